@@ -1,0 +1,44 @@
+// One configuration, every file that is published: ESM (readable and minified), UMD (the same two), and the UMD
+// once more under a name that `require` takes for CommonJS. Declarations come from `tsc` (npm run build).
+import { readFileSync } from 'node:fs'
+import { brotliCompressSync, constants } from 'node:zlib'
+import terser from '@rollup/plugin-terser'
+import esbuild from 'rollup-plugin-esbuild'
+
+const { name, version, license } = JSON.parse(readFileSync('package.json', 'utf8'))
+
+const banner = `/*! ${name} ${version} | ${license} */`
+const brotli = code => brotliCompressSync(code, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length
+
+const minify = terser({
+  ecma: 2020,
+  module: true,
+  compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true },
+  format: { comments: /^!/ },
+})
+
+/** Says how large each written file is, as it is shipped and after brotli 11. */
+const sizes = {
+  name: 'sizes',
+  writeBundle(_, bundle) {
+    for (const { code, fileName } of Object.values(bundle)) {
+      if (!code || fileName.endsWith('.map')) continue
+      const bytes = `${Buffer.byteLength(code)} B`.padStart(9)
+      console.log(`dist/${fileName}`.padEnd(34), bytes, `${brotli(code)} B brotli`.padStart(16))
+    }
+  },
+}
+
+const umd = { format: 'umd', name: 'SteadySocket', exports: 'named' }
+
+export default {
+  input: 'src/index.ts',
+  plugins: [esbuild({ target: 'es2020', sourceMap: true }), sizes],
+  output: [
+    { file: 'dist/index.js', format: 'es' },
+    { file: 'dist/index.min.js', format: 'es', plugins: [minify] },
+    { file: 'dist/index.cjs', ...umd },
+    { file: 'dist/steadysocket.umd.js', ...umd },
+    { file: 'dist/steadysocket.umd.min.js', ...umd, plugins: [minify] },
+  ].map(output => ({ ...output, banner, sourcemap: true })),
+}

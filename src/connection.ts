@@ -1,0 +1,117 @@
+import type { Connection, Endpoint, SocketOptions } from './api.js'
+import { check } from './data.js'
+import { type CloseInfo, SocketError, type SocketErrorCode } from './errors.js'
+
+/** One attempt, and the connection that came of it. */
+export interface Line {
+  /** Not there while the endpoint function is being asked. */
+  native: WebSocket | undefined
+  /** How the native socket ended, once it has, and how many bytes had not left it then. */
+  ended: CloseInfo | undefined
+  unsent: number
+  /** Hands on what comes from now on, and what came before and `prepare` did not take. */
+  listen(hear: (event: MessageEvent) => void): void
+  /** Lets go, and closes in the background: on a dead peer the browser's own close takes a minute, or for ever. */
+  leave(): void
+}
+
+interface Outcome {
+  ready(native: WebSocket): void
+  failed(error: SocketError): void
+}
+
+const ask = <Value>(given: Value | ((context: any) => Value | PromiseLike<Value>), context: unknown) =>
+  typeof given === 'function' ? (given as (context: unknown) => Value | PromiseLike<Value>)(context) : given
+
+/** Starts an attempt. With nothing to ask for, what the platform's constructor throws comes out of here. */
+export const dial = <Binary extends BinaryType>(
+  endpoint: Endpoint,
+  { protocols, binaryType, prepare, WebSocket }: SocketOptions<Binary>,
+  { attempt, cause }: { readonly attempt: number; readonly cause?: SocketError | undefined },
+  { ready, failed }: Outcome,
+): Line => {
+  const scope = new AbortController()
+  const { signal } = scope
+  const context = { attempt, cause, signal }
+  const early: MessageEvent[] = []
+  const takers: ((data: any) => void)[] = []
+
+  const fail = (code: SocketErrorCode, message: string, error?: unknown) => {
+    if (!signal.aborted) failed(new SocketError(code, message, error, line.ended))
+  }
+
+  const prepared = async (native: WebSocket) => {
+    const { url, protocol } = native
+    const connection: Connection<Binary> = {
+      send(data) {
+        check(data)
+        native.send(data as ArrayBuffer)
+      },
+      receive: () =>
+        new Promise((resolve, reject) => {
+          const event = early.shift()
+          if (event) resolve(event.data)
+          else takers.push(resolve)
+          signal.addEventListener('abort', () => reject(signal.reason))
+        }),
+      url,
+      protocol,
+      signal,
+    }
+    await prepare?.(connection)
+  }
+
+  const open = (url: string | URL, subprotocols: string | string[] | undefined) => {
+    if (signal.aborted) return
+    const native: WebSocket = new (WebSocket ?? globalThis.WebSocket)(url, subprotocols)
+    let opened = false
+    line.native = native
+    native.binaryType = binaryType as BinaryType
+    native.onopen = () => {
+      opened = true
+      if (!prepare) ready(native)
+      else
+        prepared(native).then(
+          () => signal.aborted || ready(native),
+          error => fail('PREPARE_FAILED', 'prepare failed: see cause', error),
+        )
+    }
+    native.onmessage = event => {
+      const take = takers.shift()
+      if (take) take(event.data)
+      else early.push(event)
+    }
+    native.onclose = ({ code, reason, wasClean }) => {
+      line.ended = { code, reason, wasClean }
+      line.unsent = native.bufferedAmount
+      if (opened) fail('CONNECTION_LOST', `the connection was closed: ${code} ${reason}`)
+      else fail('CONNECTION_REFUSED', 'the handshake failed; browsers do not say why')
+    }
+    // The close that follows says all there is to say; but in Node an error that nobody listens to is fatal.
+    native.onerror = () => {}
+  }
+
+  const line: Line = {
+    native: undefined,
+    ended: undefined,
+    unsent: 0,
+    listen(hear) {
+      ;(line.native as WebSocket).onmessage = hear
+      early.forEach(hear)
+    },
+    leave() {
+      const { native } = line
+      scope.abort()
+      if (!native) return
+      native.onopen = native.onmessage = native.onclose = null
+      native.close()
+    },
+  }
+
+  if (typeof endpoint === 'function' || typeof protocols === 'function') {
+    ;(async () => open(...(await Promise.all([ask(endpoint, context), ask(protocols, context)]))))().catch(
+      error => fail('ENDPOINT_FAILED', 'no address to connect to: see cause', error),
+    )
+  } else open(endpoint, protocols)
+  return line
+}

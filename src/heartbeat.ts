@@ -1,0 +1,89 @@
+import type { Data } from './data.js'
+
+export interface HeartbeatOptions {
+  /** Milliseconds of silence after which the peer is asked for a sign of life. Default: 25,000. */
+  interval?: number
+  /** Milliseconds that it then has, before the connection counts as dead. Default: 10,000. */
+  timeout?: number
+  /** What to ask with. Default: nothing; then only silence is watched, for servers that beat by themselves. */
+  message?: Data | (() => Data)
+  /** Which messages are answers: they are not handed on, and `latency` is measured from them. Default: none. */
+  isReply?: (data: any) => boolean
+}
+
+export interface Heartbeat {
+  /** A message came: says whether it was a reply, which nobody else is to hear. */
+  heard(event: { readonly data: unknown; readonly timeStamp?: number }): boolean
+  /** Doubts the connection: asks at once, with a short deadline. Without a `message` there is nothing to ask with. */
+  probe(): void
+  stop(): void
+}
+
+interface Body {
+  /** Sends the message. */
+  ask(): void
+  isReply(data: unknown): unknown
+  /** No sign of life: the connection is dead. */
+  dead(): void
+  measured(latency: number): void
+}
+
+/** How late a timer must be for the process to have slept, and how long a probed peer has, in milliseconds. */
+const LATE = 1_000
+const PROBE = 3_000
+
+/** Watches one open connection. Two clocks: silence in the events' own time, lateness by the wall clock, which sees sleep. */
+export const createHeartbeat = (
+  { interval = 25_000, timeout = 10_000, message }: HeartbeatOptions,
+  { ask, isReply, dead, measured }: Body,
+): Heartbeat => {
+  const clock = () => performance.now()
+  let seen = clock()
+  let asked = 0
+  /** Questions asked since the last sign of life. */
+  let unanswered = 0
+  let due = 0
+  let timer: ReturnType<typeof setTimeout>
+
+  const wait = (delay: number) => {
+    clearTimeout(timer)
+    due = Date.now() + delay
+    timer = setTimeout(check, Math.min(delay, 1e9))
+  }
+
+  const question = (deadline: number) => {
+    wait(deadline)
+    unanswered++
+    asked = clock()
+    if (message !== undefined) ask()
+  }
+
+  const check = () => {
+    if (seen >= asked) unanswered = 0
+    const silent = clock() - seen
+    if (!unanswered && silent < interval) return wait(interval - silent)
+    // A late timer has no right to kill: the process slept, or the page is hidden and its timers are throttled. So it
+    // asks once more; but only once, or the dead connection of a hidden page would never be noticed.
+    if (unanswered > (Date.now() - due > LATE ? 1 : 0)) return dead()
+    question(timeout)
+  }
+
+  wait(interval)
+
+  return {
+    heard({ data, timeStamp }) {
+      // Event times count from the start of the page. Some sockets that are no browser's have none, or another clock's.
+      seen = (timeStamp as number) < 1e11 ? (timeStamp as number) : clock()
+      if (!isReply(data)) return false
+      if (unanswered) measured(seen - asked)
+      return true
+    },
+    probe() {
+      // A deadline that runs already stays where it is sooner, or the promised bound would move with every doubt.
+      const left = due - Date.now()
+      const running = seen < asked && left > 0 && left <= PROBE
+      if (message !== undefined && !running) question(PROBE)
+    },
+    stop: () => clearTimeout(timer),
+  }
+}

@@ -1,0 +1,128 @@
+import type { SocketError } from './errors.js'
+
+/** Where a socket is. Each member carries what is true in it, and nothing more. Times are milliseconds of `Date.now()`. */
+export type State =
+  /** No connection, and none will be made until `connect()`. Without a cause: there was no attempt yet. */
+  | { readonly name: 'closed'; readonly cause?: SocketError }
+  /** An attempt is under way; `attempt` failed before it in a row, the last one because of `cause`. */
+  | { readonly name: 'connecting'; readonly attempt: number; readonly cause?: SocketError | undefined }
+  /** Ready since `since`, `prepare` included. */
+  | {
+      readonly name: 'open'
+      readonly attempt: number
+      readonly since: number
+      readonly url: string
+      readonly protocol: string
+    }
+  /** The next attempt starts at `until`, `delay` after the loss; `Infinity`: when the page wakes. */
+  | {
+      readonly name: 'waiting'
+      readonly attempt: number
+      readonly delay: number
+      readonly until: number
+      readonly cause: SocketError
+    }
+  /** `close()` was called, the closing handshake is under way. */
+  | {
+      readonly name: 'closing'
+      readonly code: number | undefined
+      readonly reason: string | undefined
+      readonly cause: SocketError
+    }
+
+/** What can happen to a socket, with all that a state made from it needs to know. */
+export type Input =
+  | { readonly type: 'connect' }
+  | { readonly type: 'opened'; readonly now: number; readonly url: string; readonly protocol: string }
+  | {
+      readonly type: 'lost'
+      readonly now: number
+      readonly cause: SocketError
+      /** How many failures in a row this makes. */
+      readonly attempt: number
+      /** What the policy says; `false`: it gives up. */
+      readonly delay: number | false
+    }
+  /** The page or network came back: no wait needs to be longer than `delay`. */
+  | { readonly type: 'wake'; readonly now: number; readonly delay: number }
+  /** The network went: no wait needs to be shorter than `delay`. */
+  | { readonly type: 'offline'; readonly now: number; readonly delay: number }
+  | { readonly type: 'sleep'; readonly cause: SocketError }
+  | {
+      readonly type: 'close'
+      readonly code: number | undefined
+      readonly reason: string | undefined
+      readonly cause: SocketError
+    }
+
+type Table = {
+  readonly [Name in State['name']]: {
+    readonly [Type in Input['type']]?: (
+      state: Extract<State, { name: Name }>,
+      input: Extract<Input, { type: Type }>,
+    ) => State | undefined
+  }
+}
+
+const connecting = (attempt: number, cause?: SocketError): State => ({ name: 'connecting', attempt, cause })
+
+const closed = (cause: SocketError): State => ({ name: 'closed', cause })
+
+const waiting = (attempt: number, delay: number, now: number, cause: SocketError): State => ({
+  name: 'waiting',
+  attempt,
+  delay,
+  until: now + delay,
+  cause,
+})
+
+const lost = (_: State, { now, cause, attempt, delay }: Extract<Input, { type: 'lost' }>): State =>
+  delay === false ? closed(cause) : waiting(attempt, delay, now, cause)
+
+/** What each state makes of each input. What is not in the table is ignored. */
+const machine: Table = {
+  closed: {
+    connect: () => connecting(0),
+    // Before the first attempt there is still something to refuse: what is sent after `close()` must not pile up.
+    close: (state, { cause }) => (state.cause ? undefined : closed(cause)),
+  },
+  connecting: {
+    opened: ({ attempt }, { now, url, protocol }) => ({ name: 'open', attempt, since: now, url, protocol }),
+    lost,
+    sleep: ({ attempt }, { cause }) => waiting(attempt, Infinity, 0, cause),
+    close: (_, { cause }) => closed(cause),
+  },
+  open: {
+    lost,
+    sleep: (_, { cause }) => waiting(0, Infinity, 0, cause),
+    close: (_, { code, reason, cause }) => ({ name: 'closing', code, reason, cause }),
+  },
+  waiting: {
+    connect: ({ attempt, cause }) => connecting(attempt, cause),
+    // A network that returns wakes every client behind it: the short wait keeps them apart.
+    wake: ({ attempt, until, cause }, { now, delay }) =>
+      now + delay < until ? waiting(attempt, delay, now, cause) : undefined,
+    offline: ({ attempt, until, cause }, { now, delay }) =>
+      now + delay > until ? waiting(attempt, delay, now, cause) : undefined,
+    sleep: ({ attempt, delay, cause }) =>
+      delay < Infinity ? waiting(attempt, Infinity, 0, cause) : undefined,
+    close: (_, { cause }) => closed(cause),
+  },
+  closing: {
+    connect: () => connecting(0),
+    lost: ({ cause }) => closed(cause),
+    sleep: ({ cause }) => closed(cause),
+  },
+}
+
+/** The state that follows, or `undefined` where the input means nothing. */
+export const transition = (state: State, input: Input): State | undefined =>
+  // The table's own type says that each cell takes its row's state and its column's input.
+  (machine[state.name] as Record<string, (state: State, input: Input) => State | undefined>)[input.type]?.(
+    state,
+    input,
+  )
+
+/** How many failures in a row a loss now makes: a connection that lasted `minUptime` ended the row before it. */
+export const failures = (state: State, uptime: number, minUptime: number): number =>
+  state.name !== 'open' || uptime < minUptime ? ('attempt' in state ? state.attempt : 0) + 1 : 1
