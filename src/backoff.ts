@@ -28,13 +28,15 @@ export interface BackoffOptions {
 
 /** Close codes after which the next attempt would fare no better: the protocol's own, and refusals of this client. */
 // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
-const FINAL = /^(100[23789]|1010|300[03]|44(?!08|25|29)..)$/
+const FINAL = /^\w+ (100[23789]|1010|300[03]|44(?!08|25|29)..) /
 
-/** Close codes of a server that goes away, and of a network that broke: they may have hit every client at once. */
-const SHARED = /^10(01|06|12|13)$/
+/** Connections lost to a server that went away or a network that broke: it may have happened to every client at once. */
+const SHARED = /^CONNECTION_LOST 10(01|06|12|13) /
 
 /** Losses that are this client's alone: nobody else is on the way, and somebody is looking at the page. */
-const ALONE = /^(UNRESPONSIVE|RECONNECT_REQUESTED|PAGE_HIDDEN)$/
+const ALONE = /^(UNRESPONSIVE|RECONNECT_REQUESTED|PAGE_HIDDEN)/
+
+const RETRY_AFTER = /^\w+ 101[23] retry-after=(\d+)$/
 
 /**
  * Exponential backoff, capped first, then with full jitter, which needs the fewest attempts of a crowd.
@@ -49,11 +51,11 @@ export const backoff = ({
   random = Math.random,
 }: BackoffOptions = {}): Retry => {
   return ({ attempt, cause }) => {
-    const { code, reason } = cause.close ?? {}
-    if (attempt > attempts || FINAL.test(`${code}`)) return false
-    const hint = /^101[23] retry-after=(\d+)$/.exec(`${code} ${reason}`)
-    if (hint) return +(hint[1] as string) * 1_000 + random() * spread
-    const first = ALONE.test(cause.code) ? 300 : SHARED.test(`${code}`) ? spread : base
+    const story = `${cause.code} ${cause.close?.code} ${cause.close?.reason}`
+    if (attempt > attempts || FINAL.test(story)) return false
+    const hint = RETRY_AFTER.exec(story)
+    if (hint) return Number(hint[1]) * 1_000 + random() * spread
+    const first = ALONE.test(story) ? 300 : SHARED.test(story) ? spread : base
     return random() * (attempt > 1 ? Math.min(max, base * 2 ** (attempt - 1)) : first)
   }
 }

@@ -39,7 +39,7 @@ export const createHeartbeat = (
 ): Heartbeat => {
   const clock = () => performance.now()
   let seen = clock()
-  let asked = 0
+  let asked: number | undefined
   /** Questions asked since the last sign of life. */
   let unanswered = 0
   let due = 0
@@ -59,7 +59,6 @@ export const createHeartbeat = (
   }
 
   const check = () => {
-    if (seen >= asked) unanswered = 0
     const silent = clock() - seen
     if (!unanswered && silent < interval) return wait(interval - silent)
     // A late timer has no right to kill: the process slept, or the page is hidden and its timers are throttled. So it
@@ -74,15 +73,17 @@ export const createHeartbeat = (
     heard({ data, timeStamp }) {
       // Event times count from the start of the page. Some sockets that are no browser's have none, or another clock's.
       seen = (timeStamp as number) < 1e11 ? (timeStamp as number) : clock()
+      unanswered = 0
       if (!isReply(data)) return false
-      if (unanswered) measured(seen - asked)
+      if (asked !== undefined) measured(seen - asked)
+      asked = undefined
       return true
     },
     probe() {
       // A deadline that runs already stays where it is sooner, or the promised bound would move with every doubt.
       const left = due - Date.now()
-      const running = seen < asked && left > 0 && left <= PROBE
-      if (message !== undefined && !running) question(PROBE)
+      const asking = unanswered && left > 0 && left <= PROBE
+      if (message !== undefined && !asking) question(PROBE)
     },
     stop: () => clearTimeout(timer),
   }

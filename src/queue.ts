@@ -146,12 +146,13 @@ export const createQueue = (
     queue.bytes += size
     if (!kept) return
     const { key, ttl, signal } = kept.options
-    const expiry = (ttl as number) < 1e9 && setTimeout(lapse, kept.expires - Date.now(), kept, 'expired')
+    const expiry =
+      (ttl as number) < 1e9 ? setTimeout(lapse, kept.expires - Date.now(), kept, 'expired') : undefined
     const abort = () => lapse(kept, 'aborted')
     if (key !== undefined) keys.set(key, kept)
     signal?.addEventListener('abort', abort)
     kept.unwatch = () => {
-      clearTimeout(expiry as number)
+      clearTimeout(expiry)
       signal?.removeEventListener('abort', abort)
       if (keys.get(key) === kept) keys.delete(key)
     }

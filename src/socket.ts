@@ -116,8 +116,10 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     if (queue.count) post(queue.flush)
   }
 
+  const address = () => line?.native?.url ?? url
+
   /** A wait is longer while the browser says that there is no network. */
-  const hold = (delay: number) => (wake && isOffline(url) ? Math.max(delay, OFFLINE_DELAY) : delay)
+  const hold = (delay: number) => (wake && isOffline(address()) ? Math.max(delay, OFFLINE_DELAY) : delay)
 
   const hearNews = (news: WakeNews) =>
     post(() => {
@@ -147,7 +149,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   const letGo = () => {
     const { native, ended, unsent = 0 } = line ?? {}
     queue.detach(native && ended && Math.min(unsent, native.bufferedAmount), ended?.code)
-    if (native) url = native.url
+    url = address()
     line?.leave()
     line = undefined
     // Without a close frame: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
@@ -345,7 +347,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       return latency
     },
     get url() {
-      return line?.native?.url ?? url
+      return address()
     },
     get protocol() {
       return line?.native?.protocol ?? ''

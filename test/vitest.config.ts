@@ -1,16 +1,17 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
-const project = (name: string, environment: string, include: string[]) => ({
+const project = (name: string, environment: string, include: string[], exclude: string[] = []) => ({
   extends: true as const,
-  test: { name, environment, include },
+  test: { name, environment, include, exclude },
 })
 
 export default defineConfig({
   test: {
-    root: new URL('..', import.meta.url).pathname,
+    root: fileURLToPath(new URL('..', import.meta.url)),
     projects: [
-      project('node', 'node', ['test/*.test.ts', 'test/support/*.test.ts', 'test/server/*.test.ts']),
-      project('page', 'jsdom', ['test/page/*.test.ts']),
+      project('node', 'node', ['test/**/*.test.ts'], ['test/page/**', 'test/browser/**']),
+      project('page', 'jsdom', ['test/page/**/*.test.ts']),
     ],
   },
 })

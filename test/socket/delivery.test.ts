@@ -1,0 +1,599 @@
+import { describe, expect, test, vi } from 'vitest'
+import { backoff } from '../../src/index.ts'
+import { FakeWebSocket } from '../support/fake.ts'
+import { fresh, setup } from '../support/setup.ts'
+
+fresh()
+
+const bytes = (...values: number[]) => new Uint8Array(values)
+const read = (data: unknown) => [...new Uint8Array(data as ArrayBuffer)]
+
+/** Lets the wait pass and the next handshake succeed. */
+const reopen = () => {
+  vi.advanceTimersByTime(10_000)
+  return FakeWebSocket.last.accept()
+}
+
+describe('order', () => {
+  test('what is sent while there is no connection is sent when there is one, in order', () => {
+    const { socket, native } = setup()
+    expect(['a', 'b', 'c'].map(text => socket.send(text))).toEqual(['queued', 'queued', 'queued'])
+    expect(socket.queued).toBe(3)
+    native().accept()
+    expect(native().sent).toEqual(['a', 'b', 'c'])
+    expect(socket.queued).toBe(0)
+  })
+
+  test('a send() inside an open listener does not overtake the queue', () => {
+    const { socket, native } = setup()
+    socket.send('queued')
+    let outcome: string | undefined
+    socket.on('open', () => {
+      outcome = socket.send('from the listener')
+    })
+    native().accept()
+    expect(outcome).toBe('queued')
+    expect(native().sent).toEqual(['queued', 'from the listener'])
+  })
+
+  test('a send() inside an open listener goes at once where nothing waits', () => {
+    const { socket, native } = setup()
+    const outcomes: string[] = []
+    socket.on('open', () => outcomes.push(socket.send('hello')))
+    native().accept()
+    expect(outcomes).toEqual(['sent'])
+    expect(native().sent).toEqual(['hello'])
+  })
+
+  test('open is heard before the queue drains', () => {
+    const { socket, native } = setup()
+    socket.send('queued')
+    const seen: number[] = []
+    socket.on('open', () => seen.push(native().sent.length))
+    native().accept()
+    expect(seen).toEqual([0])
+  })
+
+  test('asks the native socket at the moment of sending: what it would drop is kept', () => {
+    const { socket, native } = setup()
+    native().accept().readyState = 2
+    expect(socket.send('x')).toBe('queued')
+    native().drop()
+    expect(reopen().sent).toEqual(['x'])
+  })
+})
+
+describe('what cannot be sent', () => {
+  test('throws at once for what no WebSocket can carry, and nothing enters the queue', () => {
+    const { socket } = setup()
+    const unsendable = [
+      1,
+      null,
+      undefined,
+      {},
+      [],
+      new SharedArrayBuffer(1),
+      new Uint8Array(new SharedArrayBuffer(1)),
+    ]
+    for (const data of unsendable) expect(() => socket.send(data as any)).toThrow(TypeError)
+    expect(() => socket.send('x', { ttl: Number.NaN })).toThrow(TypeError)
+    expect(socket.queued).toBe(0)
+  })
+
+  test('is dropped, and said so, after a final close', () => {
+    const { socket, heard } = setup()
+    socket.close()
+    expect(socket.send('x')).toBe('dropped')
+    expect(heard('drop')).toEqual([{ data: 'x', reason: 'closed' }])
+    expect(socket.queued).toBe(0)
+  })
+
+  test('close() while open hands the rest of the queue to the browser first', () => {
+    const { socket, native } = setup({ highWaterMark: 5 })
+    native().accept().flowing = false
+    for (const text of ['123456', 'b', 'c']) socket.send(text)
+    expect(socket.queued).toBe(2)
+    socket.close()
+    expect(native().sent).toEqual(['123456', 'b', 'c'])
+    expect(socket.send('late')).toBe('dropped')
+  })
+
+  test('close() while there is no connection drops the queue, each message with a reason', () => {
+    const { socket, heard } = setup()
+    socket.send('a')
+    socket.send('b')
+    socket.close()
+    expect(heard('drop')).toEqual([
+      { data: 'a', reason: 'closed' },
+      { data: 'b', reason: 'closed' },
+    ])
+    expect(socket.queued).toBe(0)
+  })
+
+  test('a closing handshake that breaks reports what certainly never left', () => {
+    const { socket, heard, native } = setup()
+    native().accept().flowing = false
+    socket.send('left')
+    native().leave()
+    socket.send('unsent')
+    socket.close()
+    native().drop()
+    vi.advanceTimersByTime(0)
+    expect(heard('drop')).toEqual([{ data: 'unsent', reason: 'closed' }])
+    expect(socket.state.name).toBe('closed')
+  })
+})
+
+describe('limits', () => {
+  test('rejects what is over the count', () => {
+    const { socket, heard } = setup({ queue: { maxMessages: 2 } })
+    expect(['a', 'b', 'c'].map(text => socket.send(text))).toEqual(['queued', 'queued', 'dropped'])
+    expect(heard('drop')).toEqual([{ data: 'c', reason: 'overflow' }])
+  })
+
+  test('rejects what is over the bytes, counted as UTF-8', () => {
+    const { socket } = setup({ queue: { maxBytes: 8 } })
+    expect(socket.send('😀')).toBe('queued')
+    expect(socket.send('é')).toBe('queued')
+    expect(socket.bufferedAmount).toBe(6)
+    expect(socket.send('abc')).toBe('dropped')
+    expect(socket.send('ab')).toBe('queued')
+  })
+
+  test('drops as many of the oldest as it takes', () => {
+    const { socket, heard, native } = setup({ queue: { maxBytes: 4, overflow: 'drop-oldest' } })
+    for (const text of ['a', 'b', 'cc', 'ddd']) expect(socket.send(text)).toBe('queued')
+    expect(heard('drop').map(drop => [drop.data, drop.reason])).toEqual([
+      ['a', 'overflow'],
+      ['b', 'overflow'],
+      ['cc', 'overflow'],
+    ])
+    native().accept()
+    expect(native().sent).toEqual(['ddd'])
+  })
+
+  test('what could never fit is rejected, and costs nothing that waits', () => {
+    const { socket, heard } = setup({ queue: { maxBytes: 4, overflow: 'drop-oldest' } })
+    socket.send('a')
+    expect(socket.send('12345')).toBe('dropped')
+    expect(heard('drop')).toEqual([{ data: '12345', reason: 'overflow' }])
+    expect(socket.queued).toBe(1)
+  })
+
+  test('with no room at all nothing waits', () => {
+    const { socket, native } = setup({ queue: { maxMessages: 0, overflow: 'drop-oldest' } })
+    expect(socket.send('a')).toBe('dropped')
+    native().accept()
+    expect(socket.send('b')).toBe('sent')
+  })
+
+  test('what comes back from a lost connection is never over the limit', () => {
+    const { socket, heard, native } = setup({ queue: { maxMessages: 1 } })
+    native().accept().flowing = false
+    socket.send('a')
+    socket.send('b')
+    native().drop()
+    expect(reopen().sent).toEqual(['a', 'b'])
+    expect(heard('drop')).toEqual([])
+  })
+})
+
+describe('wishes', () => {
+  test('ttl: what waits too long is dropped, and said so when it happens', () => {
+    const { socket, heard, native } = setup()
+    socket.send('short', { ttl: 1_000 })
+    socket.send('long', { ttl: 60_000 })
+    vi.advanceTimersByTime(999)
+    expect(heard('drop')).toEqual([])
+    vi.advanceTimersByTime(1)
+    expect(heard('drop')).toEqual([{ data: 'short', reason: 'expired' }])
+    native().accept()
+    expect(native().sent).toEqual(['long'])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('ttl: what ran out while the process slept is not sent', () => {
+    const { socket, heard, native } = setup()
+    socket.send('stale', { ttl: 1_000 })
+    vi.setSystemTime(Date.now() + 5_000)
+    native().accept()
+    expect(native().sent).toEqual([])
+    expect(heard('drop')).toEqual([{ data: 'stale', reason: 'expired' }])
+    expect(socket.queued).toBe(0)
+  })
+
+  test('ttl: Infinity is for ever', () => {
+    const { socket, native } = setup({ connectTimeout: Infinity })
+    socket.send('x', { ttl: Infinity })
+    vi.advanceTimersByTime(1e9)
+    native().accept()
+    expect(native().sent).toEqual(['x'])
+  })
+
+  test('key: a newer message takes the place of the older one, at the end', () => {
+    const { socket, heard, native } = setup()
+    socket.send('EURUSD 1', { key: 'EURUSD' })
+    socket.send('order')
+    socket.send('EURUSD 2', { key: 'EURUSD' })
+    socket.send('GBPUSD 1', { key: 'GBPUSD' })
+    expect(heard('drop')).toEqual([{ data: 'EURUSD 1', reason: 'replaced' }])
+    expect(socket.queued).toBe(3)
+    native().accept()
+    expect(native().sent).toEqual(['order', 'EURUSD 2', 'GBPUSD 1'])
+    socket.send('EURUSD 3', { key: 'EURUSD' })
+    expect(heard('drop')).toHaveLength(1)
+  })
+
+  test('key: takes the room of the older one in a full queue', () => {
+    const { socket, heard, native } = setup({ queue: { maxMessages: 2 } })
+    socket.send('a')
+    socket.send('k1', { key: 'k' })
+    expect(socket.send('k2', { key: 'k' })).toBe('queued')
+    expect(heard('drop')).toEqual([{ data: 'k1', reason: 'replaced' }])
+    native().accept()
+    expect(native().sent).toEqual(['a', 'k2'])
+  })
+
+  test('key: an endless stream of replacements takes no more room than one message', () => {
+    const { socket, native } = setup()
+    for (let i = 0; i < 100_000; i++) socket.send(`${i}`, { key: 'k' })
+    expect([socket.queued, socket.bufferedAmount]).toEqual([1, 5])
+    native().accept()
+    expect(native().sent).toEqual(['99999'])
+  })
+
+  test('volatile: now or never', () => {
+    const { socket, heard, native } = setup()
+    expect(socket.send('never', { volatile: true })).toBe('dropped')
+    expect(heard('drop')).toEqual([{ data: 'never', reason: 'volatile' }])
+    native().accept()
+    expect(socket.send('now', { volatile: true })).toBe('sent')
+  })
+
+  test('volatile: what comes back unsent is not sent again', () => {
+    const { socket, heard, native } = setup()
+    native().accept().flowing = false
+    socket.send('moment', { volatile: true })
+    socket.send('keep')
+    native().drop()
+    expect(reopen().sent).toEqual(['keep'])
+    expect(heard('drop')).toEqual([{ data: 'moment', reason: 'volatile' }])
+  })
+
+  test('signal: an aborted message is dropped, as long as it is still here', () => {
+    const { socket, heard, native } = setup()
+    const abort = new AbortController()
+    const { signal } = abort
+    const added = vi.spyOn(signal, 'addEventListener')
+    const removed = vi.spyOn(signal, 'removeEventListener')
+    socket.send('a', { signal })
+    socket.send('b')
+    abort.abort()
+    expect(heard('drop')).toEqual([{ data: 'a', reason: 'aborted' }])
+    expect(socket.send('c', { signal })).toBe('dropped')
+    native().accept()
+    expect(native().sent).toEqual(['b'])
+    expect(removed).toHaveBeenCalledTimes(added.mock.calls.length)
+  })
+
+  test('signal: what has been sent is not affected', () => {
+    const { socket, heard, native } = setup()
+    const abort = new AbortController()
+    socket.send('a', { signal: abort.signal })
+    native().accept()
+    abort.abort()
+    expect(native().sent).toEqual(['a'])
+    expect(heard('drop')).toEqual([])
+  })
+
+  test('wishes of what comes back count again: aborted, expired and replaced meanwhile', () => {
+    const { socket, heard, native } = setup()
+    const abort = new AbortController()
+    native().accept().flowing = false
+    socket.send('aborted', { signal: abort.signal })
+    socket.send('expired', { ttl: 1_000 })
+    socket.send('old', { key: 'k' })
+    socket.send('new', { key: 'k' })
+    socket.send('later', { ttl: 60_000 })
+    vi.advanceTimersByTime(2_000)
+    abort.abort()
+    expect(heard('drop')).toEqual([])
+    native().drop()
+    expect(reopen().sent).toEqual(['new', 'later'])
+    expect(
+      heard('drop')
+        .map(drop => `${drop.data} ${drop.reason}`)
+        .sort(),
+    ).toEqual(['aborted aborted', 'expired expired', 'old replaced'])
+  })
+})
+
+describe('binary', () => {
+  test('is copied when it is queued: a buffer that is reused or transferred is sent as it was', () => {
+    const { socket, native } = setup()
+    const reused = bytes(1, 2, 3)
+    const transferred = bytes(4, 5, 6)
+    socket.send(reused)
+    socket.send(transferred.buffer)
+    reused.fill(9)
+    structuredClone(transferred.buffer, { transfer: [transferred.buffer] })
+    native().accept()
+    expect(native().sent.map(read)).toEqual([
+      [1, 2, 3],
+      [4, 5, 6],
+    ])
+  })
+
+  test('a view is queued with its offset and length', () => {
+    const { socket, native } = setup()
+    socket.send(bytes(0, 1, 2, 3, 4).subarray(1, 4))
+    socket.send(new DataView(bytes(5, 6, 7).buffer, 1, 1))
+    native().accept()
+    expect(native().sent.map(read)).toEqual([[1, 2, 3], [6]])
+  })
+
+  test('is given to the browser itself when open, without a copy', () => {
+    const { socket, native } = setup()
+    native().accept()
+    const data = bytes(1)
+    socket.send(data)
+    expect(native().sent[0]).toBe(data)
+  })
+
+  test('what comes back is as it was when it was sent, whatever became of the buffer', () => {
+    const { socket, native } = setup()
+    native().accept().flowing = false
+    const frame = bytes(1, 2)
+    socket.send(frame)
+    frame.fill(9)
+    native().drop()
+    expect(reopen().sent.map(read)).toEqual([[1, 2]])
+  })
+
+  test('a Blob is kept as it is, and counted', () => {
+    const { socket, native } = setup()
+    const blob = new Blob(['12345'])
+    socket.send(blob)
+    expect(socket.bufferedAmount).toBe(5)
+    native().accept()
+    expect(native().sent).toEqual([blob])
+  })
+})
+
+describe('pacing', () => {
+  test('hands nothing over while the browser has more than the mark, and goes on by itself', () => {
+    const { socket, native } = setup({ highWaterMark: 3 })
+    native().accept().flowing = false
+    expect(['aa', 'bb', 'cc', 'dd'].map(text => socket.send(text))).toEqual([
+      'sent',
+      'sent',
+      'queued',
+      'queued',
+    ])
+    vi.advanceTimersByTime(100)
+    expect(native().sent).toHaveLength(2)
+    native().leave(3)
+    vi.advanceTimersByTime(1_000)
+    expect(native().sent).toEqual(['aa', 'bb', 'cc', 'dd'])
+    expect(socket.queued).toBe(0)
+  })
+
+  test('looks again with each message that comes and goes', () => {
+    const { socket, native } = setup({ highWaterMark: 0 })
+    native().accept().flowing = false
+    socket.send('a')
+    socket.send('b')
+    native().leave()
+    native().deliver('any')
+    expect(native().sent).toEqual(['a', 'b'])
+    socket.send('c')
+    native().leave()
+    expect(socket.send('d')).toBe('queued')
+    expect(native().sent).toEqual(['a', 'b', 'c'])
+  })
+
+  test('looks less and less often at a wire that does not move, and often again when it does', () => {
+    const { socket, native } = setup({ highWaterMark: 0 })
+    native().accept().flowing = false
+    socket.send('a')
+    socket.send('b')
+    let looks = 0
+    const { bufferedAmount } = native()
+    Object.defineProperty(native(), 'bufferedAmount', {
+      get: () => {
+        looks++
+        return bufferedAmount
+      },
+    })
+    vi.advanceTimersByTime(60_000)
+    expect(looks).toBeLessThan(300)
+  })
+
+  test('does not pace on a hidden page, whose timers are throttled', () => {
+    vi.stubGlobal('document', { visibilityState: 'hidden' })
+    const { socket, native } = setup({ highWaterMark: 1, wake: false })
+    native().accept().flowing = false
+    expect(['aa', 'bb', 'cc'].map(text => socket.send(text))).toEqual(['sent', 'sent', 'sent'])
+  })
+
+  test('at rest there is no timer', () => {
+    const { socket, native } = setup()
+    native().accept().flowing = false
+    socket.send('a')
+    expect(vi.getTimerCount()).toBe(1)
+    native().leave()
+    vi.advanceTimersByTime(1_000)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('the unsent tail', () => {
+  test('what certainly never left is sent again, ahead of what was sent since, in order and once', () => {
+    const { socket, heard, native } = setup()
+    native().accept().flowing = false
+    for (const text of ['aaaa', 'bbbb', 'cccc']) socket.send(text)
+    native().leave(6)
+    native().drop()
+    socket.send('dddd')
+    expect(reopen().sent).toEqual(['bbbb', 'cccc', 'dddd'])
+    expect(heard('drop')).toEqual([])
+    expect(socket.stats).toMatchObject({ reclaimed: 2, sent: 6 })
+  })
+
+  test('what has left is not sent again, for nobody knows whether it arrived', () => {
+    const { socket, native } = setup()
+    native().accept()
+    socket.send('gone')
+    native().drop()
+    expect(reopen().sent).toEqual([])
+  })
+
+  test('takes the smaller of two readings, the second in a later task: the first is stale after a freeze', () => {
+    const { socket, native } = setup()
+    const socketOfOld = native().accept()
+    socketOfOld.flowing = false
+    socket.send('aaaa')
+    socket.send('bbbb')
+    socketOfOld.drop()
+    socketOfOld.leave(4)
+    expect(reopen().sent).toEqual(['bbbb'])
+  })
+
+  test('a second reading that is larger changes nothing', () => {
+    const { socket, native } = setup()
+    const old = native().accept()
+    old.flowing = false
+    socket.send('aaaa')
+    socket.send('bbbb')
+    old.leave(4)
+    old.drop()
+    old.bufferedAmount = 8
+    expect(reopen().sent).toEqual(['bbbb'])
+  })
+
+  test('what happens between the two readings loses nothing', () => {
+    const { socket, heard, native } = setup()
+    native().accept().flowing = false
+    socket.send('aaaa')
+    native().drop()
+    expect(socket.send('bbbb')).toBe('queued')
+    socket.reconnect()
+    expect(heard('close')).toHaveLength(1)
+    expect(reopen().sent).toEqual(['aaaa', 'bbbb'])
+  })
+
+  test('an empty message between two that did not leave did not leave either', () => {
+    const { socket, native } = setup()
+    native().accept().flowing = false
+    for (const text of ['', 'aa', '', 'bb', '']) socket.send(text)
+    native().drop()
+    expect(reopen().sent).toEqual(['aa', '', 'bb', ''])
+  })
+
+  test('heartbeats and what prepare sent are not taken for messages', async () => {
+    const { socket, native } = setup({
+      heartbeat: { interval: 1_000, timeout: 60_000, message: 'ping' },
+      prepare: ({ send }) => send('login'),
+    })
+    native().flowing = false
+    native().accept()
+    await vi.advanceTimersByTimeAsync(0)
+    socket.send('aaaa')
+    vi.advanceTimersByTime(1_000)
+    socket.send('bbbb')
+    expect(native().sent).toEqual(['login', 'aaaa', 'ping', 'bbbb'])
+    native().leave('loginaaaap'.length)
+    native().drop()
+    vi.advanceTimersByTime(10_000)
+    native().accept()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(native().sent).toEqual(['login', 'bbbb'])
+  })
+
+  test('an abandoned connection may still deliver its backlog: nothing of it is sent again', () => {
+    const { socket, native } = setup()
+    native().accept().flowing = false
+    socket.send('in doubt')
+    socket.reconnect()
+    expect(reopen().sent).toEqual([])
+    expect(socket.stats.reclaimed).toBe(0)
+  })
+
+  test('a message that twice brought a 1009 is dropped, and the others are not', () => {
+    const { socket, heard, native } = setup({ retry: () => 100 })
+    native().accept().flowing = false
+    for (const text of ['huge', 'b', 'c']) socket.send(text)
+    native().drop(1009)
+    vi.advanceTimersByTime(200)
+    native().flowing = false
+    native().accept()
+    socket.send('d')
+    native().drop(1009)
+    vi.advanceTimersByTime(200)
+    native().accept()
+    expect(native().sent).toEqual(['b', 'c', 'd'])
+    expect(heard('drop')).toEqual([{ data: 'huge', reason: 'too-big' }])
+  })
+
+  test('lets go of what has left soon after the last message', () => {
+    const { socket, native } = setup()
+    native().accept().flowing = false
+    socket.send('x'.repeat(100))
+    native().leave()
+    vi.advanceTimersByTime(100)
+    native().bufferedAmount = 100
+    native().drop()
+    expect(reopen().sent).toEqual([])
+  })
+
+  test('holds with many messages, kept and plain, handed over and not, over many losses', () => {
+    const { socket, heard } = setup({
+      highWaterMark: 4_000,
+      retry: backoff({ spread: 100, base: 100, max: 100 }),
+    })
+    const arrived: unknown[] = []
+    let n = 0
+    for (let round = 0; round < 20; round++) {
+      const native = FakeWebSocket.last
+      native.flowing = false
+      native.accept()
+      for (let i = 0; i < 500; i++) socket.send(`${n++}`.padStart(8), i % 3 ? undefined : { key: n })
+      native.leave(native.bufferedAmount >> 1)
+      native.drop()
+      vi.advanceTimersByTime(1_000)
+      arrived.push(...native.delivered)
+    }
+    arrived.push(...FakeWebSocket.last.accept().delivered)
+    expect(arrived.map(Number)).toEqual(Array.from({ length: n }, (_, i) => i))
+    expect(heard('drop')).toEqual([])
+  })
+})
+
+test('counts what happened', () => {
+  const { socket, native } = setup()
+  socket.send('queued')
+  expect(socket.stats).toEqual({
+    attempts: 1,
+    connections: 0,
+    sent: 0,
+    received: 0,
+    reclaimed: 0,
+    dropped: 0,
+    queued: 1,
+    queuedBytes: 6,
+    latency: undefined,
+  })
+  native().accept()
+  native().deliver('text')
+  native().deliver(new ArrayBuffer(1))
+  native().readyState = 2
+  socket.send('volatile', { volatile: true })
+  expect(socket.stats).toMatchObject({
+    connections: 1,
+    sent: 1,
+    received: 2,
+    dropped: 1,
+    queued: 0,
+    queuedBytes: 0,
+  })
+})

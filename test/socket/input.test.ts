@@ -1,0 +1,84 @@
+import { describe, expect, test, vi } from 'vitest'
+import { createSocket, SocketError } from '../../src/index.ts'
+import { FakeWebSocket } from '../support/fake.ts'
+import { fresh, setup } from '../support/setup.ts'
+
+fresh()
+
+describe('createSocket', () => {
+  test('throws what the platform throws for a malformed URL, and leaves nothing behind', () => {
+    const stop = vi.fn()
+    expect(() => createSocket('http://[malformed', { WebSocket: FakeWebSocket, wake: () => stop })).toThrow(
+      /invalid url/i,
+    )
+    expect(vi.getTimerCount()).toBe(0)
+    expect(stop).toHaveBeenCalledTimes(1)
+  })
+
+  test('connect() throws it as well, where createSocket had not to connect', () => {
+    const { socket } = setup({ autoConnect: false }, 'http://[malformed')
+    expect(() => socket.connect()).toThrow(/invalid url/i)
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'ENDPOINT_FAILED' } })
+  })
+
+  test('without a WebSocket in sight says what to pass', () => {
+    vi.stubGlobal('WebSocket', undefined)
+    expect(() => createSocket('/feed')).toThrow(SocketError)
+    expect(() => createSocket(() => '/feed')).toThrow(/pass one/)
+    const idle = createSocket('/feed', { autoConnect: false })
+    expect(() => idle.connect()).toThrow(expect.objectContaining({ code: 'NO_WEBSOCKET' }))
+    expect(idle.state.name).toBe('closed')
+  })
+
+  test('uses the global WebSocket of the moment', () => {
+    vi.stubGlobal('WebSocket', FakeWebSocket)
+    createSocket('/feed')
+    expect(FakeWebSocket.all).toHaveLength(1)
+  })
+
+  test.each([
+    { binaryType: 'text' },
+    { queue: { overflow: 'drop' } },
+    { queue: { maxMessages: -1 } },
+    { queue: { maxBytes: '1 MiB' } },
+    { minUptime: Number.NaN },
+    { connectTimeout: -1 },
+    { closeTimeout: null },
+    { highWaterMark: {} },
+    { heartbeat: { interval: '25s' } },
+    { heartbeat: { timeout: -1 } },
+  ])('throws for the option value %j before anything happens', options => {
+    expect(() => createSocket('/feed', { WebSocket: FakeWebSocket, ...(options as object) })).toThrow(
+      TypeError,
+    )
+    expect(FakeWebSocket.all).toHaveLength(0)
+  })
+})
+
+describe('close()', () => {
+  test.each([0, 999, 1001, 1006, 2999, 5000, Number.NaN, 'x'])('throws InvalidAccessError for %s', code => {
+    const { socket, native } = setup()
+    native().accept()
+    expect(() => socket.close(code as number)).toThrow(
+      expect.objectContaining({ name: 'InvalidAccessError' }),
+    )
+    expect(socket.state.name).toBe('open')
+    native().drop()
+    expect(socket.state.name).toBe('waiting')
+  })
+
+  test('throws SyntaxError for a reason of more than 123 bytes', () => {
+    const { socket, native } = setup()
+    native().accept()
+    expect(() => socket.close(1000, 'é'.repeat(62))).toThrow(expect.objectContaining({ name: 'SyntaxError' }))
+    expect(socket.state.name).toBe('open')
+    socket.close(1000, 'é'.repeat(61))
+    expect(socket.state.name).toBe('closing')
+  })
+})
+
+test('an unknown event and a listener that is no function throw', () => {
+  const { socket } = setup()
+  expect(() => socket.on('message' as 'text', () => {})).toThrow(/'message'.*text/)
+  expect(() => socket.once('text', null as any)).toThrow(TypeError)
+})

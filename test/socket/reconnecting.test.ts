@@ -1,0 +1,328 @@
+import { describe, expect, test, vi } from 'vitest'
+import type { AttemptContext, RetryContext } from '../../src/index.ts'
+import { FakeWebSocket } from '../support/fake.ts'
+import { fresh, settled, setup } from '../support/setup.ts'
+
+fresh()
+
+describe('retry', () => {
+  test('is told which attempt, why, how long the connection lasted, and for how long there has been none', () => {
+    const told: Omit<RetryContext, 'cause'>[] = []
+    const { native } = setup({
+      retry: ({ cause, ...rest }) => {
+        told.push(rest)
+        return 1_000
+      },
+    })
+    vi.advanceTimersByTime(100)
+    native().drop()
+    vi.advanceTimersByTime(1_000)
+    native().accept()
+    vi.advanceTimersByTime(6_000)
+    native().drop()
+    vi.advanceTimersByTime(1_500)
+    native().drop()
+    expect(told).toEqual([
+      { attempt: 1, uptime: 0, elapsed: 100 },
+      { attempt: 1, uptime: 6_000, elapsed: 0 },
+      { attempt: 2, uptime: 0, elapsed: 1_500 },
+    ])
+  })
+
+  test('that throws gives up with its error as the cause', () => {
+    const error = new Error('bug')
+    const { socket, heard, native } = setup({
+      retry: () => {
+        throw error
+      },
+    })
+    native().drop()
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'RETRY_FAILED', cause: error } })
+    expect(heard('error').map(({ code }) => code)).toEqual(['CONNECTION_REFUSED', 'RETRY_FAILED'])
+  })
+
+  test.each([Number.NaN, -1, undefined, 'soon'])('that answers %s gives up and says so', answer => {
+    const { socket, native } = setup({ retry: () => answer as number })
+    native().accept().drop()
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'RETRY_FAILED' } })
+  })
+
+  test('may wait for ever, until somebody calls', () => {
+    const { socket, native } = setup({ retry: () => Infinity })
+    native().drop()
+    expect(socket.state).toMatchObject({ name: 'waiting', delay: Infinity, until: Infinity })
+    expect(vi.getTimerCount()).toBe(0)
+    socket.connect()
+    expect(socket.state.name).toBe('connecting')
+  })
+
+  test('may wait for longer than a timer can', () => {
+    const { socket, native } = setup({ retry: () => 2 ** 40 })
+    native().drop()
+    vi.advanceTimersByTime(1_000_000)
+    expect(socket.state.name).toBe('waiting')
+  })
+
+  test('false: never again', () => {
+    const { socket, native } = setup({ retry: false })
+    native().accept().drop()
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CONNECTION_LOST' } })
+  })
+
+  test.each([1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003, 4400, 4499])(
+    'gives up by itself on %i',
+    code => {
+      const { socket, native } = setup()
+      native().accept().drop(code, 'why')
+      expect(socket.state).toMatchObject({ name: 'closed', cause: { close: { code, reason: 'why' } } })
+    },
+  )
+
+  test.each([1000, 1001, 1005, 1006, 1011, 1012, 1013, 3001, 4000, 4408, 4425, 4429, 4500])(
+    'tries again after %i',
+    code => {
+      const { socket, native } = setup()
+      native().accept().drop(code)
+      expect(socket.state.name).toBe('waiting')
+    },
+  )
+
+  test('obeys a retry-after, with jitter above it', () => {
+    const { socket, native } = setup()
+    native().accept().drop(1013, 'retry-after=60')
+    expect(socket.state).toMatchObject({ name: 'waiting' })
+    expect((socket.state as { delay: number }).delay).toBeGreaterThan(60_000)
+    expect((socket.state as { delay: number }).delay).toBeLessThanOrEqual(66_000)
+  })
+})
+
+describe('the connect timeout', () => {
+  test('ends an attempt that hangs, and its socket can no longer open', () => {
+    const { socket, heard, native } = setup({ connectTimeout: 8_000 })
+    const hanging = native()
+    vi.advanceTimersByTime(8_000)
+    expect(heard('error')).toMatchObject([{ code: 'CONNECT_TIMEOUT' }])
+    expect(hanging.readyState).toBe(2)
+    hanging.readyState = 0
+    hanging.accept()
+    expect(socket.state.name).toBe('waiting')
+  })
+
+  test('doubles while attempts run into it, up to a minute, so that a slow handshake wins in the end', () => {
+    const { heard, native } = setup({ retry: () => 1 })
+    for (const seconds of [10, 20, 40, 60, 60]) {
+      const before = heard('error').length
+      vi.advanceTimersByTime(seconds * 1_000 - 1)
+      expect(heard('error')).toHaveLength(before)
+      vi.advanceTimersByTime(1)
+      expect(heard('error')).toHaveLength(before + 1)
+      vi.advanceTimersByTime(1)
+    }
+    vi.advanceTimersByTime(55_000)
+    native().accept().drop()
+    vi.advanceTimersByTime(10_001)
+    expect(heard('error')).toHaveLength(6)
+  })
+
+  test('Infinity waits for ever', () => {
+    const { socket } = setup({ connectTimeout: Infinity })
+    expect(vi.getTimerCount()).toBe(0)
+    expect(socket.state.name).toBe('connecting')
+  })
+})
+
+describe('an endpoint function', () => {
+  test('is called for every attempt, with what it may need to know', async () => {
+    const told: AttemptContext[] = []
+    const { native } = setup({}, context => {
+      told.push(context)
+      return `/feed?try=${context.attempt}`
+    })
+    await settled()
+    expect(native().url).toBe('ws://page.test/feed?try=0')
+    native().drop()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(native().url).toBe('ws://page.test/feed?try=1')
+    expect(told).toMatchObject([
+      { attempt: 0, cause: undefined },
+      { attempt: 1, cause: { code: 'CONNECTION_REFUSED' } },
+    ])
+    expect(told.map(({ signal }) => signal.aborted)).toEqual([true, false])
+  })
+
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('no token')
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('no token'))],
+    ['rejects with something that is no Error', () => Promise.reject(undefined)],
+    ['gives what the platform refuses', () => 'http://[malformed'],
+  ])('that %s is one failed attempt', async (_, endpoint) => {
+    const { socket, heard } = setup({}, endpoint as () => string)
+    await settled()
+    expect(heard('error')).toMatchObject([{ code: 'ENDPOINT_FAILED' }])
+    expect(socket.state).toMatchObject({ name: 'waiting', attempt: 1 })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(heard('error')).toHaveLength(2)
+  })
+
+  test('that hangs runs into the connect timeout; what it gives later is not used', async () => {
+    let give = (_: string) => {}
+    let aborted = false
+    const { heard } = setup({ retry: () => Infinity }, ({ signal }) => {
+      signal.addEventListener('abort', () => {
+        aborted = true
+      })
+      return new Promise<string>(resolve => {
+        give = resolve
+      })
+    })
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(heard('error')).toMatchObject([{ code: 'CONNECT_TIMEOUT' }])
+    expect(aborted).toBe(true)
+    give('/late')
+    await settled()
+    expect(FakeWebSocket.all).toHaveLength(0)
+  })
+
+  test('close() while it is being asked', async () => {
+    const { socket } = setup({}, async () => '/feed')
+    socket.close()
+    await settled()
+    expect(socket.state.name).toBe('closed')
+    expect(FakeWebSocket.all).toHaveLength(0)
+  })
+
+  test('protocols may be a function as well, for a token per attempt', async () => {
+    let token = 0
+    const { native } = setup({ protocols: async () => ['v1', `token.${++token}`] })
+    await settled()
+    expect(native().protocols).toEqual(['v1', 'token.1'])
+    native().drop()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(native().protocols).toEqual(['v1', 'token.2'])
+  })
+
+  test('a URL object will do', () => {
+    const { native } = setup({}, new URL('wss://a.test/b'))
+    expect(native().url).toBe('wss://a.test/b')
+  })
+})
+
+describe('prepare', () => {
+  test('has the connection to itself before it is open', async () => {
+    const { socket, log, heard, native } = setup({
+      prepare: async ({ send, receive, url, protocol }) => {
+        send(`login ${url} ${protocol}`)
+        expect(await receive()).toBe('welcome')
+      },
+    })
+    socket.send('queued')
+    native().accept('v1')
+    await settled()
+    expect(socket.state.name).toBe('connecting')
+    expect(socket.send('also queued')).toBe('queued')
+    expect(native().sent).toEqual(['login ws://page.test/feed v1'])
+    expect(log).toEqual([])
+    native().deliver('welcome')
+    native().deliver('first')
+    native().deliver('second')
+    await settled()
+    expect(log.map(([type, payload]) => (type === 'text' ? payload : type))).toEqual([
+      'state',
+      'open',
+      'first',
+      'second',
+    ])
+    expect(native().sent.slice(1)).toEqual(['queued', 'also queued'])
+    native().deliver('third')
+    expect(heard('text')).toEqual(['first', 'second', 'third'])
+  })
+
+  test('takes what came before it asked, in order', async () => {
+    const taken: unknown[] = []
+    const { heard, native } = setup({
+      prepare: async ({ receive }) => {
+        await new Promise(resolve => setTimeout(resolve, 100))
+        taken.push(await receive(), await receive())
+      },
+    })
+    native().accept()
+    for (const text of ['a', 'b', 'c']) native().deliver(text)
+    await vi.advanceTimersByTimeAsync(100)
+    expect(taken).toEqual(['a', 'b'])
+    expect(heard('text')).toEqual(['c'])
+  })
+
+  test.each([
+    [
+      'throws',
+      () => {
+        throw new Error('refused')
+      },
+    ],
+    [
+      'rejects',
+      async () => {
+        throw new Error('refused')
+      },
+    ],
+  ])('that %s is a failed attempt', async (_, prepare) => {
+    const { socket, heard, native } = setup({ prepare })
+    const first = native()
+    first.accept()
+    await settled()
+    expect(heard('error')).toMatchObject([{ code: 'PREPARE_FAILED', cause: { message: 'refused' } }])
+    expect(heard('close')).toEqual([])
+    expect(first.readyState).toBeGreaterThan(1)
+    expect(socket.state).toMatchObject({ name: 'waiting', attempt: 1 })
+  })
+
+  test('that hangs runs into the connect timeout', async () => {
+    const { heard, native } = setup({ prepare: () => new Promise(() => {}) })
+    native().accept()
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(heard('error')).toMatchObject([{ code: 'CONNECT_TIMEOUT' }])
+  })
+
+  test('a connection that is closed meanwhile ends it: receive() rejects, and the close code decides', async () => {
+    let ended: unknown
+    const { socket, heard, native } = setup({
+      prepare: async ({ send, receive, signal }) => {
+        send('token')
+        await receive().catch(() => {
+          ended = signal.aborted
+        })
+      },
+    })
+    native().accept().drop(4401, 'token expired')
+    await settled()
+    expect(ended).toBe(true)
+    expect(heard('error')).toMatchObject([
+      { code: 'CONNECTION_LOST', close: { code: 4401, reason: 'token expired' } },
+    ])
+    expect(socket.state.name).toBe('closed')
+  })
+
+  test('runs again on each new connection', async () => {
+    const { native } = setup({ prepare: ({ send }) => send('subscribe') })
+    for (let i = 0; i < 3; i++) {
+      native().accept()
+      await settled()
+      expect(native().sent).toEqual(['subscribe'])
+      native().drop()
+      await vi.advanceTimersByTimeAsync(20_000)
+      native()
+    }
+  })
+
+  test('throws for what cannot be sent', async () => {
+    const { heard, native } = setup({ prepare: ({ send }) => send(1 as any) })
+    native().accept()
+    await settled()
+    expect(heard('error')).toMatchObject([{ code: 'PREPARE_FAILED', cause: expect.any(TypeError) }])
+  })
+})

@@ -1,0 +1,414 @@
+import { describe, expect, test, vi } from 'vitest'
+import { createSocket } from '../../src/index.ts'
+import { FakeWebSocket } from '../support/fake.ts'
+import { fresh, setup, story } from '../support/setup.ts'
+
+fresh()
+
+describe('connecting', () => {
+  test('connects at once, and is open when the handshake is done', () => {
+    const { socket, log, native } = setup()
+    expect(socket.state).toEqual({ name: 'connecting', attempt: 0 })
+    native().accept('v1')
+    expect(socket.state).toEqual({
+      name: 'open',
+      attempt: 0,
+      since: 1_000_000,
+      url: 'ws://page.test/feed',
+      protocol: 'v1',
+    })
+    expect(log).toEqual([
+      ['state', socket.state],
+      ['open', { attempt: 0, url: 'ws://page.test/feed', protocol: 'v1', reconnected: false }],
+    ])
+    expect([socket.url, socket.protocol]).toEqual(['ws://page.test/feed', 'v1'])
+  })
+
+  test('waits for connect() with autoConnect: false, and keeps what is sent before it', () => {
+    const { socket, native } = setup({ autoConnect: false })
+    expect(FakeWebSocket.all).toHaveLength(0)
+    expect(socket.send('early')).toBe('queued')
+    socket.connect()
+    native().accept()
+    expect(native().sent).toEqual(['early'])
+  })
+
+  test('drops what is sent after close() before the first attempt', () => {
+    const { socket, heard } = setup({ autoConnect: false })
+    socket.send('early')
+    socket.close()
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
+    expect(socket.send('late')).toBe('dropped')
+    expect(heard('drop')).toEqual([
+      { data: 'early', reason: 'closed' },
+      { data: 'late', reason: 'closed' },
+    ])
+  })
+
+  test('connect() is ignored while connecting and while open', () => {
+    const { socket, native } = setup()
+    socket.connect()
+    native().accept()
+    socket.connect()
+    expect(FakeWebSocket.all).toHaveLength(1)
+    expect(socket.state.name).toBe('open')
+  })
+
+  test('connect() ends a wait', () => {
+    const { socket, native } = setup()
+    native().drop()
+    expect(socket.state.name).toBe('waiting')
+    socket.connect()
+    expect(socket.state).toMatchObject({
+      name: 'connecting',
+      attempt: 1,
+      cause: { code: 'CONNECTION_REFUSED' },
+    })
+    native().accept()
+    vi.advanceTimersByTime(100_000)
+    expect(FakeWebSocket.all).toHaveLength(2)
+  })
+
+  test('passes protocols on and sets the binary type on every connection', () => {
+    const { native } = setup({ protocols: ['a', 'b'], binaryType: 'blob' })
+    expect(native().protocols).toEqual(['a', 'b'])
+    native().accept().drop()
+    vi.advanceTimersByTime(5_000)
+    expect(FakeWebSocket.all.map(socket => socket.binaryType)).toEqual(['blob', 'blob'])
+  })
+
+  test('methods can be passed about unbound', () => {
+    const { socket, native } = setup()
+    const { send, close, on } = socket
+    native().accept()
+    expect(send('x')).toBe('sent')
+    on('state', () => {})
+    close()
+    expect(socket.state.name).toBe('closing')
+  })
+})
+
+describe('losing', () => {
+  test('tells a lost connection once, with what the close frame said, and tries again', () => {
+    const { socket, log, heard, native } = setup()
+    native().accept()
+    log.length = 0
+    vi.advanceTimersByTime(60_000)
+    native().drop(1012, 'deploy')
+    expect(story(log)).toEqual(['waiting', '(close)'])
+    const { cause, ...close } = heard('close')[0]
+    expect(close).toEqual({ code: 1012, reason: 'deploy', wasClean: true, willRetry: true, delay: 2_000 })
+    expect(cause).toMatchObject({
+      code: 'CONNECTION_LOST',
+      close: { code: 1012, reason: 'deploy', wasClean: true },
+    })
+    expect(socket.state).toEqual({ name: 'waiting', attempt: 1, delay: 2_000, until: 1_062_000, cause })
+    vi.advanceTimersByTime(2_000)
+    native().accept()
+    expect(heard('open')).toMatchObject([{ attempt: 1, reconnected: true }])
+  })
+
+  test('tells a failed attempt as an error, not as a close', () => {
+    const { log, heard, native } = setup()
+    native().drop()
+    expect(story(log).sort()).toEqual(['(error)', 'waiting'])
+    expect(heard('error')[0]).toMatchObject({
+      name: 'SocketError',
+      code: 'CONNECTION_REFUSED',
+      close: { code: 1006 },
+    })
+  })
+
+  test('counts failures in a row, and short connections among them', () => {
+    const { socket, native } = setup()
+    native().drop()
+    expect(socket.state).toMatchObject({ attempt: 1 })
+    vi.advanceTimersByTime(10_000)
+    native().accept()
+    vi.advanceTimersByTime(4_999)
+    native().drop()
+    expect(socket.state).toMatchObject({ attempt: 2 })
+    vi.advanceTimersByTime(10_000)
+    native().accept()
+    vi.advanceTimersByTime(5_000)
+    native().drop()
+    expect(socket.state).toMatchObject({ attempt: 1 })
+  })
+
+  test('a server that accepts and drops at once is not hammered', () => {
+    const { native } = setup()
+    for (let time = 0; time < 60_000; time += 10) {
+      if (native().readyState === 0) native().accept().drop()
+      vi.advanceTimersByTime(10)
+    }
+    expect(FakeWebSocket.all.length).toBeLessThan(20)
+  })
+
+  test('gives up where the policy says so, and drops what waits', () => {
+    const { socket, log, heard, native } = setup()
+    native().accept()
+    log.length = 0
+    native().flowing = false
+    socket.send('unsent')
+    native().drop(4401, 'token')
+    vi.advanceTimersByTime(0)
+    expect(story(log)).toEqual(['closed', '(close)', '(drop)'])
+    expect(heard('close')[0]).toMatchObject({ code: 4401, willRetry: false, delay: undefined })
+    expect(heard('drop')).toEqual([{ data: 'unsent', reason: 'closed' }])
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { close: { code: 4401, reason: 'token' } } })
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('a socket that was given up can be brought back', () => {
+    const { socket, native } = setup({ retry: false })
+    native().drop()
+    expect(socket.state.name).toBe('closed')
+    socket.connect()
+    expect(socket.state).toEqual({ name: 'connecting', attempt: 0 })
+    native().accept()
+    expect(socket.send('x')).toBe('sent')
+  })
+})
+
+describe('close()', () => {
+  test('closes with code and reason, and tells what the peer answered', () => {
+    const { socket, log, heard, native } = setup()
+    native().accept()
+    log.length = 0
+    socket.close(4000, 'bye')
+    expect(socket.state).toMatchObject({ name: 'closing', code: 4000, reason: 'bye' })
+    expect(native().closing).toEqual({ code: 4000, reason: 'bye' })
+    vi.advanceTimersByTime(0)
+    expect(story(log)).toEqual(['closing', 'closed', '(close)'])
+    expect(heard('close')[0]).toMatchObject({ code: 4000, reason: 'bye', wasClean: true, willRetry: false })
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('lets go of a peer that does not answer', () => {
+    const { socket, heard, native } = setup({ closeTimeout: 2_000 })
+    native().accept().answers = false
+    socket.close()
+    vi.advanceTimersByTime(1_999)
+    expect(socket.state.name).toBe('closing')
+    vi.advanceTimersByTime(1)
+    expect(socket.state.name).toBe('closed')
+    expect(heard('close')).toMatchObject([{ code: 1006, wasClean: false, cause: { code: 'CLOSED' } }])
+    native().drop(1000, '', true)
+    expect(heard('close')).toHaveLength(1)
+  })
+
+  test('while connecting: closed at once, and the attempt can no longer open', () => {
+    const { socket, log, native } = setup()
+    socket.close()
+    expect(story(log)).toEqual(['closed'])
+    expect(native().readyState).toBe(2)
+    native().accept()
+    vi.advanceTimersByTime(100_000)
+    expect(socket.state.name).toBe('closed')
+    expect(FakeWebSocket.all).toHaveLength(1)
+  })
+
+  test('while waiting: the next attempt never comes', () => {
+    const { socket, native } = setup()
+    native().drop()
+    socket.close()
+    vi.advanceTimersByTime(100_000)
+    expect(socket.state.name).toBe('closed')
+    expect(FakeWebSocket.all).toHaveLength(1)
+  })
+
+  test('twice is once', () => {
+    const { socket, heard, native } = setup()
+    native().accept()
+    socket.close()
+    socket.close()
+    vi.advanceTimersByTime(5_000)
+    socket.close()
+    expect(heard('close')).toHaveLength(1)
+    expect(heard('state').map(state => state.name)).toEqual(['open', 'closing', 'closed'])
+  })
+
+  test('then connect() works as at first, and reconnects again', () => {
+    const { socket, native } = setup()
+    native().accept()
+    socket.close()
+    vi.advanceTimersByTime(0)
+    socket.connect()
+    native().accept()
+    native().drop()
+    expect(socket.state.name).toBe('waiting')
+  })
+
+  test('then connect() before the handshake is over: the old connection has one close, the new one is used', () => {
+    const { socket, log, heard, native } = setup()
+    const old = native().accept()
+    old.answers = false
+    socket.close()
+    socket.connect()
+    expect(story(log)).toEqual(['open', '(open)', 'closing', 'connecting', '(close)'])
+    expect(heard('close')).toMatchObject([{ willRetry: true, delay: 0, cause: { code: 'CLOSED' } }])
+    native().accept()
+    old.drop(1000, '', true)
+    expect(socket.state.name).toBe('open')
+    expect(heard('close')).toHaveLength(1)
+  })
+})
+
+describe('reconnect()', () => {
+  test('while open: abandons the connection at once and is back within 300 ms, whatever the peer does', () => {
+    const { socket, heard, native } = setup()
+    const old = native().accept()
+    vi.advanceTimersByTime(10_000)
+    old.answers = false
+    const why = new Error('new token')
+    socket.reconnect(why)
+    expect(old.readyState).toBe(2)
+    expect(heard('close')).toMatchObject([
+      { code: 1006, cause: { code: 'RECONNECT_REQUESTED', cause: why }, willRetry: true, delay: 150 },
+    ])
+    vi.advanceTimersByTime(300)
+    native().accept()
+    expect(socket.state.name).toBe('open')
+    expect(FakeWebSocket.all).toHaveLength(2)
+  })
+
+  test('while waiting: dials at once', () => {
+    const { socket, native } = setup()
+    native().drop()
+    socket.reconnect()
+    expect(socket.state.name).toBe('connecting')
+    expect(FakeWebSocket.usable).toHaveLength(1)
+  })
+
+  test('while connecting: a new attempt', () => {
+    const { socket, native } = setup()
+    const old = native()
+    socket.reconnect()
+    expect(socket.state).toMatchObject({ name: 'waiting', cause: { code: 'RECONNECT_REQUESTED' } })
+    expect(old.readyState).toBe(2)
+  })
+
+  test('while closing and when closed: brings the socket back', () => {
+    const { socket, native } = setup()
+    native().accept()
+    socket.close()
+    socket.reconnect()
+    expect(socket.state.name).toBe('connecting')
+    socket.close()
+    expect(socket.state.name).toBe('closed')
+    socket.reconnect()
+    expect(socket.state).toEqual({ name: 'connecting', attempt: 0 })
+  })
+
+  test('is stronger than a policy that has given up, and loses nothing', () => {
+    const { socket, heard, native } = setup({ retry: false })
+    native().accept()
+    native().flowing = true
+    socket.reconnect()
+    expect(socket.send('meanwhile')).toBe('queued')
+    vi.advanceTimersByTime(300)
+    native().accept()
+    expect(native().sent).toEqual(['meanwhile'])
+    expect(heard('drop')).toEqual([])
+  })
+})
+
+describe('one story', () => {
+  test('what a listener sets off waits until all have heard the present news', () => {
+    const { socket, native } = setup()
+    const second: string[] = []
+    socket.once('open', () => {
+      socket.close()
+      socket.connect()
+    })
+    socket.on('state', state => second.push(`${state.name} while ${socket.state.name}`))
+    socket.on('open', () => second.push(`(open) while ${socket.state.name}`))
+    native().accept()
+    expect(second).toEqual([
+      'open while open',
+      '(open) while open',
+      'closing while closing',
+      'connecting while connecting',
+    ])
+  })
+
+  test('a throwing listener is reported, and stops neither the others nor the queue nor reconnection', () => {
+    const reported: unknown[] = []
+    vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
+    const { socket, heard, native } = setup({ autoConnect: false })
+    const broken = createSocket('/feed', { WebSocket: FakeWebSocket })
+    for (const type of ['state', 'open', 'text', 'close', 'error', 'drop'] as const) {
+      broken.on(type, () => {
+        throw new Error(type)
+      })
+    }
+    const heardToo: string[] = []
+    broken.on('text', text => heardToo.push(text))
+    broken.send('queued')
+    native().accept()
+    native().deliver('hello')
+    native().drop()
+    vi.advanceTimersByTime(10_000)
+    native().accept()
+    expect(FakeWebSocket.all[0]?.sent).toEqual(['queued'])
+    expect(heardToo).toEqual(['hello'])
+    expect(broken.state.name).toBe('open')
+    expect(reported.length).toBeGreaterThan(5)
+    expect([socket.state.name, heard('state')]).toEqual(['closed', []])
+  })
+
+  test('nothing of an abandoned connection is heard', () => {
+    const { socket, log, native } = setup()
+    const old = native().accept()
+    socket.reconnect()
+    vi.advanceTimersByTime(300)
+    native().accept()
+    log.length = 0
+    old.readyState = 1
+    old.deliver('late')
+    old.drop()
+    expect(log).toEqual([])
+  })
+})
+
+describe('signal', () => {
+  test('aborting closes for good, with its reason as the cause', () => {
+    const abort = new AbortController()
+    const { socket, native } = setup({ signal: abort.signal })
+    native().accept()
+    abort.abort('logged out')
+    expect(socket.state.name).toBe('closing')
+    vi.advanceTimersByTime(0)
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED', cause: 'logged out' } })
+    socket.connect()
+    socket.reconnect()
+    expect(socket.state.name).toBe('closed')
+    expect(FakeWebSocket.all).toHaveLength(1)
+  })
+
+  test('already aborted: never connects, and says that it is closed', () => {
+    const { socket } = setup({ signal: AbortSignal.abort() })
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
+    expect(socket.send('x')).toBe('dropped')
+    expect(FakeWebSocket.all).toHaveLength(0)
+  })
+
+  test('aborted before connect()', () => {
+    const abort = new AbortController()
+    const { socket } = setup({ signal: abort.signal, autoConnect: false })
+    abort.abort()
+    expect(socket.state.name).toBe('closed')
+    expect(socket.send('x')).toBe('dropped')
+  })
+
+  test('leaves no listener on it after close()', () => {
+    const { signal } = new AbortController()
+    const added = vi.spyOn(signal, 'addEventListener')
+    const removed = vi.spyOn(signal, 'removeEventListener')
+    const { socket } = setup({ signal })
+    socket.close()
+    expect(removed.mock.calls.map(([, listener]) => listener)).toEqual(
+      added.mock.calls.map(([, listener]) => listener),
+    )
+  })
+})
