@@ -36,6 +36,9 @@ const SHARED = /^CONNECTION_LOST 10(01|06|12|13) /
 /** Losses that are this client's alone: nobody else is on the way, and somebody is looking at the page. */
 const ALONE = /^(UNRESPONSIVE|RECONNECT_REQUESTED|PAGE_HIDDEN)/
 
+/** Somebody asked for it, which is no failure, whatever came before. */
+const ASKED = /^RECONNECT_REQUESTED/
+
 const RETRY_AFTER = /^\w+ 101[23] retry-after=(\d+)$/
 
 /**
@@ -55,7 +58,7 @@ export const backoff = ({
     if (attempt > attempts || FINAL.test(story)) return false
     const hint = RETRY_AFTER.exec(story)
     if (hint) return Number(hint[1]) * 1_000 + random() * spread
-    const first = ALONE.test(story) ? 300 : SHARED.test(story) ? spread : base
-    return random() * (attempt > 1 ? Math.min(max, base * 2 ** (attempt - 1)) : first)
+    if (attempt > 1 && !ASKED.test(story)) return random() * Math.min(max, base * 2 ** (attempt - 1))
+    return random() * (ALONE.test(story) ? 300 : SHARED.test(story) ? spread : base)
   }
 }

@@ -73,6 +73,8 @@ export const createHeartbeat = (
     heard({ data, timeStamp }) {
       // Event times count from the start of the page. Some sockets that are no browser's have none, or another clock's.
       seen = (timeStamp as number) < 1e11 ? (timeStamp as number) : clock()
+      // Only once a question: from here on, silence is counted anew.
+      if (unanswered) wait(interval)
       unanswered = 0
       if (!isReply(data)) return false
       if (asked !== undefined) measured(seen - asked)

@@ -62,6 +62,17 @@ describe('heartbeat', () => {
     expect(socket.state.name).toBe('open')
   })
 
+  test('the promised bound also holds after an answer, and where the timeout is longer than the interval', () => {
+    const { socket, native } = setup({ heartbeat: { ...heartbeat, interval: 500, timeout: 2_000 } })
+    native().accept()
+    vi.advanceTimersByTime(510)
+    native().deliver('pong')
+    vi.advanceTimersByTime(2_499)
+    expect(socket.state.name).toBe('open')
+    vi.advanceTimersByTime(1)
+    expect(socket.state.name).toBe('waiting')
+  })
+
   test('any message is a sign of life', () => {
     const { socket, native } = setup({ heartbeat })
     native().accept()

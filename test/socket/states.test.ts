@@ -272,6 +272,16 @@ describe('reconnect()', () => {
     expect(FakeWebSocket.all).toHaveLength(2)
   })
 
+  test('is back within 300 ms however often it is called: it is no failure', () => {
+    const { socket, native } = setup()
+    for (let i = 0; i < 10; i++) {
+      native().accept()
+      socket.reconnect()
+      expect(socket.state).toMatchObject({ name: 'waiting', delay: 150 })
+      vi.advanceTimersByTime(300)
+    }
+  })
+
   test('while waiting: dials at once', () => {
     const { socket, native } = setup()
     native().drop()

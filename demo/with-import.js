@@ -1,0 +1,4 @@
+import { createSocket } from '/dist/index.js'
+import { start } from './page.js'
+
+start(createSocket)
