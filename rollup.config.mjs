@@ -13,7 +13,7 @@ const brotli = code => brotliCompressSync(code, { params: { [constants.BROTLI_PA
 const minify = terser({
   ecma: 2020,
   module: true,
-  compress: { passes: 3, unsafe_arrows: true, unsafe_methods: true },
+  compress: { passes: 3, unsafe_arrows: true, pure_getters: true },
   format: { comments: /^!/ },
 })
 

@@ -1,6 +1,7 @@
-import type { Connection, Endpoint, SocketOptions } from './api.js'
+import type { Connection, Endpoint } from './api.js'
 import { check } from './data.js'
 import { type CloseInfo, SocketError, type SocketErrorCode } from './errors.js'
+import type { Settings } from './options.js'
 
 /** One attempt, and the connection that came of it. */
 export interface Line {
@@ -10,14 +11,9 @@ export interface Line {
   ended: CloseInfo | undefined
   unsent: number
   /** Hands on what comes from now on, and what came before and `prepare` did not take. */
-  listen(hear: (event: MessageEvent) => void): void
+  take(hear: (event: MessageEvent) => void): void
   /** Lets go, and closes in the background: on a dead peer the browser's own close takes a minute, or for ever. */
   leave(): void
-}
-
-interface Outcome {
-  ready(native: WebSocket): void
-  failed(error: SocketError): void
 }
 
 const ask = <Value>(given: Value | ((context: any) => Value | PromiseLike<Value>), context: unknown) =>
@@ -26,9 +22,10 @@ const ask = <Value>(given: Value | ((context: any) => Value | PromiseLike<Value>
 /** Starts an attempt. With nothing to ask for, what the platform's constructor throws comes out of here. */
 export const dial = <Binary extends BinaryType>(
   endpoint: Endpoint,
-  { protocols, binaryType, prepare, WebSocket }: SocketOptions<Binary>,
+  { protocols, binaryType, prepare, WebSocket = globalThis.WebSocket }: Settings<Binary>,
   { attempt, cause }: { readonly attempt: number; readonly cause?: SocketError | undefined },
-  { ready, failed }: Outcome,
+  failed: (error: SocketError) => void,
+  ready: (native: WebSocket) => void,
 ): Line => {
   const scope = new AbortController()
   const { signal } = scope
@@ -36,8 +33,8 @@ export const dial = <Binary extends BinaryType>(
   const early: MessageEvent[] = []
   const takers: ((data: any) => void)[] = []
 
-  const fail = (code: SocketErrorCode, message: string, error?: unknown) => {
-    if (!signal.aborted) failed(new SocketError(code, message, error, line.ended))
+  const fail = (code: SocketErrorCode, detail: string, error?: unknown) => {
+    if (!signal.aborted) failed(new SocketError(code, detail, error, line.ended))
   }
 
   const prepared = async (native: WebSocket) => {
@@ -63,17 +60,17 @@ export const dial = <Binary extends BinaryType>(
 
   const open = (url: string | URL, subprotocols: string | string[] | undefined) => {
     if (signal.aborted) return
-    const native: WebSocket = new (WebSocket ?? globalThis.WebSocket)(url, subprotocols)
+    const native: WebSocket = new WebSocket(url, subprotocols)
     let opened = false
     line.native = native
-    native.binaryType = binaryType as BinaryType
+    native.binaryType = binaryType
     native.onopen = () => {
       opened = true
       if (!prepare) ready(native)
       else
         prepared(native).then(
           () => signal.aborted || ready(native),
-          error => fail('PREPARE_FAILED', 'prepare failed: see cause', error),
+          error => fail('PREPARE_FAILED', ': see cause', error),
         )
     }
     native.onmessage = event => {
@@ -84,8 +81,8 @@ export const dial = <Binary extends BinaryType>(
     native.onclose = ({ code, reason, wasClean }) => {
       line.ended = { code, reason, wasClean }
       line.unsent = native.bufferedAmount
-      if (opened) fail('CONNECTION_LOST', `the connection was closed: ${code} ${reason}`)
-      else fail('CONNECTION_REFUSED', 'the handshake failed; browsers do not say why')
+      if (opened) fail('CONNECTION_LOST', `: ${code} ${reason}`)
+      else fail('CONNECTION_REFUSED', ': browsers do not say why')
     }
     // The close that follows says all there is to say; but in Node an error that nobody listens to is fatal.
     native.onerror = () => {}
@@ -95,7 +92,7 @@ export const dial = <Binary extends BinaryType>(
     native: undefined,
     ended: undefined,
     unsent: 0,
-    listen(hear) {
+    take(hear) {
       ;(line.native as WebSocket).onmessage = hear
       early.forEach(hear)
     },
@@ -110,7 +107,7 @@ export const dial = <Binary extends BinaryType>(
 
   if (typeof endpoint === 'function' || typeof protocols === 'function') {
     ;(async () => open(...(await Promise.all([ask(endpoint, context), ask(protocols, context)]))))().catch(
-      error => fail('ENDPOINT_FAILED', 'no address to connect to: see cause', error),
+      error => fail('ENDPOINT_FAILED', ': see cause', error),
     )
   } else open(endpoint, protocols)
   return line

@@ -38,8 +38,8 @@ export class SocketError extends Error {
   /** The close frame, or 1006, where the browser reported a close. */
   declare readonly close: CloseInfo | undefined
 
-  constructor(code: SocketErrorCode, message: string, cause?: unknown, close?: CloseInfo) {
-    super(message)
+  constructor(code: SocketErrorCode, detail: string, cause?: unknown, close?: CloseInfo) {
+    super(code + detail)
     this.name = 'SocketError'
     this.code = code
     this.cause = cause

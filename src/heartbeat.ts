@@ -34,7 +34,7 @@ const PROBE = 3_000
 
 /** Watches one open connection. Two clocks: silence in the events' own time, lateness by the wall clock, which sees sleep. */
 export const createHeartbeat = (
-  { interval = 25_000, timeout = 10_000, message }: HeartbeatOptions,
+  { interval, timeout, message }: HeartbeatOptions & { interval: number; timeout: number },
   { ask, isReply, dead, measured }: Body,
 ): Heartbeat => {
   const clock = () => performance.now()

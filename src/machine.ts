@@ -79,18 +79,22 @@ const waiting = (attempt: number, delay: number, now: number, cause: SocketError
 const lost = (_: State, { now, cause, attempt, delay }: Extract<Input, { type: 'lost' }>): State =>
   delay === false ? closed(cause) : waiting(attempt, delay, now, cause)
 
+const first = () => connecting(0)
+const finish = (_: State, { cause }: { readonly cause: SocketError }) => closed(cause)
+const finished = ({ cause }: Extract<State, { name: 'closing' }>) => closed(cause)
+
 /** What each state makes of each input. What is not in the table is ignored. */
 const machine: Table = {
   closed: {
-    connect: () => connecting(0),
+    connect: first,
     // Before the first attempt there is still something to refuse: what is sent after `close()` must not pile up.
-    close: (state, { cause }) => (state.cause ? undefined : closed(cause)),
+    close: (state, input) => (state.cause ? undefined : finish(state, input)),
   },
   connecting: {
     opened: ({ attempt }, { now, url, protocol }) => ({ name: 'open', attempt, since: now, url, protocol }),
     lost,
     sleep: ({ attempt }, { cause }) => waiting(attempt, Infinity, 0, cause),
-    close: (_, { cause }) => closed(cause),
+    close: finish,
   },
   open: {
     lost,
@@ -106,12 +110,12 @@ const machine: Table = {
       now + delay > until ? waiting(attempt, delay, now, cause) : undefined,
     sleep: ({ attempt, delay, cause }) =>
       delay < Infinity ? waiting(attempt, Infinity, 0, cause) : undefined,
-    close: (_, { cause }) => closed(cause),
+    close: finish,
   },
   closing: {
-    connect: () => connecting(0),
-    lost: ({ cause }) => closed(cause),
-    sleep: ({ cause }) => closed(cause),
+    connect: first,
+    lost: finished,
+    sleep: finished,
   },
 }
 

@@ -44,6 +44,9 @@ export interface Wire {
   send(data: any): void
 }
 
+/** The limits with their defaults, and how much the browser may have before nothing more is handed over. */
+type Limits = QueueOptions & { maxMessages: number; maxBytes: number; highWaterMark: number }
+
 /** A message with wishes. One without is kept as its bare data, which spares an object a message. */
 interface Kept {
   /** Gone once dropped; the place in the line stays until it is passed. */
@@ -56,23 +59,20 @@ interface Kept {
 }
 
 interface Surroundings {
-  /** Hand nothing over while the browser has more than this. */
-  highWaterMark: number
   /** Whether timers are throttled, so that waiting for one would cost more than a full buffer. */
-  throttled: () => boolean
+  isHidden: () => boolean
   byteLength: (data: Data) => number
   /** The data as it is now: a message outlives the call that brought it, and the caller may reuse its buffer. */
   copy: (data: Data) => Data
   drop: (data: Data, reason: DropReason) => void
+  /** How many messages the browser was given, and how many of those came back. */
+  counts: { sent: number; reclaimed: number }
 }
 
 export interface Queue {
   /** How many messages wait, and their bytes. */
   count: number
   bytes: number
-  /** How many messages the browser was given, and how many of those came back. */
-  sent: number
-  reclaimed: number
   /** Hands a message to the browser, or keeps it, or drops it; `closed`: there will be no connection for it. */
   push(data: Data, options?: SendOptions, closed?: boolean): 'sent' | 'queued' | 'dropped'
   /** Hands over what waits, in order, as far as the mark allows; `all`: without regard for it. */
@@ -102,8 +102,8 @@ const SLACK = 1_024
  * Two flat arrays, and where the parts begin: handing over and taking back move a boundary, never a message.
  */
 export const createQueue = (
-  { maxMessages = Infinity, maxBytes = 16 * 2 ** 20, overflow = 'reject' }: QueueOptions,
-  { highWaterMark, throttled, byteLength, copy, drop }: Surroundings,
+  { maxMessages, maxBytes, overflow, highWaterMark }: Limits,
+  { isHidden, byteLength, copy, drop, counts }: Surroundings,
 ): Queue => {
   let items: (Data | Kept | undefined)[] = []
   /** Of a message that waits: its bytes. Of one handed over: how much had been written once it was. */
@@ -194,24 +194,20 @@ export const createQueue = (
       head = middle = end = 0
       if (items.length > SLACK) [items, marks] = [[], []]
     } else if (end - live > SLACK + live) {
-      let to = 0
-      let handed = 0
-      for (let from = head; from < end; from++) {
-        if (dataAt(from) === undefined) continue
-        if (from < middle) handed++
-        items[to] = items[from]
-        marks[to++] = marks[from] as number
-      }
-      items.length = marks.length = end = to
-      middle = handed
+      const stays = (_: unknown, place: number) => place >= head && place < end && dataAt(place) !== undefined
+      const places = items.map((_, place) => place).filter(stays)
+      middle = places.filter(place => place < middle).length
+      items = places.map(place => items[place])
+      marks = places.map(place => marks[place] as number)
       head = 0
+      end = places.length
     }
   }
 
   const room = () => {
     if (wire?.readyState !== 1) return false
     buffered = wire.bufferedAmount
-    return buffered <= highWaterMark || throttled()
+    return buffered <= highWaterMark || isHidden()
   }
 
   const write = (data: Data) => {
@@ -231,7 +227,7 @@ export const createQueue = (
         items[place] = undefined
         drop(data, 'expired')
       } else {
-        queue.sent++
+        counts.sent++
         write(data)
         marks[place] = written
       }
@@ -258,8 +254,6 @@ export const createQueue = (
   const queue: Queue = {
     count: 0,
     bytes: 0,
-    sent: 0,
-    reclaimed: 0,
 
     push(data, options, closed) {
       if (closed) return refuse(data, 'closed')
@@ -268,7 +262,7 @@ export const createQueue = (
         end = middle
         trim(buffered)
         write(data)
-        queue.sent++
+        counts.sent++
         // It may have to be sent again, long after the caller has reused the buffer. Not so what is volatile.
         const mine = options?.volatile ? data : copy(data)
         append(options ? keep(mine, options) : mine, written)
@@ -290,7 +284,7 @@ export const createQueue = (
           if (older) lapse(older, 'replaced')
           break
         }
-        if (overflow === 'reject' || !fits(0, 0)) return refuse(data, 'overflow')
+        if (overflow !== 'drop-oldest' || !fits(0, 0)) return refuse(data, 'overflow')
         dropFirst('overflow')
       }
       const mine = copy(data)
@@ -337,7 +331,7 @@ export const createQueue = (
             (keys.has(kept.options.key) && 'replaced'))
         marks[place] = byteLength(data)
         enter(marks[place] as number, kept)
-        queue.reclaimed++
+        counts.reclaimed++
         if (reason) lapse(kept as Kept, reason)
       }
       middle = head

@@ -4,8 +4,9 @@ import { dial, type Line } from './connection.js'
 import { byteLength, check, copy, type Data } from './data.js'
 import { createEmitter, guard } from './emitter.js'
 import { SocketError } from './errors.js'
-import { createHeartbeat, type Heartbeat, type HeartbeatOptions } from './heartbeat.js'
+import { createHeartbeat, type Heartbeat } from './heartbeat.js'
 import { failures, type Input, type State, transition } from './machine.js'
+import { settle } from './options.js'
 import { createQueue } from './queue.js'
 import { isHidden, isOffline, pageWake, type WakeNews } from './wake.js'
 
@@ -17,10 +18,6 @@ const OFFLINE_DELAY = 30_000
 
 /** Slower handshakes than this, in milliseconds, are not waited for. */
 const MAX_CONNECT_TIMEOUT = 60_000
-
-/** `setTimeout` with more than 2^31 milliseconds fires at once. */
-const after = (delay: number, job: () => void) =>
-  delay < Infinity ? setTimeout(job, Math.min(delay, 1e9)) : undefined
 
 /**
  * Makes a WebSocket that stays up.
@@ -35,40 +32,8 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   endpoint: Endpoint,
   options: SocketOptions<Binary> = {},
 ): Socket<Binary> => {
-  const {
-    binaryType = 'arraybuffer',
-    autoConnect = true,
-    retry = backoff(),
-    minUptime = 5_000,
-    connectTimeout = 10_000,
-    closeTimeout = 3_000,
-    queue: limits = {},
-    highWaterMark = 2 ** 20,
-    heartbeat,
-    wake = pageWake,
-    signal: life,
-  } = options
-  const { maxMessages, maxBytes, overflow = 'reject' } = limits
-  const { interval, timeout } = heartbeat ?? {}
-
-  for (const [name, value] of Object.entries({
-    minUptime,
-    connectTimeout,
-    closeTimeout,
-    highWaterMark,
-    maxMessages,
-    maxBytes,
-    interval,
-    timeout,
-  })) {
-    if (value !== undefined && !(typeof value === 'number' && value >= 0)) {
-      throw new TypeError(`${name} takes a number from 0 up`)
-    }
-  }
-  if (!/^(arraybuffer|blob),(reject|drop-oldest)$/.test(`${binaryType},${overflow}`)) {
-    throw new TypeError("binaryType takes 'arraybuffer' or 'blob', overflow 'reject' or 'drop-oldest'")
-  }
-
+  const settings = settle(options)
+  const { connectTimeout, retry = backoff(), wake = pageWake, heartbeat, signal } = settings
   const { on, off, emit, post } = createEmitter<SocketEvents<Binary>>({
     state: [],
     open: [],
@@ -78,82 +43,75 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     error: [],
     drop: [],
   })
-
-  let state: State = { name: 'closed' }
-  /** The one state timer: the deadline of an attempt or of the closing handshake, or the end of a wait. */
-  let timer: ReturnType<typeof after>
-  let deadline = connectTimeout
-  /** When there was last a connection that lasted. */
-  let since = 0
-
-  let line: Line | undefined
-  let beat: Heartbeat | undefined
-  let stopListening = () => {}
-
-  let url = ''
-  let attempts = 0
-  let connections = 0
-  let received = 0
-  let dropped = 0
-  let latency: number | undefined
-
-  const queue = createQueue(limits, {
-    highWaterMark,
-    throttled: isHidden,
+  const counts = {
+    attempts: 0,
+    connections: 0,
+    sent: 0,
+    received: 0,
+    reclaimed: 0,
+    dropped: 0,
+    latency: undefined as number | undefined,
+  }
+  const queue = createQueue(settings, {
+    isHidden,
     byteLength,
     copy,
+    counts,
     drop(data, reason) {
-      dropped++
+      counts.dropped++
       emit('drop', { data, reason })
     },
   })
 
-  const hear = (event: MessageEvent) => {
-    if (beat?.heard(event)) return
-    const { data } = event
-    received++
-    emit(typeof data === 'string' ? 'text' : 'binary', data)
-    if (queue.count) post(queue.flush)
-  }
+  let state: State = { name: 'closed' }
+  /** The one state timer: the deadline of an attempt or of the closing handshake, or the end of a wait. */
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let deadline = connectTimeout
+  /** When there was last a connection that lasted. */
+  let since = 0
+  let url = ''
+  let line: Line | undefined
+  let beat: Heartbeat | undefined
+  let stopListening = () => {}
 
+  const after = (delay: number, job: () => void) => {
+    clearTimeout(timer)
+    // More than 2^31 milliseconds would fire at once.
+    timer = delay < Infinity ? setTimeout(job, Math.min(delay, 1e9)) : undefined
+  }
+  const feed = (input: Input) => post(() => step(input))
+  const connect = () => feed({ type: 'connect' })
+  const end = (detail: string, cause?: unknown, code?: number, reason?: string) =>
+    feed({ type: 'close', code, reason, cause: new SocketError('CLOSED', detail, cause) })
+  const abort = () => end(': signal', signal?.reason)
   const address = () => line?.native?.url ?? url
 
   /** A wait is longer while the browser says that there is no network. */
   const hold = (delay: number) => (wake && isOffline(address()) ? Math.max(delay, OFFLINE_DELAY) : delay)
 
-  const hearNews = (news: WakeNews) =>
+  const hearNews = (type: WakeNews) =>
     post(() => {
-      if (news === 'sleep')
-        step({ type: news, cause: new SocketError('PAGE_HIDDEN', 'the page was put away') })
-      else if (state.name === 'open') beat?.probe()
-      else
-        step({ type: news, now: Date.now(), delay: hold(news === 'wake' ? Math.random() * WAKE_SPREAD : 0) })
+      if (type === 'sleep') step({ type, cause: new SocketError('PAGE_HIDDEN', '') })
+      else if (beat) beat.probe()
+      else step({ type, now: Date.now(), delay: hold(type === 'wake' ? Math.random() * WAKE_SPREAD : 0) })
     })
-
-  const end = (message: string, cause?: unknown, code?: number, reason?: string) =>
-    post(() => step({ type: 'close', code, reason, cause: new SocketError('CLOSED', message, cause) }))
-
-  const abort = () => end('signal was aborted', life?.reason)
 
   /** What is listened to from the first attempt until the socket is closed. */
   const listen = () => {
     const stop = wake && guard(wake, hearNews)
-    life?.addEventListener('abort', abort)
+    signal?.addEventListener('abort', abort)
     stopListening = () => {
       if (stop) guard(stop, undefined)
-      life?.removeEventListener('abort', abort)
+      signal?.removeEventListener('abort', abort)
     }
   }
 
-  /** Lets go of the connection, and takes back what certainly never left it. */
-  const letGo = () => {
-    const { native, ended, unsent = 0 } = line ?? {}
-    queue.detach(native && ended && Math.min(unsent, native.bufferedAmount), ended?.code)
-    url = address()
-    line?.leave()
-    line = undefined
-    // Without a close frame: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
-    return ended ?? { code: 1006, reason: '', wasClean: false }
+  const hear = (event: MessageEvent) => {
+    if (beat?.heard(event)) return
+    const { data } = event
+    counts.received++
+    emit(typeof data === 'string' ? 'text' : 'binary', data)
+    if (queue.count) post(queue.flush)
   }
 
   /** Takes what happened through the table, and does what belongs to entering the state that follows. */
@@ -161,140 +119,125 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     const last = state
     const next = transition(last, input)
     if (!next) return
-    const hadOpened = last.name === 'open' || last.name === 'closing'
-    clearTimeout(timer)
+    after(Infinity, connect)
     beat?.stop()
     beat = undefined
     state = next
     emit('state', next)
 
     if (next.name === 'open') {
-      const { native, listen: receive } = line as Line & { native: WebSocket }
-      const { attempt, url, protocol } = next
-      emit('open', { attempt, url, protocol, reconnected: connections++ > 0 })
+      const { native, take } = line as Line & { native: WebSocket }
+      emit('open', {
+        attempt: next.attempt,
+        url: next.url,
+        protocol: next.protocol,
+        reconnected: counts.connections++ > 0,
+      })
       queue.attach(native)
-      if (heartbeat) beat = pulse(heartbeat)
-      receive(hear)
+      if (heartbeat) beat = pulse()
+      take(hear)
       post(queue.flush)
-      return
-    }
-    if (next.name === 'closing') {
+    } else if (next.name === 'closing') {
       queue.flush(true)
       line?.native?.close(next.code, next.reason)
-      timer = after(closeTimeout, () => lose(next.cause))
-      return
-    }
-
-    const close = letGo()
-    if (hadOpened) {
-      const willRetry = next.name !== 'closed'
-      emit('close', {
-        ...close,
-        cause: (next.cause ?? (last as { cause?: SocketError }).cause) as SocketError,
-        willRetry,
-        delay: next.name === 'waiting' ? next.delay : willRetry ? 0 : undefined,
-      })
-    }
-    if (next.name === 'waiting') {
-      timer = after(next.delay, () => post(() => step({ type: 'connect' })))
-    } else if (next.name === 'connecting') {
-      if (last.name === 'closed') listen()
-      if (last.name !== 'waiting') since = Date.now()
-      start(next)
+      after(settings.closeTimeout, () => lose(next.cause))
     } else {
-      stopListening()
-      queue.clear()
+      const close = letGo()
+      const { cause = (last as { cause: SocketError }).cause, delay = 0 } = next as {
+        cause?: SocketError
+        delay?: number
+      }
+      const willRetry = next.name !== 'closed'
+      if (last.name === 'open' || last.name === 'closing') {
+        emit('close', { ...close, cause, willRetry, delay: willRetry ? delay : undefined })
+      }
+      if (next.name === 'waiting') after(next.delay, connect)
+      else if (next.name === 'closed') {
+        stopListening()
+        queue.clear()
+      } else {
+        if (last.name === 'closed') listen()
+        if (last.name !== 'waiting') since = Date.now()
+        start(next)
+      }
     }
+  }
+
+  /** Lets go of the connection, and takes back what certainly never left it. */
+  const letGo = () => {
+    const { native, ended, unsent = 0 } = line ?? {}
+    url = address()
+    queue.detach(native && ended && Math.min(unsent, native.bufferedAmount), ended?.code)
+    line?.leave()
+    line = undefined
+    // Without a close frame: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
+    return ended ?? { code: 1006, reason: '', wasClean: false }
   }
 
   const start = (next: Extract<State, { name: 'connecting' }>) => {
     const failed = (error: SocketError) => {
-      clearTimeout(timer)
       // In Chromium, what a socket says that it has not sent is stale after a freeze, until the next task.
-      if (line?.unsent) timer = setTimeout(lose, 0, error)
+      if (line?.unsent) after(0, () => lose(error))
       else lose(error)
     }
     deadline =
       next.cause?.code === 'CONNECT_TIMEOUT'
         ? Math.max(connectTimeout, Math.min(deadline * 2, MAX_CONNECT_TIMEOUT))
         : connectTimeout
-    timer = after(deadline, () =>
-      failed(new SocketError('CONNECT_TIMEOUT', `no connection within ${deadline} ms`)),
-    )
-    attempts++
+    after(deadline, () => lose(new SocketError('CONNECT_TIMEOUT', `: ${deadline} ms`)))
+    counts.attempts++
     try {
-      line = dial(endpoint, { ...options, binaryType } as SocketOptions<Binary>, next, {
-        failed,
-        ready: ({ url, protocol }) => post(() => step({ type: 'opened', now: Date.now(), url, protocol })),
-      })
+      line = dial(endpoint, settings, next, failed, ({ url, protocol }) =>
+        feed({ type: 'opened', now: Date.now(), url, protocol }),
+      )
     } catch (error) {
-      // It would throw the same next time.
-      step({
-        type: 'lost',
-        now: Date.now(),
-        cause: new SocketError('ENDPOINT_FAILED', 'the platform refused the address: see cause', error),
-        attempt: 0,
-        delay: false,
-      })
+      // It would be the same the next time.
+      lose(new SocketError('ENDPOINT_FAILED', ': see cause', error), false)
     }
   }
 
-  /** The attempt or connection is over: asks the policy what now. `insist`: giving up is not an answer. */
-  const lose = (cause: SocketError, insist?: boolean) =>
+  /** The attempt or connection is over: asks the policy what now, or not, where the `verdict` is clear. */
+  const lose = (cause: SocketError, verdict?: boolean) =>
     post(() => {
       const now = Date.now()
       const uptime = state.name === 'open' ? now - state.since : 0
-      const failed = failures(state, uptime, minUptime)
+      const attempt = failures(state, uptime, settings.minUptime)
       let delay: number | false = false
       if (state.name === 'connecting') emit('error', cause)
-      if (state.name === 'open' && failed === 1) since = now
+      if (state.name === 'open' && attempt === 1) since = now
       try {
-        delay =
-          retry && state.name !== 'closing' && retry({ attempt: failed, cause, uptime, elapsed: now - since })
+        if (retry && state.name !== 'closing' && verdict !== false) {
+          delay = retry({ attempt, cause, uptime, elapsed: now - since })
+        }
         if (delay !== false && !(delay >= 0)) throw new TypeError(`retry answered ${delay}`)
       } catch (error) {
-        cause = new SocketError(
-          'RETRY_FAILED',
-          'retry takes milliseconds from 0 up, or false: see cause',
-          error,
-        )
+        cause = new SocketError('RETRY_FAILED', ': see cause', error)
         delay = false
         emit('error', cause)
       }
-      if (delay !== false || insist) delay = hold(+delay)
-      step({ type: 'lost', now, cause, attempt: failed, delay })
+      if (delay !== false || verdict) delay = hold(+delay)
+      step({ type: 'lost', now, cause, attempt, delay })
     })
 
-  const pulse = (pace: HeartbeatOptions) => {
-    const { message, isReply } = pace
-    return createHeartbeat(pace, {
+  const pulse = () => {
+    const { message, isReply } = settings
+    return createHeartbeat(settings, {
       ask: () =>
         guard(() => queue.write(typeof message === 'function' ? message() : (message as Data)), undefined),
       isReply: data => isReply && guard(isReply, data),
-      dead: () => lose(new SocketError('UNRESPONSIVE', 'no sign of life: is the network gone?')),
+      dead: () => lose(new SocketError('UNRESPONSIVE', '')),
       measured(time) {
-        latency = time
+        counts.latency = time
       },
     })
   }
 
   /** Attempts need a constructor, and a life that is not over. */
   const wanted = (job: () => void) => {
-    if (!(options.WebSocket ?? globalThis.WebSocket)) {
-      throw new SocketError('NO_WEBSOCKET', 'there is no WebSocket here: pass one as the option WebSocket')
+    if (!(settings.WebSocket ?? globalThis.WebSocket)) {
+      throw new SocketError('NO_WEBSOCKET', ': pass one as options.WebSocket')
     }
-    if (!life?.aborted) post(job)
-  }
-
-  const connect = () => {
-    wanted(() => step({ type: 'connect' }))
-    if (
-      typeof endpoint !== 'function' &&
-      state.name === 'closed' &&
-      state.cause?.code === 'ENDPOINT_FAILED'
-    ) {
-      throw state.cause.cause
-    }
+    if (!signal?.aborted) job()
   }
 
   const socket: Socket<Binary> = {
@@ -304,23 +247,35 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
 
     send(data, how) {
       check(data)
-      if (how?.ttl !== undefined && !(how.ttl >= 0)) throw new TypeError('ttl takes milliseconds from 0 up')
+      if (how?.ttl !== undefined && !(how.ttl >= 0)) throw new TypeError('ttl takes a number from 0 up')
       // Before the first attempt messages wait; after the last they would wait for ever.
-      const closed = state.name === 'closing' || (state.name === 'closed' && !!state.cause)
-      const outcome = queue.push(data, how, closed)
+      const closed = state.name === 'closing' || (state.name === 'closed' && state.cause)
+      const outcome = queue.push(data, how, !!closed)
       if (outcome !== 'queued' || state.name !== 'open') return outcome
       post(queue.flush)
       return queue.count ? outcome : 'sent'
     },
 
-    connect,
+    connect: () =>
+      wanted(() => {
+        connect()
+        if (
+          typeof endpoint !== 'function' &&
+          state.name === 'closed' &&
+          state.cause?.code === 'ENDPOINT_FAILED'
+        ) {
+          throw state.cause.cause
+        }
+      }),
 
     reconnect: cause =>
-      wanted(() => {
-        if (state.name === 'open' || state.name === 'connecting') {
-          lose(new SocketError('RECONNECT_REQUESTED', 'reconnect() was called', cause), true)
-        } else step({ type: 'connect' })
-      }),
+      wanted(() =>
+        post(() => {
+          if (state.name === 'open' || state.name === 'connecting') {
+            lose(new SocketError('RECONNECT_REQUESTED', '', cause), true)
+          } else step({ type: 'connect' })
+        }),
+      ),
 
     close(code, reason) {
       // The platform's own rules, checked before the state moves rather than half-way through.
@@ -331,7 +286,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       if (byteLength(`${reason ?? ''}`) > 123) {
         throw new DOMException('close() takes a reason of up to 123 bytes', 'SyntaxError')
       }
-      end('close() was called', undefined, code, reason)
+      end('', undefined, code, reason)
     },
 
     get state() {
@@ -344,7 +299,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       return queue.bytes + (line?.native?.bufferedAmount ?? 0)
     },
     get latency() {
-      return latency
+      return counts.latency
     },
     get url() {
       return address()
@@ -353,23 +308,12 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       return line?.native?.protocol ?? ''
     },
     get stats() {
-      const { sent, reclaimed, count, bytes } = queue
-      return {
-        attempts,
-        connections,
-        sent,
-        received,
-        reclaimed,
-        dropped,
-        queued: count,
-        queuedBytes: bytes,
-        latency,
-      }
+      return { ...counts, queued: queue.count, queuedBytes: queue.bytes }
     },
   }
 
-  if (life?.aborted) abort()
-  else if (autoConnect) connect()
-  else life?.addEventListener('abort', abort)
+  if (signal?.aborted) abort()
+  else if (settings.autoConnect ?? true) socket.connect()
+  else signal?.addEventListener('abort', abort)
   return socket
 }

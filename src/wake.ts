@@ -4,35 +4,32 @@ export type WakeNews = 'wake' | 'sleep' | 'offline'
 /** Starts telling when the page or network comes and goes, and returns how to stop. */
 export type Wake = (tell: (news: WakeNews) => void) => () => void
 
-const NEWS: Record<string, WakeNews> = {
-  online: 'wake',
-  pageshow: 'wake',
-  resume: 'wake',
-  change: 'wake',
-  offline: 'offline',
-  // A socket kills the page's place in the back/forward cache, or is killed there without the server's knowing.
-  pagehide: 'sleep',
-  freeze: 'sleep',
-}
-
 /** Listens to the page's life and the network, as far as there is any of it here: in a worker there is less. */
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html, https://wicg.github.io/page-lifecycle/
 export const pageWake: Wake = tell => {
   const { document } = globalThis
   const { connection } = (globalThis.navigator ?? {}) as { connection?: EventTarget }
-  const hear = ({ type }: { type: string }) => {
-    const news = type in NEWS ? NEWS[type] : document?.visibilityState === 'visible' && 'wake'
-    if (news) tell(news)
+  const stops: (() => void)[] = []
+  const listen = (target: EventTarget | undefined, types: string, news: WakeNews) => {
+    const hear = ({ type }: Event) => {
+      if (type !== 'visibilitychange' || !isHidden()) tell(news)
+    }
+    for (const type of types.split(' ')) {
+      target?.addEventListener?.(type, hear)
+      stops.push(() => target?.removeEventListener?.(type, hear))
+    }
   }
-  const each = (what: 'addEventListener' | 'removeEventListener') => {
-    const listen = (target: EventTarget | undefined, types: string) =>
-      types.split(' ').map(type => target?.[what]?.(type, hear))
-    listen(globalThis as unknown as EventTarget, 'online offline pageshow pagehide')
-    listen(document, 'visibilitychange freeze resume')
-    listen(connection, 'change')
+  const page = globalThis as unknown as EventTarget
+  listen(page, 'online pageshow', 'wake')
+  listen(document, 'visibilitychange resume', 'wake')
+  listen(connection, 'change', 'wake')
+  // A socket costs the page its place in the back/forward cache, or is killed there without the server's knowing.
+  listen(page, 'pagehide', 'sleep')
+  listen(document, 'freeze', 'sleep')
+  listen(page, 'offline', 'offline')
+  return () => {
+    for (const stop of stops) stop()
   }
-  each('addEventListener')
-  return () => each('removeEventListener')
 }
 
 /** Whether the browser believes that this address cannot be reached now. It is sometimes wrong. */
