@@ -49,7 +49,8 @@ export const dial = <Binary extends BinaryType>(
           const event = early.shift()
           if (event) resolve(event.data)
           else takers.push(resolve)
-          signal.addEventListener('abort', () => reject(signal.reason))
+          // Whom nobody answered while preparing is not told of a loss hours later, when nobody listens.
+          signal.addEventListener('abort', () => takers.includes(resolve) && reject(signal.reason))
         }),
       url,
       protocol,
@@ -94,7 +95,8 @@ export const dial = <Binary extends BinaryType>(
     unsent: 0,
     take(hear) {
       ;(line.native as WebSocket).onmessage = hear
-      early.forEach(hear)
+      takers.length = 0
+      early.splice(0).forEach(hear)
     },
     leave() {
       const { native } = line

@@ -103,9 +103,10 @@ const machine: Table = {
   },
   waiting: {
     connect: ({ attempt, cause }) => connecting(attempt, cause),
-    // A network that returns wakes every client behind it: the short wait keeps them apart.
+    // A network that returns wakes every client behind it: the short wait keeps them apart. A wait that should be over
+    // by the clock is not near: the process slept, and its timer with it.
     wake: ({ attempt, until, cause }, { now, delay }) =>
-      now + delay < until ? waiting(attempt, delay, now, cause) : undefined,
+      now > until || now + delay < until ? waiting(attempt, delay, now, cause) : undefined,
     offline: ({ attempt, until, cause }, { now, delay }) =>
       now + delay > until ? waiting(attempt, delay, now, cause) : undefined,
     sleep: ({ attempt, delay, cause }) =>

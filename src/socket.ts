@@ -140,7 +140,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     } else if (next.name === 'closing') {
       queue.flush(true)
       line?.native?.close(next.code, next.reason)
-      after(settings.closeTimeout, () => lose(next.cause))
+      after(line?.ended ? 0 : settings.closeTimeout, () => lose(next.cause))
     } else {
       const close = letGo()
       const { cause = (last as { cause: SocketError }).cause, delay = 0 } = next as {

@@ -482,6 +482,17 @@ describe('the unsent tail', () => {
     expect(reopen().sent).toEqual(['aaaa', 'bbbb'])
   })
 
+  test('close() between the two readings does not wait for a handshake that cannot come', () => {
+    const { socket, heard, native } = setup()
+    native().accept().flowing = false
+    socket.send('aaaa')
+    native().drop()
+    socket.close()
+    vi.advanceTimersByTime(1)
+    expect(socket.state.name).toBe('closed')
+    expect(heard('drop')).toEqual([{ data: 'aaaa', reason: 'closed' }])
+  })
+
   test('an empty message between two that did not leave did not leave either', () => {
     const { socket, native } = setup()
     native().accept().flowing = false

@@ -165,6 +165,15 @@ describe('waking', () => {
     expect(socket.state.name).toBe('connecting')
   })
 
+  test('while waiting: a wait that ought to be over by the clock is cut short, for its timer slept as well', () => {
+    const { socket, native, tell } = awake({ retry: () => 60_000 })
+    native().drop()
+    vi.setSystemTime(Date.now() + 3_600_000)
+    tell('wake')
+    vi.advanceTimersByTime(300)
+    expect(socket.state.name).toBe('connecting')
+  })
+
   test('while connecting: does not start a second socket', () => {
     const { tell } = awake()
     tell('wake')

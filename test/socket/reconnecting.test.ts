@@ -307,6 +307,24 @@ describe('prepare', () => {
     expect(socket.state.name).toBe('closed')
   })
 
+  test('a receive() that prepare did not wait for takes nothing from the listeners, and is not rejected later', async () => {
+    let rejected = false
+    const { heard, native } = setup({
+      prepare: ({ receive }) => {
+        receive().catch(() => {
+          rejected = true
+        })
+      },
+    })
+    native().accept()
+    await settled()
+    native().deliver('news')
+    native().drop()
+    await settled()
+    expect(heard('text')).toEqual(['news'])
+    expect(rejected).toBe(false)
+  })
+
   test('runs again on each new connection', async () => {
     const { native } = setup({ prepare: ({ send }) => send('subscribe') })
     for (let i = 0; i < 3; i++) {
