@@ -1,0 +1,90 @@
+// Chromium and Chrome, over puppeteer and the DevTools protocol. Not over Playwright: that holds every page focused and
+// visible, so no page is ever hidden, throttled, or frozen.
+import { writeFile } from 'node:fs/promises'
+import puppeteer, { type Browser } from 'puppeteer-core'
+import { type Engine, outcome, type Page, script } from './page.ts'
+
+// What drivers switch off for the sake of steady tests and users have on: here it is what is tested.
+const asForUsers = [
+  '--disable-back-forward-cache',
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  '--disable-renderer-backgrounding',
+  '--disable-ipc-flooding-protection',
+]
+
+const args = ['--disable-gpu', '--disable-quic', '--disable-component-update', '--js-flags=--expose-gc']
+
+export async function launchChromium(executablePath: string): Promise<Engine> {
+  const browser = await puppeteer.launch({
+    executablePath,
+    args: process.getuid?.() === 0 ? ['--no-sandbox', ...args] : args,
+    ignoreDefaultArgs: asForUsers,
+    acceptInsecureCerts: true,
+    pipe: true,
+    protocolTimeout: 0,
+  })
+  return {
+    name: 'chromium',
+    version: (await browser.version()).replace('Chrome/', ''),
+    open: url => openPage(browser, url),
+    close: () => browser.close(),
+  }
+}
+
+async function openPage(browser: Browser, url = 'about:blank'): Promise<Page> {
+  const tab = await browser.newPage()
+  // Ours, rather than puppeteer's `evaluate`: that waits for an execution context, of which it can lose track when a
+  // page comes back from the back/forward cache.
+  const session = await tab.createCDPSession()
+  const cdp = (method: string, parameters: object = {}) =>
+    session.send(method as 'Page.enable', parameters as never)
+  await tab.goto(url)
+  let cover: { close(): Promise<void> } | undefined
+
+  return {
+    cdp,
+    async goto(url) {
+      await tab.goto(url)
+    },
+    async back() {
+      await tab.goBack({ waitUntil: 'load' })
+    },
+    async evaluate(code, ...args) {
+      const { result, exceptionDetails } = await session.send('Runtime.evaluate', {
+        expression: script(code, args),
+        awaitPromise: true,
+        returnByValue: true,
+        userGesture: true,
+      })
+      if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text)
+      return outcome(result.value)
+    },
+    async hide() {
+      const other = await browser.newPage()
+      cover = other
+      await other.bringToFront()
+    },
+    async show() {
+      await cover?.close()
+      cover = undefined
+      await tab.bringToFront()
+    },
+    async offline(on) {
+      await cdp('Network.enable')
+      await cdp('Network.emulateNetworkConditions', {
+        offline: on,
+        latency: 0,
+        downloadThroughput: -1,
+        uploadThroughput: -1,
+      })
+    },
+    async screenshot(path) {
+      await writeFile(path, await tab.screenshot())
+    },
+    async close() {
+      await cover?.close()
+      await tab.close()
+    },
+  }
+}

@@ -1,0 +1,79 @@
+// The engines that are here: real ones, from where distributions put them, or from where the environment says.
+import { existsSync, readdirSync } from 'node:fs'
+import { aptInstall, findProgram, missing } from '../support/debian.ts'
+import { launchChromium } from './chromium.ts'
+import { launchFirefox } from './firefox.ts'
+import type { Engine } from './page.ts'
+import { launchWebKit } from './webkit.ts'
+
+export type { Engine, Page } from './page.ts'
+
+export interface Launcher {
+  readonly name: Engine['name']
+  launch(): Promise<Engine>
+}
+
+/** A variable that names a program is obeyed: if it names none, nothing else is taken for it. */
+function program(variable: string, ...usual: string[]) {
+  const named = process.env[variable]
+  const found = named ? findProgram(named) : findProgram(...usual)
+  if (named && !found) throw new Error(`${variable} is ${named}, which is no program`)
+  return found
+}
+
+function findChromium() {
+  const path = program(
+    'CHROME_PATH',
+    ...['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
+    '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  )
+  return path && (() => launchChromium(path))
+}
+
+function findFirefox() {
+  const path = program(
+    'FIREFOX_PATH',
+    ...['firefox-esr', 'firefox'],
+    '/Applications/Firefox.app/Contents/MacOS/firefox',
+  )
+  return path && (() => launchFirefox(path))
+}
+
+/** Not in PATH anywhere: /usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/ in Debian, /usr/libexec/webkitgtk-6.0/ in Fedora. */
+function miniBrowsers() {
+  const folders = (path: string) => (existsSync(path) ? readdirSync(path).map(name => `${path}/${name}`) : [])
+  return ['/usr/lib', '/usr/lib64', '/usr/libexec']
+    .flatMap(folders)
+    .flatMap(path => (path.endsWith('-linux-gnu') ? folders(path) : path))
+    .filter(path => /\/webkit2?gtk-[^/]*$/.test(path))
+    .map(path => `${path}/MiniBrowser`)
+}
+
+function findWebKit() {
+  const driver = program('WEBKIT_DRIVER', 'WebKitWebDriver')
+  const browser = program('WEBKIT_BROWSER', ...miniBrowsers())
+  const xvfb = findProgram('Xvfb')
+  if (!driver || !browser || !(xvfb || process.env.DISPLAY)) return undefined
+  return () => launchWebKit({ driver, browser, xvfb })
+}
+
+const known = [
+  { name: 'chromium', find: findChromium, packages: ['chromium'], variable: 'CHROME_PATH' },
+  { name: 'firefox', find: findFirefox, packages: ['firefox-esr'], variable: 'FIREFOX_PATH' },
+  { name: 'webkit', find: findWebKit, packages: ['webkit2gtk-driver', 'xvfb'], variable: 'WEBKIT_DRIVER' },
+] as const
+
+/**
+ * The engines that can be used, installed first if this is Debian and we are root. One that is missing is reported
+ * loudly, and is an error with `CI=true`. `ENGINES=firefox,webkit` asks for these alone.
+ */
+export function engines(): Launcher[] {
+  const wanted = process.env.ENGINES?.split(',')
+  return known.flatMap(({ name, find, packages, variable }) => {
+    if (wanted && !wanted.includes(name)) return []
+    const launch = find() ?? (aptInstall(...packages) ? find() : undefined)
+    if (launch) return [{ name, launch }]
+    missing(name, `install ${packages.join(' and ')}, or name it with ${variable}`)
+    return []
+  })
+}

@@ -1,0 +1,95 @@
+// Firefox over WebDriver BiDi. Puppeteer starts it and makes its profile; the commands are BiDi's own, because
+// puppeteer's `goto` and `goBack` wait for ever once a page has come back from the back/forward cache.
+import { writeFile } from 'node:fs/promises'
+import puppeteer from 'puppeteer-core'
+import { type Engine, outcome, type Page, script } from './page.ts'
+
+interface Bidi {
+  send(method: string, parameters: object): Promise<{ result: unknown }>
+}
+
+export async function launchFirefox(executablePath: string): Promise<Engine> {
+  const browser = await puppeteer.launch({
+    browser: 'firefox',
+    executablePath,
+    headless: true,
+    acceptInsecureCerts: true,
+    protocolTimeout: 0,
+  })
+  // Not a public property of puppeteer, whose version is therefore pinned; what goes over it is the standard's.
+  // https://www.w3.org/TR/webdriver-bidi/
+  const { connection } = browser as unknown as { connection: Bidi }
+  const send = async (method: string, parameters: object) =>
+    (await connection.send(method, parameters)).result
+  return {
+    name: 'firefox',
+    version: (await browser.version()).replace('firefox/', ''),
+    open: url => openPage(send, url),
+    close: () => browser.close(),
+  }
+}
+
+type Send = (method: string, parameters: object) => Promise<unknown>
+
+type Evaluation =
+  | { readonly type: 'success'; readonly result: { readonly value: string } }
+  | { readonly type: 'exception'; readonly exceptionDetails: { readonly text: string } }
+
+async function openTab(send: Send) {
+  const { context } = (await send('browsingContext.create', { type: 'tab' })) as { context: string }
+  return context
+}
+
+async function openPage(send: Send, url?: string): Promise<Page> {
+  const context = await openTab(send)
+  let cover: string | undefined
+
+  async function uncover() {
+    if (cover) await send('browsingContext.close', { context: cover })
+    cover = undefined
+  }
+
+  const page: Page = {
+    async goto(url) {
+      await send('browsingContext.navigate', { context, url, wait: 'complete' })
+    },
+    async back() {
+      await send('browsingContext.traverseHistory', { context, delta: -1 })
+    },
+    async evaluate(code, ...args) {
+      const answer = (await send('script.evaluate', {
+        expression: script(code, args),
+        target: { context },
+        awaitPromise: true,
+        userActivation: true,
+      })) as Evaluation
+      if (answer.type === 'exception') throw new Error(answer.exceptionDetails.text)
+      return outcome(answer.result.value)
+    },
+    async hide() {
+      cover = await openTab(send)
+      await send('browsingContext.activate', { context: cover })
+    },
+    async show() {
+      await uncover()
+      await send('browsingContext.activate', { context })
+    },
+    async offline(on) {
+      await send('emulation.setNetworkConditions', {
+        contexts: [context],
+        networkConditions: on ? { type: 'offline' } : null,
+      })
+    },
+    async screenshot(path) {
+      const { data } = (await send('browsingContext.captureScreenshot', { context })) as { data: string }
+      await writeFile(path, data, 'base64')
+    },
+    async close() {
+      await uncover()
+      await send('browsingContext.close', { context })
+    },
+  }
+  await page.show()
+  if (url) await page.goto(url)
+  return page
+}

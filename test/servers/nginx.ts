@@ -1,0 +1,106 @@
+// nginx as most deployments have it: a reverse proxy before the WebSocket server, plain and with TLS.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { type Certificate, makeCertificate } from '../support/certificate.ts'
+import { aptInstall, findProgram, missing } from '../support/debian.ts'
+import { freePort } from '../support/ports.ts'
+
+const program = () => findProgram(process.env.NGINX_PATH, '/usr/sbin/nginx', 'nginx')
+
+/** Whether nginx can run here. It is installed if that is possible, and reported as missing otherwise. */
+export function hasNginx(): boolean {
+  if (program() || (aptInstall('nginx-light') && program())) return true
+  missing('nginx', 'name it with NGINX_PATH')
+  return false
+}
+
+export interface NginxOptions {
+  /** Port of the server behind it. */
+  port: number
+  /** Seconds without a byte from the server after which it cuts the connection. Default: 60, as nginx has it. */
+  readTimeout?: number
+}
+
+export interface Nginx {
+  /** Without a path: `ws:` and `wss:`. */
+  readonly url: string
+  readonly secureUrl: string
+  /** The certificate in use, to be trusted by a client. */
+  readonly certificate: Certificate
+  stop(): Promise<void>
+}
+
+const config = (ports: { plain: number; secure: number }, { port, readTimeout = 60 }: NginxOptions) => `
+  ${process.getuid?.() === 0 ? 'user root;' : ''}
+  worker_processes 1;
+  daemon off;
+  pid nginx.pid;
+  error_log stderr notice;
+  events { worker_connections 1024; }
+  http {
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    map $http_upgrade $connection_upgrade { default upgrade; '' close; }
+    server {
+      listen 127.0.0.1:${ports.plain};
+      listen 127.0.0.1:${ports.secure} ssl;
+      ssl_certificate cert.pem;
+      ssl_certificate_key key.pem;
+      location / {
+        proxy_pass http://127.0.0.1:${port};
+        proxy_http_version 1.1;
+        proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection $connection_upgrade;
+        proxy_set_header Host $host;
+        proxy_read_timeout ${readTimeout}s;
+      }
+    }
+  }
+`
+
+/** Starts nginx before `port`, with a certificate of its own; resolves when it listens. */
+export async function startNginx(options: NginxOptions): Promise<Nginx> {
+  const nginx = program()
+  if (!nginx) throw new Error('no nginx here')
+  const folder = mkdtempSync(join(tmpdir(), 'nginx-'))
+  const certificate = makeCertificate()
+  const ports = { plain: await freePort(), secure: await freePort() }
+  writeFileSync(join(folder, 'cert.pem'), certificate.cert)
+  writeFileSync(join(folder, 'key.pem'), certificate.key, { mode: 0o600 })
+  writeFileSync(join(folder, 'nginx.conf'), config(ports, options))
+
+  const child = spawn(nginx, ['-p', `${folder}/`, '-c', 'nginx.conf', '-e', 'stderr'], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  // A test process that is ended early takes nginx with it.
+  const kill = () => void child.kill('SIGTERM')
+  process.on('exit', kill)
+  const log: string[] = []
+  const lines = createInterface(child.stderr)
+  const started = new Promise<void>(resolve => {
+    lines.on('line', line => {
+      log.push(line)
+      if (line.includes('start worker process ')) resolve()
+    })
+  })
+  const exited = once(child, 'exit').finally(() => {
+    process.off('exit', kill)
+    rmSync(folder, { recursive: true, force: true })
+  })
+  await Promise.race([started, exited.then(() => Promise.reject(new Error(`nginx: ${log.join('\n')}`)))])
+
+  return {
+    url: `ws://127.0.0.1:${ports.plain}`,
+    secureUrl: `wss://localhost:${ports.secure}`,
+    certificate,
+    async stop() {
+      kill()
+      await exited
+    },
+  }
+}

@@ -1,0 +1,74 @@
+// The same echo and broadcast in four Python servers that people use, from Debian's packages.
+import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import type { Readable, Writable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { aptInstall, findProgram, missing } from '../support/debian.ts'
+
+export type PythonServer = 'websockets' | 'tornado' | 'aiohttp' | 'django'
+
+/** All that there are, for `describe.each`. */
+export const pythonServers: readonly PythonServer[] = ['websockets', 'tornado', 'aiohttp', 'django']
+
+// Debian's own Python: another one in PATH does not see Debian's packages.
+const python = () => findProgram(process.env.PYTHON_PATH, '/usr/bin/python3', 'python3')
+
+const modules: Record<PythonServer, string[]> = {
+  websockets: ['websockets'],
+  tornado: ['tornado'],
+  aiohttp: ['aiohttp'],
+  django: ['django', 'uvicorn', 'websockets'],
+}
+
+/** Whether this server can run here. It is installed if that is possible, and reported as missing otherwise. */
+export function hasPython(name: PythonServer): boolean {
+  const imports = `import ${modules[name].join(', ')}`
+  const works = () => {
+    const program = python()
+    return program !== undefined && spawnSync(program, ['-c', imports], { stdio: 'ignore' }).status === 0
+  }
+  if (works()) return true
+  const packages = modules[name].map(module => `python3-${module}`)
+  if (aptInstall('python3', ...packages) && works()) return true
+  missing(`Python's ${name}`, `name an interpreter that has ${modules[name].join(' and ')} with PYTHON_PATH`)
+  return false
+}
+
+export interface PythonProcess {
+  /** Without a path: `/broadcast` broadcasts, every other path echoes. Its subprotocol is `echo.v1`. */
+  readonly url: string
+  readonly port: number
+  /** Kills it. */
+  stop(): Promise<void>
+}
+
+/** Starts one of the servers on a free port of 127.0.0.1; resolves when it listens. */
+export async function startPython(name: PythonServer): Promise<PythonProcess> {
+  const script = fileURLToPath(new URL(`${name}_server.py`, import.meta.url))
+  const program = python()
+  if (!program) throw new Error('no python3 here')
+  // The open stdin is what tells the server that we are still there (lifeline.py). -B: leave no __pycache__.
+  const child: ChildProcessByStdio<Writable, Readable, null> = spawn(
+    program,
+    ['-B', '-W', 'ignore', script],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  )
+  const exited = once(child, 'exit')
+  const line = once(createInterface(child.stdout), 'line')
+  const [first] = await Promise.race([
+    line,
+    exited.then(([code]) => Promise.reject(new Error(`${name} exited: ${code}`))),
+  ])
+  const port = Number(first)
+  return {
+    url: `ws://127.0.0.1:${port}`,
+    port,
+    async stop() {
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+}
