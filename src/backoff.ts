@@ -13,14 +13,25 @@ export interface RetryContext {
 /** Says how many milliseconds to wait before the next attempt, or `false` to give up. */
 export type Retry = (context: RetryContext) => number | false
 
+// The defaults were set with test/bench/herd.mjs: 10,000 clients and a server that takes back 500 of them a second.
 export interface BackoffOptions {
-  /** The longest wait before the second attempt in a row, in milliseconds; it doubles from there. Default: 1,000. */
+  /**
+   * The longest first wait, in milliseconds; it doubles from there. Default: 1,900, of which full jitter makes a median
+   * under a second for a client that is alone.
+   */
   base?: number
-  /** The longest wait of all, in milliseconds, before jitter. Default: 10,000. */
+  /**
+   * The longest wait of all, in milliseconds, before jitter. Default: 5,500. The server has 99 % of its clients back after
+   * 21 s, where the ideal is 20; with 10,000 it takes 23 s, with 30,000 it takes 35.
+   */
   max?: number
   /** Give up after so many failures in a row. Default: never. */
   attempts?: number
-  /** Over how many milliseconds a loss that may have hit every client at once is spread. Default: 4,000. */
+  /**
+   * Over how many milliseconds clients come back to a server that said that it goes away (1001, 1012, 1013): many at
+   * first, then fewer and fewer, which leaves room for those it had to refuse. Default: 13,000, so that no tenth of a
+   * second sees more than 3 % of them.
+   */
   spread?: number
   /** A random number from 0 up to 1. Default: `Math.random`. */
   random?: () => number
@@ -30,8 +41,11 @@ export interface BackoffOptions {
 // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
 const FINAL = /^\w+ (100[23789]|1010|300[03]|44(?!08|25|29)..) /
 
-/** Connections lost to a server that went away or a network that broke: it may have happened to every client at once. */
-const SHARED = /^CONNECTION_LOST 10(01|06|12|13) /
+/**
+ * Connections to a server that went away: it happened to every client at once. Not so 1006: a connection that breaks
+ * without a word has mostly broken for one client alone, and if not, the waits after the first keep them apart.
+ */
+const SHARED = /^CONNECTION_LOST 10(01|12|13) /
 
 /** Losses that are this client's alone: nobody else is on the way, and somebody is looking at the page. */
 const ALONE = /^(UNRESPONSIVE|RECONNECT_REQUESTED|PAGE_HIDDEN)/
@@ -42,23 +56,27 @@ const ASKED = /^RECONNECT_REQUESTED/
 const RETRY_AFTER = /^\w+ 101[23] retry-after=(\d+)$/
 
 /**
- * Exponential backoff, capped first, then with full jitter, which needs the fewest attempts of a crowd.
- * The first wait follows the cause. Gives up on close codes that say that the next attempt will fare no better.
+ * Exponential backoff, capped first, then with full jitter: others need fewer attempts, but come in waves, with a peak of
+ * 2.6 to 2.9 times the mean instead of 2.0. The first wait follows the cause. Gives up on close codes that say that the
+ * next attempt will fare no better.
  */
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 export const backoff = ({
-  base = 1_000,
-  max = 10_000,
+  base = 1_900,
+  max = 5_500,
   attempts = Infinity,
-  spread = 4_000,
+  spread = 13_000,
   random = Math.random,
 }: BackoffOptions = {}): Retry => {
   return ({ attempt, cause }) => {
     const story = `${cause.code} ${cause.close?.code} ${cause.close?.reason}`
     if (attempt > attempts || FINAL.test(story)) return false
     const hint = RETRY_AFTER.exec(story)
-    if (hint) return Number(hint[1]) * 1_000 + random() * spread
-    if (attempt > 1 && !ASKED.test(story)) return random() * Math.min(max, base * 2 ** (attempt - 1))
-    return random() * (ALONE.test(story) ? 300 : SHARED.test(story) ? spread : base)
+    const chance = random()
+    // The smaller of two draws: dense at first, thin at the end.
+    const thinned = spread * (1 - Math.sqrt(1 - chance))
+    if (hint) return Number(hint[1]) * 1_000 + thinned
+    if (attempt > 1 && !ASKED.test(story)) return chance * Math.min(max, base * 2 ** (attempt - 1))
+    return SHARED.test(story) ? thinned : chance * (ALONE.test(story) ? 300 : base)
   }
 }
