@@ -139,6 +139,8 @@ const listenSomewhere = async (server, wish, host) => {
  * Starts the demo and resolves once it listens.
  *
  * `port`: the port to use and no other, 0 for any free one; left out, the first free one from 8080 on.
+ *
+ * @param {{ port?: number | undefined, host?: string | undefined }} [options]
  */
 export const startDemo = async ({ port, host = '127.0.0.1' } = {}) => {
   if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
