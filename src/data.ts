@@ -25,7 +25,7 @@ export const byteLength = (data: Data): number => {
 /** The message as it is now, whatever becomes of the caller's buffer. Strings and Blobs cannot change. */
 export const copy = (data: Data): Data => {
   if (typeof data === 'string' || 'size' in data) return data
-  return ArrayBuffer.isView(data)
-    ? (data.buffer as ArrayBuffer).slice(data.byteOffset, data.byteOffset + data.byteLength)
-    : data.slice(0)
+  // Of a view the part that it shows; a buffer is all of itself.
+  const { buffer = data, byteOffset = 0, byteLength } = data as ArrayBufferView
+  return (buffer as ArrayBuffer).slice(byteOffset, byteOffset + byteLength)
 }

@@ -64,59 +64,55 @@ type Table = {
   }
 }
 
-const connecting = (attempt: number, cause?: SocketError): State => ({ name: 'connecting', attempt, cause })
+type Cause = { readonly cause: SocketError }
+type Failed = { readonly attempt: number; readonly cause?: SocketError | undefined }
 
-const closed = (cause: SocketError): State => ({ name: 'closed', cause })
+const closed = ({ cause }: Cause): State => ({ name: 'closed', cause })
+const connecting = ({ attempt, cause }: Failed): State => ({ name: 'connecting', attempt, cause })
+const waiting = (
+  { attempt, cause }: Failed & Cause,
+  { delay, now }: { readonly delay: number; readonly now: number },
+): State => ({ name: 'waiting', attempt, delay, until: now + delay, cause })
 
-const waiting = (attempt: number, delay: number, now: number, cause: SocketError): State => ({
-  name: 'waiting',
-  attempt,
-  delay,
-  until: now + delay,
-  cause,
-})
+const ASLEEP = { delay: Infinity, now: 0 }
 
-const lost = (_: State, { now, cause, attempt, delay }: Extract<Input, { type: 'lost' }>): State =>
-  delay === false ? closed(cause) : waiting(attempt, delay, now, cause)
-
-const first = () => connecting(0)
-const finish = (_: State, { cause }: { readonly cause: SocketError }) => closed(cause)
-const finished = ({ cause }: Extract<State, { name: 'closing' }>) => closed(cause)
+const first = () => connecting({ attempt: 0 })
+const finish = (_: State, input: Cause) => closed(input)
+const lost = (_: State, { delay, ...input }: Extract<Input, { type: 'lost' }>) =>
+  delay === false ? closed(input) : waiting(input, { ...input, delay })
 
 /** What each state makes of each input. What is not in the table is ignored. */
 const machine: Table = {
   closed: {
     connect: first,
     // Before the first attempt there is still something to refuse: what is sent after `close()` must not pile up.
-    close: (state, input) => (state.cause ? undefined : finish(state, input)),
+    close: (state, input) => (state.cause ? undefined : closed(input)),
   },
   connecting: {
     opened: ({ attempt }, { now, url, protocol }) => ({ name: 'open', attempt, since: now, url, protocol }),
     lost,
-    sleep: ({ attempt }, { cause }) => waiting(attempt, Infinity, 0, cause),
+    sleep: ({ attempt }, { cause }) => waiting({ attempt, cause }, ASLEEP),
     close: finish,
   },
   open: {
     lost,
-    sleep: (_, { cause }) => waiting(0, Infinity, 0, cause),
+    sleep: (_, { cause }) => waiting({ attempt: 0, cause }, ASLEEP),
     close: (_, { code, reason, cause }) => ({ name: 'closing', code, reason, cause }),
   },
   waiting: {
-    connect: ({ attempt, cause }) => connecting(attempt, cause),
+    connect: connecting,
     // A network that returns wakes every client behind it: the short wait keeps them apart. A wait that should be over
     // by the clock is not near: the process slept, and its timer with it.
-    wake: ({ attempt, until, cause }, { now, delay }) =>
-      now > until || now + delay < until ? waiting(attempt, delay, now, cause) : undefined,
-    offline: ({ attempt, until, cause }, { now, delay }) =>
-      now + delay > until ? waiting(attempt, delay, now, cause) : undefined,
-    sleep: ({ attempt, delay, cause }) =>
-      delay < Infinity ? waiting(attempt, Infinity, 0, cause) : undefined,
+    wake: (state, input) =>
+      input.now > state.until || input.now + input.delay < state.until ? waiting(state, input) : undefined,
+    offline: (state, input) => (input.now + input.delay > state.until ? waiting(state, input) : undefined),
+    sleep: state => (state.delay < Infinity ? waiting(state, ASLEEP) : undefined),
     close: finish,
   },
   closing: {
     connect: first,
-    lost: finished,
-    sleep: finished,
+    lost: closed,
+    sleep: closed,
   },
 }
 

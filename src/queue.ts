@@ -53,28 +53,23 @@ interface Kept {
   data: Data | undefined
   readonly options: SendOptions
   readonly expires: number
-  /** How many connections were closed with 1009 over it. */
-  strikes: number
   unwatch?: () => void
 }
 
 interface Surroundings {
+  /** How many messages wait and their bytes, how many the browser was given, and how many of those came back. */
+  counts: { queued: number; queuedBytes: number; sent: number; reclaimed: number }
+  drop: (data: Data, reason: DropReason) => 'dropped'
   /** Whether timers are throttled, so that waiting for one would cost more than a full buffer. */
   isHidden: () => boolean
   byteLength: (data: Data) => number
   /** The data as it is now: a message outlives the call that brought it, and the caller may reuse its buffer. */
   copy: (data: Data) => Data
-  drop: (data: Data, reason: DropReason) => void
-  /** How many messages the browser was given, and how many of those came back. */
-  counts: { sent: number; reclaimed: number }
 }
 
 export interface Queue {
-  /** How many messages wait, and their bytes. */
-  count: number
-  bytes: number
-  /** Hands a message to the browser, or keeps it, or drops it; `closed`: there will be no connection for it. */
-  push(data: Data, options?: SendOptions, closed?: boolean): 'sent' | 'queued' | 'dropped'
+  /** Hands a message to the browser, or keeps it, or drops it. */
+  push(data: Data, options?: SendOptions): 'sent' | 'queued' | 'dropped'
   /** Hands over what waits, in order, as far as the mark allows; `all`: without regard for it. */
   flush(all?: boolean): void
   /** Sends past the line, for heartbeats. */
@@ -103,52 +98,51 @@ const SLACK = 1_024
  */
 export const createQueue = (
   { maxMessages, maxBytes, overflow, highWaterMark }: Limits,
-  { isHidden, byteLength, copy, drop, counts }: Surroundings,
+  { counts, drop, isHidden, byteLength, copy }: Surroundings,
 ): Queue => {
-  let items: (Data | Kept | undefined)[] = []
+  const items: (Data | Kept | undefined)[] = []
   /** Of a message that waits: its bytes. Of one handed over: how much had been written once it was. */
-  let marks: number[] = []
+  const marks: number[] = []
   let head = 0
   let middle = 0
   let end = 0
   const keys = new Map<unknown, Kept>()
+  /** The first message in the line, if the last connection that carried it was closed with 1009. */
+  let suspect: Data | undefined
 
   let wire: Wire | undefined
   let written = 0
   let buffered = 0
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  const keptAt = (index: number): Kept | undefined => {
-    const item = items[index]
-    return typeof item === 'object' && 'options' in item ? item : undefined
+  const keptAt = (place: number): Kept | undefined => {
+    const item = items[place] as Kept | undefined
+    return item?.options && item
   }
   /** The message at this place, if there still is one. */
-  const dataAt = (index: number): Data | undefined => {
-    const item = items[index]
-    return typeof item === 'object' && 'options' in item ? item.data : item
+  const dataAt = (place: number): Data | undefined => {
+    const kept = keptAt(place)
+    return kept ? kept.data : (items[place] as Data | undefined)
   }
 
-  const keep = (data: Data, options: SendOptions): Kept => ({
-    data,
-    options,
-    expires: Date.now() + (options.ttl ?? Infinity),
-    strikes: 0,
-  })
-
-  const append = (item: Data | Kept, mark: number) => {
-    items[end] = item
+  const append = (data: Data, options: SendOptions | undefined, mark: number) => {
+    // It outlives the call, which may reuse the buffer. Volatile ones are never sent again.
+    const mine = options?.volatile ? data : copy(data)
+    items[end] = options ? { data: mine, options, expires: Date.now() + (options.ttl ?? Infinity) } : mine
     marks[end++] = mark
   }
 
-  /** Counts a message among those that wait, and sees to its wishes. */
-  const enter = (size: number, kept: Kept | undefined) => {
-    queue.count++
-    queue.bytes += size
+  /** Counts the message at this place among those that wait, and sees to its wishes. */
+  const enter = (place: number, size: number) => {
+    const kept = keptAt(place)
+    marks[place] = size
+    counts.queued++
+    counts.queuedBytes += size
     if (!kept) return
     const { key, ttl, signal } = kept.options
+    const abort = () => lapse(kept, 'aborted')
     const expiry =
       (ttl as number) < 1e9 ? setTimeout(lapse, kept.expires - Date.now(), kept, 'expired') : undefined
-    const abort = () => lapse(kept, 'aborted')
     if (key !== undefined) keys.set(key, kept)
     signal?.addEventListener('abort', abort)
     kept.unwatch = () => {
@@ -159,8 +153,8 @@ export const createQueue = (
   }
 
   const leave = (size: number, kept: Kept | undefined) => {
-    queue.count--
-    queue.bytes -= size
+    counts.queued--
+    counts.queuedBytes -= size
     kept?.unwatch?.()
   }
 
@@ -187,21 +181,22 @@ export const createQueue = (
   }
 
   /** Lets go of all that was handed over but the last `unsent` bytes, and of empty places once they are the most. */
-  const trim = (unsent: number) => {
-    while (head < middle && (marks[head] as number) <= written - unsent) items[head++] = undefined
-    const live = middle - head + queue.count
-    if (!live) {
-      head = middle = end = 0
-      if (items.length > SLACK) [items, marks] = [[], []]
-    } else if (end - live > SLACK + live) {
-      const stays = (_: unknown, place: number) => place >= head && place < end && dataAt(place) !== undefined
-      const places = items.map((_, place) => place).filter(stays)
-      middle = places.filter(place => place < middle).length
-      items = places.map(place => items[place])
-      marks = places.map(place => marks[place] as number)
-      head = 0
-      end = places.length
+  const trim = (unsent = wire?.bufferedAmount ?? 0) => {
+    while (head < middle && (marks[head] as number) <= written - unsent) items[head++] = suspect = undefined
+    const live = middle - head + counts.queued
+    if (!live) head = middle = end = 0
+    if (items.length <= SLACK + 2 * live) return
+    let kept = 0
+    let handed = 0
+    for (let place = head; place < end; place++) {
+      if (dataAt(place) === undefined) continue
+      if (place < middle) handed++
+      items[kept] = items[place]
+      marks[kept++] = marks[place] as number
     }
+    head = 0
+    middle = handed
+    items.length = marks.length = end = kept
   }
 
   const room = () => {
@@ -219,7 +214,7 @@ export const createQueue = (
   }
 
   const drain = (all?: boolean) => {
-    while (queue.count && (all ? wire?.readyState === 1 : room())) {
+    while (counts.queued && (all ? wire?.readyState === 1 : room())) {
       const data = take()
       const place = middle - 1
       // Its timer may be late: the process slept, or the page is hidden.
@@ -232,12 +227,12 @@ export const createQueue = (
         marks[place] = written
       }
     }
-    trim(wire ? wire.bufferedAmount : 0)
+    trim()
   }
 
   // The platform has no event for an empty buffer.
   const poll = (delay: number) => {
-    if (timer || !wire || (head === middle && !queue.count)) return
+    if (timer || !wire || !end) return
     timer = setTimeout(() => {
       const moved = (wire as Wire).bufferedAmount < buffered
       timer = undefined
@@ -246,52 +241,37 @@ export const createQueue = (
     }, delay)
   }
 
-  const refuse = (data: Data, reason: DropReason) => {
-    drop(data, reason)
-    return 'dropped' as const
-  }
-
-  const queue: Queue = {
-    count: 0,
-    bytes: 0,
-
-    push(data, options, closed) {
-      if (closed) return refuse(data, 'closed')
-      if (options?.signal?.aborted) return refuse(data, 'aborted')
-      if (!queue.count && room()) {
+  return {
+    push(data, options) {
+      if (options?.signal?.aborted) return drop(data, 'aborted')
+      if (!counts.queued && room()) {
         end = middle
         trim(buffered)
         write(data)
         counts.sent++
-        // It may have to be sent again, long after the caller has reused the buffer. Not so what is volatile.
-        const mine = options?.volatile ? data : copy(data)
-        append(options ? keep(mine, options) : mine, written)
+        append(data, options, written)
         middle = end
         poll(POLL)
         return 'sent'
       }
-      if (options?.volatile) return refuse(data, 'volatile')
+      if (options?.volatile) return drop(data, 'volatile')
 
       const size = byteLength(data)
-      const fits = (count: number, bytes: number) => count < maxMessages && bytes + size <= maxBytes
-      for (;;) {
-        const older = keys.get(options?.key)
-        if (
-          older
-            ? fits(queue.count - 1, queue.bytes - byteLength(older.data as Data))
-            : fits(queue.count, queue.bytes)
-        ) {
-          if (older) lapse(older, 'replaced')
-          break
-        }
-        if (overflow !== 'drop-oldest' || !fits(0, 0)) return refuse(data, 'overflow')
+      let older: Kept | undefined
+      const isFull = () => {
+        older = keys.get(options?.key)
+        return older
+          ? counts.queuedBytes + size - byteLength(older.data as Data) > maxBytes
+          : counts.queued >= maxMessages || counts.queuedBytes + size > maxBytes
+      }
+      while (isFull()) {
+        if (overflow !== 'drop-oldest' || size > maxBytes || !maxMessages) return drop(data, 'overflow')
         dropFirst('overflow')
       }
-      const mine = copy(data)
-      const kept = options && keep(mine, options)
-      append(kept ?? mine, size)
-      enter(size, kept)
-      trim(wire ? wire.bufferedAmount : 0)
+      if (older) lapse(older, 'replaced')
+      append(data, options, size)
+      enter(end - 1, size)
+      trim()
       return 'queued'
     },
 
@@ -311,37 +291,35 @@ export const createQueue = (
     detach(unsent, code) {
       clearTimeout(timer)
       wire = timer = undefined
-      trim(unsent ?? 0)
+      trim(unsent)
       for (let place = middle - 1; place >= head; place--) {
         const data = dataAt(place)
         if (data === undefined) continue
-        let kept = keptAt(place)
+        const kept = keptAt(place)
+        const { volatile, signal, key } = kept?.options ?? {}
+        let reason: DropReason | false | undefined =
+          (volatile && 'volatile') ||
+          (signal?.aborted && 'aborted') ||
+          ((kept?.expires as number) <= Date.now() && 'expired') ||
+          (keys.has(key) && 'replaced')
         // Only the first can be the one that the server choked on.
         if (code === 1009 && place === head) {
-          kept ??= keep(data, {})
-          kept.strikes++
-          items[place] = kept
+          if (data === suspect) reason = 'too-big'
+          suspect = data
         }
-        const reason: DropReason | false | undefined =
-          kept &&
-          ((kept.strikes > 1 && 'too-big') ||
-            (kept.options.volatile && 'volatile') ||
-            (kept.options.signal?.aborted && 'aborted') ||
-            (kept.expires <= Date.now() && 'expired') ||
-            (keys.has(kept.options.key) && 'replaced'))
-        marks[place] = byteLength(data)
-        enter(marks[place] as number, kept)
         counts.reclaimed++
-        if (reason) lapse(kept as Kept, reason)
+        if (reason) {
+          items[place] = undefined
+          drop(data, reason)
+        } else enter(place, byteLength(data))
       }
       middle = head
       written = 0
     },
 
     clear() {
-      while (queue.count) dropFirst('closed')
-      trim(0)
+      while (counts.queued) dropFirst('closed')
+      trim()
     },
   }
-  return queue
 }

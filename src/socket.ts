@@ -7,7 +7,7 @@ import { SocketError } from './errors.js'
 import { createHeartbeat, type Heartbeat } from './heartbeat.js'
 import { failures, type Input, type State, transition } from './machine.js'
 import { settle } from './options.js'
-import { createQueue } from './queue.js'
+import { createQueue, type DropReason } from './queue.js'
 import { isHidden, isOffline, pageWake, type WakeNews } from './wake.js'
 
 /** How far apart, in milliseconds, clients are kept that wake together. */
@@ -50,18 +50,16 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     received: 0,
     reclaimed: 0,
     dropped: 0,
+    queued: 0,
+    queuedBytes: 0,
     latency: undefined as number | undefined,
   }
-  const queue = createQueue(settings, {
-    isHidden,
-    byteLength,
-    copy,
-    counts,
-    drop(data, reason) {
-      counts.dropped++
-      emit('drop', { data, reason })
-    },
-  })
+  const drop = (data: Data, reason: DropReason) => {
+    counts.dropped++
+    emit('drop', { data, reason })
+    return 'dropped' as const
+  }
+  const queue = createQueue(settings, { counts, drop, isHidden, byteLength, copy })
 
   let state: State = { name: 'closed' }
   /** The one state timer: the deadline of an attempt or of the closing handshake, or the end of a wait. */
@@ -111,7 +109,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     const { data } = event
     counts.received++
     emit(typeof data === 'string' ? 'text' : 'binary', data)
-    if (queue.count) post(queue.flush)
+    if (counts.queued) post(queue.flush)
   }
 
   /** Takes what happened through the table, and does what belongs to entering the state that follows. */
@@ -249,11 +247,11 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       check(data)
       if (how?.ttl !== undefined && !(how.ttl >= 0)) throw new TypeError('ttl takes a number from 0 up')
       // Before the first attempt messages wait; after the last they would wait for ever.
-      const closed = state.name === 'closing' || (state.name === 'closed' && state.cause)
-      const outcome = queue.push(data, how, !!closed)
+      if (state.name === 'closing' || (state.name === 'closed' && state.cause)) return drop(data, 'closed')
+      const outcome = queue.push(data, how)
       if (outcome !== 'queued' || state.name !== 'open') return outcome
       post(queue.flush)
-      return queue.count ? outcome : 'sent'
+      return counts.queued ? outcome : 'sent'
     },
 
     connect: () =>
@@ -293,10 +291,10 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       return state
     },
     get queued() {
-      return queue.count
+      return counts.queued
     },
     get bufferedAmount() {
-      return queue.bytes + (line?.native?.bufferedAmount ?? 0)
+      return counts.queuedBytes + (line?.native?.bufferedAmount ?? 0)
     },
     get latency() {
       return counts.latency
@@ -308,7 +306,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       return line?.native?.protocol ?? ''
     },
     get stats() {
-      return { ...counts, queued: queue.count, queuedBytes: queue.bytes }
+      return { ...counts }
     },
   }
 

@@ -7,29 +7,23 @@ export type Wake = (tell: (news: WakeNews) => void) => () => void
 /** Listens to the page's life and the network, as far as there is any of it here: in a worker there is less. */
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html, https://wicg.github.io/page-lifecycle/
 export const pageWake: Wake = tell => {
-  const { document } = globalThis
-  const { connection } = (globalThis.navigator ?? {}) as { connection?: EventTarget }
-  const stops: (() => void)[] = []
-  const listen = (target: EventTarget | undefined, types: string, news: WakeNews) => {
-    const hear = ({ type }: Event) => {
-      if (type !== 'visibilitychange' || !isHidden()) tell(news)
-    }
-    for (const type of types.split(' ')) {
-      target?.addEventListener?.(type, hear)
-      stops.push(() => target?.removeEventListener?.(type, hear))
+  const sources: [unknown, string][] = [
+    [globalThis, 'online pageshow offline pagehide'],
+    [globalThis.document, 'visibilitychange resume freeze'],
+    [(globalThis.navigator as { connection?: unknown } | undefined)?.connection, 'change'],
+  ]
+  const hear = ({ type }: Event) => {
+    if (type === 'visibilitychange' && isHidden()) return
+    // A socket costs the page its place in the back/forward cache, or is killed there without the server's knowing.
+    tell(type === 'offline' ? type : /hide|freeze/.test(type) ? 'sleep' : 'wake')
+  }
+  const all = (change: 'addEventListener' | 'removeEventListener') => {
+    for (const [target, types] of sources) {
+      for (const type of types.split(' ')) (target as EventTarget | undefined)?.[change]?.(type, hear)
     }
   }
-  const page = globalThis as unknown as EventTarget
-  listen(page, 'online pageshow', 'wake')
-  listen(document, 'visibilitychange resume', 'wake')
-  listen(connection, 'change', 'wake')
-  // A socket costs the page its place in the back/forward cache, or is killed there without the server's knowing.
-  listen(page, 'pagehide', 'sleep')
-  listen(document, 'freeze', 'sleep')
-  listen(page, 'offline', 'offline')
-  return () => {
-    for (const stop of stops) stop()
-  }
+  all('addEventListener')
+  return () => all('removeEventListener')
 }
 
 /** Whether the browser believes that this address cannot be reached now. It is sometimes wrong. */
