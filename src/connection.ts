@@ -31,32 +31,10 @@ export const dial = <Binary extends BinaryType>(
   const { signal } = scope
   const context = { attempt, cause, signal }
   const early: MessageEvent[] = []
-  const takers: ((data: any) => void)[] = []
+  const takers: [take: (data: any) => void, giveUp: (reason: unknown) => void][] = []
 
-  const fail = (code: SocketErrorCode, detail: string, error?: unknown) => {
-    if (!signal.aborted) failed(new SocketError(code, detail, error, line.ended))
-  }
-
-  const prepared = async (native: WebSocket) => {
-    const { url, protocol } = native
-    const connection: Connection<Binary> = {
-      send(data) {
-        check(data)
-        native.send(data as ArrayBuffer)
-      },
-      receive: () =>
-        new Promise((resolve, reject) => {
-          const event = early.shift()
-          if (event) resolve(event.data)
-          else takers.push(resolve)
-          // Whom nobody answered while preparing is not told of a loss hours later, when nobody listens.
-          signal.addEventListener('abort', () => takers.includes(resolve) && reject(signal.reason))
-        }),
-      url,
-      protocol,
-      signal,
-    }
-    await prepare?.(connection)
+  const fail = (code: SocketErrorCode, error?: unknown) => {
+    if (!signal.aborted) failed(new SocketError(code, error, line.ended))
   }
 
   const open = (url: string | URL, subprotocols: string | string[] | undefined) => {
@@ -65,29 +43,45 @@ export const dial = <Binary extends BinaryType>(
     let opened = false
     line.native = native
     native.binaryType = binaryType
-    native.onopen = () => {
+    native.onopen = async () => {
       opened = true
-      if (!prepare) ready(native)
-      else
-        prepared(native).then(
-          () => signal.aborted || ready(native),
-          error => fail('PREPARE_FAILED', ': see cause', error),
-        )
+      try {
+        // Without it nothing is awaited: open is open at once.
+        if (prepare) await prepare(connection(native))
+      } catch (error) {
+        return fail('PREPARE_FAILED', error)
+      }
+      if (!signal.aborted) ready(native)
     }
     native.onmessage = event => {
-      const take = takers.shift()
-      if (take) take(event.data)
+      const taker = takers.shift()
+      if (taker) taker[0](event.data)
       else early.push(event)
     }
     native.onclose = ({ code, reason, wasClean }) => {
       line.ended = { code, reason, wasClean }
       line.unsent = native.bufferedAmount
-      if (opened) fail('CONNECTION_LOST', `: ${code} ${reason}`)
-      else fail('CONNECTION_REFUSED', ': browsers do not say why')
+      fail(opened ? 'CONNECTION_LOST' : 'CONNECTION_REFUSED')
     }
     // The close that follows says all there is to say; but in Node an error that nobody listens to is fatal.
     native.onerror = () => {}
   }
+
+  const connection = (native: WebSocket): Connection<Binary> => ({
+    send(data) {
+      check(data)
+      native.send(data as ArrayBuffer)
+    },
+    receive: () =>
+      new Promise((...taker) => {
+        const event = early.shift()
+        if (event) taker[0](event.data)
+        else takers.push(taker)
+      }),
+    url: native.url,
+    protocol: native.protocol,
+    signal,
+  })
 
   const line: Line = {
     native: undefined,
@@ -101,6 +95,7 @@ export const dial = <Binary extends BinaryType>(
     leave() {
       const { native } = line
       scope.abort()
+      for (const [, giveUp] of takers) giveUp(signal.reason)
       if (!native) return
       native.onopen = native.onmessage = native.onclose = null
       native.close()
@@ -109,7 +104,7 @@ export const dial = <Binary extends BinaryType>(
 
   if (typeof endpoint === 'function' || typeof protocols === 'function') {
     ;(async () => open(...(await Promise.all([ask(endpoint, context), ask(protocols, context)]))))().catch(
-      error => fail('ENDPOINT_FAILED', ': see cause', error),
+      error => fail('ENDPOINT_FAILED', error),
     )
   } else open(endpoint, protocols)
   return line

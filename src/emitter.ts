@@ -26,6 +26,7 @@ interface Subscription {
   /** Gone once removed: who was removed by an earlier listener does not hear the present news any more. */
   listener: Listener<any> | undefined
   once: boolean | undefined
+  signal: AbortSignal | undefined
   leave: () => void
 }
 
@@ -39,9 +40,9 @@ const report = (error: unknown): void => {
 }
 
 /** Calls a function that is not ours: what it throws is reported, and stops nothing. */
-export const guard = <In, Out>(job: (payload: In) => Out, payload: In): Out | undefined => {
+export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | undefined => {
   try {
-    return job(payload)
+    return job(payload as In)
   } catch (error) {
     report(error)
     return undefined
@@ -50,15 +51,15 @@ export const guard = <In, Out>(job: (payload: In) => Out, payload: In): Out | un
 
 /** An emitter for the event types that `lists` names. All listeners hear one story: one piece of news after another. */
 export const createEmitter = <Events>(lists: Record<keyof Events, Subscription[]>): Emitter<Events> => {
-  const news: [keyof Events, any][] = []
-  const jobs: (() => void)[] = []
+  let news: (() => void)[] = []
+  let jobs: (() => void)[] = []
   let telling = false
 
   const off = (type: keyof Events, listener: Listener<any>) => {
     lists[type] = lists[type].filter(subscription => {
       if (subscription.listener !== listener) return true
       subscription.listener = undefined
-      subscription.leave()
+      subscription.signal?.removeEventListener('abort', subscription.leave)
       return false
     })
   }
@@ -74,17 +75,16 @@ export const createEmitter = <Events>(lists: Record<keyof Events, Subscription[]
     }
   }
 
+  /** Tells what came up meanwhile, then runs the jobs, each with the news of it. The walks meet what is added to them. */
   const settle = () => {
-    // Walked, not shifted: there may be as many drops as there were messages waiting.
-    let told = 0
-    while (told < news.length || jobs.length) {
-      if (told < news.length) tell(...(news[told++] as (typeof news)[0]))
-      else {
-        news.length = told = 0
-        guard(jobs.shift() as () => void, undefined)
+    for (let i = 0; i <= jobs.length; i++) {
+      if (news.length) {
+        for (const piece of news) piece()
+        news = []
       }
+      if (i < jobs.length) guard(jobs[i] as () => void)
     }
-    news.length = 0
+    if (jobs.length) jobs = []
     telling = false
   }
 
@@ -96,16 +96,13 @@ export const createEmitter = <Events>(lists: Record<keyof Events, Subscription[]
       const leave = () => off(type, listener)
       if (!signal?.aborted && !lists[type].some(other => other.listener === listener)) {
         signal?.addEventListener('abort', leave)
-        lists[type] = [
-          ...lists[type],
-          { listener, once, leave: () => signal?.removeEventListener('abort', leave) },
-        ]
+        lists[type] = [...lists[type], { listener, once, signal, leave }]
       }
       return leave
     },
     off,
     emit(type, payload) {
-      if (telling) news.push([type, payload])
+      if (telling) news.push(() => tell(type, payload))
       else {
         telling = true
         tell(type, payload)

@@ -38,7 +38,12 @@ export class SocketError extends Error {
   /** The close frame, or 1006, where the browser reported a close. */
   declare readonly close: CloseInfo | undefined
 
-  constructor(code: SocketErrorCode, detail: string, cause?: unknown, close?: CloseInfo) {
+  constructor(
+    code: SocketErrorCode,
+    cause?: unknown,
+    close?: CloseInfo,
+    detail: string = close ? `: ${close.code} ${close.reason}` : '',
+  ) {
     super(code + detail)
     this.name = 'SocketError'
     this.code = code

@@ -79,9 +79,9 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   }
   const feed = (input: Input) => post(() => step(input))
   const connect = () => feed({ type: 'connect' })
-  const end = (detail: string, cause?: unknown, code?: number, reason?: string) =>
-    feed({ type: 'close', code, reason, cause: new SocketError('CLOSED', detail, cause) })
-  const abort = () => end(': signal', signal?.reason)
+  const end = (cause?: unknown, code?: number, reason?: string) =>
+    feed({ type: 'close', code, reason, cause: new SocketError('CLOSED', cause) })
+  const abort = () => end(signal?.reason)
   const address = () => line?.native?.url ?? url
 
   /** A wait is longer while the browser says that there is no network. */
@@ -89,7 +89,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
 
   const hearNews = (type: WakeNews) =>
     post(() => {
-      if (type === 'sleep') step({ type, cause: new SocketError('PAGE_HIDDEN', '') })
+      if (type === 'sleep') step({ type, cause: new SocketError('PAGE_HIDDEN') })
       else if (beat) beat.probe()
       else step({ type, now: Date.now(), delay: hold(type === 'wake' ? Math.random() * WAKE_SPREAD : 0) })
     })
@@ -99,7 +99,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     const stop = wake && guard(wake, hearNews)
     signal?.addEventListener('abort', abort)
     stopListening = () => {
-      if (stop) guard(stop, undefined)
+      if (stop) guard(stop)
       signal?.removeEventListener('abort', abort)
     }
   }
@@ -141,13 +141,12 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       after(line?.ended ? 0 : settings.closeTimeout, () => lose(next.cause))
     } else {
       const close = letGo()
-      const { cause = (last as { cause: SocketError }).cause, delay = 0 } = next as {
-        cause?: SocketError
-        delay?: number
-      }
-      const willRetry = next.name !== 'closed'
+      const {
+        cause = (last as { cause: SocketError }).cause,
+        delay = next.name === 'closed' ? undefined : 0,
+      } = next as { cause?: SocketError; delay?: number }
       if (last.name === 'open' || last.name === 'closing') {
-        emit('close', { ...close, cause, willRetry, delay: willRetry ? delay : undefined })
+        emit('close', { ...close, cause, willRetry: delay !== undefined, delay })
       }
       if (next.name === 'waiting') after(next.delay, connect)
       else if (next.name === 'closed') {
@@ -182,7 +181,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       next.cause?.code === 'CONNECT_TIMEOUT'
         ? Math.max(connectTimeout, Math.min(deadline * 2, MAX_CONNECT_TIMEOUT))
         : connectTimeout
-    after(deadline, () => lose(new SocketError('CONNECT_TIMEOUT', `: ${deadline} ms`)))
+    after(deadline, () => lose(new SocketError('CONNECT_TIMEOUT')))
     counts.attempts++
     try {
       line = dial(endpoint, settings, next, failed, ({ url, protocol }) =>
@@ -190,7 +189,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       )
     } catch (error) {
       // It would be the same the next time.
-      lose(new SocketError('ENDPOINT_FAILED', ': see cause', error), false)
+      lose(new SocketError('ENDPOINT_FAILED', error), false)
     }
   }
 
@@ -207,9 +206,9 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
         if (retry && state.name !== 'closing' && verdict !== false) {
           delay = retry({ attempt, cause, uptime, elapsed: now - since })
         }
-        if (delay !== false && !(delay >= 0)) throw new TypeError(`retry answered ${delay}`)
+        if (!(+delay >= 0)) throw new TypeError(`retry answered ${delay}`)
       } catch (error) {
-        cause = new SocketError('RETRY_FAILED', ': see cause', error)
+        cause = new SocketError('RETRY_FAILED', error)
         delay = false
         emit('error', cause)
       }
@@ -220,10 +219,9 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   const pulse = () => {
     const { message, isReply } = settings
     return createHeartbeat(settings, {
-      ask: () =>
-        guard(() => queue.write(typeof message === 'function' ? message() : (message as Data)), undefined),
+      ask: () => guard(() => queue.write(typeof message === 'function' ? message() : (message as Data))),
       isReply: data => isReply && guard(isReply, data),
-      dead: () => lose(new SocketError('UNRESPONSIVE', '')),
+      dead: () => lose(new SocketError('UNRESPONSIVE')),
       measured(time) {
         counts.latency = time
       },
@@ -233,7 +231,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   /** Attempts need a constructor, and a life that is not over. */
   const wanted = (job: () => void) => {
     if (!(settings.WebSocket ?? globalThis.WebSocket)) {
-      throw new SocketError('NO_WEBSOCKET', ': pass one as options.WebSocket')
+      throw new SocketError('NO_WEBSOCKET', undefined, undefined, ': pass one as options.WebSocket')
     }
     if (!signal?.aborted) job()
   }
@@ -270,7 +268,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       wanted(() =>
         post(() => {
           if (state.name === 'open' || state.name === 'connecting') {
-            lose(new SocketError('RECONNECT_REQUESTED', '', cause), true)
+            lose(new SocketError('RECONNECT_REQUESTED', cause), true)
           } else step({ type: 'connect' })
         }),
       ),
@@ -284,7 +282,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       if (byteLength(`${reason ?? ''}`) > 123) {
         throw new DOMException('close() takes a reason of up to 123 bytes', 'SyntaxError')
       }
-      end('', undefined, code, reason)
+      end(undefined, code, reason)
     },
 
     get state() {
