@@ -7,13 +7,15 @@ import type { Settings } from './options.js'
 export interface Line {
   /** Not there while the endpoint function is being asked. */
   native: WebSocket | undefined
-  /** How the native socket ended, once it has, and how many bytes had not left it then. */
+  /** How the native socket ended, once it has. */
   ended: CloseInfo | undefined
-  unsent: number
   /** Hands on what comes from now on, and what came before and `prepare` did not take. */
   take(hear: (event: MessageEvent) => void): void
-  /** Lets go, and closes in the background: on a dead peer the browser's own close takes a minute, or for ever. */
-  leave(): void
+  /**
+   * Lets go, and closes in the background: on a dead peer the browser's own close takes a minute, or for ever.
+   * Says how many bytes had not left the native socket when it ended; if it has not, nobody knows.
+   */
+  leave(): number | undefined
 }
 
 const ask = <Value>(given: Value | ((context: any) => Value | PromiseLike<Value>), context: unknown) =>
@@ -31,6 +33,7 @@ export const dial = <Binary extends BinaryType>(
   const { signal } = scope
   const context = { attempt, cause, signal }
   const early: MessageEvent[] = []
+  let unsent = 0
   const takers: [take: (data: any) => void, giveUp: (reason: unknown) => void][] = []
 
   const fail = (code: SocketErrorCode, error?: unknown) => {
@@ -59,9 +62,12 @@ export const dial = <Binary extends BinaryType>(
       else early.push(event)
     }
     native.onclose = ({ code, reason, wasClean }) => {
+      const end = () => fail(opened ? 'CONNECTION_LOST' : 'CONNECTION_REFUSED')
       line.ended = { code, reason, wasClean }
-      line.unsent = native.bufferedAmount
-      fail(opened ? 'CONNECTION_LOST' : 'CONNECTION_REFUSED')
+      unsent = native.bufferedAmount
+      // In Chromium, what a socket says that it has not sent is stale after a freeze, until the next task.
+      if (unsent) setTimeout(end)
+      else end()
     }
     // The close that follows says all there is to say; but in Node an error that nobody listens to is fatal.
     native.onerror = () => {}
@@ -86,19 +92,20 @@ export const dial = <Binary extends BinaryType>(
   const line: Line = {
     native: undefined,
     ended: undefined,
-    unsent: 0,
     take(hear) {
       ;(line.native as WebSocket).onmessage = hear
       takers.length = 0
       early.splice(0).forEach(hear)
     },
     leave() {
-      const { native } = line
+      const { native, ended } = line
       scope.abort()
       for (const [, giveUp] of takers) giveUp(signal.reason)
       if (!native) return
+      if (ended) return Math.min(unsent, native.bufferedAmount)
       native.onopen = native.onmessage = native.onclose = null
       native.close()
+      return
     },
   }
 

@@ -1,8 +1,8 @@
 import type { SocketOptions } from './api.js'
 import type { HeartbeatOptions } from './heartbeat.js'
-import type { QueueOptions } from './queue.js'
 
-type Limit =
+/** Every option with limits to what it can be. */
+type Limited = Record<
   | 'minUptime'
   | 'connectTimeout'
   | 'closeTimeout'
@@ -10,10 +10,11 @@ type Limit =
   | 'maxMessages'
   | 'maxBytes'
   | 'interval'
-  | 'timeout'
+  | 'timeout',
+  number
+> & { binaryType: BinaryType; overflow: 'reject' | 'drop-oldest' }
 
-/** Every option that is a number, with its default. */
-const NUMBERS: Record<Limit, number> = {
+const DEFAULTS: Limited = {
   minUptime: 5_000,
   connectTimeout: 10_000,
   closeTimeout: 3_000,
@@ -22,30 +23,31 @@ const NUMBERS: Record<Limit, number> = {
   maxBytes: 2 ** 24,
   interval: 25_000,
   timeout: 10_000,
+  binaryType: 'arraybuffer',
+  overflow: 'reject',
+}
+
+const CHOICES = /^(binaryType (arraybuffer|blob)|overflow (reject|drop-oldest))$/
+
+/** Throws for what is not a duration, a size or a number of things. */
+export const checkNumber = (name: string, value: unknown): void => {
+  if (!(typeof value === 'number' && value >= 0)) throw new TypeError(`${name} takes a number from 0 up`)
 }
 
 /** All options in one place, those of `queue` and `heartbeat` too, with their defaults. */
-export type Settings<Binary extends BinaryType> = SocketOptions<Binary> &
-  QueueOptions &
-  HeartbeatOptions &
-  Record<Limit, number> & { binaryType: BinaryType }
+export type Settings<Binary extends BinaryType> = Omit<SocketOptions<Binary>, keyof Limited> &
+  Omit<HeartbeatOptions, keyof Limited> &
+  Limited
 
 /** Throws for a value that makes no sense, before anything else happens. */
 export const settle = <Binary extends BinaryType>(options: SocketOptions<Binary>): Settings<Binary> => {
-  const settings: Record<string, unknown> = {
-    ...options,
-    ...options.queue,
-    ...options.heartbeat,
-  }
-  for (const [name, byDefault] of Object.entries(NUMBERS)) {
+  const settings: Record<string, unknown> = { ...options, ...options.queue, ...options.heartbeat }
+  for (const [name, byDefault] of Object.entries(DEFAULTS)) {
     const { [name]: value = byDefault } = settings
-    if (!(typeof value === 'number' && value >= 0)) throw new TypeError(`${name} takes a number from 0 up`)
+    if (typeof byDefault === 'number') checkNumber(name, value)
+    else if (!CHOICES.test(`${name} ${value}`)) throw new TypeError(`${name} cannot be ${value}`)
     settings[name] = value
   }
-  const { binaryType = 'arraybuffer', overflow = 'reject' } = settings
-  if (!/^(arraybuffer|blob) (reject|drop-oldest)$/.test(`${binaryType} ${overflow}`)) {
-    throw new TypeError(`no such binaryType or overflow: ${binaryType}, ${overflow}`)
-  }
   // Each field has its default now.
-  return { ...settings, binaryType } as Settings<Binary>
+  return settings as unknown as Settings<Binary>
 }

@@ -174,9 +174,9 @@ export const createQueue = (
     return dataAt(middle++) as Data
   }
 
-  const dropFirst = (reason: DropReason) => {
-    const data = take()
-    items[middle - 1] = undefined
+  /** Drops a message that has just been taken, or taken back. */
+  const discard = (data: Data, reason: DropReason, place = middle - 1) => {
+    items[place] = undefined
     drop(data, reason)
   }
 
@@ -216,15 +216,12 @@ export const createQueue = (
   const drain = (all?: boolean) => {
     while (counts.queued && (all ? wire?.readyState === 1 : room())) {
       const data = take()
-      const place = middle - 1
       // Its timer may be late: the process slept, or the page is hidden.
-      if ((keptAt(place)?.expires as number) <= Date.now()) {
-        items[place] = undefined
-        drop(data, 'expired')
-      } else {
-        counts.sent++
+      if ((keptAt(middle - 1)?.expires as number) <= Date.now()) discard(data, 'expired')
+      else {
         write(data)
-        marks[place] = written
+        counts.sent++
+        marks[middle - 1] = written
       }
     }
     trim()
@@ -266,7 +263,7 @@ export const createQueue = (
       }
       while (isFull()) {
         if (overflow !== 'drop-oldest' || size > maxBytes || !maxMessages) return drop(data, 'overflow')
-        dropFirst('overflow')
+        discard(take(), 'overflow')
       }
       if (older) lapse(older, 'replaced')
       append(data, options, size)
@@ -308,17 +305,15 @@ export const createQueue = (
           suspect = data
         }
         counts.reclaimed++
-        if (reason) {
-          items[place] = undefined
-          drop(data, reason)
-        } else enter(place, byteLength(data))
+        if (reason) discard(data, reason, place)
+        else enter(place, byteLength(data))
       }
       middle = head
       written = 0
     },
 
     clear() {
-      while (counts.queued) dropFirst('closed')
+      while (counts.queued) discard(take(), 'closed')
       trim()
     },
   }

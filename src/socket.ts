@@ -6,7 +6,7 @@ import { createEmitter, guard } from './emitter.js'
 import { SocketError } from './errors.js'
 import { createHeartbeat, type Heartbeat } from './heartbeat.js'
 import { failures, type Input, type State, transition } from './machine.js'
-import { settle } from './options.js'
+import { checkNumber, settle } from './options.js'
 import { createQueue, type DropReason } from './queue.js'
 import { isHidden, isOffline, pageWake, type WakeNews } from './wake.js'
 
@@ -70,18 +70,17 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   let url = ''
   let line: Line | undefined
   let beat: Heartbeat | undefined
-  let stopListening = () => {}
+  let stopWake: (() => void) | false | undefined
 
   const after = (delay: number, job: () => void) => {
-    clearTimeout(timer)
     // More than 2^31 milliseconds would fire at once.
-    timer = delay < Infinity ? setTimeout(job, Math.min(delay, 1e9)) : undefined
+    if (delay < Infinity) timer = setTimeout(job, Math.min(delay, 1e9))
   }
   const feed = (input: Input) => post(() => step(input))
   const connect = () => feed({ type: 'connect' })
-  const end = (cause?: unknown, code?: number, reason?: string) =>
-    feed({ type: 'close', code, reason, cause: new SocketError('CLOSED', cause) })
-  const abort = () => end(signal?.reason)
+  const end = (cause: SocketError, code?: number, reason?: string) =>
+    feed({ type: 'close', code, reason, cause })
+  const abort = () => end(new SocketError('CLOSED', signal?.reason))
   const address = () => line?.native?.url ?? url
 
   /** A wait is longer while the browser says that there is no network. */
@@ -93,16 +92,6 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       else if (beat) beat.probe()
       else step({ type, now: Date.now(), delay: hold(type === 'wake' ? Math.random() * WAKE_SPREAD : 0) })
     })
-
-  /** What is listened to from the first attempt until the socket is closed. */
-  const listen = () => {
-    const stop = wake && guard(wake, hearNews)
-    signal?.addEventListener('abort', abort)
-    stopListening = () => {
-      if (stop) guard(stop)
-      signal?.removeEventListener('abort', abort)
-    }
-  }
 
   const hear = (event: MessageEvent) => {
     if (beat?.heard(event)) return
@@ -117,7 +106,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     const last = state
     const next = transition(last, input)
     if (!next) return
-    after(Infinity, connect)
+    clearTimeout(timer)
     beat?.stop()
     beat = undefined
     state = next
@@ -138,7 +127,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     } else if (next.name === 'closing') {
       queue.flush(true)
       line?.native?.close(next.code, next.reason)
-      after(line?.ended ? 0 : settings.closeTimeout, () => lose(next.cause))
+      after(settings.closeTimeout, () => lose(next.cause))
     } else {
       const close = letGo()
       const {
@@ -150,10 +139,14 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       }
       if (next.name === 'waiting') after(next.delay, connect)
       else if (next.name === 'closed') {
-        stopListening()
+        if (stopWake) guard(stopWake)
+        signal?.removeEventListener('abort', abort)
         queue.clear()
       } else {
-        if (last.name === 'closed') listen()
+        if (last.name === 'closed') {
+          stopWake = wake && guard(wake, hearNews)
+          signal?.addEventListener('abort', abort)
+        }
         if (last.name !== 'waiting') since = Date.now()
         start(next)
       }
@@ -162,21 +155,15 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
 
   /** Lets go of the connection, and takes back what certainly never left it. */
   const letGo = () => {
-    const { native, ended, unsent = 0 } = line ?? {}
+    const ended = line?.ended
     url = address()
-    queue.detach(native && ended && Math.min(unsent, native.bufferedAmount), ended?.code)
-    line?.leave()
+    queue.detach(line?.leave(), ended?.code)
     line = undefined
     // Without a close frame: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
     return ended ?? { code: 1006, reason: '', wasClean: false }
   }
 
   const start = (next: Extract<State, { name: 'connecting' }>) => {
-    const failed = (error: SocketError) => {
-      // In Chromium, what a socket says that it has not sent is stale after a freeze, until the next task.
-      if (line?.unsent) after(0, () => lose(error))
-      else lose(error)
-    }
     deadline =
       next.cause?.code === 'CONNECT_TIMEOUT'
         ? Math.max(connectTimeout, Math.min(deadline * 2, MAX_CONNECT_TIMEOUT))
@@ -184,17 +171,19 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     after(deadline, () => lose(new SocketError('CONNECT_TIMEOUT')))
     counts.attempts++
     try {
-      line = dial(endpoint, settings, next, failed, ({ url, protocol }) =>
+      line = dial(endpoint, settings, next, lose, ({ url, protocol }) =>
         feed({ type: 'opened', now: Date.now(), url, protocol }),
       )
     } catch (error) {
       // It would be the same the next time.
-      lose(new SocketError('ENDPOINT_FAILED', error), false)
+      const cause = new SocketError('ENDPOINT_FAILED', error)
+      emit('error', cause)
+      end(cause)
     }
   }
 
-  /** The attempt or connection is over: asks the policy what now, or not, where the `verdict` is clear. */
-  const lose = (cause: SocketError, verdict?: boolean) =>
+  /** The attempt or connection is over: asks the policy what now. It may not give up where there `must` be another. */
+  const lose = (cause: SocketError, must?: boolean) =>
     post(() => {
       const now = Date.now()
       const uptime = state.name === 'open' ? now - state.since : 0
@@ -203,16 +192,16 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       if (state.name === 'connecting') emit('error', cause)
       if (state.name === 'open' && attempt === 1) since = now
       try {
-        if (retry && state.name !== 'closing' && verdict !== false) {
+        if (retry && state.name !== 'closing') {
           delay = retry({ attempt, cause, uptime, elapsed: now - since })
         }
-        if (!(+delay >= 0)) throw new TypeError(`retry answered ${delay}`)
+        if (delay !== false) checkNumber('the delay of retry', delay)
       } catch (error) {
         cause = new SocketError('RETRY_FAILED', error)
         delay = false
         emit('error', cause)
       }
-      if (delay !== false || verdict) delay = hold(+delay)
+      if (delay !== false || must) delay = hold(delay || 0)
       step({ type: 'lost', now, cause, attempt, delay })
     })
 
@@ -229,11 +218,11 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   }
 
   /** Attempts need a constructor, and a life that is not over. */
-  const wanted = (job: () => void) => {
+  const mayConnect = () => {
     if (!(settings.WebSocket ?? globalThis.WebSocket)) {
       throw new SocketError('NO_WEBSOCKET', undefined, undefined, ': pass one as options.WebSocket')
     }
-    if (!signal?.aborted) job()
+    return !signal?.aborted
   }
 
   const socket: Socket<Binary> = {
@@ -243,7 +232,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
 
     send(data, how) {
       check(data)
-      if (how?.ttl !== undefined && !(how.ttl >= 0)) throw new TypeError('ttl takes a number from 0 up')
+      if (how?.ttl !== undefined) checkNumber('ttl', how.ttl)
       // Before the first attempt messages wait; after the last they would wait for ever.
       if (state.name === 'closing' || (state.name === 'closed' && state.cause)) return drop(data, 'closed')
       const outcome = queue.push(data, how)
@@ -252,37 +241,37 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       return counts.queued ? outcome : 'sent'
     },
 
-    connect: () =>
-      wanted(() => {
-        connect()
-        if (
-          typeof endpoint !== 'function' &&
-          state.name === 'closed' &&
-          state.cause?.code === 'ENDPOINT_FAILED'
-        ) {
-          throw state.cause.cause
-        }
-      }),
+    connect() {
+      if (!mayConnect()) return
+      connect()
+      if (
+        typeof endpoint !== 'function' &&
+        state.name === 'closed' &&
+        state.cause?.code === 'ENDPOINT_FAILED'
+      ) {
+        throw state.cause.cause
+      }
+    },
 
-    reconnect: cause =>
-      wanted(() =>
-        post(() => {
-          if (state.name === 'open' || state.name === 'connecting') {
-            lose(new SocketError('RECONNECT_REQUESTED', cause), true)
-          } else step({ type: 'connect' })
-        }),
-      ),
+    reconnect(cause) {
+      if (!mayConnect()) return
+      post(() => {
+        if (state.name === 'open' || state.name === 'connecting') {
+          lose(new SocketError('RECONNECT_REQUESTED', cause), true)
+        } else step({ type: 'connect' })
+      })
+    },
 
     close(code, reason) {
       // The platform's own rules, checked before the state moves rather than half-way through.
       // https://websockets.spec.whatwg.org/#dom-websocket-close
       if (code !== undefined && code !== 1000 && !(code >= 3000 && code < 5000)) {
-        throw new DOMException(`close() takes 1000 or 3000-4999, not ${code}`, 'InvalidAccessError')
+        throw new DOMException('close() takes 1000 or 3000-4999', 'InvalidAccessError')
       }
       if (byteLength(`${reason ?? ''}`) > 123) {
         throw new DOMException('close() takes a reason of up to 123 bytes', 'SyntaxError')
       }
-      end(undefined, code, reason)
+      end(new SocketError('CLOSED'), code, reason)
     },
 
     get state() {
