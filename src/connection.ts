@@ -54,7 +54,7 @@ export const dial = <Binary extends BinaryType>(
       } catch (error) {
         return fail('PREPARE_FAILED', error)
       }
-      if (!signal.aborted) ready(native)
+      if (!signal.aborted && !line.ended) ready(native)
     }
     native.onmessage = event => {
       const taker = takers.shift()
