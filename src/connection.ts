@@ -1,4 +1,4 @@
-import type { Connection, Endpoint } from './api.js'
+import type { AttemptContext, Connection, Endpoint } from './api.js'
 import { check } from './data.js'
 import { type CloseInfo, SocketError, type SocketErrorCode } from './errors.js'
 import type { Settings } from './options.js'
@@ -18,9 +18,6 @@ export interface Line {
   leave(): number | undefined
 }
 
-const ask = <Value>(given: Value | ((context: any) => Value | PromiseLike<Value>), context: unknown) =>
-  typeof given === 'function' ? (given as (context: unknown) => Value | PromiseLike<Value>)(context) : given
-
 /** Starts an attempt. With nothing to ask for, what the platform's constructor throws comes out of here. */
 export const dial = <Binary extends BinaryType>(
   endpoint: Endpoint,
@@ -31,7 +28,10 @@ export const dial = <Binary extends BinaryType>(
 ): Line => {
   const scope = new AbortController()
   const { signal } = scope
-  const context = { attempt, cause, signal }
+  const ask = <Value>(given: Value | ((context: AttemptContext) => Value | PromiseLike<Value>)) =>
+    typeof given === 'function'
+      ? (given as (context: AttemptContext) => Value | PromiseLike<Value>)({ attempt, cause, signal })
+      : given
   const early: MessageEvent[] = []
   let unsent = 0
   const takers: [take: (data: any) => void, giveUp: (reason: unknown) => void][] = []
@@ -110,8 +110,8 @@ export const dial = <Binary extends BinaryType>(
   }
 
   if (typeof endpoint === 'function' || typeof protocols === 'function') {
-    ;(async () => open(...(await Promise.all([ask(endpoint, context), ask(protocols, context)]))))().catch(
-      error => fail('ENDPOINT_FAILED', error),
+    ;(async () => open(...(await Promise.all([ask(endpoint), ask(protocols)]))))().catch(error =>
+      fail('ENDPOINT_FAILED', error),
     )
   } else open(endpoint, protocols)
   return line

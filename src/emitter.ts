@@ -77,6 +77,7 @@ export const createEmitter = <Events>(lists: Record<keyof Events, Subscription[]
 
   /** Tells what came up meanwhile, then runs the jobs, each with the news of it. The walks meet what is added to them. */
   const settle = () => {
+    telling = true
     for (let i = 0; i <= jobs.length; i++) {
       if (news.length) {
         for (const piece of news) piece()
@@ -111,9 +112,7 @@ export const createEmitter = <Events>(lists: Record<keyof Events, Subscription[]
     },
     post(job) {
       jobs.push(job)
-      if (telling) return
-      telling = true
-      settle()
+      if (!telling) settle()
     },
   }
 }

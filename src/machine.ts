@@ -66,20 +66,24 @@ type Table = {
 
 type Cause = { readonly cause: SocketError }
 type Failed = { readonly attempt: number; readonly cause?: SocketError | undefined }
+type Wait = { readonly delay: number; readonly now: number }
 
 const closed = ({ cause }: Cause): State => ({ name: 'closed', cause })
 const connecting = ({ attempt, cause }: Failed): State => ({ name: 'connecting', attempt, cause })
-const waiting = (
-  { attempt, cause }: Failed & Cause,
-  { delay, now }: { readonly delay: number; readonly now: number },
-): State => ({ name: 'waiting', attempt, delay, until: now + delay, cause })
+const waiting = ({ attempt, cause }: Failed & Cause, { delay, now }: Wait): State => ({
+  name: 'waiting',
+  attempt,
+  delay,
+  until: now + delay,
+  cause,
+})
 
 const ASLEEP = { delay: Infinity, now: 0 }
 
 const first = () => connecting({ attempt: 0 })
 const finish = (_: State, input: Cause) => closed(input)
-const lost = (_: State, { delay, ...input }: Extract<Input, { type: 'lost' }>) =>
-  delay === false ? closed(input) : waiting(input, { ...input, delay })
+const lost = (_: State, input: Extract<Input, { type: 'lost' }>) =>
+  input.delay === false ? closed(input) : waiting(input, input as Wait)
 
 /** What each state makes of each input. What is not in the table is ignored. */
 const machine: Table = {

@@ -56,15 +56,12 @@ interface Kept {
   unwatch?: () => void
 }
 
-interface Surroundings {
-  /** How many messages wait and their bytes, how many the browser was given, and how many of those came back. */
-  counts: { queued: number; queuedBytes: number; sent: number; reclaimed: number }
-  drop: (data: Data, reason: DropReason) => 'dropped'
-  /** Whether timers are throttled, so that waiting for one would cost more than a full buffer. */
-  isHidden: () => boolean
-  byteLength: (data: Data) => number
-  /** The data as it is now: a message outlives the call that brought it, and the caller may reuse its buffer. */
-  copy: (data: Data) => Data
+/** How many messages wait and their bytes, how many the browser was given, and how many of those came back. */
+interface Counts {
+  queued: number
+  queuedBytes: number
+  sent: number
+  reclaimed: number
 }
 
 export interface Queue {
@@ -98,7 +95,13 @@ const SLACK = 1_024
  */
 export const createQueue = (
   { maxMessages, maxBytes, overflow, highWaterMark }: Limits,
-  { counts, drop, isHidden, byteLength, copy }: Surroundings,
+  counts: Counts,
+  drop: (data: Data, reason: DropReason) => 'dropped',
+  /** Whether timers are throttled, so that waiting for one would cost more than a full buffer. */
+  isHidden: () => boolean,
+  byteLength: (data: Data) => number,
+  /** The data as it is now: a message outlives the call that brought it, and the caller may reuse its buffer. */
+  copy: (data: Data) => Data,
 ): Queue => {
   const items: (Data | Kept | undefined)[] = []
   /** Of a message that waits: its bytes. Of one handed over: how much had been written once it was. */
@@ -199,10 +202,10 @@ export const createQueue = (
     items.length = marks.length = end = kept
   }
 
-  const room = () => {
+  const room = (all?: boolean) => {
     if (wire?.readyState !== 1) return false
     buffered = wire.bufferedAmount
-    return buffered <= highWaterMark || isHidden()
+    return all || buffered <= highWaterMark || isHidden()
   }
 
   const write = (data: Data) => {
@@ -214,7 +217,7 @@ export const createQueue = (
   }
 
   const drain = (all?: boolean) => {
-    while (counts.queued && (all ? wire?.readyState === 1 : room())) {
+    while (counts.queued && room(all)) {
       const data = take()
       // Its timer may be late: the process slept, or the page is hidden.
       if ((keptAt(middle - 1)?.expires as number) <= Date.now()) discard(data, 'expired')

@@ -33,7 +33,14 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   options: SocketOptions<Binary> = {},
 ): Socket<Binary> => {
   const settings = settle(options)
-  const { connectTimeout, retry = backoff(), wake = pageWake, heartbeat, signal } = settings
+  const {
+    connectTimeout,
+    retry = backoff(),
+    wake = pageWake,
+    heartbeat,
+    signal,
+    autoConnect = true,
+  } = settings
   const { on, off, emit, post } = createEmitter<SocketEvents<Binary>>({
     state: [],
     open: [],
@@ -59,7 +66,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     emit('drop', { data, reason })
     return 'dropped' as const
   }
-  const queue = createQueue(settings, { counts, drop, isHidden, byteLength, copy })
+  const queue = createQueue(settings, counts, drop, isHidden, byteLength, copy)
 
   let state: State = { name: 'closed' }
   /** The one state timer: the deadline of an attempt or of the closing handshake, or the end of a wait. */
@@ -70,6 +77,8 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   let url = ''
   let line: Line | undefined
   let beat: Heartbeat | undefined
+  /** What the platform had against the endpoint, where it was given and not asked for. */
+  let refused: SocketError | undefined
   let stopWake: (() => void) | false | undefined
 
   const after = (delay: number, job: () => void) => {
@@ -176,9 +185,9 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       )
     } catch (error) {
       // It would be the same the next time.
-      const cause = new SocketError('ENDPOINT_FAILED', error)
-      emit('error', cause)
-      end(cause)
+      refused = new SocketError('ENDPOINT_FAILED', error)
+      emit('error', refused)
+      end(refused)
     }
   }
 
@@ -243,14 +252,9 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
 
     connect() {
       if (!mayConnect()) return
+      refused = undefined
       connect()
-      if (
-        typeof endpoint !== 'function' &&
-        state.name === 'closed' &&
-        state.cause?.code === 'ENDPOINT_FAILED'
-      ) {
-        throw state.cause.cause
-      }
+      if (refused) throw (refused as SocketError).cause
     },
 
     reconnect(cause) {
@@ -298,7 +302,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   }
 
   if (signal?.aborted) abort()
-  else if (settings.autoConnect ?? true) socket.connect()
+  else if (autoConnect) socket.connect()
   else signal?.addEventListener('abort', abort)
   return socket
 }
