@@ -6,9 +6,9 @@ import type { Settings } from './options.js'
 /** One attempt, and the connection that came of it. */
 export interface Line {
   /** Not there while the endpoint function is being asked. */
-  native: WebSocket | undefined
+  native?: WebSocket
   /** How the native socket ended, once it has. */
-  ended: CloseInfo | undefined
+  ended?: CloseInfo
   /** Hands on what comes from now on, and what came before and `prepare` did not take. */
   take(hear: (event: MessageEvent) => void): void
   /**
@@ -90,8 +90,6 @@ export const dial = <Binary extends BinaryType>(
   })
 
   const line: Line = {
-    native: undefined,
-    ended: undefined,
     take(hear) {
       ;(line.native as WebSocket).onmessage = hear
       takers.length = 0
@@ -102,10 +100,9 @@ export const dial = <Binary extends BinaryType>(
       scope.abort()
       for (const [, giveUp] of takers) giveUp(signal.reason)
       if (!native) return
-      if (ended) return Math.min(unsent, native.bufferedAmount)
       native.onopen = native.onmessage = native.onclose = null
       native.close()
-      return
+      return ended && Math.min(unsent, native.bufferedAmount)
     },
   }
 
