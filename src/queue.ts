@@ -208,6 +208,12 @@ export const createQueue = (
     return all || buffered <= highWaterMark || isHidden()
   }
 
+  /** Whether there is no room for a message of so many bytes, or only in the place of an older one. */
+  const isFull = (size: number, older: Kept | undefined) =>
+    older
+      ? counts.queuedBytes + size - byteLength(older.data as Data) > maxBytes
+      : counts.queued >= maxMessages || counts.queuedBytes + size > maxBytes
+
   const write = (data: Data) => {
     const native = wire as Wire
     const before = native.bufferedAmount
@@ -231,14 +237,15 @@ export const createQueue = (
   }
 
   // The platform has no event for an empty buffer.
-  const poll = (delay: number) => {
-    if (timer || !wire || !end) return
-    timer = setTimeout(() => {
-      const moved = (wire as Wire).bufferedAmount < buffered
-      timer = undefined
-      drain()
-      poll(moved ? POLL : Math.min(delay * 2, SLOWEST_POLL))
-    }, delay)
+  const poll = (delay = POLL) => {
+    if (!timer && wire && end) timer = setTimeout(look, delay, delay)
+  }
+
+  const look = (delay: number) => {
+    const moved = (wire as Wire).bufferedAmount < buffered
+    timer = undefined
+    drain()
+    poll(moved ? POLL : Math.min(delay * 2, SLOWEST_POLL))
   }
 
   return {
@@ -251,22 +258,17 @@ export const createQueue = (
         counts.sent++
         append(data, options, written)
         middle = end
-        poll(POLL)
+        poll()
         return 'sent'
       }
       if (options?.volatile) return drop(data, 'volatile')
 
       const size = byteLength(data)
-      let older: Kept | undefined
-      const isFull = () => {
-        older = keys.get(options?.key)
-        return older
-          ? counts.queuedBytes + size - byteLength(older.data as Data) > maxBytes
-          : counts.queued >= maxMessages || counts.queuedBytes + size > maxBytes
-      }
-      while (isFull()) {
+      let older = keys.get(options?.key)
+      while (isFull(size, older)) {
         if (overflow !== 'drop-oldest' || size > maxBytes || !maxMessages) return drop(data, 'overflow')
         discard(take(), 'overflow')
+        older = keys.get(options?.key)
       }
       if (older) lapse(older, 'replaced')
       append(data, options, size)
@@ -277,7 +279,7 @@ export const createQueue = (
 
     flush(all) {
       drain(all)
-      poll(POLL)
+      poll()
     },
 
     write,
