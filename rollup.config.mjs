@@ -1,6 +1,6 @@
 // One configuration, every file that is published: ESM (readable and minified), UMD (the same two), and the UMD
 // once more under a name that `require` takes for CommonJS. Declarations come from `tsc` (npm run build).
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { brotliCompressSync, constants } from 'node:zlib'
 import terser from '@rollup/plugin-terser'
 import esbuild from 'rollup-plugin-esbuild'
@@ -10,12 +10,14 @@ const { name, version, license } = JSON.parse(readFileSync('package.json', 'utf8
 const banner = `/*! ${name} ${version} | ${license} */`
 const brotli = code => brotliCompressSync(code, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length
 
-const minify = terser({
-  ecma: 2020,
-  module: true,
-  compress: { passes: 3, unsafe_arrows: true, pure_getters: true },
-  format: { comments: /^!/ },
-})
+/** `module`: names at the top belong to the file alone. In a script they are the page's. */
+const minify = module =>
+  terser({
+    ecma: 2020,
+    module,
+    compress: { passes: 3, unsafe_arrows: true, pure_getters: true },
+    format: { comments: /^!/ },
+  })
 
 /** Says how large each written file is, as it is shipped and after brotli 11. */
 const sizes = {
@@ -29,6 +31,17 @@ const sizes = {
   },
 }
 
+/** `require` takes only declarations of CommonJS modules: the same ones, under names of their own. Written by `tsc` before. */
+const declarations = {
+  name: 'declarations',
+  writeBundle() {
+    for (const file of readdirSync('dist').filter(name => name.endsWith('.d.ts'))) {
+      const text = readFileSync(`dist/${file}`, 'utf8').replace(/(from '\.\/\w+)\.js'/g, "$1.cjs'")
+      writeFileSync(`dist/${file.replace('.d.ts', '.d.cts')}`, text)
+    }
+  },
+}
+
 const umd = { format: 'umd', name: 'SteadySocket', exports: 'named' }
 
 export default {
@@ -36,9 +49,9 @@ export default {
   plugins: [esbuild({ target: 'es2020', sourceMap: true }), sizes],
   output: [
     { file: 'dist/index.js', format: 'es' },
-    { file: 'dist/index.min.js', format: 'es', plugins: [minify] },
-    { file: 'dist/index.cjs', ...umd },
+    { file: 'dist/index.min.js', format: 'es', plugins: [minify(true)] },
+    { file: 'dist/index.cjs', ...umd, plugins: [declarations] },
     { file: 'dist/steadysocket.umd.js', ...umd },
-    { file: 'dist/steadysocket.umd.min.js', ...umd, plugins: [minify] },
+    { file: 'dist/steadysocket.umd.min.js', ...umd, plugins: [minify(false)] },
   ].map(output => ({ ...output, banner, sourcemap: true })),
 }

@@ -76,7 +76,8 @@ export const backoff = ({
     // The smaller of two draws: dense at first, thin at the end.
     const thinned = spread * (1 - Math.sqrt(1 - chance))
     if (hint) return Number(hint[1]) * 1_000 + thinned
-    if (attempt > 1 && !ASKED.test(story)) return chance * Math.min(max, base * 2 ** (attempt - 1))
+    if (attempt > 1 && !ASKED.test(story))
+      return chance * Math.min(max, base * 2 ** Math.min(attempt - 1, 99))
     return SHARED.test(story) ? thinned : chance * (ALONE.test(story) ? 300 : base)
   }
 }

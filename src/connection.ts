@@ -7,8 +7,9 @@ import type { Settings } from './options.js'
 export interface Line {
   /** Not there while the endpoint function is being asked. */
   native?: WebSocket
-  /** How the native socket ended, once it has. */
+  /** How the native socket ended, once it has, and how many bytes had not left it then. */
   ended?: CloseInfo
+  unsent?: number
   /** Hands on what comes from now on, and what came before and `prepare` did not take. */
   take(hear: (event: MessageEvent) => void): void
   /**
@@ -33,11 +34,10 @@ export const dial = <Binary extends BinaryType>(
       ? (given as (context: AttemptContext) => Value | PromiseLike<Value>)({ attempt, cause, signal })
       : given
   const early: MessageEvent[] = []
-  let unsent = 0
   const takers: [take: (data: any) => void, giveUp: (reason: unknown) => void][] = []
 
-  const fail = (code: SocketErrorCode, error?: unknown) => {
-    if (!signal.aborted) failed(new SocketError(code, error, line.ended))
+  const fail = (code: SocketErrorCode, error?: unknown, detail?: string) => {
+    if (!signal.aborted) failed(new SocketError(code, error, line.ended, detail))
   }
 
   const open = (url: string | URL, subprotocols: string | string[] | undefined) => {
@@ -62,12 +62,10 @@ export const dial = <Binary extends BinaryType>(
       else early.push(event)
     }
     native.onclose = ({ code, reason, wasClean }) => {
-      const end = () => fail(opened ? 'CONNECTION_LOST' : 'CONNECTION_REFUSED')
       line.ended = { code, reason, wasClean }
-      unsent = native.bufferedAmount
-      // In Chromium, what a socket says that it has not sent is stale after a freeze, until the next task.
-      if (unsent) setTimeout(end)
-      else end()
+      line.unsent = native.bufferedAmount
+      if (opened) fail('CONNECTION_LOST')
+      else fail('CONNECTION_REFUSED', undefined, 'the browser does not say why')
     }
     // The close that follows says all there is to say; but in Node an error that nobody listens to is fatal.
     native.onerror = () => {}
@@ -81,7 +79,8 @@ export const dial = <Binary extends BinaryType>(
     receive: () =>
       new Promise((...taker) => {
         const event = early.shift()
-        if (event) taker[0](event.data)
+        if (signal.aborted) taker[1](signal.reason)
+        else if (event) taker[0](event.data)
         else takers.push(taker)
       }),
     url: native.url,
@@ -96,13 +95,13 @@ export const dial = <Binary extends BinaryType>(
       early.splice(0).forEach(hear)
     },
     leave() {
-      const { native, ended } = line
+      const { native, ended, unsent } = line
       scope.abort()
       for (const [, giveUp] of takers) giveUp(signal.reason)
       if (!native) return
       native.onopen = native.onmessage = native.onclose = null
       native.close()
-      return ended && Math.min(unsent, native.bufferedAmount)
+      return ended && Math.min(unsent as number, native.bufferedAmount)
     },
   }
 

@@ -42,9 +42,9 @@ export class SocketError extends Error {
     code: SocketErrorCode,
     cause?: unknown,
     close?: CloseInfo,
-    detail: string = close ? `: ${close.code} ${close.reason}` : '',
+    detail: unknown = close ? `${close.code} ${close.reason}` : cause === undefined ? '' : 'see cause',
   ) {
-    super(code + detail)
+    super(detail ? `${code}: ${detail}` : code)
     this.name = 'SocketError'
     this.code = code
     this.cause = cause

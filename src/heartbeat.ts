@@ -48,14 +48,16 @@ export const createHeartbeat = (
   const wait = (delay: number) => {
     clearTimeout(timer)
     due = Date.now() + delay
-    timer = setTimeout(check, Math.min(delay, 1e9))
+    // More than 2^31 milliseconds would fire at once.
+    timer = delay > 1e9 ? setTimeout(wait, 1e9, delay - 1e9) : setTimeout(check, delay)
   }
 
   const question = (deadline: number) => {
     wait(deadline)
     unanswered++
+    if (message === undefined) return
     asked = clock()
-    if (message !== undefined) ask()
+    ask()
   }
 
   const check = () => {
@@ -82,10 +84,13 @@ export const createHeartbeat = (
       return true
     },
     probe() {
-      // A deadline that runs already stays where it is sooner, or the promised bound would move with every doubt.
-      const left = due - Date.now()
-      const asking = unanswered && left > 0 && left <= PROBE
-      if (message !== undefined && !asking) question(PROBE)
+      if (message === undefined) return
+      // No doubt moves the promised bound: a deadline that runs stays where it is sooner, and none goes beyond it. Where
+      // it has passed, the process slept.
+      const running = unanswered && due - Date.now()
+      const promised = interval + timeout - (clock() - seen)
+      if (!running || running < 0 || running > PROBE)
+        question(promised > 0 ? Math.min(PROBE, promised) : PROBE)
     },
     stop: () => clearTimeout(timer),
   }

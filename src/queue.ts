@@ -216,6 +216,8 @@ export const createQueue = (
 
   const write = (data: Data) => {
     const native = wire as Wire
+    // What a socket that has ended is given counts as unsent, and would be taken for the end of a message.
+    if (native.readyState !== 1) return
     const before = native.bufferedAmount
     native.send(data)
     buffered = native.bufferedAmount
@@ -226,7 +228,7 @@ export const createQueue = (
     while (counts.queued && room(all)) {
       const data = take()
       // Its timer may be late: the process slept, or the page is hidden.
-      if ((keptAt(middle - 1)?.expires as number) <= Date.now()) discard(data, 'expired')
+      if ((keptAt(middle - 1)?.expires as number) < Date.now()) discard(data, 'expired')
       else {
         write(data)
         counts.sent++
@@ -242,7 +244,9 @@ export const createQueue = (
   }
 
   const look = (delay: number) => {
-    const moved = (wire as Wire).bufferedAmount < buffered
+    const before = buffered
+    buffered = (wire as Wire).bufferedAmount
+    const moved = buffered < before
     timer = undefined
     drain()
     poll(moved ? POLL : Math.min(delay * 2, SLOWEST_POLL))
@@ -264,15 +268,16 @@ export const createQueue = (
       if (options?.volatile) return drop(data, 'volatile')
 
       const size = byteLength(data)
-      let older = keys.get(options?.key)
-      while (isFull(size, older)) {
-        if (overflow !== 'drop-oldest' || size > maxBytes || !maxMessages) return drop(data, 'overflow')
-        discard(take(), 'overflow')
-        older = keys.get(options?.key)
-      }
-      if (older) lapse(older, 'replaced')
+      const older = keys.get(options?.key)
+      const never = size > maxBytes || !maxMessages
+      if (never || (overflow === 'reject' && isFull(size, older))) return drop(data, 'overflow')
       append(data, options, size)
       enter(end - 1, size)
+      // Last, for a listener that hears of a drop may send in its turn.
+      if (older?.data !== undefined) lapse(older, 'replaced')
+      while (overflow !== 'reject' && (counts.queued > maxMessages || counts.queuedBytes > maxBytes)) {
+        discard(take(), 'overflow')
+      }
       trim()
       return 'queued'
     },

@@ -136,7 +136,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     } else if (next.name === 'closing') {
       queue.flush(true)
       line?.native?.close(next.code, next.reason)
-      after(settings.closeTimeout, () => lose(next.cause))
+      after(line?.ended ? 0 : settings.closeTimeout, () => lose(next.cause))
     } else {
       const close = letGo()
       const {
@@ -173,14 +173,20 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   }
 
   const start = (next: Extract<State, { name: 'connecting' }>) => {
+    const failed = (error: SocketError) => {
+      if (!line?.unsent) return lose(error)
+      // In Chromium, what a socket says that it has not sent is stale after a freeze, until the next task.
+      clearTimeout(timer)
+      after(0, () => lose(error))
+    }
     deadline =
       next.cause?.code === 'CONNECT_TIMEOUT'
         ? Math.max(connectTimeout, Math.min(deadline * 2, MAX_CONNECT_TIMEOUT))
         : connectTimeout
-    after(deadline, () => lose(new SocketError('CONNECT_TIMEOUT')))
+    after(deadline, () => lose(new SocketError('CONNECT_TIMEOUT', undefined, undefined, `${deadline} ms`)))
     counts.attempts++
     try {
-      line = dial(endpoint, settings, next, lose, ({ url, protocol }) =>
+      line = dial(endpoint, settings, next, failed, ({ url, protocol }) =>
         feed({ type: 'opened', now: Date.now(), url, protocol }),
       )
     } catch (error) {
@@ -229,7 +235,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   /** Attempts need a constructor, and a life that is not over. */
   const mayConnect = () => {
     if (!(settings.WebSocket ?? globalThis.WebSocket)) {
-      throw new SocketError('NO_WEBSOCKET', undefined, undefined, ': pass one as options.WebSocket')
+      throw new SocketError('NO_WEBSOCKET', undefined, undefined, 'pass one as options.WebSocket')
     }
     return !signal?.aborted
   }

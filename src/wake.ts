@@ -29,7 +29,7 @@ export const pageWake: Wake = tell => {
 /** Whether the browser believes that this address cannot be reached now. It is sometimes wrong. */
 // https://html.spec.whatwg.org/multipage/system-state.html#navigator.online
 export const isOffline = (url: string): boolean =>
-  globalThis.navigator?.onLine === false && !/\/\/(localhost|127\.|\[::1)/.test(url)
+  globalThis.navigator?.onLine === false && !/^\w+:\/\/(localhost|127(\.\d+){3}|\[::1\])[:/]/.test(url)
 
 /** Whether timers are throttled to one a second or a minute here. */
 export const isHidden = (): boolean => globalThis.document?.visibilityState === 'hidden'

@@ -167,6 +167,18 @@ describe('limits', () => {
     expect(socket.send('b')).toBe('sent')
   })
 
+  test('a newer message with a key drops nothing that came back over the limit', () => {
+    const { socket, heard, native } = setup({ queue: { maxMessages: 1 } })
+    native().accept().flowing = false
+    for (const text of ['a', 'b']) socket.send(text)
+    socket.send('k1', { key: 'k' })
+    native().drop()
+    vi.advanceTimersByTime(0)
+    socket.send('k2', { key: 'k' })
+    expect(reopen().sent).toEqual(['a', 'b', 'k2'])
+    expect(heard('drop')).toEqual([{ data: 'k1', reason: 'replaced' }])
+  })
+
   test('what comes back from a lost connection is never over the limit', () => {
     const { socket, heard, native } = setup({ queue: { maxMessages: 1 } })
     native().accept().flowing = false

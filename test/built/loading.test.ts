@@ -1,0 +1,278 @@
+import { execFileSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
+import { createContext, runInContext, runInNewContext } from 'node:vm'
+import { JSDOM } from 'jsdom'
+import { describe, expect, test } from 'vitest'
+import { WebSocketServer } from 'ws'
+import type * as SteadySocket from '../../src/index.ts'
+import { dist, GLOBALS, inWorker, modules, NAMES, read, root, umds } from './built.ts'
+
+const require = createRequire(import.meta.url)
+
+const names = (exported: object) => Object.keys(exported).sort()
+
+/** Runs a module in a Node process of its own, in the package's place, and reads what it prints. */
+const inNode = (code: string) =>
+  JSON.parse(
+    execFileSync(process.execPath, ['--input-type=module', '--eval', code], { cwd: root, encoding: 'utf8' }),
+  )
+
+/** A page that loads these files by `<script>` tags, as they are. */
+const page = async (...files: string[]) => {
+  const tags = files.map(file => `<script src="${file}"></script>`).join('')
+  const { window } = new JSDOM(tags, {
+    url: pathToFileURL(`${dist}page.html`).href,
+    runScripts: 'dangerously',
+    resources: 'usable',
+  })
+  await new Promise(resolve => window.addEventListener('load', resolve))
+  return window as typeof window & { SteadySocket: typeof SteadySocket }
+}
+
+describe('import', () => {
+  test('finds the package by its name in Node, with every name', () => {
+    const code = "import * as all from 'steadysocket'; console.log(JSON.stringify(Object.keys(all)))"
+    expect(inNode(code).sort()).toEqual(NAMES)
+  })
+
+  test('takes single names', () => {
+    const code = `import { ${NAMES} } from 'steadysocket'; console.log(JSON.stringify([${NAMES}].map(one => typeof one)))`
+    expect(inNode(code)).toEqual(NAMES.map(() => 'function'))
+  })
+
+  test('finds no default export, which means something else in every module system', () => {
+    const code = "import * as all from 'steadysocket'; console.log('default' in all)"
+    expect(inNode(code)).toBe(false)
+  })
+
+  test.each(modules)('takes dist/%s by its path', file => {
+    const code = `const all = await import('./dist/${file}'); console.log(JSON.stringify(Object.keys(all)))`
+    expect(inNode(code).sort()).toEqual(NAMES)
+  })
+
+  test('works in a worker, with every name', async () => {
+    expect((await inWorker(async load => Object.keys(await load()), undefined)).sort()).toEqual(NAMES)
+  })
+
+  test('in a worker gives a socket that connects, hears and closes', async () => {
+    const story = await inWorker(async load => {
+      class Native {
+        readyState = 0
+        bufferedAmount = 0
+        protocol = ''
+        onopen?: () => void
+        onmessage?: (event: object) => void
+        onclose?: (event: object) => void
+        url: string
+        constructor(url: string) {
+          this.url = url
+          setTimeout(() => {
+            this.readyState = 1
+            this.onopen?.()
+            this.onmessage?.({ data: 'hello' })
+          })
+        }
+        send() {}
+        close(code = 1005) {
+          this.readyState = 3
+          setTimeout(() => this.onclose?.({ code, reason: '', wasClean: true }))
+        }
+      }
+      const { createSocket } = await load()
+      const story: string[] = []
+      const socket = createSocket('wss://push.example.com/', { WebSocket: Native })
+      socket.on('text', text => {
+        story.push(text)
+        socket.close(1000)
+      })
+      return new Promise<string[]>(resolve => {
+        socket.on('state', ({ name }) => {
+          story.push(name)
+          if (name === 'closed') resolve(story)
+        })
+      })
+    }, undefined)
+    expect(story).toEqual(['open', 'hello', 'closing', 'closed'])
+  })
+
+  test('does nothing: no timer, no listener, no look at the page, no random number, no clock', async () => {
+    const touched = await inWorker(async (load, globals) => {
+      const touched: string[] = []
+      const watch = (target: any, name: string) => {
+        const value = target[name]
+        Object.defineProperty(target, name, {
+          configurable: true,
+          get() {
+            touched.push(name)
+            return value
+          },
+        })
+      }
+      for (const name of globals) watch(globalThis, name)
+      watch(Math, 'random')
+      watch(Date, 'now')
+      const { createSocket } = await load()
+      const atImport = touched.splice(0)
+      // The watch itself works.
+      createSocket('wss://push.example.com/', { autoConnect: false })
+      try {
+        createSocket('wss://push.example.com/')
+      } catch {}
+      return [atImport, touched.length > 0]
+    }, GLOBALS)
+    expect(touched).toEqual([[], true])
+  })
+})
+
+describe('require', () => {
+  test('finds the package by its name, with every name', () => {
+    expect(require.resolve('steadysocket')).toBe(`${dist}index.cjs`)
+    expect(names(require('steadysocket'))).toEqual(NAMES)
+  })
+
+  test.each(umds)('takes dist/%s as CommonJS', file => {
+    const module = { exports: {} }
+    runInNewContext(read(file), { module, exports: module.exports })
+    expect(names(module.exports)).toEqual(NAMES)
+  })
+
+  test('leaves no global behind', () => {
+    const module = { exports: {} }
+    const scope = createContext({ module, exports: module.exports })
+    for (const file of umds) runInContext(read(file), scope)
+    expect(names(scope)).toEqual(['exports', 'module'])
+  })
+})
+
+describe('an AMD loader', () => {
+  test.each(umds)('takes dist/%s, and finds no global', file => {
+    const exported: Record<string, unknown> = {}
+    const define = (needs: string[], factory: (...found: unknown[]) => unknown) => {
+      expect(needs.filter(need => need !== 'exports')).toEqual([])
+      Object.assign(exported, factory(...needs.map(() => exported)))
+    }
+    const scope = createContext({ define: Object.assign(define, { amd: {} }) })
+    runInContext(read(file), scope)
+    expect(names(exported)).toEqual(NAMES)
+    expect(names(scope)).toEqual(['define'])
+  })
+})
+
+describe('a script tag', () => {
+  test.each(umds)('makes SteadySocket of dist/%s, and no other global', async file => {
+    const plain = await page()
+    const window = await page(file)
+    expect(names(window.SteadySocket)).toEqual(NAMES)
+    const added = Object.getOwnPropertyNames(window).filter(name => !(name in plain))
+    expect(added).toEqual(['SteadySocket'])
+    window.close()
+    plain.close()
+  })
+
+  test.each(umds)('brings a socket that works: dist/%s', async file => {
+    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    server.on('connection', peer => peer.on('message', data => peer.send(`${data}!`)))
+    await new Promise(resolve => server.once('listening', resolve))
+    const { port } = server.address() as { port: number }
+    const window = await page(file)
+    const socket = window.SteadySocket.createSocket(`ws://127.0.0.1:${port}/`)
+    const heard = new Promise<string>(resolve => socket.on('text', resolve))
+    expect(socket.send('hello')).toBe('queued')
+    expect(await heard).toBe('hello!')
+    const closed = new Promise<{ wasClean: boolean; willRetry: boolean }>(resolve =>
+      socket.on('close', resolve),
+    )
+    socket.close(1000)
+    expect(await closed).toMatchObject({ code: 1000, wasClean: true, willRetry: false })
+    window.close()
+    server.close()
+  })
+
+  test.each(umds)('does nothing but that: dist/%s', file => {
+    const touched: string[] = []
+    const scope = createContext({ touch: (name: string) => touched.push(name) })
+    const watch = (target: string, name: string) =>
+      runInContext(
+        `{
+          const value = ${target}['${name}']
+          Object.defineProperty(${target}, '${name}', { configurable: true, get() { touch('${name}'); return value } })
+        }`,
+        scope,
+      )
+    for (const name of GLOBALS) watch('globalThis', name)
+    watch('Math', 'random')
+    watch('Date', 'now')
+    runInContext(read(file), scope)
+    expect(touched).toEqual([])
+    // The watch itself works.
+    runInContext('SteadySocket.backoff()({ attempt: 1, cause: {} })', scope)
+    expect(touched).toEqual(['random'])
+  })
+})
+
+describe('without a WebSocket', () => {
+  test('createSocket throws a SocketError that says what to pass', async () => {
+    const thrown = await inWorker(async load => {
+      Reflect.deleteProperty(globalThis, 'WebSocket')
+      const { createSocket, SocketError } = await load()
+      try {
+        createSocket('wss://push.example.com/')
+        return undefined
+      } catch (error) {
+        const { name, code, message } = error as SteadySocket.SocketError
+        return { name, code, message, ours: error instanceof SocketError, standard: error instanceof Error }
+      }
+    }, undefined)
+    expect(thrown).toMatchObject({ name: 'SocketError', code: 'NO_WEBSOCKET', ours: true, standard: true })
+    expect(thrown?.message).toMatch(/WebSocket/)
+  })
+
+  test('a socket that shall not connect yet can be made, as on a server', async () => {
+    const state = await inWorker(async load => {
+      Reflect.deleteProperty(globalThis, 'WebSocket')
+      const { createSocket } = await load()
+      const socket = createSocket('wss://push.example.com/', { autoConnect: false })
+      return [socket.state.name, socket.send('later'), socket.queued]
+    }, undefined)
+    expect(state).toEqual(['closed', 'queued', 1])
+  })
+})
+
+describe('minified and readable', () => {
+  test.each([...umds])('dist/%s keeps the names that can be seen', file => {
+    const { SteadySocket } = runInNewContext(`${read(file)}; globalThis`) as { SteadySocket: any }
+    const error = new SteadySocket.SocketError('CLOSED', 'why', { code: 1000 })
+    expect(`${error}`).toMatch(/^SocketError: /)
+    expect(error).toMatchObject({ name: 'SocketError', code: 'CLOSED', cause: 'why', close: { code: 1000 } })
+    const socket = SteadySocket.createSocket('wss://push.example.com/', {
+      autoConnect: false,
+      WebSocket: Object,
+    })
+    expect(names(socket)).toEqual(
+      expect.arrayContaining([
+        'on',
+        'once',
+        'off',
+        'send',
+        'connect',
+        'reconnect',
+        'close',
+        'state',
+        'stats',
+        'url',
+      ]),
+    )
+    expect(names(socket.stats)).toEqual([
+      'attempts',
+      'connections',
+      'dropped',
+      'latency',
+      'queued',
+      'queuedBytes',
+      'received',
+      'reclaimed',
+      'sent',
+    ])
+  })
+})

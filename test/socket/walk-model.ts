@@ -1,0 +1,1032 @@
+// What the random walk does to a socket, and what must be true after each of its steps. The model keeps a ledger of
+// every message: it knows from the fake sockets alone what was handed over, what left, and what has to come back.
+import { vi } from 'vitest'
+import {
+  type AttemptContext,
+  type Connection,
+  createSocket,
+  type Socket,
+  type SocketOptions,
+  type Wake,
+  type WakeNews,
+} from '../../src/index.ts'
+import { FakeWebSocket } from '../support/fake.ts'
+
+export type Kind = 'text' | 'bytes' | 'blob'
+
+export interface Parcel {
+  kind: Kind
+  size: number
+  ttl?: number | undefined
+  key?: string | undefined
+  volatile?: boolean | undefined
+  /** Which of the signals at hand. */
+  signal?: number | undefined
+}
+
+/** What the page does, at any time, also inside a listener. */
+export type Action =
+  | ({ do: 'send' } & Parcel)
+  | { do: 'connect' | 'reconnect' | 'listen' | 'throw' | 'abort life' }
+  | { do: 'close'; code?: number | undefined }
+  | { do: 'abort'; signal: number }
+
+export type Step =
+  | Action
+  // The server.
+  | { do: 'accept' | 'refuse' | 'begin close' }
+  // The page calls, and the server answers.
+  | { do: 'open' }
+  | { do: 'drop'; code: number; reason?: string | undefined; stale?: number | undefined }
+  | { do: 'deliver'; what: 'text' | 'bytes' | 'pong' }
+  | { do: 'answers'; yes: boolean }
+  // The network.
+  | { do: 'flow'; yes: boolean }
+  | { do: 'leave'; bytes: number }
+  // The page's surroundings.
+  | { do: 'news'; news: WakeNews; online: boolean }
+  | { do: 'pass'; time: number }
+  | { do: 'jump'; time: number }
+  // What the page's own functions left hanging ends after all.
+  | { do: 'release' }
+  | { do: 'ghost'; which: number; what: 'open' | 'message' | 'close' | 'backlog' }
+  | { do: 'when'; on: Occasion; call: Action }
+  | { do: 'misuse'; how: number }
+
+export const OCCASIONS = [
+  ...(['state', 'open', 'text', 'binary', 'close', 'error', 'drop'] as const),
+  // The page's functions may call back as well.
+  ...(['retry', 'endpoint', 'prepare', 'heartbeat'] as const),
+] as const
+export type Occasion = (typeof OCCASIONS)[number]
+const EVENTS = OCCASIONS.slice(0, 7) as ('state' | 'open' | 'text' | 'binary' | 'close' | 'error' | 'drop')[]
+
+/** What the page's functions do at the first call, at the second, and round again. */
+export type EndpointDoes = 'answer' | 'throw' | 'reject' | 'hang' | 'malformed'
+export type PrepareDoes = 'return' | 'send' | 'receive' | 'reject' | 'hang'
+
+export interface Settings {
+  endpoint: 'fixed' | EndpointDoes[]
+  prepare?: PrepareDoes[] | undefined
+  retry: 'default' | 'never' | 'throws' | 'always' | 'when called'
+  heartbeat?: Heartbeat | undefined
+  queue: { maxMessages: number; maxBytes: number; overflow: 'reject' | 'drop-oldest' }
+  highWaterMark: number
+  minUptime: number
+  connectTimeout: number
+  closeTimeout: number
+  autoConnect: boolean
+  /** Whether there is a source of wakefulness, and a signal that ends it all. */
+  wakes: boolean
+  mortal: boolean
+  /** Of all that is left to chance. */
+  seed: number
+}
+
+export interface Heartbeat {
+  interval: number
+  timeout: number
+  message: 'fixed' | 'function' | 'throws' | 'none'
+  hides: boolean
+}
+
+interface Message {
+  readonly id: number
+  readonly bytes: number
+  readonly how: Parcel
+  readonly signal: Signal | undefined
+  /** When it was sent, by the clock that jumps and by the one that does not. */
+  readonly wall: number
+  readonly time: number
+  outcome: string | undefined
+  /** The last native socket that had it, and its place among all that this one was given. */
+  native: Native | undefined
+  place: number
+  reason: string | undefined
+}
+
+/** A signal that knows who listens. */
+interface Signal {
+  readonly controller: AbortController
+  readonly listeners: Set<unknown>
+}
+
+/** What only a fault in the test's own listeners looks like. */
+class Deliberate extends Error {}
+
+/** Without what is not there. */
+export const lean = <Value extends object>(value: Value): Lean<Value> =>
+  Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Lean<Value>
+type Lean<Value> = { [Name in keyof Value]: Exclude<Value[Name], undefined> }
+
+/** How long the buffer of the browser may be left alone, in milliseconds. */
+const SLOWEST_POLL = 1_000
+
+const realTask = globalThis.setImmediate
+/** Lets everything run that waits for nothing but promises, reports of unhandled rejections included. */
+const settled = () => new Promise<void>(resolve => realTask(resolve))
+
+/** Blobs cannot be read at once, and buffers are used again: they are known by identity. */
+const known = new WeakMap<object, number>()
+
+const makeData = (
+  id: number,
+  { kind, size }: Parcel,
+): { data: string | Uint8Array | Blob; bytes: number } => {
+  // Three bytes a character: a length in characters would not do.
+  if (kind === 'text') return { data: `#${id} ${'€'.repeat(size)}`, bytes: `#${id} `.length + size * 3 }
+  const whole = new Uint8Array(size + 6)
+  whole.set([id >> 8, id & 255], 2)
+  const data = kind === 'bytes' ? whole.subarray(2, size + 4) : new Blob([whole])
+  known.set(data, id)
+  return { data, bytes: data instanceof Blob ? data.size : data.byteLength }
+}
+
+/** Which message this is: by what is in it now, whatever object it is in. */
+const idOf = (data: unknown): number | undefined => {
+  if (typeof data === 'string') return data[0] === '#' ? Number.parseInt(data.slice(1), 10) : undefined
+  if (data instanceof Blob) return known.get(data)
+  const bytes = ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data as ArrayBuffer)
+  return (bytes[0] as number) * 256 + (bytes[1] as number)
+}
+
+const makeSignal = (): Signal => {
+  const controller = new AbortController()
+  const { signal } = controller
+  const listeners = new Set<unknown>()
+  const { addEventListener, removeEventListener } = signal
+  signal.addEventListener = (type: string, listener: any) => {
+    listeners.add(listener)
+    addEventListener.call(signal, type, listener)
+  }
+  signal.removeEventListener = (type: string, listener: any) => {
+    listeners.delete(listener)
+    removeEventListener.call(signal, type, listener)
+  }
+  return { controller, listeners }
+}
+
+/** The walk that is under way; the fake sockets that it makes belong to it. */
+let walk: Walk
+
+const natives = () => FakeWebSocket.all as Native[]
+
+/** A fake that writes down what the walk has to know. */
+export class Native extends FakeWebSocket {
+  /** Of what was sent: which message; heartbeats and what `prepare` sent have no number. */
+  readonly ids: (number | undefined)[] = []
+  /** What was delivered to whoever listened, and is for the application. */
+  readonly inbox: unknown[] = []
+  lastLife = 0
+  /** It was sent to after its time: such bytes count in `bufferedAmount`, and never leave. */
+  clogged = false
+  opened = false
+  /** Its real close event was heard: how it ended, and so what of it certainly never left. */
+  ended: { code: number; reason: string } | undefined
+  timers = 0
+
+  constructor(url: string | URL, protocols?: string | string[]) {
+    super(url, protocols)
+    this.flowing = walk.flowing
+    this.answers = walk.answers
+  }
+
+  /** Whether the socket under test still listens to it. */
+  get current(): boolean {
+    return this.onclose !== null
+  }
+
+  /** Whether the message at this place came back: the real end was heard, and its last byte had not left by then. */
+  returned(place: number): boolean {
+    return !!this.ended && !this.current && place >= this.delivered.length
+  }
+
+  override send(data: any): void {
+    if (this.readyState === 1) this.ids.push(walk.handed(this, idOf(data)))
+    else this.clogged = true
+    this.clogged && idOf(data) !== undefined && walk.fault(`message ${idOf(data)} went to a closed socket`)
+    super.send(data)
+  }
+
+  override close(code?: number, reason?: string): void {
+    const before = vi.getTimerCount()
+    super.close(code, reason)
+    this.timers += vi.getTimerCount() - before
+  }
+
+  /** The end of the closing handshake that the page began. */
+  override drop(code?: number, reason?: string, wasClean?: boolean): void {
+    this.timers = 0
+    this.end(code, reason, wasClean)
+  }
+
+  /** `stale`: so many bytes left before the end, but `bufferedAmount` shows it only in the next task. */
+  end(code = 1006, reason = '', wasClean?: boolean, stale = 0): void {
+    if (this.readyState === 3) return
+    if (this.current) this.ended = { code, reason }
+    super.drop(code, reason, wasClean)
+    super.leave(Math.min(stale, this.bufferedAmount))
+  }
+
+  override leave(bytes = Infinity): void {
+    if (this.readyState < 3 && !this.clogged) super.leave(Math.min(bytes, this.bufferedAmount))
+  }
+}
+
+/** Which states may follow which: section 2 of the design, as a reader would draw it. */
+const FOLLOWS: Record<string, string> = {
+  closed: 'connecting closed',
+  connecting: 'open waiting closed',
+  open: 'waiting closed closing',
+  waiting: 'connecting waiting closed',
+  closing: 'connecting closed',
+}
+
+/** One socket, all that happens to it, and what the model knows of it. */
+export class Walk {
+  readonly settings: Settings
+  readonly socket: Socket
+  flowing = true
+  answers = true
+  /** From here on everything works, so that all ends well. */
+  private benign = false
+
+  private readonly messages: Message[] = []
+  private readonly signals = [makeSignal(), makeSignal()]
+  private readonly retired: Signal[] = []
+  private readonly life = makeSignal()
+  private readonly hanging: (() => void)[] = []
+  private readonly reactions = new Map<Occasion, Action[]>()
+  private readonly faults: string[] = []
+  private readonly reported: unknown[] = []
+  private endpoints = 0
+  private preparations = 0
+  private watches = 0
+  private tell: ((news: WakeNews) => void) | undefined
+
+  /** What each listener heard; the last one came later, and missed so many. */
+  private readonly stories: [string, any][][] = [[], [], []]
+  private missed = 0
+  private heardStates: any[]
+  private since = 0
+  private heard: unknown[] = []
+  private readonly taken = new Set<unknown>()
+  private receiving = 0
+  /** The lifetimes that the page's functions were told of. */
+  private readonly scopes = new Set<AbortSignal>()
+  /** When there was last something to send, and since when something waits although it could be sent. */
+  private busy = 0
+  private stuck = Infinity
+  private inbound = 0
+  private overtaken: [Message, Message][] = []
+  private reacted = 0
+  private jumped = false
+  private readonly churn = () => {}
+  private churning = false
+
+  constructor(settings: Settings) {
+    this.settings = settings
+    walk = this
+    FakeWebSocket.reset()
+    vi.useFakeTimers({ now: 1_000_000 })
+    vi.stubGlobal('navigator', { onLine: true })
+    vi.stubGlobal('reportError', (error: unknown) => this.reported.push(error))
+    let random = settings.seed
+    // https://en.wikipedia.org/wiki/Linear_congruential_generator
+    Math.random = () => {
+      random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0
+      return random / 2 ** 32
+    }
+
+    const { endpoint, prepare, heartbeat, wakes, mortal, seed: _, ...plain } = settings
+    this.socket = createSocket(endpoint === 'fixed' ? '/feed' : this.endpoint, {
+      ...plain,
+      WebSocket: Native,
+      wake: wakes && this.wake,
+      ...this.retry(),
+      ...(mortal && { signal: this.life.controller.signal }),
+      ...(heartbeat && { heartbeat: this.heartbeat(heartbeat) }),
+      ...(prepare && { prepare: this.prepare }),
+    } as SocketOptions)
+    this.heardStates = [this.socket.state]
+    for (const type of EVENTS) this.socket.on(type, (payload: any) => this.hear(type, payload))
+    for (const type of EVENTS) this.socket.on(type, () => this.react(type))
+    this.listen(1)
+  }
+
+  private readonly endpoint = ({ signal }: AttemptContext): string | Promise<string> => {
+    const { endpoint } = this.settings
+    this.scopes.add(signal)
+    this.react('endpoint')
+    const does = this.benign ? 'answer' : endpoint[this.endpoints++ % endpoint.length]
+    if (does === 'throw') throw new Error('no token')
+    if (does === 'reject') return Promise.reject(undefined)
+    if (does === 'hang') return new Promise(resolve => this.hanging.push(() => resolve('/feed?late')))
+    return does === 'malformed' ? 'http://[malformed' : Promise.resolve('/feed')
+  }
+
+  private readonly prepare = ({ send, receive, signal }: Connection): unknown => {
+    const { prepare = [] } = this.settings
+    this.scopes.add(signal)
+    this.react('prepare')
+    const does = this.benign ? 'return' : prepare[this.preparations++ % prepare.length]
+    if (does === 'return') return undefined
+    if (does === 'reject') return Promise.reject(new Error('refused'))
+    send('hello')
+    if (does === 'send') return undefined
+    if (does === 'hang') return new Promise<void>(resolve => this.hanging.push(resolve))
+    const take = async () => {
+      this.receiving++
+      this.taken.add(await receive().finally(() => this.receiving--))
+    }
+    return take().then(() => {
+      send('thanks')
+      return take()
+    })
+  }
+
+  private retry(): Pick<SocketOptions, 'retry'> {
+    const { retry } = this.settings
+    if (retry === 'default') return {}
+    if (retry === 'never') return { retry: false }
+    return {
+      retry: () => {
+        this.react('retry')
+        if (retry === 'throws') throw new Deliberate(retry)
+        return retry === 'always' ? 1_000 : Infinity
+      },
+    }
+  }
+
+  private heartbeat({
+    interval,
+    timeout,
+    message,
+    hides,
+  }: Heartbeat): NonNullable<SocketOptions['heartbeat']> {
+    const ask = () => {
+      this.react('heartbeat')
+      if (message === 'throws') throw new Deliberate('heartbeat')
+      return 'ping'
+    }
+    return {
+      interval,
+      timeout,
+      ...(message !== 'none' && { message: message === 'fixed' ? 'ping' : ask }),
+      ...(hides && { isReply: (data: unknown) => /^pong/.test(`${data}`) }),
+    }
+  }
+
+  private readonly wake: Wake = tell => {
+    this.watches++
+    this.tell = tell
+    return () => {
+      this.watches--
+      this.tell = undefined
+    }
+  }
+
+  fault(text: string): void {
+    this.faults.push(text)
+  }
+
+  private must(holds: unknown, text: string): void {
+    if (!holds) this.fault(text)
+  }
+
+  private get current(): Native | undefined {
+    return natives().find(native => native.current)
+  }
+
+  /** Whether a message is in the queue, by all that can be known. */
+  private waits({ outcome, reason, native, place }: Message): boolean {
+    return outcome !== 'dropped' && !reason && (!native || native.returned(place))
+  }
+
+  // What listeners hear
+
+  private listen(index: number) {
+    for (const type of EVENTS)
+      this.socket.on(type, (payload: any) => this.stories[index]?.push([type, payload]))
+  }
+
+  private hear(type: (typeof EVENTS)[number], payload: any): void {
+    const [story = []] = this.stories
+    story.push([type, payload])
+    const last = this.heardStates.at(-1)
+    if (type === 'state') this.hearState(last, payload)
+    else if (type === 'text' || type === 'binary') this.heard.push(payload)
+    else if (type === 'drop') this.hearDrop(payload)
+    else if (type === 'open') {
+      const [before] = story.at(-2) ?? []
+      this.must(before === 'state' && last.name === 'open', 'open was told apart from its state')
+    } else if (type === 'close') {
+      // What came back and cannot be sent again is dropped in between.
+      const [before] = story.slice(0, -1).findLast(([type]) => type !== 'drop') ?? []
+      const previous = this.heardStates.at(-2)
+      this.must(
+        before === 'state' && /open|closing/.test(previous.name),
+        'close was told apart from its state',
+      )
+      this.must(payload.willRetry === (last.name !== 'closed'), 'close told of a retry that is none')
+      const delay = last.name === 'waiting' ? last.delay : last.name === 'closed' ? undefined : 0
+      this.must(payload.delay === delay, `close told of a delay of ${payload.delay}, not ${delay}`)
+      const native = natives().findLast(one => one.opened) as Native
+      const { code, reason } = native.ended ?? { code: 1006, reason: '' }
+      this.must(payload.code === code && payload.reason === reason, `close told ${payload.code}, not ${code}`)
+      const { code: why } = payload.cause
+      if (!native.ended)
+        this.must(/UNRESP|RECONN|HIDDEN|CLOSED|RETRY/.test(why), `a living connection was left: ${why}`)
+      if (why === 'UNRESPONSIVE') {
+        const { timeout } = this.settings.heartbeat as { timeout: number }
+        const silence = performance.now() - native.lastLife
+        this.must(silence >= Math.min(timeout, 3_000), `given up ${silence} ms after a sign of life`)
+      }
+    }
+    if (type === 'error')
+      this.must(last.name !== 'open' || payload.code === 'RETRY_FAILED', 'error while open')
+  }
+
+  private hearState(last: any, next: any): void {
+    this.must(FOLLOWS[last.name]?.split(' ').includes(next.name), `${next.name} followed ${last.name}`)
+    const { attempt, cause } = next
+    if (next.name === 'connecting')
+      this.must(attempt === (last.name === 'waiting' ? last.attempt : 0), `connecting ${attempt}`)
+    if (next.name === 'open') {
+      this.must(attempt === last.attempt, `open ${attempt} after ${last.attempt}`)
+      const { current } = this
+      if (current) current.opened = true
+      else this.fault('open without a connection')
+    }
+    if (next.name === 'waiting') {
+      const sleeps = cause.code === 'PAGE_HIDDEN'
+      const short = last.name === 'open' && Date.now() - last.since < this.settings.minUptime
+      const expected =
+        last.name === 'open' ? (sleeps ? 0 : short ? last.attempt + 1 : 1) : last.attempt + +!sleeps
+      if (last.name !== 'waiting') this.must(attempt === expected, `waiting ${attempt}, not ${expected}`)
+      else this.must(attempt === last.attempt, 'a wait changed its attempt')
+    }
+    this.since = performance.now()
+    this.heardStates.push(next)
+  }
+
+  private hearDrop({ data, reason }: { data: any; reason: string }): void {
+    const message = this.messages.find(({ id }) => id === (known.get(data) ?? idOf(data)))
+    if (!message) {
+      this.fault(`something unknown was dropped: ${reason}`)
+      return
+    }
+    const { how, signal, time, wall } = message
+    const { ttl = Infinity, key } = how
+    const name = `message ${message.id}`
+    this.must(!message.reason, `${name} was dropped twice: ${message.reason}, ${reason}`)
+    message.reason = reason
+    this.busy = performance.now()
+    const may: Record<string, unknown> = {
+      expired: performance.now() - time >= ttl || Date.now() - wall >= ttl,
+      replaced: key && this.messages.some(({ id, how }) => id > message.id && how.key === key),
+      volatile: how.volatile,
+      aborted: signal?.controller.signal.aborted,
+      overflow: Math.min(this.settings.queue.maxMessages, this.settings.queue.maxBytes) < Infinity,
+      closed: /clos/.test(this.socket.state.name),
+      'too-big': this.strikes(message) > 1,
+    }
+    this.must(may[reason], `${name} was dropped for no reason: ${reason}`)
+    this.must(
+      !message.native || message.native.returned(message.place),
+      `${name} was sent, and dropped: ${reason}`,
+    )
+  }
+
+  /** On how many connections that were closed with 1009 it was the first that had not left. */
+  private strikes({ id }: Message): number {
+    return natives().filter(
+      ({ ended, ids, delivered }) =>
+        ended?.code === 1009 &&
+        ids.find((one, place) => one !== undefined && place >= delivered.length) === id,
+    ).length
+  }
+
+  // What native sockets are given
+
+  /** Called as a message goes to a native socket that is open. */
+  handed(native: Native, id: number | undefined): number | undefined {
+    const state = this.socket.state.name
+    if (id === undefined) {
+      if (state === 'connecting') this.must(!native.opened, 'prepare came late')
+      return undefined
+    }
+    const message = this.messages[id]
+    if (!message) {
+      this.fault(`message ${id} was never sent: its data changed`)
+      return undefined
+    }
+    const name = `message ${id}`
+    const { how, native: before, outcome, reason, signal, wall } = message
+    this.must(native.current && /open|closing/.test(state), `${name} was sent while ${state}`)
+    this.must(!before || before.returned(message.place), `${name} was sent again although it may have left`)
+    this.must(!reason, `${name} was sent after it was dropped: ${reason}`)
+    this.must(!signal?.controller.signal.aborted, `${name} was sent after it was aborted`)
+    this.must(!how.volatile || !outcome, `${name} waited, but was volatile`)
+    this.must(
+      !outcome || !(Date.now() - wall > (how.ttl ?? Infinity)),
+      `${name} was sent after it had expired`,
+    )
+    this.must(this.strikes(message) < 2, `${name} was too big, twice`)
+    const previous = native.ids.findLast(one => one !== undefined) ?? -1
+    this.must(previous < id, `${name} was sent after message ${previous}`)
+    // Those that it passes by must turn out to be dropped.
+    for (const older of this.messages) {
+      if (older === message) break
+      if (this.waits(older)) this.overtaken.push([older, message])
+    }
+    this.busy = performance.now()
+    message.native = native
+    message.place = native.ids.length
+    return id
+  }
+
+  // What the page does
+
+  private react(occasion: Occasion): void {
+    if (this.benign) return
+    const call = this.reactions.get(occasion)?.shift()
+    if (!call) return
+    this.reacted++
+    if (call.do === 'throw') throw new Deliberate(occasion)
+    this.act(call, true)
+  }
+
+  private act(action: Action, inside = false): void {
+    const { socket } = this
+    switch (action.do) {
+      case 'send':
+        this.send(action, inside)
+        return
+      case 'abort': {
+        const { controller } = this.signals[action.signal] as Signal
+        this.retired.push(this.signals[action.signal] as Signal)
+        this.signals[action.signal] = makeSignal()
+        controller.abort()
+        return
+      }
+      case 'abort life':
+        if (this.settings.mortal) this.life.controller.abort()
+        break
+      case 'close':
+        socket.close(action.code)
+        break
+      case 'connect':
+      case 'reconnect':
+        socket[action.do]()
+        break
+      case 'listen':
+        this.churning = !this.churning
+        for (const type of EVENTS) socket[this.churning ? 'on' : 'off'](type, this.churn)
+    }
+    if (inside || this.reacted) return
+    const { name } = socket.state
+    const ended = this.life.controller.signal.aborted
+    const expected = {
+      close: /clos/,
+      'abort life': this.settings.mortal ? /clos/ : /./,
+      connect: ended ? /clos/ : /open|connecting/,
+      reconnect: ended ? /clos/ : /waiting|connecting/,
+      listen: /./,
+      throw: /./,
+    }[action.do]
+    this.must(expected.test(name), `${name} after ${action.do}`)
+  }
+
+  private send(how: Parcel, inside: boolean): void {
+    const { socket } = this
+    const id = this.messages.length
+    const { data, bytes } = makeData(id, how)
+    const { ttl, key, volatile } = how
+    const signal = how.signal === undefined ? undefined : this.signals[how.signal]
+    const wishes = lean({ ttl, key, volatile, signal: signal?.controller.signal })
+    const message: Message = {
+      ...{ id, bytes, how, signal, wall: Date.now(), time: performance.now() },
+      ...{ outcome: undefined, native: undefined, place: -1, reason: undefined },
+    }
+    const expected = this.expectDrop(message)
+    const direct = this.writable && !socket.queued
+    const { reacted } = this
+    this.messages.push(message)
+    const outcome = socket.send(data, Object.keys(wishes).length ? wishes : undefined)
+    message.outcome = outcome
+    const name = `message ${id}`
+    // What a listener did meanwhile may have changed the answer.
+    if (this.reacted === reacted) {
+      this.must((outcome === 'sent') === !!message.native, `${name} is ${outcome}, or is it?`)
+      if (direct && !expected) this.must(outcome === 'sent', `${name} is ${outcome}, not sent`)
+      // No time at all: now, or never.
+      const late = how.ttl === 0 && message.reason === 'expired' && outcome === 'dropped'
+      if (!inside && !late) {
+        this.must(message.reason === expected, `${name} was dropped: ${message.reason}, not ${expected}`)
+        this.must((outcome === 'dropped') === !!expected, `${name} is ${outcome}: ${expected}`)
+      }
+    }
+    // The caller uses the buffer again. The browser has read what it was given.
+    if (outcome !== 'dropped' && !how.volatile && data instanceof Uint8Array) data.fill(255)
+  }
+
+  /** Whether a message could go to the browser now, if none waited. */
+  private get writable(): boolean {
+    const { current, socket, settings } = this
+    return (
+      socket.state.name === 'open' &&
+      current?.readyState === 1 &&
+      current.bufferedAmount <= settings.highWaterMark
+    )
+  }
+
+  /** Why a message that is sent now must be dropped, if it must. */
+  private expectDrop({ bytes, how, signal }: Message): string | undefined {
+    const { socket, settings } = this
+    const { name, cause } = socket.state as { name: string; cause?: unknown }
+    const { maxMessages, maxBytes, overflow } = settings.queue
+    if (name === 'closing' || (name === 'closed' && cause)) return 'closed'
+    if (signal?.controller.signal.aborted) return 'aborted'
+    if (this.writable && !socket.queued) return undefined
+    if (how.volatile) return 'volatile'
+    const older = how.key && this.messages.find(one => one.how.key === how.key && this.waits(one))
+    const { queuedBytes } = socket.stats
+    const [count, size] = older
+      ? [socket.queued - 1, queuedBytes - older.bytes]
+      : [socket.queued, queuedBytes]
+    const fits = (count: number, size: number) => count < maxMessages && size + bytes <= maxBytes
+    return fits(count, size) || (overflow === 'drop-oldest' && fits(0, 0)) ? undefined : 'overflow'
+  }
+
+  private misuse(how: number): void {
+    const { socket } = this
+    const calls: [() => unknown, string][] = [
+      [() => socket.close(1001), 'InvalidAccessError'],
+      [() => socket.close(2999, 'why'), 'InvalidAccessError'],
+      [() => socket.close(4000, '€'.repeat(42)), 'SyntaxError'],
+      [() => socket.send(undefined as any), 'TypeError'],
+      [() => socket.send('x', { ttl: Number.NaN }), 'TypeError'],
+      [() => socket.on('nothing' as any, () => {}), 'TypeError'],
+    ]
+    const [call, expected] = calls[how] as (typeof calls)[0]
+    const facts = () => JSON.stringify([socket.state, socket.stats, this.stories[0]?.length])
+    const before = facts()
+    let thrown: any
+    try {
+      call()
+    } catch (error) {
+      thrown = error
+    }
+    this.must(thrown?.name === expected, `${call} threw ${thrown}`)
+    this.must(facts() === before, `${call} changed something`)
+  }
+
+  // What happens to it
+
+  private perform(step: Step): void {
+    const { current } = this
+    switch (step.do) {
+      case 'accept':
+        if (current?.readyState !== 0) return
+        current.lastLife = performance.now()
+        current.accept('v1')
+        return
+      case 'open':
+        if (/waiting|closed/.test(this.socket.state.name)) this.socket.connect()
+        this.perform({ do: 'accept' })
+        return
+      case 'refuse':
+        if (current?.readyState === 0) current.end()
+        return
+      case 'begin close':
+        if (current?.readyState === 1) current.readyState = 2
+        return
+      case 'drop': {
+        const { code, reason, stale } = step
+        if (current && current.readyState > 0) current.end(code, reason, undefined, stale)
+        return
+      }
+      case 'deliver':
+        if (current?.readyState === 1) this.deliver(current, step.what)
+        return
+      case 'answers':
+        this.answers = step.yes
+        if (current) current.answers = step.yes
+        return
+      case 'flow':
+        this.flowing = step.yes
+        if (!current) return
+        current.flowing = step.yes
+        if (step.yes) current.leave()
+        return
+      case 'leave':
+        current?.leave(step.bytes)
+        return
+      case 'news': {
+        vi.stubGlobal('navigator', { onLine: step.online })
+        const listening = !!this.tell
+        this.tell?.(step.news)
+        if (!listening || this.reacted) return
+        const { name, delay, until } = this.socket.state as { name: string; delay?: number; until: number }
+        if (step.news === 'sleep') this.must(name === 'closed' || delay === Infinity, `${name} while asleep`)
+        if (step.news !== 'wake' || !step.online || name !== 'waiting') return
+        this.must(until - Date.now() <= 300, `waiting for ${until - Date.now()} ms after waking`)
+        return
+      }
+      case 'jump':
+        this.jumped = true
+        vi.setSystemTime(Date.now() + step.time)
+        return
+      case 'release':
+        for (const end of this.hanging.splice(0)) end()
+        return
+      case 'ghost':
+        this.haunt(step)
+        return
+      case 'when':
+        this.reactions.set(step.on, [...(this.reactions.get(step.on) ?? []), step.call])
+        return
+      case 'misuse':
+        this.misuse(step.how)
+        return
+      case 'pass':
+      case 'throw':
+        return
+      default:
+        this.act(step)
+    }
+  }
+
+  private deliver(native: Native, what: 'text' | 'bytes' | 'pong'): void {
+    const n = this.inbound++
+    const data = what === 'bytes' ? Uint8Array.of(n).buffer : `${what} ${n}`
+    native.lastLife = performance.now()
+    if (what !== 'pong' || !this.settings.heartbeat?.hides) native.inbox.push(data)
+    native.deliver(data)
+  }
+
+  /** An abandoned socket stirs. */
+  private haunt({ which, what }: Extract<Step, { do: 'ghost' }>): void {
+    const abandoned = natives().filter(native => !native.current)
+    const ghost = abandoned[which % abandoned.length]
+    if (!ghost) return
+    const { readyState } = ghost
+    if (what === 'backlog') ghost.leave()
+    else if (what === 'close') ghost.end(1000, 'late', true)
+    else {
+      ghost.readyState = what === 'open' ? 0 : 1
+      if (what === 'open') ghost.accept()
+      else ghost.deliver('ghost')
+      ghost.readyState = readyState
+    }
+  }
+
+  private async pass(time: number): Promise<void> {
+    let over = false
+    let rounds = 0
+    setTimeout(() => {
+      over = true
+    }, time)
+    while (!over) {
+      if (rounds++ > 5_000) throw new Error(`timers that do not end: ${this.socket.state.name}`)
+      vi.advanceTimersToNextTimer()
+      await settled()
+    }
+  }
+
+  /** One step, and all that must be true after it. */
+  async take(step: Step): Promise<void> {
+    const final = this.over
+    const told = this.stories[0]?.length
+    this.reacted = 0
+    this.perform(step)
+    await settled()
+    if (step.do === 'pass') await this.pass(step.time)
+    if (final && !this.reacted && !/connect|open|send/.test(step.do)) {
+      this.must(this.stories[0]?.length === told, `something was told after the end, by ${step.do}`)
+    }
+    this.check(step.do === 'pass' && step.time > 0)
+    // Late enough for something to have happened.
+    if (!this.missed && told && told > 2) {
+      this.missed = this.stories[0]?.length ?? 0
+      this.listen(2)
+    }
+  }
+
+  /** Closed, and not only because nobody has said `connect()` yet. */
+  private get over(): boolean {
+    const { state } = this.socket
+    return state.name === 'closed' && !!state.cause
+  }
+
+  // What must be true whenever nothing is going on
+
+  private check(passed: boolean): void {
+    this.checkStory()
+    this.checkSockets(passed)
+    this.checkLedger()
+    this.checkTimers()
+    this.checkListeners()
+    this.checkLiveness()
+    const strange = this.reported.find(error => !(error instanceof Deliberate))
+    if (strange) throw strange
+    if (this.faults.length) throw new Error(this.faults.join('\n'))
+  }
+
+  /** All listeners hear one story, and it is the one that the native sockets tell. */
+  private checkStory(): void {
+    const [first = [], second = [], third = []] = this.stories
+    const same = (a: [string, any], b: [string, any] | undefined) => a[0] === b?.[0] && a[1] === b[1]
+    this.must(first.length === second.length, 'the second listener heard less or more')
+    this.must(
+      first.every((news, i) => same(news, second[i])),
+      'the second listener heard another story',
+    )
+    if (this.missed) this.must(first.length === third.length + this.missed, 'the third heard less or more')
+    this.must(
+      third.every((news, i) => same(news, first[i + this.missed])),
+      'the third listener heard another story',
+    )
+    this.must(this.socket.state === this.heardStates.at(-1), 'the state is not the one that was told last')
+    const count = (type: string) => first.filter(([name]) => name === type).length
+    const { connections, received, attempts, dropped } = this.socket.stats
+    const open = /open|closing/.test(this.socket.state.name)
+    this.must(count('open') - count('close') === +open, `${count('open')} open, ${count('close')} close`)
+    this.must(connections === count('open'), `${connections} connections`)
+    this.must(received === count('text') + count('binary'), `${received} received`)
+    this.must(dropped === count('drop'), `${dropped} dropped`)
+    const dials = this.heardStates.filter(({ name }) => name === 'connecting').length
+    this.must(attempts === dials, `${attempts} attempts, ${dials} dials`)
+    const expected = natives().flatMap(({ opened, inbox }) =>
+      opened ? inbox.filter(data => !this.taken.has(data)) : [],
+    )
+    this.must(
+      expected.length === this.heard.length && expected.every((data, i) => data === this.heard[i]),
+      `heard ${this.heard} instead of ${expected}`,
+    )
+  }
+
+  /** At most one native socket can be used, and what belonged to the others is over. */
+  private checkSockets(passed: boolean): void {
+    const { name } = this.socket.state
+    const usable = natives().filter(({ readyState }) => readyState < 2)
+    this.must(usable.length <= 1, `${usable.length} usable sockets`)
+    const stray = usable.find(one => !one.current)
+    this.must(!stray, 'a usable socket that nobody listens to')
+    if (/closed|waiting/.test(name)) this.must(!this.current && !usable.length, `a socket while ${name}`)
+    if (/open|closing/.test(name)) this.must(this.current?.opened, `no socket while ${name}`)
+    if (name === 'closing' && this.current?.closing)
+      this.must(!this.socket.queued, 'closed before what waited was sent')
+    const lives = [...this.scopes].filter(({ aborted }) => !aborted).length
+    const may = +!/closed|waiting/.test(name)
+    this.must(lives <= may, `${lives} lifetimes while ${name}`)
+    this.must(this.receiving <= may, `receive() hangs while ${name}`)
+    // Its bytes are read twice, a task apart; then it must be let go.
+    if (passed) this.must(!this.current?.ended, `still ${name} on a socket that has ended`)
+  }
+
+  /** Each message was sent, or waits, or was dropped with an event; what came back waits again, and nothing else does. */
+  private checkLedger(): void {
+    const { messages, socket, current } = this
+    for (const [older, newer] of this.overtaken)
+      this.must(older.reason, `message ${newer.id} overtook message ${older.id}`)
+    this.overtaken = []
+    const waiting = messages.filter(message => this.waits(message))
+    const { queued, queuedBytes, sent, reclaimed, latency } = socket.stats
+    const numbers = waiting.map(({ id }) => id)
+    this.must(queued === waiting.length, `${queued} queued, but [${numbers}] are neither sent nor dropped`)
+    const bytes = waiting.reduce((sum, message) => sum + message.bytes, 0)
+    this.must(queuedBytes === bytes, `${queuedBytes} bytes queued, not ${bytes}`)
+    this.must(socket.queued === queued && socket.latency === latency, 'stats differ from the socket')
+    const buffered = bytes + (current?.bufferedAmount ?? 0)
+    this.must(socket.bufferedAmount === buffered, `${socket.bufferedAmount} buffered, not ${buffered}`)
+    let handed = 0
+    let back = 0
+    for (const native of natives()) {
+      native.ids.forEach((id, place) => {
+        if (id === undefined) return
+        handed++
+        if (native.returned(place)) back++
+      })
+    }
+    this.must(sent === handed, `${sent} sent, not ${handed}`)
+    this.must(reclaimed === back, `${reclaimed} reclaimed, not ${back}`)
+    this.must(latency === undefined || latency >= 0, `a latency of ${latency}`)
+    const keys = waiting.flatMap(({ how }) => how.key ?? [])
+    this.must(new Set(keys).size === keys.length, 'two messages with one key wait')
+    for (const { id, outcome, reason, how, time, wall, signal } of messages) {
+      if (outcome === 'dropped') this.must(reason, `message ${id} was dropped in silence`)
+      if (!numbers.includes(id)) continue
+      const { ttl = Infinity } = how
+      this.must(!how.volatile, `message ${id} is volatile, and waits`)
+      this.must(!signal?.controller.signal.aborted, `message ${id} was aborted, and waits`)
+      const expired = performance.now() - time > ttl && Date.now() - wall > ttl
+      this.must(!expired || this.jumped, `message ${id} has expired, and waits`)
+    }
+  }
+
+  /** One for the state, one for the heartbeat, one for each message that can expire, one while the buffer is watched. */
+  private checkTimers(): void {
+    const { socket, settings, current } = this
+    const { state } = socket
+    const owed =
+      (state.name === 'connecting' || state.name === 'closing'
+        ? 1
+        : state.name === 'waiting'
+          ? +(state.delay < Infinity)
+          : +!!current?.ended) +
+      +(state.name === 'open' && !!settings.heartbeat) +
+      this.messages.filter(message => message.how.ttl !== undefined && this.waits(message)).length
+    const others = natives().reduce((sum, { timers }) => sum + timers, 0)
+    const timers = vi.getTimerCount() - others
+    // The buffer is polled while there is, or a moment ago was, something in it.
+    const now = performance.now()
+    if (current?.bufferedAmount || socket.queued) this.busy = now
+    const most = owed + +(/open|closing/.test(state.name) && now - this.busy <= SLOWEST_POLL)
+    this.must(
+      timers >= owed && timers <= most,
+      `${timers} timers while ${state.name}, not ${owed} to ${most}`,
+    )
+  }
+
+  /** Nobody is listened to for longer than there is a reason. */
+  private checkListeners(): void {
+    const { settings, watches, life, messages, socket } = this
+    const waiting = messages.filter(message => this.waits(message))
+    for (const signal of [...this.signals, ...this.retired]) {
+      const expected = waiting.filter(message => message.signal === signal).length
+      const { size } = signal.listeners
+      this.must(size === expected, `${size} listeners on a signal of ${expected} messages`)
+    }
+    if (settings.wakes) {
+      const expected = +(socket.state.name !== 'closed')
+      this.must(watches === expected, `${watches} watches while ${socket.state.name}`)
+    }
+    if (settings.mortal) {
+      const { size } = life.listeners
+      this.must(size === +!this.over, `${size} listeners on the signal while ${socket.state.name}`)
+    }
+  }
+
+  /** Nothing lasts for longer than it may. */
+  private checkLiveness(): void {
+    const { settings, socket, since, current } = this
+    const { state } = socket
+    const stay = performance.now() - since
+    const longest = {
+      closed: Infinity,
+      open: Infinity,
+      waiting: (state as { delay: number }).delay + 1,
+      connecting: Math.max(settings.connectTimeout, 60_000),
+      closing: settings.closeTimeout,
+    }[state.name]
+    this.must(stay <= longest, `${state.name} for ${stay} ms, not ${longest}`)
+    const now = performance.now()
+    this.stuck = this.writable && socket.queued ? Math.min(this.stuck, now) : Infinity
+    this.must(now - this.stuck <= SLOWEST_POLL, `${socket.queued} could have been sent`)
+    if (state.name !== 'open' || !settings.heartbeat || !current) return
+    const { interval, timeout } = settings.heartbeat
+    const silence = performance.now() - Math.max(current.lastLife, since)
+    // A timer that is late by the wall clock asks once more.
+    const bound = interval + timeout + (this.jumped ? Infinity : 0)
+    this.must(silence <= bound, `${silence} ms of silence, not ${bound}`)
+  }
+
+  /** The world turns kind: the socket must come back, all that waits must leave, and `close()` must leave nothing behind. */
+  async finish(): Promise<void> {
+    const { socket } = this
+    this.benign = true
+    this.flowing = this.answers = true
+    const ended = this.life.controller.signal.aborted
+    await this.take({ do: 'news', news: 'wake', online: true })
+    await this.take({ do: 'pass', time: this.settings.closeTimeout + 1 })
+    if (socket.state.name !== 'open' && !ended) socket.reconnect()
+    for (let i = 0; i < 10 && !ended && !(socket.state.name === 'open' && !socket.queued); i++) {
+      if (/waiting|closed/.test(socket.state.name)) socket.connect()
+      await settled()
+      const { current } = this
+      if (current?.readyState === 2) current.end()
+      await this.take({ do: 'accept' })
+      await this.take({ do: 'flow', yes: true })
+      await this.take({ do: 'pass', time: 200 })
+    }
+    if (!ended) {
+      if (socket.state.name !== 'open' || socket.queued)
+        throw new Error(`in a kind world: ${socket.state.name}, ${socket.queued} queued`)
+    }
+    socket.close()
+    await this.take({ do: 'pass', time: this.settings.closeTimeout + 1 })
+    if (!this.over) throw new Error(`close() did not close: ${socket.state.name}`)
+    const arrived = new Map<number, number>()
+    for (const native of natives()) {
+      native.leave()
+      for (const id of native.ids.slice(0, native.delivered.length))
+        if (id !== undefined) arrived.set(id, (arrived.get(id) ?? 0) + 1)
+    }
+    for (const [id, times] of arrived)
+      if (times > 1) throw new Error(`message ${id} was delivered ${times} times`)
+  }
+}

@@ -1,0 +1,320 @@
+import fc from 'fast-check'
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import type { WakeNews } from '../../src/index.ts'
+import { fresh, settled, setup } from '../support/setup.ts'
+import { type Action, lean, OCCASIONS, type Parcel, type Settings, type Step, Walk } from './walk-model.ts'
+
+const { random } = Math
+const rejected: unknown[] = []
+const reject = (error: unknown) => rejected.push(error)
+
+beforeAll(() => {
+  process.on('unhandledRejection', reject)
+  return () => process.off('unhandledRejection', reject)
+})
+
+fresh()
+afterEach(() => {
+  Math.random = random
+})
+
+type Weighted<Value> = [weight: number, value: fc.Arbitrary<Value>]
+const either = <Value>(...choices: Weighted<Value>[]) =>
+  fc.oneof(
+    { withCrossShrink: true },
+    ...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })),
+  ) as fc.Arbitrary<Value>
+const one = <Value>(value: Value) => fc.constant(value)
+const seldom = <Value>(value: fc.Arbitrary<Value>) =>
+  either<Value | undefined>([3, one(undefined)], [1, value])
+
+const parcel: fc.Arbitrary<Parcel> = fc.record({
+  kind: either<Parcel['kind']>([3, one('text')], [2, one('bytes')], [1, one('blob')]),
+  size: fc.nat(20),
+  ttl: seldom(fc.constantFrom(0, 1, 50, 1_000, 20_000)),
+  key: seldom(fc.constantFrom('a', 'b')),
+  volatile: either<true | undefined>([7, one(undefined)], [1, one(true)]),
+  signal: seldom(fc.nat(1)),
+})
+
+const action = either<Action>(
+  [14, parcel.map(parcel => ({ do: 'send', ...lean(parcel) }))],
+  [1, one({ do: 'reconnect' })],
+  [1, one({ do: 'connect' })],
+  [1, fc.nat(1).map(signal => ({ do: 'abort', signal }))],
+  [1, fc.constantFrom(undefined, 1000, 3000, 4999).map(code => ({ do: 'close', code }))],
+)
+
+const reaction = either<Action>(
+  [9, action],
+  [1, one({ do: 'close' })],
+  [1, one({ do: 'throw' })],
+  [1, one({ do: 'listen' })],
+  [1, one({ do: 'abort life' })],
+)
+
+const drop = either<Step>(
+  [
+    2,
+    fc.record({
+      do: one('drop'),
+      code: fc.constantFrom(1006, 1000, 1001, 1011, 1013, 4000),
+      stale: seldom(fc.nat(60)),
+    }),
+  ],
+  [1, one({ do: 'drop', code: 1012, reason: 'retry-after=2' })],
+  [1, one({ do: 'drop', code: 1009 })],
+  [1, fc.constantFrom(1008, 4401).map(code => ({ do: 'drop', code }))],
+)
+
+const step = either<Step>(
+  [24, action],
+  [14, one({ do: 'open' })],
+  [4, one({ do: 'accept' })],
+  [8, fc.constantFrom(0, 1, 10, 300, 1_000, 5_000, 60_000).map(time => ({ do: 'pass', time }))],
+  [5, drop],
+  [4, fc.constantFrom('text', 'bytes', 'pong').map(what => ({ do: 'deliver', what }) as Step)],
+  [4, one({ do: 'flow', yes: false })],
+  [2, one({ do: 'flow', yes: true })],
+  [4, fc.integer({ min: 1, max: 40 }).map(bytes => ({ do: 'leave', bytes }))],
+  [4, fc.record({ do: one('when'), on: fc.constantFrom(...OCCASIONS), call: reaction })],
+  [1, one({ do: 'refuse' })],
+  [1, one({ do: 'begin close' })],
+  [1, fc.boolean().map(yes => ({ do: 'answers', yes }))],
+  [
+    3,
+    fc.record({
+      do: one('news'),
+      news: fc.constantFrom('wake', 'sleep', 'offline'),
+      online: fc.boolean(),
+    }),
+  ],
+  [1, fc.constantFrom(2_000, 100_000, -2_000, -100_000).map(time => ({ do: 'jump', time }))],
+  [1, one({ do: 'release' })],
+  [
+    2,
+    fc.record({
+      do: one('ghost'),
+      which: fc.nat(5),
+      what: fc.constantFrom('message', 'open', 'close', 'backlog'),
+    }),
+  ],
+  [1, fc.nat(5).map(how => ({ do: 'misuse', how }))],
+  [1, one({ do: 'abort life' })],
+)
+
+const some = <Value>(...values: Value[]) =>
+  fc.array(fc.constantFrom(...values), { minLength: 1, maxLength: 3 })
+
+const settings = fc
+  .record<Settings>({
+    endpoint: either<Settings['endpoint']>(
+      [3, one('fixed')],
+      [1, some('answer', 'answer', 'answer', 'throw', 'reject', 'hang', 'malformed')],
+    ),
+    prepare: seldom(some('return', 'send', 'send', 'receive', 'receive', 'reject', 'hang')),
+    retry: either<Settings['retry']>(
+      [6, one('default')],
+      [3, one('always')],
+      [1, one('never')],
+      [1, one('throws')],
+      [1, one('when called')],
+    ),
+    heartbeat: seldom(
+      fc.record({
+        interval: fc.constantFrom(1_000, 10_000),
+        timeout: fc.constantFrom(500, 4_000),
+        message: fc.constantFrom('fixed', 'function', 'throws', 'none'),
+        hides: fc.boolean(),
+      }),
+    ),
+    queue: fc.record({
+      maxMessages: either([3, one(Infinity)], [1, fc.nat(4)]),
+      maxBytes: either([3, one(2 ** 24)], [1, fc.integer({ min: 10, max: 100 })]),
+      overflow: fc.constantFrom('reject', 'drop-oldest'),
+    }),
+    highWaterMark: fc.constantFrom(2 ** 20, 30, 0),
+    minUptime: fc.constantFrom(5_000, 0),
+    connectTimeout: fc.constantFrom(10_000, 2_000),
+    closeTimeout: fc.constantFrom(3_000, 500),
+    autoConnect: either([6, one(true)], [1, one(false)]),
+    wakes: either([4, one(true)], [1, one(false)]),
+    mortal: either([3, one(false)], [1, one(true)]),
+    seed: fc.nat(),
+  })
+  .map(lean)
+
+test('whatever happens, in whatever order: one connection, one story, and each message accounted for', {
+  timeout: 600_000,
+}, async () => {
+  const { WALK_RUNS = 3_000, WALK_SEED } = process.env
+  const steps = fc.array(step, { maxLength: 60, size: 'max' })
+  await fc.assert(
+    fc.asyncProperty(settings, steps, async (settings, steps) => {
+      const walk = new Walk(settings)
+      for (const step of steps) await walk.take(step)
+      await walk.finish()
+      expect(rejected.splice(0)).toEqual([])
+    }),
+    { numRuns: Number(WALK_RUNS), ...(WALK_SEED && { seed: Number(WALK_SEED) }) },
+  )
+})
+
+// What it found, each as short as it could be made.
+
+test('a socket that is closed before its first attempt no longer listens to its signal', () => {
+  const { signal } = new AbortController()
+  const added = vi.spyOn(signal, 'addEventListener')
+  const removed = vi.spyOn(signal, 'removeEventListener')
+  setup({ signal, autoConnect: false }).socket.close()
+  expect(removed.mock.calls.map(([, listener]) => listener)).toEqual(
+    added.mock.calls.map(([, listener]) => listener),
+  )
+})
+
+test('a buffer that stands still is looked at ever less often, also after it has moved', () => {
+  const { socket, native } = setup()
+  native().accept().flowing = false
+  socket.send('some')
+  native().leave(1)
+  let looks = 0
+  const { bufferedAmount } = native()
+  Object.defineProperty(native(), 'bufferedAmount', {
+    get: () => {
+      looks++
+      return bufferedAmount
+    },
+  })
+  vi.advanceTimersByTime(60_000)
+  expect(looks).toBeLessThan(300)
+})
+
+describe('a drop listener', () => {
+  test('that sends does not overtake the message that another made room for', () => {
+    const { socket, native } = setup()
+    socket.once('drop', () => socket.send('second'))
+    socket.send('old', { key: 'k' })
+    socket.send('first', { key: 'k' })
+    native().accept()
+    expect(native().sent).toEqual(['first', 'second'])
+  })
+
+  test('that sends does not overtake, nor go beyond the limit, where the oldest is dropped', () => {
+    const { socket, heard, native } = setup({ queue: { maxMessages: 2, overflow: 'drop-oldest' } })
+    socket.once('drop', () => socket.send('d'))
+    for (const text of ['a', 'b', 'c']) socket.send(text)
+    expect(heard('drop').map(({ data }) => data)).toEqual(['a', 'b'])
+    native().accept()
+    expect(native().sent).toEqual(['c', 'd'])
+  })
+
+  test('that closes the socket leaves nothing waiting in it', () => {
+    const { socket, heard } = setup()
+    socket.once('drop', () => socket.close())
+    socket.send('old', { key: 'k' })
+    socket.send('new', { key: 'k' })
+    expect([socket.state.name, socket.queued]).toEqual(['closed', 0])
+    expect(heard('drop')).toEqual([
+      { data: 'old', reason: 'replaced' },
+      { data: 'new', reason: 'closed' },
+    ])
+  })
+})
+
+test('of many messages with one key that come back, only the newest is sent again', () => {
+  const { socket, heard, native } = setup()
+  native().accept().flowing = false
+  for (const text of ['1', '2', '3', '4']) socket.send(text, { key: 'k' })
+  native().drop()
+  vi.advanceTimersByTime(10_000)
+  expect(native().accept().sent).toEqual(['4'])
+  expect(heard('drop')).toHaveLength(3)
+})
+
+test('a heartbeat between the end of a connection and the second look at its buffer costs no message', () => {
+  let tell = (_: WakeNews) => {}
+  const { socket, native } = setup({
+    heartbeat: { message: 'ping' },
+    wake: heard => {
+      tell = heard
+      return () => {}
+    },
+  })
+  native().accept().flowing = false
+  socket.send('x')
+  native().drop()
+  tell('wake')
+  vi.advanceTimersByTime(10_000)
+  expect(native().accept().sent).toEqual(['x'])
+})
+
+test('send() never answers "sent" for a message that was dropped', () => {
+  const { socket, heard, native } = setup({ highWaterMark: 0 })
+  native().accept().flowing = false
+  socket.send('first')
+  socket.send('second')
+  native().leave()
+  native().flowing = true
+  const outcome = socket.send('third', { ttl: 0 })
+  expect([outcome, native().sent.length]).toEqual(heard('drop').length ? ['dropped', 2] : ['sent', 3])
+})
+
+test('prepare that ends when its connection has ended does not open it', async () => {
+  let done = () => {}
+  const { socket, native } = setup({
+    prepare: ({ send }) => {
+      send('token')
+      return new Promise<void>(resolve => {
+        done = resolve
+      })
+    },
+  })
+  native().flowing = false
+  native().accept().drop()
+  done()
+  await settled()
+  expect(socket.state.name).toBe('waiting')
+})
+
+test('receive() rejects also when it is called after the connection was lost', async () => {
+  let ended: unknown
+  const { socket, native } = setup({
+    prepare: async ({ receive }) => {
+      socket.close()
+      await receive().catch(() => {
+        ended = true
+      })
+    },
+  })
+  native().accept()
+  await settled()
+  expect(ended).toBe(true)
+})
+
+test('a probe does not put off the end of a silence that is nearer than its own', () => {
+  let tell = (_: WakeNews) => {}
+  const { heard, native } = setup({
+    heartbeat: { interval: 1_000, timeout: 500, message: 'ping' },
+    wake: heard => {
+      tell = heard
+      return () => {}
+    },
+  })
+  native().accept()
+  tell('wake')
+  vi.advanceTimersByTime(1_500)
+  expect(heard('close')).toMatchObject([{ cause: { code: 'UNRESPONSIVE' } }])
+})
+
+test('a heartbeat function may give up the connection that it was to ask', () => {
+  const reported: unknown[] = []
+  vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
+  const message = () => {
+    socket.reconnect()
+    return 'ping'
+  }
+  const { socket, native } = setup({ heartbeat: { interval: 1_000, message } })
+  const first = native().accept()
+  vi.advanceTimersByTime(1_000)
+  expect([reported, first.sent, socket.state.name]).toEqual([[], [], 'waiting'])
+})
