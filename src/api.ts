@@ -128,7 +128,8 @@ export interface Stats {
 }
 
 /** A WebSocket that stays up. Its methods can be passed about unbound. */
-export interface Socket<Binary extends BinaryType = 'arraybuffer'> {
+// `out`: a socket of Blobs is not one of ArrayBuffers. TypeScript does not see that by itself through the conditional type.
+export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
   /** Listens, and returns how to stop. The same listener twice is one. */
   on<Type extends keyof SocketEvents>(
     type: Type,

@@ -21,11 +21,11 @@ export interface BackoffOptions {
    */
   base?: number
   /**
-   * The longest wait of all, in milliseconds, before jitter. Default: 5,500. The server has 99 % of its clients back after
+   * The longest that a wait grows to, in milliseconds, before jitter. Default: 5,500. The server has 99 % of its clients back after
    * 21 s, where the ideal is 20; with 10,000 it takes 23 s, with 30,000 it takes 35.
    */
   max?: number
-  /** Give up after so many failures in a row. Default: never. */
+  /** How many times in a row to try again before giving up. Default: for ever. */
   attempts?: number
   /**
    * Over how many milliseconds clients come back to a server that said that it goes away (1001, 1012, 1013): many at
@@ -68,6 +68,9 @@ export const backoff = ({
   spread = 13_000,
   random = Math.random,
 }: BackoffOptions = {}): Retry => {
+  for (const value of [base, max, attempts, spread]) {
+    if (!(value >= 0)) throw new TypeError('backoff() takes numbers from 0 up')
+  }
   return ({ attempt, cause }) => {
     const story = `${cause.code} ${cause.close?.code} ${cause.close?.reason}`
     if (attempt > attempts || FINAL.test(story)) return false

@@ -258,9 +258,11 @@ export const createQueue = (
       if (!counts.queued && room()) {
         end = middle
         trim(buffered)
+        // Copied first: what cannot be copied is not sent either.
+        append(data, options, 0)
         write(data)
         counts.sent++
-        append(data, options, written)
+        marks[end - 1] = written
         middle = end
         poll()
         return 'sent'

@@ -362,6 +362,17 @@ describe('binary', () => {
     expect(reopen().sent.map(read)).toEqual([[1, 2]])
   })
 
+  test('what was in a transferred buffer is gone: that is an error, and nothing is sent', () => {
+    const { socket, native } = setup()
+    native().accept()
+    const gone = bytes(1)
+    structuredClone(gone.buffer, { transfer: [gone.buffer] })
+    expect(() => socket.send(gone.buffer)).toThrow(TypeError)
+    expect(native().sent).toEqual([])
+    socket.send('next')
+    expect(native().sent).toEqual(['next'])
+  })
+
   test('a Blob is kept as it is, and counted', () => {
     const { socket, native } = setup()
     const blob = new Blob(['12345'])

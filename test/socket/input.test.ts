@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import { createSocket, SocketError } from '../../src/index.ts'
+import { backoff, createSocket, SocketError } from '../../src/index.ts'
 import { FakeWebSocket } from '../support/fake.ts'
 import { fresh, setup } from '../support/setup.ts'
 
@@ -76,6 +76,13 @@ describe('close()', () => {
     expect(socket.state.name).toBe('closing')
   })
 })
+
+test.each([{ base: -1 }, { max: Number.NaN }, { attempts: 'x' }, { spread: {} }])(
+  'backoff(%j) throws',
+  options => {
+    expect(() => backoff(options as object)).toThrow(TypeError)
+  },
+)
 
 test('an unknown event and a listener that is no function throw', () => {
   const { socket } = setup()

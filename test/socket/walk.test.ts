@@ -318,3 +318,15 @@ test('a heartbeat function may give up the connection that it was to ask', () =>
   vi.advanceTimersByTime(1_000)
   expect([reported, first.sent, socket.state.name]).toEqual([[], [], 'waiting'])
 })
+
+test('what came back and is over the limit is not dropped for a newer message, unless the page wants it so', () => {
+  const { socket, heard, native } = setup({ queue: { maxMessages: 1 } })
+  native().accept().flowing = false
+  socket.send('old', { key: 'k' })
+  socket.send('order')
+  native().drop()
+  vi.advanceTimersByTime(0)
+  expect(socket.queued).toBe(2)
+  socket.send('new', { key: 'k' })
+  expect(heard('drop')).not.toContainEqual(expect.objectContaining({ data: 'order' }))
+})

@@ -1,0 +1,271 @@
+import http from 'node:http'
+import { describe, expect, test } from 'vitest'
+import { backoff, SocketError } from '../../src/index.ts'
+import { atEnd, isMute, overEach, proxied, start } from './rig.ts'
+
+/** The longest waits that the policy allows, a hundred times as fast. */
+const haste = { base: 10, max: 40, spread: 40, random: () => 1 }
+
+overEach((connect, WebSocket) => {
+  describe.skipIf(isMute(WebSocket))('a failed handshake is a failed attempt, and the next one comes', () => {
+    test.each([200, 302, 400, 401, 403, 404, 429, 500, 503])('answered with HTTP %i', async status => {
+      const server = await start()
+      server.refuse(status)
+      const { socket, natives, heard, until } = connect(server.url, { retry: () => 5 })
+      socket.send('kept')
+      await until(() => heard('error').length === 2)
+      expect(socket.state).toMatchObject({
+        cause: { code: 'CONNECTION_REFUSED', close: { code: 1006, reason: '', wasClean: false } },
+      })
+      server.refuse(false)
+      await until(() => heard('text').length)
+      expect(heard('text')).toEqual(['kept'])
+      expect(heard('error').every(error => error instanceof SocketError)).toBe(true)
+      expect(heard('close')).toEqual([])
+      expect(heard('open')).toMatchObject([{ attempt: heard('error').length, reconnected: false }])
+      expect(natives).toHaveLength(socket.stats.attempts)
+    })
+
+    test('answered with garbage', async () => {
+      const server = await start()
+      const {
+        socket,
+        heard,
+        in: inState,
+      } = connect(`${server.url}/garbage`, {
+        retry: backoff({ ...haste, attempts: 3 }),
+      })
+      await inState('closed')
+      expect(heard('error').map(({ code }) => code)).toEqual(Array(4).fill('CONNECTION_REFUSED'))
+      expect(server.handshakes).toBe(4)
+      expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CONNECTION_REFUSED' } })
+    })
+
+    test('refused by a closed port, until it opens', async () => {
+      const server = await start()
+      const proxy = await proxied(server.port)
+      await proxy.listen(false)
+      const { socket, heard, until } = connect(proxy.url(), { retry: () => 5 })
+      for (const text of ['a', 'b', 'c']) expect(socket.send(text)).toBe('queued')
+      await until(() => heard('error').length === 3)
+      expect(proxy.count).toBe(0)
+      await proxy.listen(true)
+      await until(() => heard('text').length === 3)
+      expect(heard('text')).toEqual(['a', 'b', 'c'])
+    })
+
+    test('reset as soon as it was accepted', async () => {
+      const server = await start()
+      const proxy = await proxied(server.port)
+      proxy.refuse(true)
+      const { heard, until } = connect(proxy.url(), { retry: () => 5 })
+      await until(() => heard('error').length === 3)
+      proxy.refuse(false)
+      await until(() => heard('open').length)
+      expect(server.handshakes).toBe(1)
+    })
+
+    test('for want of a subprotocol', async () => {
+      const server = await start({ protocols: ['v2'] })
+      const { socket, heard, in: inState } = connect(server.url, { protocols: ['v1'], retry: false })
+      await inState('closed')
+      expect(heard('error')).toMatchObject([{ code: 'CONNECTION_REFUSED' }])
+      expect(socket.protocol).toBe('')
+    })
+
+    test('waits in between as the policy says, longer each time', async () => {
+      const server = await start()
+      server.refuse(503)
+      const { heard, in: inState } = connect(server.url, { retry: backoff({ ...haste, attempts: 4 }) })
+      await inState('closed')
+      const waits = heard('state').map(state => (state.name === 'waiting' ? state.delay : state.name))
+      expect(waits).toEqual([
+        10,
+        'connecting',
+        20,
+        'connecting',
+        40,
+        'connecting',
+        40,
+        'connecting',
+        'closed',
+      ])
+    })
+  })
+
+  test('a server that accepts and drops at once is not hammered: a short connection is a failure', async () => {
+    const server = await start()
+    const {
+      socket,
+      heard,
+      in: inState,
+    } = connect(`${server.url}/drop`, {
+      retry: backoff({ ...haste, attempts: 5 }),
+    })
+    await inState('closed')
+    expect(heard('close').map(({ delay }) => delay)).toEqual([10, 20, 40, 40, 40, undefined])
+    expect(heard('close').map(({ willRetry }) => willRetry)).toEqual([true, true, true, true, true, false])
+    expect(heard('open').map(({ attempt }) => attempt)).toEqual([0, 1, 2, 3, 4, 5])
+    expect(heard('error')).toEqual([])
+    expect([server.handshakes, socket.stats.connections]).toEqual([6, 6])
+    expect(socket.state).toMatchObject({ cause: { code: 'CONNECTION_LOST', close: { code: 1006 } } })
+  })
+
+  test('the default policy doubles its waits too', async () => {
+    const server = await start()
+    const { heard, until } = connect(`${server.url}/drop`, { retry: backoff({ random: () => 0.01 }) })
+    await until(() => heard('close').length === 3)
+    const [first = 0, second, third] = heard('close').map(({ delay }) => delay)
+    expect(first).toBeGreaterThan(5)
+    expect(second).toBe(2 * first)
+    expect(third).toBeGreaterThan(2 * first)
+  })
+
+  describe('a handshake that hangs', () => {
+    test.each([
+      ['at the server', '/hang', false],
+      ['on the network', '/', true],
+    ])('%s is a CONNECT_TIMEOUT, and each attempt has twice the time', async (_, path, hang) => {
+      const server = await start()
+      const proxy = await proxied(server.port)
+      proxy.hang(hang)
+      const began = performance.now()
+      const { socket, natives, heard, until } = connect(proxy.url(path), {
+        connectTimeout: 50,
+        retry: backoff({ ...haste, attempts: 2 }),
+      })
+      await until(() => socket.state.name === 'closed')
+      expect(performance.now() - began).toBeGreaterThan(50 + 100 + 200)
+      expect(
+        heard('error').map(({ code, close, message }) => [code, close, /\d+/.exec(message)?.[0]]),
+      ).toEqual([
+        ['CONNECT_TIMEOUT', undefined, '50'],
+        ['CONNECT_TIMEOUT', undefined, '100'],
+        ['CONNECT_TIMEOUT', undefined, '200'],
+      ])
+      expect(natives).toHaveLength(3)
+      expect(heard('close')).toEqual([])
+      expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CONNECT_TIMEOUT' } })
+    })
+
+    test('is given up: when it answers in the end, nobody hears it', async () => {
+      const server = await start()
+      const proxy = await proxied(server.port)
+      proxy.hang(true)
+      const { socket, heard, until } = connect(proxy.url(), { connectTimeout: 100, retry: () => 0 })
+      await proxy.accepted(1)
+      const [first] = proxy.connections
+      proxy.hang(false)
+      await until(() => heard('open').length)
+      first?.thaw()
+      await first?.closed
+      socket.send('only once')
+      await until(() => heard('text').length)
+      expect(heard('open')).toHaveLength(1)
+      expect(server.clients).toHaveLength(1)
+      expect(server.received.map(({ data }) => data)).toEqual(['only once'])
+    })
+
+    test('but is only slow wins in the end', async () => {
+      const server = await start()
+      server.slowHandshake(300)
+      const { socket, heard, until } = connect(server.url, { connectTimeout: 100, retry: () => 0 })
+      socket.send('kept')
+      await until(() => heard('text').length)
+      expect(heard('error').every(({ code }) => code === 'CONNECT_TIMEOUT')).toBe(true)
+      expect(heard('open')).toMatchObject([{ attempt: heard('error').length }])
+      expect(heard('error').length).toBeGreaterThanOrEqual(2)
+      expect(heard('text')).toEqual(['kept'])
+    })
+
+    test('does not keep close() waiting', async () => {
+      const server = await start()
+      const { socket, heard } = connect(`${server.url}/hang`)
+      await server.until(() => server.handshakes === 1)
+      socket.close()
+      expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
+      expect(heard('close')).toEqual([])
+    })
+  })
+
+  test('an endpoint function is asked for each attempt, and may fetch a token', async () => {
+    let issued = 0
+    const issuer = http.createServer((_, response) => response.end(`token-${++issued}`))
+    await new Promise<void>(resolve => issuer.listen(0, '127.0.0.1', resolve))
+    atEnd(() => issuer.close())
+    const { port } = issuer.address() as { port: number }
+    const server = await start()
+    const { heard, until } = connect(
+      async ({ signal }) => {
+        const response = await fetch(`http://127.0.0.1:${port}/`, { signal })
+        return `${server.url}/echo?token=${await response.text()}`
+      },
+      { retry: () => 0 },
+    )
+    for (const n of [1, 2, 3]) {
+      await until(() => heard('open').length === n)
+      server.terminateAll()
+    }
+    await until(() => heard('open').length === 4)
+    expect(server.connections.map(({ query }) => query.get('token'))).toEqual([
+      'token-1',
+      'token-2',
+      'token-3',
+      'token-4',
+    ])
+    expect(heard('open').map(({ url }) => url.slice(-7))).toEqual([
+      'token-1',
+      'token-2',
+      'token-3',
+      'token-4',
+    ])
+  })
+
+  test('a token that cannot be fetched is a failed attempt; one that takes too long is aborted', async () => {
+    const server = await start()
+    let hungUp = () => {}
+    const aborted = new Promise<void>(resolve => {
+      hungUp = resolve
+    })
+    let answer = (response: http.ServerResponse): unknown => response.destroy()
+    const issuer = http.createServer((_, response) => answer(response))
+    await new Promise<void>(resolve => issuer.listen(0, '127.0.0.1', resolve))
+    atEnd(() => {
+      issuer.close()
+      issuer.closeAllConnections()
+    })
+    const { port } = issuer.address() as { port: number }
+    const { heard, until } = connect(
+      async ({ signal }) => {
+        const response = await fetch(`http://127.0.0.1:${port}/`, { signal })
+        return `${server.url}/?${await response.text()}`
+      },
+      { retry: () => 5, connectTimeout: 100 },
+    )
+    await until(() => heard('error').length === 2)
+    expect(heard('error')).toMatchObject([{ code: 'ENDPOINT_FAILED' }, { code: 'ENDPOINT_FAILED' }])
+    expect(heard('error')[0]?.cause).toBeInstanceOf(TypeError)
+
+    answer = response => response.on('close', hungUp)
+    await until(() => heard('error').at(-1)?.code === 'CONNECT_TIMEOUT')
+    answer = response => response.end('token')
+    await aborted
+    await until(() => heard('open').length)
+    expect(server.connections[0]?.query.has('token')).toBe(true)
+    expect(server.handshakes).toBe(1)
+  })
+
+  test('a server that never answers the closing handshake is let go of after closeTimeout', async () => {
+    const server = await start()
+    const { socket, heard, until, in: inState } = connect(`${server.url}/silent`, { closeTimeout: 100 })
+    await until(() => heard('open').length)
+    const began = performance.now()
+    socket.close(4000, 'bye')
+    expect(socket.state).toMatchObject({ name: 'closing', code: 4000, reason: 'bye' })
+    await inState('closed')
+    expect(performance.now() - began).toBeGreaterThan(95)
+    expect(performance.now() - began).toBeLessThan(2_000)
+    expect(heard('close')).toMatchObject([{ code: 1006, wasClean: false, willRetry: false }])
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
+  })
+})

@@ -1,0 +1,515 @@
+// The compiler is the judge here: `npm run types` fails where a line below does not compile, or where one after
+// `@ts-expect-error` does. The code runs too, so that what the types refuse is seen to be refused.
+import { describe, expect, expectTypeOf, test } from 'vitest'
+import {
+  type AttemptContext,
+  type BackoffOptions,
+  backoff,
+  type CloseEventData,
+  type CloseInfo,
+  type Connection,
+  createSocket,
+  type Data,
+  type DropReason,
+  type Endpoint,
+  type HeartbeatOptions,
+  type Listener,
+  type ListenOptions,
+  type OpenEventData,
+  pageWake,
+  type QueueOptions,
+  type Retry,
+  type RetryContext,
+  type SendOptions,
+  type Socket,
+  SocketError,
+  type SocketErrorCode,
+  type SocketEvents,
+  type SocketOptions,
+  type State,
+  type Stats,
+  type Wake,
+  type WakeNews,
+} from '../src/index.ts'
+import { FakeWebSocket } from './support/fake.ts'
+
+const url = 'wss://push.example.com/feed'
+
+/** Connects nowhere. */
+const idle = { autoConnect: false, WebSocket: FakeWebSocket } as const
+
+const create = () => createSocket(url, idle)
+
+describe('events', () => {
+  test('binary is an ArrayBuffer, unless binaryType says Blob', () => {
+    create().on('binary', bytes => expectTypeOf(bytes).toEqualTypeOf<ArrayBuffer>())
+    createSocket(url, { ...idle, binaryType: 'arraybuffer' }).on('binary', bytes =>
+      expectTypeOf(bytes).toEqualTypeOf<ArrayBuffer>(),
+    )
+    createSocket(url, { ...idle, binaryType: 'blob' }).on('binary', blob =>
+      expectTypeOf(blob).toEqualTypeOf<Blob>(),
+    )
+    createSocket(url, { ...idle, binaryType: 'blob' }).once('binary', blob =>
+      expectTypeOf(blob).toEqualTypeOf<Blob>(),
+    )
+  })
+
+  test('a binaryType known only at run time makes binary either of the two', () => {
+    const binaryType = 'blob' as BinaryType
+    createSocket(url, { ...idle, binaryType }).on('binary', data =>
+      expectTypeOf(data).toEqualTypeOf<ArrayBuffer | Blob>(),
+    )
+  })
+
+  test('a socket of Blobs is not one of ArrayBuffers', () => {
+    const blobs = createSocket(url, { ...idle, binaryType: 'blob' })
+    expectTypeOf(blobs).toEqualTypeOf<Socket<'blob'>>()
+    expectTypeOf(create()).toEqualTypeOf<Socket>()
+    // @ts-expect-error its binary messages are Blobs
+    const buffers: Socket = blobs
+    expect(buffers).toBe(blobs)
+  })
+
+  test('there is no other binaryType', () => {
+    // @ts-expect-error neither of the two
+    expect(() => createSocket(url, { ...idle, binaryType: 'buffer' })).toThrow(TypeError)
+  })
+
+  test('each has its payload', () => {
+    const { on } = create()
+    on('state', state => expectTypeOf(state).toEqualTypeOf<State>())
+    on('open', open => expectTypeOf(open).toEqualTypeOf<OpenEventData>())
+    on('text', text => expectTypeOf(text).toEqualTypeOf<string>())
+    on('close', close => {
+      expectTypeOf(close).toEqualTypeOf<CloseEventData>()
+      expectTypeOf(close.code).toEqualTypeOf<number>()
+      expectTypeOf(close.cause).toEqualTypeOf<SocketError>()
+      expectTypeOf(close.delay).toEqualTypeOf<number | undefined>()
+    })
+    on('error', error => expectTypeOf(error).toEqualTypeOf<SocketError>())
+    on('drop', ({ data, reason }) => {
+      expectTypeOf(data).toEqualTypeOf<Data>()
+      expectTypeOf(reason).toEqualTypeOf<DropReason>()
+    })
+  })
+
+  test('their names are a closed list', () => {
+    const { on, once, off } = create()
+    expectTypeOf<keyof SocketEvents>().toEqualTypeOf<
+      'state' | 'open' | 'text' | 'binary' | 'close' | 'error' | 'drop'
+    >()
+    // @ts-expect-error the platform's name, which is split into text and binary here
+    expect(() => on('message', () => {})).toThrow(TypeError)
+    // @ts-expect-error a typo
+    expect(() => once('opened', () => {})).toThrow(TypeError)
+    // @ts-expect-error a typo
+    const leave = () => off('txet', () => {})
+    expect(leave).toBeTypeOf('function')
+  })
+
+  test('a listener is a function of its payload', () => {
+    const { on } = create()
+    // @ts-expect-error text is no number
+    on('text', (count: number) => count)
+    // @ts-expect-error an object with handleEvent is not enough
+    expect(() => on('text', { handleEvent() {} })).toThrow(TypeError)
+    // @ts-expect-error nobody listens
+    expect(() => on('text')).toThrow(TypeError)
+    // What it returns is ignored.
+    on('text', async () => {})
+    on('text', text => text.length)
+    on('text', () => 1)
+    on('text', console.log)
+  })
+
+  test('on and once return how to leave', () => {
+    const { on, once, off } = create()
+    const listener = (text: string) => text
+    expectTypeOf(on('text', listener)).toEqualTypeOf<() => void>()
+    expectTypeOf(once('text', listener)).toEqualTypeOf<() => void>()
+    expectTypeOf(off('text', listener)).toEqualTypeOf<void>()
+    const leave = on('text', () => {
+      leave()
+    })
+    leave()
+  })
+
+  test('listening has options, and no others', () => {
+    const { on, once } = create()
+    const { signal } = new AbortController()
+    on('text', () => {}, { once: true, signal })
+    once('text', () => {}, { signal })
+    // @ts-expect-error the DOM's option, which means nothing here
+    on('text', () => {}, { passive: true })
+    // @ts-expect-error the DOM's old third argument
+    on('text', () => {}, true)
+  })
+
+  test('a listener can be written apart', () => {
+    const show: Listener<SocketEvents['text']> = text => text.length
+    const look: Listener<SocketEvents<'blob'>['binary']> = blob => blob.size
+    create().on('text', show)
+    createSocket(url, { ...idle, binaryType: 'blob' }).on('binary', look)
+    // @ts-expect-error these binary messages are no Blobs
+    create().on('binary', look)
+  })
+})
+
+describe('sending', () => {
+  test('takes what a WebSocket can carry', () => {
+    const { send } = create()
+    expectTypeOf(send('text')).toEqualTypeOf<'sent' | 'queued' | 'dropped'>()
+    send(new ArrayBuffer(1))
+    send(new Uint8Array(1))
+    send(new Uint8Array(8).subarray(2))
+    send(new DataView(new ArrayBuffer(1)))
+    send(new Blob())
+    send(new File([], 'a.txt'))
+    send('text' as Data)
+  })
+
+  test('takes nothing else', () => {
+    const { send } = create()
+    // @ts-expect-error a number
+    expect(() => send(123)).toThrow(TypeError)
+    // @ts-expect-error nothing
+    expect(() => send()).toThrow(TypeError)
+    // @ts-expect-error null
+    expect(() => send(null)).toThrow(TypeError)
+    // @ts-expect-error what should have been JSON
+    expect(() => send({ type: 'hello' })).toThrow(TypeError)
+    // @ts-expect-error an array
+    expect(() => send([1, 2])).toThrow(TypeError)
+    // @ts-expect-error a promise, that somebody forgot to await
+    expect(() => send(Promise.resolve('text'))).toThrow(TypeError)
+  })
+
+  test('has options, and no others', () => {
+    const { send } = create()
+    const { signal } = new AbortController()
+    send('text', { ttl: 5_000, key: 'EURUSD', volatile: true, signal })
+    send('text', { key: { any: 'thing' } })
+    // @ts-expect-error a typo
+    send('text', { tll: 5_000 })
+    // @ts-expect-error a duration is a number
+    expect(() => send('text', { ttl: '5s' })).toThrow(TypeError)
+  })
+})
+
+describe('state', () => {
+  test('narrows to what is true in it', () => {
+    const describeState = (state: State): string => {
+      switch (state.name) {
+        case 'closed':
+          expectTypeOf(state.cause).toEqualTypeOf<SocketError | undefined>()
+          return 'closed'
+        case 'connecting':
+          expectTypeOf(state.attempt).toEqualTypeOf<number>()
+          // @ts-expect-error it is not open yet
+          return `${state.since}`
+        case 'open':
+          expectTypeOf(state.since).toEqualTypeOf<number>()
+          // @ts-expect-error nothing is wrong
+          return `${state.cause}`
+        case 'waiting':
+          expectTypeOf(state.cause).toEqualTypeOf<SocketError>()
+          return `next attempt at ${state.until + 0}, after ${state.delay + 0}`
+        case 'closing':
+          expectTypeOf(state.code).toEqualTypeOf<number | undefined>()
+          return `closing: ${state.reason}`
+        default:
+          return state satisfies never
+      }
+    }
+    expect(describeState(create().state)).toBe('closed')
+  })
+
+  test('has a closed list of names', () => {
+    expectTypeOf<State['name']>().toEqualTypeOf<'closed' | 'connecting' | 'open' | 'waiting' | 'closing'>()
+    // @ts-expect-error there is no such state
+    expect(create().state.name === 'reconnecting').toBe(false)
+  })
+
+  test('is for reading', () => {
+    const socket = create()
+    expectTypeOf(socket.state).toEqualTypeOf<State>()
+    expect(() => {
+      // @ts-expect-error only what happens changes it
+      socket.state = { name: 'closed' }
+    }).toThrow(TypeError)
+    const assign = (state: State) => {
+      // @ts-expect-error nor are its parts written
+      state.name = 'closed'
+    }
+    expect(assign).toBeTypeOf('function')
+  })
+
+  test('a wrong combination cannot be written down', () => {
+    // @ts-expect-error an open socket has no delay
+    const state: State = { name: 'open', attempt: 0, since: 0, url, protocol: '', delay: 5 }
+    // @ts-expect-error a wait has an end
+    const wait: State = { name: 'waiting', attempt: 0, delay: 5 }
+    expect([state.name, wait.name]).toEqual(['open', 'waiting'])
+  })
+
+  test('stats are a snapshot of numbers', () => {
+    const { stats } = create()
+    expectTypeOf(stats).toEqualTypeOf<Stats>()
+    expectTypeOf(stats.latency).toEqualTypeOf<number | undefined>()
+    const write = () => {
+      // @ts-expect-error for reading
+      stats.sent = 0
+    }
+    expect(write).toBeTypeOf('function')
+  })
+})
+
+describe('endpoints and protocols', () => {
+  test('are fixed, or functions, or asynchronous functions', () => {
+    const endpoints: Endpoint[] = [
+      url,
+      new URL(url),
+      () => url,
+      () => new URL(url),
+      async () => url,
+      async ({ attempt, cause, signal }) => {
+        expectTypeOf(attempt).toEqualTypeOf<number>()
+        expectTypeOf(cause).toEqualTypeOf<SocketError | undefined>()
+        expectTypeOf(signal).toEqualTypeOf<AbortSignal>()
+        return new URL(url)
+      },
+      (_: AttemptContext) => (Math.random() < 0.5 ? url : Promise.resolve(new URL(url))),
+    ]
+    for (const endpoint of endpoints) createSocket(endpoint, idle)
+    createSocket(url, { ...idle, protocols: 'chat' })
+    createSocket(url, { ...idle, protocols: ['chat', 'v2'] })
+    createSocket(url, { ...idle, protocols: () => 'chat' })
+    createSocket(url, { ...idle, protocols: async ({ attempt }) => [`attempt-${attempt}`] })
+    createSocket(url, { ...idle, protocols: () => undefined })
+    createSocket(url, { ...idle, protocols: undefined })
+  })
+
+  test('are nothing else', () => {
+    // @ts-expect-error a port
+    createSocket(8080, idle)
+    // @ts-expect-error a function of nothing
+    createSocket(() => {}, idle)
+    // @ts-expect-error a function of a number
+    createSocket(async () => 8080, idle)
+    // @ts-expect-error a number
+    createSocket(url, { ...idle, protocols: 1 })
+    // @ts-expect-error a native socket's place is elsewhere
+    createSocket(() => new WebSocket(url), idle)
+  })
+})
+
+describe('options', () => {
+  test('all of them, as the documentation writes them', () => {
+    const { signal } = new AbortController()
+    const options: SocketOptions = {
+      ...idle,
+      protocols: 'chat',
+      binaryType: 'arraybuffer',
+      retry: backoff({ base: 100, max: 1_000, attempts: 3, spread: 0, random: Math.random }),
+      minUptime: 5_000,
+      connectTimeout: 10_000,
+      closeTimeout: 3_000,
+      async prepare({ send, receive, url, protocol, signal }) {
+        expectTypeOf([url, protocol]).toEqualTypeOf<string[]>()
+        expectTypeOf(signal).toEqualTypeOf<AbortSignal>()
+        send('token')
+        expectTypeOf(await receive()).toEqualTypeOf<string | ArrayBuffer>()
+      },
+      queue: { maxMessages: 100, maxBytes: 1_000, overflow: 'drop-oldest' },
+      highWaterMark: 1_000,
+      heartbeat: { interval: 1, timeout: 1, message: 'ping', isReply: data => data === 'pong' },
+      wake: false,
+      signal,
+    }
+    expectTypeOf(createSocket(url, options)).toEqualTypeOf<Socket>()
+  })
+
+  test('a typo is seen', () => {
+    // @ts-expect-error reconnect
+    createSocket(url, { ...idle, reconect: true })
+    // @ts-expect-error a closed list
+    expect(() => createSocket(url, { ...idle, queue: { overflow: 'drop-newest' } })).toThrow(TypeError)
+    // @ts-expect-error maxBytes
+    createSocket(url, { ...idle, queue: { maxSize: 5 } })
+    // @ts-expect-error interval
+    createSocket(url, { ...idle, heartbeat: { intervall: 5 } })
+    // @ts-expect-error base
+    backoff({ bass: 5 })
+  })
+
+  test('a value of the wrong kind is seen', () => {
+    // @ts-expect-error a duration is a number
+    expect(() => createSocket(url, { ...idle, minUptime: '5s' })).toThrow(TypeError)
+    // @ts-expect-error what beats is for the server to say
+    createSocket(url, { ...idle, heartbeat: true })
+    // @ts-expect-error on is a policy
+    createSocket(url, { ...idle, retry: true })
+    // @ts-expect-error a number cannot be sent
+    createSocket(url, { ...idle, heartbeat: { message: 5 } })
+  })
+
+  test('prepare receives what binaryType says', () => {
+    createSocket(url, {
+      ...idle,
+      binaryType: 'blob',
+      async prepare(connection) {
+        expectTypeOf(connection).toEqualTypeOf<Connection<'blob'>>()
+        expectTypeOf(await connection.receive()).toEqualTypeOf<string | Blob>()
+        // @ts-expect-error a number
+        connection.send(5)
+      },
+    })
+    createSocket(url, { ...idle, prepare: ({ send }) => send('token') })
+  })
+
+  test('the constructor may be any WebSocket there is', async () => {
+    const { WebSocket: Mock } = await import('mock-socket')
+    const { WebSocket: Node } = await import('ws')
+    createSocket(url, { autoConnect: false, WebSocket: Mock })
+    createSocket(url, { autoConnect: false, WebSocket: Node })
+    createSocket(url, { autoConnect: false, WebSocket: globalThis.WebSocket })
+    createSocket(url, { autoConnect: false, WebSocket: FakeWebSocket })
+    // @ts-expect-error nothing to construct
+    createSocket(url, { autoConnect: false, WebSocket: () => {} })
+  })
+
+  test('wake is a source, or false', () => {
+    const never: Wake = () => () => {}
+    const often: Wake = tell => {
+      const timer = setInterval(tell, 1_000, 'wake' satisfies WakeNews)
+      return () => clearInterval(timer)
+    }
+    for (const wake of [never, often, pageWake, false as const]) createSocket(url, { ...idle, wake })
+    // @ts-expect-error it returns how to stop
+    createSocket(url, { ...idle, wake: () => {} })
+    // @ts-expect-error there is no such news
+    createSocket(url, { ...idle, wake: tell => () => tell('tired') })
+  })
+})
+
+describe('retry', () => {
+  test('is told of the loss and answers with milliseconds or false', () => {
+    const retry: Retry = ({ attempt, cause, uptime, elapsed }) => {
+      expectTypeOf([attempt, uptime, elapsed]).toEqualTypeOf<number[]>()
+      expectTypeOf(cause.close).toEqualTypeOf<{ code: number; reason: string } | undefined>()
+      return cause.close?.code === 4_001 ? false : 1_000
+    }
+    createSocket(url, { ...idle, retry })
+    createSocket(url, { ...idle, retry: () => 0 })
+    createSocket(url, { ...idle, retry: false })
+    expectTypeOf(backoff()).toEqualTypeOf<Retry>()
+    expectTypeOf<ReturnType<Retry>>().toEqualTypeOf<number | false>()
+  })
+
+  test('can be built upon backoff', () => {
+    const usual = backoff()
+    createSocket(url, { ...idle, retry: context => (context.elapsed > 60_000 ? false : usual(context)) })
+  })
+
+  test('can be tried out with a context by hand, or a SocketError as the cause', () => {
+    const cause = new SocketError('CONNECTION_LOST', undefined, {
+      code: 1006,
+      reason: '',
+      wasClean: false,
+    })
+    const context: RetryContext = { attempt: 1, cause, uptime: 0, elapsed: 0 }
+    expectTypeOf(backoff()(context)).toEqualTypeOf<number | false>()
+    expect(backoff()({ attempt: 1, cause: { code: 'UNRESPONSIVE' }, uptime: 0, elapsed: 0 })).not.toBe(false)
+  })
+
+  test('does not answer with anything else', () => {
+    // @ts-expect-error a promise is no number
+    createSocket(url, { ...idle, retry: async () => 1_000 })
+    // @ts-expect-error nor is nothing
+    createSocket(url, { ...idle, retry: () => {} })
+    // @ts-expect-error true is no number
+    createSocket(url, { ...idle, retry: () => true })
+  })
+})
+
+describe('errors', () => {
+  test('are Errors with a code from a closed list', () => {
+    const error = new SocketError('CLOSED')
+    expectTypeOf(error).toExtend<Error>()
+    expectTypeOf(error.code).toEqualTypeOf<SocketErrorCode>()
+    expectTypeOf(error.cause).toEqualTypeOf<unknown>()
+    expectTypeOf(error.close).toEqualTypeOf<CloseInfo | undefined>()
+    // @ts-expect-error not from the list
+    expect(error.code === 'LOST').toBe(false)
+  })
+})
+
+describe('a socket', () => {
+  test('is an interface that an object literal satisfies', () => {
+    const fake: Socket = {
+      on: () => () => {},
+      once: () => () => {},
+      off() {},
+      send: () => 'sent',
+      connect() {},
+      reconnect() {},
+      close() {},
+      state: { name: 'open', attempt: 0, since: 0, url, protocol: '' },
+      queued: 0,
+      bufferedAmount: 0,
+      latency: undefined,
+      url,
+      protocol: '',
+      stats: {
+        attempts: 1,
+        connections: 1,
+        sent: 0,
+        received: 0,
+        reclaimed: 0,
+        dropped: 0,
+        queued: 0,
+        queuedBytes: 0,
+        latency: undefined,
+      },
+    }
+    expect(fake.send('hello')).toBe('sent')
+  })
+
+  test('has methods that can be passed about unbound', () => {
+    const { send, close, reconnect, connect } = create()
+    expectTypeOf(['a', 'b'].map(text => send(text))).toEqualTypeOf<('sent' | 'queued' | 'dropped')[]>()
+    const commands: (() => void)[] = [connect, reconnect, close]
+    expect(commands).toHaveLength(3)
+  })
+
+  test('closes with a code and a reason, in this order', () => {
+    const { close, reconnect } = create()
+    close()
+    close(1000)
+    close(4000, 'bye')
+    // @ts-expect-error a reason alone
+    expect(() => close('bye')).toThrow(DOMException)
+    expectTypeOf(reconnect).parameters.toEqualTypeOf<[cause?: unknown]>()
+  })
+})
+
+describe('with exactOptionalPropertyTypes, under which this file is compiled', () => {
+  test('options that may be there or not are spread', () => {
+    const maybe = undefined as HeartbeatOptions | undefined
+    const options: SocketOptions = { ...idle, ...(maybe && { heartbeat: maybe }) }
+    createSocket(url, options)
+    const defaults: BackoffOptions & QueueOptions & SendOptions & ListenOptions = {}
+    expect(defaults).toEqual({})
+  })
+
+  test('what we hand out can be handed in again', () => {
+    const socket = create()
+    socket.on('close', ({ code, reason, cause }) => {
+      const again: CloseInfo = { code, reason, wasClean: false }
+      throw new SocketError(cause.code, cause.cause, again)
+    })
+    const copy: State = { ...socket.state }
+    const stats: Stats = { ...socket.stats }
+    expect([copy.name, stats.sent]).toEqual(['closed', 0])
+  })
+})
