@@ -215,12 +215,11 @@ export const createQueue = (
       : counts.queued >= maxMessages || counts.queuedBytes + size > maxBytes
 
   const write = (data: Data) => {
-    const native = wire as Wire
     // What a socket that has ended is given counts as unsent, and would be taken for the end of a message.
-    if (native.readyState !== 1) return
-    const before = native.bufferedAmount
-    native.send(data)
-    buffered = native.bufferedAmount
+    if (wire?.readyState !== 1) return
+    const before = wire.bufferedAmount
+    wire.send(data)
+    buffered = wire.bufferedAmount
     written += buffered - before
   }
 
