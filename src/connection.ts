@@ -19,6 +19,9 @@ export interface Line {
   leave(): number | undefined
 }
 
+/** By when, in milliseconds, the `close` after an `error` has come if it comes at all. */
+const CLOSE_FOLLOWS = 100
+
 /** Starts an attempt. With nothing to ask for, what the platform's constructor throws comes out of here. */
 export const dial = <Binary extends BinaryType>(
   endpoint: Endpoint,
@@ -34,11 +37,14 @@ export const dial = <Binary extends BinaryType>(
       ? (given as (context: AttemptContext) => Value | PromiseLike<Value>)({ attempt, cause, signal })
       : given
   const early: MessageEvent[] = []
+  let silence: ReturnType<typeof setTimeout> | undefined
   const takers: [take: (data: any) => void, giveUp: (reason: unknown) => void][] = []
 
   const fail = (code: SocketErrorCode, error?: unknown, detail?: string) => {
     if (!signal.aborted) failed(new SocketError(code, error, line.ended, detail))
   }
+
+  const refuse = () => fail('CONNECTION_REFUSED', undefined, 'the browser does not say why')
 
   const open = (url: string | URL, subprotocols: string | string[] | undefined) => {
     if (signal.aborted) return
@@ -65,10 +71,13 @@ export const dial = <Binary extends BinaryType>(
       line.ended = { code, reason, wasClean }
       line.unsent = native.bufferedAmount
       if (opened) fail('CONNECTION_LOST')
-      else fail('CONNECTION_REFUSED', undefined, 'the browser does not say why')
+      else refuse()
     }
-    // The close that follows says all there is to say; but in Node an error that nobody listens to is fatal.
-    native.onerror = () => {}
+    // The close that follows says all there is to say. None does after some failures to connect: in Chromium 156 (a
+    // Content-Security-Policy forbids it), WebKitGTK 2.50 (`ws:` in an `https:` page, a blocked port) and Node 22.
+    native.onerror = () => {
+      if (!opened && !signal.aborted) silence = setTimeout(refuse, CLOSE_FOLLOWS)
+    }
   }
 
   const connection = (native: WebSocket): Connection<Binary> => ({
@@ -96,6 +105,7 @@ export const dial = <Binary extends BinaryType>(
     },
     leave() {
       const { native, ended, unsent } = line
+      clearTimeout(silence)
       scope.abort()
       for (const [, giveUp] of takers) giveUp(signal.reason)
       if (!native) return

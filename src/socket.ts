@@ -201,14 +201,14 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   const lose = (cause: SocketError, must?: boolean) =>
     post(() => {
       const now = Date.now()
-      const uptime = state.name === 'open' ? now - state.since : 0
+      const uptime = state.name === 'open' ? Math.max(0, now - state.since) : 0
       const attempt = failures(state, uptime, settings.minUptime)
       let delay: number | false = false
       if (state.name === 'connecting') emit('error', cause)
       if (state.name === 'open' && attempt === 1) since = now
       try {
         if (retry && state.name !== 'closing') {
-          delay = retry({ attempt, cause, uptime, elapsed: now - since })
+          delay = retry({ attempt, cause, uptime, elapsed: Math.max(0, now - since) })
         }
         if (delay !== false) checkNumber('the delay of retry', delay)
       } catch (error) {

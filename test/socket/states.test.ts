@@ -131,6 +131,15 @@ describe('losing', () => {
     })
   })
 
+  test('takes an attempt for failed where the platform fires an error and never a close', () => {
+    const { socket, heard, native } = setup()
+    native().readyState = 3
+    native().onerror?.({ type: 'error' })
+    vi.advanceTimersByTime(100)
+    expect(heard('error')).toMatchObject([{ code: 'CONNECTION_REFUSED', close: undefined }])
+    expect(socket.state.name).toBe('waiting')
+  })
+
   test('counts failures in a row, and short connections among them', () => {
     const { socket, native } = setup()
     native().drop()

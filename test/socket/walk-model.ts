@@ -462,7 +462,8 @@ export class Walk {
     }
     if (next.name === 'waiting') {
       const sleeps = cause.code === 'PAGE_HIDDEN'
-      const short = last.name === 'open' && Date.now() - last.since < this.settings.minUptime
+      // A clock that was set back makes no uptime less than none.
+      const short = last.name === 'open' && Math.max(0, Date.now() - last.since) < this.settings.minUptime
       const expected =
         last.name === 'open' ? (sleeps ? 0 : short ? last.attempt + 1 : 1) : last.attempt + +!sleeps
       if (last.name !== 'waiting') this.must(attempt === expected, `waiting ${attempt}, not ${expected}`)
