@@ -147,7 +147,8 @@ const settings = fc
 test('whatever happens, in whatever order: one connection, one story, and each message accounted for', {
   timeout: 600_000,
 }, async () => {
-  const { WALK_RUNS = 3_000, WALK_SEED } = process.env
+  // The same walks each time, so that a change is judged by what it changes; other seeds on request.
+  const { WALK_RUNS = 3_000, WALK_SEED = 20_261_121 } = process.env
   const steps = fc.array(step, { maxLength: 60, size: 'max' })
   await fc.assert(
     fc.asyncProperty(settings, steps, async (settings, steps) => {
@@ -156,7 +157,7 @@ test('whatever happens, in whatever order: one connection, one story, and each m
       await walk.finish()
       expect(rejected.splice(0)).toEqual([])
     }),
-    { numRuns: Number(WALK_RUNS), ...(WALK_SEED && { seed: Number(WALK_SEED) }) },
+    { numRuns: Number(WALK_RUNS), seed: Number(WALK_SEED) },
   )
 })
 
