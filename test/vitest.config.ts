@@ -11,7 +11,9 @@ export default defineConfig({
     // No assertion: only what ends a run that hangs, on a machine that may be busy.
     testTimeout: 20_000,
     root: fileURLToPath(new URL('..', import.meta.url)),
-    reporters: process.env.CI ? ['default', ['json', { outputFile: '.tmp/results.json' }]] : ['default'],
+    reporters: process.env.CI
+      ? ['default', ['json', { outputFile: `.tmp/results-${process.pid}.json` }]]
+      : ['default'],
     projects: [
       project('node', 'node', ['test/**/*.test.ts'], { exclude: ['test/page/**', 'test/browser/**'] }),
       project('page', 'jsdom', ['test/page/**/*.test.ts']),

@@ -32,7 +32,7 @@ interface Wishes {
 }
 
 /** Six minutes reach the throttling to one timer a minute, which Chromium begins after five. */
-const soak = process.env.SOAK === '1'
+const soak = Boolean(process.env.SOAK)
 
 const hour = 3_600_000
 
