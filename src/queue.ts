@@ -1,5 +1,3 @@
-import type { Data } from './data.js'
-
 /** Why a message will not be sent. */
 export type DropReason =
   /** The queue is full. */
@@ -48,7 +46,7 @@ export interface Wire {
 type Limits = QueueOptions & { maxMessages: number; maxBytes: number; highWaterMark: number }
 
 /** A message with wishes. One without is kept as its bare data, which spares an object a message. */
-interface Kept {
+interface Kept<Data> {
   /** Gone once dropped; the place in the line stays until it is passed. */
   data: Data | undefined
   readonly options: SendOptions
@@ -64,7 +62,7 @@ interface Counts {
   reclaimed: number
 }
 
-export interface Queue {
+export interface Queue<Data> {
   /** Hands a message to the browser, or keeps it, or drops it. */
   push(data: Data, options?: SendOptions): 'sent' | 'queued' | 'dropped'
   /** Hands over what waits, in order, as far as the mark allows; `all`: without regard for it. */
@@ -93,7 +91,7 @@ const SLACK = 1_024
  * All messages that are not known to have left, in one line: first those that the browser has, then those that wait.
  * Two flat arrays, and where the parts begin: handing over and taking back move a boundary, never a message.
  */
-export const createQueue = (
+export const createQueue = <Data>(
   { maxMessages, maxBytes, overflow, highWaterMark }: Limits,
   counts: Counts,
   drop: (data: Data, reason: DropReason) => 'dropped',
@@ -102,14 +100,14 @@ export const createQueue = (
   byteLength: (data: Data) => number,
   /** The data as it is now: a message outlives the call that brought it, and the caller may reuse its buffer. */
   copy: (data: Data) => Data,
-): Queue => {
-  const items: (Data | Kept | undefined)[] = []
+): Queue<Data> => {
+  const items: (Data | Kept<Data> | undefined)[] = []
   /** Of a message that waits: its bytes. Of one handed over: how much had been written once it was. */
   const marks: number[] = []
   let head = 0
   let middle = 0
   let end = 0
-  const keys = new Map<unknown, Kept>()
+  const keys = new Map<unknown, Kept<Data>>()
   /** The first message in the line, if the last connection that carried it was closed with 1009. */
   let suspect: Data | undefined
 
@@ -118,8 +116,8 @@ export const createQueue = (
   let buffered = 0
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  const keptAt = (place: number): Kept | undefined => {
-    const item = items[place] as Kept | undefined
+  const keptAt = (place: number): Kept<Data> | undefined => {
+    const item = items[place] as Kept<Data> | undefined
     return item?.options && item
   }
   /** The message at this place, if there still is one. */
@@ -155,14 +153,14 @@ export const createQueue = (
     }
   }
 
-  const leave = (size: number, kept: Kept | undefined) => {
+  const leave = (size: number, kept: Kept<Data> | undefined) => {
     counts.queued--
     counts.queuedBytes -= size
     kept?.unwatch?.()
   }
 
   /** Drops a message with wishes out of those that wait. */
-  const lapse = (kept: Kept, reason: DropReason) => {
+  const lapse = (kept: Kept<Data>, reason: DropReason) => {
     const data = kept.data as Data
     kept.data = undefined
     leave(byteLength(data), kept)
@@ -209,7 +207,7 @@ export const createQueue = (
   }
 
   /** Whether there is no room for a message of so many bytes, or only in the place of an older one. */
-  const isFull = (size: number, older: Kept | undefined) =>
+  const isFull = (size: number, older: Kept<Data> | undefined) =>
     older
       ? counts.queuedBytes + size - byteLength(older.data as Data) > maxBytes
       : counts.queued >= maxMessages || counts.queuedBytes + size > maxBytes
