@@ -2,11 +2,7 @@
 import { make, seconds, write } from './layout.js'
 
 /** `CONNECTION_LOST (1006): …` */
-export const explain = error => {
-  if (!error) return '–'
-  const close = error.close ? ` (${[error.close.code, error.close.reason].filter(Boolean).join(' ')})` : ''
-  return `${error.code}${close}: ${error.message}`
-}
+export const explain = error => error?.message ?? '–'
 
 /** Shows the state when it changes; `tick` shows what changes with time. */
 export const showStatus = (page, socket) => {
