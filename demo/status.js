@@ -1,7 +1,7 @@
 // The state of the socket, the countdown, and the numbers.
 import { make, seconds, write } from './layout.js'
 
-/** `CONNECTION_LOST (1006): …` */
+/** Such as `CONNECTION_LOST: 1006`. */
 export const explain = error => error?.message ?? '–'
 
 /** Shows the state when it changes; `tick` shows what changes with time. */
