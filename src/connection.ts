@@ -69,7 +69,7 @@ export const dial = <Binary extends BinaryType>(
     }
     native.onclose = ({ code, reason, wasClean }) => {
       line.ended = { code, reason, wasClean }
-      line.unsent = native.bufferedAmount
+      line.unsent = native.bufferedAmount ?? 0
       if (opened) fail('CONNECTION_LOST')
       else refuse()
     }
@@ -111,7 +111,7 @@ export const dial = <Binary extends BinaryType>(
       if (!native) return
       native.onopen = native.onmessage = native.onclose = null
       native.close()
-      return ended && Math.min(unsent as number, native.bufferedAmount)
+      return ended && Math.min(unsent as number, native.bufferedAmount ?? 0)
     },
   }
 

@@ -38,7 +38,7 @@ export interface QueueOptions {
 /** The part of a native socket that messages go through. */
 export interface Wire {
   readonly readyState: number
-  readonly bufferedAmount: number
+  readonly bufferedAmount?: number
   send(data: any): void
 }
 
@@ -126,6 +126,9 @@ export const createQueue = <Data>(
     return kept ? kept.data : (items[place] as Data | undefined)
   }
 
+  /** How much the wire has. React Native's and some that tests use do not say: then it has nothing. */
+  const load = () => wire?.bufferedAmount ?? 0
+
   const append = (data: Data, options: SendOptions | undefined, mark: number) => {
     // It outlives the call, which may reuse the buffer. Volatile ones are never sent again.
     const mine = options?.volatile ? data : copy(data)
@@ -182,7 +185,7 @@ export const createQueue = <Data>(
   }
 
   /** Lets go of all that was handed over but the last `unsent` bytes, and of empty places once they are the most. */
-  const trim = (unsent = wire?.bufferedAmount ?? 0) => {
+  const trim = (unsent = load()) => {
     while (head < middle && (marks[head] as number) <= written - unsent) items[head++] = suspect = undefined
     const live = middle - head + counts.queued
     if (!live) head = middle = end = 0
@@ -202,7 +205,7 @@ export const createQueue = <Data>(
 
   const room = (all?: boolean) => {
     if (wire?.readyState !== 1) return false
-    buffered = wire.bufferedAmount
+    buffered = load()
     return all || buffered <= highWaterMark || isHidden()
   }
 
@@ -215,9 +218,9 @@ export const createQueue = <Data>(
   const write = (data: Data) => {
     // What a socket that has ended is given counts as unsent, and would be taken for the end of a message.
     if (wire?.readyState !== 1) return
-    const before = wire.bufferedAmount
+    const before = load()
     wire.send(data)
-    buffered = wire.bufferedAmount
+    buffered = load()
     written += buffered - before
   }
 
@@ -242,7 +245,7 @@ export const createQueue = <Data>(
 
   const look = (delay: number) => {
     const before = buffered
-    buffered = (wire as Wire).bufferedAmount
+    buffered = load()
     const moved = buffered < before
     timer = undefined
     drain()
@@ -291,7 +294,7 @@ export const createQueue = <Data>(
     attach(native) {
       wire = native
       // What `prepare` sent is ahead of everything.
-      written = buffered = native.bufferedAmount
+      written = buffered = load()
     },
 
     detach(unsent, code) {

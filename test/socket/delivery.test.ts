@@ -603,6 +603,18 @@ describe('the unsent tail', () => {
   })
 })
 
+test('a native socket that does not know its bufferedAmount, as in React Native, sends all, and nothing twice', () => {
+  const { socket, native } = setup()
+  Object.defineProperty(native(), 'bufferedAmount', { get: () => undefined, set: () => {} })
+  socket.send('a')
+  native().accept()
+  expect(socket.send('b')).toBe('sent')
+  expect(socket.bufferedAmount).toBe(0)
+  expect(native().sent).toEqual(['a', 'b'])
+  native().drop()
+  expect(reopen().sent).toEqual([])
+})
+
 test('counts what happened', () => {
   const { socket, native } = setup()
   socket.send('queued')
