@@ -38,3 +38,16 @@ export const story = (log: News[]): string[] =>
 
 /** Lets promises that are settled run. */
 export const settled = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0)
+
+/** Freezes what a socket says that it has not sent, and counts how often it is asked. */
+export const countLooks = (native: FakeWebSocket): (() => number) => {
+  let looks = 0
+  const { bufferedAmount } = native
+  Object.defineProperty(native, 'bufferedAmount', {
+    get: () => {
+      looks++
+      return bufferedAmount
+    },
+  })
+  return () => looks
+}
