@@ -1,11 +1,12 @@
-// One configuration, every file that is published: ESM (readable and minified), UMD (the same two), and the UMD
-// once more under a name that `require` takes for CommonJS. Declarations come from `tsc` (npm run build).
+// One configuration, every file that is published. Each entry that package.json names: ESM (readable and minified) and
+// CommonJS. The core with the drop-in class: UMD for script tags, readable and minified. Declarations come from `tsc`
+// (npm run build).
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { brotliCompressSync, constants } from 'node:zlib'
 import terser from '@rollup/plugin-terser'
 import esbuild from 'rollup-plugin-esbuild'
 
-const { name, version, license } = JSON.parse(readFileSync('package.json', 'utf8'))
+const { name, version, license, exports } = JSON.parse(readFileSync('package.json', 'utf8'))
 
 const banner = `/*! ${name} ${version} | ${license} */`
 const brotli = code => brotliCompressSync(code, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length
@@ -36,22 +37,49 @@ const declarations = {
   name: 'declarations',
   writeBundle() {
     for (const file of readdirSync('dist').filter(name => name.endsWith('.d.ts'))) {
-      const text = readFileSync(`dist/${file}`, 'utf8').replace(/(from '\.\/\w+)\.js'/g, "$1.cjs'")
+      const text = readFileSync(`dist/${file}`, 'utf8').replace(/(from '\.\/[\w-]+)\.js'/g, "$1.cjs'")
       writeFileSync(`dist/${file.replace('.d.ts', '.d.cts')}`, text)
     }
   },
 }
 
-const umd = { format: 'umd', name: 'SteadySocket', exports: 'named' }
+const plugins = [esbuild({ target: 'es2020', sourceMap: true }), sizes]
+const shared = { banner, sourcemap: true, exports: 'named' }
 
-export default {
-  input: 'src/index.ts',
-  plugins: [esbuild({ target: 'es2020', sourceMap: true }), sizes],
-  output: [
-    { file: 'dist/index.js', format: 'es' },
-    { file: 'dist/index.min.js', format: 'es', plugins: [minify(true)] },
-    { file: 'dist/index.cjs', ...umd, plugins: [declarations] },
-    { file: 'dist/steadysocket.umd.js', ...umd },
-    { file: 'dist/steadysocket.umd.min.js', ...umd, plugins: [minify(false)] },
-  ].map(output => ({ ...output, banner, sourcemap: true })),
+const entries = Object.values(exports).flatMap(
+  ({ import: module }) => /dist\/(.*)\.js/.exec(module?.default)?.[1] ?? [],
+)
+
+/** Every entry stands on the same core, which a page then has once: each imports the file of its own kind. */
+const entry = name => {
+  const file = (kind, more) => ({
+    ...shared,
+    file: `dist/${name}${kind}`,
+    paths: id => (/\/index(\.js)?$/.test(id) ? `./index${kind}` : id),
+    ...more,
+  })
+  return {
+    input: `src/${name}.ts`,
+    external: (id, importer) => importer !== undefined && id === './index.js',
+    plugins,
+    output: [
+      file('.js', { format: 'es' }),
+      file('.min.js', { format: 'es', plugins: [minify(true)] }),
+      file('.cjs', { format: 'cjs', plugins: name === 'index' ? [declarations] : [] }),
+    ],
+  }
 }
+
+const umd = { ...shared, format: 'umd', name: 'SteadySocket' }
+
+export default [
+  ...entries.map(entry),
+  {
+    input: 'src/index.ts',
+    plugins,
+    output: [
+      { ...umd, file: 'dist/steadysocket.umd.js' },
+      { ...umd, file: 'dist/steadysocket.umd.min.js', plugins: [minify(false)] },
+    ],
+  },
+]

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import * as source from '../../src/index.ts'
+import type * as core from '../../src/index.ts'
 
 export const root: string = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -10,19 +10,40 @@ export const dist: string = `${root}dist/`
 if (!existsSync(`${dist}index.js`))
   throw new Error('dist/ is missing: these tests need `npm run build` first')
 
+/** What package.json lets people import: `index` is the package itself, the others are `steadysocket/name`. */
+export const entries: string[] = Object.keys(JSON.parse(readFileSync(`${root}package.json`, 'utf8')).exports)
+  .filter(path => !/umd|json$/.test(path) || path === './json')
+  .map(path => path.slice(2) || 'index')
+
 /** The scripts that were built. */
 export const scripts: string[] = readdirSync(dist).filter(name => /\.c?js$/.test(name))
 
-/** Those that are modules, and those that are UMD: for `<script>`, `require` and AMD. */
-export const modules: string[] = scripts.filter(name => /^export\b|\bexport\s*\{/m.test(read(name)))
-export const umds: string[] = scripts.filter(name => !modules.includes(name))
+/** Modules, those for `require`, and those for `<script>`, `require` and AMD loaders. */
+export const modules: string[] = scripts.filter(name => /^\w+(\.min)?\.js$/.test(name))
+export const commons: string[] = scripts.filter(name => name.endsWith('.cjs'))
+export const umds: string[] = scripts.filter(name => name.includes('.umd.'))
+
+/** Those that carry the core in them. */
+export const whole: string[] = scripts.filter(name => /^(index|steadysocket)\./.test(name))
 
 export function read(name: string): string {
   return readFileSync(dist + name, 'utf8')
 }
 
-/** What every build exports, by the source. */
-export const NAMES: string[] = Object.keys(source).sort()
+const sources: Record<string, object> = Object.fromEntries(
+  await Promise.all(entries.map(async entry => [entry, await import(`../../src/${entry}.ts`)])),
+)
+
+/** What a built file exports, by the source of its entry. */
+export const namesOf = (file: string): string[] => Object.keys(sources[entryOf(file)] as object).sort()
+
+/** The entry that a built file belongs to. */
+export const entryOf = (file: string): string =>
+  (umds.includes(file) ? 'index' : file.split('.')[0]) as string
+
+/** How people import an entry. */
+export const specifier = (entry: string): string =>
+  entry === 'index' ? 'steadysocket' : `steadysocket/${entry}`
 
 /** Globals that an import has no business with. */
 export const GLOBALS: string[] = [
@@ -47,7 +68,7 @@ export const GLOBALS: string[] = [
  * knows its arguments and the globals, and nothing else.
  */
 export const inWorker = <Argument, Answer>(
-  job: (load: () => Promise<typeof source>, argument: Argument) => Promise<Answer>,
+  job: (load: () => Promise<typeof core>, argument: Argument) => Promise<Answer>,
   argument: Argument,
 ): Promise<Answer> =>
   new Promise((resolve, reject) => {

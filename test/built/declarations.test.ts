@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { dist, NAMES, root } from './built.ts'
+import { dist, entries, namesOf, root, specifier } from './built.ts'
 
 let home: string
 
@@ -105,15 +105,15 @@ describe('a program that uses the package compiles', { timeout: 30_000 }, () => 
   })
 })
 
-describe('what a program may import', { timeout: 30_000 }, () => {
+describe.each(entries)('what a program may import of %s', { timeout: 30_000 }, entry => {
   test.each([
     ['mts', nodenext],
     ['cts', nodenext],
     ['ts', bundler],
   ])('by its types is what there is: in a %s file', async (extension, settings) => {
     const program = `
-      import * as all from 'steadysocket'
-      const names: Record<keyof typeof all, 1> = { ${NAMES.map(name => `${name}: 1`)} }
+      import * as all from '${specifier(entry)}'
+      const names: Record<keyof typeof all, 1> = { ${namesOf(entry).map(name => `${name}: 1`)} }
       export default names
     `
     expect(await compile(extension, settings, program)).toBe('')

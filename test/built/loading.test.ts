@@ -6,7 +6,19 @@ import { JSDOM } from 'jsdom'
 import { describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import type * as SteadySocket from '../../src/index.ts'
-import { dist, GLOBALS, inWorker, modules, NAMES, read, root, umds } from './built.ts'
+import {
+  commons,
+  dist,
+  entries,
+  GLOBALS,
+  inWorker,
+  modules,
+  namesOf,
+  read,
+  root,
+  specifier,
+  umds,
+} from './built.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -17,6 +29,14 @@ const inNode = (code: string) =>
   JSON.parse(
     execFileSync(process.execPath, ['--input-type=module', '--eval', code], { cwd: root, encoding: 'utf8' }),
   )
+
+/** What a script exports that is run as Node runs CommonJS, but in this realm. */
+const asCommonJS = (file: string, scope: object): object => {
+  const module = { exports: {} }
+  Object.assign(scope, { module, exports: module.exports, require: createRequire(dist + file) })
+  runInContext(read(file), scope)
+  return module.exports
+}
 
 /** A page that loads these files by `<script>` tags, as they are. */
 const page = async (...files: string[]) => {
@@ -31,28 +51,34 @@ const page = async (...files: string[]) => {
 }
 
 describe('import', () => {
-  test('finds the package by its name in Node, with every name', () => {
-    const code = "import * as all from 'steadysocket'; console.log(JSON.stringify(Object.keys(all)))"
-    expect(inNode(code).sort()).toEqual(NAMES)
+  test.each(entries)('finds the entry %s by its name in Node, with every name', entry => {
+    const code = `import * as all from '${specifier(entry)}'; console.log(JSON.stringify(Object.keys(all)))`
+    expect(inNode(code).sort()).toEqual(namesOf(entry))
   })
 
-  test('takes single names', () => {
-    const code = `import { ${NAMES} } from 'steadysocket'; console.log(JSON.stringify([${NAMES}].map(one => typeof one)))`
-    expect(inNode(code)).toEqual(NAMES.map(() => 'function'))
+  test.each(entries)('takes single names of %s', entry => {
+    const list = namesOf(entry)
+    const code = `import { ${list} } from '${specifier(entry)}'; console.log(JSON.stringify([${list}].map(one => typeof one)))`
+    expect(inNode(code)).toEqual(list.map(() => 'function'))
   })
 
-  test('finds no default export, which means something else in every module system', () => {
-    const code = "import * as all from 'steadysocket'; console.log('default' in all)"
-    expect(inNode(code)).toBe(false)
-  })
+  test.each(entries)(
+    'finds no default export in %s, which means something else in every module system',
+    entry => {
+      const code = `import * as all from '${specifier(entry)}'; console.log('default' in all)`
+      expect(inNode(code)).toBe(false)
+    },
+  )
 
   test.each(modules)('takes dist/%s by its path', file => {
     const code = `const all = await import('./dist/${file}'); console.log(JSON.stringify(Object.keys(all)))`
-    expect(inNode(code).sort()).toEqual(NAMES)
+    expect(inNode(code).sort()).toEqual(namesOf(file))
   })
 
   test('works in a worker, with every name', async () => {
-    expect((await inWorker(async load => Object.keys(await load()), undefined)).sort()).toEqual(NAMES)
+    expect((await inWorker(async load => Object.keys(await load()), undefined)).sort()).toEqual(
+      namesOf('index'),
+    )
   })
 
   test('in a worker gives a socket that connects, hears and closes', async () => {
@@ -126,22 +152,19 @@ describe('import', () => {
 })
 
 describe('require', () => {
-  test('finds the package by its name, with every name', () => {
-    expect(require.resolve('steadysocket')).toBe(`${dist}index.cjs`)
-    expect(names(require('steadysocket'))).toEqual(NAMES)
+  test.each(entries)('finds the entry %s by its name, with every name', entry => {
+    expect(require.resolve(specifier(entry))).toBe(`${dist}${entry}.cjs`)
+    expect(names(require(specifier(entry)))).toEqual(namesOf(entry))
   })
 
-  test.each(umds)('takes dist/%s as CommonJS', file => {
-    const module = { exports: {} }
-    runInNewContext(read(file), { module, exports: module.exports })
-    expect(names(module.exports)).toEqual(NAMES)
+  test.each([...umds, ...commons])('takes dist/%s as CommonJS', file => {
+    expect(names(asCommonJS(file, createContext({ EventTarget })))).toEqual(namesOf(file))
   })
 
   test('leaves no global behind', () => {
-    const module = { exports: {} }
-    const scope = createContext({ module, exports: module.exports })
-    for (const file of umds) runInContext(read(file), scope)
-    expect(names(scope)).toEqual(['exports', 'module'])
+    const scope = createContext({ EventTarget })
+    for (const file of [...umds, ...commons]) asCommonJS(file, scope)
+    expect(names(scope)).toEqual(['EventTarget', 'exports', 'module', 'require'])
   })
 })
 
@@ -154,7 +177,7 @@ describe('an AMD loader', () => {
     }
     const scope = createContext({ define: Object.assign(define, { amd: {} }) })
     runInContext(read(file), scope)
-    expect(names(exported)).toEqual(NAMES)
+    expect(names(exported)).toEqual(namesOf(file))
     expect(names(scope)).toEqual(['define'])
   })
 })
@@ -163,7 +186,7 @@ describe('a script tag', () => {
   test.each(umds)('makes SteadySocket of dist/%s, and no other global', async file => {
     const plain = await page()
     const window = await page(file)
-    expect(names(window.SteadySocket)).toEqual(NAMES)
+    expect(names(window.SteadySocket)).toEqual(namesOf(file))
     const added = Object.getOwnPropertyNames(window).filter(name => !(name in plain))
     expect(added).toEqual(['SteadySocket'])
     window.close()
