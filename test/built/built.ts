@@ -31,15 +31,14 @@ export function read(name: string): string {
 }
 
 const sources: Record<string, object> = Object.fromEntries(
-  await Promise.all(entries.map(async entry => [entry, await import(`../../src/${entry}.ts`)])),
+  await Promise.all([...entries, 'umd'].map(async entry => [entry, await import(`../../src/${entry}.ts`)])),
 )
 
 /** What a built file exports, by the source of its entry. */
 export const namesOf = (file: string): string[] => Object.keys(sources[entryOf(file)] as object).sort()
 
 /** The entry that a built file belongs to. */
-export const entryOf = (file: string): string =>
-  (umds.includes(file) ? 'index' : file.split('.')[0]) as string
+export const entryOf = (file: string): string => (umds.includes(file) ? 'umd' : file.split('.')[0]) as string
 
 /** How people import an entry. */
 export const specifier = (entry: string): string =>
