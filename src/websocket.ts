@@ -292,11 +292,8 @@ const members = {
     inner.socket.send(data)
   },
   close(...[code, reason]: [code?: number, reason?: string]): void {
-    inside(this).socket.close(
-      // Rounded half to even, as doubles are. https://webidl.spec.whatwg.org/#abstract-opdef-converttoint
-      code === undefined ? code : (+code || 0) + 2 ** 52 - 2 ** 52,
-      reason === undefined ? reason : `${reason}`,
-    )
+    // Rounded half to even, as doubles are. https://webidl.spec.whatwg.org/#abstract-opdef-converttoint
+    inside(this).socket.close(code === undefined ? code : +code + 2 ** 52 - 2 ** 52, reason)
   },
   reconnect(cause?: unknown): void {
     inside(this).socket.reconnect(cause)
