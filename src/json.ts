@@ -96,35 +96,35 @@ interface Subscription {
  * ```
  *
  * Messages are heard in the order of their arrival, also where the validator is asynchronous: it is asked about each
- * at once, and an answer waits for those before it. Where none is waited for, listeners are called in the socket's own
- * turn. Throws a `TypeError` for what is no Standard Schema.
+ * at once, and an answer waits for those before it, so one that never comes holds up all that follow. Where none is
+ * waited for, listeners are called in the socket's own turn. Throws a `TypeError` for what is no Standard Schema.
  */
-export function json<Outgoing = Encodable>(socket: Socket<BinaryType>): Json<unknown, Outgoing>
-export function json<Incoming, Outgoing = Encodable>(
-  socket: Socket<BinaryType>,
-  schema: Schema<Incoming>,
-): Json<Incoming, Outgoing>
-export function json<Outgoing>(
-  socket: Socket,
-  schema: undefined,
-  codec: Codec<Outgoing>,
-): Json<unknown, Outgoing, InvalidText | InvalidData>
-export function json<Incoming, Outgoing>(
-  socket: Socket,
-  schema: Schema<Incoming>,
-  codec: Codec<Outgoing>,
-): Json<Incoming, Outgoing, InvalidText | InvalidData>
-export function json(
+export const json: {
+  <Outgoing = Encodable>(socket: Socket<BinaryType>): Json<unknown, Outgoing>
+  <Incoming, Outgoing = Encodable>(
+    socket: Socket<BinaryType>,
+    schema: Schema<Incoming>,
+  ): Json<Incoming, Outgoing>
+  <Outgoing>(
+    socket: Socket,
+    schema: undefined,
+    codec: Codec<Outgoing>,
+  ): Json<unknown, Outgoing, InvalidText | InvalidData>
+  <Incoming, Outgoing>(
+    socket: Socket,
+    schema: Schema<Incoming>,
+    codec: Codec<Outgoing>,
+  ): Json<Incoming, Outgoing, InvalidText | InvalidData>
+} = (
   socket: Socket<any>,
   schema: Schema<unknown> = { '~standard': { version: 1, validate: value => ({ value }) } },
   codec?: Codec<any>,
-): Json<unknown, any, any> {
+): Json<any, any, any> => {
   const standard = schema['~standard']
   if (!standard) throw new TypeError('json() takes a Standard Schema')
-  const lists = {
-    message: new Map<Listener<any>, Subscription>(),
-    invalid: new Map<Listener<any>, Subscription>(),
-  }
+  const message = new Map<Listener<any>, Subscription>()
+  const invalid = new Map<Listener<any>, Subscription>()
+  const lists = { message, invalid }
   /** How many messages have come and are not told yet, and what resolves once the last of them is. */
   let waiting = 0
   let last: Promise<void> | undefined
@@ -146,7 +146,8 @@ export function json(
     let payload: any
     let issues: readonly Issue[] | undefined
     try {
-      payload = standard.validate(isText ? JSON.parse(data) : codec?.decode(data))
+      // Without a codec no bytes come here.
+      payload = standard.validate(isText ? JSON.parse(data) : (codec as Codec).decode(data))
       // Any thenable: a page may have several kinds of promise.
       if (payload.then) payload = await payload
       issues = payload.issues
@@ -155,10 +156,10 @@ export function json(
       issues = [{ message: cause?.message ?? 'failed', cause }]
     }
     if (before) await before
-    const list = issues ? lists.invalid : lists.message
+    const list = issues ? invalid : message
     if (issues) {
       payload = { [isText ? 'text' : 'data']: data, issues }
-      if (!list.size && lists.message.size) {
+      if (!list.size && message.size) {
         report(Object.assign(new TypeError(`on('invalid') has no listener: ${issues[0]?.message}`), payload))
       }
     }
@@ -181,12 +182,12 @@ export function json(
     on(type, listener, { once, signal } = {}) {
       const list = lists[type]
       if (!list || typeof listener !== 'function') {
-        throw new TypeError("on() takes 'message' or 'invalid', and a function")
+        throw new TypeError('on() takes message or invalid, and a function')
       }
       const leave = () => {
         list.delete(listener)
         signal?.removeEventListener('abort', leave)
-        if (lists.message.size || lists.invalid.size) return
+        if (message.size || invalid.size) return
         socket.off('text', hear)
         socket.off('binary', hear)
       }

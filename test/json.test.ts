@@ -542,7 +542,7 @@ describe('listening', () => {
   test('to what there is not, or with what cannot be called, is refused', () => {
     const { socket } = opened()
     const { on } = json(socket) as any
-    const error = new TypeError("on() takes 'message' or 'invalid', and a function")
+    const error = new TypeError('on() takes message or invalid, and a function')
     expect(() => on('text', () => {})).toThrow(error)
     expect(() => on('message')).toThrow(error)
     expect(() => on('message', { handleEvent() {} })).toThrow(error)
