@@ -1,0 +1,709 @@
+import { getEventListeners } from 'node:events'
+import * as msgpack from '@msgpack/msgpack'
+import { type } from 'arktype'
+import fc from 'fast-check'
+import * as v from 'valibot'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { z } from 'zod'
+import { json, type Schema } from '../src/json.ts'
+import { fresh, settled, setup } from './support/setup.ts'
+
+fresh()
+
+let reported: any[]
+beforeEach(() => {
+  reported = []
+  vi.stubGlobal('queueMicrotask', (job: () => void) => {
+    try {
+      job()
+    } catch (error) {
+      reported.push(error)
+    }
+  })
+  vi.stubGlobal('reportError', undefined)
+  vi.spyOn(console, 'error').mockImplementation(error => reported.push(error))
+})
+
+/** A socket that is open, and what its peer says. */
+const opened = () => {
+  const rig = setup()
+  const native = rig.native().accept()
+  return { ...rig, hear: (data: string | ArrayBuffer) => native.deliver(data), sent: native.sent, native }
+}
+
+/** Values over such a socket, and all that is heard of them, in order. */
+const follow = <Value>(schema: Schema<Value> | undefined) => {
+  const rig = opened()
+  const values = schema ? json(rig.socket, schema) : json(rig.socket)
+  const story: [string, any][] = []
+  values.on('message', (value: unknown) => story.push(['message', value]))
+  values.on('invalid', invalid => story.push(['invalid', invalid]))
+  return { ...rig, values, story }
+}
+
+/** A schema that is this function. */
+const schemaOf = (validate: (value: any) => any): Schema<any> => ({ '~standard': { version: 1, validate } })
+
+/** A schema whose answers the test gives, in whatever order. */
+const byHand = () => {
+  const answers = new Map<unknown, { resolve: (result: any) => void; reject: (reason: unknown) => void }>()
+  const schema = schemaOf(value => new Promise((resolve, reject) => answers.set(value, { resolve, reject })))
+  const answer = (value: unknown) => answers.get(value)?.resolve({ value })
+  const refuse = (value: unknown, reason: unknown) => answers.get(value)?.reject(reason)
+  return { schema, answers, answer, refuse }
+}
+
+const buffer = (bytes: Uint8Array): ArrayBuffer => bytes.slice().buffer as ArrayBuffer
+
+describe('text', () => {
+  test.each(['null', '0', '""', 'false', '[]', '{"a":[1,{"b":null}]}', ' "héllo 😀" '])(
+    '%s is heard as its value, in the turn of the socket',
+    text => {
+      const { hear, story } = follow(undefined)
+      hear(text)
+      expect(story).toEqual([['message', JSON.parse(text)]])
+    },
+  )
+
+  test.each(['', 'hello', '{"a":', 'undefined', 'NaN', "{'a':1}"])(
+    '%j is no JSON: it is invalid, whole, with the reason',
+    text => {
+      const { hear, story } = follow(z.unknown())
+      hear(text)
+      const [[kind, invalid]] = story as [[string, any]]
+      expect(kind).toBe('invalid')
+      expect(invalid).toEqual({
+        text,
+        issues: [{ message: invalid.issues[0].cause.message, cause: expect.any(SyntaxError) }],
+      })
+      expect(reported).toEqual([])
+    },
+  )
+
+  test('what is invalid stops nothing', () => {
+    const { hear, story } = follow(undefined)
+    for (const text of ['1', '{', '2']) hear(text)
+    expect(story.map(([kind]) => kind)).toEqual(['message', 'invalid', 'message'])
+  })
+
+  test('a key __proto__ is a property like another', () => {
+    const { hear, story } = follow(undefined)
+    hear('{"__proto__":{"admin":true}}')
+    expect(Object.keys(story[0]?.[1])).toEqual(['__proto__'])
+    expect(story[0]?.[1].admin).toBeUndefined()
+  })
+
+  test('the socket has its own listeners as before', () => {
+    const { hear, heard } = follow(undefined)
+    hear('{')
+    hear('1')
+    expect(heard('text')).toEqual(['{', '1'])
+  })
+
+  test('binary messages without a codec are left to the socket', () => {
+    const { hear, heard, story } = follow(undefined)
+    hear(new ArrayBuffer(3))
+    expect(heard('binary')).toEqual([new ArrayBuffer(3)])
+    expect(story).toEqual([])
+  })
+})
+
+const past = '2020-01-01T00:00:00.000Z'
+
+// Each reads { at: ISO date as a string } into { at: Date }.
+const read = (at: string) => new Date(at)
+const SYNC: [string, Schema<{ at: Date }>][] = [
+  ['zod', z.object({ at: z.coerce.date() })],
+  ['valibot', v.object({ at: v.pipe(v.string(), v.isoTimestamp(), v.transform(read)) })],
+  ['arktype', type({ at: 'string.date.iso.parse' })],
+]
+const ASYNC: [string, Schema<{ at: Date }>][] = [
+  ['zod', z.object({ at: z.iso.datetime().transform(async at => read(at)) })],
+  [
+    'valibot',
+    v.objectAsync({
+      at: v.pipeAsync(
+        v.string(),
+        v.isoTimestamp(),
+        v.transformAsync(async at => read(at)),
+      ),
+    }),
+  ],
+  // arktype has no asynchronous validators: one around it.
+  [
+    'arktype',
+    schemaOf(async value => type({ at: 'string.date.iso.parse' })['~standard'].validate(value)) as Schema<{
+      at: Date
+    }>,
+  ],
+]
+
+describe.each([
+  ['synchronous', SYNC],
+  ['asynchronous', ASYNC],
+])('a %s schema', (how, schemas) => {
+  test.each(schemas)('of %s: its output is heard, its issues with their path', async (_, schema) => {
+    const { hear, story } = follow(schema)
+    const wrong = '{"at":"yesterday"}'
+    hear(`{"at":"${past}"}`)
+    hear(wrong)
+    expect(story.length).toBe(how === 'synchronous' ? 2 : 0)
+    await settled()
+    expect(story[0]).toEqual(['message', { at: new Date(past) }])
+    const [kind, { text, issues }] = story[1] as [string, any]
+    const [{ message, path }] = issues
+    expect([kind, text, message]).toEqual(['invalid', wrong, expect.stringMatching(/./)])
+    expect(path[0].key ?? path[0]).toBe('at')
+    expect(story.length).toBe(2)
+  })
+})
+
+describe('the order', () => {
+  test('of messages is kept when a later one is known sooner', async () => {
+    const { schema, answers, answer } = byHand()
+    const { hear, story } = follow(schema)
+    for (const text of ['1', '2', '3']) hear(text)
+    // All are asked about at once.
+    expect([...answers.keys()]).toEqual([1, 2, 3])
+    answer(3)
+    answer(2)
+    await settled()
+    expect(story).toEqual([])
+    answer(1)
+    await settled()
+    expect(story.map(([, value]) => value)).toEqual([1, 2, 3])
+  })
+
+  test('of what is known at once behind what is not is kept, and then it is heard at once again', async () => {
+    const { schema, answer } = byHand()
+    const mixed = schemaOf(value => (value > 1 ? { value } : schema['~standard'].validate(value)))
+    const { hear, story } = follow(mixed)
+    hear('1')
+    hear('2')
+    hear('{')
+    await settled()
+    expect(story).toEqual([])
+    answer(1)
+    await settled()
+    expect(story.map(([kind]) => kind)).toEqual(['message', 'message', 'invalid'])
+    hear('3')
+    expect(story[3]).toEqual(['message', 3])
+  })
+
+  test('of a message that comes while an earlier one is being told is kept for all listeners', async () => {
+    const { schema, answer } = byHand()
+    const { hear, socket } = opened()
+    const values = json(
+      socket,
+      schemaOf(value => (value > 1 ? { value } : schema['~standard'].validate(value))),
+    )
+    const heard: string[] = []
+    values.on('message', value => {
+      if (value === 1) hear('2')
+    })
+    values.on('message', value => heard.push(`first ${value}`))
+    values.on('message', value => heard.push(`second ${value}`))
+    hear('1')
+    answer(1)
+    await settled()
+    expect(heard).toEqual(['first 1', 'second 1', 'first 2', 'second 2'])
+  })
+
+  test('holds for any mixture, each message once, and none is left', async () => {
+    const kinds = fc.constantFrom('now', 'wrong', 'later', 'refused', 'throws', 'no JSON')
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.record({ kind: kinds, rounds: fc.nat(5), pause: fc.boolean() }), { maxLength: 20 }),
+        async messages => {
+          const { hear, story } = follow(
+            schemaOf(({ kind, rounds, i }) => {
+              if (kind === 'throws') throw new Error(`${i}`)
+              if (kind === 'now') return { value: i }
+              if (kind === 'wrong') return { issues: [{ message: `${i}` }] }
+              const wait = async () => {
+                for (let round = 0; round < rounds; round++) await undefined
+                if (kind === 'refused') throw new Error(`${i}`)
+                return { value: i }
+              }
+              return wait()
+            }),
+          )
+          for (const [i, { kind, rounds, pause }] of messages.entries()) {
+            hear(kind === 'no JSON' ? `${i}!` : JSON.stringify({ kind, rounds, i }))
+            if (pause) await undefined
+          }
+          await settled()
+          const seen = story.map(([kind, payload]) => {
+            if (kind === 'message') return payload
+            return payload.text.endsWith('!') ? Number.parseInt(payload.text, 10) : JSON.parse(payload.text).i
+          })
+          expect(seen).toEqual([...messages.keys()])
+          const good = messages.map(({ kind }) => kind === 'now' || kind === 'later')
+          expect(story.map(([kind]) => kind === 'message')).toEqual(good)
+          hear('{"kind":"now","i":-1}')
+          expect(story.at(-1)).toEqual(['message', -1])
+        },
+      ),
+    )
+  })
+
+  test('is finished after the socket has closed', async () => {
+    const { schema, answer, refuse } = byHand()
+    const { hear, story, socket, native } = follow(schema)
+    for (const text of ['1', '2', '3']) hear(text)
+    socket.close()
+    native.drop(1000)
+    refuse(2, new Error('too late'))
+    answer(3)
+    answer(1)
+    await settled()
+    expect(socket.state.name).toBe('closed')
+    expect(story.map(([kind, payload]) => [kind, payload.text ?? payload])).toEqual([
+      ['message', 1],
+      ['invalid', '2'],
+      ['message', 3],
+    ])
+  })
+})
+
+describe('a validator that fails', () => {
+  const reason = new Error('no database')
+  test.each<[string, (value: unknown) => any, unknown, string]>([
+    [
+      'throws',
+      () => {
+        throw reason
+      },
+      reason,
+      'no database',
+    ],
+    [
+      'rejects',
+      async () => {
+        throw reason
+      },
+      reason,
+      'no database',
+    ],
+    ['rejects with nothing', () => Promise.reject(), undefined, 'failed'],
+    [
+      'throws what has no text',
+      () => {
+        throw Object.create(null)
+      },
+      Object.create(null),
+      'failed',
+    ],
+  ])(
+    'and %s makes the message invalid, with the reason, and stops nothing',
+    async (_, fail, cause, message) => {
+      const { hear, story } = follow(schemaOf(value => (value === 1 ? fail(value) : { value })))
+      hear('1')
+      hear('2')
+      await settled()
+      expect(story).toEqual([
+        ['invalid', { text: '1', issues: [{ message, cause }] }],
+        ['message', 2],
+      ])
+    },
+  )
+
+  test.each([
+    ['at once', () => undefined],
+    ['later', async () => undefined],
+  ])('and says nothing, %s, makes the message invalid', async (_, validate) => {
+    const { hear, story } = follow(schemaOf(validate))
+    hear('1')
+    await settled()
+    expect(story).toEqual([
+      ['invalid', { text: '1', issues: [expect.objectContaining({ cause: expect.any(TypeError) })] }],
+    ])
+  })
+
+  test('may answer with any thenable', async () => {
+    class Later {
+      // biome-ignore lint/suspicious/noThenProperty: the point of the test
+      then(resolve: (result: unknown) => void) {
+        resolve({ value: 'later' })
+      }
+    }
+    const { hear, story } = follow(schemaOf(() => new Later()))
+    hear('1')
+    await settled()
+    expect(story).toEqual([['message', 'later']])
+  })
+
+  test('is called on its own object', () => {
+    const standard = {
+      version: 1 as const,
+      seen: [] as unknown[],
+      validate(value: unknown) {
+        this.seen.push(value)
+        return { value }
+      },
+    }
+    const { hear } = follow({ '~standard': standard })
+    hear('1')
+    expect(standard.seen).toEqual([1])
+  })
+
+  test('what is no Standard Schema is refused at once', () => {
+    const { socket } = opened()
+    const schema = { parse: JSON.parse } as any
+    expect(() => json(socket, schema)).toThrow(new TypeError('json() takes a Standard Schema'))
+  })
+})
+
+describe('invalid with no listener', () => {
+  test('is reported with all that is known, and ends no process', () => {
+    const { hear, socket } = opened()
+    const listener = vi.fn()
+    json(socket, z.number()).on('message', listener)
+    hear('"one"')
+    expect(reported).toEqual([expect.any(TypeError)])
+    expect(reported[0]).toMatchObject({ text: '"one"', issues: [{ path: [] }] })
+    expect(reported[0].message).toMatch(/^on\('invalid'\) has no listener: .*expected number/)
+    expect(listener).not.toHaveBeenCalled()
+  })
+
+  test('is reported as the platform does where it does', () => {
+    const report = vi.fn()
+    vi.stubGlobal('reportError', report)
+    const { hear, socket } = opened()
+    json(socket, z.number()).on('message', () => {})
+    hear('"one"')
+    expect(report).toHaveBeenCalledOnce()
+    expect(reported).toEqual([])
+  })
+
+  test('is reported though the issues are none', () => {
+    const { hear, socket } = opened()
+    json(
+      socket,
+      schemaOf(() => ({ issues: [] })),
+    ).on('message', () => {})
+    hear('1')
+    expect(reported).toHaveLength(1)
+  })
+
+  test('is not reported when somebody has heard it, once or always', () => {
+    const { hear, socket } = opened()
+    const values = json(socket)
+    values.on('message', () => {})
+    values.on('invalid', () => {}, { once: true })
+    hear('{')
+    expect(reported).toEqual([])
+    hear('{')
+    expect(reported).toHaveLength(1)
+  })
+
+  test('is nothing to report once all have left', async () => {
+    const { schema, refuse } = byHand()
+    const { hear, socket } = opened()
+    const leave = json(socket, schema).on('message', () => {})
+    hear('1')
+    leave()
+    refuse(1, new Error('no'))
+    await settled()
+    expect(reported).toEqual([])
+  })
+})
+
+describe('listening', () => {
+  /** A socket, and how many listen to a type of its messages, beside the test. */
+  const watched = () => {
+    const { socket, hear } = opened()
+    const here = { text: new Set(), binary: new Set() } as Record<string, Set<unknown>>
+    const watch = {
+      ...socket,
+      on: (type: any, listener: any) => {
+        here[type]?.add(listener)
+        return socket.on(type, listener)
+      },
+      off: (type: any, listener: any) => {
+        here[type]?.delete(listener)
+        socket.off(type, listener)
+      },
+    }
+    return { socket: watch, hear, listeners: () => [here.text?.size, here.binary?.size] }
+  }
+
+  test('decodes once for any number of listeners', () => {
+    const { hear, socket } = opened()
+    const validate = vi.fn(value => ({ value }))
+    const values = json(socket, schemaOf(validate))
+    const listeners = [vi.fn(), vi.fn(), vi.fn()]
+    for (const listener of listeners) values.on('message', listener)
+    values.on('invalid', () => {})
+    hear('1')
+    expect(validate).toHaveBeenCalledTimes(1)
+    for (const listener of listeners) expect(listener.mock.calls).toEqual([[1]])
+  })
+
+  test('is listening to the socket, and only as long as somebody is here', () => {
+    const { socket, listeners, hear } = watched()
+    const values = json(socket, undefined, msgpack)
+    expect(listeners()).toEqual([0, 0])
+    const controller = new AbortController()
+    const stop = values.on('message', () => {})
+    values.on('message', () => {})()
+    values.on('invalid', () => {}, { signal: controller.signal })
+    expect(listeners()).toEqual([1, 1])
+    stop()
+    expect(listeners()).toEqual([1, 1])
+    controller.abort()
+    expect(listeners()).toEqual([0, 0])
+    const heard = vi.fn()
+    values.on('message', heard, { once: true })
+    hear('1')
+    expect([heard.mock.calls, ...listeners()]).toEqual([[[1]], 0, 0])
+  })
+
+  test('the same listener twice is one, with the wishes of the first time', () => {
+    const { hear, socket } = opened()
+    const values = json(socket)
+    const listener = vi.fn()
+    values.on('message', listener)
+    values.on('message', listener, { once: true })
+    hear('1')
+    hear('2')
+    expect(listener.mock.calls).toEqual([[1], [2]])
+    values.off('message', listener)
+    hear('3')
+    expect(listener).toHaveBeenCalledTimes(2)
+  })
+
+  test('a listener may hear both, and leave one', () => {
+    const { hear, socket } = opened()
+    const values = json(socket)
+    const listener = vi.fn()
+    const leave = values.on('message', listener)
+    values.on('invalid', listener)
+    leave()
+    hear('1')
+    hear('{')
+    expect(listener.mock.calls).toEqual([[expect.objectContaining({ text: '{' })]])
+  })
+
+  test('once is over before its listener is called', () => {
+    const { hear, socket } = opened()
+    const values = json(socket)
+    const heard: unknown[] = []
+    const again = (value: unknown) => {
+      heard.push(value)
+      if (value === 1) values.on('message', again, { once: true })
+    }
+    values.on('message', again, { once: true })
+    for (const text of ['1', '2', '3']) hear(text)
+    expect(heard).toEqual([1, 2])
+  })
+
+  test('leaves nothing on a signal, which ends it, or never lets it begin', () => {
+    const { hear, socket } = opened()
+    const values = json(socket)
+    const controller = new AbortController()
+    const { signal } = controller
+    const listener = vi.fn()
+    values.on('message', listener, { signal, once: true })
+    hear('1')
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+    values.on('message', listener, { signal })
+    controller.abort()
+    values.on('message', listener, { signal })
+    hear('2')
+    expect(listener.mock.calls).toEqual([[1]])
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+  })
+
+  test('who is removed by an earlier listener does not hear the message, who joins hears the next', () => {
+    const { hear, socket } = opened()
+    const values = json(socket)
+    const [late, gone] = [vi.fn(), vi.fn()]
+    values.on('message', () => {
+      values.off('message', gone)
+      values.on('message', late)
+    })
+    values.on('message', gone)
+    hear('1')
+    hear('2')
+    expect(gone).not.toHaveBeenCalled()
+    expect(late.mock.calls).toEqual([[2]])
+  })
+
+  test('a listener that throws is reported, and harms nobody, now or later', async () => {
+    const { schema, answer } = byHand()
+    const { hear, story, values } = follow(
+      schemaOf(value => (value === 1 ? schema['~standard'].validate(1) : { value })),
+    )
+    const broken = () => {
+      throw new Error('broken')
+    }
+    values.on('message', broken)
+    values.on('invalid', broken)
+    const last = vi.fn()
+    values.on('message', last)
+    for (const text of ['1', '2', '{']) hear(text)
+    answer(1)
+    await settled()
+    hear('3')
+    expect(last.mock.calls).toEqual([[1], [2], [3]])
+    expect(story.map(([kind]) => kind)).toEqual(['message', 'message', 'invalid', 'message'])
+    expect(reported.map(({ message }) => message)).toEqual(['broken', 'broken', 'broken', 'broken'])
+  })
+
+  test('to what there is not, or with what cannot be called, is refused', () => {
+    const { socket } = opened()
+    const { on } = json(socket) as any
+    const error = new TypeError('on() takes message or invalid, and a function')
+    expect(() => on('text', () => {})).toThrow(error)
+    expect(() => on('message')).toThrow(error)
+    expect(() => on('message', { handleEvent() {} })).toThrow(error)
+  })
+})
+
+describe('sending', () => {
+  test.each([null, 0, '', 'héllo', false, [1, [2]], { a: { b: null } }])('%j is its JSON', value => {
+    const { socket, sent } = opened()
+    expect(json(socket).send(value)).toBe('sent')
+    expect(sent).toEqual([JSON.stringify(value)])
+  })
+
+  test('is the socket’s own, with its outcomes and options', () => {
+    const { socket, native, heard } = setup()
+    const { send } = json(socket)
+    expect(send({ bid: 1 }, { key: 'EURUSD' })).toBe('queued')
+    expect(send({ bid: 2 }, { key: 'EURUSD' })).toBe('queued')
+    expect(send('now', { volatile: true })).toBe('dropped')
+    expect(heard('drop')).toEqual([
+      { data: '{"bid":1}', reason: 'replaced' },
+      { data: '"now"', reason: 'volatile' },
+    ])
+    native().accept()
+    expect(native().sent).toEqual(['{"bid":2}'])
+  })
+
+  const cycle: any = {}
+  cycle.self = { cycle }
+  test.each<[string, any, RegExp]>([
+    ['undefined', undefined, /^send\(\) cannot encode undefined: send null or plain data$/],
+    ['a function', () => {}, /cannot encode function/],
+    ['a symbol', Symbol('a'), /cannot encode symbol/],
+    ['an object whose toJSON says nothing', { toJSON() {} }, /cannot encode object/],
+    ['a bigint', { id: 1n }, /BigInt/],
+    ['a cycle', cycle, /circular/],
+  ])('%s throws a TypeError that says why, and nothing leaves', (_, value, message) => {
+    const { socket, sent } = opened()
+    const send = () => json(socket).send(value)
+    expect(send).toThrow(TypeError)
+    expect(send).toThrow(message)
+    expect(sent).toEqual([])
+  })
+})
+
+describe('a codec', () => {
+  const price = { symbol: 'EURUSD', bid: 1.0845, when: new Date(past), raw: Uint8Array.of(1, 2) }
+
+  test('MessagePack goes both ways, through a schema', () => {
+    const { socket, sent, hear } = opened()
+    const schema = z.object({
+      symbol: z.string(),
+      bid: z.number(),
+      when: z.date(),
+      raw: z.instanceof(Uint8Array),
+    })
+    const values = json(socket, schema, msgpack)
+    const heard: unknown[] = []
+    values.on('message', value => heard.push(value))
+    values.send(price)
+    const [bytes] = sent as [Uint8Array]
+    expect(msgpack.decode(bytes)).toEqual(price)
+    hear(buffer(bytes))
+    expect(heard).toEqual([price])
+  })
+
+  test('a view into a larger buffer goes out as what it shows, also from the queue', () => {
+    const { socket, native } = setup()
+    const shared = new Uint8Array(1_000)
+    const values = json(socket, undefined, {
+      encode(value) {
+        const bytes = msgpack.encode(value)
+        shared.fill(0xff).set(bytes, 100)
+        return shared.subarray(100, 100 + bytes.length)
+      },
+      decode: msgpack.decode,
+    })
+    values.send({ n: 1 })
+    values.send({ n: 2 })
+    native().accept()
+    values.send({ n: 3 })
+    const seen = native().sent.map(data => {
+      const { buffer = data, byteOffset = 0, byteLength } = data as Uint8Array
+      return msgpack.decode(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength))
+    })
+    expect(seen).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
+  })
+
+  test('bytes that it cannot decode, or that are wrong, are invalid, with the bytes', () => {
+    const { socket, hear } = opened()
+    const values = json(socket, z.number(), msgpack)
+    const invalid: any[] = []
+    values.on('invalid', one => invalid.push(one))
+    const [broken, wrong] = [buffer(Uint8Array.of(0xc1)), buffer(msgpack.encode('one'))]
+    hear(broken)
+    hear(wrong)
+    expect(invalid.map(({ data }) => data)).toEqual([broken, wrong])
+    expect(invalid[0].data).toBe(broken)
+    expect(invalid.map(one => 'text' in one)).toEqual([false, false])
+    expect(invalid[0].issues[0].message).toMatch(/type byte: 0xc1/)
+    expect(invalid[1].issues[0].message).toMatch(/expected number/)
+  })
+
+  test('leaves text to JSON, and the order is one', async () => {
+    const { schema, answer } = byHand()
+    const { socket, hear } = opened()
+    const values = json(socket, schema, msgpack)
+    const heard: unknown[] = []
+    values.on('message', value => heard.push(value))
+    hear('1')
+    hear(buffer(msgpack.encode(2)))
+    hear('3')
+    for (const n of [3, 2, 1]) answer(n)
+    await settled()
+    expect(heard).toEqual([1, 2, 3])
+  })
+
+  test('with a life of its own keeps it', () => {
+    class Counting {
+      count = 0
+      encode(_value: string) {
+        return Uint8Array.of(++this.count)
+      }
+      decode(data: ArrayBuffer) {
+        return data.byteLength + this.count
+      }
+    }
+    const { socket, sent, hear } = opened()
+    const values = json(socket, undefined, new Counting())
+    const heard: unknown[] = []
+    values.on('message', value => heard.push(value))
+    values.send('a')
+    hear(new ArrayBuffer(4))
+    expect([new Uint8Array(sent[0] as ArrayBuffer)[0], heard]).toEqual([1, [5]])
+  })
+
+  test('is given nothing but the value', () => {
+    const { socket, hear } = opened()
+    const codec = { encode: vi.fn(() => 'x'), decode: vi.fn(() => 1) }
+    const values = json(socket, undefined, codec)
+    values.on('message', () => {})
+    values.send(1 as never, { ttl: 5 })
+    hear(new ArrayBuffer(1))
+    expect([codec.encode.mock.calls, codec.decode.mock.calls]).toEqual([[[1]], [[new ArrayBuffer(1)]]])
+  })
+
+  test('that throws lets send throw it, and nothing leaves', () => {
+    const { socket, sent } = opened()
+    expect(() => json(socket, undefined, msgpack).send(() => {})).toThrow(/Unrecognized object/)
+    expect(sent).toEqual([])
+  })
+})
