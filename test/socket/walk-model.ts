@@ -194,9 +194,6 @@ const recording = (walk: Walk, server: FakeServer) =>
       super(url, protocols)
       if (!walk.flowing) this.peer.freeze('up')
       // Before the socket under test, which hears the same.
-      this.addEventListener('open', () => {
-        this.isPeerOpen = true
-      })
       this.addEventListener('message', ({ data }) => {
         const isHidden = walk.settings.heartbeat?.hides && /^pong/.test(`${data}`)
         if (this.current && !isHidden) this.inbox.push(data)
@@ -240,10 +237,15 @@ const recording = (walk: Walk, server: FakeServer) =>
 
     override close(code?: number, reason?: string): void {
       this.isClosing ||= this.readyState < 2
-      if (!this.answers) this.peer.freeze('down')
+      if (!this.answers && this.readyState === 1) this.peer.freeze('down')
       const before = vi.getTimerCount()
       super.close(code, reason)
       this.timers += vi.getTimerCount() - before
+    }
+
+    accept(): void {
+      this.isPeerOpen = true
+      this.peer.accept()
     }
 
     /** The peer says goodbye, and the answer does not get through. */
@@ -730,7 +732,7 @@ export class Walk {
       case 'accept':
         if (current?.readyState !== 0) return
         current.lastLife = performance.now()
-        current.peer.accept()
+        current.accept()
         return
       case 'open':
         if (/waiting|closed/.test(this.socket.state.name)) this.socket.connect()
