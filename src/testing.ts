@@ -125,7 +125,7 @@ const byteLength = (message: FakeMessage) =>
 /** What is sent as it is now, converted as the platform does: what is no data is text. */
 const toMessage = (data: unknown): FakeMessage => {
   if (tagOf(data) === 'Blob' || tagOf(data) === 'File') return data as Blob
-  const { buffer = data, byteOffset = 0, byteLength } = data as ArrayBufferView
+  const { buffer = data, byteOffset = 0, byteLength = 0 } = (data ?? {}) as ArrayBufferView
   if (tagOf(buffer) === 'ArrayBuffer') {
     // A buffer that was transferred is empty, but must not be touched.
     return byteLength
