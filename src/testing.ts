@@ -80,7 +80,7 @@ export interface FakeServer {
   /** Accepts handshakes: at once those that wait, and from now on each in the task after its `new WebSocket()`. The default. */
   accept(): void
   /** Refuses handshakes, likewise. */
-  refuse(): this
+  refuse(): void
   /** Leaves handshakes that come from now on to wait, for the `accept()` or `refuse()` of their peer or of the server. */
   hang(): void
 }
