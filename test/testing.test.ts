@@ -106,6 +106,15 @@ describe('handshakes', () => {
     expect(peer.closed).toBeUndefined()
   })
 
+  test('a page that gives up hears nothing of a refusal', () => {
+    const { socket, peer, events } = meet()
+    socket.close()
+    peer.refuse()
+    expect([socket.readyState, events]).toEqual([2, []])
+    task()
+    expect(events).toEqual(refused)
+  })
+
   test('a connection that is cut during the handshake has failed', () => {
     const { peer, events } = meet()
     peer.drop()
@@ -404,6 +413,15 @@ describe('a frozen line', () => {
     expect(events).toEqual([])
     peer.thaw('down')
     expect(events).toHaveLength(1)
+  })
+
+  test('frozen after the page’s close(), the peer may still answer with another code', () => {
+    const { socket, peer, events } = open()
+    socket.close()
+    peer.freeze('down')
+    task()
+    peer.close(4001).thaw()
+    expect(events).toMatchObject([{ type: 'close', code: 4001, wasClean: true }])
   })
 
   test('a close frame waits behind what was sent before it', () => {

@@ -33,8 +33,9 @@ const inNode = (code: string) =>
 /** What a script exports that is run as Node runs CommonJS, but in this realm. */
 const asCommonJS = (file: string, scope: object): object => {
   const module = { exports: {} }
-  Object.assign(scope, { module, exports: module.exports, require: createRequire(dist + file) })
-  runInContext(read(file), scope)
+  // In a function, so that two files may have the same names within.
+  const run = runInContext(`(function (module, exports, require) {${read(file)}\n})`, scope)
+  run(module, module.exports, createRequire(dist + file))
   return module.exports
 }
 
@@ -164,7 +165,7 @@ describe('require', () => {
   test('leaves no global behind', () => {
     const scope = createContext({ EventTarget })
     for (const file of [...umds, ...commons]) asCommonJS(file, scope)
-    expect(names(scope)).toEqual(['EventTarget', 'exports', 'module', 'require'])
+    expect(names(scope)).toEqual(['EventTarget'])
   })
 })
 
