@@ -158,6 +158,28 @@ describe('the constructor', () => {
     expect(new bare.WebSocket('/feed').url).toBe('ws://worker.test/feed')
   })
 
+  test.each<[url: string, protocols?: unknown]>([
+    ['ws://['],
+    ['ftp://push.test/'],
+    ['ws://push.test/#'],
+    ['ws://push.test/#x'],
+    [url, ''],
+    [url, 'a b'],
+    [url, ['a', 'a']],
+    [url, new Set(['a', 'é'])],
+  ])('throws SyntaxError for %s, %j', (url, protocols) => {
+    const server = createFakeServer()
+    expect(() => new server.WebSocket(url, protocols as string)).toThrow(
+      expect.objectContaining({ name: 'SyntaxError' }),
+    )
+    expect([server.attempts, vi.getTimerCount()]).toEqual([0, 0])
+  })
+
+  test('takes subprotocols as a string, or one by one from what can be iterated', () => {
+    expect(meet({}, 'v1').peer.protocols).toEqual(['v1'])
+    expect(meet({}, new Set(['v1', 'v2']) as unknown as string[]).peer.protocols).toEqual(['v1', 'v2'])
+  })
+
   test('its sockets are event targets of one class a server', () => {
     const { server, socket } = meet()
     const other = createFakeServer()
@@ -197,10 +219,29 @@ describe('the constructor', () => {
   })
 })
 
+test('a handler keeps the place at which it was first set, until it is null', () => {
+  const { socket, peer } = open()
+  const heard: string[] = []
+  const say = (what: string) => () => heard.push(what)
+  expect(socket.onmessage).toBeNull()
+  socket.onmessage = say('replaced')
+  socket.addEventListener('message', say('listener'))
+  const handler = say('handler')
+  socket.onmessage = handler
+  expect(socket.onmessage).toBe(handler)
+  peer.send('x')
+  socket.onmessage = null
+  peer.send('x')
+  socket.onmessage = handler
+  peer.send('x')
+  expect(heard).toEqual(['handler', 'listener', 'listener', 'listener', 'handler'])
+})
+
 describe('messages', () => {
   test('from the peer arrive at once, and only while the socket is open', () => {
     const { socket, peer, events } = open()
     socket.binaryType = 'arraybuffer'
+    socket.binaryType = 'text' as BinaryType
     peer
       .send('text')
       .send(Uint8Array.of(0, 1, 2).subarray(1))
@@ -225,13 +266,21 @@ describe('messages', () => {
     expect(() => peer.send(new Blob() as any)).toThrow(/Blob/)
   })
 
+  test('say where they come from', () => {
+    const { socket, peer } = open()
+    const heard = vi.fn()
+    socket.onmessage = ({ origin }) => heard(origin)
+    peer.send('x')
+    expect(heard).toHaveBeenCalledWith('wss://push.test')
+  })
+
   test('from the page have arrived at once, as the platform converts them', () => {
     const { socket, peer } = open()
     const blob = new Blob(['x'])
     const bytes = Uint8Array.of(1, 2, 3)
     for (const data of [
       'text',
-      '\ud83d',
+      '\ufeff\ud83d',
       bytes.subarray(1),
       new DataView(bytes.buffer, 0, 1),
       blob,
@@ -243,7 +292,7 @@ describe('messages', () => {
     bytes.fill(9)
     expect(peer.received).toEqual([
       'text',
-      '\ufffd',
+      '\ufeff\ufffd',
       Uint8Array.of(2, 3),
       Uint8Array.of(1),
       blob,
@@ -294,9 +343,18 @@ describe('bufferedAmount', () => {
     socket.send('€')
     expect(socket.bufferedAmount).toBe(3)
     socket.send(new Blob(['12345']))
-    expect(socket.bufferedAmount).toBe(8)
+    expect([socket.bufferedAmount, vi.getTimerCount()]).toEqual([8, 1])
     task()
     expect([socket.bufferedAmount, vi.getTimerCount()]).toEqual([0, 0])
+    socket.send('')
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('a promise does not end a task', async () => {
+    const { socket } = open()
+    socket.send('x')
+    await null
+    expect(socket.bufferedAmount).toBe(1)
   })
 
   test.each<[string, (peer: FakePeer) => void]>([
@@ -398,6 +456,7 @@ describe('a frozen line', () => {
     const { socket, peer, events } = open()
     peer.freeze(direction)
     socket.close(4000, 'bye')
+    expect(vi.getTimerCount()).toBe(0)
     vi.advanceTimersByTime(100_000)
     expect([socket.readyState, events]).toEqual([2, []])
     expect(peer.closed).toEqual(direction === 'down' ? { code: 4000, reason: 'bye' } : undefined)
@@ -455,6 +514,21 @@ describe('ends', () => {
     task()
     expect(events).toEqual([{ type: 'close', readyState: 3, code: 4000, reason: 'bye', wasClean: true }])
     expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('the page’s close() throws for what it may not say, and only the first counts', () => {
+    const { socket, peer } = open()
+    for (const code of [999, 1001, 2999, 5000]) {
+      expect(() => socket.close(code)).toThrow(expect.objectContaining({ name: 'InvalidAccessError' }))
+    }
+    expect(() => socket.close(1000, 'é'.repeat(62))).toThrow(expect.objectContaining({ name: 'SyntaxError' }))
+    expect(socket.readyState).toBe(1)
+    socket.close(4000, 'first')
+    socket.close(4001, 'second')
+    task()
+    expect(peer.closed).toEqual({ code: 4000, reason: 'first' })
+    socket.close()
+    expect([socket.readyState, vi.getTimerCount()]).toEqual([3, 0])
   })
 
   test('close frames that cross: each end hears the other’s', () => {
@@ -616,6 +690,15 @@ describe('record', () => {
     task()
     expect([log.events, second.events]).toEqual([[], []])
     expect([socket.state.name, server.clients.length, bare.events.length]).toEqual(['open', 1, 1])
+  })
+
+  test('takes a socket with addEventListener for a WebSocket, even if it has `on`', () => {
+    const { server } = meet()
+    const on = vi.fn()
+    const socket = Object.assign(new server.WebSocket(url), { on })
+    const { events } = record(socket)
+    task()
+    expect([events.length, on.mock.calls]).toEqual([1, []])
   })
 
   test('takes nothing else', () => {
