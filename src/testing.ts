@@ -554,7 +554,8 @@ export const createFakeServer = ({ base, ...options }: FakeServerOptions = {}): 
 
   const shake = (how: 'accept' | 'refuse') => () => {
     policy = how
-    for (const line of lines) line.shakeHands()
+    // A copy: a page that hears of it may try again at once.
+    for (const line of [...lines]) line.shakeHands()
   }
 
   return {

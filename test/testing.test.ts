@@ -78,6 +78,15 @@ describe('handshakes', () => {
     expect(server.clients).toEqual([server.connections[0], server.connections[2]])
   })
 
+  test('a page that tries again at once does so in another task', () => {
+    const { server, socket } = meet()
+    socket.onclose = () => new server.WebSocket(url)
+    server.refuse()
+    expect([server.attempts, server.latest.socket.readyState]).toEqual([2, 0])
+    task()
+    expect(server.latest.socket.readyState).toBe(3)
+  })
+
   test('hang() is for those to come and those not answered yet', () => {
     const { server, socket } = meet()
     server.hang()
@@ -703,6 +712,10 @@ describe('record', () => {
 
   test('takes nothing else', () => {
     expect(() => record({} as any)).toThrow(TypeError)
+    const { WebSocket } = createFakeServer()
+    record(createSocket(url, { WebSocket, binaryType: 'blob' })).stop()
+    // @ts-expect-error no events
+    expect(() => record({ off: () => {} })).toThrow(TypeError)
   })
 })
 
