@@ -251,6 +251,7 @@ describe('messages', () => {
     const { socket, peer, events } = open()
     socket.binaryType = 'arraybuffer'
     socket.binaryType = 'text' as BinaryType
+    expect(socket.binaryType).toBe('arraybuffer')
     peer
       .send('text')
       .send(Uint8Array.of(0, 1, 2).subarray(1))
