@@ -74,6 +74,7 @@ describe('connecting', () => {
     native().accept().drop()
     vi.advanceTimersByTime(5_000)
     expect(server.connections.map(({ socket }) => socket.binaryType)).toEqual(['blob', 'blob'])
+    expect(setup().native().socket.binaryType).toBe('arraybuffer')
   })
 
   test('methods can be passed about unbound', () => {
