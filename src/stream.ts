@@ -29,6 +29,11 @@ export type ReadOptions<Binary extends BinaryType = 'arraybuffer'> = Overflow<Bi
 }
 
 export interface WriteOptions {
+  /**
+   * Ends it with the signal's reason when aborted, at once. The signal of `pipeTo()` is only heard after the write that is
+   * under way, which may wait for a connection. Default: none.
+   */
+  signal?: AbortSignal
   /** Writing goes on while the socket's `bufferedAmount` is not above this. Default: 1 MiB. */
   highWaterMark?: number
 }
@@ -59,11 +64,11 @@ const follow = <Binary extends BinaryType>(
   listeners: Listeners<Binary>,
   signal: AbortSignal | undefined,
   end: (error: any, aborted?: boolean) => void,
-  scope: AbortController = new AbortController(),
 ) => {
+  const scope = new AbortController()
   const finish = (error?: unknown, aborted?: boolean) => {
     if (scope.signal.aborted) return
-    scope.abort(error)
+    scope.abort()
     signal?.removeEventListener('abort', abort)
     end(error, aborted)
   }
@@ -208,25 +213,26 @@ export const readable = <Binary extends BinaryType = 'arraybuffer'>(
  * await file.stream().pipeTo(writable(socket))
  * ```
  *
- * Closing it waits until all has left, and leaves the socket open. Aborting it, or an error, takes back what the browser
- * does not have yet. Errors: what `send()` throws, a message that was dropped, the `SocketError` of a socket that has
+ * Closing it waits until all has left, and leaves the socket open. Aborting it is prompt, and takes nothing back that the
+ * socket has. Errors: what `send()` throws, a message that was dropped, the `SocketError` of a socket that has
  * ended for good.
  */
 export const writable = <Binary extends BinaryType>(
   socket: Socket<Binary>,
-  { highWaterMark = 2 ** 20 }: WriteOptions = {},
+  { signal, highWaterMark = 2 ** 20 }: WriteOptions = {},
 ): WritableStream<Data> => {
   check(highWaterMark)
-  const scope = new AbortController()
-  const { signal } = scope
   let timer: ReturnType<typeof setTimeout> | undefined
   let wake: (() => void) | undefined
-  let finish: (error?: unknown) => void
+  let finish: ReturnType<typeof follow>
+  /** What has ended it. */
+  let failure: { error: unknown } | undefined
 
+  const look = () => wake?.()
   /** Waits until no more than so much is left. */
   const room = async (most: number) => {
     // One that is over has nothing left, for it has dropped it.
-    while (!signal.aborted && (socket.bufferedAmount > most || over(socket.state))) {
+    while (!failure && (socket.bufferedAmount > most || over(socket.state))) {
       await new Promise<void>(resolve => {
         wake = resolve
         // Without a connection nothing leaves.
@@ -234,9 +240,12 @@ export const writable = <Binary extends BinaryType>(
       })
       clearTimeout(timer)
     }
-    if (signal.aborted) throw signal.reason
+    if (failure) throw failure.error
   }
-  const look = () => wake?.()
+  const quit = (error?: unknown) => {
+    failure = { error }
+    finish()
+  }
 
   return new WritableStream<Data>({
     start(controller) {
@@ -252,19 +261,20 @@ export const writable = <Binary extends BinaryType>(
             look()
           },
         },
-        // Without it an abort would wait for the present write.
-        controller.signal,
+        signal,
         error => {
+          if (!failure) controller.error(error)
+          failure ??= { error }
           look()
-          if (error) controller.error(error)
         },
-        scope,
       )
+      // Without it, and before Safari 16.4 there is none, an abort waits for the write before it.
+      controller.signal?.addEventListener('abort', () => quit(controller.signal.reason))
     },
     async write(data) {
       await room(highWaterMark)
       try {
-        if (socket.send(data, scope) === 'dropped') finish((socket.state as { cause?: unknown }).cause)
+        if (socket.send(data) === 'dropped') finish((socket.state as { cause?: unknown }).cause)
       } catch (error) {
         finish(error)
       }
@@ -272,10 +282,9 @@ export const writable = <Binary extends BinaryType>(
     },
     async close() {
       await room(0)
-      finish()
+      quit()
     },
-    // Where the controller has no signal: before Safari 16.4.
-    abort: reason => finish(reason),
+    abort: quit,
   })
 }
 
