@@ -201,6 +201,15 @@ describe('messages', () => {
       expect(fates[0]?.value).toBe(signal.reason)
     })
 
+    test('aborted with the error of a socket that was closed: that is no end, but the reason', async () => {
+      const { socket } = setup()
+      socket.close()
+      const { cause } = socket.state as { cause: unknown }
+      const other = setup()
+      const iterator = messages(other.socket, { signal: AbortSignal.abort(cause) })
+      await expect(iterator.next()).rejects.toBe(cause)
+    })
+
     test('aborted before: never listens', async () => {
       const { socket, listeners } = setup()
       const reason = new Error('before')
@@ -878,10 +887,11 @@ describe('writable', () => {
     const { writer, native } = start()
     follow(writer.write('x'.repeat(11)))
     await settled()
-    native().leave()
+    // The core's, and its own.
+    expect(vi.getTimerCount()).toBe(2)
     await writer.abort()
-    await vi.advanceTimersByTimeAsync(20)
-    expect(vi.getTimerCount()).toBe(0)
+    expect(vi.getTimerCount()).toBe(1)
+    native().leave()
   })
 
   test('a pipe whose sink is aborted ends at once, offline', async () => {
@@ -896,6 +906,22 @@ describe('writable', () => {
     expect(vi.getTimerCount()).toBe(timers)
     expect(fate).toEqual({ is: 'broken', value: 'enough' })
     expect([listeners(), socket.queued]).toEqual([0, 1])
+  })
+
+  test('its signal is its error at once, and is let go of when it is closed', async () => {
+    const { socket, native, listeners } = setup()
+    native().accept()
+    const { controller, signal, listening } = watchedSignal()
+    const closed = writable(socket, { signal }).getWriter()
+    await closed.write('a')
+    await closed.close()
+    expect([listeners(), listening()]).toEqual([0, 0])
+    const { closed: ended } = writable(socket, { signal }).getWriter()
+    controller.abort('reason')
+    await expect(ended).rejects.toBe('reason')
+    await expect(writable(socket, { signal }).getWriter().write('b')).rejects.toBe('reason')
+    expect([listeners(), listening()]).toEqual([0, 0])
+    expect(native().sent).toEqual(['a'])
   })
 
   test('where streams have no signal, an abort follows the write that waits', async () => {

@@ -33,8 +33,8 @@ const inNode = (code: string) =>
 /** What a script exports that is run as Node runs CommonJS, but in this realm. */
 const asCommonJS = (file: string, scope: object): object => {
   const module = { exports: {} }
-  Object.assign(scope, { module, exports: module.exports, require: createRequire(dist + file) })
-  runInContext(read(file), scope)
+  const run = runInContext(`(function (exports, require, module) {${read(file)}\n})`, scope)
+  run.call(module.exports, module.exports, createRequire(dist + file), module)
   return module.exports
 }
 
@@ -164,7 +164,7 @@ describe('require', () => {
   test('leaves no global behind', () => {
     const scope = createContext({ EventTarget })
     for (const file of [...umds, ...commons]) asCommonJS(file, scope)
-    expect(names(scope)).toEqual(['EventTarget', 'exports', 'module', 'require'])
+    expect(names(scope)).toEqual(['EventTarget'])
   })
 })
 
