@@ -42,8 +42,9 @@ type Listeners<Binary extends BinaryType> = {
   [Type in keyof SocketEvents]?: (payload: SocketEvents<Binary>[Type]) => unknown
 }
 
-/** How often, in milliseconds, to see whether there is room: the platform has no event for it. */
+/** How often, in milliseconds, to see whether there is room: the platform has no event for it. Half as often each time. */
 const POLL = 10
+const SLOWEST_POLL = 1_000
 
 /** What a message that waits costs beside its data. */
 const OVERHEAD = 64
@@ -231,14 +232,16 @@ export const writable = <Binary extends BinaryType>(
   const look = () => wake?.()
   /** Waits until no more than so much is left. */
   const room = async (most: number) => {
+    let delay = POLL
     // One that is over has nothing left, for it has dropped it.
     while (!failure && (socket.bufferedAmount > most || over(socket.state))) {
       await new Promise<void>(resolve => {
         wake = resolve
         // Without a connection nothing leaves.
-        if (socket.state.name === 'open') timer = setTimeout(resolve, POLL)
+        if (socket.state.name === 'open') timer = setTimeout(resolve, delay)
       })
       clearTimeout(timer)
+      delay = Math.min(delay * 2, SLOWEST_POLL)
     }
     if (failure) throw failure.error
   }
