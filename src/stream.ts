@@ -99,7 +99,7 @@ const follow = <Binary extends BinaryType>(
  * not tried again; for any other cause it throws the `SocketError`. What had come by then is read first.
  *
  * A WebSocket cannot be told to wait. So what is not read in time waits here, up to `highWaterMark`, and then
- * `overflow` says what happens. Throws a `TypeError` for options that make no sense.
+ * `overflow` says what happens. Throws a `TypeError` for a `highWaterMark` that is not a number from 0 up.
  */
 export const messages = <Binary extends BinaryType = 'arraybuffer'>(
   socket: Socket<Binary>,
@@ -238,10 +238,14 @@ export const writable = <Binary extends BinaryType>(
       await new Promise<void>(resolve => {
         wake = resolve
         // Without a connection nothing leaves.
-        if (socket.state.name === 'open') timer = setTimeout(resolve, delay)
+        if (socket.state.name === 'open') {
+          timer = setTimeout(() => {
+            delay = Math.min(delay * 2, SLOWEST_POLL)
+            resolve()
+          }, delay)
+        }
       })
       clearTimeout(timer)
-      delay = Math.min(delay * 2, SLOWEST_POLL)
     }
     if (failure) throw failure.error
   }

@@ -659,6 +659,18 @@ describe('writable', () => {
     expect(vi.getTimerCount()).toBe(1) // The core's own, for the tail.
   })
 
+  test('looks no less often for messages that come in', async () => {
+    const { writer, native } = start()
+    const fate = follow(writer.write('x'.repeat(11)))
+    for (let i = 0; i < 20; i++) {
+      await settled()
+      native().deliver('news')
+    }
+    native().leave(1)
+    await tick()
+    expect(fate.is).toBe('kept')
+  })
+
   test('looks less and less often at a buffer that does not move', async () => {
     const { writer, native, socket } = start()
     const fate = follow(writer.write('x'.repeat(11)))

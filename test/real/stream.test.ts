@@ -2,12 +2,15 @@
 import { createHash } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { createSocket } from '../../src/index.ts'
 import { readable, when, writable } from '../../src/stream.ts'
 import { startServer, type TestServer } from '../servers/ws.ts'
 import { type Connection, type FaultProxy, startProxy } from '../support/proxy.ts'
+
+// Hashing so much takes its time on a busy machine.
+vi.setConfig({ testTimeout: 120_000 })
 
 const CHUNK = 64 * 1024
 const COUNT = 3_200
