@@ -663,8 +663,8 @@ describe('writable', () => {
     const { writer, native } = start()
     const fate = follow(writer.write('x'.repeat(11)))
     for (let i = 0; i < 20; i++) {
-      await settled()
       native().deliver('news')
+      await settled()
     }
     native().leave(1)
     await tick()
