@@ -465,7 +465,6 @@ export const sending: Cases = {
       return seen
     },
     standard: [...Array(8).fill('arraybuffer'), 'blob', 'TypeError', 'blob', 'arraybuffer', 'blob'],
-    differs: { all: 'does not make a string of an object' },
   },
   'binaryType holds for what comes after it was set': {
     wpt: ['binary/001', 'binary/002', 'binary/005'],
