@@ -107,9 +107,7 @@ export interface ReliableEvents<Json = unknown> {
 }
 
 /** The core's state, without the URL: there are tokens in it. */
-export type ReliableState =
-  | Exclude<State, { name: 'open' }>
-  | Omit<Extract<State, { name: 'open' }>, 'url' | 'protocol'>
+export type ReliableState = Exclude<State, { name: 'open' }> | Omit<Extract<State, { name: 'open' }>, 'url'>
 
 /** A snapshot. `queued` and `queuedBytes` are what has not been sent yet; `sent` and `received` count frames. */
 export interface ReliableStats extends Omit<Stats, 'reclaimed'> {
@@ -574,7 +572,7 @@ export const createReliableSocket = <Json = unknown>(
     },
   )
 
-  const bare = ({ ...told }: State & { url?: string; protocol?: string }): ReliableState => {
+  const bare = ({ ...told }: State & { url?: string }): ReliableState => {
     delete told.url
     return told
   }

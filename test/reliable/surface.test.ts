@@ -123,7 +123,7 @@ describe('tokens', () => {
     }
     walk([log, socket.state, socket.stats])
     walk(Object.entries(Object.getOwnPropertyDescriptors(socket)).filter(([name]) => name !== 'session'))
-    expect(Object.keys(socket.state)).toEqual(['name', 'attempt', 'since'])
+    expect(Object.keys(socket.state)).toEqual(['name', 'attempt', 'since', 'protocol'])
   })
 
   test.each([
