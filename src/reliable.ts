@@ -1,5 +1,4 @@
 import {
-  type AttemptContext,
   backoff,
   type CloseEventData,
   createSocket,
@@ -24,8 +23,8 @@ export type Outcome =
   | {
       readonly outcome: 'dropped'
       readonly reason: ReliableDropReason
-      /** What the server said, where the reason is `'refused'`. */
-      readonly error?: { readonly name?: string; readonly message?: string } | undefined
+      /** What the server said, where the reason is `'refused'`; by the protocol `{ name, message }`. */
+      readonly error?: unknown
     }
 
 /** Why a message was not processed. */
@@ -95,7 +94,7 @@ export interface ReliableEvents<Json = unknown> {
   message: ReliableMessage<Json>
   gap: Gap
   /** A message was not processed: what its promise says, said to all. */
-  drop: SentMessage & { readonly reason: ReliableDropReason }
+  drop: SentMessage & Extract<Outcome, { outcome: 'dropped' }>
   /** Every transition, once. */
   state: ReliableState
   /** Ready: what is not acknowledged has been sent again. `resumed`: the session is the one before. */
@@ -118,27 +117,6 @@ export interface ReliableStats extends Omit<Stats, 'reclaimed'> {
   readonly lastSequenceId: number
 }
 
-/** All that it takes to go on in another page. Plain data, with a secret in it: keep it where the page's other secrets are. */
-export interface Session {
-  readonly connectionId: string | undefined
-  readonly token: string | undefined
-  readonly sequenceId: number
-  readonly ackId: number
-  readonly joined: readonly SavedMessage[]
-  readonly sent: readonly SavedMessage[]
-  readonly waiting: readonly SavedMessage[]
-}
-
-/** A message as it is kept until it is acknowledged. */
-export interface SavedMessage {
-  readonly ackId: number
-  readonly frame: string
-  readonly size: number
-  readonly resend: boolean
-  readonly join?: string | undefined
-  readonly leave?: string | undefined
-}
-
 /** The core's options as far as the protocol leaves a choice, and its own. */
 export interface ReliableOptions
   extends Omit<
@@ -149,8 +127,8 @@ export interface ReliableOptions
   queue?: Omit<QueueOptions, 'overflow'>
   /** Notices dead connections with the protocol's own ping. `false` for servers that do not answer it. Default: on. */
   heartbeat?: Omit<HeartbeatOptions, 'message' | 'isReply'> | false
-  /** A session to go on with, as `socket.session` was before the page was reloaded. Take each snapshot only once. */
-  session?: Session | null | undefined
+  /** What `save()` gave before the page was reloaded, to go on with. Use it once. Default: none, a new session. */
+  saved?: string | null | undefined
 }
 
 /** A WebSocket on which each message arrives once and in order, both ways. Its methods can be passed about unbound. */
@@ -196,25 +174,38 @@ export interface ReliableSocket<Json = unknown> {
   /** The session's public name; `undefined` until there is one. */
   readonly connectionId: string | undefined
   readonly stats: ReliableStats
-  /** A snapshot of the session, to be given to `options.session` after a reload. */
-  readonly session: Session
+  /**
+   * The session, and what is not acknowledged, as text to go on with after a reload: call it in `pagehide`, and give it
+   * to `options.saved`. There is a secret in it: `sessionStorage` is the place.
+   */
+  save(): string
 }
 
 /** A frame that came: nothing is known about its fields. */
 type Frame = Record<string, any>
 
-interface Message extends SavedMessage {
+/** A message as it is kept until it is acknowledged. Its functions belong to this page, the rest can be saved. */
+interface Message extends Head {
+  readonly ackId: number
+  readonly frame: string
+  readonly size: number
+  readonly onLost: 'drop' | 'resend'
+  /** When, by the clock. In what was saved `null` is never. */
+  readonly expires: number | null
   settle?(outcome: Outcome): void
   /** Ends the watch over `ttl` and `signal`. */
   unwatch?(): void
-  readonly expires?: number
+}
+
+interface Head {
+  readonly type: SentMessage['type']
+  readonly event?: string
+  readonly group?: string
+  readonly noEcho?: boolean | undefined
 }
 
 /** Messages by their `ackId`, the oldest first, and their bytes. */
-interface Line {
-  readonly all: Map<number, Message>
-  bytes: number
-}
+type Line = Map<number, Message> & { bytes: number }
 
 /** The most that may be on its way. A larger message goes alone. */
 const WINDOW = 256
@@ -225,23 +216,19 @@ const ACK_DELAY = 1_000
 const ACK_COUNT = 300
 
 const enter = (line: Line, message: Message) => {
-  line.all.set(message.ackId, message)
+  line.set(message.ackId, message)
   line.bytes += message.size
 }
 
 const leave = (line: Line, { ackId, size }: Message) => {
-  if (line.all.delete(ackId)) line.bytes -= size
+  if (line.delete(ackId)) line.bytes -= size
 }
 
 const lineOf = (messages: readonly Message[] = []): Line => {
-  const line = { all: new Map<number, Message>(), bytes: 0 }
+  const line = Object.assign(new Map<number, Message>(), { bytes: 0 })
   for (const message of messages) enter(line, message)
   return line
 }
-
-/** What is kept of messages, without what belongs to this page alone. */
-const plain = (messages: Map<unknown, Message>): SavedMessage[] =>
-  [...messages.values()].map(({ settle, unwatch, expires, ...saved }) => saved)
 
 /** The end of a frame: its data. */
 const encode = (data: any): string => {
@@ -261,18 +248,14 @@ const encode = (data: any): string => {
     data = btoa(binary)
   }
   const json = /Blob|File|Shared/.test(tag) ? undefined : JSON.stringify(data)
-  if (json === undefined) throw new TypeError('send() takes a string, ArrayBuffer, view or what JSON can say')
+  if (json === undefined) throw new TypeError('no string, buffer or JSON')
   return `,"dataType":"${dataType}","data":${json}`
 }
 
 /** The data of a frame. Throws if it is not what its type says. */
 const decode = ({ dataType, data }: Frame): any => {
-  if (
-    !/^(json|text|binary)$/.test(dataType) ||
-    (dataType === 'json' ? data === undefined : typeof data !== 'string')
-  ) {
-    throw 0
-  }
+  const isText = dataType === 'text' || dataType === 'binary'
+  if (isText ? typeof data !== 'string' : dataType !== 'json' || data === undefined) throw 0
   if (dataType !== 'binary') return data
   const binary = atob(data)
   const bytes = new Uint8Array(binary.length)
@@ -293,7 +276,7 @@ const address = (endpoint: string | URL): URL => {
     url.protocol = url.protocol.replace('http', 'ws')
     if (/^ws[^#]+$/.test(url.href)) return url
   } catch {}
-  throw new DOMException('the endpoint is not the URL of a WebSocket', 'SyntaxError')
+  throw new DOMException('no URL of a WebSocket', 'SyntaxError')
 }
 
 /**
@@ -312,25 +295,20 @@ export const createReliableSocket = <Json = unknown>(
   endpoint: Endpoint,
   options: ReliableOptions = {},
 ): ReliableSocket<Json> => {
-  const {
-    queue: { maxMessages = Infinity, maxBytes = 2 ** 24 } = {},
-    retry = backoff(),
-    heartbeat,
-    session: saved,
-  } = options
+  const { queue: { maxMessages = Infinity, maxBytes = 2 ** 24 } = {}, retry = backoff(), heartbeat } = options
 
   // One piece of news after another: what listeners set off waits until all have heard.
-  const listeners: Record<string, Map<Listener<any>, ListenOptions & { stop(): void }>> = {}
-  for (const type of 'message gap drop state open close error'.split(' ')) listeners[type] = new Map()
+  const listeners = new Map<string, Map<Listener<any>, ListenOptions & { stop(): void }>>()
+  for (const type of 'message gap drop state open close error'.split(' ')) listeners.set(type, new Map())
   let news: [type: string, payload: unknown][] | undefined
 
   const emit = <Type extends keyof ReliableEvents>(type: Type, payload: ReliableEvents<Json>[Type]) => {
     if (news) return void news.push([type, payload])
     news = [[type, payload]]
     for (const [type, payload] of news) {
-      const list = listeners[type] as Map<Listener<any>, ListenOptions>
-      for (const [listener, { once }] of [...list]) {
-        if (!list.has(listener)) continue
+      const list = listeners.get(type)
+      for (const [listener, { once }] of [...(list as NonNullable<typeof list>)]) {
+        if (!list?.has(listener)) continue
         if (once) off(type, listener)
         try {
           listener(payload)
@@ -345,25 +323,26 @@ export const createReliableSocket = <Json = unknown>(
     news = undefined
   }
 
-  const on = (type: string, listener: Listener<any>, { once, signal }: ListenOptions = {}) => {
+  const on = (type: string, listener: Listener<any>, how?: ListenOptions) => {
+    const list = listeners.get(type)
     const stop = () => off(type, listener)
-    if (!listeners[type] || typeof listener !== 'function') {
-      throw new TypeError(`on('${type}') needs an event of ${Object.keys(listeners)} and a function`)
-    }
-    if (!signal?.aborted && !listeners[type].has(listener)) {
-      listeners[type].set(listener, { once, signal, stop } as ListenOptions & { stop(): void })
-      signal?.addEventListener('abort', stop)
+    if (!list || typeof listener !== 'function') throw new TypeError('no such event, or no function')
+    if (!how?.signal?.aborted && !list.has(listener)) {
+      list.set(listener, { ...how, stop })
+      how?.signal?.addEventListener('abort', stop)
     }
     return stop
   }
 
   const off = (type: string, listener: Listener<any>) => {
-    const { signal, stop } = listeners[type]?.get(listener) ?? {}
-    signal?.removeEventListener('abort', stop as () => void)
-    listeners[type]?.delete(listener)
+    const list = listeners.get(type)
+    const how = list?.get(listener)
+    how?.signal?.removeEventListener('abort', how.stop)
+    list?.delete(listener)
   }
 
-  let session = saved?.connectionId ? { id: saved.connectionId, token: saved.token } : undefined
+  const saved: Frame = JSON.parse(options.saved ?? '{}')
+  let session: { id: string; token: string } | undefined = saved.session
   /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
   let resuming = false
   let resumed = false
@@ -371,16 +350,16 @@ export const createReliableSocket = <Json = unknown>(
   let gone = false
 
   // Outbound. A message waits, is sent, and is let go of when it is acknowledged, in the order of `ackId`.
-  const waiting = lineOf(saved?.waiting)
-  let sent = lineOf(saved?.sent)
+  const waiting = lineOf(saved.waiting)
+  let sent = lineOf(saved.sent)
   /** The messages that joined the groups that we are in: sent again in each new session. */
-  const joined = new Map(saved?.joined.map(message => [message.join, message as Message]))
-  // Never the number of another message, even if an old snapshot comes back: to the server it would be its duplicate.
-  let next = saved ? Math.max(saved.ackId, Date.now() * 1_000) : 1
+  const joined = new Map<string, Message>(saved.joined)
+  // Never the number of another message, even if something old was saved: to the server it would be its duplicate.
+  let next: number = saved.next ? Math.max(saved.next, Date.now() * 1_000) : 1
   let dropped = 0
 
   // Inbound.
-  let last = saved?.sequenceId ?? 0
+  let last: number = saved.last ?? 0
   let unacknowledged = 0
   let timer: ReturnType<typeof setTimeout> | undefined
 
@@ -389,7 +368,7 @@ export const createReliableSocket = <Json = unknown>(
     message.settle?.(outcome)
     if (outcome.outcome !== 'dropped') return
     dropped++
-    emit('drop', { ...view(message), reason: outcome.reason })
+    emit('drop', { ...view(message), ...outcome })
   }
 
   const drop = (message: Message, reason: ReliableDropReason) => {
@@ -405,29 +384,28 @@ export const createReliableSocket = <Json = unknown>(
 
   /** Nothing of the session can be taken up again. */
   const lose = () => {
-    const before = [...sent.all.values()]
-    const unknown = before.filter(({ resend }) => !resend)
-    const again = before.filter(({ resend }) => resend)
+    const unknown: Message[] = []
+    const resent: Message[] = []
+    for (const message of sent.values()) (message.onLost === 'drop' ? unknown : resent).push(message)
     // In their first order, which is that of `ackId`: a server may take a lower one for a duplicate.
-    sent = lineOf([...joined.values(), ...again].sort((one, other) => one.ackId - other.ackId))
+    sent = lineOf([...joined.values(), ...resent].sort((one, other) => one.ackId - other.ackId))
     joined.clear()
     session = undefined
-    gone = false
     last = 0
     forget()
-    emit('gap', { reason: 'session', unknown: unknown.map(view), resent: again.map(view) })
+    emit('gap', { reason: 'session', unknown: unknown.map(view), resent: resent.map(view) })
     for (const message of unknown) settle(message, { outcome: 'unknown' })
   }
 
   /** Sends what waits, as far as the window allows. */
   const pump = () => {
     if (socket.state.name !== 'open') return
-    for (const message of waiting.all.values()) {
+    for (const message of waiting.values()) {
       const { frame, size, expires } = message
       // Its timer may be late: the process slept, or the page is hidden.
-      if ((expires as number) < Date.now()) drop(message, 'expired')
+      if (expires && expires < Date.now()) drop(message, 'expired')
       else {
-        if (sent.all.size && (sent.all.size >= WINDOW || sent.bytes + size > WINDOW_BYTES)) break
+        if (sent.size && (sent.size >= WINDOW || sent.bytes + size > WINDOW_BYTES)) break
         // Volatile: the core keeps nothing, and takes nothing back. Until it is acknowledged, the message is ours.
         if (socket.send(frame, { volatile: true }) !== 'sent') break
         leave(waiting, message)
@@ -444,25 +422,25 @@ export const createReliableSocket = <Json = unknown>(
   }
 
   const take = (frame: Frame) => {
-    const { type, ackId, success, error, sequenceId, group } = frame
+    const { type, ackId, success, error, sequenceId, group, dataType } = frame
     if (type === 'ack') {
-      const message = sent.all.get(ackId)
+      const message = sent.get(ackId)
       const done = success || error?.name === 'Duplicate'
       if (typeof success !== 'boolean') throw 0
       if (!message) return
       leave(sent, message)
-      if (done && message.join) joined.set(message.join, message)
-      if (done) joined.delete(message.leave)
+      if (done && message.type === 'joinGroup') joined.set(message.group as string, message)
+      if (done && message.type === 'leaveGroup') joined.delete(message.group as string)
       settle(message, done ? { outcome: 'delivered' } : { outcome: 'dropped', reason: 'refused', error })
       pump()
     } else if (type === 'message') {
-      if (!Number.isSafeInteger(sequenceId)) throw 0
+      if (!Number.isSafeInteger(sequenceId) || typeof (group ?? '') !== 'string') throw 0
       if (sequenceId > last) {
         const data = decode(frame)
         const missed = sequenceId - last - 1
         if (missed) emit('gap', { reason: 'skipped', missed })
         last = sequenceId
-        emit('message', { id: last, group, dataType: frame.dataType, data })
+        emit('message', { id: last, group: group ?? undefined, dataType, data })
         if (++unacknowledged >= ACK_COUNT) return acknowledge()
       }
       timer ??= setTimeout(acknowledge, ACK_DELAY)
@@ -475,31 +453,30 @@ export const createReliableSocket = <Json = unknown>(
       take(JSON.parse(text as string))
     } catch {
       // What could not be read counts as not received: the jump of numbers after it will tell.
-      emit('error', new TypeError('the server sent a frame that is not of the protocol'))
+      emit('error', new TypeError('no frame of the protocol'))
     }
   }
 
   const transmit = (
-    head: { type: SentMessage['type']; event?: string; group?: string; noEcho?: boolean | undefined },
+    head: Head,
     { onLost = 'drop', signal, ttl = Infinity }: ReliableSendOptions,
     tail = '',
   ) =>
     new Promise<Outcome>(settle => {
-      const { type, event, group = event } = head
-      if (typeof group !== 'string' || !group || !(ttl >= 0) || !/^(drop|resend)$/.test(onLost)) {
-        throw new TypeError("needs a name, a ttl from 0 up, and 'drop' or 'resend' for onLost")
+      const { event, group = event } = head
+      if (!group || typeof group !== 'string' || !(ttl >= 0) || !/^(drop|resend)$/.test(onLost)) {
+        throw new TypeError('bad name or options')
       }
       const ackId = next++
       const frame = `${JSON.stringify({ ...head, ackId }).slice(0, -1)}${tail}}`
       const expiry = ttl < 1e9 ? setTimeout(() => drop(message, 'expired'), ttl) : undefined
       const abort = () => drop(message, 'aborted')
       const message: Message = {
+        ...head,
         ackId,
         frame,
         size: new TextEncoder().encode(frame).length,
-        resend: onLost === 'resend',
-        join: type === 'joinGroup' ? group : undefined,
-        leave: type === 'leaveGroup' ? group : undefined,
+        onLost,
         expires: Date.now() + ttl,
         settle,
         unwatch() {
@@ -513,19 +490,18 @@ export const createReliableSocket = <Json = unknown>(
       signal?.addEventListener('abort', abort)
       enter(waiting, message)
       pump()
-      if (waiting.all.has(ackId) && (waiting.all.size > maxMessages || waiting.bytes > maxBytes)) {
+      if (waiting.has(ackId) && (waiting.size > maxMessages || waiting.bytes > maxBytes)) {
         drop(message, 'overflow')
       }
     })
 
-  const fixed = typeof endpoint !== 'function' && address(endpoint)
+  // A malformed one throws at once.
+  if (typeof endpoint !== 'function') address(endpoint)
 
   const socket = createSocket(
     async context => {
       resuming = !!session?.token
-      const url = fixed
-        ? new URL(fixed)
-        : address(await (endpoint as (context: AttemptContext) => string)(context))
+      const url = address(typeof endpoint === 'function' ? await endpoint(context) : endpoint)
       if (session?.token) {
         url.searchParams.set('awps_connection_id', session.id)
         url.searchParams.set('awps_reconnection_token', session.token)
@@ -548,20 +524,23 @@ export const createReliableSocket = <Json = unknown>(
           if (session && (refused || gone)) lose()
           return retry(again ? { ...context, cause: { code: cause.code } } : context)
         }),
-      async prepare({ send, receive }) {
+      async prepare({ send, receive, signal }) {
         const text = await receive()
+        // It may have ended while we waited, and the session with it.
+        if (signal.aborted) return
         let hello: Frame | undefined
         try {
           hello = JSON.parse(text as string)
         } catch {}
         const { type, event, connectionId: id, reconnectionToken: token } = hello ?? {}
         if (type !== 'system' || event !== 'connected' || typeof id !== 'string') {
-          throw new TypeError("the server's first frame is not 'connected': it does not speak the protocol")
+          throw new TypeError("the first frame is not 'connected'")
         }
         resumed = session?.id === id
         if (session && !resumed) lose()
         session = { id, token }
-        for (const { frame } of sent.all.values()) send(frame)
+        gone = false
+        for (const { frame } of sent.values()) send(frame)
       },
       // To the core `false` is as good as nothing.
       heartbeat: (heartbeat !== false && {
@@ -583,12 +562,12 @@ export const createReliableSocket = <Json = unknown>(
     emit('state', state)
     if (next.name !== 'closed') return
     forget()
-    for (const message of sent.all.values()) {
+    for (const message of sent.values()) {
       // A group is joined for good: what joins it is sent again after `connect()`.
-      if (!message.join) leave(sent, message)
+      if (message.type !== 'joinGroup') leave(sent, message)
       settle(message, { outcome: 'unknown' })
     }
-    for (const message of waiting.all.values()) drop(message, 'closed')
+    for (const message of waiting.values()) drop(message, 'closed')
   })
   socket.on('open', ({ attempt, reconnected }) => {
     emit('open', { attempt, reconnected, resumed })
@@ -625,23 +604,21 @@ export const createReliableSocket = <Json = unknown>(
       return {
         ...socket.stats,
         dropped,
-        queued: waiting.all.size,
+        queued: waiting.size,
         queuedBytes: waiting.bytes,
-        inFlight: sent.all.size,
+        inFlight: sent.size,
         inFlightBytes: sent.bytes,
         lastSequenceId: last,
       }
     },
-    get session() {
-      return {
-        connectionId: session?.id,
-        token: session?.token,
-        sequenceId: last,
-        ackId: next,
-        joined: plain(joined),
-        sent: plain(sent.all),
-        waiting: plain(waiting.all),
-      }
-    },
+    save: () =>
+      JSON.stringify({
+        session,
+        last,
+        next,
+        joined: [...joined],
+        sent: [...sent.values()],
+        waiting: [...waiting.values()],
+      }),
   }
 }

@@ -14,14 +14,14 @@ describe('a message', () => {
     server.send(session(), { a: 1 })
     server.send(session(), 'text', { dataType: 'text', from: 'group', group: 'news' })
     server.send(session(), 'AQL/', { dataType: 'binary' })
-    server.send(session(), null)
+    server.send(session(), null, { group: null })
     await server.exchange()
     const [json, text, binary, empty] = heard('message')
     expect(json).toEqual({ id: 1, group: undefined, dataType: 'json', data: { a: 1 } })
     expect(text).toEqual({ id: 2, group: 'news', dataType: 'text', data: 'text' })
     expect(binary).toMatchObject({ id: 3, dataType: 'binary' })
     expect([...new Uint8Array(binary.data)]).toEqual([1, 2, 255])
-    expect(empty.data).toBe(null)
+    expect(empty).toEqual({ id: 4, group: undefined, dataType: 'json', data: null })
   })
 
   test('that the server sends again is not delivered again, but acknowledged', async () => {
@@ -170,6 +170,8 @@ describe('a server that is not to be trusted', () => {
     '{"type":"message","sequenceId":1,"dataType":"binary","data":[1]}',
     '{"type":"message","sequenceId":1,"dataType":"protobuf","data":"AQ=="}',
     '{"type":"message","sequenceId":1,"dataType":["json"],"data":1}',
+    '{"type":"message","sequenceId":1,"dataType":["text"],"data":"x"}',
+    '{"type":"message","sequenceId":1,"dataType":"json","data":1,"group":7}',
     '{"type":"message","sequenceId":1,"data":1}',
     '{"type":"ack"}',
     '{"type":"ack","ackId":1}',

@@ -140,7 +140,7 @@ class Walk {
       if (this.wire) server.read(this.wire, step.count)
     } else if (step.do === 'deliver') {
       if (this.wire) await server.deliver(this.wire, step.count)
-    } else await vi.advanceTimersByTimeAsync(step.time)
+    } else if (step.do === 'pass') await vi.advanceTimersByTimeAsync(step.time)
     await settled()
     expect(this.w.server.faults).toEqual([])
   }
@@ -165,10 +165,9 @@ class Walk {
 
   /** Another page goes on with the session. What the old page's promises said is no more to be had. */
   private async reload(): Promise<void> {
-    const session = JSON.parse(JSON.stringify(this.w.socket.session))
-    const kept = new Set(
-      [...session.sent, ...session.waiting].map(({ frame }) => number(JSON.parse(frame).data)),
-    )
+    const saved = this.w.socket.save()
+    const { sent, waiting } = JSON.parse(saved)
+    const kept = new Set([...sent, ...waiting].map(({ frame }) => number(JSON.parse(frame).data)))
     const { server } = this.w
     for (const sent of this.sent) if (sent.outcome === undefined && kept.has(sent.n)) sent.outcome = 'moved'
     const before = this.sent.map(({ outcome }) => outcome)
@@ -180,7 +179,7 @@ class Walk {
       sent.outcome = before[i]
     })
     const heard = this.heard.length
-    this.w = { ...world({ session, retry }), server }
+    this.w = { ...world({ saved, retry }), server }
     this.heard.length = heard
     this.listen()
   }

@@ -167,6 +167,44 @@ describe('a lost session', () => {
   })
 })
 
+describe('what the server takes back in one breath', () => {
+  test('is taken back: connected and the end of the session together make one gap', async () => {
+    const { server, session, heard } = world()
+    await server.connect()
+    for (let i = 1; i <= 3; i++) server.send(session(), i)
+    await server.deliver()
+    server.wire.native.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    const { native, down } = server.accept()
+    // As the `ws` package does with two frames in one packet: no promise runs in between.
+    native.deliver(down[0] as string)
+    native.drop(1008)
+    await settled()
+    await vi.advanceTimersByTimeAsync(6_000)
+    expect(query()).toEqual({})
+    await server.connect()
+    expect(heard('gap')).toHaveLength(1)
+    expect(heard('message')).toHaveLength(3)
+  })
+
+  test('but not if it has changed its mind: a session that is resumed after disconnected goes on', async () => {
+    const { server, heard, socket, session } = world()
+    await server.connect()
+    const { id } = session()
+    server.say(server.wire, { type: 'system', event: 'disconnected' })
+    await server.deliver()
+    // No loss that the policy is asked about: the page is put away, and comes back.
+    socket.close()
+    await vi.advanceTimersByTimeAsync(0)
+    socket.connect()
+    await server.connect()
+    server.wire.native.drop()
+    await server.reconnect()
+    expect(session().id).toBe(id)
+    expect(heard('gap')).toEqual([])
+  })
+})
+
 describe('1008', () => {
   test('before there is a session is a refusal: it gives up', async () => {
     const { socket } = world()
@@ -231,7 +269,7 @@ describe('two sockets for one session', () => {
     const { id } = session()
     const stolen = createReliableSocket('wss://push.test/feed', {
       WebSocket: FakeWebSocket,
-      session: JSON.parse(JSON.stringify(socket.session)),
+      saved: socket.save(),
     })
     const old = server.wire
     await settled()
@@ -330,7 +368,16 @@ describe('groups', () => {
     server.refusal = { name: 'Forbidden' }
     await server.reconnect()
     await server.exchange()
-    expect(heard('drop')).toEqual([{ type: 'joinGroup', group: 'a', ackId: 1, reason: 'refused' }])
+    expect(heard('drop')).toEqual([
+      {
+        type: 'joinGroup',
+        group: 'a',
+        ackId: 1,
+        outcome: 'dropped',
+        reason: 'refused',
+        error: { name: 'Forbidden' },
+      },
+    ])
     server.refusal = undefined
     server.forget()
     await vi.advanceTimersByTimeAsync(10_000)
@@ -359,11 +406,11 @@ describe('groups', () => {
 describe('a reload', () => {
   /** The page goes, and another comes. */
   const reload = async (w: ReturnType<typeof world>) => {
-    const session = JSON.parse(JSON.stringify(w.socket.session))
+    const saved = w.socket.save()
     w.server.wire?.native.drop()
     w.socket.close()
     await vi.advanceTimersByTimeAsync(0)
-    const next = world({ session })
+    const next = world({ saved })
     // The same server goes on.
     return {
       ...next,
@@ -425,11 +472,11 @@ describe('a reload', () => {
   test('with an old snapshot never gives a new message the number of another', async () => {
     const first = world()
     await first.server.connect()
-    const session = JSON.parse(JSON.stringify(first.socket.session))
+    const saved = first.socket.save()
     first.socket.send('after the snapshot')
     await first.server.exchange()
     await vi.advanceTimersByTimeAsync(10)
-    const second = world({ session })
+    const second = world({ saved })
     const seen = outcomes(second.socket.send('another'))
     await settled()
     first.server.accept()
@@ -438,18 +485,21 @@ describe('a reload', () => {
     expect(first.session().processed.map(({ data }) => data)).toEqual(['after the snapshot', 'another'])
   })
 
-  test('before there was a session keeps what waits', async () => {
+  test('before there was a session keeps what waits, as long as it may', async () => {
     const first = world()
-    first.socket.send('early', { ttl: 10 })
+    first.socket.send('too old', { ttl: 10 })
+    first.socket.send('early')
+    first.socket.send('in time', { ttl: 30_000 })
     const second = await reload(first)
     await vi.advanceTimersByTimeAsync(20)
     await second.server.connect()
     await second.server.exchange()
-    expect(second.session().processed.map(({ data }) => data)).toEqual(['early'])
+    expect(second.session().processed.map(({ data }) => data)).toEqual(['early', 'in time'])
+    expect(second.heard('drop')).toMatchObject([{ data: 'too old', reason: 'expired' }])
   })
 
   test('takes null for no session, as storage gives it', async () => {
-    const { server, socket } = world({ session: null })
+    const { server, socket } = world({ saved: null })
     socket.send('x')
     await server.connect()
     expect(frames()).toMatchObject([{ ackId: 1 }])
