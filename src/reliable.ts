@@ -399,14 +399,14 @@ export const createReliableSocket = <Json = unknown>(
 
   /** Sends what waits, as far as the window allows. */
   const pump = () => {
-    if (socket.state.name !== 'open') return
     for (const message of waiting.values()) {
       const { frame, size, expires } = message
       // Its timer may be late: the process slept, or the page is hidden.
       if (expires && expires < Date.now()) drop(message, 'expired')
       else {
         if (sent.size && (sent.size >= WINDOW || sent.bytes + size > WINDOW_BYTES)) break
-        // Volatile: the core keeps nothing, and takes nothing back. Until it is acknowledged, the message is ours.
+        // Volatile: now, on an open connection, or never. The core keeps nothing and takes nothing back: the message is
+        // ours until it is acknowledged.
         if (socket.send(frame, { volatile: true }) !== 'sent') break
         leave(waiting, message)
         enter(sent, message)

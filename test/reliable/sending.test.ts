@@ -372,14 +372,28 @@ describe('close()', () => {
     expect(remove).toHaveBeenCalled()
   })
 
-  test('by a signal settles too', async () => {
+  test('by a signal settles too, and leaves no timer', async () => {
     const life = new AbortController()
-    const { socket, server } = world({ signal: life.signal })
+    const { socket, server, session } = world({ signal: life.signal })
     await server.connect()
+    server.send(session(), 1)
+    await server.deliver()
     const seen = outcomes(socket.send('x'))
     life.abort()
     await vi.advanceTimersByTimeAsync(0)
     expect(seen).toEqual([unknown])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('leaves nothing that could take a message: what is sent later is dropped at once', async () => {
+    const { socket, server } = world()
+    await server.connect()
+    socket.close()
+    await vi.advanceTimersByTimeAsync(0)
+    const late = outcomes(socket.send('late'))
+    await settled()
+    expect(late).toEqual([{ outcome: 'dropped', reason: 'closed' }])
+    expect(socket.stats.queued).toBe(0)
   })
 
   test('can be taken back: the session goes on, and nothing comes twice', async () => {

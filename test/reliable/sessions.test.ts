@@ -338,6 +338,19 @@ describe('groups', () => {
     expect(heard('gap')[0].unknown).toEqual([])
   })
 
+  test('that were left are not joined again', async () => {
+    const { socket, server } = world()
+    await server.connect()
+    socket.join('a')
+    await server.exchange()
+    socket.leave('a')
+    await server.exchange()
+    server.forget()
+    server.wire.native.drop(1008)
+    const wire = await server.reconnect()
+    expect(frames(wire.native)).toEqual([])
+  })
+
   test('are joined again until the server has said that they are', async () => {
     const { socket, server, session } = world()
     await server.connect()
