@@ -500,7 +500,7 @@ export const createReliableSocket = <Json = unknown>(
 
   const socket = createSocket(
     async context => {
-      resuming = !!session?.token
+      resuming = !!session
       const url = address(typeof endpoint === 'function' ? await endpoint(context) : endpoint)
       if (session?.token) {
         url.searchParams.set('awps_connection_id', session.id)

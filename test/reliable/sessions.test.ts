@@ -152,13 +152,15 @@ describe('a lost session', () => {
   })
 
   test('numbers inbound messages anew, and acknowledges nothing of the old one', async () => {
-    const { server, session, heard } = world()
+    const { server, session, heard } = world({ retry: () => 100 })
     await server.connect()
     for (let i = 0; i < 5; i++) server.send(session(), i)
     await server.deliver()
     server.forget()
     server.wire.native.drop(1008)
-    const wire = await server.reconnect()
+    await vi.advanceTimersByTimeAsync(100)
+    const wire = await server.connect()
+    // The old session's second is over.
     await vi.advanceTimersByTimeAsync(2_000)
     expect(frames(wire.native)).toEqual([])
     server.send(session(), 'new')
