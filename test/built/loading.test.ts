@@ -34,7 +34,8 @@ const inNode = (code: string) =>
 const asCommonJS = (file: string, scope: object): object => {
   const module = { exports: {} }
   Object.assign(scope, { module, exports: module.exports, require: createRequire(dist + file) })
-  runInContext(read(file), scope)
+  // In a function: what a file declares is its own.
+  runInContext(`(function (exports, require, module) {${read(file)}\n})(exports, require, module)`, scope)
   return module.exports
 }
 
