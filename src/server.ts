@@ -468,22 +468,25 @@ export const reliable = <Request extends RequestLike = RequestLike>(
   wss.options.handleProtocols = select
   wss.on('connection', connected)
 
-  const beat = setInterval(
-    async () => {
-      try {
-        const { store } = await ready
-        const all = [...sessions.values()]
-        const held = all.filter(({ connected }) => connected).map(({ id, epoch }) => ({ id, epoch }))
-        const newest = held.length ? await store.touch(held) : []
-        const told = new Map(held.map(({ id, epoch }, i) => [`${id} ${epoch}`, newest[i]]))
-        // What was said of one that has changed hands meanwhile is not for it.
-        for (const session of all) session.tend(told.get(`${session.id} ${session.epoch}`))
-      } catch (error) {
-        report(error)
-      }
-    },
-    Math.min(5_000, limits.keepMs / 4),
-  )
+  let tending = false
+  const tend = async () => {
+    // A store that is away is not asked again and again.
+    if (tending) return
+    tending = true
+    try {
+      const { store } = await ready
+      const all = [...sessions.values()]
+      const held = all.filter(({ connected }) => connected).map(({ id, epoch }) => ({ id, epoch }))
+      const newest = held.length ? await store.touch(held) : []
+      const told = new Map(held.map(({ id, epoch }, i) => [`${id} ${epoch}`, newest[i]]))
+      // What was said of one that has changed hands meanwhile is not for it.
+      for (const session of all) session.tend(told.get(`${session.id} ${session.epoch}`))
+    } catch (error) {
+      report(error)
+    }
+    tending = false
+  }
+  const beat = setInterval(tend, Math.min(5_000, limits.keepMs / 4))
 
   const commit = async (effect: Effect) => (await (await opened).commit([effect])).count
 
@@ -532,6 +535,7 @@ export const reliable = <Request extends RequestLike = RequestLike>(
       // A peer that is dead does not answer.
       await within(1_000, gone)
       for (const socket of sockets) socket.terminate()
+      await within(1_000, gone)
       wss.off('connection', connected)
       if (wss.options.handleProtocols === select) wss.options.handleProtocols = handleProtocols
       const store = await opened.catch(() => undefined)

@@ -73,7 +73,7 @@ local id, epoch = ARGV[8], ARGV[9]
 const SCRIPTS = {
   create: `
     local token, user, node = unpack(ARGV, 10, 12)
-    call('HSET', S(id), 'token', token, 'previous', '', 'user', user, 'node', node, 'epoch', 1, 'seq', 0, 'acked', 0, 'bytes', 0)
+    call('HSET', S(id), 'token', token, 'user', user, 'node', node, 'epoch', 1, 'seq', 0, 'acked', 0, 'bytes', 0)
     call('PEXPIRE', S(id), ttl)
     join(id, '')
     for i = 13, #ARGV do join(id, ARGV[i]) end
@@ -92,7 +92,7 @@ const SCRIPTS = {
     return { mine, tonumber(kept[5]), tonumber(kept[6]), call('ZRANGE', D(id), 0, -1) }`,
 
   confirm: `
-    if owns(id, epoch) then call('HSET', S(id), 'previous', '') end
+    if owns(id, epoch) then call('HDEL', S(id), 'previous') end
     return 1`,
 
   commit: `
