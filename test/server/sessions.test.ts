@@ -127,6 +127,17 @@ forEachStore(stores => {
       expect((await back.got(1))[0].data).toBe('meanwhile')
     })
 
+    test('takes many messages, and brings them all', async () => {
+      const { url, server } = await start()
+      const peer = await join(url)
+      peer.socket.terminate()
+      await peer.closed()
+      const numbers = Array.from({ length: 350 }, (_, i) => i)
+      await Promise.all(numbers.map(n => server.send(peer.id, n)))
+      const back = await join(peer.recovery)
+      expect((await back.got(350)).map(({ data }) => data)).toEqual(numbers)
+    })
+
     test('remembers what it handled when it comes back', async () => {
       const { url } = await echo()
       const peer = await join(url)
