@@ -178,14 +178,17 @@ forEachStore(stores => {
 
   describe('a node that shuts down', () => {
     test('finishes what it handles, then says when to come back', async () => {
+      const begun: unknown[] = []
       let finish = () => {}
       const store = stores.next()
       const { url, server } = await startNode({
         store,
-        onMessage: () =>
-          new Promise<void>(resolve => {
+        onMessage: ({ data }) => {
+          begun.push(data)
+          return new Promise<void>(resolve => {
             finish = resolve
-          }),
+          })
+        },
       })
       const peer = await join(url)
       peer.say('a', 1)
@@ -199,6 +202,8 @@ forEachStore(stores => {
       expect(peer.frames.filter(({ type }) => type === 'ack')).toEqual([
         { type: 'ack', ackId: 1, success: true },
       ])
+
+      expect(begun).toEqual(['a'])
 
       const heard: unknown[] = []
       const next = await startNode({ store: stores.next(), onMessage: ({ data }) => void heard.push(data) })
