@@ -1,0 +1,250 @@
+import { describe, expect, test, vi } from 'vitest'
+import { createFakeServer } from '../../src/testing.ts'
+import { SteadyWebSocket } from '../../src/websocket.ts'
+import { fresh } from '../support/setup.ts'
+import { scene } from './setup.ts'
+
+fresh()
+
+const open = () => {
+  const made = scene()
+  made.server.latest.accept()
+  return { ...made, peer: made.server.latest }
+}
+
+describe('events', () => {
+  test('are the platform’s, from the socket, and do not bubble', () => {
+    const { socket, peer } = open()
+    const heard: any[] = []
+    for (const type of ['message', 'error', 'close'] as const) {
+      socket.addEventListener(type, event => heard.push(event))
+    }
+    peer.send('hello').drop()
+    expect(heard.map(({ type }) => type)).toEqual(['message', 'error', 'close'])
+    for (const event of heard) {
+      expect(event).toBeInstanceOf(Event)
+      expect(event.target).toBe(socket)
+      expect([event.bubbles, event.cancelable]).toEqual([false, false])
+    }
+    expect(heard[0]).toBeInstanceOf(MessageEvent)
+    expect(heard[0]).toMatchObject({
+      data: 'hello',
+      origin: 'wss://push.example.com',
+      lastEventId: '',
+      source: null,
+      ports: [],
+    })
+    expect(heard[2]).toMatchObject({ code: 1006, reason: '', wasClean: false, willReconnect: true })
+  })
+
+  test('are not made where nobody listens', () => {
+    let all = 0
+    const Platform = MessageEvent<unknown>
+    vi.stubGlobal(
+      'MessageEvent',
+      class extends Platform {
+        constructor(type: string, fields: MessageEventInit) {
+          super(type, fields)
+          all++
+        }
+      },
+    )
+    const server = createFakeServer()
+    const socket = new SteadyWebSocket('wss://push.example.com/', [], { WebSocket: server.WebSocket })
+    server.latest.accept()
+    /** How many are made of a message, but for the one of the native socket. */
+    const made = () => {
+      const before = all
+      server.latest.send('x')
+      return all - before - 1
+    }
+    const listener = () => {}
+    expect(made()).toBe(0)
+    socket.addEventListener('message', listener)
+    expect(made()).toBe(1)
+    socket.removeEventListener('message', listener)
+    expect(made()).toBe(0)
+    socket.onmessage = listener
+    expect(made()).toBe(1)
+    socket.onmessage = null
+    expect(made()).toBe(0)
+    socket.close()
+  })
+})
+
+describe('listeners', () => {
+  test('may be objects, may leave after the first, may be ended by a signal', () => {
+    const { socket, peer } = open()
+    const heard: string[] = []
+    const leave = new AbortController()
+    socket.addEventListener('message', { handleEvent: ({ type }) => heard.push(`object ${type}`) })
+    socket.addEventListener('message', () => heard.push('once'), { once: true })
+    socket.addEventListener('message', () => heard.push('signal'), { signal: leave.signal })
+    peer.send('1')
+    leave.abort()
+    peer.send('2')
+    expect(heard).toEqual(['object message', 'once', 'signal', 'object message'])
+  })
+
+  test('that are there twice are there once, unless in two phases', () => {
+    const server = createFakeServer()
+    const socket = new SteadyWebSocket('wss://push.example.com/', [], { WebSocket: server.WebSocket })
+    server.latest.accept()
+    let calls = 0
+    const listener = () => calls++
+    const heard = () => {
+      calls = 0
+      server.latest.send('x')
+      return calls
+    }
+    socket.addEventListener('message', listener)
+    socket.addEventListener('message', listener, false)
+    expect(heard()).toBe(1)
+    // As an object: Node 20 takes no boolean here.
+    socket.removeEventListener('message', listener, { capture: true })
+    expect(heard()).toBe(1)
+    socket.addEventListener('message', listener, true)
+    expect(heard()).toBe(2)
+    socket.removeEventListener('message', listener)
+    expect(heard()).toBe(1)
+    socket.addEventListener('message', listener)
+    socket.removeEventListener('message', listener, { capture: true })
+    expect(heard()).toBe(1)
+    socket.removeEventListener('message', listener)
+    expect(heard()).toBe(0)
+    socket.close()
+  })
+
+  test('that are removed while an event is told do not hear it', () => {
+    const { socket, peer } = open()
+    const heard: string[] = []
+    const second = () => heard.push('second')
+    socket.addEventListener('message', () => {
+      heard.push('first')
+      socket.removeEventListener('message', second)
+    })
+    socket.addEventListener('message', second)
+    socket.addEventListener('message', () => heard.push('third'))
+    peer.send('1')
+    expect(heard).toEqual(['first', 'third'])
+  })
+
+  test('hear events that are dispatched by hand', () => {
+    const { socket } = open()
+    const heard: string[] = []
+    socket.onopen = () => heard.push('on')
+    socket.addEventListener('custom', () => heard.push('custom'))
+    socket.dispatchEvent(new Event('open'))
+    socket.dispatchEvent(new Event('custom'))
+    expect(heard).toEqual(['on', 'custom'])
+  })
+})
+
+describe('on… attributes', () => {
+  test('are null until set, and null again', () => {
+    const { socket } = open()
+    expect([socket.onopen, socket.onmessage, socket.onerror, socket.onclose]).toEqual([
+      null,
+      null,
+      null,
+      null,
+    ])
+    const handler = () => {}
+    socket.onmessage = handler
+    expect(socket.onmessage).toBe(handler)
+    socket.onmessage = null
+    expect(socket.onmessage).toBe(null)
+  })
+
+  test.each([1, 'text', true, undefined, Symbol('x')])('become null for %s', value => {
+    const { socket } = open()
+    socket.onmessage = () => {}
+    socket.onmessage = value as never
+    expect(socket.onmessage).toBe(null)
+  })
+
+  test('keep an object that cannot be called, and do not call it', () => {
+    const { socket, peer } = open()
+    const handleEvent = vi.fn()
+    socket.onmessage = { handleEvent } as never
+    peer.send('1')
+    expect(socket.onmessage).toEqual({ handleEvent })
+    expect(handleEvent).not.toHaveBeenCalled()
+  })
+
+  test('are called with the socket as `this`, in the place where the first was set', () => {
+    const { socket, peer } = open()
+    const heard: unknown[] = []
+    socket.addEventListener('message', () => heard.push('a'))
+    socket.onmessage = () => heard.push('never')
+    socket.addEventListener('message', () => heard.push('c'))
+    socket.onmessage = function () {
+      heard.push(this === socket && 'b')
+    }
+    peer.send('1')
+    expect(heard).toEqual(['a', 'b', 'c'])
+    socket.onmessage = null
+    socket.onmessage = () => heard.push('last')
+    heard.length = 0
+    peer.send('2')
+    expect(heard).toEqual(['a', 'c', 'last'])
+  })
+})
+
+describe('the class', () => {
+  const constants = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 }
+
+  test('has the constants, on itself and on its instances, unwritable and enumerable', () => {
+    const { socket } = open()
+    for (const holder of [SteadyWebSocket, SteadyWebSocket.prototype]) {
+      for (const [name, value] of Object.entries(constants)) {
+        expect(Object.getOwnPropertyDescriptor(holder, name)).toEqual({
+          value,
+          writable: false,
+          enumerable: true,
+          configurable: false,
+        })
+      }
+    }
+    expect(socket).toMatchObject(constants)
+  })
+
+  test('keeps its members on the prototype, enumerable, and nothing on instances', () => {
+    const { socket } = open()
+    expect(Reflect.ownKeys(socket).filter(key => typeof key === 'string')).toEqual([])
+    const seen = new Set<string>()
+    for (const name in socket) seen.add(name)
+    for (const name of [
+      'url',
+      'readyState',
+      'bufferedAmount',
+      'onopen',
+      'send',
+      'close',
+      'binaryType',
+      'OPEN',
+    ]) {
+      expect(seen).toContain(name)
+    }
+  })
+
+  test('looks like the platform’s from outside', () => {
+    const { socket } = open()
+    expect(`${socket}`).toBe('[object WebSocket]')
+    expect([SteadyWebSocket.name, SteadyWebSocket.length]).toEqual(['WebSocket', 1])
+    expect([socket.send.length, socket.close.length]).toEqual([1, 0])
+    expect(socket).toBeInstanceOf(EventTarget)
+  })
+
+  test('throws a TypeError for members that are used on something else', () => {
+    const { prototype } = SteadyWebSocket
+    for (const use of [
+      () => prototype.readyState,
+      () => prototype.onopen,
+      () => prototype.send.call({} as never, 'x'),
+      () => prototype.close.call(prototype),
+    ]) {
+      expect(use).toThrow(TypeError)
+    }
+  })
+})
