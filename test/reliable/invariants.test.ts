@@ -1,8 +1,10 @@
 import fc from 'fast-check'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { type Session, settled, type World, world } from './world.ts'
+import { expect, test, vi } from 'vitest'
+import { fresh, type Session, settled, type World, world } from './world.ts'
 
 // Cuts anywhere, against a server that keeps the rules: what RELIABLE asks of both sides, seen from the client's.
+
+fresh()
 
 type Step =
   | { do: 'send'; onLost: 'drop' | 'resend'; big: boolean }
@@ -263,14 +265,6 @@ class Walk {
 }
 
 const number = (data: unknown): number => Number.parseInt(`${data}`, 10)
-
-beforeEach(() => {
-  vi.useFakeTimers({ now: 1_000_000 })
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-})
 
 test('each message once and in order, both ways, wherever the connection breaks', {
   timeout: 3_600_000,
