@@ -184,27 +184,25 @@ describe('the bound', () => {
       }),
     )
 
-  const long = fc.integer({ min: 1_000, max: 30_000 })
-
-  test('death comes interval + timeout after the last message, whenever that was', () => {
-    const pace = fc.tuple(long, long).map(([a, b]): [number, number] => [Math.max(a, b), Math.min(a, b)])
+  const expectPunctualDeath = (pace: fc.Arbitrary<[interval: number, timeout: number]>) =>
     fc.assert(
       fc.property(lives(pace), ({ gaps, ...options }) => {
         expect(lastWords(options, gaps)).toBe(options.interval + options.timeout)
       }),
       { numRuns: 300 },
     )
+
+  const long = fc.integer({ min: 1_000, max: 30_000 })
+
+  test('death comes interval + timeout after the last message, whenever that was', () => {
+    const pace = fc.tuple(long, long).map(([a, b]): [number, number] => [Math.max(a, b), Math.min(a, b)])
+    expectPunctualDeath(pace)
   })
 
   test('holds also where the timeout is longer than the interval', () => {
     expect(lastWords({ interval: 5_000, timeout: 10_000 }, [5_100])).toBe(15_000)
     const pace = fc.tuple(long, long).map(([a, b]): [number, number] => [Math.min(a, b), Math.max(a, b)])
-    fc.assert(
-      fc.property(lives(pace), ({ gaps, ...options }) => {
-        expect(lastWords(options, gaps)).toBe(options.interval + options.timeout)
-      }),
-      { numRuns: 300 },
-    )
+    expectPunctualDeath(pace)
   })
 
   test('is never stretched by doubts', () => {

@@ -11,6 +11,7 @@ import {
 } from '../../src/index.ts'
 import { type Peer, type ServerOptions, startServer, type TestServer } from '../servers/ws.ts'
 import { type FaultProxy, startProxy } from '../support/proxy.ts'
+import { createWatch } from '../support/watch.ts'
 
 export type News<Binary extends BinaryType> = {
   [Type in keyof SocketEvents]: [type: Type, payload: SocketEvents<Binary>[Type]]
@@ -24,9 +25,9 @@ export interface Client<Binary extends BinaryType = 'arraybuffer'> {
   readonly natives: readonly WebSocket[]
   heard<Type extends keyof SocketEvents>(type: Type): SocketEvents<Binary>[Type][]
   /** Resolves as soon as `holds()` is true: asked now, and after every event of the socket. */
-  until(holds: () => unknown): Promise<void>
+  until(holds: () => unknown): Promise<unknown>
   /** Resolves when the state has this name. */
-  in(name: Socket['state']['name']): Promise<void>
+  in(name: Socket['state']['name']): Promise<unknown>
 }
 
 type Constructor = NonNullable<SocketOptions['WebSocket']>
@@ -42,24 +43,14 @@ export const atEnd = (cleanup: () => unknown): void => {
 const follow = <Binary extends BinaryType>(socket: Socket<Binary>, natives: WebSocket[]): Client<Binary> => {
   const log: News<Binary>[] = []
   let most = 0
-  const waiting = new Set<() => void>()
+  const { look, until } = createWatch()
   for (const type of EVENTS) {
     socket.on(type, (payload: any) => {
       log.push([type, payload])
       most = Math.max(most, natives.filter(({ readyState }) => readyState < 2).length)
-      for (const look of waiting) look()
-    })
-  }
-  const until = (holds: () => unknown) =>
-    new Promise<void>(resolve => {
-      const look = () => {
-        if (!holds()) return
-        waiting.delete(look)
-        resolve()
-      }
-      waiting.add(look)
       look()
     })
+  }
   cleanups.unshift(() => expect(most, 'native sockets usable at once').toBeLessThan(2))
   return {
     socket,

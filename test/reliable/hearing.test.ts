@@ -1,11 +1,11 @@
 import { describe, expect, test, vi } from 'vitest'
-import { FakeWebSocket, fresh, outcomes, settled, world } from './world.ts'
+import type { FakePeer } from '../../src/testing.ts'
+import { frames, fresh, outcomes, settled, world } from './world.ts'
 
 fresh()
 
-const frames = (native = FakeWebSocket.last) => native.sent.map(text => JSON.parse(text as string))
-const acks = (native?: FakeWebSocket) =>
-  frames(native).flatMap(({ type, sequenceId }) => (type === 'sequenceAck' ? [sequenceId] : []))
+const acks = (peer: FakePeer) =>
+  frames(peer).flatMap(({ type, sequenceId }) => (type === 'sequenceAck' ? [sequenceId] : []))
 
 describe('a message', () => {
   test('arrives with its number, its group and its data by type', async () => {
@@ -29,7 +29,7 @@ describe('a message', () => {
     await server.connect()
     for (let i = 1; i <= 3; i++) server.send(session(), i)
     await server.deliver()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     server.send(session(), 4)
     await server.reconnect()
     expect(heard('message').map(({ data }) => data)).toEqual([1, 2, 3, 4])
@@ -45,21 +45,21 @@ describe('a message', () => {
     server.send(session(), 1)
     await server.deliver()
     await vi.advanceTimersByTimeAsync(1_000)
-    server.wire.native.drop()
+    server.wire.peer.drop()
     const wire = await server.reconnect()
     await vi.advanceTimersByTimeAsync(1_000)
-    expect(acks(wire.native)).toEqual([1])
+    expect(acks(wire.peer)).toEqual([1])
   })
 
   test('that comes with connected is delivered after open', async () => {
     const { server, session, log } = world()
     await server.connect()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     server.send(session(), 'early')
     await vi.advanceTimersByTimeAsync(6_000)
     log.length = 0
     const wire = server.accept()
-    for (const text of wire.down.splice(0)) wire.native.deliver(text as string)
+    for (const text of wire.down.splice(0)) wire.peer.send(text as string)
     await settled()
     expect(log.map(([type, payload]) => (type === 'state' ? payload.name : type))).toEqual([
       'open',
@@ -88,44 +88,44 @@ describe('a message', () => {
 describe('acknowledging', () => {
   test('waits for a second, and covers everything that came', async () => {
     const { server, session } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     expect(vi.getTimerCount()).toBe(1)
     for (let i = 0; i < 5; i++) server.send(session(), i)
     await server.deliver()
     await vi.advanceTimersByTimeAsync(999)
-    expect(acks(native)).toEqual([])
+    expect(acks(peer)).toEqual([])
     await vi.advanceTimersByTimeAsync(1)
-    expect(acks(native)).toEqual([5])
+    expect(acks(peer)).toEqual([5])
     await vi.advanceTimersByTimeAsync(5_000)
-    expect(acks(native)).toEqual([5])
+    expect(acks(peer)).toEqual([5])
   })
 
   test('happens at once after 300 messages', async () => {
     const { server, session } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     for (let i = 0; i < 750; i++) server.send(session(), i)
     await server.deliver()
-    expect(acks(native)).toEqual([300, 600])
+    expect(acks(peer)).toEqual([300, 600])
     await vi.advanceTimersByTimeAsync(1_000)
-    expect(acks(native)).toEqual([300, 600, 750])
+    expect(acks(peer)).toEqual([300, 600, 750])
   })
 
   test('comes after the listeners have run, also where one of them throws', async () => {
     const { socket, server, session } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     const reports: (() => void)[] = []
     vi.stubGlobal('queueMicrotask', (report: () => void) => reports.push(report))
     const acknowledged: number[] = []
     const others: number[] = []
     socket.on('message', ({ id }) => {
-      acknowledged.push(acks(native).length)
+      acknowledged.push(acks(peer).length)
       if (id === 300) throw new Error('of a listener')
     })
     socket.on('message', ({ id }) => others.push(id))
     for (let i = 0; i < 300; i++) server.send(session(), i)
     await server.deliver()
     expect(acknowledged.every(count => count === 0)).toBe(true)
-    expect(acks(native)).toEqual([300])
+    expect(acks(peer)).toEqual([300])
     expect(others).toHaveLength(300)
     expect(reports).toHaveLength(1)
     expect(reports[0]).toThrow('of a listener')
@@ -133,20 +133,20 @@ describe('acknowledging', () => {
 
   test('does not wait when the socket is closed', async () => {
     const { socket, server, session } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     server.send(session(), 1)
     await server.deliver()
     socket.close()
-    expect(acks(native)).toEqual([1])
+    expect(acks(peer)).toEqual([1])
     await vi.advanceTimersByTimeAsync(0)
     expect(vi.getTimerCount()).toBe(0)
   })
 
   test('has nothing to say where nothing came', async () => {
     const { socket, server } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     socket.close()
-    expect(native.sent).toEqual([])
+    expect(frames(peer)).toEqual([])
   })
 })
 
@@ -181,9 +181,9 @@ describe('a server that is not to be trusted', () => {
 
   test.each(MALFORMED)('%s is an error event, and nothing else happens', async text => {
     const { socket, server, heard } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     const seen = outcomes(socket.send('x'))
-    native.deliver(text)
+    peer.send(text)
     await settled()
     expect(heard('error')).toEqual([expect.any(TypeError)])
     expect(heard('message')).toEqual([])
@@ -195,8 +195,8 @@ describe('a server that is not to be trusted', () => {
 
   test('that sends binary frames gets the same', async () => {
     const { server, heard } = world()
-    const { native } = await server.connect()
-    native.deliver(new ArrayBuffer(2))
+    const { peer } = await server.connect()
+    peer.send(new ArrayBuffer(2))
     expect(heard('error')).toEqual([expect.any(TypeError)])
   })
 
@@ -211,20 +211,20 @@ describe('a server that is not to be trusted', () => {
     '{"type":"message","sequenceId":-5}',
   ])('%s means nothing', async text => {
     const { server, log } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     log.length = 0
-    native.deliver(text)
+    peer.send(text)
     await settled()
     expect(log).toEqual([])
   })
 
   test('what could not be read is not acknowledged, and the next message says that it is missing', async () => {
     const { server, session, heard } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     session().sent = 1
-    native.deliver('{"type":"message","sequenceId":1,"dataType":"binary","data":"?"}')
+    peer.send('{"type":"message","sequenceId":1,"dataType":"binary","data":"?"}')
     await vi.advanceTimersByTimeAsync(1_000)
-    expect(acks(native)).toEqual([])
+    expect(acks(peer)).toEqual([])
     server.send(session(), 'next')
     await server.exchange()
     expect(heard('gap')).toEqual([{ reason: 'skipped', missed: 1 }])
@@ -233,8 +233,8 @@ describe('a server that is not to be trusted', () => {
 
   test('hands fields named __proto__ on as data, and lets them change nothing', async () => {
     const { server, heard } = world()
-    const { native } = await server.connect()
-    native.deliver(
+    const { peer } = await server.connect()
+    peer.send(
       '{"__proto__":{"type":"ack"},"type":"message","sequenceId":1,"dataType":"json","data":{"__proto__":{"admin":true}}}',
     )
     const [{ data }] = heard('message')
@@ -250,20 +250,20 @@ describe('a server that is not to be trusted', () => {
     '{"type":"system","event":"connected","connectionId":7}',
     '{"type":"message","sequenceId":1,"dataType":"json","data":1}',
   ])('a first frame %s is no session: a failed attempt, on which nothing was sent', async text => {
-    const { socket, heard } = world()
+    const { socket, server, heard } = world()
     socket.send('x')
     await settled()
-    FakeWebSocket.last.accept().deliver(text)
+    server.latest.accept().send(text)
     await settled()
     expect(heard('error')).toMatchObject([{ code: 'PREPARE_FAILED', cause: expect.any(TypeError) }])
     expect(socket.state.name).toBe('waiting')
-    expect(FakeWebSocket.last.sent).toEqual([])
+    expect(frames(server.latest)).toEqual([])
   })
 
   test('that never begins runs into the deadline', async () => {
-    const { socket, heard } = world()
+    const { socket, server, heard } = world()
     await settled()
-    FakeWebSocket.last.accept()
+    server.latest.accept()
     await vi.advanceTimersByTimeAsync(10_000)
     expect(heard('error')).toMatchObject([{ code: 'CONNECT_TIMEOUT' }])
     expect(socket.state.name).toBe('waiting')
@@ -273,10 +273,10 @@ describe('a server that is not to be trusted', () => {
 describe('the heartbeat', () => {
   test("is the protocol's ping, and a pong counts as life", async () => {
     const { server, socket } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     await vi.advanceTimersByTimeAsync(25_000)
-    expect(frames(native)).toEqual([{ type: 'ping' }])
-    native.deliver('{"type":"pong"}')
+    expect(frames(peer)).toEqual([{ type: 'ping' }])
+    peer.send('{"type":"pong"}')
     await vi.advanceTimersByTimeAsync(11_000)
     expect(socket.state.name).toBe('open')
     expect(socket.stats.latency).toBe(0)
@@ -294,9 +294,9 @@ describe('the heartbeat', () => {
 
   test('can be switched off', async () => {
     const { server, socket } = world({ heartbeat: false })
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     await vi.advanceTimersByTimeAsync(600_000)
-    expect(native.sent).toEqual([])
+    expect(frames(peer)).toEqual([])
     expect(socket.state.name).toBe('open')
     expect(vi.getTimerCount()).toBe(0)
   })

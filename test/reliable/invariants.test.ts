@@ -1,8 +1,10 @@
 import fc from 'fast-check'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { FakeWebSocket, type Session, settled, type World, world } from './world.ts'
+import { expect, test, vi } from 'vitest'
+import { fresh, type Session, settled, type World, world } from './world.ts'
 
 // Cuts anywhere, against a server that keeps the rules: what RELIABLE asks of both sides, seen from the client's.
+
+fresh()
 
 type Step =
   | { do: 'send'; onLost: 'drop' | 'resend'; big: boolean }
@@ -105,12 +107,17 @@ class Walk {
 
   private get wire() {
     const { wire } = this.w.server
-    return wire?.native.readyState === 1 ? wire : undefined
+    return wire?.peer.socket.readyState === 1 ? wire : undefined
+  }
+
+  /** The handshake that waits. */
+  private get attempt() {
+    const peer = this.w.server.network.connections.at(-1)
+    return peer?.socket.readyState === 0 ? peer : undefined
   }
 
   async take(step: Step): Promise<void> {
     const { server, socket } = this.w
-    const native = FakeWebSocket.all.at(-1)
     if (step.do === 'send') {
       const { onLost, big } = step
       const sent: Sent = { n: ++this.count, onLost, outcome: undefined }
@@ -125,9 +132,8 @@ class Walk {
       socket[step.do](step.group)
     } else if (step.do === 'push') this.push()
     else if (step.do === 'accept') this.accept()
-    else if (step.do === 'refuse') {
-      if (native?.readyState === 0) native.drop()
-    } else if (step.do === 'cut') native?.drop(this.count % 2 ? 1006 : 1012)
+    else if (step.do === 'refuse') this.attempt?.refuse()
+    else if (step.do === 'cut') this.cut()
     else if (step.do === 'kick') {
       const { wire } = this
       if (wire?.session) {
@@ -138,7 +144,7 @@ class Walk {
     } else if (step.do === 'reconnect') socket.reconnect()
     else if (step.do === 'forget') {
       server.forget()
-      this.wire?.native.drop(1012)
+      this.wire?.peer.close(1012)
     } else if (step.do === 'reload') await this.reload()
     else if (step.do === 'read') {
       if (this.wire) server.read(this.wire, step.count)
@@ -157,10 +163,18 @@ class Walk {
     this.w.server.send(session, this.count)
   }
 
+  /** With a word, or without one: of an attempt nothing else can be told. */
+  private cut(): void {
+    const peer = this.w.server.network.connections.at(-1)
+    if (!peer || peer.socket.readyState === 3) return
+    if (peer === this.wire?.peer && this.count % 2 === 0) peer.close(1012)
+    else peer.drop()
+  }
+
   private accept(): void {
-    const native = FakeWebSocket.all.at(-1)
-    if (native?.readyState !== 0) return
-    const { session } = this.w.server.accept(native)
+    const { attempt } = this
+    if (!attempt) return
+    const { session } = this.w.server.accept(attempt)
     if (session && !this.sessions.includes(session)) {
       this.sessions.push(session)
       this.pushed.set(session, [])
@@ -176,14 +190,14 @@ class Walk {
     const { server } = this.w
     for (const sent of this.sent) if (sent.outcome === undefined && kept.has(sent.n)) sent.outcome = 'moved'
     const before = this.sent.map(({ outcome }) => outcome)
-    server.wire?.native.drop()
+    this.wire?.peer.drop()
     this.w.socket.close()
     await settled()
     await vi.advanceTimersByTimeAsync(0)
     this.sent.forEach((sent, i) => {
       sent.outcome = before[i]
     })
-    this.w = { ...world({ saved, retry }), server }
+    this.w = world({ saved, retry }, { server })
     this.listen()
   }
 
@@ -252,21 +266,12 @@ class Walk {
 
 const number = (data: unknown): number => Number.parseInt(`${data}`, 10)
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: 1_000_000 })
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.restoreAllMocks()
-})
-
 test('each message once and in order, both ways, wherever the connection breaks', {
   timeout: 3_600_000,
 }, async () => {
   const story = fc.array(step, { minLength: 1, maxLength: 60, size: 'max' })
   await fc.assert(
     fc.asyncProperty(story, async steps => {
-      FakeWebSocket.reset()
       vi.clearAllTimers()
       const walk = new Walk()
       for (const step of steps) await walk.take(step)

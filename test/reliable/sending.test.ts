@@ -1,10 +1,10 @@
 import { describe, expect, test, vi } from 'vitest'
-import { FakeWebSocket, fresh, outcomes, settled, world } from './world.ts'
+import type { FakePeer } from '../../src/testing.ts'
+import { frames, fresh, outcomes, settled, world } from './world.ts'
 
 fresh()
 
-const frames = (native = FakeWebSocket.last) => native.sent.map(text => JSON.parse(text as string))
-const ids = (native?: FakeWebSocket) => frames(native).map(({ ackId }) => ackId)
+const ids = (peer: FakePeer) => frames(peer).map(({ ackId }) => ackId)
 const delivered = { outcome: 'delivered' }
 const unknown = { outcome: 'unknown' }
 
@@ -22,7 +22,7 @@ describe('a message', () => {
     expect(session().processed).toEqual([
       { type: 'event', event: 'message', ackId: 1, dataType: 'text', data: 'hello' },
     ])
-    expect(wire.native.protocols).toBe('json.reliable.webpubsub.azure.v1')
+    expect(wire.peer.protocols).toEqual(['json.reliable.webpubsub.azure.v1'])
     expect(server.faults).toEqual([])
   })
 
@@ -95,7 +95,7 @@ describe('a message', () => {
     await expect(socket.join('')).rejects.toThrow(TypeError)
     await expect(socket.publish(undefined as any, 1)).rejects.toThrow(TypeError)
     socket.send('good')
-    expect(frames()).toMatchObject([{ data: 'good', ackId: 1 }])
+    expect(frames(server.latest)).toMatchObject([{ data: 'good', ackId: 1 }])
     expect(heard('drop')).toEqual([])
   })
 
@@ -118,11 +118,11 @@ describe('an outage', () => {
     const { socket, server, session, heard } = world()
     const first = await server.connect()
     const seen = outcomes(...['a', 'b', 'c'].map(text => socket.send(text)))
-    first.native.drop()
+    first.peer.drop()
     const later = outcomes(socket.send('d'))
     const second = await server.reconnect()
-    expect(ids(first.native)).toEqual([1, 2, 3])
-    expect(frames(second.native).map(({ data, ackId }) => [ackId, data])).toEqual([
+    expect(ids(first.peer)).toEqual([1, 2, 3])
+    expect(frames(second.peer).map(({ data, ackId }) => [ackId, data])).toEqual([
       [1, 'a'],
       [2, 'b'],
       [3, 'c'],
@@ -141,7 +141,7 @@ describe('an outage', () => {
     await server.connect()
     const seen = outcomes(socket.send('once'))
     server.read()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     await server.reconnect()
     await server.exchange()
     expect(seen).toEqual([delivered])
@@ -154,11 +154,11 @@ describe('an outage', () => {
     await settled()
     const first = server.accept()
     await settled()
-    expect(first.native.sent).toEqual([])
+    expect(frames(first.peer)).toEqual([])
     expect(socket.state.name).toBe('connecting')
-    first.native.drop()
+    first.peer.drop()
     const second = await server.reconnect()
-    expect(new URL(second.native.url).search).toBe('')
+    expect(new URL(second.peer.socket.url).search).toBe('')
     await server.exchange()
     expect(seen).toEqual([delivered])
     expect(second.session?.processed).toHaveLength(1)
@@ -168,38 +168,39 @@ describe('an outage', () => {
     const { socket, server, session } = world()
     await server.connect()
     const seen = outcomes(socket.send('x'))
-    server.wire.native.drop()
+    server.wire.peer.drop()
     await vi.advanceTimersByTimeAsync(6_000)
-    server.accept().native.drop()
+    server.accept().peer.drop()
     const wire = await server.reconnect()
     await server.exchange()
-    expect(wire.native.url).toContain('awps_connection_id')
+    expect(wire.peer.socket.url).toContain('awps_connection_id')
     expect(seen).toEqual([delivered])
     expect(session().processed).toHaveLength(1)
   })
 
   test('makes the core keep nothing and take nothing back: a message goes out once on each connection', async () => {
     const { socket, server } = world()
-    const { native } = await server.connect()
-    native.flowing = false
+    const { peer } = await server.connect()
+    peer.freeze('up')
     socket.send('a')
     socket.send('b')
-    expect(native.bufferedAmount).toBeGreaterThan(0)
-    native.drop()
+    expect(peer.socket.bufferedAmount).toBeGreaterThan(0)
+    peer.drop()
     await server.reconnect()
-    expect(ids()).toEqual([1, 2])
+    expect(ids(server.latest)).toEqual([1, 2])
     expect(socket.stats).toMatchObject({ queued: 0, inFlight: 0, dropped: 0 })
     expect(server.faults).toEqual([])
   })
 
   test('does not hand a message to a socket that is closing already', async () => {
     const { socket, server } = world()
-    const { native } = await server.connect()
-    native.readyState = 2
+    const { peer } = await server.connect()
+    // The peer says goodbye, and the answer does not get through.
+    peer.freeze('up').close(1012)
     const seen = outcomes(socket.send('x'))
-    expect(native.sent).toEqual([])
+    expect(frames(peer)).toEqual([])
     expect(socket.stats).toMatchObject({ queued: 1, inFlight: 0 })
-    native.drop()
+    peer.drop()
     await server.reconnect()
     await server.exchange()
     expect(seen).toEqual([delivered])
@@ -220,7 +221,7 @@ describe('the window', () => {
     const { socket, server, session } = world()
     await server.connect()
     for (let i = 0; i < 300; i++) socket.send(i)
-    expect(ids()).toHaveLength(256)
+    expect(ids(server.latest)).toHaveLength(256)
     expect(socket.stats).toMatchObject({ inFlight: 256, queued: 44 })
     await server.exchange()
     expect(session().processed.map(({ data }) => data)).toEqual(Array.from({ length: 300 }, (_, i) => i))
@@ -234,7 +235,7 @@ describe('the window', () => {
     for (let i = 0; i < 4; i++) socket.send(third)
     expect(socket.stats).toMatchObject({ inFlight: 2, queued: 2 })
     expect(socket.stats.inFlightBytes).toBe(
-      frames().reduce((sum, frame) => sum + Buffer.byteLength(JSON.stringify(frame)), 0),
+      frames(server.latest).reduce((sum, frame) => sum + Buffer.byteLength(JSON.stringify(frame)), 0),
     )
     await server.exchange()
     socket.send('x'.repeat(2 ** 21))
@@ -246,14 +247,14 @@ describe('the window', () => {
 
   test('keeps the order when a message of the middle is acknowledged first', async () => {
     const { socket, server } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     const seen = outcomes(socket.send('a'), socket.send('b'), socket.send('c'))
-    native.deliver('{"type":"ack","ackId":2,"success":true}')
+    peer.send('{"type":"ack","ackId":2,"success":true}')
     await settled()
     expect(seen).toEqual(['pending', delivered, 'pending'])
-    native.drop()
+    peer.drop()
     await server.reconnect()
-    expect(ids()).toEqual([1, 3])
+    expect(ids(server.latest)).toEqual([1, 3])
   })
 })
 
@@ -299,7 +300,7 @@ describe('what waits', () => {
       { outcome: 'dropped', reason: 'aborted' },
     ])
     await server.connect()
-    expect(ids()).toEqual([])
+    expect(ids(server.latest)).toEqual([])
     const kept = outcomes(socket.send('z', { signal: late.signal }))
     late.abort()
     await server.exchange()
@@ -327,7 +328,7 @@ describe('what waits', () => {
     vi.setSystemTime(Date.now() + 60_000)
     server.accept()
     await server.deliver()
-    expect(ids()).toEqual([])
+    expect(ids(server.latest)).toEqual([])
     expect(seen).toEqual([{ outcome: 'dropped', reason: 'expired' }])
   })
 })
@@ -349,7 +350,7 @@ describe('close()', () => {
     expect(heard('drop')).toHaveLength(2)
     expect(socket.stats).toMatchObject({ inFlight: 0, inFlightBytes: 0, queued: 0, queuedBytes: 0 })
     expect(vi.getTimerCount()).toBe(0)
-    expect(server.wire.native.closing).toEqual({ code: 4_000, reason: 'bye' })
+    expect(server.wire.peer.closed).toEqual({ code: 4_000, reason: 'bye' })
   })
 
   test('throws what the platform throws, and changes nothing', async () => {

@@ -1,24 +1,30 @@
 import { describe, expect, test, vi } from 'vitest'
 import { createReliableSocket } from '../../src/reliable.ts'
-import { FakeWebSocket, fresh, outcomes, settled, world } from './world.ts'
+import type { FakePeer } from '../../src/testing.ts'
+import { frames, fresh, outcomes, settled, world } from './world.ts'
 
 fresh()
 
-const frames = (native = FakeWebSocket.last) => native.sent.map(text => JSON.parse(text as string))
 const delivered = { outcome: 'delivered' }
 const unknown = { outcome: 'unknown' }
-const query = (native = FakeWebSocket.last) => Object.fromEntries(new URL(native.url).searchParams)
+const query = ({ socket }: FakePeer) => Object.fromEntries(new URL(socket.url).searchParams)
 
 describe('resuming', () => {
   test('asks for the session by its id and its newest token', async () => {
     const { server, session } = world()
     await server.connect()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     await server.reconnect()
-    expect(query()).toEqual({ awps_connection_id: 'session1', awps_reconnection_token: 'secret2' })
-    server.wire.native.drop()
+    expect(query(server.latest)).toEqual({
+      awps_connection_id: 'session1',
+      awps_reconnection_token: 'secret2',
+    })
+    server.wire.peer.drop()
     await server.reconnect()
-    expect(query()).toEqual({ awps_connection_id: 'session1', awps_reconnection_token: 'secret3' })
+    expect(query(server.latest)).toEqual({
+      awps_connection_id: 'session1',
+      awps_reconnection_token: 'secret3',
+    })
     expect(session().id).toBe('session1')
   })
 
@@ -26,23 +32,23 @@ describe('resuming', () => {
     let count = 0
     const { server } = world(
       {},
-      ({ attempt }: { attempt: number }) => `https://push.test/feed?n=${++count}&a=${attempt}`,
+      { endpoint: ({ attempt }) => `https://push.test/feed?n=${++count}&a=${attempt}` },
     )
     await server.connect()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     await server.reconnect()
-    expect(query()).toMatchObject({ n: '2', a: '1', awps_connection_id: 'session1' })
-    expect(FakeWebSocket.last.url).toMatch(/^wss:/)
+    expect(query(server.latest)).toMatchObject({ n: '2', a: '1', awps_connection_id: 'session1' })
+    expect(server.latest.socket.url).toMatch(/^wss:/)
   })
 
   test('does not ask for a session without a token', async () => {
-    world()
+    const { server } = world()
     await settled()
-    FakeWebSocket.last.accept().deliver('{"type":"system","event":"connected","connectionId":"x"}')
+    server.latest.accept().send('{"type":"system","event":"connected","connectionId":"x"}')
     await settled()
-    FakeWebSocket.last.drop()
+    server.latest.drop()
     await vi.advanceTimersByTimeAsync(6_000)
-    expect(query()).toEqual({})
+    expect(query(server.latest)).toEqual({})
   })
 })
 
@@ -52,7 +58,7 @@ describe('a lost session', () => {
       'refused with 1008 while resuming',
       async ({ server }) => {
         server.forget()
-        server.wire.native.drop()
+        server.wire.peer.drop()
         await server.reconnect()
         return server.reconnect()
       },
@@ -60,18 +66,16 @@ describe('a lost session', () => {
     [
       'replaced by a new connectionId',
       async ({ server }) => {
-        server.wire.native.drop()
-        await vi.advanceTimersByTimeAsync(6_000)
-        const query = Object.getOwnPropertyDescriptor(FakeWebSocket.last, 'url')?.value
-        Object.assign(FakeWebSocket.last, { url: query.split('?')[0] })
-        return server.connect()
+        server.resumes = false
+        server.wire.peer.drop()
+        return server.reconnect()
       },
     ],
     [
       'ended by the server with 1008',
       async ({ server }) => {
         server.forget()
-        server.wire.native.drop(1008)
+        server.wire.peer.close(1008)
         return server.reconnect()
       },
     ],
@@ -80,7 +84,7 @@ describe('a lost session', () => {
       async ({ server }) => {
         server.say(server.wire, { type: 'system', event: 'disconnected', message: 'replaced' })
         await server.deliver()
-        server.wire.native.drop(1000)
+        server.wire.peer.close(1000)
         return server.reconnect()
       },
     ],
@@ -119,7 +123,7 @@ describe('a lost session', () => {
     await server.connect()
     const seen = outcomes(socket.send('x'))
     server.forget()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     await server.reconnect()
     expect(socket.state.name).toBe('waiting')
     expect(heard('gap')).toHaveLength(1)
@@ -131,7 +135,7 @@ describe('a lost session', () => {
     await server.connect()
     socket.send('a', { onLost: 'resend' })
     server.forget()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     const seen = outcomes(socket.send('b'), socket.send('c'))
     await server.reconnect()
     await server.reconnect()
@@ -145,7 +149,7 @@ describe('a lost session', () => {
     await server.connect()
     socket.send(new Uint8Array([1, 2]))
     server.forget()
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008)
     await settled()
     const [{ data, dataType }] = heard('gap')[0].unknown
     expect([dataType, [...new Uint8Array(data)]]).toEqual(['binary', [1, 2]])
@@ -157,12 +161,12 @@ describe('a lost session', () => {
     for (let i = 0; i < 5; i++) server.send(session(), i)
     await server.deliver()
     server.forget()
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008)
     await vi.advanceTimersByTimeAsync(100)
     const wire = await server.connect()
     // The old session's second is over.
     await vi.advanceTimersByTimeAsync(2_000)
-    expect(frames(wire.native)).toEqual([])
+    expect(frames(wire.peer)).toEqual([])
     server.send(session(), 'new')
     await server.exchange()
     expect(heard('message').map(({ id }) => id)).toEqual([1, 2, 3, 4, 5, 1])
@@ -175,15 +179,15 @@ describe('what the server takes back in one breath', () => {
     await server.connect()
     for (let i = 1; i <= 3; i++) server.send(session(), i)
     await server.deliver()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     await vi.advanceTimersByTimeAsync(6_000)
-    const { native, down } = server.accept()
+    const { peer, down } = server.accept()
     // As the `ws` package does with two frames in one packet: no promise runs in between.
-    native.deliver(down[0] as string)
-    native.drop(1008)
+    peer.send(down[0] as string)
+    peer.close(1008)
     await settled()
     await vi.advanceTimersByTimeAsync(6_000)
-    expect(query()).toEqual({})
+    expect(query(server.latest)).toEqual({})
     await server.connect()
     expect(heard('gap')).toHaveLength(1)
     expect(heard('message')).toHaveLength(3)
@@ -200,7 +204,7 @@ describe('what the server takes back in one breath', () => {
     await vi.advanceTimersByTimeAsync(0)
     socket.connect()
     await server.connect()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     await server.reconnect()
     expect(session().id).toBe(id)
     expect(heard('gap')).toEqual([])
@@ -209,9 +213,9 @@ describe('what the server takes back in one breath', () => {
 
 describe('1008', () => {
   test('before there is a session is a refusal: it gives up', async () => {
-    const { socket } = world()
+    const { socket, server } = world()
     await settled()
-    FakeWebSocket.last.accept().drop(1008, 'no')
+    server.latest.accept().close(1008, 'no')
     await settled()
     expect(socket.state).toMatchObject({ name: 'closed', cause: { close: { code: 1008 } } })
   })
@@ -220,12 +224,12 @@ describe('1008', () => {
     const { socket, server, heard } = world()
     await server.connect()
     server.forget()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     await server.reconnect()
     expect(socket.state.name).toBe('waiting')
     await vi.advanceTimersByTimeAsync(6_000)
-    expect(query()).toEqual({})
-    FakeWebSocket.last.accept().drop(1008)
+    expect(query(server.latest)).toEqual({})
+    server.latest.accept().close(1008)
     await settled()
     expect(socket.state.name).toBe('closed')
     expect(heard('gap')).toHaveLength(1)
@@ -234,9 +238,9 @@ describe('1008', () => {
   test('on session after session, as soon as they begin, gives up', async () => {
     const { socket, server } = world()
     await server.connect()
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008)
     await server.reconnect()
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008)
     await settled()
     expect(socket.state.name).toBe('closed')
   })
@@ -245,7 +249,7 @@ describe('1008', () => {
     const retry = vi.fn(() => false as const)
     const { socket, server } = world({ retry })
     await server.connect()
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008)
     await settled()
     expect(retry).toHaveBeenCalledWith(
       expect.objectContaining({ attempt: 1, cause: { code: 'CONNECTION_LOST' } }),
@@ -257,7 +261,7 @@ describe('1008', () => {
     const { socket, server } = world({ retry: false })
     await server.connect()
     const seen = outcomes(socket.send('x'))
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008)
     await vi.advanceTimersByTimeAsync(0)
     expect(socket.state.name).toBe('closed')
     expect(seen).toEqual([unknown])
@@ -270,7 +274,7 @@ describe('two sockets for one session', () => {
     await server.connect()
     const { id } = session()
     const stolen = createReliableSocket('wss://push.test/feed', {
-      WebSocket: FakeWebSocket,
+      WebSocket: server.network.WebSocket,
       saved: socket.save(),
     })
     const old = server.wire
@@ -279,7 +283,7 @@ describe('two sockets for one session', () => {
     // As our server does: the old one hears that it is over.
     await server.exchange(wire)
     expect(stolen.connectionId).toBe(id)
-    expect(old.native.readyState).toBe(3)
+    expect(old.peer.socket.readyState).toBe(3)
     // Its token has been used up.
     server.sessions.get(id)?.tokens.shift()
     await server.reconnect()
@@ -301,7 +305,7 @@ describe('groups', () => {
     server.send(session(), 'x', { from: 'group', group: 'news' })
     await server.exchange()
     expect(heard('message')).toEqual([{ id: 1, group: 'news', dataType: 'json', data: 'x' }])
-    expect(frames()[0]).toEqual({ type: 'joinGroup', group: 'news', ackId: 1 })
+    expect(frames(server.latest)[0]).toEqual({ type: 'joinGroup', group: 'news', ackId: 1 })
   })
 
   test('are not joined again in a session that is resumed', async () => {
@@ -309,9 +313,9 @@ describe('groups', () => {
     await server.connect()
     socket.join('news')
     await server.exchange()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     const wire = await server.reconnect()
-    expect(frames(wire.native)).toEqual([])
+    expect(frames(wire.peer)).toEqual([])
   })
 
   test('are joined again in a new session, each in its place among what is sent again', async () => {
@@ -319,15 +323,15 @@ describe('groups', () => {
     await server.connect()
     socket.join('a')
     await server.exchange()
-    server.wire.native.flowing = false
+    server.wire.peer.freeze('up')
     socket.publish('a', 1, { onLost: 'resend' })
     socket.join('b')
     socket.join('c')
     socket.leave('c')
     server.forget()
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008).drop()
     const wire = await server.reconnect()
-    expect(frames(wire.native).map(({ type, group, ackId }) => [type, group, ackId])).toEqual([
+    expect(frames(wire.peer).map(({ type, group, ackId }) => [type, group, ackId])).toEqual([
       ['joinGroup', 'a', 1],
       ['sendToGroup', 'a', 2],
       ['joinGroup', 'b', 3],
@@ -348,9 +352,9 @@ describe('groups', () => {
     socket.leave('a')
     await server.exchange()
     server.forget()
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008)
     const wire = await server.reconnect()
-    expect(frames(wire.native)).toEqual([])
+    expect(frames(wire.peer)).toEqual([])
   })
 
   test('are joined again until the server has said that they are', async () => {
@@ -359,18 +363,18 @@ describe('groups', () => {
     socket.join('a')
     await server.exchange()
     server.forget()
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008)
     await vi.advanceTimersByTimeAsync(6_000)
     const wire = server.accept()
     await server.deliver(wire)
-    expect(frames(wire.native)).toHaveLength(1)
-    wire.native.drop()
+    expect(frames(wire.peer)).toHaveLength(1)
+    wire.peer.drop()
     await server.reconnect()
     await server.exchange()
     expect([...session().groups]).toEqual(['a'])
-    server.wire.native.drop()
+    server.wire.peer.drop()
     await server.reconnect()
-    expect(frames()).toEqual([])
+    expect(frames(server.latest)).toEqual([])
   })
 
   test('that a new session does not allow are dropped with a word', async () => {
@@ -379,7 +383,7 @@ describe('groups', () => {
     socket.join('a')
     await server.exchange()
     server.forget()
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008)
     server.refusal = { name: 'Forbidden' }
     await server.reconnect()
     await server.exchange()
@@ -396,9 +400,9 @@ describe('groups', () => {
     server.refusal = undefined
     server.forget()
     await vi.advanceTimersByTimeAsync(10_000)
-    server.wire.native.drop(1008)
+    server.wire.peer.close(1008)
     const wire = await server.reconnect()
-    expect(frames(wire.native)).toEqual([])
+    expect(frames(wire.peer)).toEqual([])
   })
 
   test('stay joined through close() and connect()', async () => {
@@ -422,16 +426,11 @@ describe('a reload', () => {
   /** The page goes, and another comes. */
   const reload = async (w: ReturnType<typeof world>) => {
     const saved = w.socket.save()
-    w.server.wire?.native.drop()
+    w.server.wire?.peer.drop()
     w.socket.close()
     await vi.advanceTimersByTimeAsync(0)
-    const next = world({ saved })
     // The same server goes on.
-    return {
-      ...next,
-      server: w.server,
-      session: () => w.server.wire.session as NonNullable<typeof w.server.wire.session>,
-    }
+    return world({ saved }, { server: w.server })
   }
 
   test('keeps the session, the ackIds and the order, and delivers nothing twice', async () => {
@@ -491,7 +490,7 @@ describe('a reload', () => {
     first.socket.send('after the snapshot')
     await first.server.exchange()
     await vi.advanceTimersByTimeAsync(10)
-    const second = world({ saved })
+    const second = world({ saved }, { server: first.server })
     const seen = outcomes(second.socket.send('another'))
     await settled()
     first.server.accept()
@@ -517,6 +516,6 @@ describe('a reload', () => {
     const { server, socket } = world({ saved: null })
     socket.send('x')
     await server.connect()
-    expect(frames()).toMatchObject([{ ackId: 1 }])
+    expect(frames(server.latest)).toMatchObject([{ ackId: 1 }])
   })
 })

@@ -1,17 +1,11 @@
-import { describe, expect, expectTypeOf, test, vi } from 'vitest'
-import {
-  createReliableSocket,
-  type Gap,
-  type Outcome,
-  type ReliableMessage,
-  type ReliableOptions,
-  type ReliableState,
-} from '../../src/reliable.ts'
-import { FakeWebSocket, fresh, settled, world } from './world.ts'
+import { describe, expect, test, vi } from 'vitest'
+import { createReliableSocket, type ReliableMessage, type ReliableOptions } from '../../src/reliable.ts'
+import { createFakeServer } from '../../src/testing.ts'
+import { fresh, settled, world } from './world.ts'
 
 fresh()
 
-const idle = { autoConnect: false, WebSocket: FakeWebSocket } as const
+const idle = { autoConnect: false, WebSocket: createFakeServer().WebSocket } as const
 
 describe('listeners', () => {
   test('are heard once each, stop, and hear one piece of news', async () => {
@@ -82,7 +76,8 @@ describe('listeners', () => {
     const { socket, server, session, heard, log } = world({ queue: { maxMessages: 0 } })
     const story: string[] = []
     socket.on('message', () => {
-      FakeWebSocket.last.readyState = 2
+      // The peer says goodbye, and the answer does not get through.
+      server.latest.freeze('up').close(1012)
       socket.send('overflows')
     })
     socket.on('message', () => story.push('message'))
@@ -109,11 +104,11 @@ describe('tokens', () => {
   const secret = /secret|hunter2/
 
   test('are in nothing that is shown', async () => {
-    const { socket, server, log } = world({}, 'wss://push.test/feed?access_token=hunter2')
+    const { socket, server, log } = world({}, { endpoint: 'wss://push.test/feed?access_token=hunter2' })
     await server.connect()
-    server.wire.native.drop()
+    server.wire.peer.drop()
     await server.reconnect()
-    expect(FakeWebSocket.last.url).toMatch(secret)
+    expect(server.latest.socket.url).toMatch(secret)
     const seen: unknown[] = []
     const walk = (value: unknown) => {
       if (typeof value === 'string') expect(value).not.toMatch(secret)
@@ -141,7 +136,7 @@ describe('tokens', () => {
     expect(thrown).toBeInstanceOf(DOMException)
     expect(thrown.name).toBe('SyntaxError')
     expect(thrown.message).not.toMatch(secret)
-    const { heard } = world({}, () => url)
+    const { heard } = world({}, { endpoint: () => url })
     await settled()
     const [error] = heard('error')
     expect(error).toMatchObject({ code: 'ENDPOINT_FAILED', cause: { name: 'SyntaxError' } })
@@ -149,9 +144,9 @@ describe('tokens', () => {
   })
 
   test('are not in what is said about a first frame that is broken', async () => {
-    const { heard } = world()
+    const { server, heard } = world()
     await settled()
-    FakeWebSocket.last.accept().deliver('{"type":"system","event":"connected","reconnectionToken":"secret1"')
+    server.latest.accept().send('{"type":"system","event":"connected","reconnectionToken":"secret1"')
     await settled()
     const [error] = heard('error')
     expect(error.code).toBe('PREPARE_FAILED')
@@ -194,7 +189,7 @@ describe('the socket', () => {
     const { socket, server } = world(wrong as ReliableOptions)
     await server.connect()
     expect(socket.state.name).toBe('open')
-    expect(FakeWebSocket.last.protocols).toBe('json.reliable.webpubsub.azure.v1')
+    expect(server.latest.protocols).toEqual(['json.reliable.webpubsub.azure.v1'])
   })
 
   test('has methods that can be passed about unbound', async () => {
@@ -214,44 +209,5 @@ describe('the socket', () => {
     expect(heard).toEqual([])
     close()
     expect(socket.state.name).toBe('closing')
-  })
-})
-
-describe('types', () => {
-  test('tell data apart by its type', () => {
-    const socket = createReliableSocket<{ price: number }>('wss://push.test/', idle)
-    socket.on('message', message => {
-      if (message.dataType === 'text') expectTypeOf(message.data).toEqualTypeOf<string>()
-      else if (message.dataType === 'binary') expectTypeOf(message.data).toEqualTypeOf<ArrayBuffer>()
-      else expectTypeOf(message.data).toEqualTypeOf<{ price: number }>()
-    })
-    createReliableSocket('wss://push.test/', idle).on('message', ({ data }) =>
-      expectTypeOf(data).toEqualTypeOf<unknown>(),
-    )
-    expectTypeOf(socket.send('x')).toEqualTypeOf<Promise<Outcome>>()
-    socket.on('gap', gap => {
-      expectTypeOf(gap).toEqualTypeOf<Gap>()
-      if (gap.reason === 'skipped') expectTypeOf(gap.missed).toEqualTypeOf<number>()
-    })
-    expectTypeOf(socket.state).toEqualTypeOf<ReliableState>()
-    if (socket.state.name === 'waiting') expectTypeOf(socket.state.delay).toEqualTypeOf<number>()
-  })
-
-  test('refuse what makes no sense', () => {
-    const socket = createReliableSocket('wss://push.test/', idle)
-    // @ts-expect-error no such event
-    expect(() => socket.on('text', () => {})).toThrow()
-    // @ts-expect-error no such policy
-    socket.send('x', { onLost: 'again' }).catch(() => {})
-    // @ts-expect-error a name is a string
-    socket.join(7).catch(() => {})
-    // @ts-expect-error the protocol is fixed
-    createReliableSocket('wss://push.test/', { ...idle, protocols: 'other' })
-    // @ts-expect-error the heartbeat's message too
-    createReliableSocket('wss://push.test/', { ...idle, heartbeat: { message: 'ping' } })
-    // @ts-expect-error the URL has tokens in it
-    expect(socket.state.url).toBe(undefined)
-    // @ts-expect-error no number
-    createReliableSocket('wss://push.test/', { ...idle, queue: { overflow: 'drop-oldest' } })
   })
 })

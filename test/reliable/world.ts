@@ -1,15 +1,18 @@
-// A server that speaks the protocol, and the network to it, in the hands of the test: nothing moves by itself. The only
-// file of these tests that knows which fake stands for the native socket.
+// A server that speaks the protocol, and the network to it, in the hands of the test: nothing moves by itself.
 import { vi } from 'vitest'
+import type { Endpoint } from '../../src/index.ts'
 import { createReliableSocket, type ReliableOptions } from '../../src/reliable.ts'
-import { fresh } from '../support/setup.ts'
-import { FakeWebSocket } from './fake.ts'
+import { createFakeServer, type FakePeer, type FakeServer } from '../../src/testing.ts'
+import { fresh, sent } from '../support/setup.ts'
 
-export { FakeWebSocket, fresh }
+export { fresh }
 
 export type Frame = Record<string, any>
 
-/** Lets promises that are settled run. */
+/** All frames that the page has sent through this connection, whether or not they have left. */
+export const frames = (peer: FakePeer): Frame[] => sent(peer).map(text => JSON.parse(text as string))
+
+/** Lets promises that are settled run, and no timer. */
 export const settled = async (): Promise<void> => {
   for (let i = 0; i < 20; i++) await undefined
 }
@@ -31,7 +34,7 @@ export interface Session {
 
 /** One connection, with what is on its way in both directions. */
 export interface Wire {
-  readonly native: FakeWebSocket
+  readonly peer: FakePeer
   readonly session: Session | undefined
   /** How many frames of the client were read. */
   read: number
@@ -43,31 +46,44 @@ export interface Wire {
 }
 
 export class Server {
+  readonly network: FakeServer = createFakeServer()
   readonly sessions = new Map<string, Session>()
   readonly wires: Wire[] = []
   /** Everything that the client did against the rules. */
   readonly faults: string[] = []
   /** What a message is answered with, if not success. */
   refusal: object | undefined
+  /** Whether it lets sessions be resumed. If not, each connection begins a new one. */
+  resumes = true
   private count = 0
+
+  constructor() {
+    this.network.hang()
+  }
+
+  /** The newest connection, or attempt at one. */
+  get latest(): FakePeer {
+    return this.network.latest
+  }
 
   get wire(): Wire {
     return this.wires.at(-1) as Wire
   }
 
   /** Accepts the handshake that waits. */
-  accept(native: FakeWebSocket = FakeWebSocket.last): Wire {
-    native.accept('json.reliable.webpubsub.azure.v1')
-    const query = new URL(native.url).searchParams
-    const id = query.get('awps_connection_id')
+  accept(peer: FakePeer = this.latest): Wire {
+    peer.accept('json.reliable.webpubsub.azure.v1')
+    const query = new URL(peer.socket.url).searchParams
+    const id = this.resumes ? query.get('awps_connection_id') : null
     const known = id === null ? undefined : this.sessions.get(id)
     const may = known?.tokens.includes(query.get('awps_reconnection_token') ?? '')
     const session = id === null ? this.open() : may ? known : undefined
-    const wire: Wire = { native, session, read: 0, down: [], greeted: false, highest: 0 }
+    const wire: Wire = { peer, session, read: 0, down: [], greeted: false, highest: 0 }
     this.wires.push(wire)
     if (!session) wire.down.push({ close: 1008 })
     else {
-      session.wire?.native.drop(1000, 'replaced')
+      const replaced = session.wire?.peer
+      if (replaced && replaced.socket.readyState < 3) replaced.close(1000, 'replaced')
       session.wire = wire
       session.tokens.push(`secret${++this.count}`)
       const reconnectionToken = session.tokens.at(-1)
@@ -120,8 +136,9 @@ export class Server {
   /** Reads so many frames of the client. */
   read(wire: Wire = this.wire, count = Infinity): Frame[] {
     const frames: Frame[] = []
-    while (frames.length < count && wire.read < wire.native.sent.length && wire.native.readyState === 1) {
-      const frame = JSON.parse(wire.native.sent[wire.read++] as string)
+    const { received, socket } = wire.peer
+    while (frames.length < count && wire.read < received.length && socket.readyState === 1) {
+      const frame = JSON.parse(received[wire.read++] as string)
       frames.push(frame)
       this.hear(wire, frame)
     }
@@ -160,12 +177,12 @@ export class Server {
 
   /** Lets so many frames arrive at the client. */
   async deliver(wire: Wire = this.wire, count = Infinity): Promise<void> {
-    for (let i = 0; i < count && wire.down.length && wire.native.readyState === 1; i++) {
+    for (let i = 0; i < count && wire.down.length && wire.peer.socket.readyState === 1; i++) {
       const next = wire.down.shift() as string | { close: number }
-      if (typeof next !== 'string') wire.native.drop(next.close)
+      if (typeof next !== 'string') wire.peer.close(next.close)
       else {
         wire.greeted = true
-        wire.native.deliver(next)
+        wire.peer.send(next)
       }
       await settled()
     }
@@ -176,7 +193,7 @@ export class Server {
     do {
       await this.deliver(wire)
       this.read(wire)
-    } while (wire.down.length && wire.native.readyState === 1)
+    } while (wire.down.length && wire.peer.socket.readyState === 1)
   }
 
   /** Accepts, greets, and answers what comes of it. */
@@ -199,12 +216,14 @@ const EVENTS = ['message', 'gap', 'drop', 'state', 'open', 'close', 'error'] as 
 
 export type World = ReturnType<typeof world>
 
-/** A client over fakes with all that its listeners hear, and its server. */
-export const world = (options: ReliableOptions = {}, endpoint: any = 'wss://push.test/feed') => {
+/** A client with all that its listeners hear, and its server: one of its own, where it is given none. */
+export const world = (
+  options: ReliableOptions = {},
+  { endpoint = 'wss://push.test/feed', server = new Server() }: { endpoint?: Endpoint; server?: Server } = {},
+) => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5)
-  const server = new Server()
   const log: [type: string, payload: any][] = []
-  const socket = createReliableSocket(endpoint, { WebSocket: FakeWebSocket, ...options })
+  const socket = createReliableSocket(endpoint, { WebSocket: server.network.WebSocket, ...options })
   for (const type of EVENTS) socket.on(type, (payload: unknown) => log.push([type, payload]))
   const heard = (type: string) => log.filter(([name]) => name === type).map(([, payload]) => payload)
   /** The session that the server has with the client now. */

@@ -13,6 +13,7 @@ import {
   type Store,
 } from '../../src/server.ts'
 import { type Client, connectRedis, hasRedis, type Redis, startRedis } from '../servers/redis.ts'
+import { createWatch } from '../support/watch.ts'
 
 export const PROTOCOL = 'json.reliable.webpubsub.azure.v1'
 
@@ -87,11 +88,8 @@ export const dial = async (
   const socket = new WebSocket(url, protocols, options)
   const frames: any[] = []
   const messages: any[] = []
-  const waiting = new Set<() => void>()
+  const { look, until: see } = createWatch()
   let end: Peer['end']
-  const look = () => {
-    for (const check of [...waiting]) check()
-  }
   socket.on('error', () => {})
   socket.on('message', data => {
     const frame = JSON.parse(String(data))
@@ -104,16 +102,10 @@ export const dial = async (
     look()
   })
   const until = <Value>(find: () => Value | undefined): Promise<Value> =>
-    new Promise((resolve, reject) => {
-      const check = () => {
-        const found = find()
-        if (found !== undefined) resolve(found)
-        else if (end) reject(new Error(`closed: ${end.code} ${end.reason}`))
-        else return
-        waiting.delete(check)
-      }
-      waiting.add(check)
-      check()
+    see(() => {
+      const found = find()
+      if (!found && end) throw new Error(`closed: ${end.code} ${end.reason}`)
+      return found
     })
   const connected = () => frames.find(({ event }) => event === 'connected') ?? {}
   cleanup(() => socket.terminate())

@@ -15,6 +15,7 @@ import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { createWatch } from '../support/watch.ts'
 
 /** One connection, as the server knows it. It stays listed after its end. */
 export interface Peer {
@@ -78,7 +79,7 @@ export interface TestServer {
   /** The next such event after this call. */
   next<Kind extends keyof News>(kind: Kind): Promise<News[Kind]>
   /** Resolves as soon as `holds()` is true: asked now, and after every event of the server. */
-  until(holds: () => boolean): Promise<void>
+  until(holds: () => boolean): Promise<unknown>
   /** Forgets what was received and who has gone. Numbers go on counting. */
   clear(): void
   /** Sends one message to all, in as many frames as there are parts. */
@@ -108,7 +109,7 @@ export async function startServer({
   const received: Received[] = []
   const sockets = new Set<Socket>()
   const timers = new Set<NodeJS.Timeout>()
-  const waiting = new Set<() => void>()
+  const { look, until } = createWatch()
   const listeners = { connection: [], message: [], close: [] } as {
     [Kind in keyof News]: ((news: News[Kind]) => void)[]
   }
@@ -130,11 +131,7 @@ export async function startServer({
 
   function tell<Kind extends keyof News>(kind: Kind, news: News[Kind]) {
     for (const listener of listeners[kind].splice(0)) listener(news)
-    check()
-  }
-
-  function check() {
-    for (const look of waiting) look()
+    look()
   }
 
   function open(socket: WebSocket, url: URL) {
@@ -203,7 +200,7 @@ export async function startServer({
     // A client that goes away in the middle of a handshake is no failure of the test.
     socket.on('error', () => {})
     handshakes++
-    check()
+    look()
     if (!slow) return answer(request, socket, head, url)
     const timer = setTimeout(() => {
       timers.delete(timer)
@@ -242,20 +239,7 @@ export async function startServer({
       return handshakes
     },
     next: kind => new Promise(resolve => listeners[kind].push(resolve)),
-    until: holds =>
-      new Promise((resolve, reject) => {
-        const look = () => {
-          try {
-            if (!holds()) return
-            resolve()
-          } catch (error) {
-            reject(error)
-          }
-          waiting.delete(look)
-        }
-        waiting.add(look)
-        look()
-      }),
+    until,
     clear() {
       received.length = 0
       connections.splice(0, Infinity, ...clients)

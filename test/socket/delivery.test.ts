@@ -1,17 +1,11 @@
 import { describe, expect, test, vi } from 'vitest'
 import { backoff } from '../../src/index.ts'
-import { countLooks, fresh, sent, server, setup } from '../support/setup.ts'
+import { countLooks, fresh, reopen, sent, server, setup } from '../support/setup.ts'
 
 fresh()
 
 const bytes = (...values: number[]) => new Uint8Array(values)
 const read = (data: unknown) => [...new Uint8Array(data as ArrayBuffer)]
-
-/** Lets the wait pass and the next handshake succeed. */
-const reopen = () => {
-  vi.advanceTimersByTime(10_000)
-  return server.latest.accept()
-}
 
 describe('order', () => {
   test('what is sent while there is no connection is sent when there is one, in order', () => {

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { afterEach, expect, test } from 'vitest'
 import { type Connection, type FaultProxy, startProxy } from './proxy.ts'
+import { createWatch } from './watch.ts'
 
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
@@ -10,23 +11,18 @@ afterEach(async () => {
 
 /** What one end of a TCP connection has seen so far; `until` waits for a sight, not for a time. */
 function observe(socket: net.Socket) {
-  const waiting = new Set<() => void>()
+  const { look, until } = createWatch()
   const seen = {
     socket,
     bytes: Buffer.alloc(0),
     ended: false,
     closed: false,
     error: '',
-    until: (holds: () => boolean) =>
-      new Promise<void>(resolve => {
-        const check = () => holds() && waiting.delete(check) && resolve()
-        waiting.add(check)
-        check()
-      }),
+    until,
   }
   const note = (change: () => void) => {
     change()
-    for (const check of waiting) check()
+    look()
   }
   socket.on('data', data => note(() => (seen.bytes = Buffer.concat([seen.bytes, data]))))
   socket.on('end', () => note(() => (seen.ended = true)))

@@ -2,6 +2,7 @@
 // the only clocks in it are those of `delay` and `throttle`.
 import { once } from 'node:events'
 import net from 'node:net'
+import { createWatch } from './watch.ts'
 
 /** `up` is from the client to the server, `down` from the server to the client. */
 export type Direction = 'up' | 'down'
@@ -45,7 +46,7 @@ export interface FaultProxy extends Faults {
   /** How many were accepted so far; refused ones do not count. */
   readonly count: number
   /** Resolves when `n` connections have been accepted, counted from the start of the proxy. */
-  accepted(n: number): Promise<void>
+  accepted(n: number): Promise<unknown>
   /** Resets new connections as soon as they are accepted. */
   refuse(on: boolean): void
   /**
@@ -247,7 +248,7 @@ export async function startProxy({
 }: ProxyOptions): Promise<FaultProxy> {
   const weather = { up: calm(), down: calm() }
   const live = new Map<Connection, Change>()
-  const waiting = new Set<() => void>()
+  const watch = createWatch()
   let listener: net.Server | undefined
   let port = wanted
   let count = 0
@@ -264,7 +265,7 @@ export async function startProxy({
     const { connection, change } = createConnection(++count, client, own, { port: target, host })
     live.set(connection, change)
     void connection.closed.then(() => live.delete(connection))
-    for (const check of waiting) check()
+    watch.look()
   }
 
   async function listen(on: boolean) {
@@ -288,16 +289,7 @@ export async function startProxy({
     get count() {
       return count
     },
-    accepted: n =>
-      new Promise(resolve => {
-        const check = () => {
-          if (count < n) return
-          waiting.delete(check)
-          resolve()
-        }
-        waiting.add(check)
-        check()
-      }),
+    accepted: n => watch.until(() => count >= n),
     refuse: on => {
       refusing = on
     },

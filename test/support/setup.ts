@@ -36,6 +36,12 @@ export const setup = <Binary extends BinaryType = 'arraybuffer'>(
   return { socket, log, heard, native: () => server.latest }
 }
 
+/** Lets the wait pass and the next handshake succeed. */
+export const reopen = (): FakePeer => {
+  vi.advanceTimersByTime(10_000)
+  return server.latest.accept()
+}
+
 /** The names of the states that were told, or of the events, in order. */
 export const story = (log: News[]): string[] =>
   log.map(([type, payload]) => (type === 'state' ? payload.name : `(${type})`))

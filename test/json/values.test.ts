@@ -5,8 +5,8 @@ import fc from 'fast-check'
 import * as v from 'valibot'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { json, type Schema } from '../src/json.ts'
-import { fresh, settled, setup } from './support/setup.ts'
+import { json, type Schema } from '../../src/json.ts'
+import { fresh, settled, setup } from '../support/setup.ts'
 
 fresh()
 

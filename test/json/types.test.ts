@@ -1,10 +1,10 @@
-// The compiler is the judge here, as in types.test.ts.
+// The compiler is the judge here, as in test/socket/types.test.ts.
 import * as msgpack from '@msgpack/msgpack'
 import { type } from 'arktype'
 import * as v from 'valibot'
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { z } from 'zod'
-import { createSocket } from '../src/index.ts'
+import { createSocket } from '../../src/index.ts'
 import {
   type Encodable,
   type InvalidData,
@@ -12,8 +12,8 @@ import {
   type Issue,
   type Json,
   json,
-} from '../src/json.ts'
-import { createFakeServer } from '../src/testing.ts'
+} from '../../src/json.ts'
+import { createFakeServer } from '../../src/testing.ts'
 
 const idle = { autoConnect: false, WebSocket: createFakeServer().WebSocket } as const
 const create = () => createSocket('wss://push.example.com/feed', idle)

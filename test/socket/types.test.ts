@@ -30,8 +30,8 @@ import {
   type Stats,
   type Wake,
   type WakeNews,
-} from '../src/index.ts'
-import { createFakeServer } from '../src/testing.ts'
+} from '../../src/index.ts'
+import { createFakeServer } from '../../src/testing.ts'
 
 const url = 'wss://push.example.com/feed'
 

@@ -1,4 +1,4 @@
-// The compiler is the judge here, as in types.test.ts.
+// The compiler is the judge here, as in test/socket/types.test.ts.
 import { expectTypeOf, test } from 'vitest'
 import {
   type CloseEventData,
@@ -7,9 +7,9 @@ import {
   type OpenEventData,
   type Socket,
   type State,
-} from '../src/index.ts'
-import { type Message, messages, type ReadOptions, readable, when, writable } from '../src/stream.ts'
-import { createFakeServer } from '../src/testing.ts'
+} from '../../src/index.ts'
+import { type Message, messages, type ReadOptions, readable, when, writable } from '../../src/stream.ts'
+import { createFakeServer } from '../../src/testing.ts'
 
 const idle = { autoConnect: false, WebSocket: createFakeServer().WebSocket } as const
 const buffers = createSocket('/feed', idle)

@@ -1,0 +1,45 @@
+// The compiler is the judge here, as in test/socket/types.test.ts.
+import { describe, expect, expectTypeOf, test } from 'vitest'
+import { createReliableSocket, type Gap, type Outcome, type ReliableState } from '../../src/reliable.ts'
+import { createFakeServer } from '../../src/testing.ts'
+
+const idle = { autoConnect: false, WebSocket: createFakeServer().WebSocket } as const
+
+describe('types', () => {
+  test('tell data apart by its type', () => {
+    const socket = createReliableSocket<{ price: number }>('wss://push.test/', idle)
+    socket.on('message', message => {
+      if (message.dataType === 'text') expectTypeOf(message.data).toEqualTypeOf<string>()
+      else if (message.dataType === 'binary') expectTypeOf(message.data).toEqualTypeOf<ArrayBuffer>()
+      else expectTypeOf(message.data).toEqualTypeOf<{ price: number }>()
+    })
+    createReliableSocket('wss://push.test/', idle).on('message', ({ data }) =>
+      expectTypeOf(data).toEqualTypeOf<unknown>(),
+    )
+    expectTypeOf(socket.send('x')).toEqualTypeOf<Promise<Outcome>>()
+    socket.on('gap', gap => {
+      expectTypeOf(gap).toEqualTypeOf<Gap>()
+      if (gap.reason === 'skipped') expectTypeOf(gap.missed).toEqualTypeOf<number>()
+    })
+    expectTypeOf(socket.state).toEqualTypeOf<ReliableState>()
+    if (socket.state.name === 'waiting') expectTypeOf(socket.state.delay).toEqualTypeOf<number>()
+  })
+
+  test('refuse what makes no sense', () => {
+    const socket = createReliableSocket('wss://push.test/', idle)
+    // @ts-expect-error no such event
+    expect(() => socket.on('text', () => {})).toThrow()
+    // @ts-expect-error no such policy
+    socket.send('x', { onLost: 'again' }).catch(() => {})
+    // @ts-expect-error a name is a string
+    socket.join(7).catch(() => {})
+    // @ts-expect-error the protocol is fixed
+    createReliableSocket('wss://push.test/', { ...idle, protocols: 'other' })
+    // @ts-expect-error the heartbeat's message too
+    createReliableSocket('wss://push.test/', { ...idle, heartbeat: { message: 'ping' } })
+    // @ts-expect-error the URL has tokens in it
+    expect(socket.state.url).toBe(undefined)
+    // @ts-expect-error no number
+    createReliableSocket('wss://push.test/', { ...idle, queue: { overflow: 'drop-oldest' } })
+  })
+})

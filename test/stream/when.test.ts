@@ -1,0 +1,104 @@
+import { describe, expect, test, vi } from 'vitest'
+import { when } from '../../src/stream.ts'
+import { reopen, settled } from '../support/setup.ts'
+import { fresh, setup, watchedSignal } from './setup.ts'
+
+fresh()
+
+describe('when', () => {
+  test('resolves with the next event of the type, once', async () => {
+    const { socket, native, listeners } = setup()
+    native().accept()
+    const text = when(socket, 'text')
+    const binary = when(socket, 'binary')
+    native().send('a')
+    native().send('b')
+    native().send(new ArrayBuffer(3))
+    expect(await text).toBe('a')
+    expect((await binary).byteLength).toBe(3)
+    expect(listeners()).toBe(0)
+  })
+
+  test('open: the next connection, or the present one', async () => {
+    const { socket, native, heard, listeners } = setup({ protocols: 'v2' })
+    const next = when(socket, 'open')
+    native().accept('v2')
+    const event = { attempt: 0, url: 'ws://page.test/feed', protocol: 'v2', reconnected: false }
+    expect(await next).toEqual(event)
+    expect(await when(socket, 'open')).toEqual(event)
+    native().drop()
+    const again = when(socket, 'open')
+    reopen()
+    expect(await again).toEqual(heard('open')[1])
+    expect(await when(socket, 'open')).toEqual(heard('open')[1])
+    expect(listeners()).toBe(0)
+  })
+
+  test('rejects when the socket ends for good, with the cause', async () => {
+    const { socket, native, listeners } = setup({ retry: false })
+    const open = when(socket, 'open')
+    native().drop()
+    await expect(open).rejects.toBe((socket.state as { cause: unknown }).cause)
+    await expect(when(socket, 'text')).rejects.toMatchObject({ code: 'CONNECTION_REFUSED' })
+    expect(listeners()).toBe(0)
+  })
+
+  test('hears what belongs to the end: close, state, drop', async () => {
+    const { socket, native, listeners } = setup({ retry: false })
+    native().accept().freeze('up')
+    socket.send('tail')
+    const close = when(socket, 'close')
+    const state = when(socket, 'state')
+    const drop = when(socket, 'drop')
+    native().close(4401).drop()
+    vi.advanceTimersByTime(0)
+    expect(await close).toMatchObject({ code: 4401, willRetry: false })
+    expect(await state).toMatchObject({ name: 'closed' })
+    expect(await drop).toMatchObject({ data: 'tail', reason: 'closed' })
+    expect(listeners()).toBe(0)
+  })
+
+  test('close of a socket that never opened rejects rather than hang', async () => {
+    const { socket } = setup()
+    const close = when(socket, 'close')
+    socket.close()
+    await expect(close).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+
+  test('waits for a socket that is to connect later', async () => {
+    const { socket, native } = setup({ autoConnect: false })
+    const open = when(socket, 'open')
+    await settled()
+    socket.connect()
+    native().accept()
+    expect(await open).toMatchObject({ attempt: 0 })
+  })
+
+  test('aborted: rejects with the reason, and leaves no listener', async () => {
+    const { socket, native, listeners } = setup()
+    const { controller, signal, listening } = watchedSignal()
+    const open = when(socket, 'open', { signal })
+    controller.abort('reason')
+    await expect(open).rejects.toBe('reason')
+    expect([listeners(), listening()]).toEqual([0, 0])
+    native().accept()
+    await expect(when(socket, 'open', { signal })).rejects.toBe('reason')
+    expect(listeners()).toBe(0)
+  })
+
+  test('lets go of the signal when it is done', async () => {
+    const { socket, native } = setup()
+    const { signal, listening } = watchedSignal()
+    const open = when(socket, 'open', { signal })
+    expect(listening()).toBe(1)
+    native().accept()
+    await open
+    expect(listening()).toBe(0)
+  })
+
+  test('rejects with a TypeError for an event that there is not', async () => {
+    const { socket, listeners } = setup()
+    await expect(when(socket, 'message' as 'text')).rejects.toThrow(TypeError)
+    expect(listeners()).toBe(0)
+  })
+})

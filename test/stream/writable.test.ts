@@ -1,0 +1,359 @@
+import { describe, expect, test, vi } from 'vitest'
+import type { SocketOptions } from '../../src/index.ts'
+import { writable } from '../../src/stream.ts'
+import { reopen, sent, server, settled } from '../support/setup.ts'
+import { follow, fresh, setup, watchedSignal } from './setup.ts'
+
+fresh()
+
+describe('writable', () => {
+  /** A connection of which nothing leaves until the test says so. */
+  const start = (
+    options: SocketOptions = {},
+    how: Parameters<typeof writable>[1] = { highWaterMark: 10 },
+  ) => {
+    const rig = setup(options)
+    rig.native().accept().freeze('up')
+    const stream = writable(rig.socket, how)
+    return { ...rig, stream, writer: stream.getWriter() }
+  }
+  const tick = () => vi.advanceTimersByTimeAsync(10)
+
+  test('sends each chunk as a message: text, bytes, Blobs', async () => {
+    const { writer, native } = start()
+    const chunks = ['text', new Uint8Array([1, 2]), new Blob(['b'])]
+    for (const chunk of chunks) await writer.write(chunk)
+    expect(sent(native())).toEqual(chunks)
+  })
+
+  test('a write is done when there is room again', async () => {
+    const { writer, native, socket } = start()
+    await writer.write('x'.repeat(10))
+    const fate = follow(writer.write('y'))
+    const later = follow(writer.write('z'))
+    await tick()
+    expect([fate.is, later.is, writer.desiredSize]).toEqual(['pending', 'pending', -1])
+    expect(socket.bufferedAmount).toBe(11)
+    native().drain(1)
+    await vi.advanceTimersByTimeAsync(20)
+    expect(fate.is).toBe('kept')
+    native().drain(10)
+    await tick()
+    expect([later.is, writer.desiredSize]).toEqual(['kept', 1])
+    expect(vi.getTimerCount()).toBe(1) // The core's own, for the tail.
+  })
+
+  test('looks no less often for messages that come in', async () => {
+    const { writer, native } = start()
+    const fate = follow(writer.write('x'.repeat(11)))
+    for (let i = 0; i < 20; i++) {
+      native().send('news')
+      await settled()
+    }
+    native().drain(1)
+    await tick()
+    expect(fate.is).toBe('kept')
+  })
+
+  test('looks less and less often at a buffer that does not move', async () => {
+    const { writer, native, socket } = start()
+    const fate = follow(writer.write('x'.repeat(11)))
+    const looked = vi.spyOn(socket, 'bufferedAmount', 'get')
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(looked.mock.calls.length).toBeLessThan(80)
+    expect(looked.mock.calls.length).toBeGreaterThan(50)
+    native().drain(1)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(fate.is).toBe('kept')
+  })
+
+  test('never more than the mark and one chunk wait, whatever the source has', async () => {
+    const { stream, socket, native, writer } = start()
+    let most = 0
+    let given = 0
+    const source = new ReadableStream({
+      pull(controller) {
+        most = Math.max(most, socket.bufferedAmount)
+        if (given++ < 100) controller.enqueue('x'.repeat(7))
+        else controller.close()
+      },
+    })
+    writer.releaseLock()
+    const piped = follow(source.pipeTo(stream))
+    for (let i = 0; i < 400 && piped.is === 'pending'; i++) {
+      native().drain(Math.min(3, native().socket.bufferedAmount))
+      await tick()
+      most = Math.max(most, socket.bufferedAmount)
+    }
+    expect(piped.is).toBe('kept')
+    expect(native().received).toHaveLength(100)
+    expect(most).toBeLessThanOrEqual(17)
+    expect(most).toBeGreaterThan(10)
+  })
+
+  test.each(['text', 'binary'])('any %s message is a reason to look for room', async kind => {
+    const { writer, native } = start()
+    const fate = follow(writer.write('x'.repeat(11)))
+    await settled()
+    native().drain(1)
+    native().send(kind === 'text' ? 'ack' : new ArrayBuffer(1))
+    await settled()
+    expect(fate.is).toBe('kept')
+  })
+
+  test('what others send counts: it waits before it sends', async () => {
+    const { writer, native, socket } = start()
+    socket.send('z'.repeat(11))
+    const fate = follow(writer.write('mine'))
+    await tick()
+    expect(sent(native())).toHaveLength(1)
+    native().drain()
+    await vi.advanceTimersByTimeAsync(20)
+    expect(fate.is).toBe('kept')
+    expect(sent(native())[1]).toBe('mine')
+  })
+
+  test('without a connection it fills up to the mark, and then waits for one, without a timer', async () => {
+    const { socket, native } = setup()
+    native().drop()
+    vi.setSystemTime(0)
+    const writer = writable(socket, { highWaterMark: 10 }).getWriter()
+    const timers = vi.getTimerCount()
+    await writer.write('x'.repeat(10))
+    const fate = follow(writer.write('y'))
+    const later = follow(writer.write('z'))
+    await settled()
+    expect([socket.queued, socket.bufferedAmount]).toEqual([2, 11])
+    expect(vi.getTimerCount()).toBe(timers)
+    reopen()
+    await tick()
+    expect([fate.is, later.is]).toEqual(['kept', 'kept'])
+    expect(sent(server.latest)).toEqual(['x'.repeat(10), 'y', 'z'])
+  })
+
+  test('what came back unsent from a lost connection is waited for', async () => {
+    const { writer, native } = start()
+    const fate = follow(writer.write('x'.repeat(11)))
+    await settled()
+    native().drop()
+    await tick()
+    expect(fate.is).toBe('pending')
+    expect(sent(reopen())).toEqual(['x'.repeat(11)])
+    await tick()
+    expect(fate.is).toBe('kept')
+  })
+
+  test('1 MiB is the mark by default', async () => {
+    const { writer } = start({}, {})
+    await writer.write(new Uint8Array(2 ** 20))
+    const fate = follow(writer.write('y'))
+    await tick()
+    expect(fate.is).toBe('pending')
+  })
+
+  test('closing waits until all has left, stops listening, and leaves the socket open', async () => {
+    const { writer, native, socket, listeners } = start()
+    await writer.write('abc')
+    const fate = follow(writer.close())
+    await tick()
+    expect(fate.is).toBe('pending')
+    native().drain(2)
+    await tick()
+    expect(fate.is).toBe('pending')
+    native().drain()
+    await tick()
+    expect(fate.is).toBe('kept')
+    expect(listeners()).toBe(0)
+    expect(socket.state.name).toBe('open')
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('closing is not done by a socket that is closed, and drops what waits', async () => {
+    const { socket, listeners } = setup()
+    const writer = writable(socket).getWriter()
+    await writer.write('waits')
+    const fate = follow(writer.close())
+    await settled()
+    socket.close()
+    await settled()
+    expect(fate).toMatchObject({ is: 'broken', value: { code: 'CLOSED' } })
+    await expect(writer.closed).rejects.toMatchObject({ code: 'CLOSED' })
+    expect(listeners()).toBe(0)
+  })
+
+  test('nobody need write for it to hear that the socket has ended', async () => {
+    const { native, writer, socket, listeners } = start({ retry: false })
+    native().close(4401).drop()
+    vi.advanceTimersByTime(0)
+    await expect(writer.closed).rejects.toBe((socket.state as { cause: unknown }).cause)
+    expect(listeners()).toBe(0)
+  })
+
+  test('a write that waits hears that the socket has ended', async () => {
+    const { native, writer, socket, listeners } = start({ retry: false })
+    const fate = follow(writer.write('x'.repeat(11)))
+    const next = follow(writer.write('never sent'))
+    await settled()
+    native().close(4401).drop()
+    await tick()
+    expect(fate).toEqual({ is: 'broken', value: (socket.state as { cause: unknown }).cause })
+    expect(next.is).toBe('broken')
+    expect(sent(native())).toHaveLength(1)
+    expect(listeners()).toBe(0)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('a socket that has ended takes nothing', async () => {
+    const { socket } = setup()
+    socket.close()
+    const writer = writable(socket).getWriter()
+    await expect(writer.write('x')).rejects.toMatchObject({ code: 'CLOSED' })
+    expect(socket.stats.dropped).toBe(0)
+  })
+
+  test('what is written while the socket closes is dropped, and that is the error', async () => {
+    const { writer, socket, native, listeners } = start()
+    native().freeze('down')
+    socket.close()
+    await expect(writer.write('x')).rejects.toMatchObject({ code: 'CLOSED' })
+    expect(socket.state.name).toBe('closing')
+    expect(listeners()).toBe(0)
+  })
+
+  test('what send() throws is the error, and nobody listens any more', async () => {
+    const { writer, listeners } = start()
+    await expect(writer.write(1 as never)).rejects.toThrow(TypeError)
+    await expect(writer.closed).rejects.toThrow(TypeError)
+    expect(listeners()).toBe(0)
+  })
+
+  test('a message that a full queue rejects is the error', async () => {
+    const { socket, listeners } = setup({ queue: { maxBytes: 3 } })
+    const writer = writable(socket).getWriter()
+    await expect(writer.write('four')).rejects.toThrow('overflow')
+    await expect(writer.closed).rejects.toThrow('overflow')
+    expect(listeners()).toBe(0)
+  })
+
+  test('a message that is dropped later is the error', async () => {
+    const { socket, heard, listeners } = setup({ queue: { maxBytes: 8, overflow: 'drop-oldest' } })
+    const writer = writable(socket).getWriter()
+    await writer.write('mine 1')
+    await writer.write('2')
+    socket.send('other')
+    await expect(writer.closed).rejects.toThrow('A message was dropped: overflow')
+    expect(heard('drop').map(({ data, reason }) => [data, reason])).toEqual([['mine 1', 'overflow']])
+    expect(listeners()).toBe(0)
+  })
+
+  test('one that is too big for the server is the error', async () => {
+    const { writer, native } = start({ retry: () => 0 }, {})
+    await writer.write('huge')
+    native().close(1009).drop()
+    await vi.advanceTimersByTimeAsync(10_000)
+    native().freeze('up').accept()
+    await settled()
+    native().close(1009).drop()
+    await settled()
+    await expect(writer.closed).rejects.toThrow('A message was dropped: too-big')
+  })
+
+  test("what becomes of messages with wishes, which are others', does not matter", async () => {
+    const { socket, heard } = setup()
+    const writer = writable(socket).getWriter()
+    const closed = follow(writer.closed)
+    await writer.write('mine')
+    const abort = new AbortController()
+    socket.send('a', { volatile: true })
+    socket.send('b', { ttl: 1 })
+    socket.send('c', { key: 1 })
+    socket.send('d', { key: 1 })
+    socket.send('e', { signal: abort.signal })
+    abort.abort()
+    await tick()
+    expect(heard('drop')).toHaveLength(4)
+    expect(closed.is).toBe('pending')
+  })
+
+  test('aborted at once, though a write waits; what the socket has it keeps', async () => {
+    const { socket, heard, listeners } = setup()
+    const writer = writable(socket, { highWaterMark: 3 }).getWriter()
+    const fate = follow(writer.write('waits'))
+    await settled()
+    const timers = vi.getTimerCount()
+    await writer.abort('enough')
+    expect(fate).toEqual({ is: 'broken', value: 'enough' })
+    expect(heard('drop')).toEqual([])
+    expect(socket.queued).toBe(1)
+    expect(listeners()).toBe(0)
+    expect(vi.getTimerCount()).toBe(timers)
+  })
+
+  test('aborted while it polls, it leaves no timer', async () => {
+    const { writer, native } = start()
+    follow(writer.write('x'.repeat(11)))
+    await settled()
+    // The core's, and its own.
+    expect(vi.getTimerCount()).toBe(2)
+    await writer.abort()
+    expect(vi.getTimerCount()).toBe(1)
+    native().drain()
+  })
+
+  test('a pipe whose sink is aborted ends at once, offline', async () => {
+    const { socket, listeners } = setup()
+    const stop = new AbortController()
+    const source = new ReadableStream({ pull: controller => controller.enqueue('x'.repeat(100)) })
+    const fate = follow(source.pipeTo(writable(socket, { highWaterMark: 10, signal: stop.signal })))
+    await tick()
+    const timers = vi.getTimerCount()
+    stop.abort('enough')
+    await settled()
+    expect(vi.getTimerCount()).toBe(timers)
+    expect(fate).toEqual({ is: 'broken', value: 'enough' })
+    expect([listeners(), socket.queued]).toEqual([0, 1])
+  })
+
+  test('its signal is its error at once, and is let go of when it is closed', async () => {
+    const { socket, native, listeners } = setup()
+    native().accept()
+    const { controller, signal, listening } = watchedSignal()
+    const closed = writable(socket, { signal }).getWriter()
+    await closed.write('a')
+    const done = closed.close()
+    await tick()
+    await done
+    expect([listeners(), listening()]).toEqual([0, 0])
+    const { closed: ended } = writable(socket, { signal }).getWriter()
+    controller.abort('reason')
+    await expect(ended).rejects.toBe('reason')
+    await expect(writable(socket, { signal }).getWriter().write('b')).rejects.toBe('reason')
+    expect([listeners(), listening()]).toEqual([0, 0])
+    expect(sent(native())).toEqual(['a'])
+  })
+
+  test('where streams have no signal, an abort follows the write that waits', async () => {
+    const Native = WritableStream
+    vi.stubGlobal(
+      'WritableStream',
+      class extends Native {
+        constructor({ start, ...sink }: UnderlyingSink) {
+          super({
+            ...sink,
+            start: controller => start?.({ error: (e: unknown) => controller.error(e) } as typeof controller),
+          })
+        }
+      },
+    )
+    const { writer, native, listeners } = start()
+    const fate = follow(writer.write('x'.repeat(11)))
+    await settled()
+    const abort = follow(writer.abort('enough'))
+    await tick()
+    native().drain()
+    await vi.advanceTimersByTimeAsync(20)
+    expect([fate.is, abort.is]).toEqual(['kept', 'kept'])
+    expect(listeners()).toBe(0)
+  })
+})
