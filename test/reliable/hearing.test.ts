@@ -1,0 +1,303 @@
+import { describe, expect, test, vi } from 'vitest'
+import { FakeWebSocket, fresh, outcomes, settled, world } from './world.ts'
+
+fresh()
+
+const frames = (native = FakeWebSocket.last) => native.sent.map(text => JSON.parse(text as string))
+const acks = (native?: FakeWebSocket) =>
+  frames(native).flatMap(({ type, sequenceId }) => (type === 'sequenceAck' ? [sequenceId] : []))
+
+describe('a message', () => {
+  test('arrives with its number, its group and its data by type', async () => {
+    const { server, session, heard } = world()
+    await server.connect()
+    server.send(session(), { a: 1 })
+    server.send(session(), 'text', { dataType: 'text', from: 'group', group: 'news' })
+    server.send(session(), 'AQL/', { dataType: 'binary' })
+    server.send(session(), null, { group: null })
+    await server.exchange()
+    const [json, text, binary, empty] = heard('message')
+    expect(json).toEqual({ id: 1, group: undefined, dataType: 'json', data: { a: 1 } })
+    expect(text).toEqual({ id: 2, group: 'news', dataType: 'text', data: 'text' })
+    expect(binary).toMatchObject({ id: 3, dataType: 'binary' })
+    expect([...new Uint8Array(binary.data)]).toEqual([1, 2, 255])
+    expect(empty).toEqual({ id: 4, group: undefined, dataType: 'json', data: null })
+  })
+
+  test('that the server sends again is not delivered again, but acknowledged', async () => {
+    const { server, session, heard, socket } = world()
+    await server.connect()
+    for (let i = 1; i <= 3; i++) server.send(session(), i)
+    await server.deliver()
+    server.wire.native.drop()
+    server.send(session(), 4)
+    await server.reconnect()
+    expect(heard('message').map(({ data }) => data)).toEqual([1, 2, 3, 4])
+    await vi.advanceTimersByTimeAsync(1_000)
+    server.read()
+    expect(session().unacked).toEqual([])
+    expect(socket.stats.lastSequenceId).toBe(4)
+  })
+
+  test('sent again alone is acknowledged too, for the server has not heard that it came', async () => {
+    const { server, session } = world()
+    await server.connect()
+    server.send(session(), 1)
+    await server.deliver()
+    await vi.advanceTimersByTimeAsync(1_000)
+    server.wire.native.drop()
+    const wire = await server.reconnect()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(acks(wire.native)).toEqual([1])
+  })
+
+  test('that comes with connected is delivered after open', async () => {
+    const { server, session, log } = world()
+    await server.connect()
+    server.wire.native.drop()
+    server.send(session(), 'early')
+    await vi.advanceTimersByTimeAsync(6_000)
+    log.length = 0
+    const wire = server.accept()
+    for (const text of wire.down.splice(0)) wire.native.deliver(text as string)
+    await settled()
+    expect(log.map(([type, payload]) => (type === 'state' ? payload.name : type))).toEqual([
+      'open',
+      'open',
+      'message',
+    ])
+  })
+
+  test('beyond a jump of the numbers comes after a gap that says how many are missing', async () => {
+    const { server, session, log } = world()
+    await server.connect()
+    server.send(session(), 1)
+    session().sent = 4
+    server.send(session(), 5)
+    log.length = 0
+    await server.exchange()
+    expect(log).toMatchObject([
+      ['message', { id: 1 }],
+      ['gap', { reason: 'skipped', missed: 3 }],
+      ['message', { id: 5 }],
+    ])
+    expect(log[1]?.[1]).toEqual({ reason: 'skipped', missed: 3 })
+  })
+})
+
+describe('acknowledging', () => {
+  test('waits for a second, and covers everything that came', async () => {
+    const { server, session } = world()
+    const { native } = await server.connect()
+    expect(vi.getTimerCount()).toBe(1)
+    for (let i = 0; i < 5; i++) server.send(session(), i)
+    await server.deliver()
+    await vi.advanceTimersByTimeAsync(999)
+    expect(acks(native)).toEqual([])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(acks(native)).toEqual([5])
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(acks(native)).toEqual([5])
+  })
+
+  test('happens at once after 300 messages', async () => {
+    const { server, session } = world()
+    const { native } = await server.connect()
+    for (let i = 0; i < 750; i++) server.send(session(), i)
+    await server.deliver()
+    expect(acks(native)).toEqual([300, 600])
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(acks(native)).toEqual([300, 600, 750])
+  })
+
+  test('comes after the listeners have run, also where one of them throws', async () => {
+    const { socket, server, session } = world()
+    const { native } = await server.connect()
+    const reports: (() => void)[] = []
+    vi.stubGlobal('queueMicrotask', (report: () => void) => reports.push(report))
+    const acknowledged: number[] = []
+    const others: number[] = []
+    socket.on('message', ({ id }) => {
+      acknowledged.push(acks(native).length)
+      if (id === 300) throw new Error('of a listener')
+    })
+    socket.on('message', ({ id }) => others.push(id))
+    for (let i = 0; i < 300; i++) server.send(session(), i)
+    await server.deliver()
+    expect(acknowledged.every(count => count === 0)).toBe(true)
+    expect(acks(native)).toEqual([300])
+    expect(others).toHaveLength(300)
+    expect(reports).toHaveLength(1)
+    expect(reports[0]).toThrow('of a listener')
+  })
+
+  test('does not wait when the socket is closed', async () => {
+    const { socket, server, session } = world()
+    const { native } = await server.connect()
+    server.send(session(), 1)
+    await server.deliver()
+    socket.close()
+    expect(acks(native)).toEqual([1])
+    await vi.advanceTimersByTimeAsync(0)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('has nothing to say where nothing came', async () => {
+    const { socket, server } = world()
+    const { native } = await server.connect()
+    socket.close()
+    expect(native.sent).toEqual([])
+  })
+})
+
+describe('a server that is not to be trusted', () => {
+  const MALFORMED = [
+    'no JSON',
+    '',
+    'null',
+    '1',
+    '"ack"',
+    '[]',
+    '{}',
+    '{"type":7}',
+    '{"type":"message"}',
+    '{"type":"message","sequenceId":"1","dataType":"json","data":1}',
+    '{"type":"message","sequenceId":1.5,"dataType":"json","data":1}',
+    '{"type":"message","sequenceId":9007199254740993,"dataType":"json","data":1}',
+    '{"type":"message","sequenceId":1,"dataType":"json"}',
+    '{"type":"message","sequenceId":1,"dataType":"text","data":1}',
+    '{"type":"message","sequenceId":1,"dataType":"binary","data":"no base64!"}',
+    '{"type":"message","sequenceId":1,"dataType":"binary","data":[1]}',
+    '{"type":"message","sequenceId":1,"dataType":"protobuf","data":"AQ=="}',
+    '{"type":"message","sequenceId":1,"dataType":["json"],"data":1}',
+    '{"type":"message","sequenceId":1,"dataType":["text"],"data":"x"}',
+    '{"type":"message","sequenceId":1,"dataType":"json","data":1,"group":7}',
+    '{"type":"message","sequenceId":1,"data":1}',
+    '{"type":"ack"}',
+    '{"type":"ack","ackId":1}',
+    '{"type":"ack","ackId":1,"success":"yes"}',
+    '{"type":"ack","ackId":1,"success":0,"error":[]}',
+  ]
+
+  test.each(MALFORMED)('%s is an error event, and nothing else happens', async text => {
+    const { socket, server, heard } = world()
+    const { native } = await server.connect()
+    const seen = outcomes(socket.send('x'))
+    native.deliver(text)
+    await settled()
+    expect(heard('error')).toEqual([expect.any(TypeError)])
+    expect(heard('message')).toEqual([])
+    expect(seen).toEqual(['pending'])
+    expect(socket.state.name).toBe('open')
+    await server.exchange()
+    expect(seen).toEqual([{ outcome: 'delivered' }])
+  })
+
+  test('that sends binary frames gets the same', async () => {
+    const { server, heard } = world()
+    const { native } = await server.connect()
+    native.deliver(new ArrayBuffer(2))
+    expect(heard('error')).toEqual([expect.any(TypeError)])
+  })
+
+  test.each([
+    '{"type":"future","sequenceId":1}',
+    '{"type":"system","event":"future"}',
+    '{"type":"pong"}',
+    '{"type":"ack","ackId":99,"success":true}',
+    '{"type":"ack","ackId":"__proto__","success":true}',
+    '{"type":"ack","ackId":{"a":1},"success":false,"error":null}',
+    '{"type":"message","sequenceId":0,"dataType":"json","data":1}',
+    '{"type":"message","sequenceId":-5}',
+  ])('%s means nothing', async text => {
+    const { server, log } = world()
+    const { native } = await server.connect()
+    log.length = 0
+    native.deliver(text)
+    await settled()
+    expect(log).toEqual([])
+  })
+
+  test('what could not be read is not acknowledged, and the next message says that it is missing', async () => {
+    const { server, session, heard } = world()
+    const { native } = await server.connect()
+    session().sent = 1
+    native.deliver('{"type":"message","sequenceId":1,"dataType":"binary","data":"?"}')
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(acks(native)).toEqual([])
+    server.send(session(), 'next')
+    await server.exchange()
+    expect(heard('gap')).toEqual([{ reason: 'skipped', missed: 1 }])
+    expect(heard('message')).toMatchObject([{ id: 2 }])
+  })
+
+  test('hands fields named __proto__ on as data, and lets them change nothing', async () => {
+    const { server, heard } = world()
+    const { native } = await server.connect()
+    native.deliver(
+      '{"__proto__":{"type":"ack"},"type":"message","sequenceId":1,"dataType":"json","data":{"__proto__":{"admin":true}}}',
+    )
+    const [{ data }] = heard('message')
+    expect(data.admin).toBe(undefined)
+    expect(Object.getPrototypeOf(data)).toBe(Object.prototype)
+    expect(({} as any).admin).toBe(undefined)
+  })
+
+  test.each([
+    'hello',
+    'null',
+    '{"type":"system","event":"connected"}',
+    '{"type":"system","event":"connected","connectionId":7}',
+    '{"type":"message","sequenceId":1,"dataType":"json","data":1}',
+  ])('a first frame %s is no session: a failed attempt, on which nothing was sent', async text => {
+    const { socket, heard } = world()
+    socket.send('x')
+    await settled()
+    FakeWebSocket.last.accept().deliver(text)
+    await settled()
+    expect(heard('error')).toMatchObject([{ code: 'PREPARE_FAILED', cause: expect.any(TypeError) }])
+    expect(socket.state.name).toBe('waiting')
+    expect(FakeWebSocket.last.sent).toEqual([])
+  })
+
+  test('that never begins runs into the deadline', async () => {
+    const { socket, heard } = world()
+    await settled()
+    FakeWebSocket.last.accept()
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(heard('error')).toMatchObject([{ code: 'CONNECT_TIMEOUT' }])
+    expect(socket.state.name).toBe('waiting')
+  })
+})
+
+describe('the heartbeat', () => {
+  test("is the protocol's ping, and a pong counts as life", async () => {
+    const { server, socket } = world()
+    const { native } = await server.connect()
+    await vi.advanceTimersByTimeAsync(25_000)
+    expect(frames(native)).toEqual([{ type: 'ping' }])
+    native.deliver('{"type":"pong"}')
+    await vi.advanceTimersByTimeAsync(11_000)
+    expect(socket.state.name).toBe('open')
+    expect(socket.stats.latency).toBe(0)
+  })
+
+  test('gives up a connection that does not answer, and the session goes on', async () => {
+    const { server, socket, session } = world({ heartbeat: { interval: 1_000, timeout: 500 } })
+    await server.connect()
+    const { id } = session()
+    await vi.advanceTimersByTimeAsync(1_500)
+    expect(socket.state).toMatchObject({ name: 'waiting', cause: { code: 'UNRESPONSIVE' } })
+    await server.reconnect()
+    expect(session().id).toBe(id)
+  })
+
+  test('can be switched off', async () => {
+    const { server, socket } = world({ heartbeat: false })
+    const { native } = await server.connect()
+    await vi.advanceTimersByTimeAsync(600_000)
+    expect(native.sent).toEqual([])
+    expect(socket.state.name).toBe('open')
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})

@@ -1,0 +1,277 @@
+import fc from 'fast-check'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { FakeWebSocket, type Session, settled, type World, world } from './world.ts'
+
+// Cuts anywhere, against a server that keeps the rules: what RELIABLE asks of both sides, seen from the client's.
+
+type Step =
+  | { do: 'send'; onLost: 'drop' | 'resend'; big: boolean }
+  | { do: 'join' | 'leave'; group: string }
+  | { do: 'push' | 'accept' | 'refuse' | 'cut' | 'reconnect' | 'forget' | 'kick' | 'reload' }
+  | { do: 'read' | 'deliver'; count: number }
+  | { do: 'pass'; time: number }
+
+const step = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('send' as const),
+      onLost: fc.constantFrom('drop' as const, 'resend' as const),
+      big: fc.nat(9).map(n => n === 0),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constantFrom('join' as const, 'leave' as const),
+      group: fc.constantFrom('a', 'b'),
+    }),
+  },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('push' as const) }) },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('accept' as const) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constantFrom('read' as const, 'deliver' as const),
+      count: fc.integer({ min: 1, max: 4 }),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ do: fc.constant('pass' as const), time: fc.constantFrom(0, 300, 1_000, 6_000) }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        'cut' as const,
+        'cut' as const,
+        'refuse' as const,
+        'reconnect' as const,
+        'kick' as const,
+      ),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('forget' as const, 'reload' as const) }) },
+)
+
+/** The number of runs: `RUNS=20000` for a long one. */
+const RUNS = Number(process.env.RUNS ?? 2_000)
+
+/** Never gives up. */
+const retry = () => 500
+
+interface Sent {
+  readonly n: number
+  readonly onLost: 'drop' | 'resend'
+  outcome: string | undefined
+}
+
+class Walk {
+  private w: World
+  private readonly sessions: Session[] = []
+  /** What was pushed to each session. */
+  private readonly pushed = new Map<Session, number[]>()
+  private readonly sent: Sent[] = []
+  /** Groups as they should be in the end. */
+  private readonly groups = new Set<string>()
+  private count = 0
+  /** What the client heard: messages by session, and gaps. */
+  private heard: (number | 'gap')[] = []
+  private gaps = 0
+  private doubtful = new Set<number>()
+  private again = new Set<number>()
+
+  constructor() {
+    this.w = world({ retry })
+    this.listen()
+  }
+
+  private listen(): void {
+    const { socket } = this.w
+    socket.on('message', ({ data }) => this.heard.push(data as number))
+    socket.on('gap', gap => {
+      if (gap.reason !== 'session') throw new Error('numbers that jump')
+      this.gaps++
+      this.heard.push('gap')
+      for (const { data } of gap.unknown) this.doubtful.add(number(data))
+      for (const { type, data } of gap.resent) if (type === 'event') this.again.add(number(data))
+    })
+  }
+
+  private get wire() {
+    const { wire } = this.w.server
+    return wire?.native.readyState === 1 ? wire : undefined
+  }
+
+  async take(step: Step): Promise<void> {
+    const { server, socket } = this.w
+    const native = FakeWebSocket.all.at(-1)
+    if (step.do === 'send') {
+      const { onLost, big } = step
+      const sent: Sent = { n: ++this.count, onLost, outcome: undefined }
+      this.sent.push(sent)
+      const data = big ? `${sent.n}:${'x'.repeat(600_000)}` : sent.n
+      socket.send(data, { onLost }).then(({ outcome }) => {
+        sent.outcome = outcome
+      })
+    } else if (step.do === 'join' || step.do === 'leave') {
+      if (step.do === 'join') this.groups.add(step.group)
+      else this.groups.delete(step.group)
+      socket[step.do](step.group)
+    } else if (step.do === 'push') this.push()
+    else if (step.do === 'accept') this.accept()
+    else if (step.do === 'refuse') {
+      if (native?.readyState === 0) native.drop()
+    } else if (step.do === 'cut') native?.drop(this.count % 2 ? 1006 : 1012)
+    else if (step.do === 'kick') {
+      const { wire } = this
+      if (wire?.session) {
+        server.sessions.delete(wire.session.id)
+        if (wire.greeted) server.say(wire, { type: 'system', event: 'disconnected' })
+        wire.down.push({ close: 1008 })
+      }
+    } else if (step.do === 'reconnect') socket.reconnect()
+    else if (step.do === 'forget') {
+      server.forget()
+      this.wire?.native.drop(1012)
+    } else if (step.do === 'reload') await this.reload()
+    else if (step.do === 'read') {
+      if (this.wire) server.read(this.wire, step.count)
+    } else if (step.do === 'deliver') {
+      if (this.wire) await server.deliver(this.wire, step.count)
+    } else if (step.do === 'pass') await vi.advanceTimersByTimeAsync(step.time)
+    await settled()
+    expect(this.w.server.faults).toEqual([])
+  }
+
+  private push(): void {
+    const session = this.sessions.at(-1)
+    if (!session || !this.w.server.sessions.has(session.id)) return
+    const list = this.pushed.get(session) as number[]
+    list.push(++this.count)
+    this.w.server.send(session, this.count)
+  }
+
+  private accept(): void {
+    const native = FakeWebSocket.all.at(-1)
+    if (native?.readyState !== 0) return
+    const { session } = this.w.server.accept(native)
+    if (session && !this.sessions.includes(session)) {
+      this.sessions.push(session)
+      this.pushed.set(session, [])
+    }
+  }
+
+  /** Another page goes on with the session. What the old page's promises said is no more to be had. */
+  private async reload(): Promise<void> {
+    const saved = this.w.socket.save()
+    const { sent, waiting } = JSON.parse(saved)
+    const kept = new Set([...sent, ...waiting].map(({ frame }) => number(JSON.parse(frame).data)))
+    const { server } = this.w
+    for (const sent of this.sent) if (sent.outcome === undefined && kept.has(sent.n)) sent.outcome = 'moved'
+    const before = this.sent.map(({ outcome }) => outcome)
+    server.wire?.native.drop()
+    this.w.socket.close()
+    await settled()
+    await vi.advanceTimersByTimeAsync(0)
+    this.sent.forEach((sent, i) => {
+      sent.outcome = before[i]
+    })
+    const heard = this.heard.length
+    this.w = { ...world({ saved, retry }), server }
+    this.heard.length = heard
+    this.listen()
+  }
+
+  async finish(): Promise<void> {
+    const { server } = this.w
+    for (let i = 0; i < 60; i++) {
+      await this.take({ do: 'pass', time: 1_000 })
+      this.accept()
+      await settled()
+      if (this.wire) await server.exchange(this.wire)
+    }
+    await vi.advanceTimersByTimeAsync(2_000)
+    if (this.wire) server.read(this.wire)
+    this.check()
+  }
+
+  private check(): void {
+    const { server, socket } = this.w
+    expect(server.faults).toEqual([])
+    expect(socket.state.name).toBe('open')
+    expect(socket.stats).toMatchObject({ inFlight: 0, inFlightBytes: 0, queued: 0, queuedBytes: 0 })
+    const times = new Map<number, number>()
+    for (const { processed } of this.sessions) {
+      const numbers = processed.flatMap(({ type, data }) => (type === 'event' ? [number(data)] : []))
+      // I2, and I1: ascending is also once.
+      expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b))
+      for (const n of numbers) times.set(n, (times.get(n) ?? 0) + 1)
+    }
+    for (const { n, onLost, outcome } of this.sent) {
+      const count = times.get(n) ?? 0
+      const name = `${n} ${onLost}: ${outcome}, ${count} times`
+      expect(outcome, name).toBeDefined()
+      // I3: let go of only when acknowledged, or else it was told.
+      if (outcome === 'delivered') expect(count, name).toBeGreaterThan(0)
+      if (outcome === 'unknown') expect(this.doubtful.has(n), name).toBe(true)
+      if (outcome === 'moved' && !this.doubtful.has(n)) expect(count, name).toBeGreaterThan(0)
+      if (onLost === 'resend') expect(outcome, name).toMatch(/delivered|moved/)
+      if (count > 1) expect(this.again.has(n), name).toBe(true)
+    }
+    // Inbound: each session's messages from the first on, without a hole, and a gap before those of the next.
+    const last = this.sessions.at(-1) as Session
+    const parts: number[][] = [[]]
+    for (const news of this.heard) {
+      if (news === 'gap') parts.push([])
+      else parts.at(-1)?.push(news)
+    }
+    const wanted = this.sessions.map(session => this.pushed.get(session) as number[])
+    const isStart = (part: number[], whole: number[]) => part.every((n, i) => n === whole[i])
+    let next = 0
+    for (const part of parts) {
+      if (!part.length) continue
+      while (next < wanted.length && !isStart(part, wanted[next] as number[])) next++
+      expect(next, `${JSON.stringify(parts)} of ${JSON.stringify(wanted)}`).toBeLessThan(wanted.length)
+      next++
+    }
+    expect(parts.at(-1)).toEqual(this.pushed.get(last))
+    expect(last.unacked).toEqual([])
+    expect([...last.groups].sort()).toEqual([...this.groups].sort())
+    expect(this.gaps).toBeLessThan(this.sessions.length)
+  }
+
+  end(): void {
+    this.w.socket.close()
+  }
+}
+
+const number = (data: unknown): number => Number.parseInt(`${data}`, 10)
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_000_000 })
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+test('each message once and in order, both ways, wherever the connection breaks', {
+  timeout: 3_600_000,
+}, async () => {
+  const story = fc.array(step, { minLength: 1, maxLength: 60, size: 'max' })
+  await fc.assert(
+    fc.asyncProperty(story, async steps => {
+      FakeWebSocket.reset()
+      vi.clearAllTimers()
+      const walk = new Walk()
+      for (const step of steps) await walk.take(step)
+      await walk.finish()
+      walk.end()
+      await vi.advanceTimersByTimeAsync(0)
+      expect(vi.getTimerCount()).toBe(0)
+    }),
+    { numRuns: RUNS },
+  )
+})

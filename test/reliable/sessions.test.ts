@@ -1,0 +1,522 @@
+import { describe, expect, test, vi } from 'vitest'
+import { createReliableSocket } from '../../src/reliable.ts'
+import { FakeWebSocket, fresh, outcomes, settled, world } from './world.ts'
+
+fresh()
+
+const frames = (native = FakeWebSocket.last) => native.sent.map(text => JSON.parse(text as string))
+const delivered = { outcome: 'delivered' }
+const unknown = { outcome: 'unknown' }
+const query = (native = FakeWebSocket.last) => Object.fromEntries(new URL(native.url).searchParams)
+
+describe('resuming', () => {
+  test('asks for the session by its id and its newest token', async () => {
+    const { server, session } = world()
+    await server.connect()
+    server.wire.native.drop()
+    await server.reconnect()
+    expect(query()).toEqual({ awps_connection_id: 'session1', awps_reconnection_token: 'secret2' })
+    server.wire.native.drop()
+    await server.reconnect()
+    expect(query()).toEqual({ awps_connection_id: 'session1', awps_reconnection_token: 'secret3' })
+    expect(session().id).toBe('session1')
+  })
+
+  test('keeps the rest of the URL, and asks an endpoint function at every attempt', async () => {
+    let count = 0
+    const { server } = world(
+      {},
+      ({ attempt }: { attempt: number }) => `https://push.test/feed?n=${++count}&a=${attempt}`,
+    )
+    await server.connect()
+    server.wire.native.drop()
+    await server.reconnect()
+    expect(query()).toMatchObject({ n: '2', a: '1', awps_connection_id: 'session1' })
+    expect(FakeWebSocket.last.url).toMatch(/^wss:/)
+  })
+
+  test('does not ask for a session without a token', async () => {
+    world()
+    await settled()
+    FakeWebSocket.last.accept().deliver('{"type":"system","event":"connected","connectionId":"x"}')
+    await settled()
+    FakeWebSocket.last.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    expect(query()).toEqual({})
+  })
+})
+
+describe('a lost session', () => {
+  const losses: [how: string, lose: (w: ReturnType<typeof world>) => Promise<unknown>][] = [
+    [
+      'refused with 1008 while resuming',
+      async ({ server }) => {
+        server.forget()
+        server.wire.native.drop()
+        await server.reconnect()
+        return server.reconnect()
+      },
+    ],
+    [
+      'replaced by a new connectionId',
+      async ({ server }) => {
+        server.wire.native.drop()
+        await vi.advanceTimersByTimeAsync(6_000)
+        const query = Object.getOwnPropertyDescriptor(FakeWebSocket.last, 'url')?.value
+        Object.assign(FakeWebSocket.last, { url: query.split('?')[0] })
+        return server.connect()
+      },
+    ],
+    [
+      'ended by the server with 1008',
+      async ({ server }) => {
+        server.forget()
+        server.wire.native.drop(1008)
+        return server.reconnect()
+      },
+    ],
+    [
+      'disconnected by the server',
+      async ({ server }) => {
+        server.say(server.wire, { type: 'system', event: 'disconnected', message: 'replaced' })
+        await server.deliver()
+        server.wire.native.drop(1000)
+        return server.reconnect()
+      },
+    ],
+  ]
+
+  test.each(losses)('%s is a gap, before anything else is delivered', async (_, lose) => {
+    const w = world()
+    const { socket, server, session, log } = w
+    await server.connect()
+    server.send(session(), 'old')
+    await server.exchange()
+    const dropped = outcomes(socket.send('dropped'))
+    const resent = outcomes(socket.send({ a: 1 }, { onLost: 'resend', event: 'order' }))
+    socket.on('open', ({ resumed }) => {
+      if (!resumed) server.send(session(), 'new')
+    })
+    log.length = 0
+    await lose(w)
+    await server.exchange()
+    const news = log.filter(([type]) => /message|gap|open/.test(type))
+    expect(news.map(([type]) => type)).toEqual(['gap', 'open', 'message'])
+    expect(news[0]?.[1]).toEqual({
+      reason: 'session',
+      unknown: [{ type: 'event', event: 'message', ackId: 1, dataType: 'text', data: 'dropped' }],
+      resent: [{ type: 'event', event: 'order', ackId: 2, dataType: 'json', data: { a: 1 } }],
+    })
+    expect(news[1]?.[1]).toMatchObject({ resumed: false, reconnected: true })
+    expect(news[2]?.[1]).toMatchObject({ id: 1, data: 'new' })
+    expect([...dropped, ...resent]).toEqual([unknown, delivered])
+    expect(session().processed.map(({ ackId }) => ackId)).toEqual([2])
+    expect(server.faults).toEqual([])
+  })
+
+  test('tells the outcome at once, not when there is a new session', async () => {
+    const { socket, server, heard } = world()
+    await server.connect()
+    const seen = outcomes(socket.send('x'))
+    server.forget()
+    server.wire.native.drop()
+    await server.reconnect()
+    expect(socket.state.name).toBe('waiting')
+    expect(heard('gap')).toHaveLength(1)
+    expect(seen).toEqual([unknown])
+  })
+
+  test('sends in the new session, in order, what waited: it was never sent', async () => {
+    const { socket, server, session } = world()
+    await server.connect()
+    socket.send('a', { onLost: 'resend' })
+    server.forget()
+    server.wire.native.drop()
+    const seen = outcomes(socket.send('b'), socket.send('c'))
+    await server.reconnect()
+    await server.reconnect()
+    await server.exchange()
+    expect(session().processed.map(({ data }) => data)).toEqual(['a', 'b', 'c'])
+    expect(seen).toEqual([delivered, delivered])
+  })
+
+  test('gives binary data of the unknown back as it was', async () => {
+    const { socket, server, heard } = world()
+    await server.connect()
+    socket.send(new Uint8Array([1, 2]))
+    server.forget()
+    server.wire.native.drop(1008)
+    await settled()
+    const [{ data, dataType }] = heard('gap')[0].unknown
+    expect([dataType, [...new Uint8Array(data)]]).toEqual(['binary', [1, 2]])
+  })
+
+  test('numbers inbound messages anew, and acknowledges nothing of the old one', async () => {
+    const { server, session, heard } = world({ retry: () => 100 })
+    await server.connect()
+    for (let i = 0; i < 5; i++) server.send(session(), i)
+    await server.deliver()
+    server.forget()
+    server.wire.native.drop(1008)
+    await vi.advanceTimersByTimeAsync(100)
+    const wire = await server.connect()
+    // The old session's second is over.
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(frames(wire.native)).toEqual([])
+    server.send(session(), 'new')
+    await server.exchange()
+    expect(heard('message').map(({ id }) => id)).toEqual([1, 2, 3, 4, 5, 1])
+  })
+})
+
+describe('what the server takes back in one breath', () => {
+  test('is taken back: connected and the end of the session together make one gap', async () => {
+    const { server, session, heard } = world()
+    await server.connect()
+    for (let i = 1; i <= 3; i++) server.send(session(), i)
+    await server.deliver()
+    server.wire.native.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    const { native, down } = server.accept()
+    // As the `ws` package does with two frames in one packet: no promise runs in between.
+    native.deliver(down[0] as string)
+    native.drop(1008)
+    await settled()
+    await vi.advanceTimersByTimeAsync(6_000)
+    expect(query()).toEqual({})
+    await server.connect()
+    expect(heard('gap')).toHaveLength(1)
+    expect(heard('message')).toHaveLength(3)
+  })
+
+  test('but not if it has changed its mind: a session that is resumed after disconnected goes on', async () => {
+    const { server, heard, socket, session } = world()
+    await server.connect()
+    const { id } = session()
+    server.say(server.wire, { type: 'system', event: 'disconnected' })
+    await server.deliver()
+    // No loss that the policy is asked about: the page is put away, and comes back.
+    socket.close()
+    await vi.advanceTimersByTimeAsync(0)
+    socket.connect()
+    await server.connect()
+    server.wire.native.drop()
+    await server.reconnect()
+    expect(session().id).toBe(id)
+    expect(heard('gap')).toEqual([])
+  })
+})
+
+describe('1008', () => {
+  test('before there is a session is a refusal: it gives up', async () => {
+    const { socket } = world()
+    await settled()
+    FakeWebSocket.last.accept().drop(1008, 'no')
+    await settled()
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { close: { code: 1008 } } })
+  })
+
+  test('after a lost session leads to one fresh one: refused too, it gives up', async () => {
+    const { socket, server, heard } = world()
+    await server.connect()
+    server.forget()
+    server.wire.native.drop()
+    await server.reconnect()
+    expect(socket.state.name).toBe('waiting')
+    await vi.advanceTimersByTimeAsync(6_000)
+    expect(query()).toEqual({})
+    FakeWebSocket.last.accept().drop(1008)
+    await settled()
+    expect(socket.state.name).toBe('closed')
+    expect(heard('gap')).toHaveLength(1)
+  })
+
+  test('on session after session, as soon as they begin, gives up', async () => {
+    const { socket, server } = world()
+    await server.connect()
+    server.wire.native.drop(1008)
+    await server.reconnect()
+    server.wire.native.drop(1008)
+    await settled()
+    expect(socket.state.name).toBe('closed')
+  })
+
+  test('asks the own policy of the caller too, which may give up', async () => {
+    const retry = vi.fn(() => false as const)
+    const { socket, server } = world({ retry })
+    await server.connect()
+    server.wire.native.drop(1008)
+    await settled()
+    expect(retry).toHaveBeenCalledWith(
+      expect.objectContaining({ attempt: 1, cause: { code: 'CONNECTION_LOST' } }),
+    )
+    expect(socket.state.name).toBe('closed')
+  })
+
+  test('with retry: false ends it', async () => {
+    const { socket, server } = world({ retry: false })
+    await server.connect()
+    const seen = outcomes(socket.send('x'))
+    server.wire.native.drop(1008)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(socket.state.name).toBe('closed')
+    expect(seen).toEqual([unknown])
+  })
+})
+
+describe('two sockets for one session', () => {
+  test('the newest wins, and the other begins a session of its own', async () => {
+    const { socket, server, session, heard } = world()
+    await server.connect()
+    const { id } = session()
+    const stolen = createReliableSocket('wss://push.test/feed', {
+      WebSocket: FakeWebSocket,
+      saved: socket.save(),
+    })
+    const old = server.wire
+    await settled()
+    const wire = server.accept()
+    // As our server does: the old one hears that it is over.
+    await server.exchange(wire)
+    expect(stolen.connectionId).toBe(id)
+    expect(old.native.readyState).toBe(3)
+    // Its token has been used up.
+    server.sessions.get(id)?.tokens.shift()
+    await server.reconnect()
+    await server.reconnect()
+    expect(socket.connectionId).not.toBe(id)
+    expect(stolen.connectionId).toBe(id)
+    expect(heard('gap')).toMatchObject([{ reason: 'session' }])
+  })
+})
+
+describe('groups', () => {
+  test('are joined and left, and say what they hear', async () => {
+    const { socket, server, session, heard } = world()
+    const seen = outcomes(socket.join('news'), socket.join('sport'), socket.leave('sport'))
+    await server.connect()
+    await server.exchange()
+    expect(seen).toEqual([delivered, delivered, delivered])
+    expect([...session().groups]).toEqual(['news'])
+    server.send(session(), 'x', { from: 'group', group: 'news' })
+    await server.exchange()
+    expect(heard('message')).toEqual([{ id: 1, group: 'news', dataType: 'json', data: 'x' }])
+    expect(frames()[0]).toEqual({ type: 'joinGroup', group: 'news', ackId: 1 })
+  })
+
+  test('are not joined again in a session that is resumed', async () => {
+    const { socket, server } = world()
+    await server.connect()
+    socket.join('news')
+    await server.exchange()
+    server.wire.native.drop()
+    const wire = await server.reconnect()
+    expect(frames(wire.native)).toEqual([])
+  })
+
+  test('are joined again in a new session, each in its place among what is sent again', async () => {
+    const { socket, server, session, heard } = world()
+    await server.connect()
+    socket.join('a')
+    await server.exchange()
+    server.wire.native.flowing = false
+    socket.publish('a', 1, { onLost: 'resend' })
+    socket.join('b')
+    socket.join('c')
+    socket.leave('c')
+    server.forget()
+    server.wire.native.drop(1008)
+    const wire = await server.reconnect()
+    expect(frames(wire.native).map(({ type, group, ackId }) => [type, group, ackId])).toEqual([
+      ['joinGroup', 'a', 1],
+      ['sendToGroup', 'a', 2],
+      ['joinGroup', 'b', 3],
+      ['joinGroup', 'c', 4],
+      ['leaveGroup', 'c', 5],
+    ])
+    await server.exchange()
+    expect([...session().groups]).toEqual(['a', 'b'])
+    expect(server.faults).toEqual([])
+    expect(heard('gap')[0].unknown).toEqual([])
+  })
+
+  test('that were left are not joined again', async () => {
+    const { socket, server } = world()
+    await server.connect()
+    socket.join('a')
+    await server.exchange()
+    socket.leave('a')
+    await server.exchange()
+    server.forget()
+    server.wire.native.drop(1008)
+    const wire = await server.reconnect()
+    expect(frames(wire.native)).toEqual([])
+  })
+
+  test('are joined again until the server has said that they are', async () => {
+    const { socket, server, session } = world()
+    await server.connect()
+    socket.join('a')
+    await server.exchange()
+    server.forget()
+    server.wire.native.drop(1008)
+    await vi.advanceTimersByTimeAsync(6_000)
+    const wire = server.accept()
+    await server.deliver(wire)
+    expect(frames(wire.native)).toHaveLength(1)
+    wire.native.drop()
+    await server.reconnect()
+    await server.exchange()
+    expect([...session().groups]).toEqual(['a'])
+    server.wire.native.drop()
+    await server.reconnect()
+    expect(frames()).toEqual([])
+  })
+
+  test('that a new session does not allow are dropped with a word', async () => {
+    const { socket, server, heard } = world()
+    await server.connect()
+    socket.join('a')
+    await server.exchange()
+    server.forget()
+    server.wire.native.drop(1008)
+    server.refusal = { name: 'Forbidden' }
+    await server.reconnect()
+    await server.exchange()
+    expect(heard('drop')).toEqual([
+      {
+        type: 'joinGroup',
+        group: 'a',
+        ackId: 1,
+        outcome: 'dropped',
+        reason: 'refused',
+        error: { name: 'Forbidden' },
+      },
+    ])
+    server.refusal = undefined
+    server.forget()
+    await vi.advanceTimersByTimeAsync(10_000)
+    server.wire.native.drop(1008)
+    const wire = await server.reconnect()
+    expect(frames(wire.native)).toEqual([])
+  })
+
+  test('stay joined through close() and connect()', async () => {
+    const { socket, server, session } = world()
+    await server.connect()
+    socket.join('a')
+    await server.exchange()
+    socket.join('b')
+    socket.close()
+    await vi.advanceTimersByTimeAsync(0)
+    server.forget()
+    socket.connect()
+    await server.connect()
+    await server.reconnect()
+    await server.exchange()
+    expect([...session().groups]).toEqual(['a', 'b'])
+  })
+})
+
+describe('a reload', () => {
+  /** The page goes, and another comes. */
+  const reload = async (w: ReturnType<typeof world>) => {
+    const saved = w.socket.save()
+    w.server.wire?.native.drop()
+    w.socket.close()
+    await vi.advanceTimersByTimeAsync(0)
+    const next = world({ saved })
+    // The same server goes on.
+    return {
+      ...next,
+      server: w.server,
+      session: () => w.server.wire.session as NonNullable<typeof w.server.wire.session>,
+    }
+  }
+
+  test('keeps the session, the ackIds and the order, and delivers nothing twice', async () => {
+    const first = world()
+    await first.server.connect()
+    first.socket.join('a')
+    first.server.send(first.session(), 'one')
+    await first.server.exchange()
+    first.socket.send('sent')
+    first.server.read()
+    for (let i = 0; i < 255; i++) first.socket.send(i, { onLost: 'resend' })
+    first.socket.send('waits')
+    const { id } = first.session()
+    const second = await reload(first)
+    const late = outcomes(second.socket.send('new'))
+    await second.server.connect()
+    await second.server.exchange()
+    expect(second.socket.connectionId).toBe(id)
+    expect(second.heard('gap')).toEqual([])
+    expect(late).toEqual([delivered])
+    const { processed } = second.session()
+    expect(processed.map(({ data }) => data)).toEqual([
+      undefined,
+      'sent',
+      ...Array.from({ length: 255 }, (_, i) => i),
+      'waits',
+      'new',
+    ])
+    second.server.send(second.session(), 'two')
+    await second.server.exchange()
+    expect(second.heard('message').map(({ data }) => data)).toEqual(['two'])
+    expect(second.server.faults).toEqual([])
+  })
+
+  test('into a session that is gone tells the gap, and sends what was never sent', async () => {
+    const first = world()
+    await first.server.connect()
+    first.socket.join('a')
+    await first.server.exchange()
+    first.socket.send('unknown')
+    for (let i = 0; i < 255; i++) first.socket.send(i)
+    first.socket.send('waits')
+    first.server.forget()
+    const second = await reload(first)
+    await second.server.connect()
+    await second.server.reconnect()
+    await second.server.exchange()
+    expect(second.heard('gap')[0].unknown).toHaveLength(256)
+    expect(second.session().processed.map(({ group, data }) => group ?? data)).toEqual(['a', 'waits'])
+    expect([...second.session().groups]).toEqual(['a'])
+  })
+
+  test('with an old snapshot never gives a new message the number of another', async () => {
+    const first = world()
+    await first.server.connect()
+    const saved = first.socket.save()
+    first.socket.send('after the snapshot')
+    await first.server.exchange()
+    await vi.advanceTimersByTimeAsync(10)
+    const second = world({ saved })
+    const seen = outcomes(second.socket.send('another'))
+    await settled()
+    first.server.accept()
+    await first.server.exchange()
+    expect(seen).toEqual([delivered])
+    expect(first.session().processed.map(({ data }) => data)).toEqual(['after the snapshot', 'another'])
+  })
+
+  test('before there was a session keeps what waits, as long as it may', async () => {
+    const first = world()
+    first.socket.send('too old', { ttl: 10 })
+    first.socket.send('early')
+    first.socket.send('in time', { ttl: 30_000 })
+    const second = await reload(first)
+    await vi.advanceTimersByTimeAsync(20)
+    await second.server.connect()
+    await second.server.exchange()
+    expect(second.session().processed.map(({ data }) => data)).toEqual(['early', 'in time'])
+    expect(second.heard('drop')).toMatchObject([{ data: 'too old', reason: 'expired' }])
+  })
+
+  test('takes null for no session, as storage gives it', async () => {
+    const { server, socket } = world({ saved: null })
+    socket.send('x')
+    await server.connect()
+    expect(frames()).toMatchObject([{ ackId: 1 }])
+  })
+})

@@ -1,0 +1,257 @@
+import { describe, expect, expectTypeOf, test, vi } from 'vitest'
+import {
+  createReliableSocket,
+  type Gap,
+  type Outcome,
+  type ReliableMessage,
+  type ReliableOptions,
+  type ReliableState,
+} from '../../src/reliable.ts'
+import { FakeWebSocket, fresh, settled, world } from './world.ts'
+
+fresh()
+
+const idle = { autoConnect: false, WebSocket: FakeWebSocket } as const
+
+describe('listeners', () => {
+  test('are heard once each, stop, and hear one piece of news', async () => {
+    const { socket, server, session } = world()
+    const story: string[] = []
+    const listener = ({ data }: ReliableMessage) => story.push(`always ${data}`)
+    const stop = socket.on('message', listener)
+    socket.on('message', listener)
+    socket.once('message', ({ data }) => story.push(`once ${data}`))
+    socket.on('message', ({ data }) => story.push(`option ${data}`), { once: true })
+    await server.connect()
+    server.send(session(), 1)
+    server.send(session(), 2)
+    await server.exchange()
+    stop()
+    server.send(session(), 3)
+    await server.exchange()
+    socket.on('message', listener)
+    socket.off('message', listener)
+    server.send(session(), 4)
+    await server.exchange()
+    expect(story).toEqual(['always 1', 'once 1', 'option 1', 'always 2'])
+  })
+
+  test('leave with their signal, and an aborted one never joins', async () => {
+    const { socket, server, session } = world()
+    const leave = new AbortController()
+    const heard: number[] = []
+    socket.on('message', ({ id }) => heard.push(id), { signal: leave.signal })
+    socket.on('message', () => heard.push(Number.NaN), { signal: AbortSignal.abort() })
+    await server.connect()
+    server.send(session(), 1)
+    await server.exchange()
+    leave.abort()
+    server.send(session(), 2)
+    await server.exchange()
+    expect(heard).toEqual([1])
+  })
+
+  test('leave nothing on a signal when they stop', () => {
+    const { signal } = new AbortController()
+    const remove = vi.spyOn(signal, 'removeEventListener')
+    const { socket } = world()
+    socket.on('message', () => {}, { signal })()
+    expect(remove).toHaveBeenCalledTimes(1)
+  })
+
+  test('removed by an earlier one do not hear the present news; added by it, only the next', async () => {
+    const { socket, server, session } = world()
+    const story: string[] = []
+    const second = () => story.push('second')
+    socket.on('message', () => {
+      socket.off('message', second)
+      socket.on('message', third)
+    })
+    const third = () => story.push('third')
+    socket.on('message', second)
+    await server.connect()
+    server.send(session(), 1)
+    await server.exchange()
+    expect(story).toEqual([])
+    server.send(session(), 2)
+    await server.exchange()
+    expect(story).toEqual(['third'])
+  })
+
+  test('all hear the present news before what one of them sets off', async () => {
+    const { socket, server, session, heard, log } = world({ queue: { maxMessages: 0 } })
+    const story: string[] = []
+    socket.on('message', () => {
+      FakeWebSocket.last.readyState = 2
+      socket.send('overflows')
+    })
+    socket.on('message', () => story.push('message'))
+    socket.on('drop', () => story.push('drop'))
+    await server.connect()
+    server.send(session(), 1)
+    await server.deliver()
+    expect(story).toEqual(['message', 'drop'])
+    expect(heard('drop')).toHaveLength(1)
+    expect(log.at(-1)?.[0]).toBe('drop')
+  })
+
+  test('need an event that there is, and a function', () => {
+    const { socket } = world()
+    for (const type of ['text', 'toString', '__proto__']) {
+      expect(() => socket.on(type as any, () => {})).toThrow(TypeError)
+    }
+    expect(() => socket.on('message', undefined as any)).toThrow(TypeError)
+    expect(() => socket.off('text' as any, () => {})).not.toThrow()
+  })
+})
+
+describe('tokens', () => {
+  const secret = /secret|hunter2/
+
+  test('are in nothing that is shown', async () => {
+    const { socket, server, log } = world({}, 'wss://push.test/feed?access_token=hunter2')
+    await server.connect()
+    server.wire.native.drop()
+    await server.reconnect()
+    expect(FakeWebSocket.last.url).toMatch(secret)
+    const seen: unknown[] = []
+    const walk = (value: unknown) => {
+      if (typeof value === 'string') expect(value).not.toMatch(secret)
+      if (typeof value !== 'object' || value === null || seen.includes(value)) return
+      seen.push(value)
+      for (const key of Reflect.ownKeys(value)) walk((value as any)[key])
+    }
+    walk([log, socket.state, socket.stats])
+    walk(Object.entries(Object.getOwnPropertyDescriptors(socket)))
+    expect(Object.keys(socket.state)).toEqual(['name', 'attempt', 'since', 'protocol'])
+  })
+
+  test.each([
+    'wss://hunter2 no url:99999/',
+    'ftp://hunter2.test/',
+    'wss://push.test/?hunter2#part',
+    'wss://',
+  ])('are not in the error for a URL that is none: %s', async url => {
+    let thrown: any
+    try {
+      createReliableSocket(url, idle)
+    } catch (error) {
+      thrown = error
+    }
+    expect(thrown).toBeInstanceOf(DOMException)
+    expect(thrown.name).toBe('SyntaxError')
+    expect(thrown.message).not.toMatch(secret)
+    const { heard } = world({}, () => url)
+    await settled()
+    const [error] = heard('error')
+    expect(error).toMatchObject({ code: 'ENDPOINT_FAILED', cause: { name: 'SyntaxError' } })
+    expect(`${error.stack} ${error.cause.stack} ${JSON.stringify(error.cause)}`).not.toMatch(secret)
+  })
+
+  test('are not in what is said about a first frame that is broken', async () => {
+    const { heard } = world()
+    await settled()
+    FakeWebSocket.last.accept().deliver('{"type":"system","event":"connected","reconnectionToken":"secret1"')
+    await settled()
+    const [error] = heard('error')
+    expect(error.code).toBe('PREPARE_FAILED')
+    expect(`${error.stack} ${error.cause.stack}`).not.toMatch(secret)
+  })
+})
+
+describe('the socket', () => {
+  test('says where it is', async () => {
+    const { socket, server, heard } = world()
+    expect(socket.state.name).toBe('connecting')
+    expect(socket.connectionId).toBe(undefined)
+    await server.connect()
+    expect(socket.connectionId).toBe('session1')
+    expect(socket.state).toBe(heard('state').at(-1))
+    expect(socket.stats).toMatchObject({ attempts: 1, connections: 1, inFlight: 0, lastSequenceId: 0 })
+    expect(heard('open')).toEqual([{ attempt: 0, reconnected: false, resumed: false }])
+    socket.reconnect()
+    expect(heard('close')).toMatchObject([{ code: 1006, cause: { code: 'RECONNECT_REQUESTED' } }])
+  })
+
+  test('waits for connect() where it shall', async () => {
+    const { socket } = world({ autoConnect: false })
+    const sent = socket.send('x')
+    expect(socket.state).toEqual({ name: 'closed' })
+    expect(socket.stats.queued).toBe(1)
+    socket.connect()
+    expect(socket.state.name).toBe('connecting')
+    socket.close()
+    expect(await sent).toEqual({ outcome: 'dropped', reason: 'closed' })
+  })
+
+  test('keeps its own word in what the protocol leaves no choice', async () => {
+    const wrong = {
+      protocols: 'other',
+      highWaterMark: 0,
+      prepare: () => Promise.reject(),
+      binaryType: 'blob',
+    }
+    const { socket, server } = world(wrong as ReliableOptions)
+    await server.connect()
+    expect(socket.state.name).toBe('open')
+    expect(FakeWebSocket.last.protocols).toBe('json.reliable.webpubsub.azure.v1')
+  })
+
+  test('has methods that can be passed about unbound', async () => {
+    const { socket, server, session } = world()
+    const { send, publish, join, leave, on, once, off, close } = socket
+    await server.connect()
+    const list = [send(1), publish('a', 1), join('a'), leave('a')]
+    await server.exchange()
+    expect(await Promise.all(list)).toEqual(list.map(() => ({ outcome: 'delivered' })))
+    const heard: unknown[] = []
+    const listener = (message: unknown) => heard.push(message)
+    on('message', listener)
+    once('gap', listener)
+    off('message', listener)
+    server.send(session(), 1)
+    await server.exchange()
+    expect(heard).toEqual([])
+    close()
+    expect(socket.state.name).toBe('closing')
+  })
+})
+
+describe('types', () => {
+  test('tell data apart by its type', () => {
+    const socket = createReliableSocket<{ price: number }>('wss://push.test/', idle)
+    socket.on('message', message => {
+      if (message.dataType === 'text') expectTypeOf(message.data).toEqualTypeOf<string>()
+      else if (message.dataType === 'binary') expectTypeOf(message.data).toEqualTypeOf<ArrayBuffer>()
+      else expectTypeOf(message.data).toEqualTypeOf<{ price: number }>()
+    })
+    createReliableSocket('wss://push.test/', idle).on('message', ({ data }) =>
+      expectTypeOf(data).toEqualTypeOf<unknown>(),
+    )
+    expectTypeOf(socket.send('x')).toEqualTypeOf<Promise<Outcome>>()
+    socket.on('gap', gap => {
+      expectTypeOf(gap).toEqualTypeOf<Gap>()
+      if (gap.reason === 'skipped') expectTypeOf(gap.missed).toEqualTypeOf<number>()
+    })
+    expectTypeOf(socket.state).toEqualTypeOf<ReliableState>()
+    if (socket.state.name === 'waiting') expectTypeOf(socket.state.delay).toEqualTypeOf<number>()
+  })
+
+  test('refuse what makes no sense', () => {
+    const socket = createReliableSocket('wss://push.test/', idle)
+    // @ts-expect-error no such event
+    expect(() => socket.on('text', () => {})).toThrow()
+    // @ts-expect-error no such policy
+    socket.send('x', { onLost: 'again' }).catch(() => {})
+    // @ts-expect-error a name is a string
+    socket.join(7).catch(() => {})
+    // @ts-expect-error the protocol is fixed
+    createReliableSocket('wss://push.test/', { ...idle, protocols: 'other' })
+    // @ts-expect-error the heartbeat's message too
+    createReliableSocket('wss://push.test/', { ...idle, heartbeat: { message: 'ping' } })
+    // @ts-expect-error the URL has tokens in it
+    expect(socket.state.url).toBe(undefined)
+    // @ts-expect-error no number
+    createReliableSocket('wss://push.test/', { ...idle, queue: { overflow: 'drop-oldest' } })
+  })
+})

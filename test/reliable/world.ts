@@ -1,0 +1,225 @@
+// A server that speaks the protocol, and the network to it, in the hands of the test: nothing moves by itself. The only
+// file of these tests that knows which fake stands for the native socket.
+import { vi } from 'vitest'
+import { createReliableSocket, type ReliableOptions } from '../../src/reliable.ts'
+import { FakeWebSocket } from '../support/fake.ts'
+import { fresh } from '../support/setup.ts'
+
+export { FakeWebSocket, fresh }
+
+export type Frame = Record<string, any>
+
+/** Lets promises that are settled run. */
+export const settled = async (): Promise<void> => {
+  for (let i = 0; i < 20; i++) await undefined
+}
+
+export interface Session {
+  readonly id: string
+  /** Any of these resumes it: the newest, and those whose `connected` may have been cut off. */
+  tokens: string[]
+  wire: Wire | undefined
+  /** What was sent and not acknowledged. */
+  unacked: { id: number; text: string }[]
+  sent: number
+  acked: number
+  /** What was processed, by `ackId`, and in order. */
+  readonly seen: Set<number>
+  readonly processed: Frame[]
+  readonly groups: Set<string>
+}
+
+/** One connection, with what is on its way in both directions. */
+export interface Wire {
+  readonly native: FakeWebSocket
+  readonly session: Session | undefined
+  /** How many frames of the client were read. */
+  read: number
+  readonly down: (string | { close: number })[]
+  /** Whether the client has got its `connected`. */
+  greeted: boolean
+  /** The highest `ackId` that came on it. */
+  highest: number
+}
+
+export class Server {
+  readonly sessions = new Map<string, Session>()
+  readonly wires: Wire[] = []
+  /** Everything that the client did against the rules. */
+  readonly faults: string[] = []
+  /** What a message is answered with, if not success. */
+  refusal: object | undefined
+  private count = 0
+
+  get wire(): Wire {
+    return this.wires.at(-1) as Wire
+  }
+
+  /** Accepts the handshake that waits. */
+  accept(native: FakeWebSocket = FakeWebSocket.last): Wire {
+    native.accept('json.reliable.webpubsub.azure.v1')
+    const query = new URL(native.url).searchParams
+    const id = query.get('awps_connection_id')
+    const known = id === null ? undefined : this.sessions.get(id)
+    const may = known?.tokens.includes(query.get('awps_reconnection_token') ?? '')
+    const session = id === null ? this.open() : may ? known : undefined
+    const wire: Wire = { native, session, read: 0, down: [], greeted: false, highest: 0 }
+    this.wires.push(wire)
+    if (!session) wire.down.push({ close: 1008 })
+    else {
+      session.wire?.native.drop(1000, 'replaced')
+      session.wire = wire
+      session.tokens.push(`secret${++this.count}`)
+      const reconnectionToken = session.tokens.at(-1)
+      this.say(wire, { type: 'system', event: 'connected', connectionId: session.id, reconnectionToken })
+      for (const { text } of session.unacked) wire.down.push(text)
+    }
+    return wire
+  }
+
+  private open(): Session {
+    const session: Session = {
+      id: `session${++this.count}`,
+      tokens: [],
+      wire: undefined,
+      unacked: [],
+      sent: 0,
+      acked: 0,
+      seen: new Set(),
+      processed: [],
+      groups: new Set(),
+    }
+    this.sessions.set(session.id, session)
+    return session
+  }
+
+  say(wire: Wire, frame: object): void {
+    wire.down.push(JSON.stringify(frame))
+  }
+
+  /** Sends a message, at once or when the session has a connection. */
+  send(session: Session, data: unknown, more: object = {}): void {
+    const id = ++session.sent
+    const text = JSON.stringify({
+      type: 'message',
+      from: 'server',
+      dataType: 'json',
+      data,
+      sequenceId: id,
+      ...more,
+    })
+    session.unacked.push({ id, text })
+    session.wire?.down.push(text)
+  }
+
+  /** Forgets all sessions, as a restart without a store does. */
+  forget(): void {
+    this.sessions.clear()
+  }
+
+  /** Reads so many frames of the client. */
+  read(wire: Wire = this.wire, count = Infinity): Frame[] {
+    const frames: Frame[] = []
+    while (frames.length < count && wire.read < wire.native.sent.length && wire.native.readyState === 1) {
+      const frame = JSON.parse(wire.native.sent[wire.read++] as string)
+      frames.push(frame)
+      this.hear(wire, frame)
+    }
+    return frames
+  }
+
+  private hear(wire: Wire, frame: Frame): void {
+    const { session } = wire
+    const { type, ackId, sequenceId } = frame
+    const answer = (success: boolean, error?: object) =>
+      this.say(wire, { type: 'ack', ackId, success, error })
+    if (!wire.greeted || !session) {
+      this.faults.push(`${type} before connected`)
+    } else if (type === 'ping') {
+      this.say(wire, { type: 'pong' })
+    } else if (type === 'sequenceAck') {
+      if (sequenceId > session.sent) this.faults.push(`acknowledged ${sequenceId} of ${session.sent}`)
+      session.acked = Math.max(session.acked, sequenceId)
+      session.unacked = session.unacked.filter(({ id }) => id > sequenceId)
+    } else {
+      if (ackId <= wire.highest) this.faults.push(`${ackId} came after ${wire.highest} on one connection`)
+      wire.highest = ackId
+      if (session.seen.has(ackId)) {
+        answer(false, { name: 'Duplicate', message: `Message with ack-id: ${ackId} has been processed` })
+      } else if (this.refusal) {
+        answer(false, this.refusal)
+      } else {
+        session.seen.add(ackId)
+        session.processed.push(frame)
+        if (type === 'joinGroup') session.groups.add(frame.group)
+        if (type === 'leaveGroup') session.groups.delete(frame.group)
+        answer(true)
+      }
+    }
+  }
+
+  /** Lets so many frames arrive at the client. */
+  async deliver(wire: Wire = this.wire, count = Infinity): Promise<void> {
+    for (let i = 0; i < count && wire.down.length && wire.native.readyState === 1; i++) {
+      const next = wire.down.shift() as string | { close: number }
+      if (typeof next !== 'string') wire.native.drop(next.close)
+      else {
+        wire.greeted = true
+        wire.native.deliver(next)
+      }
+      await settled()
+    }
+  }
+
+  /** Lets everything arrive, both ways, until nothing is on its way. */
+  async exchange(wire: Wire = this.wire): Promise<void> {
+    do {
+      await this.deliver(wire)
+      this.read(wire)
+    } while (wire.down.length && wire.native.readyState === 1)
+  }
+
+  /** Accepts, greets, and answers what comes of it. */
+  async connect(): Promise<Wire> {
+    await settled()
+    const wire = this.accept()
+    await settled()
+    await this.exchange(wire)
+    return wire
+  }
+
+  /** Lets the client's wait pass, and connects. */
+  async reconnect(): Promise<Wire> {
+    await vi.advanceTimersByTimeAsync(6_000)
+    return this.connect()
+  }
+}
+
+const EVENTS = ['message', 'gap', 'drop', 'state', 'open', 'close', 'error'] as const
+
+export type World = ReturnType<typeof world>
+
+/** A client over fakes with all that its listeners hear, and its server. */
+export const world = (options: ReliableOptions = {}, endpoint: any = 'wss://push.test/feed') => {
+  vi.spyOn(Math, 'random').mockReturnValue(0.5)
+  const server = new Server()
+  const log: [type: string, payload: any][] = []
+  const socket = createReliableSocket(endpoint, { WebSocket: FakeWebSocket, ...options })
+  for (const type of EVENTS) socket.on(type, (payload: unknown) => log.push([type, payload]))
+  const heard = (type: string) => log.filter(([name]) => name === type).map(([, payload]) => payload)
+  /** The session that the server has with the client now. */
+  const session = () => server.wire.session as Session
+  return { socket, server, log, heard, session }
+}
+
+/** What a promise has come to, as far as it has. */
+export const outcomes = (...promises: Promise<unknown>[]): unknown[] => {
+  const list: unknown[] = promises.map(() => 'pending')
+  promises.forEach((promise, i) => {
+    const note = (outcome: unknown) => {
+      list[i] = outcome
+    }
+    promise.then(note, note)
+  })
+  return list
+}
