@@ -1,0 +1,267 @@
+import { describe, expect, test, vi } from 'vitest'
+import { WebSocket } from 'ws'
+import { memoryStore, reliable } from '../../src/server.ts'
+import { cleanUp, dial, join, PROTOCOL, startNode } from './rig.ts'
+
+cleanUp()
+
+const from = (origin: string, more: object = {}) => ({ headers: { origin, ...more } })
+
+describe('origins', () => {
+  test.each([
+    ['its own host', 'same', true],
+    ['no origin: a program, no browser', undefined, true],
+    ['another host', 'http://evil.example', false],
+    ['another port of its host', 'http://127.0.0.1:1', false],
+    ['a sandboxed page', 'null', false],
+    ['a file', 'file://', false],
+    ['nonsense', 'not an origin', false],
+  ])('by default: %s', async (_, origin, welcome) => {
+    const { url, port, server } = await startNode()
+    const headers = origin === undefined ? {} : from(origin === 'same' ? `http://127.0.0.1:${port}` : origin)
+    const peer = await dial(url, headers)
+    if (welcome) return expect((await peer.get(({ event }) => event)).event).toBe('connected')
+    expect(await peer.closed()).toEqual({ code: 1008, reason: 'this origin is not allowed' })
+    expect(server.stats).toMatchObject({ refused: 1, created: 0 })
+  })
+
+  test('the scheme may differ, as behind a proxy that ends TLS', async () => {
+    const { url } = await startNode()
+    const peer = await join(url, from('https://app.example.com', { host: 'app.example.com' }))
+    expect(peer.id).toBeTruthy()
+    const standard = await join(url, from('https://app.example.com', { host: 'app.example.com:443' }))
+    expect(standard.id).toBeTruthy()
+  })
+
+  test('a list allows what is on it, to the letter, and no more', async () => {
+    const { url } = await startNode({ origins: ['https://app.example.com'] })
+    await join(url, from('https://app.example.com'))
+    for (const origin of [
+      'http://app.example.com',
+      'https://app.example.com.evil.example',
+      'https://evil-app.example.com',
+      `http://${new URL(url).host}`,
+    ]) {
+      expect((await (await dial(url, from(origin))).closed()).code).toBe(1008)
+    }
+  })
+
+  test('a function decides by itself', async () => {
+    const asked: unknown[] = []
+    const { url } = await startNode({
+      origins: async (origin, request) => {
+        asked.push([origin, request.url])
+        return origin === 'https://a.example'
+      },
+    })
+    await join(url, from('https://a.example'))
+    expect((await (await dial(`${url}/x`)).closed()).code).toBe(1008)
+    expect(asked).toEqual([
+      ['https://a.example', '/'],
+      [undefined, '/x'],
+    ])
+  })
+
+  test('a list with what is no origin is refused at once', async () => {
+    const { wss } = await startNode()
+    for (const origin of ['app.example.com', 'https://app.example.com/', '*', 'https://*.example.com']) {
+      expect(() => reliable(wss, { origins: [origin] })).toThrow(TypeError)
+    }
+  })
+
+  test('a foreign page cannot resume a session either', async () => {
+    const { url } = await startNode()
+    const peer = await join(url)
+    expect((await (await dial(peer.recovery, from('http://evil.example'))).closed()).code).toBe(1008)
+    expect(peer.end).toBeUndefined()
+  })
+})
+
+describe('authorize', () => {
+  test('false refuses, and nothing is begun', async () => {
+    const { url, server } = await startNode({ authorize: async () => false })
+    expect(await (await dial(url)).closed()).toEqual({ code: 1008, reason: 'not authorized' })
+    expect(server.stats).toMatchObject({ refused: 1, created: 0, connections: 0 })
+  })
+
+  test('true is somebody without a name', async () => {
+    const { url } = await startNode({ authorize: () => true })
+    expect((await join(url)).frames[0]).not.toHaveProperty('userId')
+  })
+
+  test('that fails is no refusal: the client may come back', async () => {
+    const { url, errors } = await startNode({ authorize: () => Promise.reject(new Error('database away')) })
+    expect((await (await dial(url)).closed()).code).toBe(1011)
+    expect(errors).toEqual([new Error('database away')])
+  })
+
+  test('may take its time: what the client says meanwhile waits', async () => {
+    let allow = (_: boolean) => {}
+    const heard: unknown[] = []
+    const { url } = await startNode({
+      authorize: () =>
+        new Promise<boolean>(resolve => {
+          allow = resolve
+        }),
+      onMessage: ({ data }) => void heard.push(data),
+    })
+    const peer = await dial(url)
+    peer.say('hasty', 1)
+    await new Promise(resolve => peer.socket.ping(resolve))
+    expect(heard).toEqual([])
+    allow(true)
+    await peer.ack(1)
+    expect(peer.frames[0].event).toBe('connected')
+    expect(heard).toEqual(['hasty'])
+  })
+})
+
+describe('the subprotocol', () => {
+  test('is needed where there is no other listener', async () => {
+    const { url } = await startNode()
+    const plain = await dial(url, {}, [])
+    expect(await plain.closed()).toEqual({ code: 1002, reason: `${PROTOCOL} is the subprotocol here` })
+  })
+
+  test('leaves other clients to the listener of the application', async () => {
+    const node = await startNode({ onMessage: () => {} })
+    node.wss.on('connection', socket => {
+      if (socket.protocol !== PROTOCOL) socket.send('"plain"')
+    })
+    const plain = new WebSocket(node.url)
+    expect(String(await new Promise(resolve => plain.once('message', resolve)))).toBe('"plain"')
+    plain.terminate()
+    expect((await join(node.url)).id).toBeTruthy()
+    expect(node.server.stats.connections).toBe(1)
+  })
+
+  test('is selected beside what the application selects', async () => {
+    const { url } = await startNode(
+      {},
+      { handleProtocols: (offered: Set<string>) => offered.has('chat') && 'chat' },
+    )
+    const protocol = async (...offered: string[]) => (await dial(url, {}, offered)).socket.protocol
+    expect(await protocol('other', 'chat')).toBe('chat')
+    expect(await protocol('chat', PROTOCOL)).toBe(PROTOCOL)
+  })
+
+  test('is given back with close', async () => {
+    const handleProtocols = () => 'chat'
+    const { wss, server } = await startNode({}, { handleProtocols })
+    expect(wss.options.handleProtocols).not.toBe(handleProtocols)
+    await server.close()
+    expect(wss.options.handleProtocols).toBe(handleProtocols)
+    expect(wss.listenerCount('connection')).toBe(0)
+    await server.close()
+  })
+})
+
+describe('the application', () => {
+  test('hears of sessions, of their return, and of lost connections', async () => {
+    const log: unknown[] = []
+    const { url } = await startNode({
+      onConnect: ({ id }, { resumed, request }) =>
+        void log.push(['on', id, resumed, request.url?.slice(0, 2)]),
+      onDisconnect: ({ id }, { code }) => void log.push(['off', id, code]),
+    })
+    const peer = await join(url)
+    peer.socket.close(1000)
+    await vi.waitFor(() => expect(log).toHaveLength(2))
+    const back = await join(peer.recovery)
+    back.socket.terminate()
+    await vi.waitFor(() => expect(log).toHaveLength(4))
+    expect(log).toEqual([
+      ['on', peer.id, false, '/'],
+      ['off', peer.id, 1000],
+      ['on', peer.id, true, '/?'],
+      ['off', peer.id, 1006],
+    ])
+  })
+
+  test('may prepare a session before it says anything', async () => {
+    const log: unknown[] = []
+    const { url } = await startNode({
+      onConnect: async session => {
+        await new Promise(resolve => setImmediate(resolve))
+        session.join('all')
+        session.send('welcome')
+        log.push('prepared')
+      },
+      onMessage: ({ data }) => void log.push(data),
+    })
+    const peer = await dial(url)
+    peer.say('hello', 1)
+    await peer.ack(1)
+    expect(log).toEqual(['prepared', 'hello'])
+    expect((await peer.got(1))[0].data).toBe('welcome')
+  })
+
+  test('that cannot begin a session ends it', async () => {
+    const { url, errors } = await startNode({ onConnect: () => Promise.reject(new Error('no')) })
+    expect((await (await dial(url)).closed()).code).toBe(1011)
+    expect(errors).toEqual([new Error('no')])
+  })
+
+  test('may fail in onDisconnect and onError without harm', async () => {
+    const silence = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const { url } = await startNode({
+      onDisconnect: () => {
+        throw new Error('oops')
+      },
+      onError: () => {
+        throw new Error('oops again')
+      },
+    })
+    const peer = await join(url)
+    peer.socket.terminate()
+    await vi.waitFor(() => expect(silence).toHaveBeenCalledWith(new Error('oops again')))
+    await join(peer.recovery)
+  })
+
+  test('is told where a mistake is its own', async () => {
+    const { url, server } = await startNode()
+    const { id } = await join(url)
+    for (const data of [undefined, () => {}, Symbol('x'), 1n]) {
+      await expect(server.send(id, data)).rejects.toThrow(TypeError)
+    }
+    await expect(server.send(id, 'x', 'binary')).rejects.toThrow(TypeError)
+    await expect(server.publish('', 'x')).rejects.toThrow(TypeError)
+    await expect(server.publish('x'.repeat(1_025), 'x')).rejects.toThrow(TypeError)
+    await expect(server.end(id, 1006)).rejects.toThrow(RangeError)
+    await expect(server.end(id, 1000, 'é'.repeat(70))).rejects.toThrow(RangeError)
+  })
+
+  test('cannot set limits that make no sense', async () => {
+    const { wss } = await startNode()
+    const before = wss.listenerCount('connection')
+    for (const limit of [
+      { maxUnacked: 0 },
+      { keepMs: -1 },
+      { maxUnackedBytes: Number.NaN },
+      { dedupeWindow: 1.5 },
+      { maxMessageBytes: Infinity },
+      { maxGroups: '3' as unknown as number },
+    ]) {
+      expect(() => reliable(wss, limit)).toThrow(TypeError)
+    }
+    expect(wss.listenerCount('connection')).toBe(before)
+  })
+
+  test('may limit how many sessions there are', async () => {
+    const { url } = await startNode({ store: memoryStore({ maxSessions: 1 }) })
+    await join(url)
+    expect((await (await dial(url)).closed()).code).toBe(1013)
+  })
+
+  test('finds no token in statistics, errors and reasons', async () => {
+    const { url, server, errors } = await startNode({ onMessage: () => Promise.reject(new Error('x')) })
+    const peer = await join(url)
+    const back = await join(peer.recovery)
+    back.say('x', 1)
+    const answer = await back.ack(1)
+    const replay = await dial(peer.recovery)
+    const end = await replay.closed()
+    const seen = JSON.stringify([server.stats, errors.map(String), answer, end, replay.frames])
+    for (const { token } of [peer, back]) expect(seen).not.toContain(token)
+  })
+})

@@ -1,0 +1,91 @@
+// A WebSocketServer without a network: what it takes to ask the server ten thousand things in a second.
+import { EventEmitter } from 'node:events'
+import type { WebSocketLike, WebSocketServerLike } from '../../src/server.ts'
+
+export class FakeSocket extends EventEmitter implements WebSocketLike {
+  readonly protocol = 'json.reliable.webpubsub.azure.v1'
+  readyState = 1
+  bufferedAmount = 0
+  isPaused = false
+  /** All frames, parsed. */
+  readonly frames: any[] = []
+  end: { code: number; reason: string } | undefined
+  #held: [data: Buffer, isBinary: boolean][] = []
+
+  send(text: string): void {
+    if (this.readyState !== 1) return
+    this.frames.push(JSON.parse(text))
+    this.emit('frame')
+  }
+
+  /** The client says something. */
+  say(data: string | Uint8Array, isBinary = typeof data !== 'string'): void {
+    this.#held.push([Buffer.from(data as string), isBinary])
+    this.#flow()
+  }
+
+  pause(): void {
+    this.isPaused = true
+  }
+
+  resume(): void {
+    this.isPaused = false
+    this.#flow()
+  }
+
+  ping(): void {
+    if (this.readyState === 1) queueMicrotask(() => this.emit('pong'))
+  }
+
+  close(code = 1005, reason = ''): void {
+    if (this.readyState !== 1) return
+    this.readyState = 2
+    queueMicrotask(() => this.#gone(code, reason))
+  }
+
+  terminate(): void {
+    queueMicrotask(() => this.#gone(1006, ''))
+  }
+
+  #flow() {
+    while (!this.isPaused && this.readyState < 3) {
+      const next = this.#held.shift()
+      if (!next) return
+      this.emit('message', ...next)
+    }
+  }
+
+  #gone(code: number, reason: string) {
+    if (this.end) return
+    this.readyState = 3
+    this.end = { code, reason }
+    this.emit('close', code, Buffer.from(reason))
+    this.emit('frame')
+  }
+
+  /** Resolves with what this finds, now or after any further frame. */
+  until<Found>(find: () => Found | undefined | false): Promise<Found> {
+    return new Promise(resolve => {
+      const look = () => {
+        const found = find()
+        if (!found) return
+        this.off('frame', look)
+        resolve(found)
+      }
+      this.on('frame', look)
+      look()
+    })
+  }
+}
+
+export class FakeServer extends EventEmitter implements WebSocketServerLike {
+  readonly options = {}
+
+  /** A client connects; resolves when it is told so. */
+  async connect(url = '/'): Promise<FakeSocket> {
+    const socket = new FakeSocket()
+    this.emit('connection', socket, { url, headers: {} })
+    await socket.until(() => socket.frames.length > 0 || socket.end)
+    return socket
+  }
+}

@@ -1,0 +1,225 @@
+// What only a store outside of the process can show.
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { buildSync } from 'esbuild'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
+import { redisStore } from '../../src/server.ts'
+import { connectRedis, hasRedis, startRedis } from '../servers/redis.ts'
+import { freePort } from '../support/ports.ts'
+import { cleanUp, cleanup, comeBack, dial, join, PROTOCOL, startNode, withRedis } from './rig.ts'
+
+cleanUp()
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+describe.runIf(hasRedis())('Redis', () => {
+  withRedis(stores => {
+    const keys = async (prefix: string) => (await stores.client().keys(`${prefix}*`)).sort()
+
+    test('keeps nothing that does not expire, whatever happens to a session', async () => {
+      const prefix = `expiring-${process.pid}:`
+      const node = await startNode({
+        store: redisStore(stores.client(), { prefix }),
+        onMessage: ({ data }, session) => session.send(data),
+        onJoin: () => true,
+        keepMs: 5_000,
+      })
+      const check = async () => {
+        const all = await keys(prefix)
+        for (const key of all) {
+          const ttl = await stores.client().pTTL(key)
+          expect([key, ttl > 0 && ttl <= 10_000]).toEqual([key, true])
+        }
+        return all.map(key => key.slice(prefix.length, prefix.length + 2))
+      }
+      const peer = await join(node.url)
+      expect(await check()).toEqual(['g:', 'j:', 's:'])
+      peer.say('x', 1)
+      peer.send({ type: 'joinGroup', group: 'news', ackId: 2 })
+      await peer.ack(2)
+      expect(await check()).toEqual(['b:', 'd:', 'g:', 'g:', 'j:', 's:'])
+      peer.send({ type: 'sequenceAck', sequenceId: 1 })
+      peer.say('y', 3)
+      await peer.ack(3)
+      const back = await comeBack(peer)
+      await check()
+      back.socket.terminate()
+      await back.closed()
+      await node.server.send(back.id, 'meanwhile')
+      await check()
+      await node.server.end(back.id)
+      expect(await keys(prefix)).toEqual([])
+    })
+
+    test('holds no token', async () => {
+      const prefix = `secret-${process.pid}:`
+      const { url } = await startNode({ store: redisStore(stores.client(), { prefix }) })
+      const peer = await join(url)
+      const kept = await stores.client().hGetAll(`${prefix}s:${peer.id}`)
+      expect(Object.keys(kept)).toContain('token')
+      expect(JSON.stringify(kept)).not.toContain(peer.token)
+    })
+
+    test('that forgets its scripts is given them again', async () => {
+      const { url } = await startNode({
+        store: stores.next(),
+        onMessage: ({ data }, session) => session.send(data),
+      })
+      const peer = await join(url)
+      await stores.client().sendCommand(['SCRIPT', 'FLUSH'])
+      peer.say('x', 1)
+      expect((await peer.ack(1)).success).toBe(true)
+      await peer.got(1)
+      expect((await comeBack(peer)).id).toBe(peer.id)
+    })
+
+    test('that loses a session under a connection ends the connection', async () => {
+      const prefix = `flushed-${process.pid}:`
+      const { url } = await startNode({ store: redisStore(stores.client(), { prefix }), keepMs: 400 })
+      const peer = await join(url)
+      await stores.client().del(await keys(prefix))
+      expect((await peer.closed()).code).toBe(1006)
+    })
+  })
+
+  test('that dies and comes back empty costs the sessions, and nothing else', async () => {
+    const port = await freePort()
+    const redis = await startRedis(port)
+    const client = await connectRedis(redis.url)
+    cleanup(() => client.destroy())
+    const { url, errors } = await startNode({
+      store: redisStore(client),
+      onMessage: ({ data }, session) => session.send(data),
+      keepMs: 1_000,
+    })
+    const peer = await join(url)
+    await redis.stop()
+    peer.say('x', 1)
+    const next = await startRedis(port)
+    cleanup(() => next.stop())
+    expect((await peer.closed()).code).toBeGreaterThan(1000)
+    expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
+    const fresh = await join(url)
+    fresh.say('y', 1)
+    expect((await fresh.ack(1)).success).toBe(true)
+    expect((await fresh.got(1))[0].data).toBe('y')
+    for (const error of errors) expect(`${error}`).not.toContain(peer.token)
+  })
+
+  describe('a node that is killed', () => {
+    const file = `${root}.tmp/node-${process.pid}.mjs`
+
+    beforeAll(() => {
+      mkdirSync(`${root}.tmp`, { recursive: true })
+      buildSync({
+        entryPoints: [`${root}test/server/node.ts`],
+        outfile: file,
+        bundle: true,
+        packages: 'external',
+        platform: 'node',
+        format: 'esm',
+        logLevel: 'error',
+      })
+    })
+
+    const spawn = async (url: string, port = 0) => {
+      const child: ChildProcess = fork(file, [url, `${port}`])
+      cleanup(() => child.kill('SIGKILL'))
+      const [address] = (await once(child, 'message')) as [number]
+      return { child, port: address }
+    }
+
+    /** A client that sends numbers, each acknowledged before it is forgotten, and that notes every reply. */
+    const talk = (ports: () => number[], total: number) => {
+      const replies: number[] = []
+      const unacknowledged: number[] = []
+      let sent = 0
+      let id = ''
+      let token = ''
+      let last = 0
+      let losses = 0
+      let turn = 0
+      const WINDOW = 64
+      return new Promise<{ replies: number[]; losses: number }>((resolve, reject) => {
+        const connect = () => {
+          const all = ports()
+          const port = all[turn++ % all.length]
+          const query = id ? `?awps_connection_id=${id}&awps_reconnection_token=${token}` : ''
+          const socket = new WebSocket(`ws://127.0.0.1:${port}/${query}`, PROTOCOL)
+          const say = (n: number) =>
+            socket.send(JSON.stringify({ type: 'event', event: 'n', dataType: 'json', data: n, ackId: n }))
+          const more = () => {
+            while (sent < total && unacknowledged.length < WINDOW) {
+              unacknowledged.push(++sent)
+              say(sent)
+            }
+          }
+          socket.on('error', () => {})
+          socket.on('message', raw => {
+            const frame = JSON.parse(String(raw))
+            if (frame.event === 'connected') {
+              if (id && frame.connectionId !== id) reject(new Error('another session'))
+              id = frame.connectionId
+              token = frame.reconnectionToken
+              for (const n of unacknowledged) say(n)
+              more()
+            } else if (frame.type === 'ack') {
+              if (!frame.success && frame.error.name !== 'Duplicate') reject(new Error(JSON.stringify(frame)))
+              const at = unacknowledged.indexOf(frame.ackId)
+              if (at >= 0) unacknowledged.splice(at, 1)
+              more()
+            } else if (frame.type === 'message') {
+              if (frame.sequenceId <= last) return
+              if (frame.sequenceId !== last + 1) reject(new Error(`${last} then ${frame.sequenceId}`))
+              last = frame.sequenceId
+              replies.push(frame.data)
+              if (last % 50 === 0 || last === total)
+                socket.send(JSON.stringify({ type: 'sequenceAck', sequenceId: last }))
+              if (replies.length >= total && !unacknowledged.length) socket.close()
+            }
+            if (replies.length >= total && !unacknowledged.length) resolve({ replies, losses })
+          })
+          socket.on('close', (code, reason) => {
+            if (replies.length >= total && !unacknowledged.length) return
+            if (code === 1008) reject(new Error(`refused: ${reason}`))
+            losses++
+            setTimeout(connect, 10)
+          })
+        }
+        connect()
+      })
+    }
+
+    test('loses nothing, doubles nothing, reorders nothing: replies are numbered by two nodes that die in turn', async () => {
+      const redis = await startRedis()
+      cleanup(() => redis.stop())
+      const nodes = [await spawn(redis.url), await spawn(redis.url)]
+      let over = false
+      const total = Number(process.env.MESSAGES ?? 4_000)
+      const finished = talk(() => nodes.map(({ port }) => port), total).finally(() => {
+        over = true
+      })
+      let kills = 0
+      const killing = (async () => {
+        for (let turn = 0; !over; turn = 1 - turn) {
+          // As random as can be: whatever it is doing right now.
+          await new Promise(resolve => setTimeout(resolve, 50 + Math.random() * 150))
+          if (over) return
+          const node = nodes[turn] as (typeof nodes)[number]
+          node.child.kill('SIGKILL')
+          await once(node.child, 'exit')
+          kills++
+          nodes[turn] = await spawn(redis.url, node.port)
+        }
+      })()
+      const { replies, losses } = await finished
+      await killing
+      expect(replies).toEqual(Array.from({ length: total }, (_, i) => i + 1))
+      expect(kills).toBeGreaterThan(0)
+      expect(losses).toBeGreaterThan(0)
+    }, 120_000)
+  })
+})

@@ -1,0 +1,283 @@
+// What every store promises, asked of both. A further store by other people can be held to the same.
+import { describe, expect, test, vi } from 'vitest'
+import type { Effect, StoreLimits, StoreNews, StoreNode } from '../../src/server.ts'
+import { cleanUp, cleanup, forEachStore } from './rig.ts'
+
+cleanUp()
+
+const LIMITS: StoreLimits = {
+  keepMs: 60_000,
+  maxUnacked: 5,
+  maxUnackedBytes: 1_000,
+  maxGroups: 3,
+  dedupeWindow: 4,
+}
+
+forEachStore(stores => {
+  const open = async (limits: Partial<StoreLimits> = {}) => {
+    const news: StoreNews[] = []
+    const node = await stores.next().open({ ...LIMITS, ...limits }, piece => news.push(piece))
+    cleanup(() => node.close())
+    return Object.assign(node, { news })
+  }
+  const begin = (node: StoreNode, id = 'a', groups: string[] = []) =>
+    node.create({ id, token: 't1', userId: 'u', groups })
+  const send = (session: string, frame: string): Effect => ({ kind: 'send', session, frame })
+  const frames = async (node: StoreNode, id = 'a', epoch = 1) =>
+    (await node.read(id, epoch, 0, 100))?.map(({ sequenceId, frame }) => [sequenceId, frame])
+
+  describe('taking over', () => {
+    test('raises the epoch, and rotates the token', async () => {
+      const node = await open()
+      expect(await begin(node)).toBe(true)
+      expect(await node.resume('a', 't1', 't2', 'u')).toEqual({
+        epoch: 2,
+        sequenceId: 0,
+        acknowledged: 0,
+        handled: [],
+      })
+      expect((await node.resume('a', 't2', 't3', 'u'))?.epoch).toBe(3)
+      expect(await node.resume('a', 't1', 't9', 'u')).toBeUndefined()
+    })
+
+    test('goes by the older token until the newer is confirmed', async () => {
+      const node = await open()
+      await begin(node)
+      await node.resume('a', 't1', 't2', 'u')
+      expect((await node.resume('a', 't1', 't3', 'u'))?.epoch).toBe(3)
+      // Nobody ever had it.
+      expect(await node.resume('a', 't2', 't9', 'u')).toBeUndefined()
+      await node.confirm('a', 2)
+      expect((await node.resume('a', 't1', 't4', 'u'))?.epoch).toBe(4)
+      await node.confirm('a', 4)
+      expect(await node.resume('a', 't1', 't9', 'u')).toBeUndefined()
+      expect((await node.resume('a', 't4', 't5', 'u'))?.epoch).toBe(5)
+    })
+
+    test('is refused for other users, other sessions, and no token', async () => {
+      const node = await open()
+      await begin(node)
+      expect(await node.resume('a', 't1', 't2', 'v')).toBeUndefined()
+      expect(await node.resume('a', 't1', 't2', '')).toBeUndefined()
+      expect(await node.resume('b', 't1', 't2', 'u')).toBeUndefined()
+      expect(await node.resume('a', '', 't2', 'u')).toBeUndefined()
+      await node.confirm('a', 1)
+      expect(await node.resume('a', '', 't2', 'u')).toBeUndefined()
+      expect((await node.resume('a', 't1', 't2', 'u'))?.epoch).toBe(2)
+    })
+
+    test('tells the node that had it, unless it is the same', async () => {
+      const [first, second] = [await open(), await open()]
+      await begin(first)
+      await first.resume('a', 't1', 't2', 'u')
+      await second.resume('a', 't2', 't3', 'u')
+      await vi.waitFor(() => expect(first.news).toEqual([{ kind: 'moved', session: 'a', epoch: 3 }]))
+      expect(second.news).toEqual([])
+    })
+
+    test('makes void all that is asked with an older epoch', async () => {
+      const [first, second] = [await open(), await open()]
+      await begin(first)
+      await first.commit([send('a', '{1}')])
+      await second.resume('a', 't1', 't2', 'u')
+      const claim = { session: 'a', epoch: 1, ackId: 1 }
+      expect(await first.commit([send('a', '{2}')], claim)).toEqual({ outcome: 'lost', count: 0 })
+      await first.acknowledge('a', 1, 1)
+      await first.confirm('a', 1)
+      expect(await first.read('a', 1, 0, 10)).toBeUndefined()
+      expect(await first.touch([{ id: 'a', epoch: 1 }])).toEqual([-1])
+      expect(await second.touch([{ id: 'a', epoch: 2 }])).toEqual([1])
+      expect(await frames(second, 'a', 2)).toEqual([[1, '{1}']])
+    })
+  })
+
+  describe('a commit', () => {
+    test('does everything and remembers the id, once', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b')
+      const effects: Effect[] = [
+        { kind: 'join', session: 'a', group: 'g' },
+        { kind: 'join', session: 'b', group: 'g' },
+        send('a', '{1}'),
+        { kind: 'publish', group: 'g', frame: '{2}', except: 'b' },
+        { kind: 'leave', session: 'a', group: 'g' },
+        { kind: 'publish', group: 'g', frame: '{3}' },
+      ]
+      const claim = { session: 'a', epoch: 1, ackId: 17 }
+      expect(await node.commit(effects, claim)).toEqual({ outcome: 'done', count: 1 })
+      expect(await node.commit(effects, claim)).toEqual({ outcome: 'duplicate', count: 0 })
+      expect(await frames(node)).toEqual([
+        [1, '{1}'],
+        [2, '{2}'],
+      ])
+      expect(await frames(node, 'b')).toEqual([[1, '{3}']])
+      expect((await node.resume('a', 't1', 't2', 'u'))?.handled).toEqual([17])
+    })
+
+    test('that is refused changes nothing', async () => {
+      const node = await open()
+      await begin(node, 'a', ['x', 'y'])
+      const join = (group: string): Effect => ({ kind: 'join', session: 'a', group })
+      const claim = (ackId: number) => ({ session: 'a', epoch: 1, ackId })
+      const members: Effect = { kind: 'publish', group: 'g', frame: '{}', membersOnly: true }
+      expect((await node.commit([send('a', '{1}'), members], claim(1))).outcome).toBe('forbidden')
+      expect((await node.commit([send('a', '{1}'), join('z'), join('w')], claim(1))).outcome).toBe('full')
+      expect(await frames(node)).toEqual([])
+      expect((await node.commit([join('z'), join('z'), join('x')], claim(1))).outcome).toBe('done')
+      expect((await node.commit([join('w')])).outcome).toBe('full')
+      expect((await node.commit([send('nobody', '{}'), join('x')])).outcome).toBe('done')
+      expect((await node.commit([{ kind: 'join', session: 'nobody', group: 'x' }])).count).toBe(0)
+      expect((await node.commit([{ ...members, group: 'z' }], claim(2))).count).toBe(1)
+    })
+
+    test('remembers as many ids as the window has', async () => {
+      const node = await open()
+      await begin(node)
+      const claim = (ackId: number) => ({ session: 'a', epoch: 1, ackId })
+      // Not in order: other clients choose their ids as they like.
+      for (const id of [9_007_199_254_740_991, 3, 0, 7, 5]) await node.commit([], claim(id))
+      expect((await node.commit([], claim(3))).outcome).toBe('duplicate')
+      expect((await node.resume('a', 't1', 't2', 'u'))?.handled).toEqual([3, 0, 7, 5])
+    })
+
+    test('without an id is done every time', async () => {
+      const node = await open()
+      await begin(node)
+      for (const _ of [1, 2]) await node.commit([send('a', '{}')], { session: 'a', epoch: 1 })
+      expect((await frames(node))?.length).toBe(2)
+    })
+
+    test('tells the node that has the session, whoever asks', async () => {
+      const [first, second] = [await open(), await open()]
+      await begin(first)
+      await second.commit([send('a', '{1}'), send('a', '{2}')])
+      await vi.waitFor(() => expect(first.news).toContainEqual({ kind: 'messages', session: 'a' }))
+      expect(second.news).toEqual([])
+    })
+
+    test('to all reaches all', async () => {
+      const node = await open()
+      for (const id of ['a', 'b', 'c']) await begin(node, id)
+      await node.end('b', 1008, 'x')
+      expect((await node.commit([{ kind: 'publish', group: '', frame: '{}', except: 'c' }])).count).toBe(1)
+      expect((await node.commit([{ kind: 'publish', group: '', frame: '{}' }])).count).toBe(2)
+    })
+
+    test.each([
+      ['messages', Array.from({ length: 6 }, () => '{}')],
+      ['bytes', ['x'.repeat(500), 'é'.repeat(251)]],
+    ])('of more %s than a session may have ends it', async (_, list) => {
+      const node = await open()
+      await begin(node, 'a', ['g'])
+      const { outcome, count } = await node.commit(
+        list.map(frame => send('a', frame)),
+        { session: 'a', epoch: 1, ackId: 1 },
+      )
+      expect([outcome, count]).toEqual(['done', 0])
+      const end = {
+        kind: 'ended',
+        session: 'a',
+        code: 1008,
+        reason: 'slow consumer: too much is unacknowledged',
+      }
+      await vi.waitFor(() => expect(node.news).toContainEqual(end))
+      expect(await node.resume('a', 't1', 't2', 'u')).toBeUndefined()
+      expect((await node.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
+    })
+  })
+
+  describe('the backlog', () => {
+    const fill = async (node: StoreNode, count: number) => {
+      await begin(node)
+      for (let i = 1; i <= count; i++) await node.commit([send('a', `{${i}}`)])
+    }
+
+    test('is read from a number on, in parts', async () => {
+      const node = await open()
+      await fill(node, 5)
+      const numbers = async (after: number, limit: number) =>
+        (await node.read('a', 1, after, limit))?.map(({ sequenceId }) => sequenceId)
+      expect(await numbers(0, 2)).toEqual([1, 2])
+      expect(await numbers(2, 2)).toEqual([3, 4])
+      expect(await numbers(4, 2)).toEqual([5])
+      expect(await numbers(5, 2)).toEqual([])
+    })
+
+    test('is freed by acknowledgements, cumulative, once, and never beyond its end', async () => {
+      const node = await open({ maxUnackedBytes: 15 })
+      await fill(node, 5)
+      await node.acknowledge('a', 1, 3)
+      await node.acknowledge('a', 1, 2)
+      expect(await frames(node)).toEqual([
+        [4, '{4}'],
+        [5, '{5}'],
+      ])
+      await node.acknowledge('a', 1, Number.MAX_SAFE_INTEGER)
+      expect(await frames(node)).toEqual([])
+      const lease = await node.resume('a', 't1', 't2', 'u')
+      expect(lease).toMatchObject({ sequenceId: 5, acknowledged: 5 })
+      // Its room is free again, to the byte.
+      const counts = []
+      for (let i = 0; i < 6; i++) counts.push((await node.commit([send('a', '{x}')])).count)
+      expect(counts).toEqual([1, 2, 3, 4, 5, 0])
+    })
+
+    test('keeps frames as they are', async () => {
+      const node = await open()
+      await begin(node)
+      const frame = JSON.stringify({ text: '\u0000 é 💡 \\ "', lone: '\ud800' })
+      await node.commit([send('a', frame)])
+      expect(await frames(node)).toEqual([[1, frame]])
+    })
+  })
+
+  describe('time', () => {
+    const gone = (node: StoreNode, group = 'g') =>
+      vi.waitFor(
+        async () => expect((await node.commit([{ kind: 'publish', group, frame: '{}' }])).count).toBe(0),
+        { timeout: 5_000 },
+      )
+
+    test('runs once the connection is gone, and takes the session with it', async () => {
+      const node = await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 })
+      await begin(node, 'a', ['g'])
+      await node.detach('a', 1)
+      await gone(node)
+      expect(await node.resume('a', 't1', 't2', 'u')).toBeUndefined()
+      expect(await node.touch([{ id: 'a', epoch: 1 }])).toEqual([-1])
+    })
+
+    test('stops when the session is resumed', async () => {
+      const node = await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 })
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      for (const id of ['a', 'b']) await node.detach(id, 1)
+      expect((await node.resume('a', 't1', 't2', 'u'))?.epoch).toBe(2)
+      const kept = setInterval(() => node.touch([{ id: 'a', epoch: 2 }]), 10)
+      await gone(node)
+      clearInterval(kept)
+      expect((await node.resume('a', 't2', 't3', 'u'))?.epoch).toBe(3)
+    })
+
+    test('runs for what a node held that is done', async () => {
+      const [first, second] = [
+        await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 }),
+        await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 }),
+      ]
+      await begin(first, 'a', ['g'])
+      await first.close()
+      await gone(second)
+    })
+  })
+
+  test('ending a session tells its node, and empties its groups', async () => {
+    const [first, second] = [await open(), await open()]
+    await begin(first, 'a', ['g'])
+    expect(await second.end('a', 4000, 'a reason: with 3 words')).toBe(true)
+    const end = { kind: 'ended', session: 'a', code: 4000, reason: 'a reason: with 3 words' }
+    await vi.waitFor(() => expect(first.news).toEqual([end]))
+    expect(await second.end('a', 4000, 'x')).toBe(false)
+    expect((await first.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
+  })
+})

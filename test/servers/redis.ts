@@ -1,0 +1,65 @@
+// Redis, for what several nodes share. Each server is fresh, on a port of its own, and keeps nothing on disk.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { createInterface } from 'node:readline'
+import { createClient } from 'redis'
+import { aptInstall, findProgram, missing } from '../support/debian.ts'
+import { freePort } from '../support/ports.ts'
+
+const program = () => findProgram(process.env.REDIS_PATH, '/usr/bin/redis-server', 'redis-server')
+
+/** Whether there is a Redis to test with. It is installed if that is possible, and reported as missing otherwise. */
+export function hasRedis(): boolean {
+  if (process.env.REDIS_URL || program() || (aptInstall('redis-server') && program())) return true
+  missing('redis-server', 'name it with REDIS_PATH, or a server that runs with REDIS_URL')
+  return false
+}
+
+export interface Redis {
+  readonly url: string
+  stop(): Promise<void>
+}
+
+/** Starts a Redis; without a port, it may also be the one that `REDIS_URL` names. */
+export async function startRedis(wanted = 0): Promise<Redis> {
+  if (process.env.REDIS_URL && !wanted) return { url: process.env.REDIS_URL, stop: async () => {} }
+  const redis = program()
+  if (!redis) throw new Error('no redis-server here')
+  const port = wanted || (await freePort())
+  const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir: tmpdir() }
+  const child = spawn(
+    redis,
+    Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]),
+    { stdio: ['ignore', 'pipe', 'ignore'] },
+  )
+  // A test process that is ended early takes it along.
+  const kill = () => void child.kill('SIGKILL')
+  process.on('exit', kill)
+  const log: string[] = []
+  const started = new Promise<void>(resolve => {
+    createInterface(child.stdout).on('line', line => {
+      log.push(line)
+      if (line.includes('Ready to accept connections')) resolve()
+    })
+  })
+  const exited = once(child, 'exit').finally(() => process.off('exit', kill))
+  await Promise.race([started, exited.then(() => Promise.reject(new Error(`redis: ${log.join('\n')}`)))])
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    async stop() {
+      kill()
+      await exited
+    },
+  }
+}
+
+export type Client = Awaited<ReturnType<typeof connectRedis>>
+
+/** A client of the `redis` package, connected. */
+export async function connectRedis(url: string) {
+  const client = createClient({ url })
+  client.on('error', () => {})
+  await client.connect()
+  return client
+}
