@@ -79,6 +79,8 @@ class Walk {
   /** What the client heard: messages by session, and gaps. */
   private heard: (number | 'gap')[] = []
   private gaps = 0
+  /** Which page this is: what the one before it hears, once it has saved, is no part of the story. */
+  private page = 0
   private doubtful = new Set<number>()
   private again = new Set<number>()
 
@@ -89,8 +91,10 @@ class Walk {
 
   private listen(): void {
     const { socket } = this.w
+    const page = ++this.page
     socket.on('message', ({ data }) => this.heard.push(data as number))
     socket.on('gap', gap => {
+      if (page !== this.page) return
       if (gap.reason !== 'session') throw new Error('numbers that jump')
       this.gaps++
       this.heard.push('gap')
@@ -166,6 +170,7 @@ class Walk {
   /** Another page goes on with the session. What the old page's promises said is no more to be had. */
   private async reload(): Promise<void> {
     const saved = this.w.socket.save()
+    this.page++
     const { sent, waiting } = JSON.parse(saved)
     const kept = new Set([...sent, ...waiting].map(({ frame }) => number(JSON.parse(frame).data)))
     const { server } = this.w
@@ -178,9 +183,7 @@ class Walk {
     this.sent.forEach((sent, i) => {
       sent.outcome = before[i]
     })
-    const heard = this.heard.length
     this.w = { ...world({ saved, retry }), server }
-    this.heard.length = heard
     this.listen()
   }
 
