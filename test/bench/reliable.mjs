@@ -5,6 +5,7 @@
 //   node test/bench/reliable.mjs --only 'up .* text'  the loads whose name matches
 //   node test/bench/reliable.mjs --contenders 'ws;reliable;socket.io'
 //   node test/bench/reliable.mjs --rounds 15 --ms 300 more rounds, each of about so many milliseconds
+//   node test/bench/reliable.mjs --before DIR         another build of the package as one contender more
 //   node test/bench/reliable.mjs --json FILE          the measurements as well
 //
 // Server and clients have a process each. In each round every contender has its turn, and ratios are of turns of the same round:
@@ -26,6 +27,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '9' },
     ms: { type: 'string', default: '150' },
     json: { type: 'string' },
+    before: { type: 'string' },
     profile: { type: 'string' },
   },
 })
@@ -33,7 +35,7 @@ const rounds = Number(options.rounds)
 const side = fileURLToPath(new URL('side.mjs', import.meta.url))
 
 /** What goes wrong in a turn is over after so many milliseconds. */
-const PATIENCE = 20_000
+const PATIENCE = 8_000
 
 const LABELS = {
   up: 'client → server, acknowledged',
@@ -84,6 +86,7 @@ const startRedis = async () => {
 const start = (role, job) => {
   const execArgv = options.profile ? ['--cpu-prof', '--cpu-prof-dir', `${options.profile}/${role}`] : []
   const child = fork(side, [role, JSON.stringify(job)], {
+    env: contenders[job.name].before ? { ...process.env, BENCH_DIST: options.before } : process.env,
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
     execArgv,
   })
@@ -193,7 +196,10 @@ const measure = async (load, redis, log) => {
   const { way, clients } = load
   const wanted = options.contenders?.split(';') ?? Object.keys(contenders)
   const names = wanted.filter(
-    name => (redis || !contenders[name].needsRedis) && (contenders[name].only ?? /./).test(way),
+    name =>
+      (redis || !contenders[name].needsRedis) &&
+      (options.before || !contenders[name].before) &&
+      (contenders[name].only ?? /./).test(way),
   )
   const lot = []
   const failures = []
@@ -243,6 +249,7 @@ const measure = async (load, redis, log) => {
       rate: rates[name],
       toWs: against(name, 'ws'),
       toIo: against(name, 'socket.io'),
+      toBefore: against(name, 'reliable, before'),
       serverCpu: median(turns.map(turn => turn.serverCpu)),
       clientCpu: median(turns.map(turn => turn.clientCpu)),
       up: median(turns.map(turn => turn.up)),
@@ -291,6 +298,8 @@ const report = (all, machine) => {
   }
   summary('Messages per second, as a multiple of socket.io', 'toIo', 'socket.io')
   summary('Messages per second, as a multiple of a bare ws', 'toWs', 'ws')
+  if (options.before)
+    summary('Messages per second, as a multiple of the build before', 'toBefore', 'reliable, before')
   for (const [way, label] of Object.entries(LABELS)) {
     const some = all.filter(({ load }) => load.way === way)
     if (!some.length) continue

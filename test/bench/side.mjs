@@ -7,6 +7,9 @@ const job = JSON.parse(json)
 const { name, way, size, binary, clients, redis } = job
 const contender = contenders[name]
 
+// Nothing outlives the run.
+process.on('disconnect', () => process.exit())
+
 /** The same clock in all processes of a machine, in milliseconds. */
 const clock = () => Number(process.hrtime.bigint()) / 1e6
 const tell = message => process.send(message)
