@@ -341,6 +341,8 @@ export const createReliableSocket = <Json = unknown>(
     list?.delete(listener)
   }
 
+  // One for all: in Node the making of one takes longer than what it does for a short message.
+  const encoder = new TextEncoder()
   const saved: Frame = JSON.parse(options.saved ?? '{}')
   let session: { id: string; token: string } | undefined = saved.session
   /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
@@ -475,7 +477,7 @@ export const createReliableSocket = <Json = unknown>(
         ...head,
         ackId,
         frame,
-        size: new TextEncoder().encode(frame).length,
+        size: encoder.encode(frame).length,
         onLost,
         expires: Date.now() + ttl,
         settle,
