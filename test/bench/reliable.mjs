@@ -7,6 +7,8 @@
 //   node test/bench/reliable.mjs --rounds 15 --ms 300 more rounds, each of about so many milliseconds
 //   node test/bench/reliable.mjs --before DIR         another build of the package as one contender more
 //   node test/bench/reliable.mjs --json FILE          the measurements as well
+//   node test/bench/reliable.mjs --from FILE          the tables of such measurements again
+//   node test/bench/reliable.mjs --profile DIR        a profile of each process, with one contender at a time
 //
 // Server and clients have a process each. In each round every contender has its turn, and ratios are of turns of the same round:
 // whatever else keeps the machine busy keeps all of them busy alike.
@@ -27,6 +29,7 @@ const { values: options } = parseArgs({
     rounds: { type: 'string', default: '9' },
     ms: { type: 'string', default: '150' },
     json: { type: 'string' },
+    from: { type: 'string' },
     before: { type: 'string' },
     profile: { type: 'string' },
   },
@@ -35,7 +38,7 @@ const rounds = Number(options.rounds)
 const side = fileURLToPath(new URL('side.mjs', import.meta.url))
 
 /** What goes wrong in a turn is over after so many milliseconds. */
-const PATIENCE = 8_000
+const PATIENCE = 4_000
 
 const LABELS = {
   up: 'client → server, acknowledged',
@@ -101,7 +104,7 @@ const start = (role, job) => {
   }
   child.stderr.on('data', data => {
     words += data
-    if (/ended: /.test(words)) end('')
+    process.stderr.write(data)
   })
   child.on('exit', () => end('it has exited'))
   child.on('message', message => {
@@ -150,7 +153,7 @@ const enter = async (name, load, redis) => {
   await client.hear('ready')
 
   const { way, clients, size } = load
-  const every = (way === 'broadcast' ? clients : 1) * (size > 2_000 ? 8 : 200)
+  const every = (way === 'broadcast' ? clients : 1) * (size > 2_000 ? 8 : 100)
   const turn = async n => {
     const fromServer = way === 'down' || way === 'broadcast'
     const first = fromServer ? client : server
@@ -300,6 +303,21 @@ const report = (all, machine) => {
   summary('Messages per second, as a multiple of a bare ws', 'toWs', 'ws')
   if (options.before)
     summary('Messages per second, as a multiple of the build before', 'toBefore', 'reliable, before')
+  // Less of this is due to what else the machine does.
+  const names = Object.keys(contenders).filter(name =>
+    all.some(({ results }) => results.some(one => one.name === name)),
+  )
+  const cost = one => one.serverCpu + one.clientCpu
+  const costs = ({ load, results }) => {
+    const io = results.find(({ name }) => name === 'socket.io')
+    const cells = names.map(name => results.find(one => one.name === name))
+    return [
+      `${LABELS[load.way]}, ${load.what}`,
+      ...cells.map(one => (one && io ? (cost(one) / cost(io)).toFixed(2) : '–')),
+    ]
+  }
+  lines.push('', '## Processor time per message, both sides, as a multiple of socket.io (less is better)', '')
+  lines.push(table(['', ...names], all.map(costs)))
   for (const [way, label] of Object.entries(LABELS)) {
     const some = all.filter(({ load }) => load.way === way)
     if (!some.length) continue
@@ -325,6 +343,12 @@ const report = (all, machine) => {
     }
   }
   return `${lines.join('\n')}\n`
+}
+
+if (options.from) {
+  const { machine, all } = JSON.parse(readFileSync(options.from, 'utf8'))
+  console.log(report(all, machine))
+  process.exit()
 }
 
 const redis = await startRedis()
