@@ -211,9 +211,11 @@ type Line = Map<number, Message> & { bytes: number }
 const WINDOW = 256
 const WINDOW_BYTES = 2 ** 20
 
-/** When to acknowledge: so many milliseconds after the first message, or at once after so many messages. */
+/** When to acknowledge: so many milliseconds after the first message, or at once after so many messages or characters. */
 const ACK_DELAY = 1_000
 const ACK_COUNT = 300
+/** Servers limit bytes too: 64 of 64 KiB each second would be all that ours sends by default. */
+const ACK_LENGTH = 2 ** 19
 
 const enter = (line: Line, message: Message) => {
   line.set(message.ackId, message)
@@ -341,6 +343,8 @@ export const createReliableSocket = <Json = unknown>(
     list?.delete(listener)
   }
 
+  // One for all: in Node the making of one takes longer than what it does for a short message.
+  const encoder = new TextEncoder()
   const saved: Frame = JSON.parse(options.saved ?? '{}')
   let session: { id: string; token: string } | undefined = saved.session
   /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
@@ -361,6 +365,7 @@ export const createReliableSocket = <Json = unknown>(
   // Inbound.
   let last: number = saved.last ?? 0
   let unacknowledged = 0
+  let length = 0
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const settle = (message: Message, outcome: Outcome) => {
@@ -379,7 +384,7 @@ export const createReliableSocket = <Json = unknown>(
   const forget = () => {
     clearTimeout(timer)
     timer = undefined
-    unacknowledged = 0
+    unacknowledged = length = 0
   }
 
   /** Nothing of the session can be taken up again. */
@@ -421,7 +426,7 @@ export const createReliableSocket = <Json = unknown>(
     socket.send(`{"type":"sequenceAck","sequenceId":${last}}`, { volatile: true })
   }
 
-  const take = (frame: Frame) => {
+  const take = (frame: Frame, size: number) => {
     const { type, ackId, success, error, sequenceId, group, dataType } = frame
     if (type === 'ack') {
       const message = sent.get(ackId)
@@ -441,7 +446,8 @@ export const createReliableSocket = <Json = unknown>(
         if (missed) emit('gap', { reason: 'skipped', missed })
         last = sequenceId
         emit('message', { id: last, group: group ?? undefined, dataType, data })
-        if (++unacknowledged >= ACK_COUNT) return acknowledge()
+        length += size
+        if (++unacknowledged >= ACK_COUNT || length >= ACK_LENGTH) return acknowledge()
       }
       timer ??= setTimeout(acknowledge, ACK_DELAY)
     } else if (type === 'system' && frame.event === 'disconnected') gone = true
@@ -450,7 +456,7 @@ export const createReliableSocket = <Json = unknown>(
 
   const hear = (text: unknown) => {
     try {
-      take(JSON.parse(text as string))
+      take(JSON.parse(text as string), (text as string).length)
     } catch {
       // What could not be read counts as not received: the jump of numbers after it will tell.
       emit('error', new TypeError('no frame of the protocol'))
@@ -475,7 +481,7 @@ export const createReliableSocket = <Json = unknown>(
         ...head,
         ackId,
         frame,
-        size: new TextEncoder().encode(frame).length,
+        size: encoder.encode(frame).length,
         onLost,
         expires: Date.now() + ttl,
         settle,

@@ -43,16 +43,25 @@ const record = (value: unknown): value is Record<string, unknown> =>
 // Larger numbers have lost digits in JSON.parse: the answer would name another message.
 const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
+/** Whether an odd number of backslashes stands before this place. */
+const isEscaped = (text: string, place: number): boolean => {
+  let before = place
+  while (text.charCodeAt(before - 1) === 92) before--
+  return (place - before) % 2 === 1
+}
+
 /** Whether arrays and objects are nested so deep that walking them by recursion, as JSON.stringify does, may overflow the stack. */
 const tooDeep = (text: string): boolean => {
   let depth = 0
-  let quoted = false
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
-    if (quoted) {
-      if (code === 92) i++
-      else if (code === 34) quoted = false
-    } else if (code === 34) quoted = true
+    if (code === 34) {
+      // Strings are most of most frames: the engine's own search skips them many times faster than a walk.
+      do {
+        i = text.indexOf('"', i + 1)
+        if (i < 0) return false
+      } while (isEscaped(text, i))
+    }
     // [ and { differ in this bit alone, and so do ] and }.
     else if ((code | 32) === 123) {
       if (++depth > MAX_DEPTH) return true
@@ -103,7 +112,11 @@ const readPayload = ({ dataType, data }: Record<string, unknown>): Payload => {
   if (typeof data !== 'string') throw new Unfit(`data of type ${dataType} must be a string`)
   if (dataType === 'text') return { dataType, data }
   try {
-    return { dataType, data: Uint8Array.from(atob(data), byte => byte.charCodeAt(0)) }
+    const binary = atob(data)
+    const bytes = new Uint8Array(binary.length)
+    // Uint8Array.from() would walk the string as an iterable, which takes thirty times as long.
+    for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i)
+    return { dataType, data: bytes }
   } catch {
     throw new Unfit('binary data must be base64')
   }
@@ -155,7 +168,7 @@ const base64 = (bytes: Uint8Array): string => {
   let text = ''
   // In parts: the arguments of a call are on the stack.
   for (let i = 0; i < bytes.length; i += 4_096) {
-    text += String.fromCharCode(...Array.from(bytes.subarray(i, i + 4_096)))
+    text += String.fromCharCode.apply(null, bytes.subarray(i, i + 4_096) as unknown as number[])
   }
   return btoa(text)
 }

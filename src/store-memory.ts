@@ -17,7 +17,7 @@ interface Kept {
   readonly groups: Set<string>
   readonly handled: Set<number>
   /** By number, in order. */
-  readonly backlog: Map<number, string>
+  readonly backlog: Map<number, { readonly frame: string; readonly size: number }>
   bytes: number
   token: string
   previous: string | undefined
@@ -72,26 +72,28 @@ export const memoryStore = ({ maxSessions = 100_000 }: MemoryStoreOptions = {}):
   }
 
   const open = async (limits: StoreLimits, hear: Hear) => {
-    const deliver = (id: string, frame: string): number => {
+    // The size is counted once for all sessions that get the frame, and kept for when it is freed.
+    const deliver = (id: string, frame: string, size: number): number => {
       const session = sessions.get(id)
       if (!session) return 0
-      const bytes = session.bytes + byteLength(frame)
+      const bytes = session.bytes + size
       if (session.backlog.size >= limits.maxUnacked || bytes > limits.maxUnackedBytes) {
         end(session, 1008, SLOW)
         return 0
       }
       session.bytes = bytes
-      session.backlog.set(++session.sequenceId, frame)
+      session.backlog.set(++session.sequenceId, { frame, size })
       session.hear?.({ kind: 'messages', session: id })
       return session.backlog.size
     }
 
     const apply = (effect: Effect): number => {
-      if (effect.kind === 'send') return deliver(effect.session, effect.frame)
+      if (effect.kind === 'send') return deliver(effect.session, effect.frame, byteLength(effect.frame))
       if (effect.kind === 'publish') {
+        const size = byteLength(effect.frame)
         let count = 0
         for (const id of [...(members.get(effect.group) ?? [])]) {
-          if (id !== effect.except && deliver(id, effect.frame)) count++
+          if (id !== effect.except && deliver(id, effect.frame, size)) count++
         }
         return count
       }
@@ -194,7 +196,7 @@ export const memoryStore = ({ maxSessions = 100_000 }: MemoryStoreOptions = {}):
           n <= session.sequenceId && found.length < limit;
           n++
         ) {
-          found.push({ sequenceId: n, frame: session.backlog.get(n) as string })
+          found.push({ sequenceId: n, frame: session.backlog.get(n)?.frame as string })
         }
         return found
       },
@@ -203,8 +205,7 @@ export const memoryStore = ({ maxSessions = 100_000 }: MemoryStoreOptions = {}):
         if (!session) return
         const last = Math.min(sequenceId, session.sequenceId)
         while (session.acknowledged < last) {
-          const frame = session.backlog.get(++session.acknowledged) as string
-          session.bytes -= byteLength(frame)
+          session.bytes -= session.backlog.get(++session.acknowledged)?.size as number
           session.backlog.delete(session.acknowledged)
         }
       },

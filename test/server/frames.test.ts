@@ -1,0 +1,37 @@
+// What is quicker by a trick must read the same as without.
+import { describe, expect, test } from 'vitest'
+import { payload, readFrame, writeMessage } from '../../src/server-frames.ts'
+
+const event = (data: unknown) => JSON.stringify({ type: 'event', event: 'e', dataType: 'json', data })
+const nested = (levels: number, inmost: unknown) => {
+  let value = inmost
+  for (let i = 0; i < levels; i++) value = [value]
+  return value
+}
+
+describe('the depth of a frame', () => {
+  test.each([
+    '[['.repeat(200),
+    '"['.repeat(200),
+    '\\"['.repeat(200),
+    `${'\\'.repeat(201)}[`,
+    `"${'{'.repeat(200)}\\`,
+  ])('counts no brackets in strings (%#)', text => {
+    expect(readFrame(event({ [text]: text, after: text }))).toMatchObject({ type: 'event' })
+  })
+
+  test.each(['', '"', '\\', '\\"', '\\\\', '\\\\"'])('is counted after a string of %j', text => {
+    expect(readFrame(event([text, nested(126, text)]))).toMatchObject({ type: 'event' })
+    expect(() => readFrame(event([text, nested(127, text)]))).toThrow('nested deeper than 128 levels')
+  })
+})
+
+test('bytes of all values and of any number go both ways', () => {
+  for (const length of [0, 1, 2, 3, 4_095, 4_096, 4_097, 70_001]) {
+    const bytes = Uint8Array.from({ length }, (_, i) => i & 255)
+    const written = JSON.parse(writeMessage(payload(bytes), undefined))
+    expect(written.data).toBe(Buffer.from(bytes).toString('base64'))
+    const read = readFrame(JSON.stringify({ ...written, type: 'event', event: 'e' }))
+    expect(read).toMatchObject({ payload: { dataType: 'binary', data: bytes } })
+  }
+})
