@@ -112,12 +112,12 @@ describe('acknowledging', () => {
 
   test('happens at once after half a million characters, for servers limit bytes too', async () => {
     const { server, session } = world()
-    const { native } = await server.connect()
+    const { peer } = await server.connect()
     for (let i = 0; i < 10; i++) server.send(session(), 'x'.repeat(2 ** 17))
     await server.deliver()
-    expect(acks(native)).toEqual([4, 8])
+    expect(acks(peer)).toEqual([4, 8])
     await vi.advanceTimersByTimeAsync(1_000)
-    expect(acks(native)).toEqual([4, 8, 10])
+    expect(acks(peer)).toEqual([4, 8, 10])
   })
 
   test('comes after the listeners have run, also where one of them throws', async () => {
