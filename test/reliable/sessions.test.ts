@@ -68,6 +68,19 @@ describe('a lost session', () => {
       },
     ],
     [
+      'refused in so many words, and with 1008',
+      async ({ server }) => {
+        server.forget()
+        server.wire.native.drop()
+        await vi.advanceTimersByTimeAsync(6_000)
+        const { native } = server.accept()
+        native.deliver('{"type":"system","event":"disconnected","message":"no such session"}')
+        await settled()
+        native.drop(1008)
+        return server.reconnect()
+      },
+    ],
+    [
       'ended by the server with 1008',
       async ({ server }) => {
         server.forget()
