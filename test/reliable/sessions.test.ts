@@ -91,9 +91,11 @@ describe('a lost session', () => {
     [
       'disconnected by the server',
       async ({ server }) => {
-        server.say(server.wire, { type: 'system', event: 'disconnected', message: 'replaced' })
+        server.say(server.wire, { type: 'system', event: 'disconnected', message: 'the session has ended' })
         await server.deliver()
+        server.forget()
         server.wire.native.drop(1000)
+        await server.reconnect()
         return server.reconnect()
       },
     ],
@@ -202,21 +204,17 @@ describe('what the server takes back in one breath', () => {
     expect(heard('message')).toHaveLength(3)
   })
 
-  test('but not if it has changed its mind: a session that is resumed after disconnected goes on', async () => {
-    const { server, heard, socket, session } = world()
+  test('is not what `disconnected` says by itself: a server that restarts says it too, and keeps its sessions', async () => {
+    const { server, heard, session } = world()
     await server.connect()
     const { id } = session()
-    server.say(server.wire, { type: 'system', event: 'disconnected' })
+    server.say(server.wire, { type: 'system', event: 'disconnected', message: 'retry-after=1' })
     await server.deliver()
-    // No loss that the policy is asked about: the page is put away, and comes back.
-    socket.close()
-    await vi.advanceTimersByTimeAsync(0)
-    socket.connect()
-    await server.connect()
-    server.wire.native.drop()
+    server.wire.native.drop(1012, 'retry-after=1')
     await server.reconnect()
     expect(session().id).toBe(id)
     expect(heard('gap')).toEqual([])
+    expect(heard('open').at(-1)).toMatchObject({ resumed: true })
   })
 })
 
