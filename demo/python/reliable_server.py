@@ -1,18 +1,19 @@
-"""Reliable sessions for Python web developers: every message once and in order, both ways, through lost connections.
+"""Reliable sessions on Python's `websockets`: every message once and in order, both ways, through lost lines.
 
-    python3 reliable_server.py          (Debian: apt install python3-websockets; elsewhere: pip install websockets)
+    python3 reliable_server.py          (Debian: apt install python3-websockets; else: pip install websockets)
 
     // in the browser
     const socket = createReliableSocket('ws://localhost:8765/')
     socket.on('message', ({ data }) => console.log(data))
     await socket.send({ hello: 'world' })
 
-Your code goes into `on_event` and `may_join`. Speaks json.reliable.webpubsub.azure.v1, so any client of Azure Web PubSub
-will do: https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
+Your code goes into `on_event` and `may_join`. Any client of Azure Web PubSub will do, too; the frames:
+https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
 
-Left out: who the user is (look at the cookies in `serve_client`, also when a session is resumed), TLS (put a proxy in
-front), and sessions that survive this process or are shared by several. The handler of an event holds up everything else
-that its client says, pings too: give slow work to a task, and answer with `session.send` when it is done.
+Left out: who the user is (look at the cookies in `serve_client`, also when a session is resumed), TLS (put a
+proxy in front), and sessions that outlive this process or are shared by several. While an event is handled,
+nothing else of that client is read, its pings neither: give slow work to a task, which can `session.send` the
+result. What was sent before a handler raised stays sent.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ sessions = {}
 
 
 async def on_event(session, event, data):
-    """Handles an event: `data` is str, bytes, or what was JSON. Done once for each; what it raises refuses the event."""
+    """Handles an event, once: `data` is str, bytes, or what was JSON. To raise something is to refuse it."""
     session.send(data)
 
 
@@ -55,15 +56,16 @@ class Session:
     def __init__(self):
         self.id, self.tokens, self.socket, self.expiry = secrets.token_urlsafe(16), [], None, None
         self.groups, self.lock = set(), asyncio.Lock()
-        self.sequence, self.unacked, self.bytes = 0, {}, 0  # unacked: what was sent, by number, oldest first
+        self.sequence, self.unacked, self.bytes = 0, {}, 0  # unacked: frames by number, oldest first
         self.farewell = None  # a task, when it has ended
         self.handled = {}  # how requests have ended, by ackId: None, or the error
         sessions[self.id] = self
 
     def send(self, data):
-        """Sends str as text, bytes as binary, all else as JSON. Raises TypeError or ValueError for what is none."""
+        """Sends str as text, bytes as binary, all else as JSON; raises TypeError or ValueError for no JSON."""
         kind = "text" if isinstance(data, str) else "binary" if isinstance(data, bytes) else "json"
-        self.push({"from": "server"}, kind, base64.b64encode(data).decode() if kind == "binary" else data)
+        data = base64.b64encode(data).decode() if kind == "binary" else data
+        self.push({"from": "server"}, kind, data)
 
     def push(self, origin, kind, data):
         number = self.sequence + 1
@@ -76,18 +78,22 @@ class Session:
             broadcast([self.socket], frame)
 
     def attach(self, socket, shown):
-        """The newest connection wins, and begins with what is not acknowledged. No await: nothing can come between."""
+        """The newest connection wins, and begins with what is not acknowledged."""
         token, old, self.socket = secrets.token_urlsafe(16), self.socket, socket
-        # Until we know that the new token arrived, the one that was shown is good once more.
+        # Until the new token is known to have arrived, the one that was shown stays good.
         self.tokens = [shown, token] if shown else [token]
         if self.expiry:
             self.expiry.cancel()
         if old:
             old.transport.abort()
+        # Nothing is awaited here: what is sent meanwhile would come between.
         connected = encode(type="system", event="connected", connectionId=self.id, reconnectionToken=token)
         for frame in [connected, *self.unacked.values()]:
             broadcast([socket], frame)
         return token
+
+    def knows(self, token):
+        return any(secrets.compare_digest(token.encode(), each.encode()) for each in self.tokens)
 
     def confirm(self, token, pong):
         if not pong.cancelled() and not pong.exception() and self.tokens[-1] == token:
@@ -147,9 +153,10 @@ class Session:
             elif name not in self.groups:
                 raise Refused("Forbidden", "not a member of this group")
             else:
-                for other in list(sessions.values()):
-                    if name in other.groups and not (other is self and frame.get("noEcho")):
-                        other.push({"from": "group", "group": name}, frame.get("dataType", "json"), frame["data"])
+                origin, kind = {"from": "group", "group": name}, frame.get("dataType", "json")
+                for member in [each for each in sessions.values() if name in each.groups]:
+                    if member is not self or not frame.get("noEcho"):
+                        member.push(origin, kind, frame["data"])
         except Refused as refused:
             return dict(zip(("name", "message"), refused.args))
         except Exception:
@@ -188,7 +195,7 @@ async def serve_client(socket):
     shown = query.get("awps_reconnection_token", "")
     if "awps_connection_id" in query:
         session = sessions.get(query["awps_connection_id"])
-        if not session or not any(secrets.compare_digest(shown.encode(), one.encode()) for one in session.tokens):
+        if not session or not session.knows(shown):
             return await dismiss(socket, 1008, "no such session, or not with this token")
     elif len(sessions) >= MAX_SESSIONS:
         return await dismiss(socket, 1013, "too many sessions")

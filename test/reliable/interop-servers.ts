@@ -83,13 +83,13 @@ const startOursOnRedis = async (): Promise<Server> => {
 
 export const serverKinds: readonly ServerKind[] = [
   {
-    name: 'ours, memory',
+    name: 'ours, in memory',
     here: () => true,
     rotates: true,
     persists: false,
     start: () => restarting(port => startOurs(port, memoryStore())),
   },
-  { name: 'ours, Redis', here: hasRedis, rotates: true, persists: true, start: startOursOnRedis },
+  { name: 'ours, in Redis', here: hasRedis, rotates: true, persists: true, start: startOursOnRedis },
   {
     name: 'Python recipe',
     here: () => hasPython('websockets'),

@@ -173,7 +173,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     if (client.once) return
     await pay('twice')
     await until(() => expect(heard).toEqual(['paid', 'next', 'twice', 'twice']))
-    return 'only with ids of the caller, else twice'
+    return 'once only with ids of the caller, else twice'
   },
 
   'resumes although `connected` was cut off, again and again': async ({ talk, proxy }) => {
@@ -249,13 +249,12 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     await until(() => expect(heard.length).toBeGreaterThanOrEqual(n))
     expect(talker.heard).toEqual(numbers(n).map(i => [group, i]))
     expect(talker.id).toBe(id)
-    const inversions = heard.filter((number, i) => i && Number(number) < Number(heard[i - 1])).length
     if (client.inOrder) {
       expect(heard).toEqual(numbers(n))
       return
     }
     expect([...heard].sort(ascending)).toEqual(numbers(n))
-    return `once with ids of the caller; up in no order (${inversions} inversions)`
+    return 'once only with ids of the caller, and what was sent again comes late'
   },
 
   'sends and hears large binary messages, broken off in the middle': async ({ talk, proxy }) => {
@@ -446,13 +445,43 @@ const probes: Record<string, (server: Server, kind: ServerKind) => Promise<strin
   },
 }
 
+const columns = clientKinds.flatMap(client => serverKinds.map(({ name }) => `${client.name}, ${name}`))
 const table = new Map<string, Map<string, string>>()
 
-/** Notes in the table how it went. */
-const note = async (row: string, column: string, run: () => Promise<string | undefined>) => {
+/** Notes in the table how it went: for one client with a server, or, where it concerns the server alone, for all clients. */
+const note = async (row: string, cell: readonly string[], run: () => Promise<string | undefined>) => {
   const cells = table.get(row) ?? new Map()
-  table.set(row, cells.set(column, 'no'))
-  cells.set(column, (await run()) || 'yes')
+  table.set(row, cells)
+  for (const column of cell) cells.set(column, 'NO')
+  const word = (await run()) ?? 'yes'
+  for (const column of cell) cells.set(column, word)
+}
+
+/** A letter for each cell: `+` for yes, and others that are explained below. */
+const drawTable = (): string => {
+  const letters = new Map([
+    ['yes', '+'],
+    ['-', '-'],
+    ['NO', '!'],
+  ])
+  const letter = (word: string) => {
+    if (!letters.has(word)) letters.set(word, 'abcdefgh'.charAt(letters.size - 3))
+    return letters.get(word)
+  }
+  const lines = [...table].map(([row, cells]) => {
+    const marks = columns.map(column => (cells.has(column) ? letter(cells.get(column) as string) : '.'))
+    const half = serverKinds.length
+    return `${marks.slice(0, half).join(' ')} | ${marks.slice(half).join(' ')}   ${row}`
+  })
+  const heads = serverKinds.map(({ name }, i) => `${i + 1} ${name}`).join(' | ')
+  const numbers = serverKinds.map((_, i) => i + 1).join(' ')
+  return [
+    `clients: ${clientKinds.map(({ name }) => name).join(' | ')}`,
+    `servers: ${heads}`,
+    `${numbers} | ${numbers}`,
+    ...lines,
+    ...[...letters].map(([word, mark]) => `${mark}: ${word}`).slice(3),
+  ].join('\n')
 }
 
 describe.each(serverKinds.filter(({ here }) => here()))('the server: $name', kind => {
@@ -471,7 +500,11 @@ describe.each(serverKinds.filter(({ here }) => here()))('the server: $name', kin
   })
 
   test.each(Object.entries(probes))('%s', async (name, run) => {
-    await note(name, kind.name, () => run(server, kind))
+    await note(
+      name,
+      clientKinds.map(client => `${client.name}, ${kind.name}`),
+      () => run(server, kind),
+    )
   })
 
   describe.each(clientKinds)('the client: $name', client => {
@@ -491,19 +524,9 @@ describe.each(serverKinds.filter(({ here }) => here()))('the server: $name', kin
         },
         watch: async () => watchGroup(await join(`ws://127.0.0.1:${server.port}/`), group),
       }
-      await note(`${client.name}\0${name}`, kind.name, () => run(world))
+      await note(name, [`${client.name}, ${kind.name}`], () => run(world))
     })
   })
 })
 
-afterAll(() => {
-  const rows = [...table].map(([row, cells]) => [row.split('\0').reverse(), cells] as const)
-  console.log(
-    rows
-      .map(([[scenario, client = 'any client'], cells]) => {
-        const words = serverKinds.map(({ name }) => cells.get(name) ?? 'not run')
-        return `${client}: ${scenario}\n    ${serverKinds.map(({ name }, i) => `${name}: ${words[i]}`).join(' | ')}`
-      })
-      .join('\n'),
-  )
-})
+afterAll(() => console.log(drawTable()))

@@ -39,10 +39,11 @@ async def on_event(session, event, data):
 
 
 class Crash(logging.Handler):
-    """A handler that fails, or a task that nobody awaits, is a defect of the recipe: the tests are to see it."""
+    """A handler that fails, or a task that nobody awaits, is a defect: the tests are to see it."""
 
     def emit(self, record):
-        if (record.name == "asyncio" and record.levelno >= logging.ERROR) or record.msg == "connection handler failed":
+        unheard = record.name == "asyncio" and record.levelno >= logging.ERROR
+        if unheard or record.msg == "connection handler failed":
             sys.stderr.write(logging.Formatter().format(record) + "\n")
             os._exit(3)
 
