@@ -21,7 +21,7 @@ import base64
 import json
 import logging
 import secrets
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from websockets import ConnectionClosed, broadcast, serve
 
@@ -62,7 +62,7 @@ class Session:
         sessions[self.id] = self
 
     def send(self, data):
-        """Sends str as text, bytes as binary, all else as JSON; raises TypeError or ValueError for no JSON."""
+        """Sends str as text, bytes as binary, all else as JSON. Raises TypeError or ValueError."""
         kind = "text" if isinstance(data, str) else "binary" if isinstance(data, bytes) else "json"
         data = base64.b64encode(data).decode() if kind == "binary" else data
         self.push({"from": "server"}, kind, data)
@@ -93,7 +93,9 @@ class Session:
         return token
 
     def knows(self, token):
-        return any(secrets.compare_digest(token.encode(), each.encode()) for each in self.tokens)
+        # Encoded, for what was shown can be anything.
+        shown = token.encode(errors="replace")
+        return any(secrets.compare_digest(shown, each.encode()) for each in self.tokens)
 
     def confirm(self, token, pong):
         if not pong.cancelled() and not pong.exception() and self.tokens[-1] == token:
@@ -191,7 +193,7 @@ async def serve_client(socket):
     if socket.subprotocol != PROTOCOL:
         return await socket.close(1002, f"speaks {PROTOCOL}")
     request = getattr(socket, "request", socket)  # websockets before 13 has the path on the socket.
-    query = dict(parse_qsl(urlsplit(request.path).query))
+    query = dict(parse_qsl(request.path.partition("?")[2]))
     shown = query.get("awps_reconnection_token", "")
     if "awps_connection_id" in query:
         session = sessions.get(query["awps_connection_id"])

@@ -1,6 +1,8 @@
 // The Python recipe by itself: its bounds, and what only shows from inside. That it gets on with clients is in interop.test.ts.
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
-import { cleanUp, cleanup, comeBack, dial, join, type Peer } from '../server/rig.ts'
+import { cleanUp, cleanup, comeBack, dial, join, type Peer, PROTOCOL } from '../server/rig.ts'
 import { hasPython, startRecipe } from '../servers/python.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
@@ -111,6 +113,31 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect(await peer.closed()).toEqual({ code: 1008, reason: 'bad frame' })
     expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
     expect(peer.messages).toHaveLength(1)
+  })
+
+  test('refuses a token that is no text', async () => {
+    const url = await start()
+    const { id, recovery } = await join(url)
+    const line = connect(Number(new URL(url).port), '127.0.0.1')
+    cleanup(() => line.destroy())
+    const key = 'dGhlIHNhbXBsZSBub25jZQ=='
+    const head = [
+      `GET //[?awps_connection_id=${id}&awps_reconnection_token=\xff HTTP/1.1`,
+      'Host: x',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      `Sec-WebSocket-Key: ${key}`,
+      'Sec-WebSocket-Version: 13',
+      `Sec-WebSocket-Protocol: ${PROTOCOL}`,
+    ]
+    line.write(`${head.join('\r\n')}\r\n\r\n`, 'latin1')
+    let answer = ''
+    line.on('data', data => {
+      answer += data.toString('latin1')
+    })
+    await once(line, 'close')
+    expect(answer).not.toContain('"connected"')
+    expect((await join(recovery)).id).toBe(id)
   })
 
   test('asks for the subprotocol', async () => {
