@@ -523,6 +523,7 @@ export const createReliableSocket = <Json = unknown>(
         }),
       async prepare({ send, receive, signal }) {
         let hello: Frame | undefined
+        // A server that turns us away says so first. What it is about tells the close that follows.
         do {
           const text = await receive()
           // It may have ended while we waited, and the session with it.
@@ -530,7 +531,6 @@ export const createReliableSocket = <Json = unknown>(
           try {
             hello = JSON.parse(text as string)
           } catch {}
-          // What that means is said by the close that follows.
         } while (hello?.event === 'disconnected')
         const { type, event, connectionId: id, reconnectionToken: token } = hello ?? {}
         if (type !== 'system' || event !== 'connected' || typeof id !== 'string') {

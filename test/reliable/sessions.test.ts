@@ -68,19 +68,6 @@ describe('a lost session', () => {
       },
     ],
     [
-      'refused in so many words, and with 1008',
-      async ({ server }) => {
-        server.forget()
-        server.wire.native.drop()
-        await vi.advanceTimersByTimeAsync(6_000)
-        const { native } = server.accept()
-        native.deliver('{"type":"system","event":"disconnected","message":"no such session"}')
-        await settled()
-        native.drop(1008)
-        return server.reconnect()
-      },
-    ],
-    [
       'ended by the server with 1008',
       async ({ server }) => {
         server.forget()
@@ -91,10 +78,11 @@ describe('a lost session', () => {
     [
       'disconnected by the server',
       async ({ server }) => {
-        server.say(server.wire, { type: 'system', event: 'disconnected', message: 'the session has ended' })
-        await server.deliver()
         server.forget()
+        server.say(server.wire, { type: 'system', event: 'disconnected', message: 'the server has ended it' })
+        await server.deliver()
         server.wire.native.drop(1000)
+        // Only when it is asked for again it turns out to be gone.
         await server.reconnect()
         return server.reconnect()
       },
@@ -128,6 +116,39 @@ describe('a lost session', () => {
     expect(session().processed.map(({ ackId }) => ackId)).toEqual([2])
     expect(server.faults).toEqual([])
   })
+
+  test('is heard of where the server says disconnected before it closes with 1008', async () => {
+    const { server, heard } = world()
+    await server.connect()
+    server.forget()
+    server.wire.native.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    const wire = server.accept()
+    wire.down.unshift(JSON.stringify({ type: 'system', event: 'disconnected', message: 'unknown session' }))
+    await server.exchange(wire)
+    expect(heard('gap')).toHaveLength(1)
+    expect(heard('error').map(({ message }) => message)).toEqual([expect.stringContaining('1008')])
+    await server.reconnect()
+    expect(heard('open')).toHaveLength(2)
+  })
+
+  test.each([1001, 1011, 1012, 1013])(
+    'stays where the server says disconnected and closes with %i',
+    async code => {
+      const { server, heard, socket, session } = world()
+      await server.connect()
+      const { id } = session()
+      const seen = outcomes(socket.send('x'))
+      server.say(server.wire, { type: 'system', event: 'disconnected', message: 'retry-after=0' })
+      await server.deliver()
+      server.wire.native.drop(code, 'retry-after=0')
+      await vi.advanceTimersByTimeAsync(5_000)
+      await server.connect()
+      expect(session().id).toBe(id)
+      expect(heard('gap')).toEqual([])
+      expect(seen).toEqual([delivered])
+    },
+  )
 
   test('tells the outcome at once, not when there is a new session', async () => {
     const { socket, server, heard } = world()
@@ -202,19 +223,6 @@ describe('what the server takes back in one breath', () => {
     await server.connect()
     expect(heard('gap')).toHaveLength(1)
     expect(heard('message')).toHaveLength(3)
-  })
-
-  test('is not what `disconnected` says by itself: a server that restarts says it too, and keeps its sessions', async () => {
-    const { server, heard, session } = world()
-    await server.connect()
-    const { id } = session()
-    server.say(server.wire, { type: 'system', event: 'disconnected', message: 'retry-after=1' })
-    await server.deliver()
-    server.wire.native.drop(1012, 'retry-after=1')
-    await server.reconnect()
-    expect(session().id).toBe(id)
-    expect(heard('gap')).toEqual([])
-    expect(heard('open').at(-1)).toMatchObject({ resumed: true })
   })
 })
 
