@@ -168,7 +168,7 @@ class Session:
         return None
 
 
-MALFORMED = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
+MALFORMED = (KeyError, RecursionError, TypeError, ValueError)
 
 
 def encode(**frame):
@@ -192,7 +192,7 @@ async def dismiss(socket, code, reason):
 async def serve_client(socket):
     if socket.subprotocol != PROTOCOL:
         return await socket.close(1002, f"speaks {PROTOCOL}")
-    request = getattr(socket, "request", socket)  # websockets before 13 has the path on the socket.
+    request = getattr(socket, "request", socket)  # websockets before 14 has the path on the socket.
     query = dict(parse_qsl(request.path.partition("?")[2]))
     shown = query.get("awps_reconnection_token", "")
     if "awps_connection_id" in query:

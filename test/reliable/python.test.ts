@@ -140,7 +140,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
   test('asks for the subprotocol', async () => {
     const url = await start()
     const peer = await dial(url, {}, [])
-    // Version 13 and later refuse the handshake.
+    // Version 14 and later refuse the handshake.
     expect([1002, 1006]).toContain((await peer.closed()).code)
   })
 
