@@ -218,8 +218,8 @@ async def serve_client(socket):
                 # Waits while the client does not read, and nothing more is read from it.
                 await socket.send(answer)
     except ConnectionClosed as closed:
-        # We closed it, for a message that is too long or no text: it would only come again.
-        if session.socket is socket and closed.sent and closed.sent.code in (1002, 1007, 1009):
+        # For a message that is too long or no text. It would come again, and may be on its way already.
+        if closed.sent and closed.sent.code in (1002, 1007, 1009):
             session.end("bad message")
     except MALFORMED:
         session.end("bad frame")
