@@ -58,6 +58,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     for (const ackId of [1, 2]) await tell(large, ackId, 'echo', 'x'.repeat(2_200))
     large.send({ type: 'sequenceAck', sequenceId: 1 })
     await tell(large, 3, 'echo', 'x'.repeat(2_200))
+    await large.got(3)
     large.send({ type: 'event', event: 'echo', dataType: 'text', data: 'x'.repeat(2_200) })
     expect((await large.closed()).reason).toBe('slow consumer')
   })
