@@ -131,10 +131,16 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
       `Sec-WebSocket-Protocol: ${PROTOCOL}`,
     ]
     line.write(`${head.join('\r\n')}\r\n\r\n`, 'latin1')
-    await new Promise<void>((resolve, reject) => {
-      line.on('close', () => reject(new Error('closed without a word')))
-      line.on('data', data => String(data).includes('"disconnected"') && resolve())
+    const answer = await new Promise<string>(resolve => {
+      let said = ''
+      // Newer versions refuse the handshake.
+      line.on('close', () => resolve(said))
+      line.on('data', data => {
+        said += data
+        if (/"(dis)?connected"/.test(said)) resolve(said)
+      })
     })
+    expect(answer).not.toContain('"connected"')
     expect((await join(recovery)).id).toBe(id)
   })
 
