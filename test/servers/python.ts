@@ -44,14 +44,20 @@ export interface PythonProcess {
 }
 
 /** Starts one of the servers on a free port of 127.0.0.1; resolves when it listens. */
-export async function startPython(name: PythonServer): Promise<PythonProcess> {
-  const script = fileURLToPath(new URL(`${name}_server.py`, import.meta.url))
+export const startPython = (name: PythonServer): Promise<PythonProcess> => startScript(`${name}_server.py`)
+
+/** Starts the Python recipe for reliable sessions, with other values for some of its names. */
+export const startRecipe = (port = 0, names: Record<string, unknown> = {}): Promise<PythonProcess> =>
+  startScript('reliable_server.py', `${port}`, JSON.stringify(names))
+
+async function startScript(file: string, ...args: string[]): Promise<PythonProcess> {
+  const script = fileURLToPath(new URL(file, import.meta.url))
   const program = python()
   if (!program) throw new Error('no python3 here')
   // The open stdin is what tells the server that we are still there (lifeline.py). -B: leave no __pycache__.
   const child: ChildProcessByStdio<Writable, Readable, null> = spawn(
     program,
-    ['-B', '-W', 'ignore', script],
+    ['-B', '-W', 'ignore', script, ...args],
     {
       stdio: ['pipe', 'pipe', 'inherit'],
     },
@@ -60,7 +66,7 @@ export async function startPython(name: PythonServer): Promise<PythonProcess> {
   const line = once(createInterface(child.stdout), 'line')
   const [first] = await Promise.race([
     line,
-    exited.then(([code]) => Promise.reject(new Error(`${name} exited: ${code}`))),
+    exited.then(([code]) => Promise.reject(new Error(`${file} exited: ${code}`))),
   ])
   const port = Number(first)
   return {

@@ -1,0 +1,243 @@
+"""Reliable sessions on Python's `websockets`: every message once and in order, both ways, through lost lines.
+
+    python3 reliable_server.py          (Debian: apt install python3-websockets; else: pip install websockets)
+
+    // in the browser
+    const socket = createReliableSocket('ws://localhost:8765/')
+    socket.on('message', ({ data }) => console.log(data))
+    await socket.send({ hello: 'world' })
+
+Your code goes into `on_event` and `may_join`. Any client of Azure Web PubSub will do, too; the frames:
+https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
+
+Left out: who the user is (look at the cookies in `serve_client`, also when a session is resumed), TLS (put a
+proxy in front), and sessions that outlive this process or are shared by several. While an event is handled,
+nothing else of that client is read, its pings neither: give slow work to a task, which can `session.send` the
+result. What was sent before a handler raised stays sent.
+"""
+
+import asyncio
+import base64
+import json
+import logging
+import secrets
+from urllib.parse import parse_qsl
+
+from websockets import ConnectionClosed, broadcast, serve
+
+ORIGINS = [None, "http://localhost:8080"]  # Pages that may connect. None: programs, which send no Origin.
+KEEP = 60  # A session outlives its connection for so many seconds.
+MAX_SESSIONS, MAX_GROUPS, MAX_NAME = 10_000, 256, 1_024
+MAX_UNACKED, MAX_UNACKED_BYTES = 1_000, 2**22  # A client that is further behind loses its session.
+MAX_MESSAGE = 2**20
+MAX_HANDLED = 4_096  # Far more than the 256 messages that a client has on their way.
+PROTOCOL = "json.reliable.webpubsub.azure.v1"
+
+sessions = {}
+
+
+async def on_event(session, event, data):
+    """Handles an event, once: `data` is str, bytes, or what was JSON. To raise something is to refuse it."""
+    session.send(data)
+
+
+async def may_join(session, group):
+    """Whether a client may join a group, and so hear it and send to it."""
+    return True
+
+
+class Refused(Exception):
+    """The client is told why: a name, and a message."""
+
+
+class Session:
+    """A client. It outlives connections."""
+
+    def __init__(self):
+        self.id, self.tokens, self.socket, self.expiry = secrets.token_urlsafe(16), [], None, None
+        self.groups, self.lock = set(), asyncio.Lock()
+        self.sequence, self.unacked, self.bytes = 0, {}, 0  # unacked: frames by number, oldest first
+        self.farewell = None  # a task, when it has ended
+        self.handled = {}  # how requests have ended, by ackId: None, or the error
+        sessions[self.id] = self
+
+    def send(self, data):
+        """Sends str as text, bytes as binary, all else as JSON. Raises TypeError or ValueError."""
+        kind = "text" if isinstance(data, str) else "binary" if isinstance(data, bytes) else "json"
+        data = base64.b64encode(data).decode() if kind == "binary" else data
+        self.push({"from": "server"}, kind, data)
+
+    def push(self, origin, kind, data):
+        number = self.sequence + 1
+        frame = encode(sequenceId=number, type="message", **origin, dataType=kind, data=data)
+        if len(self.unacked) >= MAX_UNACKED or self.bytes + len(frame) > MAX_UNACKED_BYTES:
+            return self.end("slow consumer")
+        self.sequence, self.unacked[number], self.bytes = number, frame, self.bytes + len(frame)
+        if self.socket:
+            # Written without waiting. That cannot pile up: what is not acknowledged is bounded.
+            broadcast([self.socket], frame)
+
+    def attach(self, socket, shown):
+        """The newest connection wins, and begins with what is not acknowledged."""
+        token, old, self.socket = secrets.token_urlsafe(16), self.socket, socket
+        # Until the new token is known to have arrived, the one that was shown stays good.
+        self.tokens = [shown, token] if shown else [token]
+        if self.expiry:
+            self.expiry.cancel()
+        if old:
+            old.transport.abort()
+        # Nothing is awaited here: what is sent meanwhile would come between.
+        connected = encode(type="system", event="connected", connectionId=self.id, reconnectionToken=token)
+        for frame in [connected, *self.unacked.values()]:
+            broadcast([socket], frame)
+        return token
+
+    def knows(self, token):
+        # Encoded, for what was shown can be anything.
+        shown = token.encode(errors="replace")
+        return any(secrets.compare_digest(shown, each.encode()) for each in self.tokens)
+
+    def confirm(self, token, pong):
+        if not pong.cancelled() and not pong.exception() and self.tokens[-1] == token:
+            self.tokens = [token]
+
+    def detach(self, socket):
+        if self.socket is socket:
+            self.socket = None
+            self.expiry = asyncio.get_running_loop().call_later(KEEP, sessions.pop, self.id, None)
+
+    def end(self, reason):
+        sessions.pop(self.id, None)
+        socket, self.socket = self.socket, None
+        if socket:
+            self.farewell = asyncio.get_running_loop().create_task(dismiss(socket, 1008, reason))
+
+    async def hear(self, frame):
+        """Does what a frame says and returns the answer. Raises one of MALFORMED."""
+        kind, ack_id = frame["type"], frame.get("ackId")
+        if kind == "ping":
+            return encode(type="pong")
+        if kind == "sequenceAck":
+            for number in [number for number in self.unacked if number <= frame["sequenceId"]]:
+                self.bytes -= len(self.unacked.pop(number))
+            return None
+        if ack_id is None:
+            await self.perform(kind, frame)
+            return None
+        if type(ack_id) is not int or not 0 <= ack_id < 2**53:
+            raise ValueError("bad ackId")
+        if ack_id in self.handled:
+            # It failed then, so it fails now. Done again, it could have half of its effects twice.
+            error = self.handled[ack_id] or {"name": "Duplicate", "message": "this message has been handled"}
+        else:
+            error = self.handled[ack_id] = await self.perform(kind, frame)
+            if len(self.handled) > MAX_HANDLED:
+                del self.handled[next(iter(self.handled))]
+        return encode(type="ack", ackId=ack_id, success=not error, **({"error": error} if error else {}))
+
+    async def perform(self, kind, frame):
+        """Carries out a request, and returns None or the error for the client."""
+        name = frame["event" if kind == "event" else "group"]
+        if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME:
+            raise ValueError("bad name")
+        data = decode(frame) if kind in ("event", "sendToGroup") else None
+        try:
+            if kind == "event":
+                await on_event(self, name, data)
+            elif kind == "joinGroup":
+                if len(self.groups) >= MAX_GROUPS or not await may_join(self, name):
+                    raise Refused("Forbidden", "may not join this group")
+                self.groups.add(name)
+            elif kind == "leaveGroup":
+                self.groups.discard(name)
+            elif kind != "sendToGroup":
+                raise Refused("BadRequest", "no such type of frame")
+            elif name not in self.groups:
+                raise Refused("Forbidden", "not a member of this group")
+            else:
+                origin, kind = {"from": "group", "group": name}, frame.get("dataType", "json")
+                for member in [each for each in sessions.values() if name in each.groups]:
+                    if member is not self or not frame.get("noEcho"):
+                        member.push(origin, kind, frame["data"])
+        except Refused as refused:
+            return dict(zip(("name", "message"), refused.args))
+        except Exception:
+            # The client need not know what is wrong here.
+            logging.exception("a request was not handled")
+            return {"name": "InternalServerError", "message": "the message was not handled"}
+        return None
+
+
+MALFORMED = (KeyError, RecursionError, TypeError, ValueError)
+
+
+def encode(**frame):
+    return json.dumps(frame, allow_nan=False)  # JSON has no NaN, and a browser would not read it.
+
+
+def decode(frame):
+    kind, data = frame.get("dataType", "json"), frame["data"]
+    if kind == "json":
+        encode(data=data)  # Python reads what is no JSON.
+    elif kind not in ("text", "binary") or not isinstance(data, str):
+        raise ValueError("bad data")
+    return base64.b64decode(data, validate=True) if kind == "binary" else data
+
+
+async def dismiss(socket, code, reason):
+    broadcast([socket], encode(type="system", event="disconnected", message=reason))
+    await socket.close(code, reason)
+
+
+async def serve_client(socket):
+    if socket.subprotocol != PROTOCOL:
+        return await socket.close(1002, f"speaks {PROTOCOL}")
+    request = getattr(socket, "request", socket)  # websockets before 14 has the path on the socket.
+    query = dict(parse_qsl(request.path.partition("?")[2]))
+    shown = query.get("awps_reconnection_token", "")
+    if "awps_connection_id" in query:
+        session = sessions.get(query["awps_connection_id"])
+        if not session or not session.knows(shown):
+            return await dismiss(socket, 1008, "no such session, or not with this token")
+    elif len(sessions) >= MAX_SESSIONS:
+        return await dismiss(socket, 1013, "too many sessions")
+    else:
+        session, shown = Session(), None
+    token = session.attach(socket, shown)
+    try:
+        # Its answer says that the client has read what came before it: `connected`.
+        pong = await socket.ping()
+        pong.add_done_callback(lambda pong: session.confirm(token, pong))
+        async for text in socket:
+            # One request at a time, also while the connection before this one is still busy with the last.
+            async with session.lock:
+                if session.socket is not socket:
+                    break
+                answer = await session.hear(json.loads(text))
+            if answer:
+                # Waits while the client does not read, and nothing more is read from it.
+                await socket.send(answer)
+    except ConnectionClosed as closed:
+        # For a message that is too long or no text. It would come again, and may be on its way already.
+        if closed.sent and closed.sent.code in (1002, 1007, 1009):
+            session.end("bad message")
+    except MALFORMED:
+        session.end("bad frame")
+    finally:
+        session.detach(socket)
+        if session.farewell:
+            await session.farewell
+
+
+def start(host="localhost", port=8765):
+    limits = {"max_size": MAX_MESSAGE, "max_queue": 16, "compression": None}
+    return serve(serve_client, host, port, subprotocols=[PROTOCOL], origins=ORIGINS, **limits)
+
+
+async def main():
+    async with start():
+        await asyncio.Future()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
