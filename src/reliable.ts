@@ -525,13 +525,16 @@ export const createReliableSocket = <Json = unknown>(
           return retry(again ? { ...context, cause: { code: cause.code } } : context)
         }),
       async prepare({ send, receive, signal }) {
-        const text = await receive()
-        // It may have ended while we waited, and the session with it.
-        if (signal.aborted) return
         let hello: Frame | undefined
-        try {
-          hello = JSON.parse(text as string)
-        } catch {}
+        // A server that turns us away says so first. What it is about tells the close that follows.
+        do {
+          const text = await receive()
+          // It may have ended while we waited, and the session with it.
+          if (signal.aborted) return
+          try {
+            hello = JSON.parse(text as string)
+          } catch {}
+        } while (hello?.event === 'disconnected')
         const { type, event, connectionId: id, reconnectionToken: token } = hello ?? {}
         if (type !== 'system' || event !== 'connected' || typeof id !== 'string') {
           throw new TypeError("the first frame is not 'connected'")
