@@ -346,8 +346,6 @@ export const createReliableSocket = <Json = unknown>(
   /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
   let resuming = false
   let resumed = false
-  /** The server has said that it ends the session. */
-  let gone = false
 
   // Outbound. A message waits, is sent, and is let go of when it is acknowledged, in the order of `ackId`.
   const waiting = lineOf(saved.waiting)
@@ -444,8 +442,7 @@ export const createReliableSocket = <Json = unknown>(
         if (++unacknowledged >= ACK_COUNT) return acknowledge()
       }
       timer ??= setTimeout(acknowledge, ACK_DELAY)
-    } else if (type === 'system' && frame.event === 'disconnected') gone = true
-    else if (typeof type !== 'string') throw 0
+    } else if (typeof type !== 'string') throw 0
   }
 
   const hear = (text: unknown) => {
@@ -521,7 +518,7 @@ export const createReliableSocket = <Json = unknown>(
           // once; where a new one ends like that, it is the second.
           const refused = cause.close?.code === 1008
           const again = refused && (resuming || (session && attempt === 1))
-          if (session && (refused || gone)) lose()
+          if (session && refused) lose()
           return retry(again ? { ...context, cause: { code: cause.code } } : context)
         }),
       async prepare({ send, receive, signal }) {
@@ -542,7 +539,6 @@ export const createReliableSocket = <Json = unknown>(
         resumed = session?.id === id
         if (session && !resumed) lose()
         session = { id, token }
-        gone = false
         for (const { frame } of sent.values()) send(frame)
       },
       // To the core `false` is as good as nothing.

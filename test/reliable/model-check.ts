@@ -207,7 +207,8 @@ export class Check implements Watch {
       const { data } = frame
       if (data) {
         const sent = this.said.get(data.n) as Sent
-        this.must(sent.outcome === undefined, `${data.n} is sent, and was ${sent.outcome?.outcome}`)
+        const { outcome = 'left' } = sent.outcome ?? {}
+        this.must(outcome === 'left', `${data.n} is sent, and was ${outcome}`)
         sent.flew = true
       }
       const bytes = [...this.unacked.values()].reduce((sum, { length }) => sum + length, 0)
@@ -289,7 +290,8 @@ export class Check implements Watch {
     const session = this.sessions.get(id)
     if (!session || session.over || link.page < 0) return
     const rest = session.links.length ? 0 : Date.now() - session.alive
-    const gone = this.lost >= session.begun || rest >= this.limits.keepMs || this.limits.maxUnacked < 1_000
+    // The store knew of it a while before anybody else.
+    const gone = this.lost >= session.begun - 10_000 || rest >= this.limits.keepMs || this.limits.maxUnacked < 1_000
     this.must(gone, `${id} is refused, and should be there: ${rest} ms without a connection`)
   }
 
@@ -549,7 +551,7 @@ export class Check implements Watch {
         }
       }
     }
-    for (const { n, outcome, onLost, refuse, flew, told } of this.said.values()) {
+    for (const { n, outcome, onLost, refuse, flew, told, closed } of this.said.values()) {
       const ids = handled.get(n) ?? new Set()
       const name = `${n} (${onLost}) is ${outcome?.outcome}`
       this.must(outcome, `${n} never settled`)
@@ -560,7 +562,7 @@ export class Check implements Watch {
       } else if (outcome?.outcome === 'dropped') {
         if (outcome.reason === 'refused') this.must(refuse, `${name}, and was not refused`)
         else this.must(!flew && !ids.size, `${name}, and was sent`)
-      } else if (outcome?.outcome === 'left' && told !== 'unknown' && !refuse) {
+      } else if (outcome?.outcome === 'left' && told !== 'unknown' && !refuse && !closed) {
         this.must(done.has(n), `${name}, and was not handled`)
       }
       // Carried out in the session that lasts: its echo came, once.

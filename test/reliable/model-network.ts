@@ -55,6 +55,8 @@ export const pick = <Value>(list: readonly Value[], hash: number): Value =>
 
 class Lane {
   dead = false
+  /** After what is missing nothing comes but the end. */
+  private broken = false
   private readonly queue: { item: Item; at: number }[] = []
   private timer: ReturnType<typeof setTimeout> | undefined
   private sent = 0
@@ -67,7 +69,7 @@ class Lane {
   ) {}
 
   send(item: Item): void {
-    if (this.dead) return
+    if (this.dead || (this.broken && item.kind !== 'reset')) return
     const { network, index } = this.link
     this.clear = Math.max(this.clear, Date.now() + network.delay(index, +(this.way === 'up'), this.sent++))
     this.queue.push({ item, at: this.clear })
@@ -101,8 +103,11 @@ class Lane {
     const meets = counts && fate?.way === way && fate.at === this.met
     if (counts) this.met++
     const what = () => `${fate?.when} ${kindOf(item)}, ${fate?.how}`
-    if (meets && fate?.when !== 'after') link.cut(fate?.how as How, what())
-    else {
+    if (meets && fate?.when !== 'after') {
+      this.broken = true
+      this.queue.length = 0
+      link.cut(fate?.how as How, what())
+    } else {
       link.deliver(way, item)
       if (meets) link.cut(fate?.how as How, what())
     }
@@ -154,7 +159,8 @@ export class Link {
       setTimeout(() => client.reset(), soon(7))
       setTimeout(() => server?.reset(), soon(8))
     } else if (how === 'late') {
-      client.reset()
+      // Events are tasks of their own.
+      setTimeout(() => client.reset(), 0)
       up.hold(soon(9))
       up.send({ kind: 'reset' })
     } else if (how === 'deaf') {
