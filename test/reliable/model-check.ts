@@ -243,7 +243,11 @@ export class Check implements Watch {
       const session = line.session as Session
       this.must(session, 'a message before connected')
       if (line.number) this.must(sequenceId === line.number + 1, `${sequenceId} after ${line.number}`)
-      else this.must(sequenceId <= session.acked + 1, `${sequenceId} is first, ${session.acked} was acknowledged`)
+      else
+        this.must(
+          sequenceId <= session.acked + 1,
+          `${sequenceId} is first, ${session.acked} was acknowledged`,
+        )
       line.number = sequenceId
       const body = text.replace(/^.*?,/, '')
       const known = session.messages.get(sequenceId)
@@ -291,7 +295,8 @@ export class Check implements Watch {
     if (!session || session.over || link.page < 0) return
     const rest = session.links.length ? 0 : Date.now() - session.alive
     // The store knew of it a while before anybody else.
-    const gone = this.lost >= session.begun - 10_000 || rest >= this.limits.keepMs || this.limits.maxUnacked < 1_000
+    const gone =
+      this.lost >= session.begun - 10_000 || rest >= this.limits.keepMs || this.limits.maxUnacked < 1_000
     this.must(gone, `${id} is refused, and should be there: ${rest} ms without a connection`)
   }
 
@@ -425,7 +430,10 @@ export class Check implements Watch {
     else if (type === 'open') {
       this.tell('open')
       this.must(!this.mustGap, 'open before the gap')
-      this.must(payload.resumed === (this.lines.get(this.link as Link)?.wanted === this.session?.id), 'resumed')
+      this.must(
+        payload.resumed === (this.lines.get(this.link as Link)?.wanted === this.session?.id),
+        'resumed',
+      )
     } else if (type === 'state' && payload.name === 'closed') {
       this.tell('closed')
       for (const [ackId, text] of this.unacked) {

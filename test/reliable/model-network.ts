@@ -50,8 +50,7 @@ export const mix = (...numbers: number[]): number => {
   return hash >>> 0
 }
 
-export const pick = <Value>(list: readonly Value[], hash: number): Value =>
-  list[hash % list.length] as Value
+export const pick = <Value>(list: readonly Value[], hash: number): Value => list[hash % list.length] as Value
 
 class Lane {
   dead = false
@@ -356,7 +355,10 @@ export class ClientEnd {
     this.dead = true
     clearTimeout(this.timer)
     this.link.down.die()
-    this.link.cut(pick(['reset', 'late', 'silent'], mix(this.link.network.seed, this.link.index)), 'page gone')
+    this.link.cut(
+      pick(['reset', 'late', 'silent'], mix(this.link.network.seed, this.link.index)),
+      'page gone',
+    )
   }
 
   private fire(type: 'open' | 'message' | 'close' | 'error', event: object = {}): void {
@@ -389,9 +391,8 @@ export class Network {
 
   /** The `WebSocket` of a page. */
   socketOf(page: number): typeof WebSocket {
-    const network = this
     return class extends ClientEnd {
-      static override readonly network = network
+      static override readonly network = this
       static override readonly page = page
     } as unknown as typeof WebSocket
   }

@@ -1,6 +1,12 @@
 // One store for all nodes, as Redis is: each node has a line to it, on which questions and answers take their time and keep their
 // order, and a second one for news, which may be lost. What the store itself does is the memory store's.
-import { memoryStore, type Store, type StoreLimits, type StoreNews, type StoreNode } from '../../src/server.ts'
+import {
+  memoryStore,
+  type Store,
+  type StoreLimits,
+  type StoreNews,
+  type StoreNode,
+} from '../../src/server.ts'
 import { mix, pick } from './model-network.ts'
 
 const METHODS = [
@@ -72,9 +78,7 @@ export class StoreLine implements Store {
     this.limits = limits
     this.hear = hear
     await this.attach()
-    const node = Object.fromEntries(
-      METHODS.map(name => [name, (...args: unknown[]) => this.ask(name, args)]),
-    )
+    const node = Object.fromEntries(METHODS.map(name => [name, (...args: unknown[]) => this.ask(name, args)]))
     return node as unknown as StoreNode
   }
 
@@ -107,16 +111,18 @@ export class StoreLine implements Store {
         const answer = trouble === 'question' ? undefined : this.call(name, args)
         if (trouble) this.expire(name, args, answer as Promise<any>)
         if (this.dead) return
-        this.answers.push(this.shared.delay(this.index, 2, place), () =>
-          trouble ? fail() : resolve(answer),
-        )
+        this.answers.push(this.shared.delay(this.index, 2, place), () => (trouble ? fail() : resolve(answer)))
       }
       this.questions.push(this.shared.delay(this.index, 1, place), run)
     })
   }
 
   /** What nobody holds has its time in Redis all the same. The memory store cannot fail, and knows nothing of that. */
-  private async expire(name: string, args: any[], answer: Promise<{ epoch: number } | undefined>): Promise<void> {
+  private async expire(
+    name: string,
+    args: any[],
+    answer: Promise<{ epoch: number } | undefined>,
+  ): Promise<void> {
     const [first, second] = args
     const { handle } = this
     const wait = (id: string, epoch: number) =>

@@ -7,7 +7,7 @@ import { createReliableSocket, type ReliableSocket } from '../../src/reliable.ts
 import { type Message, type ReliableServer, reliable, type Session } from '../../src/server.ts'
 import { Check, type Sent, TOTALS } from './model-check.ts'
 import {
-  ClientEnd,
+  type ClientEnd,
   type Fate,
   type How,
   type Listening,
@@ -85,7 +85,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   {
     weight: 14,
-    arbitrary: fc.record({ do: to('pass'), time: fc.constantFrom(1, 20, 20, 300, 300, 1_100, 1_100, 4_000, 20_000) }),
+    arbitrary: fc.record({
+      do: to('pass'),
+      time: fc.constantFrom(1, 20, 20, 300, 300, 1_100, 1_100, 4_000, 20_000),
+    }),
   },
   { weight: 4, arbitrary: fc.record({ do: to('cut'), how }) },
   { weight: 2, arbitrary: fc.record({ do: to('hold'), way, time: fc.constantFrom(100, 1_000, 5_000) }) },
@@ -219,7 +222,9 @@ export class World {
       return bytes
     })
     // The real one takes real time. Nothing here tries to guess a token.
-    vi.spyOn(crypto.subtle, 'digest').mockImplementation(async (_, data) => (data as Uint8Array).slice().buffer)
+    vi.spyOn(crypto.subtle, 'digest').mockImplementation(
+      async (_, data) => (data as Uint8Array).slice().buffer,
+    )
     this.check = new Check({ keepMs, maxUnacked }, () => this.socket.stats)
     this.network = new Network(seed, LATENCY[latency], fates, this.check, () => this.living)
     this.store = new SharedStore(seed, LATENCY[latency], lossyNews)
@@ -273,7 +278,8 @@ export class World {
     const link = check.current
     const node = 'node' in step && living.length ? pick(living, step.node) : undefined
     check.tell(`-- ${JSON.stringify(step)}`)
-    if (step.do === 'send') for (let i = 0; i < (step.kind === 'big' ? Math.min(5, step.count) : step.count); i++) this.send(step)
+    if (step.do === 'send')
+      for (let i = 0; i < (step.kind === 'big' ? Math.min(5, step.count) : step.count); i++) this.send(step)
     else if (step.do === 'push') for (let i = 0; i < step.count; i++) this.push()
     else if (step.do === 'pass') return this.pass(step.time)
     else if (step.do === 'cut') link?.cut(step.how, `any time, ${step.how}`)
@@ -413,7 +419,10 @@ export class World {
       if (i > 4 && this.isQuiet) break
     }
     const { state, stats } = this.socket
-    check.must(this.isQuiet, `after a long calm ${state.name}, ${stats.inFlight} in flight, ${stats.queued} wait`)
+    check.must(
+      this.isQuiet,
+      `after a long calm ${state.name}, ${stats.inFlight} in flight, ${stats.queued} wait`,
+    )
     await this.pass(3_000)
     this.look()
     check.final()

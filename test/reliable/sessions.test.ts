@@ -78,9 +78,12 @@ describe('a lost session', () => {
     [
       'disconnected by the server',
       async ({ server }) => {
-        server.say(server.wire, { type: 'system', event: 'disconnected', message: 'replaced' })
+        server.forget()
+        server.say(server.wire, { type: 'system', event: 'disconnected', message: 'the server has ended it' })
         await server.deliver()
         server.wire.native.drop(1000)
+        // Only when it is asked for again it turns out to be gone.
+        await server.reconnect()
         return server.reconnect()
       },
     ],
@@ -113,6 +116,39 @@ describe('a lost session', () => {
     expect(session().processed.map(({ ackId }) => ackId)).toEqual([2])
     expect(server.faults).toEqual([])
   })
+
+  test('is heard of where the server says disconnected before it closes with 1008', async () => {
+    const { server, heard } = world()
+    await server.connect()
+    server.forget()
+    server.wire.native.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    const wire = server.accept()
+    wire.down.unshift(JSON.stringify({ type: 'system', event: 'disconnected', message: 'unknown session' }))
+    await server.exchange(wire)
+    expect(heard('gap')).toHaveLength(1)
+    expect(heard('error').map(({ message }) => message)).toEqual([expect.stringContaining('1008')])
+    await server.reconnect()
+    expect(heard('open')).toHaveLength(2)
+  })
+
+  test.each([1001, 1011, 1012, 1013])(
+    'stays where the server says disconnected and closes with %i',
+    async code => {
+      const { server, heard, socket, session } = world()
+      await server.connect()
+      const { id } = session()
+      const seen = outcomes(socket.send('x'))
+      server.say(server.wire, { type: 'system', event: 'disconnected', message: 'retry-after=0' })
+      await server.deliver()
+      server.wire.native.drop(code, 'retry-after=0')
+      await vi.advanceTimersByTimeAsync(5_000)
+      await server.connect()
+      expect(session().id).toBe(id)
+      expect(heard('gap')).toEqual([])
+      expect(seen).toEqual([delivered])
+    },
+  )
 
   test('tells the outcome at once, not when there is a new session', async () => {
     const { socket, server, heard } = world()
@@ -187,23 +223,6 @@ describe('what the server takes back in one breath', () => {
     await server.connect()
     expect(heard('gap')).toHaveLength(1)
     expect(heard('message')).toHaveLength(3)
-  })
-
-  test('but not if it has changed its mind: a session that is resumed after disconnected goes on', async () => {
-    const { server, heard, socket, session } = world()
-    await server.connect()
-    const { id } = session()
-    server.say(server.wire, { type: 'system', event: 'disconnected' })
-    await server.deliver()
-    // No loss that the policy is asked about: the page is put away, and comes back.
-    socket.close()
-    await vi.advanceTimersByTimeAsync(0)
-    socket.connect()
-    await server.connect()
-    server.wire.native.drop()
-    await server.reconnect()
-    expect(session().id).toBe(id)
-    expect(heard('gap')).toEqual([])
   })
 })
 
