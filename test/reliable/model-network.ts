@@ -62,10 +62,13 @@ class Lane {
   private met = 0
   private clear = 0
 
-  constructor(
-    private readonly link: Link,
-    private readonly way: Way,
-  ) {}
+  private readonly link: Link
+  private readonly way: Way
+
+  constructor(link: Link, way: Way) {
+    this.link = link
+    this.way = way
+  }
 
   send(item: Item): void {
     if (this.dead || (this.broken && item.kind !== 'reset')) return
@@ -128,14 +131,28 @@ export class Link {
   server: NodeEnd | undefined
   private over = false
 
+  readonly network: Network
+  readonly index: number
+  readonly client: ClientEnd
+  readonly url: string
+  readonly page: number
+  fate: Fate | undefined
+
   constructor(
-    readonly network: Network,
-    readonly index: number,
-    readonly client: ClientEnd,
-    readonly url: string,
-    readonly page: number,
-    public fate: Fate | undefined,
-  ) {}
+    network: Network,
+    index: number,
+    client: ClientEnd,
+    url: string,
+    page: number,
+    fate: Fate | undefined,
+  ) {
+    this.network = network
+    this.index = index
+    this.client = client
+    this.url = url
+    this.page = page
+    this.fate = fate
+  }
 
   get watch(): Watch {
     return this.network.watch
@@ -181,11 +198,13 @@ export class NodeEnd extends EventEmitter implements WebSocketLike {
   private readonly held: Item[] = []
   private timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(
-    private readonly link: Link,
-    readonly node: number,
-  ) {
+  private readonly link: Link
+  readonly node: number
+
+  constructor(link: Link, node: number) {
     super()
+    this.link = link
+    this.node = node
   }
 
   send(text: string): void {
@@ -232,9 +251,9 @@ export class NodeEnd extends EventEmitter implements WebSocketLike {
   receive(item: Item): void {
     if (this.gone) return
     this.link.watch.arrived(this.link, 'up', item)
-    if (item.kind === 'reset') return this.reset()
+    if (item.kind === 'reset') this.reset()
     // The rest of what came in one piece is handed on all the same.
-    if (this.isPaused && !(this.begun && this.pausedAt === Date.now())) this.held.push(item)
+    else if (this.isPaused && !(this.begun && this.pausedAt === Date.now())) this.held.push(item)
     else this.handle(item)
   }
 
@@ -366,6 +385,12 @@ export class ClientEnd {
   }
 }
 
+const bound = (network: Network, page: number) =>
+  class extends ClientEnd {
+    static override readonly network: Network = network
+    static override readonly page: number = page
+  }
+
 /** What a connection comes to. */
 export interface Listening {
   readonly index: number
@@ -377,13 +402,25 @@ export class Network {
   /** From here on nothing breaks. */
   calm = false
 
+  readonly seed: number
+  private readonly latency: readonly number[]
+  private readonly fates: readonly (Fate | 'refused' | undefined)[]
+  readonly watch: Watch
+  private readonly nodes: () => readonly Listening[]
+
   constructor(
-    readonly seed: number,
-    private readonly latency: readonly number[],
-    private readonly fates: readonly (Fate | 'refused' | undefined)[],
-    readonly watch: Watch,
-    private readonly nodes: () => readonly Listening[],
-  ) {}
+    seed: number,
+    latency: readonly number[],
+    fates: readonly (Fate | 'refused' | undefined)[],
+    watch: Watch,
+    nodes: () => readonly Listening[],
+  ) {
+    this.seed = seed
+    this.latency = latency
+    this.fates = fates
+    this.watch = watch
+    this.nodes = nodes
+  }
 
   delay(...place: number[]): number {
     return this.calm ? 1 : pick(this.latency, mix(this.seed, ...place))
@@ -391,10 +428,7 @@ export class Network {
 
   /** The `WebSocket` of a page. */
   socketOf(page: number): typeof WebSocket {
-    return class extends ClientEnd {
-      static override readonly network = this
-      static override readonly page = page
-    } as unknown as typeof WebSocket
+    return bound(this, page) as unknown as typeof WebSocket
   }
 
   dial(client: ClientEnd, url: string, page: number): Link {

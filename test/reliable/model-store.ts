@@ -67,12 +67,16 @@ export class StoreLine implements Store {
   /** What becomes of the next question: it does not get there, or only its answer gets lost. */
   trouble: 'question' | 'answer' | undefined
 
-  constructor(
-    private readonly shared: SharedStore,
-    private readonly index: number,
-    /** Is told when a question fails. */
-    private readonly failed: () => void,
-  ) {}
+  private readonly shared: SharedStore
+  private readonly index: number
+  /** Is told when a question fails. */
+  private readonly failed: () => void
+
+  constructor(shared: SharedStore, index: number, failed: () => void) {
+    this.shared = shared
+    this.index = index
+    this.failed = failed
+  }
 
   async open(limits: StoreLimits, hear: (news: StoreNews) => void): Promise<StoreNode> {
     this.limits = limits
@@ -109,7 +113,7 @@ export class StoreLine implements Store {
       if (trouble) this.failed()
       const run = () => {
         const answer = trouble === 'question' ? undefined : this.call(name, args)
-        if (trouble) this.expire(name, args, answer as Promise<any>)
+        if (trouble) this.expire(name, args, answer)
         if (this.dead) return
         this.answers.push(this.shared.delay(this.index, 2, place), () => (trouble ? fail() : resolve(answer)))
       }
@@ -118,11 +122,7 @@ export class StoreLine implements Store {
   }
 
   /** What nobody holds has its time in Redis all the same. The memory store cannot fail, and knows nothing of that. */
-  private async expire(
-    name: string,
-    args: any[],
-    answer: Promise<{ epoch: number } | undefined>,
-  ): Promise<void> {
+  private async expire(name: string, args: any[], answer: Promise<any> | undefined): Promise<void> {
     const [first, second] = args
     const { handle } = this
     const wait = (id: string, epoch: number) =>
@@ -133,7 +133,7 @@ export class StoreLine implements Store {
   }
 
   private call(name: (typeof METHODS)[number], args: unknown[]): Promise<unknown> {
-    return (this.handle?.[name] as (...args: unknown[]) => Promise<unknown>)(...args)
+    return (this.handle as any)[name](...args)
   }
 
   /** The node is gone, between two questions: so many of those on their way still get there. */
@@ -153,11 +153,15 @@ export class SharedStore {
   calm = false
   private readonly lines: StoreLine[] = []
 
-  constructor(
-    private readonly seed: number,
-    private readonly latency: readonly number[],
-    private readonly lossy: boolean,
-  ) {}
+  private readonly seed: number
+  private readonly latency: readonly number[]
+  private readonly lossy: boolean
+
+  constructor(seed: number, latency: readonly number[], lossy: boolean) {
+    this.seed = seed
+    this.latency = latency
+    this.lossy = lossy
+  }
 
   line(index: number, failed: () => void): StoreLine {
     const line = new StoreLine(this, index, failed)

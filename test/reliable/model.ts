@@ -156,15 +156,19 @@ class Node implements Listening {
   readonly wss = Object.assign(new EventEmitter(), { options: {} })
   readonly server: ReliableServer
   readonly errors: unknown[] = []
+  readonly index: number
+  readonly line: StoreLine
   private readonly timers: ReturnType<typeof setInterval>[] = []
   private readonly ends: NodeEnd[] = []
 
   constructor(
-    readonly index: number,
-    readonly line: StoreLine,
+    index: number,
+    line: StoreLine,
     limits: { keepMs: number; maxUnacked: number },
     onMessage: (message: Message, session: Session, node: Node) => unknown,
   ) {
+    this.index = index
+    this.line = line
     const { setInterval: real } = globalThis
     // They die with the node.
     globalThis.setInterval = ((job: () => void, time: number) => {
@@ -212,7 +216,10 @@ export class World {
   private page = -1
   private count = 0
 
-  constructor(readonly plan: Plan) {
+  readonly plan: Plan
+
+  constructor(plan: Plan) {
+    this.plan = plan
     TOTALS.runs++
     const { seed, latency, lossyNews, keepMs, maxUnacked, fates, nodes } = plan
     const next = random(seed)
