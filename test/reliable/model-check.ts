@@ -41,6 +41,8 @@ interface Session {
   readonly messages: Map<number, string>
   /** Echoes, by the number of what they answer. */
   readonly echoes: Map<number, number>
+  /** The last that was echoed. */
+  newest: number
   /** `ackId`s that came to a node, and those of them that were handled. */
   readonly arrived: Set<number>
   readonly handled: Map<string, Invocation[]>
@@ -124,6 +126,8 @@ export class Check implements Watch {
   private token: string | undefined
   /** Sent in this session and not acknowledged, by `ackId`. */
   private unacked = new Map<number, string>()
+  /** What joined the groups that it is in. */
+  private readonly joined = new Map<string, [ackId: number, text: string]>()
   private last = 0
   /** The session is lost, and the client has read it: so the gap comes before anything else. */
   private mustGap = false
@@ -263,6 +267,8 @@ export class Check implements Watch {
         if (n !== undefined) {
           TOTALS.echoes++
           this.must(!session.echoes.has(n), `${n} was carried out twice`)
+          this.must(n > session.newest, `${n} was carried out after ${session.newest}`)
+          session.newest = n
           session.echoes.set(n, sequenceId)
         }
       } else this.must(known === body, `${sequenceId} is not what it was`)
@@ -351,7 +357,14 @@ export class Check implements Watch {
       // Only after the gap, if there has to be one.
       this.next = [this.sessionOf(connectionId), reconnectionToken]
       if (!this.mustGap) this.enter()
-    } else if (type === 'ack') this.unacked.delete(ackId)
+    } else if (type === 'ack') {
+      const text = this.unacked.get(ackId)
+      if (!text) return
+      this.unacked.delete(ackId)
+      const { type, group } = JSON.parse(text)
+      if (type === 'joinGroup') this.joined.set(group, [ackId, text])
+      if (type === 'leaveGroup') this.joined.delete(group)
+    }
   }
 
   private next: [Session, string] | undefined
@@ -376,6 +389,7 @@ export class Check implements Watch {
       begun: Date.now(),
       messages: new Map(),
       echoes: new Map(),
+      newest: 0,
       arrived: new Set(),
       handled: new Map(),
       names: new Map(),
@@ -471,7 +485,9 @@ export class Check implements Watch {
     this.session = this.token = undefined
     this.last = 0
     const keep = new Set(gap.resent.map(({ ackId }) => ackId))
-    const again = expected.filter(([ackId]) => keep.has(ackId))
+    const again = [...this.joined.values(), ...expected.filter(([ackId]) => keep.has(ackId))]
+    again.sort(([one], [other]) => one - other)
+    this.joined.clear()
     this.unacked = new Map(again)
     const line = this.link && this.lines.get(this.link)
     if (this.next && line) line.owed = again.map(([, text]) => text)

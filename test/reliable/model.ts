@@ -19,8 +19,8 @@ import {
 } from './model-network.ts'
 import { SharedStore, type StoreLine } from './model-store.ts'
 
-/** `slow`: the application takes its time over it; `refused`: it throws. */
-export type Kind = 'plain' | 'slow' | 'refused' | 'big'
+/** `slow`: the application takes its time over it; `refused`: it throws; `fleeting`: it may not wait for long. */
+export type Kind = 'plain' | 'slow' | 'refused' | 'big' | 'fleeting'
 
 export type Step =
   | { do: 'send'; count: number; onLost: 'drop' | 'resend'; kind: Kind }
@@ -31,7 +31,7 @@ export type Step =
   | { do: 'die'; node: number; asked: number; silent: boolean }
   | { do: 'shutdown'; node: number }
   | { do: 'trouble'; node: number; lost: 'question' | 'answer' }
-  | { do: 'start' | 'reconnect' | 'reload' | 'lose' | 'restart' | 'replay' }
+  | { do: 'start' | 'reconnect' | 'reload' | 'lose' | 'restart' | 'replay' | 'join' | 'leave' }
 
 export interface Plan {
   readonly seed: number
@@ -68,7 +68,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       ),
       onLost: fc.constantFrom<('drop' | 'resend')[]>('drop', 'drop', 'resend'),
       kind: fc.oneof(
-        { weight: 11, arbitrary: fc.constantFrom<Kind[]>('plain', 'plain', 'plain', 'slow', 'refused') },
+        {
+          weight: 11,
+          arbitrary: fc.constantFrom<Kind[]>('plain', 'plain', 'plain', 'slow', 'refused', 'fleeting'),
+        },
         { weight: 1, arbitrary: fc.constant<Kind>('big') },
       ),
     }),
@@ -105,7 +108,12 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       lost: fc.constantFrom<('question' | 'answer')[]>('question', 'answer'),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ do: fc.constantFrom('reconnect' as const, 'start' as const) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constantFrom('reconnect' as const, 'start' as const, 'join' as const, 'leave' as const),
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -180,6 +188,7 @@ class Node implements Listening {
       ...limits,
       store: line,
       onMessage: (message, session) => onMessage(message, session, this),
+      onJoin: () => true,
       onError: error => this.errors.push(error),
     })
     globalThis.setInterval = real
@@ -214,6 +223,8 @@ export class World {
   readonly nodes: Node[] = []
   private socket: ReliableSocket<any>
   private page = -1
+  /** Whether the client wants to be in the group. */
+  private member = false
   private count = 0
 
   readonly plan: Plan
@@ -292,11 +303,16 @@ export class World {
     else if (step.do === 'cut') link?.cut(step.how, `any time, ${step.how}`)
     else if (step.do === 'hold') link?.[step.way].hold(step.time)
     else if (step.do === 'start') this.start()
-    else if (step.do === 'reconnect') this.socket.reconnect()
+    else if (step.do === 'join' || step.do === 'leave') {
+      this.member = step.do === 'join'
+      this.socket[step.do]('group')
+    } else if (step.do === 'reconnect') this.socket.reconnect()
     else if (step.do === 'restart') {
       this.socket.close()
       await this.pass(10)
       this.socket.connect()
+      // Groups are joined for good, but what has not been sent is dropped.
+      this.socket[this.member ? 'join' : 'leave']('group')
     } else if (step.do === 'reload') {
       TOTALS.reloads++
       await this.reload()
@@ -348,7 +364,9 @@ export class World {
     this.check.calls(sent)
     const { page } = this
     const fill = kind === 'big' ? 'x'.repeat(300_000) : undefined
-    this.socket.send({ n, kind, fill }, { onLost }).then(outcome => this.check.settles(n, page, outcome))
+    this.socket
+      .send({ n, kind, fill }, kind === 'fleeting' ? { onLost, ttl: 500 } : { onLost })
+      .then(outcome => this.check.settles(n, page, outcome))
   }
 
   private push(): void {
@@ -448,6 +466,9 @@ export class World {
     const open = node?.server.send(session?.id as string, { m })
     await this.pass(3_000)
     check.must((await open) === 1, `${await open} unacknowledged, after all is quiet`)
+    const members = node?.server.publish('group', { m })
+    await this.pass(100)
+    check.must((await members) === +this.member, `${await members} in the group, instead of ${+this.member}`)
     await this.replay(1)
     check.must(socket.state.name === 'open', 'an old token has done harm')
     socket.close()
