@@ -48,6 +48,8 @@ interface Session {
   readonly handled: Map<string, Invocation[]>
   /** Which message of the application an `ackId` is. */
   readonly names: Map<number, number>
+  /** When it was first answered. */
+  readonly answered: Map<number, number>
   /** The highest number that the client has acknowledged, as far as it came to a node. */
   acked: number
   /** The highest number that was written. */
@@ -68,6 +70,7 @@ interface Line {
   session: Session | undefined
   /** What was asked for. */
   readonly wanted: string | null
+  readonly dialled: number
   /** The first frame of the node was written, was read. */
   written: boolean
   greeted: boolean
@@ -169,6 +172,7 @@ export class Check implements Watch {
     const token = query.get('awps_reconnection_token')
     this.lines.set(link, {
       session: undefined,
+      dialled: Date.now(),
       wanted,
       written: false,
       greeted: false,
@@ -277,6 +281,7 @@ export class Check implements Watch {
     } else if (type === 'ack') {
       const { ackId, success, error } = frame
       const session = line.session as Session
+      if (!session.answered.has(ackId)) session.answered.set(ackId, Date.now())
       this.must(session.arrived.has(ackId), `an answer to ${ackId}, which was not asked`)
       const n = session.names.get(ackId)
       if (n === undefined) return
@@ -295,8 +300,10 @@ export class Check implements Watch {
     const { session, wanted } = this.lines.get(link) as Line
     this.tell(`#${link.index}   < close ${code} ${reason}`)
     if (code !== 1008) return
-    if (session) session.over = true
-    else if (wanted) this.checkRefusal(wanted, link)
+    if (session) {
+      session.over = true
+      this.must(/^slow/.test(reason), `a session that is connected is ended: ${reason}`)
+    } else if (wanted) this.checkRefusal(wanted, link)
   }
 
   /** A client that shows its newest token is refused only where the session is really gone. */
@@ -393,6 +400,7 @@ export class Check implements Watch {
       arrived: new Set(),
       handled: new Map(),
       names: new Map(),
+      answered: new Map(),
       acked: 0,
       top: 0,
       links: [],
@@ -516,6 +524,11 @@ export class Check implements Watch {
       ([link, { session: of, heard }]) =>
         of === session && link.server?.node === node && heard.has(Number(ackId)),
     )
+    // Who takes a session up afterwards knows of it.
+    const answered = session.answered.get(Number(ackId)) ?? Infinity
+    const newest = session.links.filter(link => link.server?.node === node).at(-1)
+    const known = newest && (this.lines.get(newest) as Line).dialled > answered
+    this.must(sent.refuse || !known, `${n} is handled again, and had been answered before this connection`)
     this.must(came, `${n} is handled, and came only on a connection that is no more the session's`)
     if (!all.length) {
       const before = this.lastHandled.get(name) ?? 0
