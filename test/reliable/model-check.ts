@@ -453,7 +453,11 @@ export class Check implements Watch {
       this.must(session?.messages.get(id)?.includes(JSON.stringify(data)), `${id} is not what was sent`)
       this.delivered.push({ session: session?.id as string, id, data })
     } else if (type === 'gap') this.hearsGap(payload)
-    else if (type === 'open') {
+    else if (type === 'drop') {
+      // Nobody has the promise of a page that is gone.
+      const sent = this.said.get(payload.data?.n)
+      if (sent?.outcome?.outcome === 'left') sent.outcome = { outcome: 'dropped', reason: payload.reason }
+    } else if (type === 'open') {
       this.tell('open')
       this.must(!this.mustGap, 'open before the gap')
       this.must(
