@@ -31,6 +31,8 @@ interface Invocation {
   readonly node: number
   readonly at: number
   done: boolean
+  /** Another node had the session already: nothing comes of it. */
+  readonly stale: boolean
 }
 
 /** A session, as its frames tell. */
@@ -513,14 +515,20 @@ export class Check implements Watch {
     const session = this.sessions.get(name) as Session
     this.tell(`node ${node} handles ${n}`)
     const sent = this.said.get(n) as Sent
-    const call: Invocation = { n, node, at: Date.now(), done: false }
+    const call: Invocation = {
+      n,
+      node,
+      at: Date.now(),
+      done: false,
+      stale: session.moves.at(-1)?.node !== node,
+    }
     const all = session.handled.get(id) ?? []
     session.handled.set(id, [...all, call])
-    for (const { node: before, at } of all) {
+    for (const { node: before, at, stale } of all) {
       const between = (list: readonly number[] = []) => list.some(time => time >= at)
       const moved = session.moves.some(move => move.node !== node && move.at >= at)
       this.must(
-        sent.refuse || before !== node || moved || between(this.troubles.get(node)),
+        sent.refuse || stale || before !== node || moved || between(this.troubles.get(node)),
         `${n} is handled again by node ${node}, and nothing had happened`,
       )
     }
