@@ -31,8 +31,8 @@ interface Invocation {
   readonly node: number
   readonly at: number
   done: boolean
-  /** Another node had the session already: nothing comes of it. */
-  readonly stale: boolean
+  /** The connection that the node had then for the session, as far as one could see. */
+  readonly link: number
 }
 
 /** A session, as its frames tell. */
@@ -61,8 +61,8 @@ interface Session {
   /** When it last had a connection, as far as nodes knew. */
   alive: number
   over: boolean
-  /** Where and when it was taken up. */
-  readonly moves: { node: number; at: number }[]
+  /** The newest connection for which a node took it up. */
+  readonly taken: Map<number, number>
   /** Tokens that clients were sent, oldest first. */
   readonly tokens: string[]
 }
@@ -248,7 +248,7 @@ export class Check implements Watch {
       this.must(!session.tokens.includes(reconnectionToken), 'a token that was used before')
       const { node } = link.server as { node: number }
       session.links.push(link)
-      session.moves.push({ node, at: Date.now() })
+      session.taken.set(node, link.index)
       session.tokens.push(reconnectionToken)
       line.session = session
       if (line.wanted) TOTALS.resumed++
@@ -408,7 +408,7 @@ export class Check implements Watch {
       links: [],
       alive: Date.now(),
       over: false,
-      moves: [],
+      taken: new Map(),
       tokens: [],
     }
     this.sessions.set(id, session)
@@ -520,15 +520,19 @@ export class Check implements Watch {
       node,
       at: Date.now(),
       done: false,
-      stale: session.moves.at(-1)?.node !== node,
+      link: session.taken.get(node) ?? -1,
     }
     const all = session.handled.get(id) ?? []
     session.handled.set(id, [...all, call])
-    for (const { node: before, at, stale } of all) {
+    for (const { node: before, at, link: held } of all) {
       const between = (list: readonly number[] = []) => list.some(time => time >= at)
-      const moved = session.moves.some(move => move.node !== node && move.at >= at)
+      // Another node may have taken it over for a connection that broke before a word was said: then nothing came of the first.
+      const moved = [...this.lines].some(
+        ([link, { wanted }]) =>
+          wanted === name && link.index > held && link.server !== undefined && link.server.node !== node,
+      )
       this.must(
-        sent.refuse || stale || before !== node || moved || between(this.troubles.get(node)),
+        sent.refuse || before !== node || moved || between(this.troubles.get(node)),
         `${n} is handled again by node ${node}, and nothing had happened`,
       )
     }
