@@ -91,11 +91,12 @@ export interface StoreNode {
     readonly groups: readonly string[]
   }): Promise<boolean>
   /**
-   * Takes a session over: for its own user, by its current token or by the one before, unless that is confirmed. The token that
-   * was shown becomes the one before, and `next` the current.
+   * Takes a session over: for its own user, by a token that its client may have. That is the newest which is seen to have arrived,
+   * and each that was made after it, for of two attempts the later can be the first to get here. Those older than the one that
+   * is shown are void, and `next` is added.
    */
   resume(id: string, token: string, next: string, userId: string): Promise<Lease | undefined>
-  /** The client is seen to have the current token: the one before is worth nothing from here on. */
+  /** The client is seen to have the newest token: the others are worth nothing from here on. */
   confirm(id: string, epoch: number): Promise<void>
   commit(effects: readonly Effect[], claim?: Claim): Promise<Committed>
   /** Unacknowledged messages after a number, the oldest first; `undefined`: the epoch is not the present one. */
@@ -116,6 +117,9 @@ export interface Store {
   /** `hear` is called with what concerns sessions of this node. News can be lost: `touch` tells the same, later. */
   open(limits: StoreLimits, hear: (news: StoreNews) => void): Promise<StoreNode>
 }
+
+/** So many tokens between the one that was shown and the newest are remembered. */
+export const MAX_LATER = 6
 
 /** How both stores say why they ended a session that did not keep up. */
 export const SLOW = 'slow consumer: too much is unacknowledged'

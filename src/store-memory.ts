@@ -2,6 +2,7 @@ import { byteLength } from './data.js'
 import {
   type Committed,
   type Effect,
+  MAX_LATER,
   type Outcome,
   SLOW,
   type Store,
@@ -19,8 +20,8 @@ interface Kept {
   /** By number, in order. */
   readonly backlog: Map<number, { readonly frame: string; readonly size: number }>
   bytes: number
-  token: string
-  previous: string | undefined
+  /** The client has one of these, the oldest first: of the later ones nobody knows whether they arrived. */
+  tokens: string[]
   epoch: number
   sequenceId: number
   acknowledged: number
@@ -138,8 +139,7 @@ export const memoryStore = ({ maxSessions = 100_000 }: MemoryStoreOptions = {}):
           handled: new Set(),
           backlog: new Map(),
           bytes: 0,
-          token,
-          previous: undefined,
+          tokens: [token],
           epoch: 1,
           sequenceId: 0,
           acknowledged: 0,
@@ -153,17 +153,19 @@ export const memoryStore = ({ maxSessions = 100_000 }: MemoryStoreOptions = {}):
       async resume(id: string, token: string, next: string, userId: string) {
         const session = sessions.get(id)
         if (!session || session.userId !== userId) return undefined
-        if (token !== session.token && token !== session.previous) return undefined
+        const [shown, ...later] = session.tokens.slice(session.tokens.indexOf(token))
+        if (shown !== token) return undefined
         clearTimeout(session.timer)
         const { hear: before } = session
-        Object.assign(session, { token: next, previous: token, epoch: session.epoch + 1, hear })
+        const tokens = [token, ...later.slice(-MAX_LATER), next]
+        Object.assign(session, { tokens, epoch: session.epoch + 1, hear })
         if (before !== hear) before?.({ kind: 'moved', session: id, epoch: session.epoch })
         const { epoch, sequenceId, acknowledged, handled } = session
         return { epoch, sequenceId, acknowledged, handled: [...handled] }
       },
       async confirm(id: string, epoch: number) {
         const session = held(id, epoch)
-        if (session) session.previous = undefined
+        if (session) session.tokens = session.tokens.slice(-1)
       },
       async commit(
         effects: readonly Effect[],

@@ -1,7 +1,7 @@
 // Sessions in Redis, for several nodes. Every step is one script, so that it happens whole or not at all. Everything is kept
 // under keys that expire: a node that dies leaves nothing behind for ever.
 //
-//   s:ID  hash    token, previous (digests), user, node, epoch, seq, acked, bytes, turn
+//   s:ID  hash    tokens (digests, the oldest first), user, node, epoch, seq, acked, bytes, turn
 //   b:ID  stream  frames that are not acknowledged; their stream ids are the sequence numbers
 //   d:ID  zset    ids of handled messages, by turn
 //   j:ID  set     groups of the session
@@ -11,6 +11,7 @@
 import {
   type Effect,
   type Lease,
+  MAX_LATER,
   type Outcome,
   SLOW,
   type Store,
@@ -73,7 +74,7 @@ local id, epoch = ARGV[8], ARGV[9]
 const SCRIPTS = {
   create: `
     local token, user, node = unpack(ARGV, 10, 12)
-    call('HSET', S(id), 'token', token, 'user', user, 'node', node, 'epoch', 1, 'seq', 0, 'acked', 0, 'bytes', 0)
+    call('HSET', S(id), 'tokens', token, 'user', user, 'node', node, 'epoch', 1, 'seq', 0, 'acked', 0, 'bytes', 0)
     call('PEXPIRE', S(id), ttl)
     join(id, '')
     for i = 13, #ARGV do join(id, ARGV[i]) end
@@ -81,18 +82,24 @@ const SCRIPTS = {
 
   resume: `
     local token, user, node, after = unpack(ARGV, 10, 13)
-    local kept = call('HMGET', S(id), 'token', 'previous', 'user', 'node', 'seq', 'acked')
-    if not kept[1] or kept[3] ~= user then return false end
-    if kept[1] ~= token and kept[2] ~= token then return false end
+    local kept = call('HMGET', S(id), 'tokens', 'user', 'node', 'seq', 'acked')
+    if not kept[1] or kept[2] ~= user then return false end
+    local tokens
+    for one in string.gmatch(kept[1], '%S+') do
+      if one == token then tokens = { one } elseif tokens then tokens[#tokens + 1] = one end
+    end
+    if not tokens then return false end
+    while #tokens > 1 + ${MAX_LATER} do table.remove(tokens, 2) end
+    tokens[#tokens + 1] = after
     local mine = call('HINCRBY', S(id), 'epoch', 1)
-    call('HSET', S(id), 'token', after, 'previous', token, 'node', node)
+    call('HSET', S(id), 'tokens', table.concat(tokens, ' '), 'node', node)
     expire(id, ttl)
     for _, group in ipairs(call('SMEMBERS', J(id))) do call('PEXPIRE', G(group), ttl) end
-    if kept[4] ~= node then tell(kept[4], 'moved ' .. id .. ' ' .. mine) end
-    return { mine, tonumber(kept[5]), tonumber(kept[6]), call('ZRANGE', D(id), 0, -1) }`,
+    if kept[3] ~= node then tell(kept[3], 'moved ' .. id .. ' ' .. mine) end
+    return { mine, tonumber(kept[4]), tonumber(kept[5]), call('ZRANGE', D(id), 0, -1) }`,
 
   confirm: `
-    if owns(id, epoch) then call('HDEL', S(id), 'previous') end
+    if owns(id, epoch) then call('HSET', S(id), 'tokens', string.match(call('HGET', S(id), 'tokens'), '%S+$')) end
     return 1`,
 
   commit: `

@@ -58,7 +58,7 @@ describe.runIf(hasRedis())('Redis', () => {
       const { url } = await startNode({ store: redisStore(stores.client(), { prefix }) })
       const peer = await join(url)
       const kept = await stores.client().hGetAll(`${prefix}s:${peer.id}`)
-      expect(Object.keys(kept)).toContain('token')
+      expect(Object.keys(kept)).toContain('tokens')
       expect(JSON.stringify(kept)).not.toContain(peer.token)
     })
 

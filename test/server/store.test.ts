@@ -45,13 +45,30 @@ forEachStore(stores => {
       await begin(node)
       await node.resume('a', 't1', 't2', 'u')
       expect((await node.resume('a', 't1', 't3', 'u'))?.epoch).toBe(3)
-      // Nobody ever had it.
-      expect(await node.resume('a', 't2', 't9', 'u')).toBeUndefined()
       await node.confirm('a', 2)
       expect((await node.resume('a', 't1', 't4', 'u'))?.epoch).toBe(4)
       await node.confirm('a', 4)
-      expect(await node.resume('a', 't1', 't9', 'u')).toBeUndefined()
+      for (const old of ['t1', 't2', 't3']) expect(await node.resume('a', old, 't9', 'u')).toBeUndefined()
       expect((await node.resume('a', 't4', 't5', 'u'))?.epoch).toBe(5)
+    })
+
+    test('leaves the client the token that it has, where an older attempt gets there last', async () => {
+      const node = await open()
+      await begin(node)
+      // Two attempts with t1. The answer to the first that gets there is read, the other connection has long been given up.
+      await node.resume('a', 't1', 't2', 'u')
+      await node.resume('a', 't1', 't3', 'u')
+      expect((await node.resume('a', 't2', 't4', 'u'))?.epoch).toBe(4)
+      expect(await node.resume('a', 't1', 't9', 'u')).toBeUndefined()
+      expect((await node.resume('a', 't3', 't5', 'u'))?.epoch).toBe(5)
+    })
+
+    test('remembers eight tokens at most: that which was shown, and the newest', async () => {
+      const node = await open()
+      await begin(node)
+      for (let i = 2; i <= 20; i++) await node.resume('a', 't1', `t${i}`, 'u')
+      expect(await node.resume('a', 't13', 't99', 'u')).toBeUndefined()
+      expect((await node.resume('a', 't14', 't21', 'u'))?.epoch).toBe(21)
     })
 
     test('is refused for other users, other sessions, and no token', async () => {

@@ -1,0 +1,662 @@
+// What RELIABLE promises, checked by somebody who sees only frames on the way, what the applications call, and what they are told.
+import type { Gap, Outcome } from '../../src/reliable.ts'
+import type { Item, Link, Watch, Way } from './model-network.ts'
+
+type Frame = Record<string, any>
+
+export interface Sent {
+  readonly n: number
+  readonly page: number
+  readonly onLost: 'drop' | 'resend'
+  readonly refuse: boolean
+  outcome: Outcome | { outcome: 'left' } | undefined
+  /** It was on a lane. */
+  flew: boolean
+  /** The gap that told of it said so. */
+  told: 'unknown' | 'resent' | undefined
+  /** Its socket was closed while it was on its way. */
+  closed: boolean
+}
+
+interface Pushed {
+  readonly m: number
+  readonly node: number
+  readonly session: string
+  /** What the server said: how many are unacknowledged, 0 if it was not taken. */
+  count: number | 'failed' | undefined
+}
+
+interface Invocation {
+  readonly n: number
+  readonly node: number
+  readonly at: number
+  done: boolean
+  /** The connection that the node had then for the session, as far as one could see. */
+  readonly link: number
+}
+
+/** A session, as its frames tell. */
+interface Session {
+  readonly id: string
+  readonly begun: number
+  /** Messages by number, in the words of the lane. */
+  readonly messages: Map<number, string>
+  /** Echoes, by the number of what they answer. */
+  readonly echoes: Map<number, number>
+  /** The last that was echoed. */
+  newest: number
+  /** `ackId`s that came to a node, and those of them that were handled. */
+  readonly arrived: Set<number>
+  readonly handled: Map<string, Invocation[]>
+  /** Which message of the application an `ackId` is. */
+  readonly names: Map<number, number>
+  /** When it was first answered. */
+  readonly answered: Map<number, number>
+  /** The highest number that the client has acknowledged, as far as it came to a node. */
+  acked: number
+  /** The highest number that was written. */
+  top: number
+  /** The connections that nodes hold for it, newest last. */
+  links: Link[]
+  /** When it last had a connection, as far as nodes knew. */
+  alive: number
+  over: boolean
+  /** The newest connection for which a node took it up. */
+  readonly taken: Map<number, number>
+  /** Tokens that clients were sent, oldest first. */
+  readonly tokens: string[]
+}
+
+/** A connection, as its frames tell. */
+interface Line {
+  session: Session | undefined
+  /** What was asked for. */
+  readonly wanted: string | null
+  readonly dialled: number
+  /** The first frame of the node was written, was read. */
+  written: boolean
+  greeted: boolean
+  /** The number that was written last. */
+  number: number
+  /** What has to be sent again here before anything new, the oldest first. */
+  owed: string[]
+  highest: number
+  acked: number
+  /** `ackId`s that came to the node while this was its newest connection of the session. */
+  readonly heard: Set<number>
+}
+
+const WINDOW = 256
+const WINDOW_BYTES = 2 ** 20
+
+export const TOTALS = {
+  runs: 0,
+  connections: 0,
+  resumed: 0,
+  sessions: 0,
+  deaths: 0,
+  shutdowns: 0,
+  losses: 0,
+  troubles: 0,
+  reloads: 0,
+  sent: 0,
+  delivered: 0,
+  dropped: 0,
+  unknown: 0,
+  pushed: 0,
+  heard: 0,
+  echoes: 0,
+  gaps: 0,
+  resent: 0,
+  duplicates: 0,
+  virtual: 0,
+  cuts: {} as Record<string, number>,
+}
+
+export class Check implements Watch {
+  readonly faults: string[] = []
+  readonly story: string[] = []
+  readonly sessions = new Map<string, Session>()
+  readonly said = new Map<number, Sent>()
+  readonly pushed = new Map<number, Pushed>()
+  private readonly lines = new Map<Link, Line>()
+  private readonly deaths = new Map<number, number[]>()
+  private readonly troubles = new Map<number, number[]>()
+  private lost = -1
+  private lastHandled = new Map<string, number>()
+
+  // The client, which a reload does not end.
+  private page = 0
+  session: Session | undefined
+  private token: string | undefined
+  /** Sent in this session and not acknowledged, by `ackId`. */
+  private unacked = new Map<number, string>()
+  /** What joined the groups that it is in. */
+  private readonly joined = new Map<string, [ackId: number, text: string]>()
+  private last = 0
+  /** The session is lost, and the client has read it: so the gap comes before anything else. */
+  private mustGap = false
+  private link: Link | undefined
+  readonly delivered: { session: string; id: number; data: Frame }[] = []
+
+  private readonly limits: { keepMs: number; maxUnacked: number }
+  private readonly inFlight: () => { inFlight: number; inFlightBytes: number }
+
+  constructor(
+    limits: { keepMs: number; maxUnacked: number },
+    inFlight: () => { inFlight: number; inFlightBytes: number },
+  ) {
+    this.limits = limits
+    this.inFlight = inFlight
+  }
+
+  must(holds: unknown, what: string): void {
+    if (holds) return
+    this.faults.push(what)
+    this.tell(`FAULT ${what}`)
+  }
+
+  tell(what: string): void {
+    this.story.push(`${String(Date.now() - 1_000_000).padStart(7)}  ${what}`)
+  }
+
+  /** The connection that the client has or tries to have. */
+  get current(): Link | undefined {
+    return this.link
+  }
+
+  // On the lanes
+
+  dialled(link: Link): void {
+    TOTALS.connections++
+    const query = new URL(link.url).searchParams
+    const wanted = query.get('awps_connection_id')
+    const token = query.get('awps_reconnection_token')
+    this.lines.set(link, {
+      session: undefined,
+      dialled: Date.now(),
+      wanted,
+      written: false,
+      greeted: false,
+      number: 0,
+      owed: [],
+      highest: 0,
+      acked: 0,
+      heard: new Set(),
+    })
+    this.tell(`#${link.index} dials${wanted ? ` for ${wanted.slice(0, 4)}` : ''}`)
+    if (link.page !== this.page) return
+    this.link = link
+    this.must(wanted === (this.session?.id ?? null), `#${link.index} asks for ${wanted}`)
+    this.must(token === (this.token ?? null), `#${link.index} shows a token that is not the newest it has`)
+  }
+
+  cut(link: Link, what: string): void {
+    TOTALS.cuts[what] = (TOTALS.cuts[what] ?? 0) + 1
+    this.tell(`#${link.index} breaks: ${what}`)
+  }
+
+  sentUp(link: Link, text: string): void {
+    const line = this.lines.get(link) as Line
+    const frame = JSON.parse(text)
+    const { ackId, sequenceId, type } = frame
+    this.tell(`#${link.index} > ${brief(frame)}`)
+    if (link.page !== this.page) return
+    this.must(link === this.link, `#${link.index} is no more, and is sent ${type}`)
+    this.must(line.greeted, `${type} before connected`)
+    if (type === 'sequenceAck') {
+      this.must(sequenceId <= this.last, `${sequenceId} is acknowledged, ${this.last} was delivered`)
+      // Again is well: what comes again has to be.
+      this.must(sequenceId >= line.acked, `${sequenceId} is acknowledged after ${line.acked}`)
+      line.acked = sequenceId
+    } else if (type !== 'ping') {
+      const next = line.owed.shift()
+      if (next !== undefined) this.must(text === next, `${brief(frame)} instead of ${next}, which is owed`)
+      else {
+        this.must(!this.unacked.has(ackId), `${ackId} is sent twice on one connection`)
+        this.must(ackId > line.highest, `${ackId} after ${line.highest}`)
+      }
+      line.highest = ackId
+      this.unacked.set(ackId, text)
+      const { data } = frame
+      if (data) {
+        const sent = this.said.get(data.n) as Sent
+        const { outcome = 'left' } = sent.outcome ?? {}
+        this.must(outcome === 'left', `${data.n} is sent, and was ${outcome}`)
+        sent.flew = true
+      }
+      const bytes = [...this.unacked.values()].reduce((sum, { length }) => sum + length, 0)
+      const { size } = this.unacked
+      this.must(size <= WINDOW && (size === 1 || bytes <= WINDOW_BYTES), `${size} in flight, ${bytes} bytes`)
+    }
+  }
+
+  sentDown(link: Link, text: string): void {
+    const line = this.lines.get(link) as Line
+    const frame = JSON.parse(text)
+    const { type, event, sequenceId, connectionId, reconnectionToken } = frame
+    this.tell(`#${link.index}   < ${brief(frame)}`)
+    if (!line.written) {
+      line.written = true
+      this.must(type === 'system', `the first frame is ${brief(frame)}`)
+    }
+    if (event === 'connected') {
+      this.must(!line.session, 'connected twice on one connection')
+      this.must(!line.wanted || line.wanted === connectionId, 'a resumed session by another name')
+      const session = this.sessionOf(connectionId)
+      this.must(line.wanted || !session.links.length, 'two sessions of one name')
+      this.must(!session.tokens.includes(reconnectionToken), 'a token that was used before')
+      const { node } = link.server as { node: number }
+      session.links.push(link)
+      session.taken.set(node, link.index)
+      session.tokens.push(reconnectionToken)
+      line.session = session
+      if (line.wanted) TOTALS.resumed++
+      else TOTALS.sessions++
+    } else if (type === 'message') {
+      const session = line.session as Session
+      this.must(session, 'a message before connected')
+      if (line.number) this.must(sequenceId === line.number + 1, `${sequenceId} after ${line.number}`)
+      else
+        this.must(
+          sequenceId <= session.acked + 1,
+          `${sequenceId} is first, ${session.acked} was acknowledged`,
+        )
+      line.number = sequenceId
+      const body = text.replace(/^.*?,/, '')
+      const known = session.messages.get(sequenceId)
+      if (known === undefined) {
+        this.must(sequenceId === session.top + 1, `${sequenceId} is new after ${session.top}`)
+        session.top = sequenceId
+        session.messages.set(sequenceId, body)
+        const { n } = frame.data
+        if (n !== undefined) {
+          TOTALS.echoes++
+          this.must(!session.echoes.has(n), `${n} was carried out twice`)
+          this.must(n > session.newest, `${n} was carried out after ${session.newest}`)
+          session.newest = n
+          session.echoes.set(n, sequenceId)
+        }
+      } else this.must(known === body, `${sequenceId} is not what it was`)
+      const open = session.top - session.acked
+      this.must(open <= this.limits.maxUnacked, `${open} unacknowledged`)
+    } else if (type === 'ack') {
+      const { ackId, success, error } = frame
+      const session = line.session as Session
+      if (!session.answered.has(ackId)) session.answered.set(ackId, Date.now())
+      this.must(session.arrived.has(ackId), `an answer to ${ackId}, which was not asked`)
+      const n = session.names.get(ackId)
+      if (n === undefined) return
+      const all = session.handled.get(`${session.id}:${ackId}`) ?? []
+      const { refuse } = this.said.get(n) as Sent
+      this.must(
+        all.some(({ done }) => done),
+        `${n} is answered, and was not handled`,
+      )
+      if (error?.name === 'Duplicate') TOTALS.duplicates++
+      this.must((success || error.name === 'Duplicate') === !refuse, `${n}: ${error?.name ?? 'success'}`)
+    }
+  }
+
+  sentClose(link: Link, code: number, reason: string): void {
+    const { session, wanted } = this.lines.get(link) as Line
+    this.tell(`#${link.index}   < close ${code} ${reason}`)
+    if (code !== 1008) return
+    if (session) {
+      session.over = true
+      this.must(/^slow/.test(reason), `a session that is connected is ended: ${reason}`)
+    } else if (wanted) this.checkRefusal(wanted, link)
+  }
+
+  /** A client that shows its newest token is refused only where the session is really gone. */
+  private checkRefusal(id: string, link: Link): void {
+    const session = this.sessions.get(id)
+    if (!session || session.over || link.page < 0) return
+    const rest = session.links.length ? 0 : Date.now() - session.alive
+    // The store knew of it a while before anybody else.
+    const gone =
+      this.lost >= session.begun - 10_000 || rest >= this.limits.keepMs || this.limits.maxUnacked < 1_000
+    this.must(gone, `${id} is refused, and should be there: ${rest} ms without a connection`)
+  }
+
+  sent(link: Link, way: Way, item: Item): void {
+    if (item.kind === 'close') this.sentClose(link, item.code, item.reason)
+    else if (item.kind !== 'text') return
+    else if (way === 'up') this.sentUp(link, item.text)
+    else this.sentDown(link, item.text)
+  }
+
+  arrived(link: Link, way: Way, item: Item): void {
+    if (way === 'up') {
+      if (item.kind === 'text') this.arrivedUp(link, JSON.parse(item.text))
+    } else if (item.kind === 'close') {
+      this.tell(`#${link.index} <   close ${item.code}`)
+      if (link === this.link && item.code === 1008 && this.session) this.mustGap = true
+    } else if (item.kind === 'text') this.arrivedDown(link, item.text)
+  }
+
+  private arrivedUp(link: Link, frame: Frame): void {
+    const { session, heard } = this.lines.get(link) as Line
+    this.must(session || frame.type === 'ping', 'the client speaks first')
+    if (!session) return
+    this.tell(`#${link.index}   > ${brief(frame)}`)
+    const { ackId, sequenceId, data } = frame
+    if (frame.type === 'sequenceAck') session.acked = Math.max(session.acked, sequenceId)
+    if (ackId === undefined) return
+    session.arrived.add(ackId)
+    const { node } = link.server as { node: number }
+    const newest = session.links.filter(other => other.server?.node === node).at(-1)
+    if (newest === link) heard.add(ackId)
+    if (data) session.names.set(ackId, data.n)
+  }
+
+  private arrivedDown(link: Link, text: string): void {
+    const line = this.lines.get(link) as Line
+    const frame = JSON.parse(text)
+    this.tell(`#${link.index} <   ${brief(frame)}`)
+    if (link !== this.link || link.page !== this.page) return
+    const { type, event, connectionId, reconnectionToken, ackId } = frame
+    if (event === 'connected') {
+      line.greeted = true
+      if (this.session && this.session.id !== connectionId) this.mustGap = true
+      else {
+        line.owed = [...this.unacked].sort(([one], [other]) => one - other).map(([, text]) => text)
+        TOTALS.resent += line.owed.length
+      }
+      // Only after the gap, if there has to be one.
+      this.next = [this.sessionOf(connectionId), reconnectionToken]
+      if (!this.mustGap) this.enter()
+    } else if (type === 'ack') {
+      const text = this.unacked.get(ackId)
+      if (!text) return
+      this.unacked.delete(ackId)
+      const { type, group } = JSON.parse(text)
+      if (type === 'joinGroup') this.joined.set(group, [ackId, text])
+      if (type === 'leaveGroup') this.joined.delete(group)
+    }
+  }
+
+  private next: [Session, string] | undefined
+  private enter(): void {
+    if (!this.next) return
+    ;[this.session, this.token] = this.next
+    this.next = undefined
+  }
+
+  ended(link: Link): void {
+    const session = this.lines.get(link)?.session
+    if (!session) return
+    session.links = session.links.filter(other => other !== link)
+    session.alive = Date.now()
+  }
+
+  private sessionOf(id: string): Session {
+    const known = this.sessions.get(id)
+    if (known) return known
+    const session: Session = {
+      id,
+      begun: Date.now(),
+      messages: new Map(),
+      echoes: new Map(),
+      newest: 0,
+      arrived: new Set(),
+      handled: new Map(),
+      names: new Map(),
+      answered: new Map(),
+      acked: 0,
+      top: 0,
+      links: [],
+      alive: Date.now(),
+      over: false,
+      taken: new Map(),
+      tokens: [],
+    }
+    this.sessions.set(id, session)
+    return session
+  }
+
+  // What the client's application does and is told
+
+  begin(page: number): void {
+    this.page = page
+    this.link = undefined
+    this.tell(`page ${page}`)
+  }
+
+  calls(sent: Sent): void {
+    TOTALS.sent++
+    this.said.set(sent.n, sent)
+    this.tell(`send ${sent.n}`)
+  }
+
+  settles(n: number, page: number, outcome: Outcome): void {
+    const sent = this.said.get(n) as Sent
+    if (page !== this.page) return
+    this.must(!sent.outcome, `${n} is settled twice`)
+    sent.outcome = outcome
+    this.tell(`${n} is ${outcome.outcome}${outcome.outcome === 'dropped' ? `, ${outcome.reason}` : ''}`)
+    TOTALS[outcome.outcome]++
+    if (outcome.outcome === 'unknown') {
+      this.must(sent.told === 'unknown' || sent.closed, `${n} is unknown, and no gap told of it`)
+    }
+  }
+
+  /** What the client's listeners hear. */
+  hears(page: number, type: string, payload: any): void {
+    if (page !== this.page) return
+    if (type === 'message') {
+      const { id, data } = payload
+      TOTALS.heard++
+      this.tell(`hears ${id}: ${JSON.stringify(data)}`)
+      this.must(!this.mustGap, `${id} is delivered before the gap`)
+      this.must(id === this.last + 1, `${id} is delivered after ${this.last}`)
+      this.last = id
+      const { session } = this
+      this.must(session?.messages.get(id)?.includes(JSON.stringify(data)), `${id} is not what was sent`)
+      this.delivered.push({ session: session?.id as string, id, data })
+    } else if (type === 'gap') this.hearsGap(payload)
+    else if (type === 'drop') {
+      // Nobody has the promise of a page that is gone.
+      const sent = this.said.get(payload.data?.n)
+      if (sent?.outcome?.outcome === 'left') sent.outcome = { outcome: 'dropped', reason: payload.reason }
+    } else if (type === 'open') {
+      this.tell('open')
+      this.must(!this.mustGap, 'open before the gap')
+      this.must(
+        payload.resumed === (this.lines.get(this.link as Link)?.wanted === this.session?.id),
+        'resumed',
+      )
+    } else if (type === 'state' && payload.name === 'closed') {
+      this.tell('closed')
+      for (const [ackId, text] of this.unacked) {
+        const { type, data } = JSON.parse(text)
+        if (type === 'joinGroup') continue
+        this.unacked.delete(ackId)
+        if (data) (this.said.get(data.n) as Sent).closed = true
+      }
+    } else if (type === 'error' && payload instanceof TypeError) this.must(false, `error: ${payload.message}`)
+  }
+
+  private hearsGap(gap: Gap): void {
+    TOTALS.gaps++
+    this.tell(`gap: ${gap.reason}`)
+    this.must(gap.reason !== 'skipped', 'numbers were skipped')
+    if (gap.reason === 'skipped') return
+    this.must(this.mustGap, 'a gap, and nobody said that the session is lost')
+    const numbers = (list: readonly { data?: unknown }[]) => list.flatMap(({ data }: any) => data?.n ?? [])
+    const expected = [...this.unacked].sort(([one], [other]) => one - other)
+    const named = expected.map(([, text]) => JSON.parse(text)).filter(({ data }) => data)
+    for (const kind of ['unknown', 'resent'] as const) {
+      const wish = kind === 'unknown' ? 'drop' : 'resend'
+      const list = named.filter(({ data }) => (this.said.get(data.n) as Sent).onLost === wish)
+      this.must(
+        `${numbers(gap[kind])}` === `${numbers(list)}`,
+        `the gap names ${numbers(gap[kind])} as ${kind} instead of ${numbers(list)}`,
+      )
+      for (const n of numbers(gap[kind])) (this.said.get(n) as Sent).told = kind
+    }
+    this.mustGap = false
+    this.session = this.token = undefined
+    this.last = 0
+    const keep = new Set(gap.resent.map(({ ackId }) => ackId))
+    const again = [...this.joined.values(), ...expected.filter(([ackId]) => keep.has(ackId))]
+    again.sort(([one], [other]) => one - other)
+    this.joined.clear()
+    this.unacked = new Map(again)
+    const line = this.link && this.lines.get(this.link)
+    if (this.next && line) line.owed = again.map(([, text]) => text)
+    this.enter()
+  }
+
+  // What the server's application does and is told
+
+  handles(id: string, n: number, node: number): Invocation {
+    const [name = '', ackId] = id.split(':')
+    const session = this.sessions.get(name) as Session
+    this.tell(`node ${node} handles ${n}`)
+    const sent = this.said.get(n) as Sent
+    const call: Invocation = {
+      n,
+      node,
+      at: Date.now(),
+      done: false,
+      link: session.taken.get(node) ?? -1,
+    }
+    const all = session.handled.get(id) ?? []
+    session.handled.set(id, [...all, call])
+    for (const { node: before, at, link: held } of all) {
+      const between = (list: readonly number[] = []) => list.some(time => time >= at)
+      // Another node may have taken it over for a connection that broke before a word was said: then nothing came of the first.
+      const moved = [...this.lines].some(
+        ([link, { wanted }]) =>
+          wanted === name && link.index > held && link.server !== undefined && link.server.node !== node,
+      )
+      this.must(
+        sent.refuse || before !== node || moved || between(this.troubles.get(node)),
+        `${n} is handled again by node ${node}, and nothing had happened`,
+      )
+    }
+    const came = [...this.lines].some(
+      ([link, { session: of, heard }]) =>
+        of === session && link.server?.node === node && heard.has(Number(ackId)),
+    )
+    // Who takes a session up afterwards knows of it.
+    const answered = session.answered.get(Number(ackId)) ?? Infinity
+    const newest = session.links.filter(link => link.server?.node === node).at(-1)
+    const known = newest && (this.lines.get(newest) as Line).dialled > answered
+    this.must(sent.refuse || !known, `${n} is handled again, and had been answered before this connection`)
+    this.must(came, `${n} is handled, and came only on a connection that is no more the session's`)
+    if (!all.length) {
+      const before = this.lastHandled.get(name) ?? 0
+      this.must(n > before, `${n} is handled after ${before}`)
+      this.lastHandled.set(name, n)
+    }
+    return call
+  }
+
+  pushes(pushed: Pushed): void {
+    TOTALS.pushed++
+    this.pushed.set(pushed.m, pushed)
+    this.tell(`node ${pushed.node} pushes ${pushed.m}`)
+  }
+
+  pushSettles(m: number, count: number | 'failed'): void {
+    const pushed = this.pushed.get(m) as Pushed
+    this.tell(`push ${m}: ${count}`)
+    pushed.count = count
+    if (count === 'failed') return
+    this.must(count <= this.limits.maxUnacked, `${count} unacknowledged`)
+  }
+
+  died(node: number): void {
+    TOTALS.deaths++
+    this.tell(`node ${node} dies`)
+    this.deaths.set(node, [...(this.deaths.get(node) ?? []), Date.now()])
+  }
+
+  troubled(node: number): void {
+    this.tell(`the store fails node ${node}`)
+    this.troubles.set(node, [...(this.troubles.get(node) ?? []), Date.now()])
+  }
+
+  storeLost(): void {
+    TOTALS.losses++
+    this.tell('the store is lost')
+    this.lost = Date.now()
+    for (const session of this.sessions.values()) session.over = true
+  }
+
+  everyStep(): void {
+    const { inFlight, inFlightBytes } = this.inFlight()
+    this.must(
+      inFlight <= WINDOW && (inFlight <= 1 || inFlightBytes <= WINDOW_BYTES),
+      `${inFlight} messages in flight, ${inFlightBytes} bytes`,
+    )
+  }
+
+  // When all is quiet
+
+  /** Everything that was promised has happened. */
+  final(): void {
+    const final = this.session
+    const handled = new Map<number, Set<string>>()
+    const done = new Set<number>()
+    for (const { handled: all } of this.sessions.values()) {
+      for (const [id, calls] of all) {
+        for (const { n, done: ready } of calls) {
+          handled.set(n, (handled.get(n) ?? new Set()).add(id))
+          if (ready) done.add(n)
+        }
+      }
+    }
+    for (const { n, outcome, onLost, refuse, flew, told, closed } of this.said.values()) {
+      const ids = handled.get(n) ?? new Set()
+      const name = `${n} (${onLost}) is ${outcome?.outcome}`
+      this.must(outcome, `${n} never settled`)
+      if (ids.size > 1) this.must(told === 'resent' && onLost === 'resend', `${name}, handled as ${[...ids]}`)
+      if (outcome?.outcome === 'delivered') {
+        this.must(done.has(n), `${name}, and was not handled`)
+        this.must(!refuse, `${name}, and was refused`)
+      } else if (outcome?.outcome === 'dropped') {
+        if (outcome.reason === 'refused') this.must(refuse, `${name}, and was not refused`)
+        else this.must(!flew && !ids.size, `${name}, and was sent`)
+      } else if (outcome?.outcome === 'left' && told !== 'unknown' && !refuse && !closed) {
+        this.must(done.has(n), `${name}, and was not handled`)
+      }
+      // Carried out in the session that lasts: its echo came, once.
+      const echoed = final && [...ids].some(id => id.startsWith(`${final.id}:`))
+      if (echoed && outcome?.outcome === 'delivered') this.must(final.echoes.has(n), `${name}, no echo`)
+      if (refuse && final) this.must(!final.echoes.has(n), `${name}, and has an echo`)
+    }
+    // All that was written to the last session has arrived, in order, once: that is checked as it comes.
+    if (final) this.must(this.last === final.top, `${final.top} were written, ${this.last} delivered`)
+    const count = new Map<number, number>()
+    const order = new Map<string, number>()
+    for (const { session, data } of this.delivered) {
+      const { m } = data
+      if (m === undefined) continue
+      count.set(m, (count.get(m) ?? 0) + 1)
+      const { node } = this.pushed.get(m) as Pushed
+      const key = `${session} ${node}`
+      this.must(m > (order.get(key) ?? 0), `${m} was delivered after ${order.get(key)}`)
+      order.set(key, m)
+    }
+    for (const { m, session, node, count: answer } of this.pushed.values()) {
+      const times = count.get(m) ?? 0
+      this.must(times <= 1, `push ${m} was delivered ${times} times`)
+      const died = this.deaths.has(node)
+      this.must(answer !== undefined || died, `push ${m} never settled`)
+      if (answer === 0) this.must(!times, `push ${m} was not taken, and was delivered`)
+      if (typeof answer === 'number' && answer > 0 && session === final?.id)
+        this.must(times === 1, `push ${m} was taken, and delivered ${times} times`)
+    }
+  }
+}
+
+const brief = (frame: Frame): string => {
+  const { type, event, ackId, sequenceId, data, success, error, connectionId } = frame
+  if (type === 'system') return `${event} ${connectionId?.slice(0, 4) ?? frame.message}`
+  const what = data ? ` ${JSON.stringify({ ...data, fill: undefined })}` : ''
+  const number = ackId ?? sequenceId ?? ''
+  return `${type} ${number}${what}${success === undefined ? '' : ` ${error?.name ?? success}`}`
+}
