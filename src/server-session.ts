@@ -56,6 +56,8 @@ export interface Host {
   readonly maxBuffered: number
   readonly dedupeWindow: number
   readonly keepMs: number
+  /** Sessions that are being resumed on this node right now. These promises do not reject. */
+  readonly resuming: ReadonlyMap<string, Promise<unknown>>
   /** What is to be done for a request. Rejects where that is nothing. */
   carryOut(session: LocalSession, request: Request): Promise<{ effects: Effect[]; settle(): void }>
   report(error: unknown): void
@@ -140,7 +142,7 @@ export const createLocalSession = (
   let acknowledged = 0
 
   const write = (text: string) => {
-    if (!socket) return
+    if (!socket || dead) return
     // Answers too are fed only to those who read them.
     if (socket.bufferedAmount > host.maxBuffered) {
       stats.slow++
@@ -228,7 +230,8 @@ export const createLocalSession = (
     for (;;) {
       const claim = { session: id, epoch, ackId }
       const { outcome } = await store.commit(effects, claim)
-      // The same node took it over while the store was asked: nothing has happened yet.
+      // A new connection to this node may be why. Then nothing has happened yet, and the claim is still ours to make.
+      if (outcome === 'lost') await host.resuming.get(id)
       if (outcome !== 'lost' || dead || claim.epoch === epoch) return outcome
     }
   }
@@ -384,7 +387,7 @@ export const createLocalSession = (
         return
       }
       // The next attempt to resume it tells the client the truth.
-      if (newest === -1) return session.lose()
+      if (newest === -1 && !host.resuming.has(id)) return session.lose()
       if (newest !== undefined && newest > sent) pump()
       const silent = Date.now() - heard
       if (silent > host.keepMs && !paused) socket.terminate()

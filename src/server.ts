@@ -219,6 +219,7 @@ export const reliable = <Request extends RequestLike = RequestLike>(
   const allowed = originCheck(options.origins)
 
   const sessions = new Map<string, LocalSession>()
+  const resuming = new Map<string, Promise<unknown>>()
   const sockets = new Set<WebSocketLike>()
   const stats = {
     connections: 0,
@@ -322,6 +323,7 @@ export const reliable = <Request extends RequestLike = RequestLike>(
     ...limits,
     store,
     stats,
+    resuming,
     maxBuffered: limits.maxUnackedBytes + 2 ** 20,
     report,
     async carryOut({ id, userId }, request) {
@@ -421,21 +423,30 @@ export const reliable = <Request extends RequestLike = RequestLike>(
     return attach(createLocalSession(host, id, userId || undefined, lease), socket, lease, token)
   }
 
-  const resume = async (
+  const resume = (
     host: Host,
     socket: WebSocketLike,
     id: string,
     shown: string,
     { token, next }: { token: string; next: string },
     userId: string,
-  ) => {
-    const lease = isName(id) ? await host.store.resume(id, shown, next, userId) : undefined
-    if (!lease) return undefined
-    const known = sessions.get(id)
-    // The same node goes on with the same session, and with what it is handling: if nobody else held it in between.
-    if (known && known.epoch + 1 === lease.epoch) return attach(known, socket, lease, token)
-    known?.lose()
-    return attach(createLocalSession(host, id, userId || undefined, lease), socket, lease, token)
+  ): Promise<LocalSession | undefined> | undefined => {
+    if (!isName(id)) return undefined
+    const taking = host.store.resume(id, shown, next, userId).then(lease => {
+      if (!lease) return undefined
+      const known = sessions.get(id)
+      // The same node goes on with the same session, and with what it is handling: if nobody else held it in between.
+      if (known && known.epoch + 1 === lease.epoch) return attach(known, socket, lease, token)
+      known?.lose()
+      return attach(createLocalSession(host, id, userId || undefined, lease), socket, lease, token)
+    })
+    const taken = taking
+      .catch(() => {})
+      .then(() => {
+        if (resuming.get(id) === taken) resuming.delete(id)
+      })
+    resuming.set(id, taken)
+    return taking
   }
 
   const connected = (socket: WebSocketLike, request: Request) => {
@@ -519,7 +530,7 @@ export const reliable = <Request extends RequestLike = RequestLike>(
       // The form that clients of this package obey.
       closing = `retry-after=${retryAfter}`
       clearInterval(beat)
-      const within = async (ms: number, work: readonly Promise<unknown>[]) => {
+      const within = async (ms: number, work: readonly unknown[]) => {
         let timer: ReturnType<typeof setTimeout> | undefined
         await Promise.race([Promise.all(work), new Promise(resolve => (timer = setTimeout(resolve, ms)))])
         clearTimeout(timer)
@@ -539,7 +550,11 @@ export const reliable = <Request extends RequestLike = RequestLike>(
       wss.off('connection', connected)
       if (wss.options.handleProtocols === select) wss.options.handleProtocols = handleProtocols
       const store = await opened.catch(() => undefined)
-      await Promise.all(held.map(({ id, epoch }) => store?.detach(id, epoch)))
+      // So that the caller can end its client of the store.
+      await within(
+        1_000,
+        held.map(({ id, epoch }) => store?.detach(id, epoch).catch(report)),
+      )
       await store?.close()
     },
   }

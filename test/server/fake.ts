@@ -6,6 +6,8 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
   readonly protocol = 'json.reliable.webpubsub.azure.v1'
   readyState = 1
   bufferedAmount = 0
+  /** Whether it answers pings, as everything does that is on the line. */
+  alive = true
   isPaused = false
   /** All frames, parsed. */
   readonly frames: any[] = []
@@ -31,10 +33,11 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
   resume(): void {
     this.isPaused = false
     this.#flow()
+    this.emit('frame')
   }
 
   ping(): void {
-    if (this.readyState === 1) queueMicrotask(() => this.emit('pong'))
+    if (this.readyState === 1 && this.alive) queueMicrotask(() => this.emit('pong'))
   }
 
   close(code = 1005, reason = ''): void {
@@ -63,7 +66,7 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
     this.emit('frame')
   }
 
-  /** Resolves with what this finds, now or after any further frame. */
+  /** Resolves with what this finds, now or when anything has happened. */
   until<Found>(find: () => Found | undefined | false): Promise<Found> {
     return new Promise(resolve => {
       const look = () => {
@@ -82,8 +85,9 @@ export class FakeServer extends EventEmitter implements WebSocketServerLike {
   readonly options = {}
 
   /** A client connects; resolves when it is told so. */
-  async connect(url = '/'): Promise<FakeSocket> {
+  async connect(url = '/', alive = true): Promise<FakeSocket> {
     const socket = new FakeSocket()
+    socket.alive = alive
     this.emit('connection', socket, { url, headers: {} })
     await socket.until(() => socket.frames.length > 0 || socket.end)
     return socket

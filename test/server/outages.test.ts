@@ -94,6 +94,43 @@ forEachStore(stores => {
       expect([server.stats.received, back.messages.length]).toEqual([1, 1])
     })
 
+    test('that comes back while its message is being stored does not have it handled again', async () => {
+      let runs = 0
+      let resuming: Promise<unknown> | undefined
+      let resumed = () => {}
+      const store = altered(stores.next(), node => ({
+        // The store is asked to resume first, and answers both in one breath.
+        commit: async (...args) => {
+          if (runs === 1 && !resuming) await new Promise<void>(resolve => (resumed = resolve))
+          const answer = await node.commit(...args)
+          return answer
+        },
+        resume: (...args) => {
+          resuming = node.resume(...args)
+          resumed()
+          return resuming.then(() => new Promise(setImmediate)).then(() => resuming) as ReturnType<
+            StoreNode['resume']
+          >
+        },
+      }))
+      const { url, server } = await startNode({
+        store,
+        onMessage: ({ data }, session) => {
+          runs++
+          session.send(data)
+        },
+      })
+      const peer = await join(url)
+      peer.say('x', 1)
+      await vi.waitFor(() => expect(runs).toBe(1))
+      const back = await comeBack(peer)
+      back.say('x', 1)
+      await back.ack(1)
+      expect(datas(await back.got(1))).toEqual(['x'])
+      expect(runs).toBe(1)
+      expect(server.stats.connections).toBe(1)
+    })
+
     test('that is silently dead is given up, and the session is kept on', async () => {
       const { port, server } = await start({ keepMs: 200 })
       const proxy = await proxied(port)
@@ -106,11 +143,11 @@ forEachStore(stores => {
     })
 
     test('that answers nothing but pings is alive', async () => {
-      const { url, server } = await start({ keepMs: 60 })
+      const { url, server } = await start({ keepMs: 600 })
       const peer = await join(url)
       let pings = 0
       await new Promise<void>(resolve => {
-        peer.socket.on('ping', () => ++pings === 8 && resolve())
+        peer.socket.on('ping', () => ++pings === 4 && resolve())
       })
       expect(server.stats.connections).toBe(1)
       expect(peer.end).toBeUndefined()
@@ -271,8 +308,8 @@ forEachStore(stores => {
     test('has its messages delivered although the news of them is lost', async () => {
       const store = stores.next()
       const deaf: Store = { open: limits => store.open(limits, () => {}) }
-      const a = await startNode({ store: deaf, keepMs: 400 })
-      const b = await start({ keepMs: 400 })
+      const a = await startNode({ store: deaf, keepMs: 1_000 })
+      const b = await start({ keepMs: 1_000 })
       const peer = await join(a.url)
       await b.server.send(peer.id, 'unheard of')
       expect((await peer.got(1))[0].data).toBe('unheard of')

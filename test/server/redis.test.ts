@@ -78,7 +78,7 @@ describe.runIf(hasRedis())('Redis', () => {
 
     test('that loses a session under a connection ends the connection', async () => {
       const prefix = `flushed-${process.pid}:`
-      const { url } = await startNode({ store: redisStore(stores.client(), { prefix }), keepMs: 400 })
+      const { url } = await startNode({ store: redisStore(stores.client(), { prefix }), keepMs: 1_000 })
       const peer = await join(url)
       await stores.client().del(await keys(prefix))
       expect((await peer.closed()).code).toBe(1006)

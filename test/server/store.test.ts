@@ -249,7 +249,7 @@ forEachStore(stores => {
     })
 
     test('stops when the session is resumed', async () => {
-      const node = await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 })
+      const node = await open({ keepMs: 400, maxUnacked: 1_000, maxUnackedBytes: 1e6 })
       await begin(node)
       await begin(node, 'b', ['g'])
       for (const id of ['a', 'b']) await node.detach(id, 1)

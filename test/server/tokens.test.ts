@@ -1,0 +1,80 @@
+// When the older token ends: not before the client is seen to have the newer.
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { type ReliableServer, reliable } from '../../src/server.ts'
+import { FakeServer, type FakeSocket } from './fake.ts'
+
+let wss: FakeServer
+let server: ReliableServer
+beforeEach(() => {
+  wss = new FakeServer()
+  server = reliable(wss, { onMessage: ({ data }, session) => session.send(data) })
+})
+afterEach(() => server.close({ timeout: 0 }))
+
+const back = ({ frames: [{ connectionId, reconnectionToken }] }: FakeSocket) =>
+  `/?awps_connection_id=${connectionId}&awps_reconnection_token=${reconnectionToken}`
+
+/** A session on its second connection, over a line that answers nothing by itself, with one older message to repeat. */
+const second = async () => {
+  const first = await wss.connect()
+  await server.send(first.frames[0].connectionId, 'old')
+  await first.until(() => first.frames.length === 2)
+  const next = await wss.connect(back(first), false)
+  await next.until(() => next.frames.length === 2 && !next.isPaused)
+  return { first, next }
+}
+
+/** Lets the server do what it has to. */
+const done = async (socket: FakeSocket) => {
+  const { length } = socket.frames
+  socket.say('{"type":"ping"}')
+  await socket.until(() => socket.frames.length > length)
+}
+
+const welcome = async (url: string) => (await wss.connect(url)).frames[0].event === 'connected'
+
+test('frames that could have left before connected arrived show nothing', async () => {
+  const { first, next } = await second()
+  next.say('{"type":"event","event":"e","dataType":"text","data":"early","ackId":1}')
+  await next.until(() => next.frames.some(({ type }) => type === 'ack'))
+  // The reference client says again what it had acknowledged on its last connection, as soon as it is connected.
+  next.say('{"type":"sequenceAck","sequenceId":1}')
+  await done(next)
+  expect(await welcome(back(first))).toBe(true)
+})
+
+test('the answer to a ping that was sent after connected shows it', async () => {
+  const { first, next } = await second()
+  next.emit('pong')
+  await done(next)
+  expect(await welcome(back(first))).toBe(false)
+  expect(await welcome(back(next))).toBe(true)
+})
+
+test('to acknowledge a message that was first sent after connected shows it', async () => {
+  const { first, next } = await second()
+  next.say('{"type":"event","event":"e","dataType":"text","data":"x","ackId":1}')
+  await next.until(() => next.frames.some(({ sequenceId }) => sequenceId === 2))
+  next.say('{"type":"sequenceAck","sequenceId":2}')
+  await done(next)
+  expect(await welcome(back(first))).toBe(false)
+  expect(await welcome(back(next))).toBe(true)
+})
+
+test('to come back with the newer shows it', async () => {
+  const { first, next } = await second()
+  const third = await wss.connect(back(next), false)
+  expect(await welcome(back(first))).toBe(false)
+  expect(await welcome(back(third))).toBe(true)
+})
+
+test('a pong of a connection that has been replaced shows nothing about the present one', async () => {
+  const { first, next } = await second()
+  const third = await wss.connect(back(next), false)
+  next.emit('pong')
+  await third.until(() => !third.isPaused)
+  await done(third)
+  // `next` gave its token for this one, whose own has not been seen.
+  expect(await welcome(back(next))).toBe(true)
+  expect(await welcome(back(first))).toBe(false)
+})
