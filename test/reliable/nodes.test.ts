@@ -1,0 +1,171 @@
+// Exactly once and in order, over real TCP and through everything that can happen to it, while the nodes that keep the
+// promise are killed.
+//
+// What is asserted: a message of a client has arrived when its effects have. The handler of a node that is killed may run
+// again on another node, but what it sends and publishes is stored together with the mark that the message was handled.
+// So every number must be published to the auditor and replied to the client once, in order. What is sent from outside of a
+// handler is exact where its promise resolves: the pusher is a process that is not killed, so that all of its promises do.
+import { afterAll, describe, expect, test } from 'vitest'
+import { backoff } from '../../src/index.ts'
+import { cleanUp } from '../server/rig.ts'
+import { hasRedis } from '../servers/redis.ts'
+import { createRandom } from '../support/random.ts'
+import { type Plan, startChaos } from './chaos.ts'
+import { type Cluster, type Node, startCluster } from './cluster.ts'
+import { createAccount, createTalker, type Talker } from './traffic.ts'
+
+const { SOAK, SEED } = process.env
+const seed = Number(SEED ?? (SOAK ? Math.floor(Math.random() * 1e9) : 20_261_121))
+
+cleanUp()
+
+/** Chooses a node, mostly one that is alive. */
+const picker = ({ nodes }: Cluster, random = createRandom(seed)) => {
+  const alive = () => nodes.filter(({ up }) => up)
+  return () => (random.of(random() < 0.8 ? alive() : nodes) ?? nodes[0]) as Node
+}
+
+const once = (socket: Talker['socket'], type: 'open' | 'gap') =>
+  new Promise<any>(resolve => socket.once(type, resolve))
+
+describe.runIf(hasRedis())('two nodes that are killed', () => {
+  const rows: string[] = []
+  afterAll(() => console.log(rows.join('\n')))
+
+  const soak = async (plan: Plan & { clients: number; messages: number }) => {
+    const cluster = await startCluster({ maxUnacked: 100_000 })
+    const { nodes, redis, pusher } = cluster
+    const begun = performance.now()
+    const resumptions = { 'same process': 0, 'restarted node': 0, 'other node': 0 }
+
+    const join = async (number: number, path?: string) => {
+      const random = createRandom(plan.seed + number)
+      const socket = cluster.connect(picker(cluster, random), path, {
+        retry: backoff({ base: 150, max: 800, spread: 300, random }),
+      })
+      let before = 0
+      socket.on('open', ({ resumed }) => {
+        const on = nodes.find(({ pids }) => pids.has(socket.node))
+        if (socket.node === before) resumptions['same process']++
+        else if (resumed) resumptions[on?.pids.has(before) ? 'restarted node' : 'other node']++
+        before = socket.node
+      })
+      await once(socket, 'open')
+      return socket
+    }
+    const talkers = await Promise.all(
+      Array.from({ length: plan.clients }, async (_, i) => createTalker(await join(i + 1), i + 1)),
+    )
+
+    const auditor = await join(0, '/audit')
+    const audits = new Map(talkers.map(({ from }) => [from, createAccount()]))
+    const complaints: string[] = []
+    let audited = 0
+    let heard = () => {}
+    auditor.on('message', ({ data }) => {
+      const { from, n } = data as { from: number; n: number }
+      audits.get(from)?.take(n)
+      audited++
+      heard()
+    })
+    auditor.on('gap', ({ reason }) => {
+      complaints.push(`auditor: gap: ${reason}`)
+      heard()
+    })
+
+    // News, whether or not somebody is there to hear them.
+    let pushed = 0
+    const stored: Promise<number>[] = []
+    const ids = talkers.map(({ socket }) => socket.connectionId as string)
+    const push = () => {
+      pushed++
+      for (const id of ids) stored.push(pusher.send(id, { push: pushed }))
+    }
+    const pushing = setInterval(push, 20)
+
+    const chaos = startChaos(cluster, plan)
+    try {
+      for (const { begin } of talkers) begin()
+      const each = Math.ceil(plan.messages / plan.clients)
+      await Promise.all(talkers.map(({ reached }) => reached(each)))
+      await chaos.fulfilled
+    } finally {
+      clearInterval(pushing)
+      await chaos.stop()
+    }
+    const counts = await Promise.all(stored)
+    const sum = (of: (talker: Talker) => number) => talkers.reduce((total, talker) => total + of(talker), 0)
+
+    // All that was sent has to come now. What does not come will be missed in the account.
+    const late = AbortSignal.timeout(60_000)
+    await Promise.race([
+      new Promise(resolve => late.addEventListener('abort', resolve)),
+      Promise.all(talkers.map(talker => talker.finish(pushed))).then(
+        () =>
+          new Promise<void>(resolve => {
+            heard = () => {
+              if (audited >= sum(({ sent }) => sent) || complaints.length) resolve()
+            }
+            heard()
+          }),
+      ),
+    ])
+    const seconds = (performance.now() - begun) / 1_000
+    const reports = await Promise.all(
+      nodes.map(node => {
+        const report = node.hear('report')
+        node.order({ report: true })
+        return report
+      }),
+    )
+
+    const up = [...audits].map(([from, account]) => ({
+      account,
+      total: talkers.find(talker => talker.from === from)?.sent ?? 0,
+    }))
+    const replies = talkers.map(({ replies, expected }) => ({ account: replies, total: expected }))
+    const pushes = talkers.map(({ pushes }) => ({ account: pushes, total: pushed }))
+    const tally = (streams: typeof up) => ({
+      messages: streams.reduce((all, { total }) => all + total, 0),
+      lost: streams.reduce((all, { account, total }) => all + account.lost(total), 0),
+      duplicated: streams.reduce((all, { account }) => all + account.duplicated, 0),
+      reordered: streams.reduce((all, { account }) => all + account.reordered, 0),
+    })
+    const exact = { lost: 0, duplicated: 0, reordered: 0 }
+    const results = {
+      'client to server': tally(up),
+      'server to client': tally([...replies, ...pushes]),
+    }
+    const memory = /used_memory:(\d+)/.exec(await redis.info('memory'))?.[1]
+    const mebibytes = (bytes: number) => `${(bytes / 2 ** 20).toFixed(1)} MiB`
+    const total = results['client to server'].messages + results['server to client'].messages + audited
+    rows.push(
+      `seed ${plan.seed}, ${plan.clients} clients, ${seconds.toFixed(0)} s, ${(total / seconds).toFixed(0)} messages a second`,
+      ...Object.entries(results).map(
+        ([way, { messages, lost, duplicated, reordered }]) =>
+          `  ${way}: ${messages} messages, ${lost} lost, ${duplicated} duplicated, ${reordered} reordered`,
+      ),
+      `  ${audited} published to the auditor, ${sum(({ outcomes }) => outcomes.delivered)} promises 'delivered'`,
+      `  ${chaos.kills} kills, ${chaos.faults} faults of connections: ${Object.entries(chaos.counts).map(([kind, times]) => `${kind} ${times}`)}`,
+      `  resumptions: ${Object.entries(resumptions).map(([where, times]) => `${where} ${times}`)}`,
+      `  Redis ${mebibytes(Number(memory))}; heaps of the nodes ${reports.map(({ heap }) => mebibytes(heap))}`,
+      ...reports.flatMap(({ errors }) => errors.map(error => `  a node said: ${error}`)),
+    )
+
+    expect([...complaints, ...talkers.flatMap(({ complaints }) => complaints)]).toEqual([])
+    expect(results).toMatchObject({ 'client to server': exact, 'server to client': exact })
+    // Each was stored for somebody.
+    expect(counts.filter(count => count < 1)).toEqual([])
+    expect(sum(({ outcomes }) => outcomes.delivered)).toBe(sum(({ sent }) => sent))
+    expect(chaos.kills).toBeGreaterThanOrEqual(plan.kills)
+    expect(resumptions['other node']).toBeGreaterThan(0)
+  }
+
+  test(`lose nothing, double nothing, reorder nothing (seed ${seed})`, { timeout: 120_000 }, () =>
+    soak({ seed, clients: 4, messages: 4_000, kills: 5, faults: 40 }),
+  )
+
+  test.runIf(SOAK)(`nor in a hundred thousand messages each way (seed ${seed})`, { timeout: 1_800_000 }, () =>
+    soak({ seed, clients: 8, messages: 100_000, kills: 30, faults: 300 }),
+  )
+})
