@@ -287,7 +287,6 @@ export const createLocalSession = (
       }
     }
     running = undefined
-    if (!socket && !dead) leave()
   }
 
   const enqueue = (request: Request, bytes: number) => {
@@ -382,7 +381,7 @@ export const createLocalSession = (
     tend(newest) {
       if (dead) return
       if (!socket) {
-        // Whatever its request waits for, the session has no claim to it any more.
+        // It stayed for what it was handling. By now the session has no claim to that, even if it still waits for something.
         if (Date.now() - detachedAt > host.keepMs) leave()
         return
       }

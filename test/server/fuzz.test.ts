@@ -263,6 +263,7 @@ describe('over a real socket', () => {
     ['no object', '[1]'],
     ['an unknown frame', '{"type":"invoke","invocationId":"1"}'],
     ['bytes', new Uint8Array([1, 2, 3])],
+    ['a frame in bytes', new TextEncoder().encode('{"type":"ping"}')],
   ])('%s ends the session with a reason', async (_, data) => {
     const { url, server, errors } = await startNode({ onMessage: audit })
     const peer = await join(url)

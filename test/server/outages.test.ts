@@ -2,7 +2,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore, type Store, type StoreNode } from '../../src/server.ts'
 import { startProxy } from '../support/proxy.ts'
-import { cleanUp, cleanup, comeBack, dial, forEachStore, join, startNode } from './rig.ts'
+import { cleanUp, cleanup, comeBack, dial, forEachStore, join, startNode, talk } from './rig.ts'
 
 cleanUp()
 
@@ -131,6 +131,28 @@ forEachStore(stores => {
       expect(server.stats.connections).toBe(1)
     })
 
+    test('that is cut anywhere, all the time, loses nothing, doubles nothing, reorders nothing', async () => {
+      const { port, server } = await echo()
+      const proxy = await proxied(port)
+      // Whatever is on the line when so many bytes have passed: handshakes, frames, acknowledgements.
+      let seed = 7
+      const random = (below: number) => {
+        seed = (seed * 48_271) % 2_147_483_647
+        return seed % below
+      }
+      const url = `ws://127.0.0.1:${proxy.port}`
+      const next = () => {
+        proxy.cutAfter(Infinity, 'up')
+        proxy.cutAfter(Infinity, 'down')
+        proxy.cutAfter(100 + random(random(3) ? 20_000 : 900), random(2) ? 'up' : 'down')
+        return url
+      }
+      const { replies, losses } = await talk(next, 2_000)
+      expect(replies).toEqual(Array.from({ length: 2_000 }, (_, i) => i + 1))
+      expect(losses).toBeGreaterThan(10)
+      expect(server.stats).toMatchObject({ received: 2_000, failed: 0 })
+    }, 60_000)
+
     test('that is silently dead is given up, and the session is kept on', async () => {
       const { port, server } = await start({ keepMs: 200 })
       const proxy = await proxied(port)
@@ -156,14 +178,17 @@ forEachStore(stores => {
 
   describe('a node that shuts down', () => {
     test('finishes what it handles, then says when to come back', async () => {
+      const begun: unknown[] = []
       let finish = () => {}
       const store = stores.next()
       const { url, server } = await startNode({
         store,
-        onMessage: () =>
-          new Promise<void>(resolve => {
+        onMessage: ({ data }) => {
+          begun.push(data)
+          return new Promise<void>(resolve => {
             finish = resolve
-          }),
+          })
+        },
       })
       const peer = await join(url)
       peer.say('a', 1)
@@ -177,6 +202,8 @@ forEachStore(stores => {
       expect(peer.frames.filter(({ type }) => type === 'ack')).toEqual([
         { type: 'ack', ackId: 1, success: true },
       ])
+
+      expect(begun).toEqual(['a'])
 
       const heard: unknown[] = []
       const next = await startNode({ store: stores.next(), onMessage: ({ data }) => void heard.push(data) })
@@ -360,6 +387,26 @@ forEachStore(stores => {
       back.say('a', 1)
       expect((await back.ack(1)).success).toBe(true)
       expect(datas(await back.got(1))).toEqual(['a'])
+    })
+
+    test('for one message lets no later one pass it', async () => {
+      let failures = 1
+      const store = altered(stores.next(), node => ({
+        commit: async (...args) => {
+          if (args[1] && failures-- > 0) throw new Error('no line to the store')
+          return node.commit(...args)
+        },
+      }))
+      const { url } = await startNode({ store, onMessage: ({ data }, session) => session.send(data) })
+      const peer = await join(url)
+      peer.say('first', 1)
+      peer.say('second', 2)
+      await peer.closed()
+      const back = await join(peer.recovery)
+      back.say('first', 1)
+      back.say('second', 2)
+      expect((await back.ack(2)).success).toBe(true)
+      expect(datas(await back.got(2))).toEqual(['first', 'second'])
     })
 
     test('while it reads costs the connection', async () => {

@@ -5,11 +5,10 @@ import { mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { WebSocket } from 'ws'
 import { redisStore } from '../../src/server.ts'
 import { connectRedis, hasRedis, startRedis } from '../servers/redis.ts'
 import { freePort } from '../support/ports.ts'
-import { cleanUp, cleanup, comeBack, dial, join, PROTOCOL, startNode, withRedis } from './rig.ts'
+import { cleanUp, cleanup, comeBack, dial, join, startNode, talk, withRedis } from './rig.ts'
 
 cleanUp()
 
@@ -132,87 +131,28 @@ describe.runIf(hasRedis())('Redis', () => {
       return { child, port: address }
     }
 
-    /** A client that sends numbers, each acknowledged before it is forgotten, and that notes every reply. */
-    const talk = (ports: () => number[], total: number) => {
-      const replies: number[] = []
-      const unacknowledged: number[] = []
-      let sent = 0
-      let id = ''
-      let token = ''
-      let last = 0
-      let losses = 0
-      let turn = 0
-      const WINDOW = 64
-      return new Promise<{ replies: number[]; losses: number }>((resolve, reject) => {
-        const connect = () => {
-          const all = ports()
-          const port = all[turn++ % all.length]
-          const query = id ? `?awps_connection_id=${id}&awps_reconnection_token=${token}` : ''
-          const socket = new WebSocket(`ws://127.0.0.1:${port}/${query}`, PROTOCOL)
-          const say = (n: number) =>
-            socket.send(JSON.stringify({ type: 'event', event: 'n', dataType: 'json', data: n, ackId: n }))
-          const more = () => {
-            while (sent < total && unacknowledged.length < WINDOW) {
-              unacknowledged.push(++sent)
-              say(sent)
-            }
-          }
-          socket.on('error', () => {})
-          socket.on('message', raw => {
-            const frame = JSON.parse(String(raw))
-            if (frame.event === 'connected') {
-              if (id && frame.connectionId !== id) reject(new Error('another session'))
-              id = frame.connectionId
-              token = frame.reconnectionToken
-              for (const n of unacknowledged) say(n)
-              more()
-            } else if (frame.type === 'ack') {
-              if (!frame.success && frame.error.name !== 'Duplicate') reject(new Error(JSON.stringify(frame)))
-              const at = unacknowledged.indexOf(frame.ackId)
-              if (at >= 0) unacknowledged.splice(at, 1)
-              more()
-            } else if (frame.type === 'message') {
-              if (frame.sequenceId <= last) return
-              if (frame.sequenceId !== last + 1) reject(new Error(`${last} then ${frame.sequenceId}`))
-              last = frame.sequenceId
-              replies.push(frame.data)
-              if (last % 50 === 0 || last === total)
-                socket.send(JSON.stringify({ type: 'sequenceAck', sequenceId: last }))
-              if (replies.length >= total && !unacknowledged.length) socket.close()
-            }
-            if (replies.length >= total && !unacknowledged.length) resolve({ replies, losses })
-          })
-          socket.on('close', (code, reason) => {
-            if (replies.length >= total && !unacknowledged.length) return
-            if (code === 1008) reject(new Error(`refused: ${reason}`))
-            losses++
-            setTimeout(connect, 10)
-          })
-        }
-        connect()
-      })
-    }
-
     test('loses nothing, doubles nothing, reorders nothing: replies are numbered by two nodes that die in turn', async () => {
       const redis = await startRedis()
       cleanup(() => redis.stop())
       const nodes = [await spawn(redis.url), await spawn(redis.url)]
       let over = false
       const total = Number(process.env.MESSAGES ?? 4_000)
-      const finished = talk(() => nodes.map(({ port }) => port), total).finally(() => {
+      let turn = 0
+      const next = () => `ws://127.0.0.1:${nodes[turn++ % nodes.length]?.port}`
+      const finished = talk(next, total).finally(() => {
         over = true
       })
       let kills = 0
       const killing = (async () => {
-        for (let turn = 0; !over; turn = 1 - turn) {
+        for (let victim = 0; !over; victim = 1 - victim) {
           // As random as can be: whatever it is doing right now.
           await new Promise(resolve => setTimeout(resolve, 50 + Math.random() * 150))
           if (over) return
-          const node = nodes[turn] as (typeof nodes)[number]
+          const node = nodes[victim] as (typeof nodes)[number]
           node.child.kill('SIGKILL')
           await once(node.child, 'exit')
           kills++
-          nodes[turn] = await spawn(redis.url, node.port)
+          nodes[victim] = await spawn(redis.url, node.port)
         }
       })()
       const { replies, losses } = await finished

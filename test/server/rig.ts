@@ -163,6 +163,67 @@ export const comeBack = async (peer: Peer, to?: string): Promise<Peer> => {
   return join(to ? `${to}/${search}` : peer.recovery)
 }
 
+/**
+ * A client that sends numbers, keeps each until it is acknowledged, and notes every reply. It dials `next()` whenever it has lost
+ * its connection. Rejects when its session is lost, or when replies are not numbered one after the other.
+ */
+export const talk = (next: () => string, total: number): Promise<{ replies: number[]; losses: number }> => {
+  const replies: number[] = []
+  const unacknowledged: number[] = []
+  let sent = 0
+  let id = ''
+  let token = ''
+  let last = 0
+  let losses = 0
+  const WINDOW = 64
+  return new Promise<{ replies: number[]; losses: number }>((resolve, reject) => {
+    const connect = () => {
+      const query = id ? `?awps_connection_id=${id}&awps_reconnection_token=${token}` : ''
+      const socket = new WebSocket(`${next()}/${query}`, PROTOCOL)
+      const say = (n: number) =>
+        socket.send(JSON.stringify({ type: 'event', event: 'n', dataType: 'json', data: n, ackId: n }))
+      const more = () => {
+        while (sent < total && unacknowledged.length < WINDOW) {
+          unacknowledged.push(++sent)
+          say(sent)
+        }
+      }
+      socket.on('error', () => {})
+      socket.on('message', raw => {
+        const frame = JSON.parse(String(raw))
+        if (frame.event === 'connected') {
+          if (id && frame.connectionId !== id) reject(new Error('another session'))
+          id = frame.connectionId
+          token = frame.reconnectionToken
+          for (const n of unacknowledged) say(n)
+          more()
+        } else if (frame.type === 'ack') {
+          if (!frame.success && frame.error.name !== 'Duplicate') reject(new Error(JSON.stringify(frame)))
+          const at = unacknowledged.indexOf(frame.ackId)
+          if (at >= 0) unacknowledged.splice(at, 1)
+          more()
+        } else if (frame.type === 'message') {
+          if (frame.sequenceId <= last) return
+          if (frame.sequenceId !== last + 1) reject(new Error(`${last} then ${frame.sequenceId}`))
+          last = frame.sequenceId
+          replies.push(frame.data)
+          if (last % 50 === 0 || last === total)
+            socket.send(JSON.stringify({ type: 'sequenceAck', sequenceId: last }))
+          if (replies.length >= total && !unacknowledged.length) socket.close()
+        }
+        if (replies.length >= total && !unacknowledged.length) resolve({ replies, losses })
+      })
+      socket.on('close', (code, reason) => {
+        if (replies.length >= total && !unacknowledged.length) return
+        if (code === 1008) reject(new Error(`refused: ${reason}`))
+        losses++
+        setTimeout(connect, 10)
+      })
+    }
+    connect()
+  })
+}
+
 export interface Stores {
   /** A store as a further node sees it: of the same sessions as the others of this test. */
   next(): Store

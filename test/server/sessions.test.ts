@@ -44,7 +44,13 @@ forEachStore(stores => {
     })
 
     test('answers Duplicate to a message that it has handled, and does not handle it again', async () => {
-      const { url, server } = await echo()
+      let runs = 0
+      const { url, server } = await start({
+        onMessage: ({ data }, session) => {
+          runs++
+          session.send(data)
+        },
+      })
       const peer = await join(url)
       peer.say('once', 1)
       await peer.ack(1)
@@ -52,6 +58,7 @@ forEachStore(stores => {
       const again = await peer.get(({ error }) => error)
       expect(again).toMatchObject({ ackId: 1, success: false, error: { name: 'Duplicate' } })
       expect((await peer.got(1)).map(({ data }) => data)).toEqual(['once'])
+      expect(runs).toBe(1)
       expect(server.stats).toMatchObject({ received: 1, duplicates: 1 })
     })
 
@@ -120,6 +127,17 @@ forEachStore(stores => {
       expect((await back.got(1))[0].data).toBe('meanwhile')
     })
 
+    test('takes many messages, and brings them all', async () => {
+      const { url, server } = await start()
+      const peer = await join(url)
+      peer.socket.terminate()
+      await peer.closed()
+      const numbers = Array.from({ length: 350 }, (_, i) => i)
+      await Promise.all(numbers.map(n => server.send(peer.id, n)))
+      const back = await join(peer.recovery)
+      expect((await back.got(350)).map(({ data }) => data)).toEqual(numbers)
+    })
+
     test('remembers what it handled when it comes back', async () => {
       const { url } = await echo()
       const peer = await join(url)
@@ -161,6 +179,29 @@ forEachStore(stores => {
       back.say('slow', 5)
       expect((await back.get(({ error }) => error)).error.name).toBe('Duplicate')
       expect([runs, back.messages.length]).toEqual([1, 1])
+      expect(back.frames.filter(({ type }) => type === 'ack')).toHaveLength(2)
+    })
+
+    test('has a repetition share the failure of the message that it repeats', async () => {
+      let runs = 0
+      let fail = (_: Error) => {}
+      const { url, server } = await start({
+        onMessage: () => {
+          runs++
+          return new Promise((_, reject) => {
+            fail = reject
+          })
+        },
+      })
+      const peer = await join(url)
+      for (let i = 0; i < 3; i++) peer.say('x', 1)
+      peer.send({ type: 'ping' })
+      await peer.get(({ type }) => type === 'pong')
+      fail(new Error('no'))
+      expect((await peer.ack(1)).success).toBe(false)
+      peer.send({ type: 'leaveGroup', group: 'g', ackId: 2 })
+      await peer.ack(2)
+      expect([runs, server.stats.duplicates]).toEqual([1, 2])
     })
 
     test('has the newest connection: the one before is ended, and nothing more is read from it', async () => {

@@ -1,4 +1,4 @@
-// When the older token ends: not before the client is seen to have the newer.
+// When a connection, and the token that it was opened with, end: not before the client is seen to have the next.
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type ReliableServer, reliable } from '../../src/server.ts'
 import { FakeServer, type FakeSocket } from './fake.ts'
@@ -77,4 +77,16 @@ test('a pong of a connection that has been replaced shows nothing about the pres
   // `next` gave its token for this one, whose own has not been seen.
   expect(await welcome(back(next))).toBe(true)
   expect(await welcome(back(first))).toBe(false)
+})
+
+test('nothing is read from a connection that has been replaced, not even what had arrived', async () => {
+  const { first, next } = await second()
+  const event = (data: string) => `{"type":"event","event":"e","dataType":"text","data":"${data}","ackId":1}`
+  first.emit('message', Buffer.from(event('past')), false)
+  next.say(event('present'))
+  await next.until(() => next.frames.some(({ data }) => data === 'present'))
+  expect(next.frames.filter(({ type }) => type === 'message').map(({ data }) => data)).toEqual([
+    'old',
+    'present',
+  ])
 })
