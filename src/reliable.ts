@@ -533,6 +533,8 @@ export const createReliableSocket = <Json = unknown>(
           hello = JSON.parse(text as string)
         } catch {}
         const { type, event, connectionId: id, reconnectionToken: token } = hello ?? {}
+        // A refusal with a word before it. What it means, the code of the close that follows tells.
+        if (event === 'disconnected') await receive()
         if (type !== 'system' || event !== 'connected' || typeof id !== 'string') {
           throw new TypeError("the first frame is not 'connected'")
         }

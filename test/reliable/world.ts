@@ -49,6 +49,8 @@ export class Server {
   readonly faults: string[] = []
   /** What a message is answered with, if not success. */
   refusal: object | undefined
+  /** Whether it says `disconnected` before it refuses. */
+  explains = false
   private count = 0
 
   get wire(): Wire {
@@ -65,8 +67,10 @@ export class Server {
     const session = id === null ? this.open() : may ? known : undefined
     const wire: Wire = { native, session, read: 0, down: [], greeted: false, highest: 0 }
     this.wires.push(wire)
-    if (!session) wire.down.push({ close: 1008 })
-    else {
+    if (!session) {
+      if (this.explains) this.say(wire, { type: 'system', event: 'disconnected', message: 'unknown session' })
+      wire.down.push({ close: 1008 })
+    } else {
       session.wire?.native.drop(1000, 'replaced')
       session.wire = wire
       session.tokens.push(`secret${++this.count}`)
