@@ -7,11 +7,13 @@
 // handler is exact where its promise resolves: the pusher is a process that is not killed, so that all of its promises do.
 import { afterAll, describe, expect, test } from 'vitest'
 import { backoff } from '../../src/index.ts'
+import type { Gap, Outcome, SentMessage } from '../../src/reliable.ts'
 import { cleanUp } from '../server/rig.ts'
 import { hasRedis } from '../servers/redis.ts'
 import { createRandom } from '../support/random.ts'
 import { type Plan, startChaos } from './chaos.ts'
 import { type Cluster, type Node, startCluster } from './cluster.ts'
+import type { Word } from './node.ts'
 import { createAccount, createTalker, type Talker } from './traffic.ts'
 
 const { SOAK, SEED } = process.env
@@ -25,7 +27,7 @@ const picker = ({ nodes }: Cluster, random = createRandom(seed)) => {
   return () => (random.of(random() < 0.8 ? alive() : nodes) ?? nodes[0]) as Node
 }
 
-const once = (socket: Talker['socket'], type: 'open' | 'gap') =>
+const once = (socket: Talker['socket'], type: 'open' | 'close' | 'gap' | 'message') =>
   new Promise<any>(resolve => socket.once(type, resolve))
 
 describe.runIf(hasRedis())('two nodes that are killed', () => {
@@ -162,10 +164,149 @@ describe.runIf(hasRedis())('two nodes that are killed', () => {
   }
 
   test(`lose nothing, double nothing, reorder nothing (seed ${seed})`, { timeout: 120_000 }, () =>
-    soak({ seed, clients: 4, messages: 4_000, kills: 5, faults: 40 }),
+    soak({ seed, clients: 4, messages: 4_000, kills: 4, faults: 20 }),
   )
 
   test.runIf(SOAK)(`nor in a hundred thousand messages each way (seed ${seed})`, { timeout: 1_800_000 }, () =>
     soak({ seed, clients: 8, messages: 100_000, kills: 30, faults: 300 }),
   )
+
+  test.each([0, 1])('shut down in good order and lose no session, whichever goes first (%i)', async first => {
+    const cluster = await startCluster()
+    const { nodes } = cluster
+    const socket = cluster.connect(() => (nodes[first]?.up ? nodes[first] : nodes[1 - first]) as Node, '/', {
+      retry: backoff({ base: 100, spread: 100 }),
+    })
+    const talker = createTalker(socket, 1)
+    await once(socket, 'open')
+    const { connectionId } = socket
+    talker.begin()
+    await talker.reached(300)
+    const closed = once(socket, 'close')
+    const opened = once(socket, 'open')
+    await nodes[first]?.close(0)
+    expect(await closed).toMatchObject({ code: 1012, reason: 'retry-after=0', willRetry: true })
+    expect(await opened).toMatchObject({ resumed: true })
+    await talker.finish(0)
+    expect(talker.complaints).toEqual([])
+    expect(socket.connectionId).toBe(connectionId)
+    expect(nodes[1 - first]?.pids.has(socket.node)).toBe(true)
+    expect(talker.replies).toMatchObject({ received: talker.expected, duplicated: 0, reordered: 0 })
+  })
+})
+
+describe.runIf(hasRedis())('a Redis that dies and comes back with nothing', () => {
+  test('costs the sessions: clients hear of it before anything else, and what they asked for is done', async () => {
+    const cluster = await startCluster({ mortal: true, witness: true })
+    // Calls of the handler, by client and number.
+    const handled = new Map<string, number>()
+    cluster.onHandled(({ from, n }) => {
+      const key = `${from} ${n}`
+      handled.set(key, (handled.get(key) ?? 0) + 1)
+    })
+    const talkers = Array.from({ length: 4 }, (_, i) => {
+      const from = i + 1
+      const random = createRandom(seed + from)
+      const socket = cluster.connect(picker(cluster, random), '/', {
+        retry: backoff({ base: 100, max: 400, random }),
+      })
+      // In the order in which they were heard: numbers of messages, and what a gap said.
+      const story: (number | Gap)[] = []
+      const outcomes: Outcome['outcome'][] = []
+      let sent = 0
+      const say = () => {
+        const n = ++sent
+        const onLost = n % 2 ? 'drop' : 'resend'
+        return socket.send({ from, n, pad: '' }, { onLost }).then(({ outcome }) => {
+          outcomes[n] = outcome
+        })
+      }
+      socket.on('message', ({ id }) => story.push(id))
+      socket.on('gap', gap => story.push(gap))
+      return { socket, from, story, outcomes, say }
+    })
+    await Promise.all(talkers.map(({ socket }) => once(socket, 'open')))
+
+    // A conversation with 50 messages on their way at any time, in the middle of which Redis dies.
+    const total = 2_000
+    const talks = talkers.map(({ say }) => {
+      let left = total
+      const next = async (): Promise<void> => {
+        for (; left > 0; ) {
+          left--
+          await say()
+        }
+      }
+      return Promise.all(Array.from({ length: 50 }, next))
+    })
+    await new Promise<void>(resolve => cluster.onHandled(() => handled.size >= total && resolve()))
+    await cluster.forgetAll()
+    await Promise.all(talks)
+
+    for (const { from, story, outcomes, socket } of talkers) {
+      const gaps = story.filter(item => typeof item === 'object')
+      expect(gaps).toMatchObject([{ reason: 'session' }])
+      const [gap] = gaps as Extract<Gap, { reason: 'session' }>[]
+      const at = story.indexOf(gap as Gap)
+      const range = (length: number) => Array.from({ length }, (_, i) => i + 1)
+      // Each session from its first message on, without a hole, and the gap between them.
+      expect(story.slice(0, at)).toEqual(range(at))
+      expect(story.slice(at + 1)).toEqual(range(story.length - at - 1))
+      expect(socket.stats.lastSequenceId).toBe(story.length - at - 1)
+
+      const numbers = (messages: readonly SentMessage[] = []) => messages.map(({ data }) => (data as Word).n)
+      const unknown = numbers(gap?.unknown)
+      const resent = new Set(numbers(gap?.resent))
+      for (let n = 1; n <= total; n++) {
+        const times = handled.get(`${from} ${n}`) ?? 0
+        expect([n, outcomes[n]]).toEqual([n, unknown.includes(n) ? 'unknown' : 'delivered'])
+        if (outcomes[n] === 'delivered') expect(times).toBeGreaterThan(0)
+        // Twice at most where it was sent again, in the session after.
+        expect(times).toBeLessThanOrEqual(resent.has(n) ? 2 : 1)
+      }
+      expect(unknown.every(n => n % 2)).toBe(true)
+    }
+    // Some of each kind, or this has shown nothing.
+    const gaps = talkers.flatMap(({ story }) => story.filter(item => typeof item === 'object')) as any[]
+    expect(gaps.some(({ unknown }) => unknown.length)).toBe(true)
+    expect(gaps.some(({ resent }) => resent.length)).toBe(true)
+  })
+})
+
+describe.runIf(hasRedis())('a client that reads nothing', () => {
+  test('is ended when too much waits for it, hears of that first, and begins anew', async () => {
+    const cluster = await startCluster({ maxUnacked: 500 })
+    const [node] = cluster.nodes as [Node, Node]
+    const socket = cluster.connect(() => node, '/', {
+      heartbeat: false,
+      retry: () => 10,
+    })
+    const story: unknown[] = []
+    socket.on('message', ({ data }) => story.push(data))
+    socket.on('gap', ({ reason }) => story.push(reason))
+    await once(socket, 'open')
+    const id = socket.connectionId as string
+    await cluster.pusher.send(id, 0)
+    node.proxy.connections[0]?.freeze()
+    const counts: number[] = []
+    do counts.push(await cluster.pusher.send(id, counts.length + 1))
+    while (counts.at(-1))
+    // The first may have been acknowledged or not.
+    expect(counts.length).toBeGreaterThanOrEqual(500)
+    expect(counts.length).toBeLessThanOrEqual(501)
+    expect(await cluster.pusher.send(id, 'too late')).toBe(0)
+    const reopened = once(socket, 'open')
+    const broken = once(socket, 'gap')
+    node.proxy.thaw()
+    await broken
+    expect(await reopened).toMatchObject({ resumed: false })
+    expect(socket.connectionId).not.toBe(id)
+    const fresh = once(socket, 'message')
+    expect(await cluster.pusher.send(socket.connectionId as string, 'anew')).toBe(1)
+    await fresh
+    // What was on its way came, in order; then the news, then what came after it.
+    const at = story.indexOf('session')
+    expect(story.slice(0, at)).toEqual(Array.from({ length: at }, (_, i) => i))
+    expect(story.slice(at)).toEqual(['session', 'anew'])
+  })
 })
