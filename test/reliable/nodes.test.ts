@@ -32,7 +32,9 @@ const once = (socket: Talker['socket'], type: 'open' | 'close' | 'gap' | 'messag
 
 describe.runIf(hasRedis())('two nodes that are killed', () => {
   const rows: string[] = []
-  afterAll(() => console.log(rows.join('\n')))
+  afterAll(() => {
+    if (rows.length) console.log(rows.join('\n'))
+  })
 
   const soak = async (plan: Plan & { clients: number; messages: number }) => {
     const cluster = await startCluster({ maxUnacked: 100_000 })
