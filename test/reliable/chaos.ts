@@ -1,12 +1,12 @@
 // What can happen to connections and to nodes, in an order that a seed decides.
-import type { Connection, Direction } from '../support/proxy.ts'
+import type { Connection, Direction, FaultProxy } from '../support/proxy.ts'
 import { createRandom, type Random } from '../support/random.ts'
 import type { Cluster, Node } from './cluster.ts'
 
 type Undo = () => unknown
 
 /** Something that happens to one connection, or to all of a node. */
-type Fault = (connection: Connection, node: Node, random: Random) => Undo | undefined
+type Fault = (connection: Connection, node: Node, random: Random, redis: FaultProxy) => Undo | undefined
 
 /** Cannot be undone. */
 const final =
@@ -55,6 +55,18 @@ const faults: Record<string, Fault> = {
       proxy.thaw()
     }
   },
+  // What Redis was asked for may be done or not: the node does not hear of it.
+  'cut to Redis': final((_, __, random, redis) => {
+    random
+      .of(redis.connections)
+      ?.cutAfter(1 + random.below(20_000), random.of<Direction>(['up', 'down']) ?? 'up')
+  }),
+  'reset to Redis': final((_, __, ___, redis) => redis.reset()),
+  'freeze to Redis'(_, __, random, redis) {
+    const connection = random.of(redis.connections)
+    connection?.freeze(anyDirection(random))
+    return () => connection?.thaw()
+  },
 }
 
 export interface Plan {
@@ -65,12 +77,11 @@ export interface Plan {
 }
 
 export interface Chaos {
-  /** How often each thing has happened. */
-  readonly counts: Readonly<Record<string, number>>
-  /** SIGKILLs. */
-  readonly kills: number
-  /** What was done to connections. */
-  readonly faults: number
+  /** How often each thing was done to connections, and all together. */
+  readonly faults: Readonly<Record<string, number>>
+  readonly total: number
+  /** The same of nodes. A kill is SIGKILL. */
+  readonly ends: Readonly<Record<'kill' | 'shutdown' | 'standstill', number>>
   /** Resolves when the plan is fulfilled. It goes on until it is stopped. */
   readonly fulfilled: Promise<void>
   /** Resolves when all nodes are up and all lines are well. */
@@ -80,21 +91,18 @@ export interface Chaos {
 /** A pace, not a way to wait for anything. */
 const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 
-export const startChaos = ({ nodes }: Cluster, plan: Plan): Chaos => {
+export const startChaos = ({ nodes, line }: Cluster, plan: Plan): Chaos => {
   const counts: Record<string, number> = {}
-  const count = (name: string) => {
-    counts[name] = (counts[name] ?? 0) + 1
-  }
+  const ends = { kill: 0, shutdown: 0, standstill: 0 }
   const kinds = Object.keys(faults)
   let over = false
-  let kills = 0
-  let happened = 0
+  let total = 0
   let fulfil = () => {}
   const fulfilled = new Promise<void>(resolve => {
     fulfil = resolve
   })
   const look = () => {
-    if (kills >= plan.kills && happened >= plan.faults) fulfil()
+    if (ends.kill >= plan.kills && total >= plan.faults) fulfil()
   }
 
   const disturb = async () => {
@@ -107,9 +115,9 @@ export const startChaos = ({ nodes }: Cluster, plan: Plan): Chaos => {
       const connection = random.of(node.proxy.connections)
       const length = random.below(1_500)
       if (!connection) continue
-      const undo = faults[kind]?.(connection, node, random)
-      happened++
-      count(kind)
+      const undo = faults[kind]?.(connection, node, random, line)
+      total++
+      counts[kind] = (counts[kind] ?? 0) + 1
       look()
       if (!undo) continue
       undoing.add(undo)
@@ -129,19 +137,18 @@ export const startChaos = ({ nodes }: Cluster, plan: Plan): Chaos => {
       const chance = random()
       const length = random.below(400)
       if (chance < 0.1) {
-        count('standstill')
+        ends.standstill++
         node.order({ block: 3 * length })
         await pause(length)
         continue
       }
       if (chance < 0.3) {
-        count('shutdown')
+        ends.shutdown++
         await node.close(0)
       } else {
         // Now and then all of them at once.
         const doomed = chance > 0.95 ? nodes : [node]
-        kills += doomed.length
-        counts.kill = kills
+        ends.kill += doomed.length
         await Promise.all(doomed.map(node => node.kill()))
         look()
       }
@@ -152,13 +159,11 @@ export const startChaos = ({ nodes }: Cluster, plan: Plan): Chaos => {
 
   const running = Promise.all([disturb(), bringDown()])
   return {
-    counts,
-    get kills() {
-      return kills
+    faults: counts,
+    get total() {
+      return total
     },
-    get faults() {
-      return happened
-    },
+    ends,
     fulfilled: Promise.race([fulfilled, running.then(() => {})]),
     async stop() {
       over = true

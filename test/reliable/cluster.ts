@@ -31,6 +31,8 @@ export interface Node {
 export interface Cluster {
   readonly nodes: readonly Node[]
   readonly redis: Client
+  /** Between the nodes and Redis. */
+  readonly line: FaultProxy
   /** A node without connections, in this process, which nobody kills: it only sends. */
   readonly pusher: ReliableServer
   /** Called with what nodes tell of by themselves. */
@@ -138,6 +140,9 @@ export const startCluster = async ({
   cleanup(() => server.stop())
   const redis = await connectRedis(server.url)
   cleanup(() => redis.destroy())
+  const { hostname, port } = new URL(server.url)
+  const line = await startProxy({ host: hostname, port: Number(port || 6379) })
+  cleanup(() => line.close())
   const prefix = `nodes-${process.pid}-${serial++}:`
 
   const limits = { maxUnacked, maxUnackedBytes: 2 ** 26 }
@@ -154,13 +159,19 @@ export const startCluster = async ({
     if (news.kind === 'handled') for (const listener of hearing) listener(news)
   }
   const file = build()
-  const settings = { redis: server.url, prefix, maxUnacked, witness }
+  const settings = {
+    redis: server.url.replace(/[^/@]+$/, `127.0.0.1:${line.port}`),
+    prefix,
+    maxUnacked,
+    witness,
+  }
   const node = async () => startNode(file, { ...settings, port: await lastingPort() }, hear)
   const nodes = await Promise.all([node(), node()])
 
   return {
     nodes,
     redis,
+    line,
     pusher,
     onHandled: listener => void hearing.add(listener),
     async forgetAll() {
