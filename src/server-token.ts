@@ -9,9 +9,6 @@ const base64url = (bytes: Uint8Array): string =>
 /** 128 random bits, in letters that a URL takes as they are. */
 export const randomName = (): string => base64url(crypto.getRandomValues(new Uint8Array(16)))
 
-/** Whether this can be what `randomName` made. */
-export const isName = (text: string): boolean => /^[\w-]{22}$/.test(text)
-
 /**
  * What stores keep in place of a token. Comparing digests may take as long as it likes: how far two of them agree tells nothing
  * about the token, and whoever reads the store cannot resume a session with what is there.

@@ -21,7 +21,7 @@ import {
   type WebSocketLike,
 } from './server-session.js'
 import { type Effect, type Lease, SLOW, type Store, type StoreNews, type StoreNode } from './server-store.js'
-import { digest, isName, randomName } from './server-token.js'
+import { digest, randomName } from './server-token.js'
 import { memoryStore } from './store-memory.js'
 
 export type { DataType, Payload } from './server-frames.js'
@@ -431,8 +431,7 @@ export const reliable = <Request extends RequestLike = RequestLike>(
     shown: string,
     { token, next }: { token: string; next: string },
     userId: string,
-  ): Promise<LocalSession | undefined> | undefined => {
-    if (!isName(id)) return undefined
+  ): Promise<LocalSession | undefined> => {
     const taking = host.store.resume(id, shown, next, userId).then(lease => {
       if (!lease) return undefined
       const known = sessions.get(id)
@@ -460,7 +459,6 @@ export const reliable = <Request extends RequestLike = RequestLike>(
     socket.on('close', () => sockets.delete(socket))
     // The close event that follows says it all. Without a listener it would end the process.
     socket.on('error', () => {})
-    if (closing) return dismiss(socket, 1012, closing)
     // Frames may come at once, and have to wait.
     socket.pause()
     begin(socket, request).catch(error => {

@@ -135,7 +135,9 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       post(queue.flush)
     } else if (next.name === 'closing') {
       queue.flush(true)
-      line?.native?.close(next.code, next.reason)
+      // A reason needs a code. Chromium would throw here, others forget the reason.
+      // https://websockets.spec.whatwg.org/#dom-websocket-close
+      line?.native?.close(next.code ?? (next.reason === undefined ? undefined : 1000), next.reason)
       after(line?.ended ? 0 : settings.closeTimeout, () => lose(next.cause))
     } else {
       const close = letGo()

@@ -2,7 +2,7 @@
 // https://websockets.spec.whatwg.org/#feedback-from-the-protocol
 
 /** A message as the peer got it: text well-formed, bytes as a copy, a Blob as it is, for it cannot be read at once. */
-export type FakeMessage = string | Uint8Array<ArrayBuffer> | Blob
+export type FakeMessage = string | Uint8Array | Blob
 
 /** `up` is from the page to the peer, `down` from the peer to the page. */
 export type Direction = 'up' | 'down' | 'both'
@@ -125,7 +125,7 @@ const byteLength = (message: FakeMessage) =>
 /** What is sent as it is now, converted as the platform does: what is no data is text. */
 const toMessage = (data: unknown): FakeMessage => {
   if (tagOf(data) === 'Blob' || tagOf(data) === 'File') return data as Blob
-  const { buffer = data, byteOffset = 0, byteLength } = data as ArrayBufferView
+  const { buffer = data, byteOffset = 0, byteLength = 0 } = (data ?? {}) as ArrayBufferView
   if (tagOf(buffer) === 'ArrayBuffer') {
     // A buffer that was transferred is empty, but must not be touched.
     return byteLength
@@ -259,7 +259,6 @@ const createLine = (
     clearTimeout(timer)
     beginTask()
     readyState = 3
-    held.length = 0
     answered = true
     if (opened) closed ??= { code: 1006, reason: '' }
     const how = { code, reason, wasClean }
@@ -293,7 +292,7 @@ const createLine = (
   /** Moves the closing handshake on as far as the line allows. */
   // https://www.rfc-editor.org/rfc/rfc6455#section-7.1
   const hangUp = () => {
-    if (goodbye && !frozen.up && !buffered) closed ??= goodbye
+    if (goodbye && !frozen.up) closed ??= goodbye
     if (closed && !hasSaidFarewell && !frozen.down) sendFarewell(closed)
     if (closed && farewell && readyState < 3) end(farewell.code, farewell.reason, true)
   }
@@ -362,9 +361,11 @@ const createLine = (
       pass(() => {
         // https://websockets.spec.whatwg.org/#feedback-from-the-protocol
         if (readyState !== 1) return
-        const bytes =
-          socket.binaryType === 'blob' ? () => new Blob([what]) : () => (what as Uint8Array).buffer
-        fire(new MessageEvent('message', { data: typeof what === 'string' ? what : bytes(), origin }))
+        let payload: unknown = what
+        if (typeof what !== 'string') {
+          payload = socket.binaryType === 'blob' ? new Blob([what as BlobPart]) : what.buffer
+        }
+        fire(new MessageEvent('message', { data: payload, origin }))
       })
       return peer
     },
@@ -553,7 +554,8 @@ export const createFakeServer = ({ base, ...options }: FakeServerOptions = {}): 
 
   const shake = (how: 'accept' | 'refuse') => () => {
     policy = how
-    for (const line of lines) line.shakeHands()
+    // A copy: a page that hears of it may try again at once.
+    for (const line of [...lines]) line.shakeHands()
   }
 
   return {

@@ -174,7 +174,7 @@ const Steady = class extends EventTarget {
       listening: {},
       handleEvent: event => {
         const handler = handlers[event.type]
-        if (typeof handler === 'function') handler.call(this, event)
+        if (typeof handler === 'function' && handler.call(this, event) === false) event.preventDefault()
       },
     } as Inner
     insides.set(this, inner)
@@ -261,9 +261,8 @@ const members = {
   // What is not in the enumeration is ignored. https://webidl.spec.whatwg.org/#dfn-attribute-setter
   set binaryType(value) {
     const inner = inside(this)
-    if (!/^(blob|arraybuffer)$/.test(value)) return
-    inner.binaryType = value
-    if (inner.native) inner.native.binaryType = value
+    if (/^(blob|arraybuffer)$/.test(value)) inner.binaryType = `${value}`
+    if (inner.native) inner.native.binaryType = inner.binaryType
   },
   get socket(): Socket<BinaryType> {
     return inside(this).socket
@@ -284,16 +283,22 @@ const members = {
     // biome-ignore lint/complexity/noArguments: what is absent is not the same as what is undefined
     needsArgument(arguments)
     const inner = inside(this)
+    const { plain, socket } = inner
     // What is not binary is text. https://webidl.spec.whatwg.org/#es-union
     if (!ArrayBuffer.isView(data) && !/(Buffer|Blob|File)]/.test({}.toString.call(data))) data = `${data}`
-    if (inner.plain && !this.readyState) throw new DOMException('still connecting', 'InvalidStateError')
+    if (plain && !this.readyState) throw new DOMException('still connecting', 'InvalidStateError')
     // Lost, and counted all the same. https://websockets.spec.whatwg.org/#dom-websocket-send
     over(inner)?.send(data)
-    inner.socket.send(data)
+    socket.send(data)
   },
   close(...[code, reason]: [code?: number, reason?: string]): void {
+    const inner = inside(this)
+    const { socket } = inner
     // Rounded half to even, as doubles are. https://webidl.spec.whatwg.org/#abstract-opdef-converttoint
-    inside(this).socket.close(code === undefined ? code : +code + 2 ** 52 - 2 ** 52, reason)
+    const number = code === undefined ? code : +code + 2 ** 52 - 2 ** 52
+    socket.close(number, reason === undefined ? reason : `${reason}`)
+    // While listeners are being told of something the core waits until all have heard.
+    if (this.readyState < 2) inner.ending = 2
   },
   reconnect(cause?: unknown): void {
     inside(this).socket.reconnect(cause)
@@ -310,22 +315,24 @@ const shape: PropertyDescriptorMap = {
   [Symbol.toStringTag]: { value: 'WebSocket', configurable: true },
 }
 for (const type of ['open', 'message', 'error', 'close']) {
-  shape[`on${type}`] = {
-    enumerable: true,
-    configurable: true,
-    // https://html.spec.whatwg.org/multipage/webappapis.html#event-handler-idl-attributes
-    get() {
-      return inside(this).handlers[type] ?? null
-    },
-    set(this: EventTarget, value: unknown) {
-      const inner = inside(this)
-      // https://webidl.spec.whatwg.org/#LegacyTreatNonObjectAsNull
-      const handler = /^(object|function)$/.test(typeof value) ? value : null
-      inner.handlers[type] = handler
-      if (handler) this.addEventListener(type, inner)
-      else this.removeEventListener(type, inner)
-    },
-  }
+  Object.assign(
+    shape,
+    Object.getOwnPropertyDescriptors({
+      // https://html.spec.whatwg.org/multipage/webappapis.html#event-handler-idl-attributes
+      get [`on${type}`](): unknown {
+        return inside(this).handlers[type] ?? null
+      },
+      set [`on${type}`](value: unknown) {
+        const inner = inside(this)
+        const self = this as unknown as EventTarget
+        // https://webidl.spec.whatwg.org/#LegacyTreatNonObjectAsNull
+        const handler = /^(object|function)$/.test(typeof value) ? value : null
+        inner.handlers[type] = handler
+        if (handler) self.addEventListener(type, inner)
+        else self.removeEventListener(type, inner)
+      },
+    }),
+  )
 }
 Object.defineProperties(Steady.prototype, shape)
 Object.defineProperties(Steady, {

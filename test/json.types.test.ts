@@ -13,9 +13,9 @@ import {
   type Json,
   json,
 } from '../src/json.ts'
-import { FakeWebSocket } from './support/fake.ts'
+import { createFakeServer } from '../src/testing.ts'
 
-const idle = { autoConnect: false, WebSocket: FakeWebSocket } as const
+const idle = { autoConnect: false, WebSocket: createFakeServer().WebSocket } as const
 const create = () => createSocket('wss://push.example.com/feed', idle)
 const createBlobs = () => createSocket('wss://push.example.com/feed', { ...idle, binaryType: 'blob' })
 

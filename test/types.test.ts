@@ -31,12 +31,13 @@ import {
   type Wake,
   type WakeNews,
 } from '../src/index.ts'
-import { FakeWebSocket } from './support/fake.ts'
+import { createFakeServer } from '../src/testing.ts'
 
 const url = 'wss://push.example.com/feed'
 
 /** Connects nowhere. */
-const idle = { autoConnect: false, WebSocket: FakeWebSocket } as const
+const server = createFakeServer()
+const idle = { autoConnect: false, WebSocket: server.WebSocket } as const
 
 const create = () => createSocket(url, idle)
 
@@ -373,7 +374,7 @@ describe('options', () => {
     createSocket(url, { autoConnect: false, WebSocket: Mock })
     createSocket(url, { autoConnect: false, WebSocket: Node })
     createSocket(url, { autoConnect: false, WebSocket: globalThis.WebSocket })
-    createSocket(url, { autoConnect: false, WebSocket: FakeWebSocket })
+    createSocket(url, { autoConnect: false, WebSocket: server.WebSocket })
     // @ts-expect-error nothing to construct
     createSocket(url, { autoConnect: false, WebSocket: () => {} })
   })

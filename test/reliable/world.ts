@@ -2,8 +2,8 @@
 // file of these tests that knows which fake stands for the native socket.
 import { vi } from 'vitest'
 import { createReliableSocket, type ReliableOptions } from '../../src/reliable.ts'
-import { FakeWebSocket } from '../support/fake.ts'
 import { fresh } from '../support/setup.ts'
+import { FakeWebSocket } from './fake.ts'
 
 export { FakeWebSocket, fresh }
 

@@ -258,7 +258,10 @@ describe('over a real socket', () => {
       'that name in disguise',
       '{"type":"event","event":"e","dataType":"json","data":{"__pro\\u0074o__":{}},"ackId":1}',
     ],
-    ['an abyss', `${'['.repeat(100_000)}${']'.repeat(100_000)}`],
+    [
+      'an abyss',
+      `{"type":"event","event":"e","dataType":"json","data":${'['.repeat(50_000)}${']'.repeat(50_000)},"ackId":1}`,
+    ],
     ['no JSON', 'hello'],
     ['no object', '[1]'],
     ['an unknown frame', '{"type":"invoke","invocationId":"1"}'],
@@ -274,6 +277,14 @@ describe('over a real socket', () => {
     expect(server.stats.violations).toBe(1)
     expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
     expect(errors).toEqual([])
+  })
+
+  test('brackets in a text are no depth, whatever else is in it', async () => {
+    const { url } = await startNode({ onMessage: ({ data }, session) => session.send(data) })
+    const peer = await join(url)
+    const texts = ['['.repeat(500), `"${'{'.repeat(500)}`, `\\"${'['.repeat(500)}\\`]
+    for (const [i, text] of texts.entries()) peer.say(text, i)
+    expect((await peer.got(3)).map(({ data }) => data)).toEqual(texts)
   })
 
   test('what can be answered is answered, and the session goes on', async () => {

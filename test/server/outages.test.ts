@@ -1,6 +1,6 @@
 // What can go wrong between a client and a node, and between a node and its store.
 import { describe, expect, test, vi } from 'vitest'
-import { memoryStore, type Store, type StoreNode } from '../../src/server.ts'
+import { memoryStore, type Session, type Store, type StoreNode } from '../../src/server.ts'
 import { startProxy } from '../support/proxy.ts'
 import { cleanUp, cleanup, comeBack, dial, forEachStore, join, startNode, talk } from './rig.ts'
 
@@ -294,7 +294,9 @@ forEachStore(stores => {
     })
 
     test('ends the connection that the first one still has', async () => {
-      const [a, b] = [await start(), await start()]
+      // Told by the other node, not found out by looking now and then.
+      const blind = altered(stores.next(), () => ({ touch: async held => held.map(() => 0) }))
+      const [a, b] = [await startNode({ store: blind }), await start()]
       const old = await join(a.url)
       const { search } = new URL(old.recovery)
       const next = await join(`${b.url}/${search}`)
@@ -333,6 +335,25 @@ forEachStore(stores => {
       expect(home.messages).toHaveLength(1)
     })
 
+    test('that has had it makes the first one begin afresh, though no news of that has come', async () => {
+      const store = stores.next()
+      const deaf: Store = { open: limits => store.open(limits, () => {}) }
+      // Never done with its first message.
+      const a = await startNode({ store: deaf, onMessage: () => new Promise(() => {}) })
+      const b = await start({ onMessage: () => {} })
+      const peer = await join(a.url)
+      peer.say('stuck', 1)
+      peer.send({ type: 'ping' })
+      await peer.get(({ type }) => type === 'pong')
+      const away = await comeBack(peer, b.url)
+      away.say('stuck', 1)
+      away.say('handled', 2)
+      await away.ack(2)
+      const home = await comeBack(away, a.url)
+      home.say('handled', 2)
+      expect((await home.ack(2)).error.name).toBe('Duplicate')
+    })
+
     test('ends a session that is connected elsewhere', async () => {
       const [a, b] = [await start(), await start()]
       const peer = await join(a.url)
@@ -353,6 +374,29 @@ forEachStore(stores => {
       await join(`${b.url}/${search}`)
       expect((await peer.closed()).code).toBe(1006)
     })
+  })
+
+  test('what is sent when a handler is done does not overtake what it sent', async () => {
+    const store = altered(stores.next(), node => ({
+      commit: async (effects, claim) => {
+        // As when the claim has to be made a second time.
+        if (claim) await new Promise(setImmediate)
+        return node.commit(effects, claim)
+      },
+    }))
+    let held: Session | undefined
+    const { url } = await startNode({
+      store,
+      onMessage: (_, session) => {
+        session.send('during')
+        held = session
+        setImmediate(() => setImmediate(() => held?.send('long after')))
+        for (let i = 1, next = Promise.resolve(); i <= 9; i++) next = next.then(() => session.send(i))
+      },
+    })
+    const peer = await join(url)
+    peer.say('x', 1)
+    expect(datas(await peer.got(11))).toEqual(['during', 1, 2, 3, 4, 5, 6, 7, 8, 9, 'long after'])
   })
 
   describe('a store that fails', () => {

@@ -1,16 +1,15 @@
 import { describe, expect, test, vi } from 'vitest'
 import { backoff, createSocket, SocketError } from '../../src/index.ts'
-import { FakeWebSocket } from '../support/fake.ts'
-import { fresh, setup } from '../support/setup.ts'
+import { fresh, server, setup } from '../support/setup.ts'
 
 fresh()
 
 describe('createSocket', () => {
   test('throws what the platform throws for a malformed URL, and leaves nothing behind', () => {
     const stop = vi.fn()
-    expect(() => createSocket('http://[malformed', { WebSocket: FakeWebSocket, wake: () => stop })).toThrow(
-      /invalid url/i,
-    )
+    expect(() =>
+      createSocket('http://[malformed', { WebSocket: server.WebSocket, wake: () => stop }),
+    ).toThrow(/invalid url/i)
     expect(vi.getTimerCount()).toBe(0)
     expect(stop).toHaveBeenCalledTimes(1)
   })
@@ -31,9 +30,9 @@ describe('createSocket', () => {
   })
 
   test('uses the global WebSocket of the moment', () => {
-    vi.stubGlobal('WebSocket', FakeWebSocket)
+    vi.stubGlobal('WebSocket', server.WebSocket)
     createSocket('/feed')
-    expect(FakeWebSocket.all).toHaveLength(1)
+    expect(server.attempts).toBe(1)
   })
 
   test.each([
@@ -48,10 +47,10 @@ describe('createSocket', () => {
     { heartbeat: { interval: '25s' } },
     { heartbeat: { timeout: -1 } },
   ])('throws for the option value %j before anything happens', options => {
-    expect(() => createSocket('/feed', { WebSocket: FakeWebSocket, ...(options as object) })).toThrow(
+    expect(() => createSocket('/feed', { WebSocket: server.WebSocket, ...(options as object) })).toThrow(
       TypeError,
     )
-    expect(FakeWebSocket.all).toHaveLength(0)
+    expect(server.attempts).toBe(0)
   })
 })
 

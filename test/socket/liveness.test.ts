@@ -1,7 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import type { WakeNews } from '../../src/index.ts'
-import { FakeWebSocket } from '../support/fake.ts'
-import { fresh, setup } from '../support/setup.ts'
+import { fresh, sent, server, setup } from '../support/setup.ts'
 
 fresh()
 
@@ -36,11 +35,11 @@ describe('heartbeat', () => {
     const { socket, heard, native } = setup({ heartbeat })
     native().accept()
     vi.advanceTimersByTime(9_999)
-    expect(native().sent).toEqual([])
+    expect(sent(native())).toEqual([])
     vi.advanceTimersByTime(1)
-    expect(native().sent).toEqual(['ping'])
+    expect(sent(native())).toEqual(['ping'])
     vi.advanceTimersByTime(42)
-    native().deliver('pong')
+    native().send('pong')
     expect(heard('text')).toEqual([])
     expect(socket.latency).toBe(42)
     expect(socket.stats.latency).toBe(42)
@@ -49,12 +48,12 @@ describe('heartbeat', () => {
   test('a dead connection is abandoned at interval + timeout, and another one is there within 300 ms', () => {
     const { socket, heard, native } = setup({ heartbeat })
     const dead = native().accept()
-    dead.answers = false
+    dead.freeze('down')
     vi.advanceTimersByTime(13_999)
     expect(socket.state.name).toBe('open')
     vi.advanceTimersByTime(1)
     expect(heard('close')).toMatchObject([{ code: 1006, wasClean: false, cause: { code: 'UNRESPONSIVE' } }])
-    expect(dead.readyState).toBe(2)
+    expect(dead.socket.readyState).toBe(2)
     vi.advanceTimersByTime(300)
     native().accept()
     expect(socket.state.name).toBe('open')
@@ -66,7 +65,7 @@ describe('heartbeat', () => {
     const { socket, native } = setup({ heartbeat: { ...heartbeat, interval: 500, timeout: 2_000 } })
     native().accept()
     vi.advanceTimersByTime(510)
-    native().deliver('pong')
+    native().send('pong')
     vi.advanceTimersByTime(2_499)
     expect(socket.state.name).toBe('open')
     vi.advanceTimersByTime(1)
@@ -78,9 +77,9 @@ describe('heartbeat', () => {
     native().accept()
     for (let i = 0; i < 20; i++) {
       vi.advanceTimersByTime(9_000)
-      native().deliver('news')
+      native().send('news')
     }
-    expect(native().sent).toEqual([])
+    expect(sent(native())).toEqual([])
     expect(socket.state.name).toBe('open')
   })
 
@@ -89,14 +88,14 @@ describe('heartbeat', () => {
     const { native } = setup({ heartbeat: { ...heartbeat, message: () => new Uint8Array([n++]) } })
     native().accept()
     vi.advanceTimersByTime(10_000)
-    expect(native().sent).toEqual([new Uint8Array([0])])
+    expect(sent(native())).toEqual([new Uint8Array([0])])
   })
 
   test('without a message it only watches for silence', () => {
     const { socket, native } = setup({ heartbeat: { interval: 10_000, timeout: 4_000 } })
     native().accept()
     vi.advanceTimersByTime(13_999)
-    expect([socket.state.name, native().sent]).toEqual(['open', []])
+    expect([socket.state.name, sent(native())]).toEqual(['open', []])
     vi.advanceTimersByTime(1)
     expect(socket.state.name).toBe('waiting')
   })
@@ -109,7 +108,7 @@ describe('heartbeat', () => {
     }
     const { socket, heard, native } = setup({ heartbeat: { interval: 1_000, message: bug, isReply: bug } })
     native().accept()
-    native().deliver('news')
+    native().send('news')
     vi.advanceTimersByTime(1_000)
     expect(reported).toHaveLength(2)
     expect(heard('text')).toEqual(['news'])
@@ -124,8 +123,8 @@ describe('heartbeat', () => {
     vi.setSystemTime(Date.now() + 60_000)
     vi.advanceTimersByTime(4_000)
     expect(socket.state.name).toBe('open')
-    expect(native().sent).toEqual(['ping', 'ping'])
-    native().deliver('pong')
+    expect(sent(native())).toEqual(['ping', 'ping'])
+    native().send('pong')
     vi.advanceTimersByTime(10_000)
     expect(socket.state.name).toBe('open')
   })
@@ -178,16 +177,16 @@ describe('waking', () => {
     const { tell } = awake()
     tell('wake')
     vi.advanceTimersByTime(300)
-    expect(FakeWebSocket.all).toHaveLength(1)
+    expect(server.attempts).toBe(1)
   })
 
   test.each(['wake', 'offline'] as const)('while open, %s: probes at once, with a short deadline', news => {
     const { socket, heard, native, tell } = awake({ heartbeat })
     native().accept()
     tell(news)
-    expect(native().sent).toEqual(['ping'])
+    expect(sent(native())).toEqual(['ping'])
     tell('wake')
-    expect(native().sent).toEqual(['ping'])
+    expect(sent(native())).toEqual(['ping'])
     vi.advanceTimersByTime(2_999)
     expect(socket.state.name).toBe('open')
     vi.advanceTimersByTime(1)
@@ -198,9 +197,9 @@ describe('waking', () => {
     const { socket, native, tell } = awake({ heartbeat })
     native().accept()
     tell('wake')
-    native().deliver('pong')
+    native().send('pong')
     vi.advanceTimersByTime(9_999)
-    expect(native().sent).toEqual(['ping'])
+    expect(sent(native())).toEqual(['ping'])
     expect(socket.state.name).toBe('open')
   })
 
@@ -254,25 +253,25 @@ describe('sleep', () => {
     const { socket, heard, native, tell } = awake()
     const old = native().accept()
     tell('sleep')
-    expect(old.closing).toEqual({ code: undefined, reason: undefined })
+    expect(old.closed).toEqual({ code: 1005, reason: '' })
     expect(socket.state).toMatchObject({ name: 'waiting', delay: Infinity, cause: { code: 'PAGE_HIDDEN' } })
     expect(heard('close')).toMatchObject([{ willRetry: true, delay: Infinity }])
     socket.send('meanwhile')
     tell('sleep')
     expect(heard('state')).toHaveLength(2)
     vi.advanceTimersByTime(1e6)
-    expect(FakeWebSocket.all).toHaveLength(1)
+    expect(server.attempts).toBe(1)
     tell('wake')
     vi.advanceTimersByTime(300)
     native().accept()
-    expect(native().sent).toEqual(['meanwhile'])
+    expect(sent(native())).toEqual(['meanwhile'])
   })
 
   test('while connecting and while waiting: until woken', () => {
     const { socket, native, tell } = awake()
     tell('sleep')
     expect(socket.state).toMatchObject({ name: 'waiting', delay: Infinity })
-    expect(native().readyState).toBe(2)
+    expect(native().socket.readyState).toBe(2)
     tell('wake')
     vi.advanceTimersByTime(300)
     native().drop()

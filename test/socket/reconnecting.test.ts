@@ -1,7 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
 import type { AttemptContext, RetryContext } from '../../src/index.ts'
-import { FakeWebSocket } from '../support/fake.ts'
-import { fresh, settled, setup } from '../support/setup.ts'
+import { fresh, sent, server, settled, setup } from '../support/setup.ts'
 
 fresh()
 
@@ -73,7 +72,7 @@ describe('retry', () => {
     'gives up by itself on %i',
     code => {
       const { socket, native } = setup()
-      native().accept().drop(code, 'why')
+      native().accept().close(code, 'why')
       expect(socket.state).toMatchObject({ name: 'closed', cause: { close: { code, reason: 'why' } } })
     },
   )
@@ -82,14 +81,14 @@ describe('retry', () => {
     'tries again after %i',
     code => {
       const { socket, native } = setup()
-      native().accept().drop(code)
+      native().accept()[code === 1006 ? 'drop' : 'close'](code)
       expect(socket.state.name).toBe('waiting')
     },
   )
 
   test('obeys a retry-after, with jitter above it', () => {
     const { socket, native } = setup()
-    native().accept().drop(1013, 'retry-after=60')
+    native().accept().close(1013, 'retry-after=60')
     expect(socket.state).toMatchObject({ name: 'waiting' })
     expect((socket.state as { delay: number }).delay).toBeGreaterThan(60_000)
     expect((socket.state as { delay: number }).delay).toBeLessThanOrEqual(73_000)
@@ -102,9 +101,8 @@ describe('the connect timeout', () => {
     const hanging = native()
     vi.advanceTimersByTime(8_000)
     expect(heard('error')).toMatchObject([{ code: 'CONNECT_TIMEOUT' }])
-    expect(hanging.readyState).toBe(2)
-    hanging.readyState = 0
-    hanging.accept()
+    expect(hanging.socket.readyState).toBe(2)
+    hanging.socket.dispatchEvent(new Event('open'))
     expect(socket.state.name).toBe('waiting')
   })
 
@@ -139,10 +137,10 @@ describe('an endpoint function', () => {
       return `/feed?try=${context.attempt}`
     })
     await settled()
-    expect(native().url).toBe('ws://page.test/feed?try=0')
+    expect(native().socket.url).toBe('ws://page.test/feed?try=0')
     native().drop()
     await vi.advanceTimersByTimeAsync(1_000)
-    expect(native().url).toBe('ws://page.test/feed?try=1')
+    expect(native().socket.url).toBe('ws://page.test/feed?try=1')
     expect(told).toMatchObject([
       { attempt: 0, cause: undefined },
       { attempt: 1, cause: { code: 'CONNECTION_REFUSED' } },
@@ -185,7 +183,7 @@ describe('an endpoint function', () => {
     expect(aborted).toBe(true)
     give('/late')
     await settled()
-    expect(FakeWebSocket.all).toHaveLength(0)
+    expect(server.attempts).toBe(0)
   })
 
   test('close() while it is being asked', async () => {
@@ -193,7 +191,7 @@ describe('an endpoint function', () => {
     socket.close()
     await settled()
     expect(socket.state.name).toBe('closed')
-    expect(FakeWebSocket.all).toHaveLength(0)
+    expect(server.attempts).toBe(0)
   })
 
   test('protocols may be a function as well, for a token per attempt', async () => {
@@ -208,13 +206,14 @@ describe('an endpoint function', () => {
 
   test('a URL object will do', () => {
     const { native } = setup({}, new URL('wss://a.test/b'))
-    expect(native().url).toBe('wss://a.test/b')
+    expect(native().socket.url).toBe('wss://a.test/b')
   })
 })
 
 describe('prepare', () => {
   test('has the connection to itself before it is open', async () => {
     const { socket, log, heard, native } = setup({
+      protocols: 'v1',
       prepare: async ({ send, receive, url, protocol }) => {
         send(`login ${url} ${protocol}`)
         expect(await receive()).toBe('welcome')
@@ -225,11 +224,11 @@ describe('prepare', () => {
     await settled()
     expect(socket.state.name).toBe('connecting')
     expect(socket.send('also queued')).toBe('queued')
-    expect(native().sent).toEqual(['login ws://page.test/feed v1'])
+    expect(sent(native())).toEqual(['login ws://page.test/feed v1'])
     expect(log).toEqual([])
-    native().deliver('welcome')
-    native().deliver('first')
-    native().deliver('second')
+    native().send('welcome')
+    native().send('first')
+    native().send('second')
     await settled()
     expect(log.map(([type, payload]) => (type === 'text' ? payload : type))).toEqual([
       'state',
@@ -237,8 +236,8 @@ describe('prepare', () => {
       'first',
       'second',
     ])
-    expect(native().sent.slice(1)).toEqual(['queued', 'also queued'])
-    native().deliver('third')
+    expect(sent(native()).slice(1)).toEqual(['queued', 'also queued'])
+    native().send('third')
     expect(heard('text')).toEqual(['first', 'second', 'third'])
   })
 
@@ -251,7 +250,7 @@ describe('prepare', () => {
       },
     })
     native().accept()
-    for (const text of ['a', 'b', 'c']) native().deliver(text)
+    for (const text of ['a', 'b', 'c']) native().send(text)
     await vi.advanceTimersByTimeAsync(100)
     expect(taken).toEqual(['a', 'b'])
     expect(heard('text')).toEqual(['c'])
@@ -277,7 +276,7 @@ describe('prepare', () => {
     await settled()
     expect(heard('error')).toMatchObject([{ code: 'PREPARE_FAILED', cause: { message: 'refused' } }])
     expect(heard('close')).toEqual([])
-    expect(first.readyState).toBeGreaterThan(1)
+    expect(first.socket.readyState).toBeGreaterThan(1)
     expect(socket.state).toMatchObject({ name: 'waiting', attempt: 1 })
   })
 
@@ -298,7 +297,7 @@ describe('prepare', () => {
         })
       },
     })
-    native().accept().drop(4401, 'token expired')
+    native().accept().close(4401, 'token expired')
     await settled()
     expect(ended).toBe(true)
     expect(heard('error')).toMatchObject([
@@ -318,7 +317,7 @@ describe('prepare', () => {
     })
     native().accept()
     await settled()
-    native().deliver('news')
+    native().send('news')
     native().drop()
     await settled()
     expect(heard('text')).toEqual(['news'])
@@ -330,7 +329,7 @@ describe('prepare', () => {
     for (let i = 0; i < 3; i++) {
       native().accept()
       await settled()
-      expect(native().sent).toEqual(['subscribe'])
+      expect(sent(native())).toEqual(['subscribe'])
       native().drop()
       await vi.advanceTimersByTimeAsync(20_000)
       native()

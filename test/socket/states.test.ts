@@ -1,13 +1,12 @@
 import { describe, expect, test, vi } from 'vitest'
 import { createSocket } from '../../src/index.ts'
-import { FakeWebSocket } from '../support/fake.ts'
-import { fresh, setup, story } from '../support/setup.ts'
+import { fresh, sent, server, setup, story } from '../support/setup.ts'
 
 fresh()
 
 describe('connecting', () => {
   test('connects at once, and is open when the handshake is done', () => {
-    const { socket, log, native } = setup()
+    const { socket, log, native } = setup({ protocols: ['v0', 'v1'] })
     expect(socket.state).toEqual({ name: 'connecting', attempt: 0 })
     native().accept('v1')
     expect(socket.state).toEqual({
@@ -26,11 +25,11 @@ describe('connecting', () => {
 
   test('waits for connect() with autoConnect: false, and keeps what is sent before it', () => {
     const { socket, native } = setup({ autoConnect: false })
-    expect(FakeWebSocket.all).toHaveLength(0)
+    expect(server.attempts).toBe(0)
     expect(socket.send('early')).toBe('queued')
     socket.connect()
     native().accept()
-    expect(native().sent).toEqual(['early'])
+    expect(sent(native())).toEqual(['early'])
   })
 
   test('drops what is sent after close() before the first attempt', () => {
@@ -50,7 +49,7 @@ describe('connecting', () => {
     socket.connect()
     native().accept()
     socket.connect()
-    expect(FakeWebSocket.all).toHaveLength(1)
+    expect(server.attempts).toBe(1)
     expect(socket.state.name).toBe('open')
   })
 
@@ -66,7 +65,7 @@ describe('connecting', () => {
     })
     native().accept()
     vi.advanceTimersByTime(100_000)
-    expect(FakeWebSocket.all).toHaveLength(2)
+    expect(server.attempts).toBe(2)
   })
 
   test('passes protocols on and sets the binary type on every connection', () => {
@@ -74,7 +73,8 @@ describe('connecting', () => {
     expect(native().protocols).toEqual(['a', 'b'])
     native().accept().drop()
     vi.advanceTimersByTime(5_000)
-    expect(FakeWebSocket.all.map(socket => socket.binaryType)).toEqual(['blob', 'blob'])
+    expect(server.connections.map(({ socket }) => socket.binaryType)).toEqual(['blob', 'blob'])
+    expect(setup().native().socket.binaryType).toBe('arraybuffer')
   })
 
   test('methods can be passed about unbound', () => {
@@ -94,7 +94,7 @@ describe('losing', () => {
     native().accept()
     log.length = 0
     vi.advanceTimersByTime(60_000)
-    native().drop(1012, 'deploy')
+    native().close(1012, 'deploy')
     expect(story(log)).toEqual(['waiting', '(close)'])
     const { cause, ...close } = heard('close')[0]
     expect(close).toEqual({
@@ -133,8 +133,7 @@ describe('losing', () => {
 
   test('takes an attempt for failed where the platform fires an error and never a close', () => {
     const { socket, heard, native } = setup()
-    native().readyState = 3
-    native().onerror?.({ type: 'error' })
+    native().socket.dispatchEvent(new Event('error'))
     vi.advanceTimersByTime(100)
     expect(heard('error')).toMatchObject([{ code: 'CONNECTION_REFUSED', close: undefined }])
     expect(socket.state.name).toBe('waiting')
@@ -159,20 +158,20 @@ describe('losing', () => {
   test('a server that accepts and drops at once is not hammered', () => {
     const { native } = setup()
     for (let time = 0; time < 60_000; time += 10) {
-      if (native().readyState === 0) native().accept().drop()
+      if (native().socket.readyState === 0) native().accept().drop()
       vi.advanceTimersByTime(10)
     }
     // Half of the longest wait lies between two attempts, for none of these connections lasted.
-    expect(FakeWebSocket.all.length).toBeLessThan(60_000 / 2_750 + 2)
+    expect(server.attempts).toBeLessThan(60_000 / 2_750 + 2)
   })
 
   test('gives up where the policy says so, and drops what waits', () => {
     const { socket, log, heard, native } = setup()
     native().accept()
     log.length = 0
-    native().flowing = false
+    native().freeze('up')
     socket.send('unsent')
-    native().drop(4401, 'token')
+    native().close(4401, 'token').drop()
     vi.advanceTimersByTime(0)
     expect(story(log)).toEqual(['closed', '(close)', '(drop)'])
     expect(heard('close')[0]).toMatchObject({ code: 4401, willRetry: false, delay: undefined })
@@ -199,7 +198,7 @@ describe('close()', () => {
     log.length = 0
     socket.close(4000, 'bye')
     expect(socket.state).toMatchObject({ name: 'closing', code: 4000, reason: 'bye' })
-    expect(native().closing).toEqual({ code: 4000, reason: 'bye' })
+    expect(native().closed).toEqual({ code: 4000, reason: 'bye' })
     vi.advanceTimersByTime(0)
     expect(story(log)).toEqual(['closing', 'closed', '(close)'])
     expect(heard('close')[0]).toMatchObject({ code: 4000, reason: 'bye', wasClean: true, willRetry: false })
@@ -208,14 +207,15 @@ describe('close()', () => {
 
   test('lets go of a peer that does not answer', () => {
     const { socket, heard, native } = setup({ closeTimeout: 2_000 })
-    native().accept().answers = false
+    native().accept().freeze('down')
     socket.close()
     vi.advanceTimersByTime(1_999)
     expect(socket.state.name).toBe('closing')
     vi.advanceTimersByTime(1)
     expect(socket.state.name).toBe('closed')
     expect(heard('close')).toMatchObject([{ code: 1006, wasClean: false, cause: { code: 'CLOSED' } }])
-    native().drop(1000, '', true)
+    native().thaw()
+    expect(native().socket.readyState).toBe(3)
     expect(heard('close')).toHaveLength(1)
   })
 
@@ -223,11 +223,11 @@ describe('close()', () => {
     const { socket, log, native } = setup()
     socket.close()
     expect(story(log)).toEqual(['closed'])
-    expect(native().readyState).toBe(2)
+    expect(native().socket.readyState).toBe(2)
     native().accept()
     vi.advanceTimersByTime(100_000)
     expect(socket.state.name).toBe('closed')
-    expect(FakeWebSocket.all).toHaveLength(1)
+    expect(server.attempts).toBe(1)
   })
 
   test('while waiting: the next attempt never comes', () => {
@@ -236,7 +236,7 @@ describe('close()', () => {
     socket.close()
     vi.advanceTimersByTime(100_000)
     expect(socket.state.name).toBe('closed')
-    expect(FakeWebSocket.all).toHaveLength(1)
+    expect(server.attempts).toBe(1)
   })
 
   test('twice is once', () => {
@@ -264,13 +264,14 @@ describe('close()', () => {
   test('then connect() before the handshake is over: the old connection has one close, the new one is used', () => {
     const { socket, log, heard, native } = setup()
     const old = native().accept()
-    old.answers = false
+    old.freeze('down')
     socket.close()
     socket.connect()
     expect(story(log)).toEqual(['open', '(open)', 'closing', 'connecting', '(close)'])
     expect(heard('close')).toMatchObject([{ willRetry: true, delay: 0, cause: { code: 'CLOSED' } }])
     native().accept()
-    old.drop(1000, '', true)
+    old.thaw()
+    expect(old.socket.readyState).toBe(3)
     expect(socket.state.name).toBe('open')
     expect(heard('close')).toHaveLength(1)
   })
@@ -281,17 +282,17 @@ describe('reconnect()', () => {
     const { socket, heard, native } = setup()
     const old = native().accept()
     vi.advanceTimersByTime(10_000)
-    old.answers = false
+    old.freeze('down')
     const why = new Error('new token')
     socket.reconnect(why)
-    expect(old.readyState).toBe(2)
+    expect(old.socket.readyState).toBe(2)
     expect(heard('close')).toMatchObject([
       { code: 1006, cause: { code: 'RECONNECT_REQUESTED', cause: why }, willRetry: true, delay: 150 },
     ])
     vi.advanceTimersByTime(300)
     native().accept()
     expect(socket.state.name).toBe('open')
-    expect(FakeWebSocket.all).toHaveLength(2)
+    expect(server.attempts).toBe(2)
   })
 
   test('is back within 300 ms however often it is called: it is no failure', () => {
@@ -309,7 +310,7 @@ describe('reconnect()', () => {
     native().drop()
     socket.reconnect()
     expect(socket.state.name).toBe('connecting')
-    expect(FakeWebSocket.usable).toHaveLength(1)
+    expect(server.connections.filter(({ socket }) => socket.readyState < 2)).toHaveLength(1)
   })
 
   test('while connecting: a new attempt', () => {
@@ -317,7 +318,7 @@ describe('reconnect()', () => {
     const old = native()
     socket.reconnect()
     expect(socket.state).toMatchObject({ name: 'waiting', cause: { code: 'RECONNECT_REQUESTED' } })
-    expect(old.readyState).toBe(2)
+    expect(old.socket.readyState).toBe(2)
   })
 
   test('while closing and when closed: brings the socket back', () => {
@@ -335,12 +336,12 @@ describe('reconnect()', () => {
   test('is stronger than a policy that has given up, and loses nothing', () => {
     const { socket, heard, native } = setup({ retry: false })
     native().accept()
-    native().flowing = true
+    native().thaw('up')
     socket.reconnect()
     expect(socket.send('meanwhile')).toBe('queued')
     vi.advanceTimersByTime(300)
     native().accept()
-    expect(native().sent).toEqual(['meanwhile'])
+    expect(sent(native())).toEqual(['meanwhile'])
     expect(heard('drop')).toEqual([])
   })
 })
@@ -368,7 +369,7 @@ describe('one story', () => {
     const reported: unknown[] = []
     vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
     const { socket, heard, native } = setup({ autoConnect: false })
-    const broken = createSocket('/feed', { WebSocket: FakeWebSocket })
+    const broken = createSocket('/feed', { WebSocket: server.WebSocket })
     for (const type of ['state', 'open', 'text', 'close', 'error', 'drop'] as const) {
       broken.on(type, () => {
         throw new Error(type)
@@ -378,11 +379,11 @@ describe('one story', () => {
     broken.on('text', text => heardToo.push(text))
     broken.send('queued')
     native().accept()
-    native().deliver('hello')
+    native().send('hello')
     native().drop()
     vi.advanceTimersByTime(10_000)
     native().accept()
-    expect(FakeWebSocket.all[0]?.sent).toEqual(['queued'])
+    expect(server.connections[0]?.received).toEqual(['queued'])
     expect(heardToo).toEqual(['hello'])
     expect(broken.state.name).toBe('open')
     expect(reported.length).toBeGreaterThan(5)
@@ -396,9 +397,8 @@ describe('one story', () => {
     vi.advanceTimersByTime(300)
     native().accept()
     log.length = 0
-    old.readyState = 1
-    old.deliver('late')
-    old.drop()
+    for (const type of ['open', 'error', 'close']) old.socket.dispatchEvent(new Event(type))
+    old.socket.dispatchEvent(new MessageEvent('message', { data: 'late' }))
     expect(log).toEqual([])
   })
 })
@@ -415,14 +415,14 @@ describe('signal', () => {
     socket.connect()
     socket.reconnect()
     expect(socket.state.name).toBe('closed')
-    expect(FakeWebSocket.all).toHaveLength(1)
+    expect(server.attempts).toBe(1)
   })
 
   test('already aborted: never connects, and says that it is closed', () => {
     const { socket } = setup({ signal: AbortSignal.abort() })
     expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
     expect(socket.send('x')).toBe('dropped')
-    expect(FakeWebSocket.all).toHaveLength(0)
+    expect(server.attempts).toBe(0)
   })
 
   test('aborted before connect()', () => {

@@ -10,7 +10,7 @@ import {
   type Wake,
   type WakeNews,
 } from '../../src/index.ts'
-import { FakeWebSocket } from '../support/fake.ts'
+import { createFakeServer, type FakePeer, type FakeServer } from '../../src/testing.ts'
 
 export type Kind = 'text' | 'bytes' | 'blob'
 
@@ -168,72 +168,106 @@ const makeSignal = (): Signal => {
   return { controller, listeners }
 }
 
-/** The walk that is under way; the fake sockets that it makes belong to it. */
-let walk: Walk
+/** The class of native sockets that lead to the walk's server, and write down what the walk has to know. */
+const recording = (walk: Walk, server: FakeServer) =>
+  class Native extends server.WebSocket {
+    /** The other end. */
+    readonly peer: FakePeer = server.latest
+    /** Of what was sent: which message; heartbeats and what `prepare` sent have no number. */
+    readonly ids: (number | undefined)[] = []
+    /** What was delivered to whoever listened, and is for the application. */
+    readonly inbox: unknown[] = []
+    lastLife = 0
+    /** How much it was given after its time: such bytes count in `bufferedAmount`, and never leave. */
+    clogged = 0
+    opened = false
+    answers: boolean = walk.answers
+    /** The page called `close()`. */
+    isClosing = false
+    /** The peer can still send a close frame. */
+    private isPeerOpen = false
+    /** Its real close event was heard: how it ended, and so what of it certainly never left. */
+    ended: { code: number; reason: string } | undefined
+    private timers = 0
 
-const natives = () => FakeWebSocket.all as Native[]
+    constructor(url: string | URL, protocols?: string | string[]) {
+      super(url, protocols)
+      if (!walk.flowing) this.peer.freeze('up')
+      // Before the socket under test, which hears the same.
+      this.addEventListener('message', ({ data }) => {
+        const isHidden = walk.settings.heartbeat?.hides && /^pong/.test(`${data}`)
+        if (this.current && !isHidden) this.inbox.push(data)
+      })
+      this.addEventListener('close', ({ code, reason }) => {
+        this.timers = 0
+        if (this.current) this.ended = { code, reason }
+      })
+      walk.natives.push(this)
+    }
 
-/** A fake that writes down what the walk has to know. */
-export class Native extends FakeWebSocket {
-  /** Of what was sent: which message; heartbeats and what `prepare` sent have no number. */
-  readonly ids: (number | undefined)[] = []
-  /** What was delivered to whoever listened, and is for the application. */
-  readonly inbox: unknown[] = []
-  lastLife = 0
-  /** It was sent to after its time: such bytes count in `bufferedAmount`, and never leave. */
-  clogged = false
-  opened = false
-  /** Its real close event was heard: how it ended, and so what of it certainly never left. */
-  ended: { code: number; reason: string } | undefined
-  timers = 0
+    /** Whether the socket under test still listens to it. */
+    get current(): boolean {
+      return this.onclose !== null
+    }
 
-  constructor(url: string | URL, protocols?: string | string[]) {
-    super(url, protocols)
-    this.flowing = walk.flowing
-    this.answers = walk.answers
+    /** Whether the message at this place came back: the real end was heard, and its last byte had not left by then. */
+    returned(place: number): boolean {
+      return !!this.ended && !this.current && place >= this.peer.received.length
+    }
+
+    /** How much a frozen line has not taken. */
+    private get backlog(): number {
+      return this.peer.unsent.length && this.bufferedAmount - this.clogged
+    }
+
+    /** How many timers are its own: for its answer to `close()`, and for the end of the task in which something left. */
+    get tasks(): number {
+      const leaving = this.bufferedAmount - this.clogged - this.backlog
+      return this.timers + +(leaving > 0)
+    }
+
+    override send(data: any): void {
+      const before = this.bufferedAmount
+      const isOpen = this.readyState === 1
+      if (isOpen) this.ids.push(walk.handed(this, idOf(data)))
+      else if (idOf(data) !== undefined) walk.fault(`message ${idOf(data)} went to a closed socket`)
+      super.send(data)
+      if (!isOpen) this.clogged += this.bufferedAmount - before
+    }
+
+    override close(code?: number, reason?: string): void {
+      this.isClosing ||= this.readyState < 2
+      if (!this.answers && this.readyState === 1) this.peer.freeze('down')
+      const before = vi.getTimerCount()
+      super.close(code, reason)
+      this.timers += vi.getTimerCount() - before
+    }
+
+    accept(): void {
+      this.isPeerOpen = true
+      this.peer.accept()
+    }
+
+    /** The peer says goodbye, and the answer does not get through. */
+    beginClose(): void {
+      this.peer.freeze('up').close(1001)
+      this.isPeerOpen = false
+    }
+
+    /** `stale`: so many bytes left before the end, but `bufferedAmount` shows it only in the next task. */
+    end(code = 1006, reason = '', stale = 0): void {
+      if (this.readyState === 3) return
+      if (code !== 1006 && this.isPeerOpen) this.peer.close(code, reason).thaw('down')
+      if (this.readyState < 3) this.peer.drop()
+      this.peer.drain(Math.min(stale, this.backlog))
+    }
+
+    leave(bytes = Infinity): void {
+      if (this.readyState < 3) this.peer.drain(Math.min(bytes, this.backlog))
+    }
   }
 
-  /** Whether the socket under test still listens to it. */
-  get current(): boolean {
-    return this.onclose !== null
-  }
-
-  /** Whether the message at this place came back: the real end was heard, and its last byte had not left by then. */
-  returned(place: number): boolean {
-    return !!this.ended && !this.current && place >= this.delivered.length
-  }
-
-  override send(data: any): void {
-    if (this.readyState === 1) this.ids.push(walk.handed(this, idOf(data)))
-    else this.clogged = true
-    this.clogged && idOf(data) !== undefined && walk.fault(`message ${idOf(data)} went to a closed socket`)
-    super.send(data)
-  }
-
-  override close(code?: number, reason?: string): void {
-    const before = vi.getTimerCount()
-    super.close(code, reason)
-    this.timers += vi.getTimerCount() - before
-  }
-
-  /** The end of the closing handshake that the page began. */
-  override drop(code?: number, reason?: string, wasClean?: boolean): void {
-    this.timers = 0
-    this.end(code, reason, wasClean)
-  }
-
-  /** `stale`: so many bytes left before the end, but `bufferedAmount` shows it only in the next task. */
-  end(code = 1006, reason = '', wasClean?: boolean, stale = 0): void {
-    if (this.readyState === 3) return
-    if (this.current) this.ended = { code, reason }
-    super.drop(code, reason, wasClean)
-    super.leave(Math.min(stale, this.bufferedAmount))
-  }
-
-  override leave(bytes = Infinity): void {
-    if (this.readyState < 3 && !this.clogged) super.leave(Math.min(bytes, this.bufferedAmount))
-  }
-}
+type Native = InstanceType<ReturnType<typeof recording>>
 
 /** Which states may follow which: section 2 of the design, as a reader would draw it. */
 const FOLLOWS: Record<string, string> = {
@@ -248,6 +282,7 @@ const FOLLOWS: Record<string, string> = {
 export class Walk {
   readonly settings: Settings
   readonly socket: Socket
+  readonly natives: Native[] = []
   flowing = true
   answers = true
   /** From here on everything works, so that all ends well. */
@@ -288,8 +323,6 @@ export class Walk {
 
   constructor(settings: Settings) {
     this.settings = settings
-    walk = this
-    FakeWebSocket.reset()
     vi.useFakeTimers({ now: 1_000_000 })
     vi.stubGlobal('navigator', { onLine: true })
     vi.stubGlobal('reportError', (error: unknown) => this.reported.push(error))
@@ -301,9 +334,11 @@ export class Walk {
     }
 
     const { endpoint, prepare, heartbeat, wakes, mortal, seed: _, ...plain } = settings
+    const server = createFakeServer({ base: 'http://page.test/' })
+    server.hang()
     this.socket = createSocket(endpoint === 'fixed' ? '/feed' : this.endpoint, {
       ...plain,
-      WebSocket: Native,
+      WebSocket: recording(this, server),
       wake: wakes && this.wake,
       ...this.retry(),
       ...(mortal && { signal: this.life.controller.signal }),
@@ -397,7 +432,7 @@ export class Walk {
   }
 
   private get current(): Native | undefined {
-    return natives().find(native => native.current)
+    return this.natives.find(native => native.current)
   }
 
   /** Whether a message is in the queue, by all that can be known. */
@@ -433,7 +468,7 @@ export class Walk {
       this.must(payload.willRetry === (last.name !== 'closed'), 'close told of a retry that is none')
       const delay = last.name === 'waiting' ? last.delay : last.name === 'closed' ? undefined : 0
       this.must(payload.delay === delay, `close told of a delay of ${payload.delay}, not ${delay}`)
-      const native = natives().findLast(one => one.opened) as Native
+      const native = this.natives.findLast(one => one.opened) as Native
       const { code, reason } = native.ended ?? { code: 1006, reason: '' }
       this.must(payload.code === code && payload.reason === reason, `close told ${payload.code}, not ${code}`)
       const { code: why } = payload.cause
@@ -504,10 +539,10 @@ export class Walk {
 
   /** On how many connections that were closed with 1009 it was the first that had not left. */
   private strikes({ id }: Message): number {
-    return natives().filter(
-      ({ ended, ids, delivered }) =>
+    return this.natives.filter(
+      ({ ended, ids, peer }) =>
         ended?.code === 1009 &&
-        ids.find((one, place) => one !== undefined && place >= delivered.length) === id,
+        ids.find((one, place) => one !== undefined && place >= peer.received.length) === id,
     ).length
   }
 
@@ -697,7 +732,7 @@ export class Walk {
       case 'accept':
         if (current?.readyState !== 0) return
         current.lastLife = performance.now()
-        current.accept('v1')
+        current.accept()
         return
       case 'open':
         if (/waiting|closed/.test(this.socket.state.name)) this.socket.connect()
@@ -707,11 +742,11 @@ export class Walk {
         if (current?.readyState === 0) current.end()
         return
       case 'begin close':
-        if (current?.readyState === 1) current.readyState = 2
+        if (current?.readyState === 1) current.beginClose()
         return
       case 'drop': {
         const { code, reason, stale } = step
-        if (current && current.readyState > 0) current.end(code, reason, undefined, stale)
+        if (current && current.readyState > 0) current.end(code, reason, stale)
         return
       }
       case 'deliver':
@@ -724,8 +759,7 @@ export class Walk {
       case 'flow':
         this.flowing = step.yes
         if (!current) return
-        current.flowing = step.yes
-        if (step.yes) current.leave()
+        current.peer[step.yes ? 'thaw' : 'freeze']('up')
         return
       case 'leave':
         current?.leave(step.bytes)
@@ -769,23 +803,21 @@ export class Walk {
     const n = this.inbound++
     const data = what === 'bytes' ? Uint8Array.of(n).buffer : `${what} ${n}`
     native.lastLife = performance.now()
-    if (what !== 'pong' || !this.settings.heartbeat?.hides) native.inbox.push(data)
-    native.deliver(data)
+    native.peer.send(data)
   }
 
   /** An abandoned socket stirs. */
   private haunt({ which, what }: Extract<Step, { do: 'ghost' }>): void {
-    const abandoned = natives().filter(native => !native.current)
+    const abandoned = this.natives.filter(native => !native.current)
     const ghost = abandoned[which % abandoned.length]
     if (!ghost) return
-    const { readyState } = ghost
     if (what === 'backlog') ghost.leave()
-    else if (what === 'close') ghost.end(1000, 'late', true)
+    else if (what === 'close') ghost.end(1000, 'late')
     else {
-      ghost.readyState = what === 'open' ? 0 : 1
-      if (what === 'open') ghost.accept()
-      else ghost.deliver('ghost')
-      ghost.readyState = readyState
+      // More than a real one could do.
+      Object.defineProperty(ghost, 'readyState', { value: 1, configurable: true })
+      ghost.dispatchEvent(what === 'open' ? new Event('open') : new MessageEvent(what, { data: 'ghost' }))
+      Reflect.deleteProperty(ghost, 'readyState')
     }
   }
 
@@ -865,7 +897,7 @@ export class Walk {
     this.must(dropped === count('drop'), `${dropped} dropped`)
     const dials = this.heardStates.filter(({ name }) => name === 'connecting').length
     this.must(attempts === dials, `${attempts} attempts, ${dials} dials`)
-    const expected = natives().flatMap(({ opened, inbox }) =>
+    const expected = this.natives.flatMap(({ opened, inbox }) =>
       opened ? inbox.filter(data => !this.taken.has(data)) : [],
     )
     this.must(
@@ -877,13 +909,13 @@ export class Walk {
   /** At most one native socket can be used, and what belonged to the others is over. */
   private checkSockets(passed: boolean): void {
     const { name } = this.socket.state
-    const usable = natives().filter(({ readyState }) => readyState < 2)
+    const usable = this.natives.filter(({ readyState }) => readyState < 2)
     this.must(usable.length <= 1, `${usable.length} usable sockets`)
     const stray = usable.find(one => !one.current)
     this.must(!stray, 'a usable socket that nobody listens to')
     if (/closed|waiting/.test(name)) this.must(!this.current && !usable.length, `a socket while ${name}`)
     if (/open|closing/.test(name)) this.must(this.current?.opened, `no socket while ${name}`)
-    if (name === 'closing' && this.current?.closing)
+    if (name === 'closing' && this.current?.isClosing)
       this.must(!this.socket.queued, 'closed before what waited was sent')
     const lives = [...this.scopes].filter(({ aborted }) => !aborted).length
     const may = +!/closed|waiting/.test(name)
@@ -910,7 +942,7 @@ export class Walk {
     this.must(socket.bufferedAmount === buffered, `${socket.bufferedAmount} buffered, not ${buffered}`)
     let handed = 0
     let back = 0
-    for (const native of natives()) {
+    for (const native of this.natives) {
       native.ids.forEach((id, place) => {
         if (id === undefined) return
         handed++
@@ -945,7 +977,7 @@ export class Walk {
           : +!!current?.ended) +
       +(state.name === 'open' && !!settings.heartbeat) +
       this.messages.filter(message => message.how.ttl !== undefined && this.waits(message)).length
-    const others = natives().reduce((sum, { timers }) => sum + timers, 0)
+    const others = this.natives.reduce((sum, { tasks }) => sum + tasks, 0)
     const timers = vi.getTimerCount() - others
     // The buffer is polled while there is, or a moment ago was, something in it.
     const now = performance.now()
@@ -1026,9 +1058,9 @@ export class Walk {
     await this.take({ do: 'pass', time: this.settings.closeTimeout + 1 })
     if (!this.over) throw new Error(`close() did not close: ${socket.state.name}`)
     const arrived = new Map<number, number>()
-    for (const native of natives()) {
+    for (const native of this.natives) {
       native.leave()
-      for (const id of native.ids.slice(0, native.delivered.length))
+      for (const id of native.ids.slice(0, native.peer.received.length))
         if (id !== undefined) arrived.set(id, (arrived.get(id) ?? 0) + 1)
     }
     for (const [id, times] of arrived)

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { WakeNews } from '../../src/index.ts'
-import { countLooks, fresh, settled, setup } from '../support/setup.ts'
+import { countLooks, fresh, sent, settled, setup } from '../support/setup.ts'
 import { type Action, lean, OCCASIONS, type Parcel, type Settings, type Step, Walk } from './walk-model.ts'
 
 const { random } = Math
@@ -175,9 +175,9 @@ test('a socket that is closed before its first attempt no longer listens to its 
 
 test('a buffer that stands still is looked at ever less often, also after it has moved', () => {
   const { socket, native } = setup()
-  native().accept().flowing = false
+  native().accept().freeze('up')
   socket.send('some')
-  native().leave(1)
+  native().drain(1)
   const looks = countLooks(native())
   vi.advanceTimersByTime(60_000)
   expect(looks()).toBeLessThan(300)
@@ -190,7 +190,7 @@ describe('a drop listener', () => {
     socket.send('old', { key: 'k' })
     socket.send('first', { key: 'k' })
     native().accept()
-    expect(native().sent).toEqual(['first', 'second'])
+    expect(sent(native())).toEqual(['first', 'second'])
   })
 
   test('that sends does not overtake, nor go beyond the limit, where the oldest is dropped', () => {
@@ -199,7 +199,7 @@ describe('a drop listener', () => {
     for (const text of ['a', 'b', 'c']) socket.send(text)
     expect(heard('drop').map(({ data }) => data)).toEqual(['a', 'b'])
     native().accept()
-    expect(native().sent).toEqual(['c', 'd'])
+    expect(sent(native())).toEqual(['c', 'd'])
   })
 
   test('that closes the socket leaves nothing waiting in it', () => {
@@ -217,11 +217,11 @@ describe('a drop listener', () => {
 
 test('of many messages with one key that come back, only the newest is sent again', () => {
   const { socket, heard, native } = setup()
-  native().accept().flowing = false
+  native().accept().freeze('up')
   for (const text of ['1', '2', '3', '4']) socket.send(text, { key: 'k' })
   native().drop()
   vi.advanceTimersByTime(10_000)
-  expect(native().accept().sent).toEqual(['4'])
+  expect(sent(native().accept())).toEqual(['4'])
   expect(heard('drop')).toHaveLength(3)
 })
 
@@ -234,23 +234,23 @@ test('a heartbeat between the end of a connection and the second look at its buf
       return () => {}
     },
   })
-  native().accept().flowing = false
+  native().accept().freeze('up')
   socket.send('x')
   native().drop()
   tell('wake')
   vi.advanceTimersByTime(10_000)
-  expect(native().accept().sent).toEqual(['x'])
+  expect(sent(native().accept())).toEqual(['x'])
 })
 
 test('send() never answers "sent" for a message that was dropped', () => {
-  const { socket, heard, native } = setup({ highWaterMark: 0 })
-  native().accept().flowing = false
-  socket.send('first')
+  const { socket, heard, native } = setup({ highWaterMark: 6 })
+  native().accept().freeze('up')
+  socket.send('the first')
   socket.send('second')
-  native().leave()
-  native().flowing = true
+  native().drain()
+  native().thaw('up')
   const outcome = socket.send('third', { ttl: 0 })
-  expect([outcome, native().sent.length]).toEqual(heard('drop').length ? ['dropped', 2] : ['sent', 3])
+  expect([outcome, sent(native()).length]).toEqual(heard('drop').length ? ['dropped', 2] : ['sent', 3])
 })
 
 test('prepare that ends when its connection has ended does not open it', async () => {
@@ -263,7 +263,7 @@ test('prepare that ends when its connection has ended does not open it', async (
       })
     },
   })
-  native().flowing = false
+  native().freeze('up')
   native().accept().drop()
   done()
   await settled()
@@ -310,12 +310,12 @@ test('a heartbeat function may give up the connection that it was to ask', () =>
   const { socket, native } = setup({ heartbeat: { interval: 1_000, message } })
   const first = native().accept()
   vi.advanceTimersByTime(1_000)
-  expect([reported, first.sent, socket.state.name]).toEqual([[], [], 'waiting'])
+  expect([reported, sent(first), socket.state.name]).toEqual([[], [], 'waiting'])
 })
 
 test('what came back and is over the limit is not dropped for a newer message, unless the page wants it so', () => {
   const { socket, heard, native } = setup({ queue: { maxMessages: 1 } })
-  native().accept().flowing = false
+  native().accept().freeze('up')
   socket.send('old', { key: 'k' })
   socket.send('order')
   native().drop()

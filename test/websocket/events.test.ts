@@ -172,6 +172,14 @@ describe('on… attributes', () => {
     expect(handleEvent).not.toHaveBeenCalled()
   })
 
+  test('cancel what can be cancelled by returning false', () => {
+    const { socket } = open()
+    socket.onmessage = () => false
+    expect(socket.dispatchEvent(new Event('message', { cancelable: true }))).toBe(false)
+    socket.onmessage = () => 0
+    expect(socket.dispatchEvent(new Event('message', { cancelable: true }))).toBe(true)
+  })
+
   test('are called with the socket as `this`, in the place where the first was set', () => {
     const { socket, peer } = open()
     const heard: unknown[] = []

@@ -59,6 +59,28 @@ describe('close()', () => {
     expect(told).toEqual(['3 error', '3 close 1006 - unclean'])
   })
 
+  test('in a listener is CLOSING at once, and takes effect when all have heard', async () => {
+    const { server, socket, told } = scene(plain)
+    socket.addEventListener('open', () => {
+      socket.close(3000)
+      told.push(`${socket.readyState} after close`)
+    })
+    socket.addEventListener('open', () => told.push('another'))
+    server.latest.accept()
+    expect(told).toEqual(['1 open', '2 after close', 'another'])
+    expect(socket.readyState).toBe(2)
+    await turn()
+    expect(told.at(-1)).toBe('3 close 3000 - clean')
+  })
+
+  test('with a reason and no code is 1000', async () => {
+    const { server, socket } = scene(plain)
+    server.latest.accept()
+    socket.close(undefined, 'why')
+    await turn()
+    expect(server.latest.closed).toEqual({ code: 1000, reason: 'why' })
+  })
+
   test('waits for a peer that does not answer as long as the platform does', async () => {
     const { server, socket, told } = scene(plain)
     server.latest.accept().freeze()

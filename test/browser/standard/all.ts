@@ -1,0 +1,23 @@
+import { closing } from './closing.ts'
+import { construction } from './constructor.ts'
+import { frames } from './frames.ts'
+import { handshake } from './handshake.ts'
+import { life } from './life.ts'
+import { listeners } from './listeners.ts'
+import { protocols } from './protocols.ts'
+import { sending } from './sending.ts'
+import { shape } from './shape.ts'
+import type { Cases } from './under.ts'
+
+/** Every case, in the order of the standard. */
+export const all: Cases = {
+  ...shape,
+  ...construction,
+  ...protocols,
+  ...handshake,
+  ...listeners,
+  ...sending,
+  ...frames,
+  ...closing,
+  ...life,
+}

@@ -1,0 +1,315 @@
+// https://websockets.spec.whatwg.org/#dom-websocket-websocket
+import type { Cases } from './under.ts'
+
+export const construction: Cases = {
+  'needs `new`': {
+    wpt: ['idlharness'],
+    run: u => u.thrown(() => (u.WebSocket as any)(u.url())),
+    standard: 'TypeError',
+  },
+  'needs an address': {
+    wpt: ['constructor/001', 'idlharness'],
+    run: u => u.thrown(() => u.make()),
+    standard: 'TypeError',
+  },
+  'does not mind more arguments than it has': {
+    wpt: ['constructor'],
+    run: u => {
+      const socket = new (u.WebSocket as any)(u.url(), 'echo', 'stray')
+      socket.close()
+      return socket instanceof u.WebSocket
+    },
+    standard: true,
+  },
+  'refuses what is no address': {
+    wpt: ['constructor/002'],
+    run: u =>
+      ['ws://', 'ws:', 'ws://[', 'ws://a:99999/', 'ws://a^b/'].map(url => u.thrown(() => u.make(url))),
+    standard: Array(5).fill('DOMException SyntaxError 12'),
+  },
+  'refuses a space in a host': {
+    wpt: ['constructor/002', 'Create-invalid-urls', 'Create-Secure-url-with-space'],
+    run: u => ['ws://foo bar.com/', 'wss://foo bar.com/'].map(url => u.thrown(() => u.make(url))),
+    standard: Array(2).fill('DOMException SyntaxError 12'),
+    deviates: { chromium: 'escapes it' },
+  },
+  'refuses other schemes': {
+    wpt: ['constructor/002', 'Create-invalid-urls', 'Create-wrong-scheme'],
+    run: u =>
+      [
+        'ftp://a/',
+        'mailto:a@b.org',
+        'about:blank',
+        'javascript:0',
+        'data:,',
+        'file:///a',
+        'wsss://a',
+        'w:',
+      ].map(url => u.thrown(() => u.make(url))),
+    standard: Array(8).fill('DOMException SyntaxError 12'),
+  },
+  'refuses fragments, the empty one too': {
+    wpt: ['constructor/002', 'Create-invalid-urls'],
+    run: u => [`${u.url()}#`, `${u.url()}#a`, '#a', '#'].map(url => u.thrown(() => u.make(url))),
+    standard: Array(4).fill('DOMException SyntaxError 12'),
+  },
+  'takes http: for ws:, and https: for wss:': {
+    wpt: ['Create-http-urls', 'Create-valid-url-http.tentative'],
+    run: u => ['http://127.0.0.1:1234/a', 'https://127.0.0.1:1234/a?b'].map(url => u.make(url).url),
+    standard: ['ws://127.0.0.1:1234/a', 'wss://127.0.0.1:1234/a?b'],
+  },
+  'resolves an address against that of the document or the worker': {
+    wpt: ['Create-valid-url-relative.tentative', 'Create-non-absolute-url', 'multi-globals/url-parsing'],
+    run: u => {
+      const base = new URL(location.href)
+      base.protocol = 'ws:'
+      return ['/a?b', '?a', 'a/../b', '//127.0.0.1:1234/c'].map(
+        url => u.make(url).url === new URL(url, base).href,
+      )
+    },
+    standard: [true, true, true, true],
+  },
+  'takes an empty address for that of the document or the worker': {
+    run: u => u.thrown(() => u.make('')),
+    standard: 'nothing',
+    deviates: { firefox: 'refuses it' },
+  },
+  'says its address as it was parsed': {
+    wpt: [
+      'constructor/017',
+      'interfaces/WebSocket/url/001',
+      'Create-verify-url-set-non-default-port',
+      'Create-Secure-verify-url-set-non-default-port',
+      'Create-verify-url-set-default-port',
+      'Create-Secure-verify-url-set-default-port',
+    ],
+    run: u =>
+      [
+        'ws://127.0.0.1:1234',
+        'WS://LOCALHOST:1234/A?B',
+        'ws://127.0.0.1:80/',
+        'wss://127.0.0.1:443/',
+        'ws://127.0.0.1:443/',
+        'ws://127.0.0.1:1234/a b?c d',
+        'ws://127.0.0.1:1234/å?ö',
+        'ws://127.0.0.1:1234/a/../b/./c',
+        ' \tws://127.0.0.1:1234/a\n/b ',
+        'ws:\\\\127.0.0.1:1234\\a',
+        'ws:127.0.0.1:1234/a',
+        'ws:/127.0.0.1:1234/a',
+        'ws://0x7f.1:1234/',
+        'ws://ann:secret@127.0.0.1:1234/',
+      ].map(url => u.make(url).url),
+    standard: [
+      'ws://127.0.0.1:1234/',
+      'ws://localhost:1234/A?B',
+      'ws://127.0.0.1/',
+      'wss://127.0.0.1/',
+      'ws://127.0.0.1:443/',
+      'ws://127.0.0.1:1234/a%20b?c%20d',
+      'ws://127.0.0.1:1234/%C3%A5?%C3%B6',
+      'ws://127.0.0.1:1234/b/c',
+      'ws://127.0.0.1:1234/a/b',
+      'ws://127.0.0.1:1234/a',
+      'ws://127.0.0.1:1234/a',
+      'ws://127.0.0.1:1234/a',
+      'ws://127.0.0.1:1234/',
+      'ws://ann:secret@127.0.0.1:1234/',
+    ],
+  },
+  'makes a string of the address': {
+    wpt: ['constructor/006'],
+    run: u => {
+      const url = u.url('a')
+      const forms = [new URL(url), { toString: () => url }, [url], Object(url)]
+      if (!u.worker) forms.push(Object.assign(document.createElement('a'), { href: url }))
+      return forms.every(form => u.make(form).url === url)
+    },
+    standard: true,
+  },
+  'lets through what goes wrong while it does': {
+    run: u => {
+      const bad = {
+        toString() {
+          throw new RangeError('mine')
+        },
+      }
+      return [u.thrown(() => u.make(bad)), u.thrown(() => u.make(Symbol('a')))]
+    },
+    standard: ['RangeError', 'TypeError'],
+  },
+  'replaces half of a surrogate pair in the address': {
+    run: u => u.make('ws://127.0.0.1:1234/\ud83da').url,
+    standard: 'ws://127.0.0.1:1234/%EF%BF%BDa',
+  },
+  'undefined and null are addresses like any other': {
+    run: u =>
+      [undefined, null, 1].map(
+        url => u.make(url).url === new URL(String(url), location.href.replace('http', 'ws')).href,
+      ),
+    standard: [true, true, true],
+  },
+  'sends a NUL and other characters in the address as UTF-8, escaped': {
+    wpt: ['constructor/018', 'constructor/016'],
+    run: async u => {
+      const socket = u.make(u.url('?tell&x\0åäö'))
+      const { url } = JSON.parse((await u.next(socket, 'message')).data)
+      return url
+    },
+    standard: '/?tell&x%00%C3%A5%C3%A4%C3%B6',
+  },
+  'takes the scheme in upper case': {
+    wpt: ['constructor/019'],
+    run: async u => {
+      const socket = u.make(u.url().replace(/^wss?/, scheme => scheme.toUpperCase()))
+      await u.next(socket, 'open')
+      return socket.url === u.url()
+    },
+    standard: true,
+  },
+  'does not throw for ports that are not blocked': {
+    wpt: ['constructor/008', 'Create-blocked-port'],
+    run: u => [80, 443, 8080].map(port => u.thrown(() => u.make(`ws://127.0.0.1:${port}/`))),
+    standard: ['nothing', 'nothing', 'nothing'],
+  },
+  'a blocked port fails as any network error does': {
+    wpt: ['Create-blocked-port', 'Create-Secure-blocked-port', 'constructor/007'],
+    run: async u => {
+      const found: unknown[] = []
+      for (const port of [1, 22, 25, 6000, 6667]) {
+        let told: string[] = []
+        const thrown = u.thrown(() => {
+          told = u.story(u.make(`ws://127.0.0.1:${port}/`))
+        })
+        // One engine never says that it has closed.
+        for (let i = 0; i < 10 && told.length < 2; i++) await u.rest()
+        found.push([thrown, told])
+      }
+      return found
+    },
+    standard: Array(5).fill(['nothing', ['error 3', 'close 3 1006 unclean']]),
+    deviates: { webkit: 'fires `error` while it is connecting, and nothing more' },
+    differs: { webkit: 'an `error` alone proves nothing to the core: nothing is told' },
+  },
+  'is connecting when it is new, and has nothing yet': {
+    wpt: [
+      'interfaces/WebSocket/readyState/003',
+      'interfaces/WebSocket/extensions/001',
+      'interfaces/WebSocket/protocol/001',
+      'interfaces/WebSocket/bufferedAmount/bufferedAmount-getting',
+      'Create-Secure-extensions-empty',
+      'Create-Secure-valid-url-binaryType-blob',
+      'Create-valid-url-protocol-empty',
+    ],
+    run: u => {
+      const { readyState, extensions, protocol, bufferedAmount, binaryType } = u.make(u.url(), 'a')
+      return { readyState, extensions, protocol, bufferedAmount, binaryType }
+    },
+    standard: { readyState: 0, extensions: '', protocol: '', bufferedAmount: 0, binaryType: 'blob' },
+  },
+  opens: {
+    wpt: [
+      'Create-valid-url',
+      'Create-Secure-valid-url',
+      'opening-handshake/002',
+      'opening-handshake/005',
+      'interfaces/WebSocket/readyState/006',
+    ],
+    run: async u => {
+      const socket = u.make(u.url())
+      const told = u.story(socket)
+      await u.next(socket, 'open')
+      const { readyState, extensions, protocol } = socket
+      return { told, readyState, extensions, protocol }
+    },
+    standard: { told: ['open 1'], readyState: 1, extensions: '', protocol: '' },
+  },
+  'no event before the task is over, however long it takes': {
+    run: async u => {
+      const socket = u.make(u.url('?text=early'))
+      const until = performance.now() + 100
+      while (performance.now() < until);
+      const told = u.story(socket)
+      await u.next(socket, 'message')
+      return [socket.readyState, told]
+    },
+    standard: [1, ['open 1', 'message 1 early']],
+  },
+  'keeps ten sockets apart': {
+    wpt: ['constructor/013'],
+    run: async u => {
+      const stories = Array.from({ length: 10 }, async (_, i) => {
+        const socket = u.make(u.url(`?n=${i}`))
+        const ended = u.end(socket)
+        socket.onopen = () => socket.send(`${i}`)
+        socket.onmessage = () => socket.close()
+        return (await ended).join() === `open 1,message 1 ${i},close 3 1005 clean`
+      })
+      return (await Promise.all(stories)).every(Boolean)
+    },
+    standard: true,
+  },
+  'the class can be extended': {
+    run: async u => {
+      class Mine extends u.WebSocket {
+        heard: string[] = []
+        constructor(url: string) {
+          super(url)
+          this.onmessage = ({ data }) => this.heard.push(data)
+        }
+        override send(data: string) {
+          super.send(`${data}!`)
+        }
+      }
+      const socket = new Mine(u.url())
+      await u.next(socket, 'open')
+      socket.send('a')
+      await u.next(socket, 'message')
+      const ended = u.next(socket, 'close')
+      socket.close()
+      await ended
+      return [socket.heard, socket instanceof Mine, socket instanceof u.WebSocket, Mine.OPEN, socket.OPEN]
+    },
+    standard: [['a!'], true, true, 1, 1],
+  },
+  'the prototype is that of new.target': {
+    run: u => {
+      function Mine() {}
+      const socket = Reflect.construct(u.WebSocket, [u.url()], Mine)
+      const right = Object.getPrototypeOf(socket) === Mine.prototype
+      const get = Object.getOwnPropertyDescriptor(u.WebSocket.prototype, 'readyState')?.get
+      const { close } = u.WebSocket.prototype
+      const state = get?.call(socket)
+      close.call(socket)
+      return [right, state]
+    },
+    standard: [true, 0],
+  },
+  'what is made in a frame belongs there': {
+    wpt: ['multi-globals/message-received', 'multi-globals/url-parsing'],
+    page: true,
+    run: async u => {
+      const { window, under } = await u.frame()
+      const socket = under.make(under.url())
+      const opened = await under.next(socket, 'open')
+      socket.send('a')
+      const message = await under.next(socket, 'message')
+      socket.send(new window.Uint8Array(1))
+      const { data: blob } = await under.next(socket, 'message')
+      socket.binaryType = 'arraybuffer'
+      socket.send(new Uint8Array(1))
+      const { data: buffer } = await under.next(socket, 'message')
+      socket.close()
+      const close = await under.next(socket, 'close')
+      return [
+        Object.getPrototypeOf(opened) === window.Event.prototype,
+        Object.getPrototypeOf(message) === window.MessageEvent.prototype,
+        Object.getPrototypeOf(close) === window.CloseEvent.prototype,
+        Object.getPrototypeOf(blob) === window.Blob.prototype,
+        Object.getPrototypeOf(buffer) === window.ArrayBuffer.prototype,
+        socket instanceof window.EventTarget,
+      ]
+    },
+    standard: [true, true, true, true, true, true],
+  },
+}

@@ -1,0 +1,289 @@
+// A WebSocket server written by hand, over `node:http`, for what a proper library does not let one do: wrong answers to the
+// handshake, broken frames, close frames that no server should send. The address says what it does:
+//
+//   ?status=401             answers with this status instead of 101
+//   ?header=Name: value     adds a header to the answer, as often as it is there
+//   ?without=upgrade        leaves a header of the answer out: upgrade, connection or accept
+//   ?accept=wrong           sends this as Sec-WebSocket-Accept
+//   ?line=HTTP/1.1 …        sends this as the first line
+//   ?auth=user:secret       answers 401 to those who do not say so
+//   ?select=first           selects the first subprotocol offered, or the `last`
+//   ?opening=300            answers so many ms late
+//   ?tell                   sends what the handshake said, as JSON
+//   ?text=a&text=b          sends text messages
+//   ?hex=8100               sends these bytes as they are
+//   ?code=4000&reason=bye   sends a close frame
+//   ?then=end               ends the connection after that, or cuts it: `reset`
+//   ?when=message           does the three above when the first message has come, not at once
+//   ?glued                  sends them in the same packet as its answer to the handshake
+//   ?closing=300            answers a close frame so many ms late, or `never`, or ends without an answer: `end`
+//   ?reply=4321             answers a close frame with this code, rather than with the one that came
+//   ?late=text              answers a close frame only after this text message
+//   ?sink                   does not send back what comes in
+//   ?id=x                   remembers the connection under this name, for /heard?id=x
+//
+// Over HTTP: /heard?id=x says how that connection ended, once it has; /port opens one more port and says its number.
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import http from 'node:http'
+import https from 'node:https'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+
+/** What came in over one connection, and how it ended. */
+export interface Heard {
+  /** Text as it is, binary as hexadecimal digits after `0x`, all in order. */
+  readonly messages: string[]
+  /** Payloads of pongs, likewise. */
+  readonly pongs: string[]
+  /** The client's close frame: -1 for one without code. */
+  close?: { readonly code: number; readonly reason: string }
+  /** Whether all frames of the client were masked and had no reserved bits, as they must be. */
+  wellFormed: boolean
+}
+
+export interface HandshakeServer {
+  /** `http:` or `https:`, host and port. */
+  readonly origin: string
+  stop(): Promise<void>
+}
+
+export interface HandshakeServerOptions {
+  tls?: { readonly key: string; readonly cert: string }
+}
+
+/** One unmasked frame with all of its message. */
+export function frame(opcode: number, payload: Uint8Array): Buffer {
+  const { length } = payload
+  const size = length < 126 ? 2 : length < 65_536 ? 4 : 10
+  const head = Buffer.alloc(size)
+  head[0] = 0x80 | opcode
+  head[1] = size === 2 ? length : size === 4 ? 126 : 127
+  if (size === 4) head.writeUInt16BE(length, 2)
+  if (size === 10) head.writeBigUInt64BE(BigInt(length), 2)
+  return Buffer.concat([head, payload])
+}
+
+function closeFrame(code: number, reason: string) {
+  if (code < 0) return frame(8, Buffer.alloc(0))
+  return frame(8, Buffer.concat([Buffer.of(code >> 8, code & 255), Buffer.from(reason)]))
+}
+
+/** The frames that are complete in `bytes`, unmasked, and the rest. */
+function read(bytes: Buffer) {
+  const frames: { first: number; masked: boolean; payload: Buffer }[] = []
+  let at = 0
+  while (bytes.length >= at + 2) {
+    const first = bytes.readUInt8(at)
+    const second = bytes.readUInt8(at + 1)
+    const masked = second > 127
+    let length = second & 127
+    let head = 2
+    if (length === 126) head = 4
+    if (length === 127) head = 10
+    const start = at + head + (masked ? 4 : 0)
+    if (bytes.length < start) break
+    if (head === 4) length = bytes.readUInt16BE(at + 2)
+    if (head === 10) length = Number(bytes.readBigUInt64BE(at + 2))
+    if (bytes.length < start + length) break
+    const payload = Buffer.from(bytes.subarray(start, start + length))
+    for (let i = 0; masked && i < length; i++)
+      payload[i] = (payload[i] ?? 0) ^ bytes.readUInt8(start - 4 + (i & 3))
+    frames.push({ first, masked, payload })
+    at = start + length
+  }
+  return { frames, rest: bytes.subarray(at) }
+}
+
+const plain = (opcode: number, payload: Buffer) =>
+  opcode === 1 ? payload.toString() : `0x${payload.toString('hex')}`
+
+/** Starts a server on 127.0.0.1. */
+export async function startHandshakeServer({ tls }: HandshakeServerOptions = {}): Promise<HandshakeServer> {
+  const sockets = new Set<Socket>()
+  const servers: http.Server[] = []
+  const timers = new Set<NodeJS.Timeout>()
+  const ended = new Map<string, Heard>()
+  const curious = new Map<string, (heard: Heard) => void>()
+
+  function later(ms: number, work: () => void) {
+    const timer = setTimeout(() => {
+      timers.delete(timer)
+      work()
+    }, ms)
+    timers.add(timer)
+  }
+
+  function finish(id: string | null, heard: Heard) {
+    if (id === null) return
+    ended.set(id, heard)
+    curious.get(id)?.(heard)
+  }
+
+  async function listen() {
+    const server = tls ? https.createServer({ ...tls }, answer) : http.createServer(answer)
+    servers.push(server)
+    server.on('connection', (socket: Socket) => {
+      sockets.add(socket)
+      socket.on('close', () => sockets.delete(socket))
+    })
+    server.on('upgrade', upgrade)
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    return (server.address() as AddressInfo).port
+  }
+
+  async function answer(request: http.IncomingMessage, response: http.ServerResponse) {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://server')
+    response.setHeader('access-control-allow-origin', '*')
+    if (pathname === '/port') return response.end(`${await listen()}`)
+    if (pathname !== '/heard') return response.writeHead(404).end()
+    const id = searchParams.get('id') ?? ''
+    const heard = ended.get(id) ?? (await new Promise<Heard>(resolve => curious.set(id, resolve)))
+    response.end(JSON.stringify(heard))
+  }
+
+  function upgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer) {
+    const query = new URL(request.url ?? '/', 'http://server').searchParams
+    // A client that goes away in the middle of anything is what is tested here.
+    socket.on('error', () => {})
+    const opening = Number(query.get('opening'))
+    if (opening) later(opening, () => shake(request, socket, head, query))
+    else shake(request, socket, head, query)
+  }
+
+  function refuse(socket: Duplex, status: number, headers: string[]) {
+    const lines = [`HTTP/1.1 ${status} ${http.STATUS_CODES[status] ?? ''}`, ...headers]
+    socket.end(`${[...lines, 'Content-Length: 0', 'Connection: close'].join('\r\n')}\r\n\r\n`)
+  }
+
+  function shake(request: http.IncomingMessage, socket: Duplex, head: Buffer, query: URLSearchParams) {
+    const more = query.getAll('header')
+    const status = Number(query.get('status'))
+    if (status) return refuse(socket, status, more)
+    const auth = query.get('auth')
+    if (auth && request.headers.authorization !== `Basic ${btoa(auth)}`) {
+      return refuse(socket, 401, ['WWW-Authenticate: Basic realm="test"'])
+    }
+
+    const key = request.headers['sec-websocket-key'] ?? ''
+    const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(/,\s*/)
+    const selected = { first: offered[0], last: offered.at(-1) }[query.get('select') ?? '']
+    const headers = {
+      upgrade: 'Upgrade: websocket',
+      connection: 'Connection: Upgrade',
+      accept: `Sec-WebSocket-Accept: ${query.get('accept') ?? accept}`,
+    }
+    const lines = [
+      query.get('line') ?? 'HTTP/1.1 101 Switching Protocols',
+      ...Object.entries(headers).flatMap(([name, line]) => (query.get('without') === name ? [] : line)),
+      ...(selected ? [`Sec-WebSocket-Protocol: ${selected}`] : []),
+      ...more,
+    ]
+    const response = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`)
+    if (query.has('glued')) return talk(request, socket, head, query, response)
+    socket.write(response)
+    talk(request, socket, head, query)
+  }
+
+  function talk(
+    request: http.IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    query: URLSearchParams,
+    before: Uint8Array = Buffer.alloc(0),
+  ) {
+    const heard: Heard = { messages: [], pongs: [], wellFormed: true }
+    const parts: Buffer[] = []
+    let kind = 0
+    let rest = head
+    let said = false
+
+    function greet() {
+      const bytes = [before]
+      if (query.has('tell')) {
+        const { method, url, httpVersion, headers } = request
+        bytes.push(frame(1, Buffer.from(JSON.stringify({ method, url, httpVersion, headers }))))
+      }
+      for (const text of query.getAll('text')) bytes.push(frame(1, Buffer.from(text)))
+      if (query.get('when') === 'message') socket.write(Buffer.concat(bytes))
+      else speak(bytes)
+    }
+
+    function speak(bytes: Uint8Array[] = []) {
+      said = true
+      bytes.push(Buffer.from(query.get('hex') ?? '', 'hex'))
+      const code = query.get('code')
+      if (code !== null) bytes.push(closeFrame(Number(code), query.get('reason') ?? ''))
+      socket.write(Buffer.concat(bytes))
+      if (query.get('then') === 'end') socket.end()
+      if (query.get('then') === 'reset') (socket as Socket).resetAndDestroy()
+    }
+
+    function hang() {
+      const reply = query.get('reply')
+      const code = reply === null ? (heard.close?.code ?? -1) : Number(reply)
+      // Who has sent a close frame first does not send another.
+      if (said && query.has('code')) socket.end()
+      else socket.end(closeFrame(code, heard.close?.reason ?? ''))
+    }
+
+    function take(opcode: number, payload: Buffer) {
+      if (opcode === 1 || opcode === 2) {
+        heard.messages.push(plain(opcode, payload))
+        if (query.get('when') === 'message' && !said) speak()
+        else if (!query.has('sink')) socket.write(frame(opcode, payload))
+      }
+      if (opcode === 9) socket.write(frame(10, payload))
+      if (opcode === 10) heard.pongs.push(plain(opcode, payload))
+      if (opcode !== 8 || heard.close) return
+      heard.close =
+        payload.length > 1
+          ? { code: payload.readUInt16BE(), reason: payload.subarray(2).toString() }
+          : { code: -1, reason: '' }
+      const late = query.get('late')
+      if (late !== null) socket.write(frame(1, Buffer.from(late)))
+      const closing = query.get('closing')
+      if (closing === 'end') socket.end()
+      else if (closing === null) hang()
+      else if (closing !== 'never') later(Number(closing), hang)
+    }
+
+    function receive(bytes: Buffer) {
+      const { frames, rest: left } = read(Buffer.concat([rest, bytes]))
+      rest = left
+      for (const { first, masked, payload } of frames) {
+        if (!masked || first & 0x70) heard.wellFormed = false
+        const opcode = first & 15
+        if (opcode > 7) {
+          take(opcode, payload)
+          continue
+        }
+        // Chromium sends a large message in several frames.
+        if (opcode) kind = opcode
+        parts.push(payload)
+        if (first < 0x80) continue
+        take(kind, Buffer.concat(parts.splice(0)))
+      }
+    }
+
+    socket.on('data', receive)
+    socket.on('end', () => socket.end())
+    socket.on('close', () => finish(query.get('id'), heard))
+    greet()
+    if (head.length) receive(Buffer.alloc(0))
+  }
+
+  const port = await listen()
+  return {
+    origin: `${tls ? 'https://localhost' : 'http://127.0.0.1'}:${port}`,
+    async stop() {
+      for (const timer of timers) clearTimeout(timer)
+      const closed = servers.map(server => once(server, 'close'))
+      for (const server of servers) server.close()
+      for (const socket of sockets) socket.destroy()
+      await Promise.all(closed)
+    },
+  }
+}
