@@ -8,25 +8,26 @@ export interface Account {
   duplicated: number
   /** Came after a higher one. */
   reordered: number
+  highest: number
   /** How many never came, of so many. */
   lost(total: number): number
 }
 
 export const createAccount = (): Account & { take(n: number): void } => {
   const missing = new Set<number>()
-  let highest = 0
   const account = {
+    highest: 0,
     received: 0,
     duplicated: 0,
     reordered: 0,
     take(n: number) {
       account.received++
-      for (let skipped = highest + 1; skipped < n; skipped++) missing.add(skipped)
-      if (n > highest) highest = n
+      for (let skipped = account.highest + 1; skipped < n; skipped++) missing.add(skipped)
+      if (n > account.highest) account.highest = n
       else if (missing.delete(n)) account.reordered++
       else account.duplicated++
     },
-    lost: (total: number) => missing.size + total - highest,
+    lost: (total: number) => missing.size + total - account.highest,
   }
   return account
 }
@@ -49,7 +50,10 @@ export const createTalker = (socket: ReliableSocket, from: number) => {
   const complaints: string[] = []
   let sent = 0
   let talking = true
-  let check = () => {}
+  const waiting = new Set<() => void>()
+  const check = () => {
+    for (const look of waiting) look()
+  }
 
   const complain = (what: string) => {
     if (complaints.length < 20) complaints.push(`client ${from}: ${what}`)
@@ -101,26 +105,20 @@ export const createTalker = (socket: ReliableSocket, from: number) => {
       return placeOf(sent + 1, 0) - 1
     },
     begin: more,
-    /** Sends no more. Resolves when all is acknowledged and all that was sent to it has come, or something is wrong. */
-    finish: (pushed: number) =>
+    /** Sends no more. */
+    stop() {
+      talking = false
+    },
+    /** Resolves when this holds, or when something is wrong. */
+    until: (holds: () => boolean) =>
       new Promise<void>(resolve => {
-        talking = false
-        check = () => {
-          const done =
-            outcomes.delivered === sent &&
-            replies.received >= placeOf(sent + 1, 0) - 1 &&
-            pushes.received >= pushed
-          if (done || complaints.length) resolve()
+        const look = () => {
+          if (!holds() && !complaints.length) return
+          waiting.delete(look)
+          resolve()
         }
-        check()
-      }),
-    /** Resolves when so many are acknowledged, or something is wrong. */
-    reached: (count: number) =>
-      new Promise<void>(resolve => {
-        check = () => {
-          if (outcomes.delivered >= count || complaints.length) resolve()
-        }
-        check()
+        waiting.add(look)
+        look()
       }),
   }
 }
