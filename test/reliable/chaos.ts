@@ -55,13 +55,18 @@ const faults: Record<string, Fault> = {
       proxy.thaw()
     }
   },
-  // What Redis was asked for may be done or not: the node does not hear of it.
+  // The node does not hear whether Redis has done what it was asked for. In the one case it has not, in the other it has.
+  'freeze and reset to Redis'(_, __, random, redis) {
+    redis.freeze(random.of<Direction>(['up', 'down']))
+    return () => {
+      redis.reset()
+      redis.thaw()
+    }
+  },
   'cut to Redis': final((_, __, random, redis) => {
-    random
-      .of(redis.connections)
-      ?.cutAfter(1 + random.below(20_000), random.of<Direction>(['up', 'down']) ?? 'up')
+    const direction = random.of<Direction>(['up', 'down']) as Direction
+    random.of(redis.connections)?.cutAfter(1 + random.below(20_000), direction)
   }),
-  'reset to Redis': final((_, __, ___, redis) => redis.reset()),
   'freeze to Redis'(_, __, random, redis) {
     const connection = random.of(redis.connections)
     connection?.freeze(anyDirection(random))

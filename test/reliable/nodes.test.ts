@@ -176,7 +176,7 @@ describe.runIf(hasRedis())('two nodes that are killed', () => {
   }
 
   test(`lose nothing, double nothing, reorder nothing (seed ${seed})`, { timeout: 120_000 }, () =>
-    soak({ seed, clients: 4, messages: 4_000, kills: 4, faults: 20 }),
+    soak({ seed, clients: 4, messages: 3_000, kills: 4, faults: 20 }),
   )
 
   test.runIf(SOAK)(`nor in a hundred thousand messages each way (seed ${seed})`, { timeout: 1_800_000 }, () =>
