@@ -87,7 +87,7 @@ export interface Chaos {
   readonly total: number
   /** The same of nodes. A kill is SIGKILL. */
   readonly ends: Readonly<Record<'kill' | 'shutdown' | 'standstill', number>>
-  /** Resolves when the plan is fulfilled. It goes on until it is stopped. */
+  /** Resolves when the plan is fulfilled; rejects when a node cannot be brought back. It goes on until it is stopped. */
   readonly fulfilled: Promise<void>
   /** Resolves when all nodes are up and all lines are well. */
   stop(): Promise<void>
