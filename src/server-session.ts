@@ -102,11 +102,16 @@ const BATCH = 100
 /** What a close frame has room for is 123 bytes. */
 const brief = (reason: string): string => reason.slice(0, 120)
 
-/** Says why, then closes. */
+/** Closes the connection. What it is the connection of can be resumed. */
 export const dismiss = (socket: WebSocketLike, code: number, reason: string): void => {
   socket.resume()
-  socket.send(writeSystem('disconnected', { message: reason }))
   socket.close(code, brief(reason))
+}
+
+/** Says that the session is over, as a client understands `disconnected`, then closes. */
+export const expel = (socket: WebSocketLike, code: number, reason: string): void => {
+  socket.send(writeSystem('disconnected', { message: reason }))
+  dismiss(socket, code, reason)
 }
 
 export const createLocalSession = (
@@ -400,15 +405,14 @@ export const createLocalSession = (
     finish(code, reason) {
       const last = socket
       leave()
-      if (last) dismiss(last, code, reason)
+      if (last) expel(last, code, reason)
     },
     end(code, reason) {
       session.finish(code, reason)
       store.end(id, code, reason).catch(host.report)
     },
     drop(code, reason) {
-      socket?.resume()
-      socket?.close(code, brief(reason))
+      if (socket) dismiss(socket, code, reason)
     },
     async quiesce() {
       quiet = true

@@ -13,6 +13,7 @@ import {
   CLOSED,
   createLocalSession,
   dismiss,
+  expel,
   type Host,
   type LocalSession,
   Refusal,
@@ -372,7 +373,7 @@ export const reliable = <Request extends RequestLike = RequestLike>(
   const begin = async (socket: WebSocketLike, request: Request) => {
     const refuse = (reason: string) => {
       stats.refused++
-      dismiss(socket, 1008, reason)
+      expel(socket, 1008, reason)
     }
     const [, query = ''] = /\?(.*)/s.exec(request.url ?? '') ?? []
     const wanted = new URLSearchParams(query)

@@ -64,6 +64,16 @@ describe('a lost session', () => {
       },
     ],
     [
+      'refused with a word and 1008 while resuming',
+      async ({ server }) => {
+        server.explains = true
+        server.forget()
+        server.wire.peer.drop()
+        await server.reconnect()
+        return server.reconnect()
+      },
+    ],
+    [
       'replaced by a new connectionId',
       async ({ server }) => {
         server.resumes = false

@@ -55,6 +55,8 @@ export class Server {
   refusal: object | undefined
   /** Whether it lets sessions be resumed. If not, each connection begins a new one. */
   resumes = true
+  /** Whether it says `disconnected` before it refuses. */
+  explains = false
   private count = 0
 
   constructor() {
@@ -80,8 +82,10 @@ export class Server {
     const session = id === null ? this.open() : may ? known : undefined
     const wire: Wire = { peer, session, read: 0, down: [], greeted: false, highest: 0 }
     this.wires.push(wire)
-    if (!session) wire.down.push({ close: 1008 })
-    else {
+    if (!session) {
+      if (this.explains) this.say(wire, { type: 'system', event: 'disconnected', message: 'unknown session' })
+      wire.down.push({ close: 1008 })
+    } else {
       const replaced = session.wire?.peer
       if (replaced && replaced.socket.readyState < 3) replaced.close(1000, 'replaced')
       session.wire = wire

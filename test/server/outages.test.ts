@@ -214,6 +214,14 @@ forEachStore(stores => {
       expect(heard).toEqual(['b'])
     })
 
+    test('does not tell clients that their sessions are over', async () => {
+      const { url, server } = await start()
+      const peer = await join(url)
+      await server.close()
+      expect((await peer.closed()).code).toBe(1012)
+      expect(peer.frames.filter(({ event }) => event === 'disconnected')).toEqual([])
+    })
+
     test('sends newcomers away', async () => {
       let finish = () => {}
       const { url, server } = await start({

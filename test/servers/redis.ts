@@ -21,6 +21,9 @@ export interface Redis {
   stop(): Promise<void>
 }
 
+/** Runs a program until it ends, or until whoever asked for it is gone, however that happened: stdin closes. Then it is killed. */
+const LIFELINE = 'exec 3<&0; "$@" & child=$!; { cat <&3 >/dev/null; kill -9 $child; } & wait $child'
+
 /** Starts a Redis; without a port, it may also be the one that `REDIS_URL` names. */
 export async function startRedis(wanted = 0): Promise<Redis> {
   if (process.env.REDIS_URL && !wanted) return { url: process.env.REDIS_URL, stop: async () => {} }
@@ -29,13 +32,16 @@ export async function startRedis(wanted = 0): Promise<Redis> {
   const port = wanted || (await freePort())
   const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir: tmpdir() }
   const child = spawn(
-    redis,
-    Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]),
-    { stdio: ['ignore', 'pipe', 'ignore'] },
+    'sh',
+    [
+      '-c',
+      LIFELINE,
+      'sh',
+      redis,
+      ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, `${value}`]),
+    ],
+    { stdio: ['pipe', 'pipe', 'ignore'] },
   )
-  // A test process that is ended early takes it along.
-  const kill = () => void child.kill('SIGKILL')
-  process.on('exit', kill)
   const log: string[] = []
   const started = new Promise<void>(resolve => {
     createInterface(child.stdout).on('line', line => {
@@ -43,12 +49,12 @@ export async function startRedis(wanted = 0): Promise<Redis> {
       if (line.includes('Ready to accept connections')) resolve()
     })
   })
-  const exited = once(child, 'exit').finally(() => process.off('exit', kill))
+  const exited = once(child, 'exit')
   await Promise.race([started, exited.then(() => Promise.reject(new Error(`redis: ${log.join('\n')}`)))])
   return {
     url: `redis://127.0.0.1:${port}`,
     async stop() {
-      kill()
+      child.stdin.end()
       await exited
     },
   }

@@ -1,0 +1,25 @@
+/** Random numbers that can be begun again. */
+export interface Random {
+  /** From 0 up to 1. */
+  (): number
+  /** A whole number from 0 up to this, without it. */
+  below(limit: number): number
+  /** One of these. */
+  of<Thing>(things: readonly Thing[]): Thing | undefined
+}
+
+/** The same seed gives the same numbers: https://github.com/bryc/code/blob/master/jshash/PRNGs.md (mulberry32). */
+export const createRandom = (seed: number): Random => {
+  let state = seed | 0
+  const random = () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+  const below = (limit: number) => Math.floor(random() * limit)
+  return Object.assign(random, {
+    below,
+    of: <Thing>(things: readonly Thing[]) => things[below(things.length)],
+  })
+}
