@@ -311,7 +311,7 @@ export class Check implements Watch {
   /** A client that shows its newest token is refused only where the session is really gone. */
   private checkRefusal(id: string, link: Link): void {
     const session = this.sessions.get(id)
-    if (!session || session.over || link.page < 0) return
+    if (!session || session.over || link !== this.link) return
     const rest = session.links.length ? 0 : Date.now() - session.alive
     // The store knew of it a while before anybody else.
     const gone =
