@@ -579,6 +579,11 @@ export class Check implements Watch {
     this.troubles.set(node, [...(this.troubles.get(node) ?? []), Date.now()])
   }
 
+  /** Whether the store ever failed a node. */
+  get hadTrouble(): boolean {
+    return this.troubles.size > 0
+  }
+
   storeLost(): void {
     TOTALS.losses++
     this.tell('the store is lost')

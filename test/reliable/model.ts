@@ -469,7 +469,8 @@ export class World {
     const members = node?.server.publish('group', { m })
     await this.pass(100)
     check.must((await members) === +this.member, `${await members} in the group, instead of ${+this.member}`)
-    await this.replay(1)
+    // Where the store did not hear that the newest token arrived, the one before is still good.
+    if (!check.hadTrouble) await this.replay(1)
     check.must(socket.state.name === 'open', 'an old token has done harm')
     socket.close()
     await this.pass(2 * this.plan.keepMs + 40_000)
