@@ -128,7 +128,7 @@ export class Check implements Watch {
   // The client, which a reload does not end.
   private page = 0
   session: Session | undefined
-  private token: string | undefined
+  token: string | undefined
   /** Sent in this session and not acknowledged, by `ackId`. */
   private unacked = new Map<number, string>()
   /** What joined the groups that it is in. */

@@ -396,7 +396,8 @@ export class World {
   async replay(age: number): Promise<void> {
     const { check, network } = this
     const { session } = check
-    const token = session?.tokens.at(-1 - age)
+    // Older than the client's own, which is not always the one that was written last.
+    const token = session?.tokens[session.tokens.indexOf(check.token as string) - age]
     if (!session || !token) return
     const url = `wss://model.test/feed?awps_connection_id=${session.id}&awps_reconnection_token=${token}`
     const Foreign = network.socketOf(-1) as unknown as typeof ClientEnd
