@@ -128,7 +128,7 @@ export class Check implements Watch {
   // The client, which a reload does not end.
   private page = 0
   session: Session | undefined
-  private token: string | undefined
+  token: string | undefined
   /** Sent in this session and not acknowledged, by `ackId`. */
   private unacked = new Map<number, string>()
   /** What joined the groups that it is in. */
@@ -311,7 +311,7 @@ export class Check implements Watch {
   /** A client that shows its newest token is refused only where the session is really gone. */
   private checkRefusal(id: string, link: Link): void {
     const session = this.sessions.get(id)
-    if (!session || session.over || link.page < 0) return
+    if (!session || session.over || link !== this.link) return
     const rest = session.links.length ? 0 : Date.now() - session.alive
     // The store knew of it a while before anybody else.
     const gone =
@@ -577,6 +577,11 @@ export class Check implements Watch {
   troubled(node: number): void {
     this.tell(`the store fails node ${node}`)
     this.troubles.set(node, [...(this.troubles.get(node) ?? []), Date.now()])
+  }
+
+  /** Whether the store ever failed a node. */
+  get hadTrouble(): boolean {
+    return this.troubles.size > 0
   }
 
   storeLost(): void {

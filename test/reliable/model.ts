@@ -396,7 +396,8 @@ export class World {
   async replay(age: number): Promise<void> {
     const { check, network } = this
     const { session } = check
-    const token = session?.tokens.at(-1 - age)
+    // Older than the client's own, which is not always the one that was written last.
+    const token = session?.tokens[session.tokens.indexOf(check.token as string) - age]
     if (!session || !token) return
     const url = `wss://model.test/feed?awps_connection_id=${session.id}&awps_reconnection_token=${token}`
     const Foreign = network.socketOf(-1) as unknown as typeof ClientEnd
@@ -469,7 +470,8 @@ export class World {
     const members = node?.server.publish('group', { m })
     await this.pass(100)
     check.must((await members) === +this.member, `${await members} in the group, instead of ${+this.member}`)
-    await this.replay(1)
+    // Where the store did not hear that the newest token arrived, the one before is still good.
+    if (!check.hadTrouble) await this.replay(1)
     check.must(socket.state.name === 'open', 'an old token has done harm')
     socket.close()
     await this.pass(2 * this.plan.keepMs + 40_000)
