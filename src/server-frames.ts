@@ -1,6 +1,8 @@
 // The frames of json.reliable.webpubsub.azure.v1, as the server reads and writes them.
 // https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
 
+import { base64 } from './server-bytes.js'
+
 /** The subprotocol that reliable sessions speak. */
 export const PROTOCOL = 'json.reliable.webpubsub.azure.v1'
 
@@ -162,15 +164,6 @@ export const readFrame = (text: string): Frame => {
     if (id === undefined) throw new SyntaxError(error.message)
     return { type: 'bad', ackId: id, why: error.message }
   }
-}
-
-const base64 = (bytes: Uint8Array): string => {
-  let text = ''
-  // In parts: the arguments of a call are on the stack.
-  for (let i = 0; i < bytes.length; i += 4_096) {
-    text += String.fromCharCode.apply(null, bytes.subarray(i, i + 4_096) as unknown as number[])
-  }
-  return btoa(text)
 }
 
 /** How data travels that was given without a type: strings as text, bytes as binary, all else as JSON. */

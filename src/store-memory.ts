@@ -1,4 +1,4 @@
-import { byteLength } from './data.js'
+import { byteLength } from './server-bytes.js'
 import {
   type Committed,
   type Effect,
