@@ -1,13 +1,13 @@
 // What only a store outside of the process can show.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { redisStore } from '../../src/server.ts'
 import { connectRedis, hasRedis, startRedis } from '../servers/redis.ts'
-import { freePort } from '../support/ports.ts'
+import { freePort, lastingPort } from '../support/ports.ts'
 import { cleanUp, cleanup, comeBack, dial, join, startNode, talk, withRedis } from './rig.ts'
 
 cleanUp()
@@ -124,7 +124,9 @@ describe.runIf(hasRedis())('Redis', () => {
       })
     })
 
-    const spawn = async (url: string, port = 0) => {
+    afterAll(() => rmSync(file, { force: true }))
+
+    const spawn = async (url: string, port: number) => {
       const child: ChildProcess = fork(file, [url, `${port}`])
       cleanup(() => child.kill('SIGKILL'))
       const [address] = (await once(child, 'message')) as [number]
@@ -134,7 +136,8 @@ describe.runIf(hasRedis())('Redis', () => {
     test('loses nothing, doubles nothing, reorders nothing: replies are numbered by two nodes that die in turn', async () => {
       const redis = await startRedis()
       cleanup(() => redis.stop())
-      const nodes = [await spawn(redis.url), await spawn(redis.url)]
+      // Ports that nobody else is given while their node is away.
+      const nodes = [await spawn(redis.url, await lastingPort()), await spawn(redis.url, await lastingPort())]
       let over = false
       const total = Number(process.env.MESSAGES ?? 4_000)
       let turn = 0
