@@ -1,6 +1,11 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
+/** What depends on when things happen, or on memory. */
+const PUNCTUAL = ['half-open', 'outages', 'page-life', 'soak', 'tail'].map(
+  name => `test/browser/${name}.test.ts`,
+)
+
 const project = (name: string, environment: string, include: string[], more: object = {}) => ({
   extends: true as const,
   test: { name, environment, include, ...more },
@@ -17,8 +22,14 @@ export default defineConfig({
     projects: [
       project('node', 'node', ['test/**/*.test.ts'], { exclude: ['test/page/**', 'test/browser/**'] }),
       project('page', 'jsdom', ['test/page/**/*.test.ts']),
-      // Real engines, driven from Node. One file after the other: two cores cannot show three browsers at once.
-      project('browser', 'node', ['test/browser/**/*.test.ts'], { fileParallelism: false }),
+      // Real engines, driven from Node. Where nothing is measured two files at a time: they wait for most of it. The others one
+      // after the other, for two cores cannot be punctual for two.
+      project('engines', 'node', ['test/browser/**/*.test.ts'], {
+        exclude: PUNCTUAL,
+        maxWorkers: 2,
+        sequence: { groupOrder: 1 },
+      }),
+      project('punctual', 'node', PUNCTUAL, { fileParallelism: false, sequence: { groupOrder: 2 } }),
     ],
   },
 })
