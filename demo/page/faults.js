@@ -35,8 +35,8 @@ const closing =
 const maxExperiments = 8
 const settled = 1_500
 
-/** `tallies()` gives the counts of the numbered streams, for the difference that a fault made. */
-export const createFaults = (socket, tallies) => {
+/** `tallies()` gives what the numbered streams have lost, for the difference that a fault made. */
+export const createFaults = (socket, { sockets, tallies }) => {
   let running
   let n = 0
   let arrivals = 0
@@ -69,11 +69,14 @@ export const createFaults = (socket, tallies) => {
   const measure = () => {
     const { started, until, back, isSlow } = running
     const now = performance.now()
+    // The streams may be back later than the feed. What they lost shows with their next message.
+    const areBack = sockets.every(({ state }) => state.name === 'open')
+    if (back === undefined || !areBack) running.settling = now
     if (isSlow && Number.isFinite(socket.latency)) running.slowest = Math.max(running.slowest, socket.latency)
     const isOver = isSlow
       ? now > started + until
       : back !== undefined
-        ? now > started + back + settled
+        ? now > running.settling + settled
         : socket.state.name === 'closed' || now > started + until
     if (isOver) return finish()
     // A numbered message five times a second, to see what becomes of what is sent in an outage.

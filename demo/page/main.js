@@ -51,7 +51,7 @@ const live = createLive(bytes => {
   const fate = socket.send(bytes)
   write(page.answer, `A picture of ${bytes.byteLength} bytes was ${fate}.`)
 })
-const faults = createFaults(socket, streams.tallies)
+const faults = createFaults(socket, streams)
 const sockets = [socket, live, ...streams.sockets]
 window.demo = { socket, sockets }
 
