@@ -3,8 +3,11 @@ import { randomUUID } from 'node:crypto'
 import { WebSocketServer } from 'ws'
 import { createPainter, isPicture } from './picture.mjs'
 
-const historyLength = 20
+const historyLength = 30
 const ping = Buffer.from('ping')
+/** What visitors may choose from for their own. */
+const categories = ['message', 'party', 'alert']
+const maxVisible = 500
 const maxText = 16 * 1024
 const maxBinary = 256 * 1024
 // Above this `ws` closes with 1009 before the message has been read; below it the client gets an answer in words.
@@ -18,7 +21,7 @@ const person = () => pick(['Ada', 'Grace', 'Linus', 'Margaret', 'Edsger', 'Barba
 const place = () => pick(['Lisbon', 'Oslo', 'Nairobi', 'Osaka', 'Lima', 'Toronto', 'Hobart'])
 
 const templates = [
-  () => ['deploy', `Version 2.${between(10, 40)} is live`, `${person()} deployed to ${place()}.`],
+  () => ['deploy', `Version 2.${between(10, 40)} is live`, `${person()} deployed it to ${place()}.`],
   () => [
     'payment',
     `Payment of ${between(5, 900)}.00 received`,
@@ -50,30 +53,39 @@ const notify = (category, title, body, more = {}) => ({
 
 class Refusal extends Error {}
 
-/** Takes `{ type: 'push', n, text, from }` apart; whatever is wrong with it is said in words. */
-const readPush = data => {
-  if (data.length > maxText)
-    throw new Refusal(`a text message may have ${maxText} bytes, this one has ${data.length}`)
-  let message
-  try {
-    message = JSON.parse(data.toString())
-  } catch {
-    throw new Refusal("this is not JSON; expected {type: 'push', n, text}")
+const parse = data => {
+  if (data.length > maxText) {
+    throw new Refusal(`A text message may have ${maxText} bytes, this one has ${data.length}.`)
   }
-  const { type, n, text, from = 'somebody' } = message ?? {}
-  if (type !== 'push') throw new Refusal("unknown type; expected {type: 'push', n, text}")
-  if (!Number.isSafeInteger(n) || n < 1) throw new Refusal('n must be a positive whole number')
-  if (typeof text !== 'string' || !text.trim()) throw new Refusal('text must be a string that says something')
-  if (typeof from !== 'string' || !/^\w{1,20}$/.test(from))
-    throw new Refusal('from must be 1 to 20 letters or digits')
-  return notify('message', `Message ${n} from ${from}`, text, { n, from })
+  try {
+    return JSON.parse(data.toString()) ?? {}
+  } catch {
+    throw new Refusal("This is not JSON; expected {type: 'push', n, text}.")
+  }
 }
 
-/** Starts pushing. `accept` is for the `upgrade` event of an HTTP server, `cut` and `stop` end connections. */
+/** Takes `{ type: 'push', n, text, from, category }` apart; whatever is wrong with it is said in words. */
+const readPush = ({ n, text, from = 'somebody', category = 'message' }) => {
+  if (!Number.isSafeInteger(n) || n < 1) throw new Refusal('n must be a positive whole number.')
+  if (typeof text !== 'string' || !text.trim())
+    throw new Refusal('text must be a string that says something.')
+  if (text.length > maxVisible) {
+    throw new Refusal(`text may have ${maxVisible} characters, this one has ${text.length}.`)
+  }
+  if (typeof from !== 'string' || !/^\w{1,20}$/.test(from)) {
+    throw new Refusal('from must be 1 to 20 letters or digits.')
+  }
+  if (!categories.includes(category)) throw new Refusal(`category must be one of ${categories.join(', ')}.`)
+  return notify(category, from, text, { n, from })
+}
+
+/** Starts pushing. */
 export const createPush = () => {
   const server = new WebSocketServer({ noServer: true, maxPayload })
   const paint = createPainter()
   const history = []
+  /** Who has acknowledged what, as long as it is in the history. */
+  const seenBy = new Map()
   let lastPicture = paint()
 
   const deliver = (client, data) => {
@@ -87,27 +99,37 @@ export const createPush = () => {
 
   const publish = notification => {
     history.push(notification)
-    if (history.length > historyLength) history.shift()
+    seenBy.set(notification.id, new Set())
+    if (history.length > historyLength) seenBy.delete(history.shift().id)
     broadcast(JSON.stringify(notification))
   }
 
-  const onBinary = (client, data) => {
-    if (data.length > maxBinary) {
-      throw new Refusal(`a binary message may have ${maxBinary} bytes, this one has ${data.length}`)
-    }
-    if (isPicture(data)) broadcast(data)
-    else deliver(client, data)
+  const acknowledge = ({ id, from }) => {
+    const seen = seenBy.get(id)
+    // Older than the history: nobody needs to know any more.
+    if (!seen || typeof from !== 'string' || !/^\w{1,20}$/.test(from) || seen.size >= maxVisible) return
+    seen.add(from)
+    broadcast(JSON.stringify({ kind: 'seen', id, count: seen.size }))
   }
 
-  const onMessage = (client, data, isBinary) => {
-    try {
-      if (isBinary) onBinary(client, data)
-      else if (data.equals(ping)) client.send('pong')
-      else publish(readPush(data))
-    } catch (error) {
-      if (!(error instanceof Refusal)) throw error
-      client.send(JSON.stringify({ kind: 'error', message: error.message }))
+  const countVisitors = () => broadcast(JSON.stringify({ kind: 'visitors', count: server.clients.size }))
+
+  const onBinary = data => {
+    if (data.length > maxBinary) {
+      throw new Refusal(`A picture may have ${maxBinary} bytes, this one has ${data.length}.`)
     }
+    if (!isPicture(data)) throw new Refusal('Binary messages are pictures here: PNG, JPEG or GIF.')
+    lastPicture = data
+    broadcast(data)
+  }
+
+  const onText = (client, data) => {
+    if (data.equals(ping)) return client.send('pong')
+    const message = parse(data)
+    if (message.type === 'push') publish(readPush(message))
+    else if (message.type === 'seen') acknowledge(message)
+    else if (message.type === 'echo') client.send(JSON.stringify({ kind: 'echo', n: Number(message.n) }))
+    else throw new Refusal("Unknown type; expected 'push', 'seen' or 'echo'.")
   }
 
   server.on('connection', client => {
@@ -115,12 +137,25 @@ export const createPush = () => {
     client.on('pong', () => {
       client.isAlive = true
     })
-    client.on('message', (data, isBinary) => onMessage(client, data, isBinary))
+    client.on('message', (data, isBinary) => {
+      try {
+        if (isBinary) onBinary(data)
+        else onText(client, data)
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error
+        client.send(JSON.stringify({ kind: 'error', message: error.message }))
+      }
+    })
     // What a broken frame does to its own connection `ws` has done already; unheard, it would end the process.
     client.on('error', () => {})
+    client.on('close', countVisitors)
 
-    for (const notification of history) client.send(JSON.stringify(notification))
+    for (const notification of history) {
+      const { size } = seenBy.get(notification.id)
+      client.send(JSON.stringify(size ? { ...notification, seen: size } : notification))
+    }
     client.send(lastPicture)
+    countVisitors()
   })
 
   for (let n = 0; n < 3; n++) publish(notify(...pick(templates)()))
@@ -128,14 +163,14 @@ export const createPush = () => {
   let nextNotification
   const pushNotification = () => {
     publish(notify(...pick(templates)()))
-    nextNotification = setTimeout(pushNotification, between(2000, 3000))
+    nextNotification = setTimeout(pushNotification, between(3000, 6000))
   }
-  nextNotification = setTimeout(pushNotification, between(2000, 3000))
+  nextNotification = setTimeout(pushNotification, between(1500, 2500))
 
   const pictures = setInterval(() => {
     lastPicture = paint()
     broadcast(lastPicture)
-  }, 10_000)
+  }, 20_000)
 
   // Clients that vanished without a word would be kept, and written to, until TCP notices.
   const sweep = setInterval(() => {
@@ -146,22 +181,12 @@ export const createPush = () => {
     }
   }, 30_000)
 
-  const cut = () => {
-    const { size } = server.clients
-    for (const client of server.clients) client.terminate()
-    return size
-  }
-
   return {
-    accept: (request, socket, head) =>
-      server.handleUpgrade(request, socket, head, client => server.emit('connection', client)),
-    cut,
+    servers: { '/feed': server },
     stop() {
       clearTimeout(nextNotification)
       clearInterval(pictures)
       clearInterval(sweep)
-      cut()
-      server.close()
     },
   }
 }

@@ -1,0 +1,121 @@
+// The line between the pages and the push service: a small TCP proxy that breaks as real networks do, on command.
+import { connect } from 'node:net'
+
+/** A frozen connection looks alive to both ends. Nobody else would ever end it. */
+const frozenFor = 30_000
+
+/** Carries bytes one way. They leave in the order in which they came, each as late as the line was slow at that moment. */
+const createLane = (from, to, line, connection) => {
+  const held = []
+  let timer
+
+  const pump = () => {
+    clearTimeout(timer)
+    while (held.length && !connection.frozen && !to.writableNeedDrain && !to.destroyed) {
+      const wait = held[0].due - performance.now()
+      if (wait > 0) {
+        timer = setTimeout(pump, wait)
+        break
+      }
+      const { bytes } = held.shift()
+      if (bytes) to.write(bytes)
+      else to.end()
+    }
+    if (connection.frozen || to.writableNeedDrain) from.pause()
+    else from.resume()
+  }
+
+  const push = bytes => {
+    held.push({ bytes, due: performance.now() + line.delay })
+    pump()
+  }
+
+  from.on('data', push)
+  from.on('end', () => push(undefined))
+  to.on('drain', pump)
+  return pump
+}
+
+/** The request as the browser wrote it: the service behind the line sees the same host and origin. */
+const headOf = ({ method, url, rawHeaders }) => {
+  const lines = [`${method} ${url} HTTP/1.1`]
+  for (let at = 0; at < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`)
+  return `${lines.join('\r\n')}\r\n\r\n`
+}
+
+export const createLine = () => {
+  const connections = new Set()
+  const line = { delay: 0 }
+  let calm
+
+  return {
+    /** Connects a request to upgrade with the service on this port of this machine. */
+    carry(port, request, client, head) {
+      const service = connect(port, '127.0.0.1')
+      const connection = { frozen: false, client, service, pumps: [], timer: undefined }
+      const end = () => {
+        clearTimeout(connection.timer)
+        connections.delete(connection)
+        client.destroy()
+        service.destroy()
+      }
+      for (const socket of [client, service]) {
+        socket.setNoDelay(true)
+        socket.on('error', end)
+        socket.on('close', () => {
+          // What the other end had still to get it gets, unless the line is slow: a network does not wait either.
+          if (!connection.frozen || client.destroyed) setTimeout(end, line.delay * 2)
+        })
+      }
+      connections.add(connection)
+      service.write(headOf(request))
+      if (head.length) service.write(head)
+      connection.pumps = [
+        createLane(client, service, line, connection),
+        createLane(service, client, line, connection),
+      ]
+    },
+
+    /** Resets every connection: no close frame, no goodbye. Says how many there were. */
+    cut() {
+      const { size } = connections
+      for (const { client, service } of connections) {
+        client.resetAndDestroy()
+        service.resetAndDestroy()
+      }
+      return size
+    },
+
+    /** Half-open: the connections that are there stay, and no byte moves on them any more. New ones are well. */
+    freeze() {
+      const warm = [...connections].filter(({ frozen }) => !frozen)
+      for (const connection of warm) {
+        connection.frozen = true
+        for (const pump of connection.pumps) pump()
+        connection.timer = setTimeout(() => {
+          connection.client.destroy()
+          connection.service.destroy()
+        }, frozenFor)
+      }
+      return warm.length
+    },
+
+    /** Every byte takes so many milliseconds, each way, for some seconds. */
+    slow(delay, seconds) {
+      clearTimeout(calm)
+      line.delay = delay
+      calm = setTimeout(() => {
+        line.delay = 0
+      }, seconds * 1000)
+    },
+
+    stop() {
+      clearTimeout(calm)
+      for (const { client, service, timer } of connections) {
+        clearTimeout(timer)
+        client.destroy()
+        service.destroy()
+      }
+    },
+  }
+}

@@ -1,0 +1,94 @@
+// Small steps on the page. What comes from the network goes through text nodes only.
+
+/** The elements of the page by id. */
+export const page = Object.fromEntries([...document.querySelectorAll('[id]')].map(one => [one.id, one]))
+
+/** Writes only what has changed: a screen reader repeats what is written, a selection gets lost in it. */
+export const write = (element, text) => {
+  if (element.textContent !== String(text)) element.textContent = text
+}
+
+export const make = (tag, className, ...content) => {
+  const element = document.createElement(tag)
+  if (className) element.className = className
+  element.append(...content) // strings become text nodes, never markup
+  return element
+}
+
+export const button = (className, text, onclick) => {
+  const element = make('button', className, text)
+  element.type = 'button'
+  element.onclick = onclick
+  return element
+}
+
+const svg = 'http://www.w3.org/2000/svg'
+
+export const draw = (tag, attributes, ...content) => {
+  const element = document.createElementNS(svg, tag)
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value)
+  element.append(...content)
+  return element
+}
+
+/** One of the icons of the page; a category that the page does not know looks like a message. */
+export const icon = name => {
+  const known = document.getElementById(`icon-${name}`) ? name : 'message'
+  const image = draw('svg', { class: 'icon', 'aria-hidden': 'true' }, draw('use', { href: `#icon-${known}` }))
+  image.dataset.category = known
+  return image
+}
+
+/** Puts an item at the top of a list and forgets the oldest ones beyond `limit`. */
+export const prepend = (list, item, limit) => {
+  list.prepend(item)
+  while (list.childElementCount > limit) list.lastElementChild.remove()
+}
+
+export const time = at => {
+  const element = make('time', '', new Date(at).toLocaleTimeString('en-GB'))
+  element.dateTime = new Date(at).toISOString()
+  return element
+}
+
+export const seconds = ms => (ms === Infinity ? 'until woken' : `${(ms / 1000).toFixed(1)} s`)
+export const duration = ms => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`)
+
+/** Relative and http(s) addresses are newer than some browsers that are otherwise good enough. */
+export const address = path => {
+  const url = new URL(path, location.href)
+  url.protocol = url.protocol.replace('http', 'ws')
+  return url
+}
+
+/** Readable on any canvas, in light and dark: the colours of the style sheet. */
+export const colour = name => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim()
+
+/** Sharp on every screen. Returns the context in CSS pixels and the size. */
+export const sharpen = canvas => {
+  const { clientWidth: width, clientHeight: height } = canvas
+  const scale = devicePixelRatio || 1
+  if (canvas.width !== Math.round(width * scale) || canvas.height !== Math.round(height * scale)) {
+    canvas.width = Math.round(width * scale)
+    canvas.height = Math.round(height * scale)
+  }
+  const context = canvas.getContext('2d')
+  context.setTransform(scale, 0, 0, scale, 0, 0)
+  context.clearRect(0, 0, width, height)
+  return { context, width, height }
+}
+
+const quiet = 5_000
+let last = -quiet
+let next
+/** Tells a screen reader, at most once in five seconds: what came last is what is said. */
+export const announce = text => {
+  clearTimeout(next)
+  next = setTimeout(
+    () => {
+      last = performance.now()
+      page.announcer.textContent = text
+    },
+    Math.max(0, last + quiet - performance.now()),
+  )
+}

@@ -1,0 +1,27 @@
+// One socket, two kinds of live data: a market as text, with a `key` for what goes up; a pad as binary, `volatile`.
+import { backoff, createSocket } from '/dist/index.min.js'
+import { address } from './dom.js'
+import { showMarket } from './market.js'
+import { showPad } from './pad.js'
+
+export const createLive = pushPicture => {
+  const socket = createSocket(address('/live'), {
+    retry: backoff({ spread: 1_500 }),
+    minUptime: 1_000,
+    // It ticks four times a second: silence alone says that it is dead.
+    heartbeat: { interval: 1_500, timeout: 1_000 },
+  })
+  const market = showMarket(socket)
+  const pad = showPad(socket, pushPicture)
+  socket.on('text', text => {
+    const message = JSON.parse(text)
+    if (message.kind === 'hello') market.begin(message.symbols)
+    if (message.kind === 'tick') market.tick(message.prices)
+    if (message.kind === 'quote') market.quote(message)
+  })
+  socket.on('binary', pad.hear)
+  socket.on('drop', ({ reason }) => {
+    if (reason === 'replaced') market.replaced()
+  })
+  return socket
+}

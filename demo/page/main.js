@@ -1,0 +1,91 @@
+// The page: one socket for the notifications, which is the one that is shown from inside, and three for the rest.
+import { backoff, createSocket } from '/dist/index.min.js'
+import { address, page, write } from './dom.js'
+import { createFaults } from './faults.js'
+import { createFeed, showPictures } from './feed.js'
+import { createLive } from './live.js'
+import { drawMachine } from './machine.js'
+import { createOutbox } from './outbox.js'
+import { showStatus } from './status.js'
+import { createStreams } from './streams.js'
+import { createTimeline } from './timeline.js'
+
+const pick = list => list[Math.floor(Math.random() * list.length)]
+const sender = `${pick(['Calm', 'Brave', 'Swift', 'Kind', 'Bright', 'Quiet'])}${pick(['Otter', 'Heron', 'Whale', 'Seal', 'Tern', 'Crab'])}${Math.floor(Math.random() * 90 + 10)}`
+
+let timeline
+const socket = createSocket(address('/feed'), {
+  // One page has no herd to keep apart; with the default the return after a restart takes up to 13 s more.
+  retry: backoff({ spread: 1_500 }),
+  // Whoever presses one button after the other wants each to be a first loss, not one more failure in a row.
+  minUptime: 1_000,
+  // Far more often than a real page would ask, so that there is something to see.
+  heartbeat: {
+    interval: 1_000,
+    timeout: 2_000,
+    message: 'ping',
+    isReply(data) {
+      if (data === 'pong') timeline.beat()
+      return data === 'pong'
+    },
+  },
+})
+timeline = createTimeline(socket)
+
+write(page.sender, sender)
+// What scrolls can be scrolled by keyboard, also where a browser does not see to that itself.
+for (const one of document.querySelectorAll('.scroll')) one.tabIndex = 0
+showStatus(socket)
+drawMachine(socket)
+
+const outbox = createOutbox(socket, sender)
+const feed = createFeed({
+  sender,
+  isOwn: outbox.note,
+  acknowledge: (id, from) => socket.send(JSON.stringify({ type: 'seen', id, from })),
+})
+const showPicture = showPictures(feed)
+
+const streams = createStreams()
+const live = createLive(bytes => {
+  const fate = socket.send(bytes)
+  write(page.answer, `A picture of ${bytes.byteLength} bytes was ${fate}.`)
+})
+const faults = createFaults(socket, streams)
+const sockets = [socket, live, ...streams.sockets]
+window.demo = { socket, sockets }
+
+socket.on('text', text => {
+  const message = JSON.parse(text)
+  if (message.kind === 'notification') feed.show(message)
+  else if (message.kind === 'seen') feed.see(message)
+  else if (message.kind === 'echo') faults.echo(message.n)
+  else if (message.kind === 'error') write(page.answer, `The server: ${message.message}`)
+  else if (message.kind === 'visitors') {
+    // Told last on a new connection: what came before it is history.
+    write(page.visitors, message.count)
+    feed.live()
+  }
+})
+socket.on('binary', showPicture)
+socket.on('state', outbox.show)
+
+page.reconnect.onclick = () => {
+  for (const one of sockets) one.reconnect()
+}
+page.close.onclick = () => {
+  for (const one of sockets) one.close(1000)
+}
+page.connect.onclick = () => {
+  for (const one of sockets) one.connect()
+}
+page['send-five'].onclick = () => {
+  for (let n = 1; n <= 5; n++) outbox.send(`${n} of 5, sent while ${socket.state.name}`, 'message')
+}
+page['push-bad'].onclick = () => socket.send('{ "type": "nonsense" }')
+page['push-big'].onclick = () => socket.send(new Uint8Array(300 * 1024))
+page.form.onsubmit = event => {
+  event.preventDefault()
+  outbox.send(page.text.value.trim() || 'Hello', page.category.value)
+  page.text.value = ''
+}

@@ -1,0 +1,39 @@
+// Counts a stream of numbered messages: what came, what is missing, what came twice, what came late. On both sides.
+
+/** Of more missing numbers than this the oldest are given up: one that came after all would then count as twice. */
+const remembered = 2_000
+
+/** `start`: the number before the first one that is expected; without it the first one to come begins. */
+export const createTally = start => {
+  const missing = new Set()
+  const counts = { arrived: 0, lost: 0, twice: 0, late: 0, last: start ?? 0 }
+  let begun = start !== undefined
+
+  return {
+    counts,
+    /** Takes note of a number and says what it was: `'arrived'`, `'late'` (out of order) or `'twice'`. */
+    note(n) {
+      if (!begun) counts.last = n - 1
+      begun = true
+      if (n > counts.last) {
+        counts.lost += n - counts.last - 1
+        for (let gone = Math.max(counts.last + 1, n - remembered); gone < n; gone++) missing.add(gone)
+        for (const oldest of missing) {
+          if (missing.size <= remembered) break
+          missing.delete(oldest)
+        }
+        counts.last = n
+      } else if (missing.delete(n)) {
+        counts.lost--
+        counts.late++
+        counts.arrived++
+        return 'late'
+      } else {
+        counts.twice++
+        return 'twice'
+      }
+      counts.arrived++
+      return 'arrived'
+    },
+  }
+}
