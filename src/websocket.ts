@@ -123,16 +123,21 @@ const needsArgument = ({ length }: ArrayLike<unknown>) => {
 }
 
 /** Dispatches an event, if somebody listens. */
-const tell = (self: EventTarget, type: string, fields: object = {}, kind = 'Event') => {
+const tell = (self: EventTarget, type: string, fields: Record<string, unknown> = {}, kind = 'Event') => {
   if (!inside(self).listening[type]?.size) return
   // Node has no CloseEvent before version 23.
   const event = new ((globalThis as any)[kind] ?? Event)(type, fields)
-  for (const [name, value] of Object.entries(fields)) if (!(name in event)) event[name] = value
+  for (const name in fields) if (!(name in event)) event[name] = fields[name]
   self.dispatchEvent(event)
 }
 
 /** Tells of a failure, of an end, or of both; the socket is CLOSED meanwhile. */
-const tellEnd = (self: EventTarget, failure?: object | false, end?: CloseInfo, willReconnect = false) => {
+const tellEnd = (
+  self: EventTarget,
+  failure?: Record<string, unknown> | false,
+  end?: CloseInfo,
+  willReconnect = false,
+) => {
   const inner = inside(self)
   inner.ending = 3
   if (failure) tell(self, 'error', failure)
