@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { startServer, type TestServer } from '../servers/ws.ts'
 import { type Connection, type Direction, type FaultProxy, startProxy } from '../support/proxy.ts'
+import { createRandom } from '../support/random.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine } from './rig.ts'
 import {
@@ -23,17 +24,6 @@ const length = SOAK ? 600_000 : 120_000
 
 /** Seeds that failed once, each with the name of what it showed. */
 const known: { readonly seed: number; readonly name: string }[] = []
-
-/** A random number generator that can be begun again: https://github.com/bryc/code/blob/master/jshash/PRNGs.md */
-function mulberry32(seed: number) {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
 
 interface Sky {
   readonly server: TestServer
@@ -209,12 +199,11 @@ inEveryEngine(rig => {
   const here = test.runIf(rig.name === 'chromium' || SOAK)
 
   async function storm(seed: number) {
-    const random = mulberry32(seed)
-    const below = (limit: number) => Math.floor(random() * limit)
+    const { below, of } = createRandom(seed)
     const server = rig.keep(await startServer())
     const proxy = rig.keep(await startProxy({ port: server.port }))
     const page = await rig.open()
-    const sky: Sky = { server, proxy, page, below, one: things => things[below(things.length)] as never }
+    const sky: Sky = { server, proxy, page, below, one: things => of(things) as never }
     const records: TalkRecord[] = []
     const arrived: Arrival[] = []
     /** What the server keeps is large in the end. */
