@@ -39,9 +39,6 @@ export const showMarket = socket => {
       one.append(make('b', '', names[at]), make('span', 'price', '–'), make('span', 'change', ''))
     })
     choose(0)
-    // uPlot does not start where the browser's language is no language (`LANG=C` in WebKitGTK).
-    if (!window.uPlot)
-      return write(page.chart, 'The chart does not run in this browser. The prices above do.')
     chart = new window.uPlot(
       {
         ...size(),

@@ -7,6 +7,15 @@ const full = 65_535
 const cursorFor = 2_000
 const mine = Math.floor(Math.random() * 256)
 
+/** How far an arrow key moves the pen, in parts of the pad. */
+const stride = 0.02
+const arrows = {
+  ArrowLeft: [-stride, 0],
+  ArrowRight: [stride, 0],
+  ArrowUp: [0, -stride],
+  ArrowDown: [0, stride],
+}
+
 const hue = byte => `hsl(${Math.round((byte / 256) * 360)} 75% 48%)`
 
 export const showPad = (socket, pushPicture) => {
@@ -104,6 +113,31 @@ export const showPad = (socket, pushPicture) => {
   }
   canvas.onpointercancel = canvas.onpointerup
 
+  page.desk.tabIndex = 0
+  const keys = { at: [0.5, 0.5], isDown: false }
+  const point = () => {
+    send(cursor, ...keys.at)
+    cursors.set('keys', { x: keys.at[0], y: keys.at[1], shade: mine, at: Date.now() })
+    repaint()
+  }
+  page.desk.onfocus = () => {
+    if (page.desk.matches(':focus-visible')) point()
+  }
+  page.desk.onkeydown = event => {
+    const { key } = event
+    const arrow = arrows[key]
+    if (key === ' ') {
+      keys.isDown = !keys.isDown
+      page.desk.setAttribute('aria-label', `Shared drawing pad, pen ${keys.isDown ? 'down' : 'up'}`)
+    } else if (arrow) {
+      const next = keys.at.map((value, axis) => Math.min(1, Math.max(0, value + arrow[axis])))
+      if (keys.isDown) drawStroke(keys.at, next)
+      keys.at = next
+    } else return
+    event.preventDefault() // or the page scrolls
+    point()
+  }
+
   page.squiggle.onclick = () => {
     const [turns, size, x, y] = [
       1 + Math.random() * 3,
@@ -144,15 +178,15 @@ export const showPad = (socket, pushPicture) => {
       const kind = new DataView(buffer).getUint8(0)
       for (let at = 0; at + length[kind] <= buffer.byteLength; at += length[kind]) {
         const frame = new DataView(buffer, at, length[kind])
-        const point = offset => [frame.getUint16(offset) / full, frame.getUint16(offset + 2) / full]
+        const place = offset => [frame.getUint16(offset) / full, frame.getUint16(offset + 2) / full]
         const [shade, who] = [frame.getUint8(1), frame.getUint16(2)]
         if (kind === clear) wipe()
         else if (kind === stroke) {
-          line(shade, point(4), point(8), false)
+          line(shade, place(4), place(8), false)
           count('others')
         }
         if (kind === clear) continue
-        const [x, y] = point(kind === stroke ? 8 : 4)
+        const [x, y] = place(kind === stroke ? 8 : 4)
         cursors.set(who, { x, y, shade, at: Date.now() })
       }
       repaint()

@@ -27,13 +27,17 @@ export async function launchChromium(executablePath: string): Promise<Engine> {
   return {
     name: 'chromium',
     version: (await browser.version()).replace('Chrome/', ''),
-    open: url => openPage(browser, url),
+    open: (url, type) => openPage(browser, url, type),
     close: () => browser.close(),
   }
 }
 
-async function openPage(browser: Browser, url = 'about:blank'): Promise<Page> {
-  const tab = await browser.newPage()
+async function openPage(
+  browser: Browser,
+  url = 'about:blank',
+  type: 'tab' | 'window' = 'tab',
+): Promise<Page> {
+  const tab = await browser.newPage({ type })
   // Ours, rather than puppeteer's `evaluate`: that waits for an execution context, of which it can lose track when a
   // page comes back from the back/forward cache.
   const session = await tab.createCDPSession()

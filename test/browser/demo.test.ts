@@ -73,8 +73,8 @@ const watchErrors = (page: Page) =>
 
 const errors = (page: Page) => page.evaluate('window.errors')
 
-const visit = async (rig: Rig, url: string) => {
-  const page = rig.keep(await rig.engine.open(url))
+const visit = async (rig: Rig, url: string, type?: 'window') => {
+  const page = rig.keep(await rig.engine.open(url, type))
   await watchErrors(page)
   await shows(page, '#state', '^open$')
   await shows(page, '#feed', '\\w')
@@ -88,20 +88,19 @@ const suffer = async (page: Page, id: string) => {
   return shows(page, '#happened', '^[^:]+: .*Lost from the streams')
 }
 
-/** Each engine takes its share of the slow ones, so that all are pressed and nobody waits for minutes. */
-const shares = {
-  chromium: ['freeze', 'refuse'],
-  firefox: ['restart', 'busy'],
-  webkit: ['freeze', 'slow'],
-}
-
-const said: Record<string, RegExp> = {
-  freeze: /noticed after [1-3]\.\d+ s, back after [1-3]\.\d+ s.*plain [1-9]\d*, reliable 0\./,
+/**
+ * What the page says of each fault in the end. Nobody else would have noticed a frozen line for thirty seconds; nobody
+ * may have called before the four seconds were over that a busy server asked for.
+ */
+const faults = {
+  cut: /noticed after .*, back after .*, in order.* reliable 0\./,
+  freeze: /noticed after [1-9]\.\d+ s, back after [1-9]\.\d+ s.*plain [1-9]\d*, reliable 0\./,
   refuse:
-    /noticed after .*, back after (5|6|7|8|9|\d\d)\.\d+ s; .* (\d+) waited and .*, in order.* plain [1-9]\d*, reliable 0\./,
-  busy: /noticed after .*, back after (4|5|6|7|8)\.\d+ s; .*, in order.* reliable 0\./,
+    /noticed after .*, back after ([5-9]|\d\d)\.\d+ s; .* \d+ waited and .*, in order.* plain [1-9]\d*, reliable 0\./,
+  busy: /noticed after .*, back after ([4-9]|\d\d)\.\d+ s; .*, in order.* reliable 0\./,
   restart: /noticed after .*, back after \d+\.\d+ s; .*, in order.* reliable 0\./,
-  slow: /latency up to (8|9|1\d)\d\d ms, no reconnection; .* reliable 0\./,
+  slow: /latency up to ([89]|\d\d)\d\d ms, no reconnection; .* reliable 0\./,
+  close: /noticed after .*, back after .*, in order.* reliable 0\./,
 }
 
 inEveryEngine(rig => {
@@ -153,26 +152,32 @@ inEveryEngine(rig => {
     await one.show()
     await shows(one, '#quotes-sent', '[1-9]')
     await shows(one, '.price', '\\d\\.\\d\\d')
+    expect(await one.evaluate("document.querySelectorAll('#chart canvas').length")).toBe(1)
     await press(one, 'clear')
     for (const page of [one, other]) expect(await errors(page)).toEqual([])
   })
 
   test('each broken line is noticed, measured and mended, and the reliable stream loses nothing', async () => {
-    const { url } = rig.keep(await startDemo())
-    const page = await visit(rig, url)
-    await shows(page, '#plain-arrived', '\\d\\d')
-    await shows(page, '#reliable-arrived', '\\d\\d')
-
-    expect(await suffer(page, 'fault-cut')).toMatch(
-      /noticed after .*, back after .*, in order.* reliable 0\./,
+    const said = await Promise.all(
+      Object.keys(faults).map(async fault => {
+        const { url } = rig.keep(await startDemo())
+        const page = await visit(rig, url, 'window')
+        await shows(page, '#plain-arrived', '\\d\\d')
+        await shows(page, '#reliable-arrived', '\\d\\d')
+        const text = await suffer(page, `fault-${fault}`)
+        const [noticed, lost] = [
+          await shows(page, '#noticed', '.'),
+          await shows(page, '#reliable-lost', '\\d'),
+        ]
+        return { fault, text, noticed, lost, errors: await errors(page) }
+      }),
     )
-    for (const fault of shares[rig.name]) {
-      expect(await suffer(page, `fault-${fault}`)).toMatch(said[fault] as RegExp)
-      expect(await shows(page, '#noticed', '.')).toMatch(fault === 'slow' ? /…/ : /\d m?s/)
+    for (const { fault, text, noticed, lost, errors } of said) {
+      expect(text).toMatch(faults[fault as keyof typeof faults])
+      expect(noticed).toMatch(fault === 'slow' ? /…/ : /\d m?s/)
+      expect(lost).toBe('0')
+      expect(errors).toEqual([])
     }
-    expect(Number(await shows(page, '#plain-lost', '\\d'))).toBeGreaterThan(0)
-    expect(await shows(page, '#reliable-lost', '\\d')).toBe('0')
-    expect(await errors(page)).toEqual([])
   })
 
   test('messages wait while there is no connection, volatile ones do not, and of quotes only the newest', async () => {
@@ -212,6 +217,58 @@ inEveryEngine(rig => {
     await shows(page, '#state', 'open')
     await press(page, 'close')
     await shows(page, '#state', 'closed')
+  })
+
+  test('the pad is drawn on by keys', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = await visit(rig, url)
+    await page.evaluate(() => {
+      const desk = document.getElementById('desk') as HTMLElement
+      desk.focus()
+      for (const key of ['ArrowUp', ' ', 'ArrowLeft', 'ArrowDown', ' ', 'ArrowUp']) {
+        desk.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }))
+      }
+    })
+    await shows(page, '#strokes-sent', '^2$')
+    expect(await page.evaluate("document.getElementById('desk').ariaLabel")).toContain('pen up')
+  })
+
+  // WebKit opens no window for a click that no finger made.
+  test.skipIf(rig.name === 'webkit')('a duplicate of the tab is counted', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = await visit(rig, url)
+    await press(page, 'duplicate')
+    await shows(page, '#visitors', '^2$')
+    await shows(page, '#happened', 'one more')
+  })
+
+  // Only Chromium grants the permission to a driver, and has notifications without a desktop around it.
+  test.runIf(rig.name === 'chromium')('the system tells of news while the page is hidden', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = await visit(rig, url)
+    await page.cdp?.('Browser.grantPermissions', {
+      permissions: ['notifications'],
+      origin: new URL(url).origin,
+    })
+    await page.evaluate(() => {
+      const told: string[] = []
+      Object.assign(window, {
+        told,
+        Notification: class extends Notification {
+          constructor(title: string, options: NotificationOptions) {
+            super(title, options)
+            told.push(`${title}: ${options.body}`)
+          }
+        },
+      })
+    })
+    await press(page, 'system')
+    await shows(page, '#answer', 'will tell you while this page is hidden')
+    const other = await visit(rig, url) // in front of it
+    await push(other, 'are you there?')
+    await shows(page, '#feed', 'are you there')
+    expect(await page.evaluate('document.hidden')).toBe(true)
+    expect(await page.evaluate('told.join()')).toContain('are you there?')
   })
 
   test('the page to be copied works by script tag, under the same policy', async () => {

@@ -24,7 +24,7 @@ export async function launchFirefox(executablePath: string): Promise<Engine> {
   return {
     name: 'firefox',
     version: (await browser.version()).replace('firefox/', ''),
-    open: url => openPage(send, url),
+    open: (url, type) => openPage(send, url, type),
     close: () => browser.close(),
   }
 }
@@ -35,13 +35,13 @@ type Evaluation =
   | { readonly type: 'success'; readonly result: { readonly value: string } }
   | { readonly type: 'exception'; readonly exceptionDetails: { readonly text: string } }
 
-async function openTab(send: Send) {
-  const { context } = (await send('browsingContext.create', { type: 'tab' })) as { context: string }
+async function openTab(send: Send, type = 'tab') {
+  const { context } = (await send('browsingContext.create', { type })) as { context: string }
   return context
 }
 
-async function openPage(send: Send, url?: string): Promise<Page> {
-  const context = await openTab(send)
+async function openPage(send: Send, url?: string, type?: 'tab' | 'window'): Promise<Page> {
+  const context = await openTab(send, type)
   let cover: string | undefined
 
   async function uncover() {

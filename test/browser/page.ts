@@ -27,8 +27,11 @@ export interface Page {
 export interface Engine {
   readonly name: 'chromium' | 'firefox' | 'webkit'
   readonly version: string
-  /** Opens a new tab. All tabs of an engine share one profile, and so shared workers and the like. */
-  open(url?: string): Promise<Page>
+  /**
+   * Opens a new tab, or a window, which hides no other. All of an engine share one profile, and so shared workers and
+   * the like.
+   */
+  open(url?: string, type?: 'tab' | 'window'): Promise<Page>
   close(): Promise<void>
 }
 
