@@ -1,4 +1,4 @@
-// Under `LANG=C` WebKitGTK's language is "c": none that `Intl` knows, so uPlot would not start.
+// Under `LANG=C` WebKitGTK may call its language "c": none that `Intl` knows, so uPlot would not start.
 try {
   new Intl.NumberFormat(navigator.language)
 } catch {

@@ -271,6 +271,19 @@ inEveryEngine(rig => {
     expect(await page.evaluate('told.join()')).toContain('are you there?')
   })
 
+  test.runIf(rig.name === 'chromium')('the chart is there where the language is none', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = rig.keep(await rig.engine.open())
+    await page.cdp?.('Page.enable')
+    await page.cdp?.('Page.addScriptToEvaluateOnNewDocument', {
+      source:
+        "Object.defineProperty(Navigator.prototype, 'language', { get: () => 'c', configurable: true })",
+    })
+    await page.goto(url)
+    await shows(page, '.price', '\\d\\.\\d\\d')
+    expect(await page.evaluate("document.querySelectorAll('#chart canvas').length")).toBe(1)
+  })
+
   test('the page to be copied works by script tag, under the same policy', async () => {
     const { url } = rig.keep(await startDemo())
     const page = rig.keep(await rig.engine.open(`${url}script-tag.html`))
