@@ -138,6 +138,8 @@ describe('import', () => {
       for (const name of globals) watch(globalThis, name)
       watch(Math, 'random')
       watch(Date, 'now')
+      // Node reads some of its globals itself to make another one that is asked for first.
+      touched.length = 0
       const { createSocket } = await load()
       const atImport = touched.splice(0)
       // The watch itself works.
