@@ -300,7 +300,7 @@ const address = (endpoint: string | URL): URL => {
  * ```ts
  * const socket = createReliableSocket('wss://push.example.com/feed')
  * socket.on('message', ({ data }) => show(data))
- * socket.on('gap', reload)
+ * socket.on('gap', reloadEverything)
  * const { outcome } = await socket.send({ buy: 3 }, { event: 'order' })
  * ```
  *

@@ -257,11 +257,9 @@ const silent = (node, type, alias = false) => {
     if (isOptions && member.type?.getText() === 'number' && !UNITS.test(said + commentOf(node)))
       missing.push(`${name}: no unit`)
     // What an object that is handed over may have in it, the comment says by name.
-    for (const { type } of member.parameters ?? []) {
-      for (const field of type && ts.isTypeLiteralNode(type) ? type.members : []) {
-        if (!said.includes(`\`${field.name.getText()}\``))
-          missing.push(`${name}: nothing of ${field.name.getText()}`)
-      }
+    const handed = (member.parameters ?? []).flatMap(({ type }) => type?.types ?? (type ? [type] : []))
+    for (const { name: field } of handed.filter(ts.isTypeLiteralNode).flatMap(membersOf)) {
+      if (!said.includes(`\`${field.getText()}\``)) missing.push(`${name}: nothing of ${field.getText()}`)
     }
     return missing
   })
