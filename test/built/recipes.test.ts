@@ -1,8 +1,8 @@
 // Recipes whose point is what happens over time, run as the documents have them.
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { transformSync } from 'esbuild'
 import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
-import type { Socket } from '../../src/index.ts'
+import { backoff, type Socket } from '../../src/index.ts'
 import { createFakeServer, type FakeServer } from '../../src/testing.ts'
 import { pieceWith, root } from './pieces.ts'
 
@@ -95,4 +95,48 @@ test('a client says what it saw last, and hears nothing twice', async () => {
   server.latest.send('{"id":2,"headline":"b"}').send('{"id":3,"headline":"c"}')
   expect(shown).toEqual(['a', 'b', 'c'])
   socket.close()
+})
+
+test('a shared worker tells its pages, but not those that are away, and sends what they send', async () => {
+  const page = () => ({ postMessage: vi.fn(), onmessage: (_: { data: unknown }) => {} })
+  vi.stubGlobal('onconnect', undefined)
+  const { socket } = await run<{ socket: Socket }>('demo/docs/workers.md', 'onconnect', 'socket')
+  const [first, second] = [page(), page()]
+  for (const port of [first, second]) {
+    ;(globalThis as any).onconnect({ ports: [port] })
+    port.onmessage({ data: 'here' })
+  }
+  second.onmessage({ data: { send: 'hello' } })
+  await vi.advanceTimersByTimeAsync(0)
+  expect(server.latest.received).toEqual(['hello'])
+  server.latest.send('one')
+  second.onmessage({ data: 'away' })
+  server.latest.send('two')
+  expect(first.postMessage.mock.calls).toEqual([['one'], ['two']])
+  expect(second.postMessage.mock.calls).toEqual([['one']])
+  socket.close()
+})
+
+test('a client does what the table of close codes says', () => {
+  const rows = [
+    ...readFileSync(`${root}demo/docs/closing.md`, 'utf8').matchAll(/^\| (\d.*?) \|.*\| (.*?) \|$/gm),
+  ]
+  expect(rows.length).toBeGreaterThan(7)
+  for (const [, codes = '', does = ''] of rows) {
+    const reason = codes.includes('retry-after') ? 'retry-after=7' : ''
+    for (const [, from, to = from] of codes.matchAll(/(\d{4})(?:–(\d{4}))?/g)) {
+      for (const code of [from, to].map(Number)) {
+        const cause = { code: 'CONNECTION_LOST', close: { code, reason } }
+        const wait = backoff({ random: () => 0.999 })({ attempt: 1, cause, uptime: 9_000, elapsed: 0 })
+        const expected = does.startsWith('gives up')
+          ? false
+          : does.startsWith('waits')
+            ? expect.toSatisfy((ms: number) => ms > 7_000 && ms <= 20_000)
+            : /spread|likewise/.test(does)
+              ? expect.toSatisfy((ms: number) => ms > 5_000 && ms <= 13_000)
+              : expect.toSatisfy((ms: number) => ms > 0 && ms <= 1_900)
+        expect({ code, wait }).toEqual({ code, wait: expected })
+      }
+    }
+  }
 })
