@@ -10,10 +10,14 @@ export interface RetryContext {
   readonly elapsed: number
 }
 
-/** Says how many milliseconds to wait before the next attempt, or `false` to give up. */
+/**
+ * Says how many milliseconds to wait before the next attempt, or `false` to give up. If it throws, or returns anything else, the
+ * socket is closed with `RETRY_FAILED`.
+ */
 export type Retry = (context: RetryContext) => number | false
 
 // The defaults were set with test/bench/herd.mjs: 10,000 clients and a server that takes back 500 of them a second.
+/** How `backoff()` waits. A number that is negative or none is a `TypeError`. */
 export interface BackoffOptions {
   /**
    * The longest first wait, in milliseconds; it doubles from there. Default: 1,900, of which full jitter makes a median
@@ -58,8 +62,15 @@ const RETRY_AFTER = /^\w+ 101[23] retry-after=(\d+)$/
 /**
  * Exponential backoff, capped first, then with full jitter: others need fewer attempts, but come in waves, with a peak of
  * 2.6 to 2.9 times the mean instead of 2.0. The first wait follows the cause. Gives up on close codes that say that the
- * next attempt will fare no better.
+ * next attempt will fare no better: 1002, 1003, 1007 to 1010, 3000, 3003 and 4400 to 4499, but not 4408, 4425 and 4429. After 1012
+ * or 1013 with the reason `retry-after=SECONDS` it waits so long, and up to `spread` more. Throws a `TypeError` for what is not a
+ * number from 0 up.
+ *
+ * ```ts
+ * const socket = createSocket('wss://push.example.com/feed', { retry: backoff({ max: 30_000, attempts: 10 }) })
+ * ```
  */
+// https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 export const backoff = ({
   base = 1_900,

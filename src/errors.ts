@@ -24,20 +24,26 @@ export type SocketErrorCode =
   | 'UNRESPONSIVE'
 
 /** How a connection ended, as its close frame said. */
+// https://websockets.spec.whatwg.org/#the-closeevent-interface
 export interface CloseInfo {
+  /** 1005: a close frame without a code. 1006: no close frame. */
   readonly code: number
+  /** What the frame gave as a reason; `''`: nothing. */
   readonly reason: string
+  /** Whether both sides said goodbye, as the browser saw it. Browsers differ: go by `code`. */
   readonly wasClean: boolean
 }
 
 /** What ended an attempt or a connection. The only class of error that comes from an outage. */
 export class SocketError extends Error {
+  /** What happened. */
   declare readonly code: SocketErrorCode
   /** What really happened: the error of a user's function or of the platform. */
   declare readonly cause: unknown
   /** The close frame, or 1006, where the browser reported a close. */
   declare readonly close: CloseInfo | undefined
 
+  /** Made here; public for tests and for a `retry` of your own. `detail` ends the message. */
   constructor(
     code: SocketErrorCode,
     cause?: unknown,

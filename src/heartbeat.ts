@@ -1,11 +1,15 @@
 import type { Data } from './data.js'
 
+/** How to find out that a connection is dead: it is given up after `interval + timeout` without a message. */
 export interface HeartbeatOptions {
   /** Milliseconds of silence after which the peer is asked for a sign of life. Default: 25,000. */
   interval?: number
   /** Milliseconds that it then has, before the connection counts as dead. Default: 10,000. */
   timeout?: number
-  /** What to ask with. Default: nothing; then only silence is watched, for servers that beat by themselves. */
+  /**
+   * What to ask with: a message that the server answers, for pages cannot send ping frames. Default: nothing; then only silence is
+   * watched, for servers that beat by themselves.
+   */
   message?: Data | (() => Data)
   /** Which messages are answers: they are not handed on, and `latency` is measured from them. Default: none. */
   isReply?: (data: any) => boolean

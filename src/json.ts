@@ -3,6 +3,7 @@ import type { Listener, ListenOptions, SendOptions, Socket } from './index.js'
 /** What is wrong with a message, as Standard Schema says it. */
 // https://standardschema.dev/schema#the-specification
 export interface Issue {
+  /** What is wrong, in words. */
   readonly message: string
   /** Where in the value; absent: the value as a whole. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
@@ -15,6 +16,7 @@ type Result<Output> =
   | { readonly issues: readonly Issue[] }
 
 /** What zod, valibot, arktype and others call a Standard Schema, as far as it is needed here. */
+// https://standardschema.dev/schema#the-specification
 export interface Schema<Output> {
   readonly '~standard': {
     readonly version: 1
@@ -36,15 +38,21 @@ export type Encodable = string | number | boolean | object | null
 
 /** A text that is no JSON, or not what the schema says. */
 export interface InvalidText {
+  /** The text as it came. */
   readonly text: string
+  /** Not here: there was no binary message. */
   readonly data?: undefined
+  /** What is wrong with it. */
   readonly issues: readonly Issue[]
 }
 
 /** A binary message that the codec cannot decode, or that is not what the schema says. */
 export interface InvalidData {
+  /** Not here: there was no text. */
   readonly text?: undefined
+  /** The bytes as they came. */
   readonly data: ArrayBuffer
+  /** What is wrong with them. */
   readonly issues: readonly Issue[]
 }
 
@@ -60,13 +68,14 @@ export interface JsonEvents<Incoming, Invalid = InvalidText> {
 export interface Json<Incoming = unknown, Outgoing = Encodable, Invalid = InvalidText> {
   /**
    * Listens, and returns how to stop. The same listener twice is one. The socket is listened to as long as somebody
-   * listens here: once all have left, nothing of this is left behind.
+   * listens here: once all have left, nothing of this is left behind. Throws a `TypeError` for an event that there is not.
    */
   on<Type extends keyof JsonEvents<Incoming, Invalid>>(
     type: Type,
     listener: Listener<JsonEvents<Incoming, Invalid>[Type]>,
     options?: ListenOptions,
   ): () => void
+  /** Listens no more. A listener that was not there is no mistake. */
   off<Type extends keyof JsonEvents<Incoming, Invalid>>(
     type: Type,
     listener: Listener<JsonEvents<Incoming, Invalid>[Type]>,

@@ -1,12 +1,16 @@
 import type { SocketError } from './errors.js'
 
-/** Where a socket is. Each member carries what is true in it, and nothing more. Times are milliseconds of `Date.now()`. */
+/**
+ * Where a socket is. Each member carries what is true in it, and nothing more. `since` and `until` are milliseconds of
+ * `Date.now()`, `delay` is in milliseconds. `attempt`: how many attempts failed in a row; it is 0 again after a connection that
+ * lasted `minUptime`.
+ */
 export type State =
   /** No connection, and none will be made until `connect()`. Without a cause: there was no attempt yet. */
   | { readonly name: 'closed'; readonly cause?: SocketError }
-  /** An attempt is under way; `attempt` failed before it in a row, the last one because of `cause`. */
+  /** An attempt is under way. The one before failed because of `cause`. */
   | { readonly name: 'connecting'; readonly attempt: number; readonly cause?: SocketError | undefined }
-  /** Ready since `since`, `prepare` included. */
+  /** Ready since `since`, `prepare` included. `protocol`: the subprotocol that the server selected; `''`: none. */
   | {
       readonly name: 'open'
       readonly attempt: number
@@ -14,7 +18,7 @@ export type State =
       readonly url: string
       readonly protocol: string
     }
-  /** The next attempt starts at `until`, `delay` after the loss; `Infinity`: when the page wakes. */
+  /** The next attempt starts at `until`, `delay` after the loss; `Infinity`: when the page wakes. `cause`: what was lost, and how. */
   | {
       readonly name: 'waiting'
       readonly attempt: number
@@ -22,7 +26,7 @@ export type State =
       readonly until: number
       readonly cause: SocketError
     }
-  /** `close()` was called, the closing handshake is under way. */
+  /** `close()` was called with `code` and `reason`, the closing handshake is under way. */
   | {
       readonly name: 'closing'
       readonly code: number | undefined

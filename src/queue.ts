@@ -15,17 +15,22 @@ export type DropReason =
   /** Two connections in a row were closed with 1009 over it. */
   | 'too-big'
 
+/** What may become of one message. */
 export interface SendOptions {
   /** Drop the message if it is still here after so many milliseconds. Default: keep it. */
   ttl?: number
-  /** Take the place of an older message with the same key that is still queued; the new one goes to the end. */
+  /**
+   * Take the place of an older message with the same key that is still queued; the new one goes to the end.
+   * Keys are compared as those of a `Map` are. Default: none.
+   */
   key?: unknown
   /** Now or never: drop it where it would have to wait. Default: false. */
   volatile?: boolean
-  /** Drop it when this signal is aborted, as long as it is still here. */
+  /** Drop it when this signal is aborted, as long as it is still here. Default: none. */
   signal?: AbortSignal
 }
 
+/** Limits of what waits. What does not fit is told by a `drop` event with the reason `'overflow'`. */
 export interface QueueOptions {
   /** How many messages may wait. Default: any number. */
   maxMessages?: number

@@ -47,7 +47,7 @@ export interface ReliableSendOptions {
    * `'resend'` in the new session, where the server cannot know it: it may then be processed twice. Default: `'drop'`.
    */
   onLost?: 'drop' | 'resend'
-  /** Drops it when aborted, as long as it has not been sent. */
+  /** Drops it when aborted, as long as it has not been sent. Default: none. */
   signal?: AbortSignal
   /** Drops it if it has not been sent after so many milliseconds. Default: keep it. */
   ttl?: number
@@ -67,11 +67,17 @@ export type ReliableMessage<Json = unknown> = {
 
 /** A message of ours, as it is on the wire, but with binary data as an `ArrayBuffer`. */
 export interface SentMessage {
+  /** What was asked for. */
   readonly type: 'event' | 'sendToGroup' | 'joinGroup' | 'leaveGroup'
+  /** Its number, by which the server acknowledges it, and knows it again. */
   readonly ackId: number
+  /** The event's name, of an `event`. */
   readonly event?: string
+  /** The group, of all others. */
   readonly group?: string
+  /** How `data` travels. Absent where there is none. */
   readonly dataType?: 'text' | 'binary' | 'json'
+  /** What was sent. */
   readonly data?: unknown
 }
 
@@ -92,6 +98,7 @@ export type Gap =
 export interface ReliableEvents<Json = unknown> {
   /** A message, once and in order. It is acknowledged after its listeners have returned. */
   message: ReliableMessage<Json>
+  /** Messages are missing, or may have been processed twice: reload what you show. */
   gap: Gap
   /** A message was not processed: what its promise says, said to all. */
   drop: SentMessage & Extract<Outcome, { outcome: 'dropped' }>
@@ -110,8 +117,9 @@ export type ReliableState = Exclude<State, { name: 'open' }> | Omit<Extract<Stat
 
 /** A snapshot. `queued` and `queuedBytes` are what has not been sent yet; `sent` and `received` count frames. */
 export interface ReliableStats extends Omit<Stats, 'reclaimed'> {
-  /** Messages sent and not acknowledged, and their bytes. */
+  /** Messages sent and not acknowledged. */
   readonly inFlight: number
+  /** Their bytes. */
   readonly inFlightBytes: number
   /** The number of the last message that was delivered in this session. */
   readonly lastSequenceId: number
@@ -136,43 +144,47 @@ export interface ReliableSocket<Json = unknown> {
   /**
    * Sends an event to the server. The promise says what became of it, and waits through outages. It rejects, at once,
    * only for bad input: with a `TypeError`, or with what `JSON.stringify()` throws.
-   * Strings travel as text, `ArrayBuffer`s and views as binary, all else as JSON.
+   * Strings travel as text, `ArrayBuffer`s and views as binary, all else as JSON. `event`: its name; default: `'message'`.
    */
   send(data: unknown, options?: ReliableSendOptions & { event?: string }): Promise<Outcome>
-  /** Sends to all who joined a group, as `send()` does; `noEcho`: but not to this client. */
+  /** Sends to all who joined a group, as `send()` does; `noEcho`: but not to this client; default: false. */
   publish(
     group: string,
     data: unknown,
     options?: ReliableSendOptions & { noEcho?: boolean },
   ): Promise<Outcome>
-  /** Joins a group, in this session and in those that follow it. */
+  /** Joins a group, in this session and in those that follow it. Rejects with a `TypeError` for what is no name. */
   join(group: string): Promise<Outcome>
+  /** Leaves a group, likewise. */
   leave(group: string): Promise<Outcome>
-  /** Listens, and returns how to stop. The same listener twice is one. */
+  /** Listens, and returns how to stop. The same listener twice is one. Throws a `TypeError` for an event that there is not. */
   on<Type extends keyof ReliableEvents>(
     type: Type,
     listener: Listener<ReliableEvents<Json>[Type]>,
     options?: ListenOptions,
   ): () => void
-  /** Listens for the next one only. */
+  /** Listens for the next one only, otherwise as `on()`. */
   once<Type extends keyof ReliableEvents>(
     type: Type,
     listener: Listener<ReliableEvents<Json>[Type]>,
     options?: ListenOptions,
   ): () => void
+  /** Listens no more. A listener that was not there is no mistake. */
   off<Type extends keyof ReliableEvents>(type: Type, listener: Listener<ReliableEvents<Json>[Type]>): void
-  /** Connects now if there is no connection. */
+  /** Connects now if there is no connection. Throws a `SyntaxError` for a malformed URL. */
   connect(): void
   /** Gives up the present connection or wait, and connects anew, also after `close()`. The session goes on. */
   reconnect(cause?: unknown): void
   /**
    * Closes for good, at once: what was sent and not acknowledged is `unknown`, what was not sent is dropped. To wait for
-   * the acknowledgements, await the promises first.
+   * the acknowledgements, await the promises first. Throws for codes and reasons as the core's `close()` does.
    */
   close(code?: number, reason?: string): void
+  /** Where it is: the same object until the next `state` event. */
   readonly state: ReliableState
   /** The session's public name; `undefined` until there is one. */
   readonly connectionId: string | undefined
+  /** Counts: a new object each time. */
   readonly stats: ReliableStats
   /**
    * The session, and what is not acknowledged, as text to go on with after a reload: call it in `pagehide`, and give it
@@ -288,10 +300,14 @@ const address = (endpoint: string | URL): URL => {
  * ```ts
  * const socket = createReliableSocket('wss://push.example.com/feed')
  * socket.on('message', ({ data }) => show(data))
- * socket.on('gap', reload)
+ * socket.on('gap', reloadEverything)
  * const { outcome } = await socket.send({ buy: 3 }, { event: 'order' })
  * ```
+ *
+ * Throws a `TypeError` for options that make no sense, a `SyntaxError` for a malformed URL, and a `SocketError` with the code
+ * `NO_WEBSOCKET` where there is no `WebSocket`.
  */
+// https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
 // https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
 export const createReliableSocket = <Json = unknown>(
   endpoint: Endpoint,

@@ -3,6 +3,7 @@ import { numbered, PROTOCOL, type Request, readFrame, writeAck, writeSystem } fr
 import type { Effect, Lease, StoreNode } from './server-store.js'
 
 /** What we call of a WebSocket of the `ws` package. */
+// https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocket
 export interface WebSocketLike {
   readonly protocol: string
   readonly readyState: number

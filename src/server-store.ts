@@ -31,7 +31,9 @@ export type Effect =
 
 /** On whose behalf: a client's message, handled by the node that holds this epoch of the session. */
 export interface Claim {
+  /** The session's id. */
   readonly session: string
+  /** The epoch that the node holds. */
   readonly epoch: number
   /** Remembered with the effects. Absent: a message that wants no acknowledgement. */
   readonly ackId?: number | undefined
@@ -49,7 +51,9 @@ export type Outcome =
   /** The session is in as many groups as it may. */
   | 'full'
 
+/** What a commit has come to. */
 export interface Committed {
+  /** Whether it was done. */
   readonly outcome: Outcome
   /** Of the last effect: how many sessions it reached; of a `send`, how many messages that one has not acknowledged now. */
   readonly count: number
@@ -67,6 +71,7 @@ export interface Lease {
   readonly handled: readonly number[]
 }
 
+/** What a node is told of its sessions. */
 export type StoreNews =
   /** There are messages for a session that this node holds. */
   | { readonly kind: 'messages'; readonly session: string }
@@ -75,17 +80,22 @@ export type StoreNews =
   /** The session is gone. */
   | { readonly kind: 'ended'; readonly session: string; readonly code: number; readonly reason: string }
 
+/** A message that waits to be acknowledged. */
 export interface StoredMessage {
+  /** Its number in the session, from 1. */
   readonly sequenceId: number
+  /** What goes out, but for the number. */
   readonly frame: string
 }
 
 /** A store, as one node uses it. Each method is one atomic step, and steps are taken in the order of the calls. */
 export interface StoreNode {
-  /** Begins a session, held by this node with epoch 1. `false`: there is no room. */
+  /**
+   * Begins a session by the name of `id` for `userId` (`''`: nobody by name), in `groups`, held by this node with epoch 1. `token` is
+   * the digest of its token. `false`: there is no room.
+   */
   create(session: {
     readonly id: string
-    /** The digest of its token. */
     readonly token: string
     readonly userId: string
     readonly groups: readonly string[]
@@ -98,6 +108,7 @@ export interface StoreNode {
   resume(id: string, token: string, next: string, userId: string): Promise<Lease | undefined>
   /** The client is seen to have the newest token: the others are worth nothing from here on. */
   confirm(id: string, epoch: number): Promise<void>
+  /** Does all of it or nothing; with a claim together with the mark that the message was handled. */
   commit(effects: readonly Effect[], claim?: Claim): Promise<Committed>
   /** Unacknowledged messages after a number, the oldest first; `undefined`: the epoch is not the present one. */
   read(id: string, epoch: number, after: number, limit: number): Promise<readonly StoredMessage[] | undefined>
@@ -113,8 +124,9 @@ export interface StoreNode {
   close(): Promise<void>
 }
 
+/** Where sessions are kept. Several nodes may share what is behind it. */
 export interface Store {
-  /** `hear` is called with what concerns sessions of this node. News can be lost: `touch` tells the same, later. */
+  /** Begins to use it as one node. `hear` is called with what concerns sessions of this node. News can be lost: `touch` tells the same, later. */
   open(limits: StoreLimits, hear: (news: StoreNews) => void): Promise<StoreNode>
 }
 

@@ -43,6 +43,7 @@ export { type MemoryStoreOptions, memoryStore } from './store-memory.js'
 export { type RedisClient, type RedisStoreOptions, type RedisSubscriber, redisStore } from './store-redis.js'
 
 /** What we use of a `WebSocketServer` of the `ws` package. */
+// https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocketserver
 export interface WebSocketServerLike<Request extends RequestLike = RequestLike> {
   readonly options: {
     handleProtocols?: ((protocols: Set<string>, request: Request) => string | false) | null | undefined
@@ -66,13 +67,19 @@ export interface Session {
    * handled: both or neither. What cannot be stored is reported to `onError`.
    */
   send(data: unknown, dataType?: DataType): void
-  /** Sends to all in a group; `noEcho` leaves this session out. In `onMessage` it is kept back, like `send`. */
+  /**
+   * Sends to all in a group; `noEcho` leaves this session out (default: false), `dataType` is as in `send`. In `onMessage` it is kept
+   * back, like `send`.
+   */
   publish(group: string, data: unknown, options?: { dataType?: DataType; noEcho?: boolean }): void
   /** Joins a group. In `onMessage` it is kept back, like `send`. */
   join(group: string): void
   /** Leaves a group. In `onMessage` it is kept back, like `send`. */
   leave(group: string): void
-  /** Ends the session, at once and for good. Default code: 1008, which tells the client that it cannot be resumed. */
+  /**
+   * Ends the session, at once and for good. Default code: 1008, which tells the client that it cannot be resumed. Throws a `RangeError`
+   * for a code that is not 1000, 1008 or 3000 to 4999, and for a reason of more than 120 bytes.
+   */
   close(code?: number, reason?: string): void
 }
 
@@ -91,11 +98,16 @@ export type Message = Payload & {
 export type Authorization =
   | boolean
   | string
-  | { readonly userId?: string; readonly groups?: readonly string[] }
+  | {
+      /** Who it is. */
+      readonly userId?: string
+      /** The groups that a new session begins in. */
+      readonly groups?: readonly string[]
+    }
 
 type Eventually<Value> = Value | PromiseLike<Value>
 
-/** Durations in milliseconds. */
+/** Who may do what, and how much. Durations in milliseconds. */
 export interface ReliableOptions<Request extends RequestLike = RequestLike> {
   /**
    * Handles an event of a client. The next one of the same session waits until it is done, and so does the acknowledgement. When
@@ -103,9 +115,9 @@ export interface ReliableOptions<Request extends RequestLike = RequestLike> {
    * Default: events are refused.
    */
   onMessage?: (message: Message, session: Session) => unknown
-  /** A session has begun, or has come back. Nothing is read from the connection before this is done. */
+  /** A session has begun, or has come back. Nothing is read from the connection before this is done. Default: nothing. */
   onConnect?: (session: Session, context: { readonly resumed: boolean; readonly request: Request }) => unknown
-  /** A connection is gone. The session may come back for `keepMs`. */
+  /** A connection is gone. The session may come back for `keepMs`. Default: nothing. */
   onDisconnect?: (session: Session, close: { readonly code: number; readonly reason: string }) => unknown
   /** Whether a client may join a group. Default: it may not. */
   onJoin?: (group: string, session: Session) => Eventually<boolean>
@@ -140,22 +152,26 @@ export interface ReliableOptions<Request extends RequestLike = RequestLike> {
 export interface ReliableServer {
   /**
    * Sends to one session, on whichever node it is. Resolves when the message is stored, with how many messages that session has not
-   * acknowledged now: a number to pace by. 0: there is no such session, or this was too much for it.
+   * acknowledged now: a number to pace by. 0: there is no such session, or this was too much for it. Rejects with a `TypeError` for what cannot travel, and with what the
+   * store rejects with: then the message may be stored or not.
    */
   send(session: string | Session, data: unknown, dataType?: DataType): Promise<number>
-  /** Sends to all in a group, and resolves with how many these are. */
+  /**
+   * Sends to all in a group but `except`, and resolves with how many these are. `dataType` is as in `Session.send`. Rejects as `send`.
+   */
   publish(
     group: string,
     data: unknown,
     options?: { dataType?: DataType; except?: string | Session },
   ): Promise<number>
-  /** Sends to all sessions, and resolves with how many these are. */
+  /** Sends to all sessions, and resolves with how many these are. Rejects as `send`. */
   broadcast(data: unknown, dataType?: DataType): Promise<number>
-  /** Ends a session, wherever it is. Resolves with whether there was one. */
+  /** Ends a session, wherever it is. Resolves with whether there was one. Rejects where `Session.close` throws. */
   end(session: string | Session, code?: number, reason?: string): Promise<boolean>
+  /** Counts: a new object each time. */
   readonly stats: ServerStats
   /**
-   * Shuts down: lets requests that are being handled finish (for `timeout`, default 5,000), closes every connection with 1012 and
+   * Shuts down: lets requests that are being handled finish (for `timeout` milliseconds, default 5,000), closes every connection with 1012 and
    * tells clients to come back after `retryAfter` seconds (default: 1). Sessions stay in the store. The WebSocketServer stays open, and is yours to
    * close.
    */

@@ -27,6 +27,10 @@ const MAX_CONNECT_TIMEOUT = 60_000
  * socket.on('text', text => show(text))
  * socket.send('hello')
  * ```
+ *
+ * It connects at once, unless `autoConnect` is false. Throws a `TypeError` for options that make no sense, what the platform throws
+ * for a malformed URL or subprotocol, and a `SocketError` with the code `NO_WEBSOCKET` where there is no `WebSocket`. An outage
+ * never throws: it is a state and a cause.
  */
 export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   endpoint: Endpoint,

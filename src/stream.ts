@@ -13,11 +13,18 @@ export type Message<Binary extends BinaryType = 'arraybuffer'> = string | Binary
 
 /** What becomes of a message for which there is no room. */
 export type Overflow<Binary extends BinaryType = 'arraybuffer'> =
-  /** It ends with an error, after what waits has been read. Nothing is missing before the error. */
-  | { overflow?: 'error' }
-  /** Messages are left out: those that have waited longest, or those that come. Each is told to `onDrop`. */
-  | { overflow: 'drop-oldest' | 'drop-newest'; onDrop: (message: Message<Binary>) => unknown }
+  | {
+      /** It ends with an error, after what waits has been read. Nothing is missing before the error. Default. */
+      overflow?: 'error'
+    }
+  | {
+      /** Messages are left out: those that have waited longest, or those that come. */
+      overflow: 'drop-oldest' | 'drop-newest'
+      /** Is told each of them. */
+      onDrop: (message: Message<Binary>) => unknown
+    }
 
+/** How to read. */
 export type ReadOptions<Binary extends BinaryType = 'arraybuffer'> = Overflow<Binary> & {
   /** Stops at once when aborted, with the signal's reason as the error. What waits is not read any more. Default: none. */
   signal?: AbortSignal
@@ -28,6 +35,7 @@ export type ReadOptions<Binary extends BinaryType = 'arraybuffer'> = Overflow<Bi
   highWaterMark?: number
 }
 
+/** How to write. */
 export interface WriteOptions {
   /**
    * Ends it with the signal's reason when aborted, at once. The signal of `pipeTo()` is only heard after the write that is
@@ -182,7 +190,12 @@ export const messages = <Binary extends BinaryType = 'arraybuffer'>(
 /**
  * The same as a stream. What waits is held back in it as in `messages()`, with the same end, errors and options.
  * Cancelling it stops listening; the socket stays as it is.
+ *
+ * ```ts
+ * await readable(socket).pipeTo(new WritableStream({ write: show }))
+ * ```
  */
+// https://streams.spec.whatwg.org/#rs-class
 export const readable = <Binary extends BinaryType = 'arraybuffer'>(
   socket: Socket<Binary>,
   options?: ReadOptions<Binary>,

@@ -9,7 +9,9 @@ export type Direction = 'up' | 'down' | 'both'
 
 /** A close frame. 1005 stands for one without a code, 1006 for none at all. */
 export interface CloseFrame {
+  /** Any number: a fake may send what no page could. */
   readonly code: number
+  /** `''`: none. */
   readonly reason: string
 }
 
@@ -56,6 +58,7 @@ export interface FakePeer {
   drain(bytes?: number): this
 }
 
+/** What the server knows and does by itself. */
 export interface FakeServerOptions {
   /** The subprotocols that the server knows. Default: all, so that it selects the page's first. */
   protocols?: readonly string[]
@@ -582,10 +585,13 @@ export const createFakeServer = ({ base, ...options }: FakeServerOptions = {}): 
 
 /** What was recorded: the event's name and its facts, as data that can be compared, printed, and sent as JSON. */
 export interface RecordedEvent {
+  /** The event's name. */
   readonly type: string
+  /** Its facts. */
   readonly [fact: string]: unknown
 }
 
+/** What `record()` writes down. */
 export interface Recording {
   /** Everything since `record()`, in order; yours to empty, or to add remarks to. */
   readonly events: RecordedEvent[]

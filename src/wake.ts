@@ -1,7 +1,10 @@
 /** What a source of wakefulness tells: the page or network came back, the page is put away, the network went. */
 export type WakeNews = 'wake' | 'sleep' | 'offline'
 
-/** Starts telling when the page or network comes and goes, and returns how to stop. */
+/**
+ * Starts telling when the page or network comes and goes, and returns how to stop. For platforms that tell it otherwise, such as
+ * React Native.
+ */
 export type Wake = (tell: (news: WakeNews) => void) => () => void
 
 /** Listens to the page's life and the network, as far as there is any of it here: in a worker there is less. */

@@ -23,6 +23,7 @@ export interface SteadyCloseEvent extends CloseEvent {
 export interface SteadyErrorEvent extends Event {
   /** What failed. Absent where a connection broke that was open: the `close` that follows says how. */
   readonly error?: SocketError
+  /** That error's message. */
   readonly message?: string
 }
 
@@ -38,25 +39,34 @@ type Handler<Type extends keyof Events> = ((this: WebSocket, event: Events[Type]
 /** A `WebSocket` that stays up. All that the platform's has, and what is listed here. */
 export interface SteadyWebSocket
   extends Omit<WebSocket, `on${keyof Events}` | 'addEventListener' | 'removeEventListener'> {
+  /** Ready: after `prepare`, before what waits is sent. Once for each connection. */
   onopen: Handler<'open'>
+  /** A message; `data` is as `binaryType` says. */
   onmessage: Handler<'message'>
+  /** An attempt failed, or a connection broke. */
   onerror: Handler<'error'>
+  /** A connection that was open has ended, or the socket has for good. */
   onclose: Handler<'close'>
+  /** As the platform's. */
+  // https://dom.spec.whatwg.org/#dom-eventtarget-addeventlistener
   addEventListener<Type extends keyof Events>(
     type: Type,
     listener: (this: SteadyWebSocket, event: Events[Type]) => any,
     options?: boolean | AddEventListenerOptions,
   ): void
+  /** As the platform's, for events of any name. */
   addEventListener(
     type: string,
     listener: EventListenerOrEventListenerObject | null,
     options?: boolean | AddEventListenerOptions,
   ): void
+  /** As the platform's. */
   removeEventListener<Type extends keyof Events>(
     type: Type,
     listener: (this: SteadyWebSocket, event: Events[Type]) => any,
     options?: boolean | EventListenerOptions,
   ): void
+  /** As the platform's, for events of any name. */
   removeEventListener(
     type: string,
     listener: EventListenerOrEventListenerObject | null,

@@ -1,8 +1,11 @@
-// Every piece of code that README.md and the documents show is compiled, against the package as it was built.
+// Every piece of TypeScript and JavaScript that README.md and the documents show is compiled, against the package as it was
+// built. What is in other languages is run: test/page/frameworks.test.ts and test/servers/recipes.test.ts.
 import { execFile } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { compileScript, parse } from 'vue/compiler-sfc'
 import { root } from './built.ts'
+import { pieces as all, piecesIn } from './pieces.ts'
 
 const folder = `${root}.tmp/documents-${process.pid}/`
 
@@ -21,6 +24,14 @@ const GIVEN: Record<string, string> = {
   server: "import('steadysocket/server').ReliableServer",
   session: "import('steadysocket/server').Session",
   wss: "import('ws').WebSocketServer",
+  messages: "typeof import('steadysocket/stream').messages",
+  readable: "typeof import('steadysocket/stream').readable",
+  writable: "typeof import('steadysocket/stream').writable",
+  when: "typeof import('steadysocket/stream').when",
+  WebSocketServer: "typeof import('ws').WebSocketServer",
+  createFakeServer: "typeof import('steadysocket/testing').createFakeServer",
+  record: "typeof import('steadysocket/testing').record",
+  expect: "typeof import('vitest').expect",
   createClient: "typeof import('graphql-ws').createClient",
   file: 'File',
   signal: 'AbortSignal',
@@ -30,6 +41,7 @@ for (const name of [
   'SteadySocket',
   'askTheUser',
   'banner',
+  'chrome',
   'cursor',
   'db',
   'draft',
@@ -37,6 +49,7 @@ for (const name of [
   'image',
   'missed',
   'onMessage',
+  'onconnect',
 ]) {
   GIVEN[name] = 'any'
 }
@@ -53,44 +66,43 @@ for (const name of [
   GIVEN[name] = 'any'
 }
 
-/** In the document about reliable sessions a socket is one of those. */
+/** In some documents a socket or a server is another one. */
 const OWN: Record<string, Record<string, string>> = {
   'demo/docs/reliable.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
+  'demo/docs/api/testing.md': { server: "import('steadysocket/testing').FakeServer" },
 }
 
-const documents = [
-  'README.md',
-  ...readdirSync(`${root}demo/docs`)
-    .filter(name => name.endsWith('.md'))
-    .map(name => `demo/docs/${name}`),
-]
+/** Languages that need no compiler, or that other tests run. */
+const ELSEWHERE = ['diff', 'html', 'mermaid', 'nginx', 'py', 'sh', 'svelte', 'typescript']
 
-/** The pieces of a document, by the line that each begins in. */
-const pieces = documents.flatMap(file => {
-  const text = readFileSync(root + file, 'utf8')
-  return [...text.matchAll(/```(?:ts|js)\n(.*?)```/gs)].map(({ index, 1: code = '' }) => {
-    const place = `${file}:${text.slice(0, index).split('\n').length + 1}`
-    return { place, name: place.replace(/\W+/g, '-'), code, given: { ...GIVEN, ...OWN[file] } }
-  })
-})
+/** What of a component is a script. */
+const scriptOf = (code: string, name: string) => compileScript(parse(code).descriptor, { id: name }).content
+
+const pieces = piecesIn('js', 'ts', 'tsx', 'vue').map(({ language, file, name, code, place }) => ({
+  place,
+  name,
+  extension: language === 'tsx' ? 'tsx' : 'ts',
+  code: language === 'vue' ? scriptOf(code, name) : code,
+  given: { ...GIVEN, ...OWN[file] },
+}))
 
 /** What the compiler has to say, by the name of the piece. */
 const complaints = new Map<string, string[]>()
 
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true })
-  for (const { name, code, given } of pieces) {
+  for (const { name, extension, code, given } of pieces) {
     const missing = Object.entries(given).filter(
       ([word]) =>
         new RegExp(`\\b${word}\\b`).test(code) &&
         !new RegExp(`(const|let) ${word}\\b|import [^;]*?\\b${word}\\b[^;]*? from`).test(code),
     )
     const declared = missing.map(
-      ([word, type]) => `declare ${word === 'missed' ? 'let' : 'const'} ${word}: ${type}`,
+      ([word, type]) => `declare ${/^(missed|onconnect)$/.test(word) ? 'let' : 'const'} ${word}: ${type}`,
     )
     // A part of an options object is one.
     const whole = /^\w+: /.test(code) ? `export default {\n${code}}` : code
-    writeFileSync(`${folder}${name}.ts`, `${declared.join('\n')}\n${whole}\nexport {}\n`)
+    writeFileSync(`${folder}${name}.${extension}`, `${declared.join('\n')}\n${whole}\nexport {}\n`)
   }
   const compilerOptions = {
     target: 'ES2022',
@@ -98,12 +110,13 @@ beforeAll(async () => {
     moduleResolution: 'bundler',
     lib: ['ES2023', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
     types: ['node'],
+    jsx: 'react-jsx',
     strict: true,
     noImplicitAny: false,
     noEmit: true,
     skipLibCheck: true,
   }
-  writeFileSync(`${folder}tsconfig.json`, JSON.stringify({ compilerOptions, include: ['*.ts'] }))
+  writeFileSync(`${folder}tsconfig.json`, JSON.stringify({ compilerOptions, include: ['*.ts', '*.tsx'] }))
   const compiler = `${root}node_modules/typescript/bin/tsc`
   const said = await new Promise<string>(resolve =>
     execFile(
@@ -114,14 +127,16 @@ beforeAll(async () => {
     ),
   )
   for (const line of said.split('\n').filter(Boolean)) {
-    const name = /^([\w-]+)\.ts\(/.exec(line)?.[1] ?? 'the rest'
+    const name = /^([\w-]+)\.tsx?\(/.exec(line)?.[1] ?? 'the rest'
     complaints.set(name, [...(complaints.get(name) ?? []), line])
   }
 }, 60_000)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-test('the documents are found', () => {
-  expect(pieces.length).toBeGreaterThan(30)
+test('the documents are found, and every language in them is tested somewhere', () => {
+  expect(pieces.length).toBeGreaterThan(60)
+  const languages = new Set(all.map(({ language }) => language))
+  expect([...languages].sort()).toEqual([...ELSEWHERE, 'js', 'ts', 'tsx', 'vue'].sort())
 })
 
 describe('the code compiles', () => {

@@ -1,12 +1,13 @@
 """Importing this ends the process when whoever started it is gone, however that happened: stdin closes."""
 
 import os
-import sys
 import threading
 
 
 def watch():
-    sys.stdin.buffer.read()
+    # Not sys.stdin: a thread that waits in it holds its lock, and a program that ends by itself would die of that.
+    while os.read(0, 1024):
+        pass
     os._exit(0)
 
 

@@ -23,6 +23,8 @@ export interface NginxOptions {
   port: number
   /** Seconds without a byte from the server after which it cuts the connection. Default: 60, as nginx has it. */
   readTimeout?: number
+  /** What is in `http` instead: it listens on port 80 in name only, and all its servers are the one behind it. */
+  recipe?: string
 }
 
 export interface Nginx {
@@ -34,17 +36,12 @@ export interface Nginx {
   stop(): Promise<void>
 }
 
-const config = (ports: { plain: number; secure: number }, { port, readTimeout = 60 }: NginxOptions) => `
-  ${process.getuid?.() === 0 ? 'user root;' : ''}
-  worker_processes 1;
-  daemon off;
-  pid nginx.pid;
-  error_log stderr notice;
-  events { worker_connections 1024; }
-  http {
-    access_log off;
-    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
+interface Ports {
+  plain: number
+  secure: number
+}
+
+const proxy = (ports: Ports, { port, readTimeout = 60 }: NginxOptions) => `
     map $http_upgrade $connection_upgrade { default upgrade; '' close; }
     server {
       listen 127.0.0.1:${ports.plain};
@@ -60,6 +57,25 @@ const config = (ports: { plain: number; secure: number }, { port, readTimeout = 
         proxy_read_timeout ${readTimeout}s;
       }
     }
+`
+
+const adapt = (recipe: string, ports: Ports, port: number) =>
+  recipe
+    .replaceAll('listen 80;', `listen 127.0.0.1:${ports.plain};`)
+    .replaceAll(/server 127\.0\.0\.1:\d+;/g, `server 127.0.0.1:${port};`)
+
+const config = (ports: Ports, options: NginxOptions) => `
+  ${process.getuid?.() === 0 ? 'user root;' : ''}
+  worker_processes 1;
+  daemon off;
+  pid nginx.pid;
+  error_log stderr notice;
+  events { worker_connections 1024; }
+  http {
+    access_log off;
+    client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi; uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    ${options.recipe ? adapt(options.recipe, ports, options.port) : proxy(ports, options)}
   }
 `
 

@@ -78,3 +78,36 @@ async function startScript(file: string, ...args: string[]): Promise<PythonProce
     },
   }
 }
+
+/** One of the documents' programs: it listens on the port that `PORT` names, and ends by itself when asked to. */
+export interface PythonProgram {
+  /** Asks it to end, as a deploy does, and waits until it has. */
+  leave(): Promise<void>
+  /** Kills it. */
+  stop(): Promise<void>
+}
+
+/** Runs a program in its folder: a file, or a module with its arguments. */
+export function startProgram(folder: string, port: number, what: string, ...args: string[]): PythonProgram {
+  const program = python()
+  if (!program) throw new Error('no python3 here')
+  const servers = JSON.stringify(fileURLToPath(new URL('.', import.meta.url)))
+  const start = `
+import runpy, sys
+sys.path[:0] = [".", ${servers}]
+import lifeline
+sys.argv = sys.argv[1:]
+(runpy.run_path if sys.argv[0].endswith(".py") else runpy.run_module)(sys.argv[0], run_name="__main__")
+`
+  const child = spawn(program, ['-B', '-W', 'ignore', '-c', start, what, ...args], {
+    cwd: folder,
+    env: { ...process.env, PORT: `${port}` },
+    stdio: ['pipe', 'inherit', 'inherit'],
+  })
+  const exited = once(child, 'exit')
+  const end = (signal: NodeJS.Signals) => async () => {
+    child.kill(signal)
+    await exited
+  }
+  return { leave: end('SIGTERM'), stop: end('SIGKILL') }
+}

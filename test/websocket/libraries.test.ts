@@ -9,6 +9,7 @@ import { webSocket } from 'rxjs/webSocket'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type WebSocketServer, WebSocket as Ws, WebSocketServer as WsServer } from 'ws'
 import { SteadyWebSocket } from '../../src/websocket.ts'
+import { pieceWith } from '../built/pieces.ts'
 
 class Inner extends SteadyWebSocket {
   constructor(url: string | URL, protocols?: string | string[]) {
@@ -55,6 +56,27 @@ test('graphql-ws: hears why it is turned away', async () => {
     client.subscribe({ query: '{ hello }' }, { next() {}, error: resolve, complete() {} }),
   )
   expect(failed).toMatchObject({ code: 4403, reason: 'Forbidden' })
+})
+
+test("graphql-ws: its server answers the documents' heartbeat, and stays", async () => {
+  const [, message] = /message: '(.*?)'/.exec(pieceWith('demo/docs/drop-in.md', 'webSocketImpl')) ?? []
+  class Watched extends SteadyWebSocket {
+    constructor(url: string | URL, protocols?: string | string[]) {
+      super(url, protocols, {
+        retry: false,
+        WebSocket: Ws as never,
+        heartbeat: { interval: 1, message: message as string },
+      })
+    }
+  }
+  useServer({ schema }, server)
+  const client = createClient({ url, webSocketImpl: Watched, lazy: false, retryAttempts: 0 })
+  const heard = await Promise.race([
+    new Promise(resolve => client.on('pong', () => resolve('pong'))),
+    new Promise(resolve => client.on('closed', resolve)),
+  ])
+  expect(heard).toBe('pong')
+  await client.dispose()
 })
 
 test('rxjs: sends and hears JSON, in order, and completes', async () => {

@@ -1,0 +1,29 @@
+// demo/docs/api/ is what the doc comments in src/ say, and they leave nothing out.
+import { readdirSync, readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { reference } from '../../demo/docs/api.mjs'
+import { entries, namesOf, root } from './built.ts'
+import { count, gaps } from './gaps.mjs'
+
+const folder = `${root}demo/docs/api/`
+
+test('every public name, and all that it has, is explained: what it means, its default, its unit', () => {
+  expect(count).toBeGreaterThan(90)
+  expect(gaps).toEqual([])
+})
+
+describe('the reference is up to date (if not: npm run docs)', () => {
+  test('and has a page for each entry', () => {
+    expect([...reference.keys()].sort()).toEqual(['README.md', ...entries.map(entry => `${entry}.md`)].sort())
+    expect(readdirSync(folder).sort()).toEqual([...reference.keys()].sort())
+  })
+
+  test.each([...reference])('in %s', (file, text) => {
+    expect(readFileSync(folder + file, 'utf8')).toBe(text)
+  })
+})
+
+test.each(entries)('what %s exports at run time has a heading', entry => {
+  const headings = [...(reference.get(`${entry}.md`) ?? '').matchAll(/^## (\w+)$/gm)].map(([, name]) => name)
+  expect(headings).toEqual(expect.arrayContaining(namesOf(entry)))
+})
