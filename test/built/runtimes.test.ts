@@ -17,10 +17,11 @@ interface Runtime {
 }
 
 /** Those that are not Node are not among the dependencies: each is larger than all of these together. */
-const optional = (name: string, version: string, args: readonly string[]): Runtime[] => {
+const optional = (name: string, args: readonly string[]): Runtime[] => {
   const program = findProgram(`${root}node_modules/.bin/${name}`, name)
   if (program) return [{ name, program, args }]
-  missing(name, `npm install --no-save ${name}@${version}`)
+  // Both at once: npm takes away again what it finds there and nobody asked for.
+  missing(name, 'npm install --no-save bun@1.4.5 deno@2.9.5')
   return []
 }
 
@@ -28,8 +29,8 @@ const modern = 'WebSocket' in globalThis
 const runtimes: Runtime[] = [
   // Before Node 22 it had to be asked for.
   { name: 'node', program: process.execPath, args: modern ? [] : ['--experimental-websocket'] },
-  ...optional('bun', '1.4.5', ['run']),
-  ...optional('deno', '2.9.5', ['run', '--quiet', '--no-remote', '--node-modules-dir=manual', '--allow-net']),
+  ...optional('bun', ['run']),
+  ...optional('deno', ['run', '--quiet', '--no-remote', '--node-modules-dir=manual', '--allow-net']),
 ]
 
 let project: Project
