@@ -1,7 +1,7 @@
 // One configuration, every file that is published. Each entry that package.json names: ESM (readable and minified) and
 // CommonJS. The core with the drop-in class: UMD for script tags, readable and minified. Declarations come from `tsc`
 // (npm run build).
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { brotliCompressSync, constants } from 'node:zlib'
 import terser from '@rollup/plugin-terser'
 import esbuild from 'rollup-plugin-esbuild'
@@ -33,13 +33,23 @@ const sizes = {
   },
 }
 
-/** `require` takes only declarations of CommonJS modules: the same ones, under names of their own. Written by `tsc` before. */
+/**
+ * Of the declarations, which `tsc` has written before, those stay that the ones of the entries lead to. `require` takes only
+ * declarations of CommonJS modules: the same ones, under names of their own.
+ */
 const declarations = {
   name: 'declarations',
   writeBundle() {
-    for (const file of readdirSync('dist').filter(name => name.endsWith('.d.ts'))) {
-      const text = readFileSync(`dist/${file}`, 'utf8').replace(/(from '\.\/[\w-]+)\.js'/g, "$1.cjs'")
-      writeFileSync(`dist/${file.replace('.d.ts', '.d.cts')}`, text)
+    const written = readdirSync('dist').flatMap(file => /(.*)\.d\.c?ts$/.exec(file)?.[1] ?? [])
+    const needed = new Set(entries.filter(name => written.includes(name)))
+    for (const name of needed) {
+      const text = readFileSync(`dist/${name}.d.ts`, 'utf8')
+      for (const [, next] of text.matchAll(/from '\.\/([\w-]+)\.js'/g)) needed.add(next)
+      writeFileSync(`dist/${name}.d.cts`, text.replace(/(from '\.\/[\w-]+)\.js'/g, "$1.cjs'"))
+    }
+    for (const name of written) {
+      if (needed.has(name)) continue
+      for (const ending of ['.d.ts', '.d.cts']) rmSync(`dist/${name}${ending}`, { force: true })
     }
   },
 }

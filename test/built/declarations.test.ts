@@ -1,19 +1,15 @@
 import { execFile } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { dist, entries, namesOf, root, specifier } from './built.ts'
+import { entries, namesOf, root, specifier } from './built.ts'
+import { createProject, type Project } from './installed.ts'
 
-let home: string
+let project: Project
 
 beforeAll(() => {
-  home = mkdtempSync(`${tmpdir()}/steadysocket-`)
-  const installed = `${home}/node_modules/steadysocket`
-  mkdirSync(installed, { recursive: true })
-  cpSync(`${root}package.json`, `${installed}/package.json`)
-  cpSync(dist, `${installed}/dist`, { recursive: true })
-})
-afterAll(() => rmSync(home, { recursive: true, force: true }))
+  project = createProject()
+}, 60_000)
+afterAll(() => project?.remove())
 
 const PROGRAM = `
 import {
@@ -44,27 +40,37 @@ socket.on('message', () => {})
 socket.send(123)
 `
 
-/** What the compiler says to a program that uses the package, in a file of this kind; nothing if all is well. */
-const compile = (extension: string, settings: object, program: string = PROGRAM) => {
-  const name = `program-${Math.random().toString(36).slice(2)}`
-  const config = `${home}/${name}.json`
-  writeFileSync(`${home}/${name}.${extension}`, program)
-  writeFileSync(
-    config,
-    JSON.stringify({
-      compilerOptions: {
-        target: 'ES2022',
-        lib: ['ES2020', 'DOM'],
-        types: [],
-        strict: true,
-        skipLibCheck: false,
-        noEmit: true,
-        ...settings,
-      },
-      files: [`${name}.${extension}`],
-    }),
+/** What a program may import of each entry by its types is what there is: no name too few, and none too many. */
+const NAMES = Object.fromEntries(
+  entries.map(entry => [
+    `names-${entry}`,
+    `
+      import * as all from '${specifier(entry)}'
+      const names: Record<keyof typeof all, 1> = { ${namesOf(entry).map(name => `${name}: 1`)} }
+      export default names
+    `,
+  ]),
+)
+
+/** What a compiler says to these programs, in files of these kinds; nothing if all is well. */
+const compile = (typescript: string, extensions: string[], settings: object) => {
+  const id = Math.random().toString(36).slice(2)
+  const files = extensions.flatMap(extension =>
+    Object.entries({ program: PROGRAM, ...NAMES }).map(([name, text]) =>
+      project.write(`${name}-${id}.${extension}`, text),
+    ),
   )
-  const compiler = `${root}node_modules/typescript/bin/tsc`
+  const compilerOptions = {
+    target: 'ES2022',
+    lib: ['ES2020', 'DOM'],
+    types: [],
+    strict: true,
+    skipLibCheck: false,
+    noEmit: true,
+    ...settings,
+  }
+  const config = project.write(`${id}.json`, JSON.stringify({ compilerOptions, files }))
+  const compiler = `${root}node_modules/${typescript}/bin/tsc`
   return new Promise<string>(resolve =>
     execFile(process.execPath, [compiler, '--pretty', 'false', '--project', config], (error, out) =>
       resolve(out || (error ? error.message : '')),
@@ -75,12 +81,14 @@ const compile = (extension: string, settings: object, program: string = PROGRAM)
 const nodenext = { module: 'nodenext', moduleResolution: 'nodenext' }
 const node16 = { module: 'node16', moduleResolution: 'node16' }
 const bundler = { module: 'esnext', moduleResolution: 'bundler' }
+// The default of many an older project, which knows nothing of `exports`. No longer in TypeScript 7.
+const node10 = { module: 'esnext', moduleResolution: 'node' }
 
-describe('a program that uses the package compiles', { timeout: 30_000 }, () => {
+describe('programs that use the package compile', { timeout: 30_000 }, () => {
   const SETTINGS: [how: string, extension: string, settings: object][] = [
-    ['as a module for Node', 'mts', nodenext],
+    ['as modules for Node', 'mts', nodenext],
     ['as CommonJS for Node', 'cts', nodenext],
-    ['as a module for an older Node', 'mts', node16],
+    ['as modules for an older Node', 'mts', node16],
     ['as CommonJS for an older Node, which cannot require a module', 'cts', node16],
     ['for a bundler', 'ts', bundler],
     ['with the newest library', 'ts', { ...bundler, lib: ['ESNext', 'DOM', 'DOM.Iterable'] }],
@@ -101,21 +109,25 @@ describe('a program that uses the package compiles', { timeout: 30_000 }, () => 
     ],
   ]
   test.each(SETTINGS)('%s', async (_, extension, settings) => {
-    expect(await compile(extension, settings)).toBe('')
+    expect(await compile('typescript', [extension], settings)).toBe('')
   })
 })
 
-describe.each(entries)('what a program may import of %s', { timeout: 30_000 }, entry => {
+// The one that api-extractor brings is the last before TypeScript 7.
+describe.each([
+  { typescript: '@microsoft/api-extractor/node_modules/typescript', silence: { ignoreDeprecations: '6.0' } },
+  { typescript: 'typescript-oldest', silence: {} },
+])('they compile with an older compiler, $typescript', { timeout: 60_000 }, ({ typescript, silence }) => {
+  test('which is the one that is meant', () => {
+    const { version } = JSON.parse(readFileSync(`${root}node_modules/${typescript}/package.json`, 'utf8'))
+    expect(version).toMatch(typescript === 'typescript-oldest' ? /^5\.0\./ : /^6\./)
+  })
+
   test.each([
-    ['mts', nodenext],
-    ['cts', nodenext],
-    ['ts', bundler],
-  ])('by its types is what there is: in a %s file', async (extension, settings) => {
-    const program = `
-      import * as all from '${specifier(entry)}'
-      const names: Record<keyof typeof all, 1> = { ${namesOf(entry).map(name => `${name}: 1`)} }
-      export default names
-    `
-    expect(await compile(extension, settings, program)).toBe('')
+    ['for Node, both as modules and as CommonJS', ['mts', 'cts'], nodenext],
+    ['for a bundler', ['ts'], bundler],
+    ['for what looks only at the names of files', ['ts'], { ...node10, ...silence }],
+  ])('%s', async (_, extensions, settings) => {
+    expect(await compile(typescript, extensions, settings)).toBe('')
   })
 })

@@ -1,0 +1,103 @@
+// Apps that use the package, as bundlers make them: they work, they are made without a word of warning, and hold what they use.
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { JSDOM } from 'jsdom'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { entries, namesOf, specifier } from './built.ts'
+import { type Bundled, bundlers } from './bundlers.ts'
+import { createProject, type Project } from './installed.ts'
+
+const imports = (names: (entry: string) => string) =>
+  entries.map(entry => `import ${names(entry)} from '${specifier(entry)}'`).join('\n')
+
+const ECHO = `
+  const socket = createSocket(url)
+  socket.on('text', text => {
+    heard(text)
+    socket.close(1000)
+  })
+  socket.send('hello')
+`
+
+const PROGRAMS: Record<string, string> = {
+  nothing: 'heard()',
+  unused: `${imports(entry => `{ ${namesOf(entry).map((name, index) => `${name} as ${entry}${index}`)} }`)}\nheard()`,
+  backoff: `import { backoff } from 'steadysocket'\nheard(backoff()({ attempt: 1 }))`,
+  when: `import { when } from 'steadysocket/stream'\nheard(when)`,
+  createSocket: `import { createSocket } from 'steadysocket'${ECHO}`,
+  everything: `
+    ${imports(entry => `* as ${entry}`)}
+    const { createSocket } = index
+    names(${`{ ${entries} }`})
+    ${ECHO}
+  `,
+}
+
+let project: Project
+let server: WebSocketServer
+
+beforeAll(async () => {
+  project = createProject()
+  for (const [name, program] of Object.entries(PROGRAMS)) project.write(`${name}.js`, program)
+  server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  server.on('connection', (peer: WebSocket) => peer.on('message', data => peer.send(`${data}!`)))
+  await once(server, 'listening')
+}, 60_000)
+afterAll(() => {
+  server?.close()
+  project?.remove()
+})
+
+/** Runs a script in a page, until it has heard something. */
+async function run(script: string) {
+  const { window } = new JSDOM('', { runScripts: 'outside-only', url: 'http://127.0.0.1/' })
+  const names: Record<string, string[]> = {}
+  const heard = await new Promise<string>(heard => {
+    Object.assign(window, {
+      heard,
+      url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+      names: (modules: Record<string, object>) => {
+        for (const [entry, module] of Object.entries(modules)) names[entry] = Object.keys(module).sort()
+      },
+    })
+    window.eval(script)
+  })
+  window.close()
+  return { heard, names }
+}
+
+describe.each(Object.entries(bundlers))('%s', { timeout: 60_000 }, (bundler, bundle) => {
+  let bundled: Bundled
+  const size = (name: string) => Buffer.byteLength(bundled.scripts[name] as string)
+
+  beforeAll(async () => {
+    bundled = await bundle(project.home, Object.keys(PROGRAMS))
+    const sizes = Object.keys(PROGRAMS).map(name => `${name} ${size(name)}`)
+    console.log(`bytes, minified by ${bundler}: ${sizes.join(', ')}`)
+  }, 60_000)
+
+  test('has nothing to complain of', () => {
+    expect(bundled.warnings).toEqual([])
+  })
+
+  test('makes an app of createSocket that connects, sends and hears', async () => {
+    expect((await run(bundled.scripts.createSocket as string)).heard).toBe('hello!')
+  })
+
+  test('makes an app of everything, with every name', async () => {
+    const { heard, names } = await run(bundled.scripts.everything as string)
+    expect(heard).toBe('hello!')
+    expect(names).toEqual(Object.fromEntries(entries.map(entry => [entry, namesOf(entry)])))
+  })
+
+  test('leaves out what is imported and not used, to the last byte', () => {
+    expect(size('unused')).toBe(size('nothing'))
+  })
+
+  test('takes little where little is used', () => {
+    expect(size('backoff')).toBeLessThan(size('createSocket') / 10)
+    expect(size('when')).toBeLessThan(size('createSocket') / 10)
+    expect(size('createSocket')).toBeLessThan(size('everything') / 3)
+  })
+})

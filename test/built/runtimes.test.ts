@@ -1,0 +1,110 @@
+// The package in the runtimes that have a WebSocket of their own: each talks to the same server, and tells the same story.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type WebSocket, WebSocketServer } from 'ws'
+import { findProgram, missing } from '../support/debian.ts'
+import { entries, namesOf, root, specifier } from './built.ts'
+import { createProject, type Project } from './installed.ts'
+
+/** A runtime, and what to say to it before the path of a program. */
+interface Runtime {
+  readonly name: string
+  readonly program: string
+  readonly args: readonly string[]
+}
+
+/** Those that are not Node are not among the dependencies: each is larger than all of these together. */
+const optional = (name: string, args: readonly string[]): Runtime[] => {
+  const program = findProgram(`${root}node_modules/.bin/${name}`, name)
+  if (program) return [{ name, program, args }]
+  // Both at once: npm takes away again what it finds there and nobody asked for.
+  missing(name, 'npm install --no-save bun@1.4.5 deno@2.9.5')
+  return []
+}
+
+const modern = 'WebSocket' in globalThis
+const runtimes: Runtime[] = [
+  // Before Node 22 it had to be asked for.
+  { name: 'node', program: process.execPath, args: modern ? [] : ['--experimental-websocket'] },
+  ...optional('bun', ['run']),
+  ...optional('deno', ['run', '--quiet', '--no-remote', '--node-modules-dir=manual', '--allow-net']),
+]
+
+let project: Project
+let server: WebSocketServer
+let url: string
+/** With what the clients closed. */
+let closes: [code: number, reason: string][]
+
+beforeAll(async () => {
+  project = createProject()
+  project.write('talk.mjs', readFileSync(new URL('runtime-talk.mjs', import.meta.url), 'utf8'))
+  server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  server.on('connection', (peer: WebSocket) => {
+    peer.on('message', (data, isBinary) => {
+      if (`${data}` === 'go') peer.close(1012, 'restart')
+      else peer.send(data, { binary: isBinary })
+    })
+    // The answer to a close of the server's own may leave out its reason, and does in Node 20.
+    peer.on('close', (code, reason) => closes.push([code, code === 1012 ? '' : `${reason}`]))
+  })
+  await once(server, 'listening')
+  url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`
+}, 60_000)
+afterAll(() => {
+  server?.close()
+  project?.remove()
+})
+
+/** What a program prints, as JSON. One that fails tells why. */
+async function run({ program, args }: Runtime, file: string, ...rest: string[]) {
+  const child = spawn(program, [...args, file, ...rest], {
+    cwd: project.home,
+    env: { ...process.env, NO_COLOR: '1' },
+    timeout: 50_000,
+  })
+  let out = ''
+  let said = ''
+  child.stdout.on('data', data => {
+    out += data
+  })
+  child.stderr.on('data', data => {
+    said += data
+  })
+  const [code] = await once(child, 'close')
+  if (code !== 0) throw new Error(`it ended with ${code}: ${out}${said}`)
+  return JSON.parse(out)
+}
+
+describe.each(runtimes)('$name', { timeout: 60_000 }, runtime => {
+  test('finds every name of every entry', async () => {
+    const found = entries.map(
+      entry => `${JSON.stringify(entry)}: Object.keys(await import('${specifier(entry)}')).sort()`,
+    )
+    const file = project.write(`names-${runtime.name}.mjs`, `console.log(JSON.stringify({ ${found} }))`)
+    expect(await run(runtime, file)).toEqual(
+      Object.fromEntries(entries.map(entry => [entry, namesOf(entry)])),
+    )
+  })
+
+  test('talks in text and binary, comes back, and closes', async () => {
+    closes = []
+    expect(await run(runtime, `${project.home}/talk.mjs`, url)).toEqual([
+      ...['open', 'hello', 'talk'],
+      [1, 2, 255],
+      ...['waiting', [1012, 'restart', true]],
+      ...['connecting', 'open', 'hello again', 'closing', 'closed'],
+      [4001, 'done', true, false],
+      'from the drop-in',
+      [1000, true],
+    ])
+    expect(closes).toEqual([
+      [1012, ''],
+      [4001, 'done'],
+      [1000, ''],
+    ])
+  })
+})
