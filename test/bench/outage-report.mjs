@@ -91,9 +91,8 @@ It goes on through the outage and for a second after; what arrives within three 
 say to the connection that is there, and to nobody if there is none; a server that is down says nothing. Median (least–most) of
 ${Math.min(...counts)} runs. Bold: ours. "Best": the library's own options at their best, see \`peers.mjs\` and \`entrants.mjs\`.
 
-Node ${machine.node}, ws ${machine.ws} as the \`WebSocket\` of all of them (Node 20's own is experimental and has no \`close\` event after a
-failed attempt, which browsers have), ${machine.cores} cores, ${machine.platform}. Server, proxy and all clients share a process, which was
-${late} ms late at worst when the fault came.
+Node ${machine.node}, ${machine.cores} cores, ${machine.platform}; ws ${machine.ws}, under a class with a browser's events (\`socket.mjs\`), as the \`WebSocket\` of all
+but socket.io, which brings its own. Server, proxy and all clients share a process, which was ${late} ms late at worst when the fault came.
 
 Written by \`node test/bench/outage.mjs\`.
 

@@ -1,5 +1,4 @@
 // One run of outage.mjs: every entrant on its own connection through one fault proxy to one server, a fault, and what it cost.
-import { WebSocket as Ws } from 'ws'
 import { startProxy } from './faults.mjs'
 import { startServer } from './outage-server.mjs'
 import { tally } from './tally.mjs'
@@ -16,14 +15,6 @@ const BEFORE = 1_000
 /** The streams go on for so long after a client is back, and what still arrives so long after that counts. */
 const AFTER = 1_000
 const DRAIN = 3_000
-
-/** `ws` is fatal where nobody hears its errors. In all else that counts here it does what browsers do. */
-export class WebSocket extends Ws {
-  constructor(...given) {
-    super(...given)
-    this.on('error', () => {})
-  }
-}
 
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
 

@@ -11,7 +11,8 @@ import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { entrants } from './entrants.mjs'
 import { report } from './outage-report.mjs'
-import { scenarios, startRun, WebSocket } from './outage-run.mjs'
+import { scenarios, startRun } from './outage-run.mjs'
+import { WebSocket } from './socket.mjs'
 import { version } from './versions.mjs'
 
 const { values: options } = parseArgs({
