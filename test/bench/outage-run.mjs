@@ -16,6 +16,9 @@ const BEFORE = 1_000
 const AFTER = 1_000
 const DRAIN = 3_000
 
+/** By then most are back and done, and the next run may begin. */
+const CALM = 5_000
+
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
 
 /** What can happen: `strike` does it, waits until it is over, and says when the server could be reached again. */
@@ -197,8 +200,7 @@ export const startRun = (scenario, entrants, { limit, sessionLimits }) => {
         else if (now > reachable + limit) member.over = Math.min(member.over, now)
         if (now > member.over + DRAIN) results.set(member, verdict(member, reachable))
       }
-      const isCalm = ({ opened, lost, over }) => (lost && opened === undefined) || now > over + DRAIN / 2
-      if (now > reachable + 4_000 && list.every(isCalm)) calm()
+      if (now > reachable + CALM) calm()
     }
     calm()
     streams.stop()

@@ -4,7 +4,7 @@
 //   node test/bench/outage.mjs                     writes results/outage.md and its pictures; takes some eight minutes
 //   node test/bench/outage.mjs --quick             one run of each scenario, prints the tables only
 //   node test/bench/outage.mjs --only 'reset|1000' the scenarios whose name matches
-//   node test/bench/outage.mjs --add FILE          puts the runs into FILE, beside those that are there
+//   node test/bench/outage.mjs --runs 1 --add FILE puts so many runs into FILE, beside those that are there
 //   node test/bench/outage.mjs --from FILE         the tables of such runs
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
@@ -19,12 +19,13 @@ const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string', default: '' },
+    runs: { type: 'string' },
     add: { type: 'string' },
     from: { type: 'string' },
   },
 })
 
-const RUNS = options.quick ? 1 : 5
+const RUNS = Number(options.runs ?? (options.quick ? 1 : 5))
 
 /** Whoever is not back so long after the server is, in milliseconds, is not waited for. */
 const LIMIT = options.quick ? 10_000 : 30_000
