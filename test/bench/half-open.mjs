@@ -3,12 +3,11 @@
 //
 //   node test/bench/half-open.mjs           writes results/half-open.md and its picture; takes a good minute
 //   node test/bench/half-open.mjs --quick   waits for 10 s, and only prints
-import { writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
 import { bars } from './chart.mjs'
 import { entrants, HEARTBEAT } from './entrants.mjs'
 import { startProxy } from './faults.mjs'
 import { startServer } from './outage-server.mjs'
+import { machine, save, table } from './report.mjs'
 import { WebSocket } from './socket.mjs'
 import { median, spread } from './tally.mjs'
 
@@ -79,7 +78,6 @@ const titleOf = ({ name, version, best, ours }) => {
   const words = [name, version, best && '(best)'].filter(Boolean).join(' ')
   return ours ? `**${words}**` : words
 }
-const row = cells => `| ${cells.join(' | ')} |`
 
 const text = `# How long a dead connection passes for alive
 
@@ -90,18 +88,16 @@ ${LIMIT / 1_000} s. "Best" for ours: a heartbeat of ${HEARTBEAT.interval / 1_000
 the server understands it has none. The other libraries have no heartbeat at all, but socket.io, whose server asks each 25 s and whose client
 then waits for 20 s more; that is set on the server.
 
-Node ${process.versions.node}, ${cpus().length} cores, ${process.platform} ${process.arch}. Written by \`node test/bench/half-open.mjs\`.
+${machine()} Written by \`node test/bench/half-open.mjs\`.
 
-${[
-  row(['', 'noticed after, s', 'another open after, s']),
-  row(['---', '--:', '--:']),
-  ...list.map((entrant, at) => row([titleOf(entrant), cell(at, 'closed'), cell(at, 'reopened')])),
-].join('\n')}
+${table(
+  ['', 'noticed after, s', 'another open after, s'],
+  list.map((entrant, at) => [titleOf(entrant), cell(at, 'closed'), cell(at, 'reopened')]),
+)}
 `
-console.log(text)
-if (!quick) {
-  const folder = new URL('results/', import.meta.url)
-  writeFileSync(new URL('half-open.md', folder), text)
+if (quick) console.log(text)
+else {
+  save('half-open.md', text)
   const rows = list.flatMap(({ name, best, ours }, at) => {
     const times = timesOf(at, 'closed')
     if (times.length < RUNS) return []
@@ -109,6 +105,6 @@ if (!quick) {
     return [{ name: label, value: median(times), low: Math.min(...times), high: Math.max(...times), ours }]
   })
   const title = `A dead connection is noticed; all others: not within ${LIMIT / 1_000} s`
-  writeFileSync(new URL('half-open.svg', folder), bars({ title, unit: 'seconds', rows }))
+  save('half-open.svg', bars({ title, unit: 'seconds', rows }))
 }
 process.exit()

@@ -1,10 +1,10 @@
 // The fleets of herd.mjs, each of one library: what its own policy does to a server that comes back. Writes results/herd.md.
-import { writeFileSync } from 'node:fs'
 import { lines } from './chart.mjs'
 import { simulateMany } from './herd-many.mjs'
 import { onPaper } from './herd-paper.mjs'
 import { simulate, WINDOW, windows } from './herd-simulation.mjs'
 import { peerPolicies } from './peer-policies.mjs'
+import { save, table } from './report.mjs'
 import { version } from './versions.mjs'
 
 const CLIENTS = 10_000
@@ -76,10 +76,6 @@ const cells = ({ peak, later, back, gaveUp }) => [
       ? `never: ${percent(gaveUp * 100)} % give up`
       : `not within ${PATIENCE / 1_000}`,
 ]
-
-const row = list => `| ${list.join(' | ')} |`
-const table = (head, rows) =>
-  [row(head), row(head.map((_, i) => (i ? '--:' : '---'))), ...rows.map(row)].join('\n')
 
 const isOurs = name => name === 'steadysocket'
 const packageOf = name => (name === 'rxjs webSocket' ? 'rxjs' : name)
@@ -195,8 +191,6 @@ Best peer by the time until 95 % are back after 30 s: ${best.label}. Worst of th
 
 export const writePeers = () => {
   const { text, pictures } = comparePeers()
-  const results = new URL('results/', import.meta.url)
-  writeFileSync(new URL('herd.md', results), text)
-  for (const [name, svg] of Object.entries(pictures)) writeFileSync(new URL(name, results), svg)
-  return text
+  for (const [name, svg] of Object.entries(pictures)) save(name, svg)
+  save('herd.md', text)
 }

@@ -167,7 +167,7 @@ const explore = () => {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   if (process.argv.includes('--explore')) console.table(explore().map(round))
-  else if (!process.argv.includes('--policies')) console.log(writePeers())
+  else if (!process.argv.includes('--policies')) writePeers()
   else
     for (const [name, run] of Object.entries(scenarios)) {
       console.log(`\n${name}`)

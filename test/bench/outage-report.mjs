@@ -1,11 +1,8 @@
 // The tables and pictures of outage.mjs.
 import { bars } from './chart.mjs'
 import { scenarios } from './outage-run.mjs'
+import { table } from './report.mjs'
 import { median, spread } from './tally.mjs'
-
-const row = cells => `| ${cells.join(' | ')} |`
-const table = (head, rows) =>
-  [row(head), row(head.map((_, i) => (i ? '--:' : '---'))), ...rows.map(row)].join('\n')
 
 const titleOf = ({ name, version, best, ours }) => {
   const words = [name, version, best && '(best)'].filter(Boolean).join(' ')
@@ -73,7 +70,7 @@ const chart = (title, rows, unit, valuesOf) => {
   return bars({ title, unit, rows: entries.sort((a, b) => a.value - b.value) })
 }
 
-export const report = ({ machine, limit, rows, runs }) => {
+export const report = ({ machine, ws, limit, rows, runs }) => {
   const names = Object.keys(scenarios).filter(name => runs.some(run => run.name === name))
   const resultsOf = (name, at) => runs.filter(run => run.name === name).map(({ results }) => results[at])
   const matrix = cell =>
@@ -91,7 +88,7 @@ It goes on through the outage and for a second after; what arrives within three 
 say to the connection that is there, and to nobody if there is none; a server that is down says nothing. Median (least–most) of
 ${Math.min(...counts)} runs. Bold: ours. "Best": the library's own options at their best, see \`peers.mjs\` and \`entrants.mjs\`.
 
-Node ${machine.node}, ${machine.cores} cores, ${machine.platform}; ws ${machine.ws}, under a class with a browser's events (\`socket.mjs\`), as the \`WebSocket\` of all
+${machine} ws ${ws}, under a class with a browser's events (\`socket.mjs\`), as the \`WebSocket\` of all
 but socket.io, which brings its own. Server, proxy and all clients share a process, which was ${late} ms late at worst when the fault came.
 
 Written by \`node test/bench/outage.mjs\`.

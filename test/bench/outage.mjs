@@ -7,11 +7,11 @@
 //   node test/bench/outage.mjs --runs 1 --add FILE puts so many runs into FILE, beside those that are there
 //   node test/bench/outage.mjs --from FILE         the tables of such runs
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
 import { entrants } from './entrants.mjs'
 import { report } from './outage-report.mjs'
 import { scenarios, startRun } from './outage-run.mjs'
+import { machine, save } from './report.mjs'
 import { WebSocket } from './socket.mjs'
 import { version } from './versions.mjs'
 
@@ -58,26 +58,25 @@ const measure = async () => {
   return good
 }
 
-const machine = {
-  node: process.versions.node,
-  cores: cpus().length,
-  platform: `${process.platform} ${process.arch}`,
-  ws: version('ws'),
-}
 const before = file => (file && existsSync(file) ? JSON.parse(readFileSync(file)) : { runs: [] })
 
 const rows = list.map(({ connect, ...rest }) => rest)
 const data = options.from
   ? before(options.from)
-  : { machine, limit: LIMIT, rows, runs: [...before(options.add).runs, ...(await measure())] }
+  : {
+      machine: machine(),
+      ws: version('ws'),
+      limit: LIMIT,
+      rows,
+      runs: [...before(options.add).runs, ...(await measure())],
+    }
 if (options.add) writeFileSync(options.add, JSON.stringify(data))
 
 const { text, pictures } = report(data)
-console.log(text)
-if (!options.quick && !options.only && !options.add) {
-  const results = new URL('results/', import.meta.url)
-  writeFileSync(new URL('outage.md', results), text)
-  for (const [name, svg] of Object.entries(pictures)) writeFileSync(new URL(name, results), svg)
+if (options.quick || options.only || options.add) console.log(text)
+else {
+  save('outage.md', text)
+  for (const [name, svg] of Object.entries(pictures)) save(name, svg)
 }
 // Those that never came back still try.
 process.exit()
