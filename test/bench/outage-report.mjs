@@ -38,6 +38,22 @@ const lostCell = way => results => {
 
 const WAYS = { up: 'client → server', down: 'server → client' }
 
+/** For a first look: in how many scenarios it comes back each time, how late at worst, and what it loses without a word. */
+const summaryOf = (names, resultsOf, at) => {
+  const all = names.map(name => resultsOf(name, at))
+  const safe = all.filter(results => results.every(({ back }) => back !== 'never'))
+  const backs = safe.map(results => results.map(({ back }) => back).filter(Number.isFinite))
+  const medians = backs.filter(times => times.length).map(median)
+  const silent = way =>
+    all.reduce((sum, results) => sum + median(results.map(one => one[way].lost - one[way].told)), 0)
+  return [
+    safe.length === all.length ? 'all' : `${safe.length} of ${all.length}`,
+    medians.length ? seconds(Math.max(...medians)) : '–',
+    silent('up'),
+    silent('down'),
+  ]
+}
+
 const oddities = (rows, names, resultsOf) => {
   const found = []
   for (const [at, entrant] of rows.entries()) {
@@ -93,6 +109,16 @@ but socket.io, which brings its own. Server, proxy and all clients share a proce
 
 Written by \`node test/bench/outage.mjs\`.
 
+## All scenarios together
+
+Comes back: in every run of so many scenarios. Slowest: the largest of their medians. Lost in silence: the sum of the medians of what was lost
+and the library did not speak of.
+
+${table(
+  ['', 'comes back', 'slowest, s', 'lost in silence, client → server', 'server → client'],
+  rows.map((entrant, at) => [titleOf(entrant), ...summaryOf(names, resultsOf, at)]),
+)}
+
 ## Seconds from "server reachable again" to open
 
 *Never*: not within ${limit / 1_000} s. *Stayed*: the old connection went on.
@@ -108,7 +134,7 @@ ${matrix(lostCell('up'))}
 
 ## Lost, server → client
 
-*Told*: the library said that there is a gap, and where.
+*Told*: the library said that there is a gap, and where. That a connection ended says neither.
 
 ${matrix(lostCell('down'))}
 
