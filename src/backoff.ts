@@ -29,7 +29,7 @@ export interface BackoffOptions {
    * 21 s, where the ideal is 20; with 10,000 it takes 23 s, with 30,000 it takes 35.
    */
   max?: number
-  /** How many times in a row to try again before giving up. Default: for ever. */
+  /** How many times in a row to try again before giving up. Default: for ever, as an outage ends, and a page may stay open. */
   attempts?: number
   /**
    * Over how many milliseconds clients come back to a server that said that it goes away (1001, 1012, 1013): many at

@@ -15,15 +15,27 @@ type Limited = Record<
 > & { binaryType: BinaryType; overflow: 'reject' | 'drop-oldest' }
 
 const DEFAULTS: Limited = {
+  // A server that takes connections only to drop them does so within seconds, and must not be met as if all were well.
   minUptime: 5_000,
+  // Chromium holds attempts back for up to 5 s after many failures: a shorter limit ends some that have not begun.
+  // https://source.chromium.org/chromium/chromium/src/+/main:services/network/websocket_throttler.cc
   connectTimeout: 10_000,
+  // A peer that is there answers in a round trip. For one that is not, browsers would wait for 22 to 60 s.
   closeTimeout: 3_000,
+  // Fills a line of 400 Mbit/s at a round trip of 20 ms. What the browser has is what a break can take with it.
   highWaterMark: 2 ** 20,
+  // Bytes are what memory runs out of.
   maxMessages: Infinity,
+  // Most of a day of two messages a second, of a hundred bytes each, and no danger to a phone.
   maxBytes: 2 ** 24,
+  // Proxies cut what is silent, most of them after 60 s: there is time for a second question.
+  // https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout
   interval: 25_000,
+  // Many round trips of a bad mobile line. With the interval, 35 s until a dead connection is noticed; socket.io takes 45.
   timeout: 10_000,
+  // A Blob can only be read asynchronously, and what is read so can overtake.
   binaryType: 'arraybuffer',
+  // Whoever sends one too many hears of it from send() itself; of what is old and dropped, only from an event.
   overflow: 'reject',
 }
 

@@ -1,0 +1,170 @@
+// A fleet of clients that lose their server at once, in virtual time.
+
+/** In milliseconds: in what portions the server takes connections, and over what rates are counted. */
+export const WINDOW = 100
+
+/** From the start of an attempt to its refusal or, where the server has room, to its opening. */
+export const ROUND_TRIP = 5
+
+/** What `connectTimeout` is, and up to what it doubles. */
+const CONNECT_TIMEOUT = 10_000
+const MAX_CONNECT_TIMEOUT = 60_000
+
+/** A small generator with a seed (mulberry32), so that a table can be printed again. */
+export const seeded = seed => () => {
+  seed = (seed + 0x6d2b79f5) | 0
+  let mixed = Math.imul(seed ^ (seed >>> 15), seed | 1)
+  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+}
+
+/** What is to come, as a binary heap: what was added first comes first among what comes at the same time. */
+const createAgenda = () => {
+  const heap = []
+  let added = 0
+  const before = (a, b) => a.time < b.time || (a.time === b.time && a.order < b.order)
+  return {
+    add(time, job, client, serial) {
+      const entry = { time, order: added++, job, client, serial }
+      let at = heap.length
+      while (at > 0) {
+        const parent = (at - 1) >> 1
+        if (!before(entry, heap[parent])) break
+        heap[at] = heap[parent]
+        at = parent
+      }
+      heap[at] = entry
+    },
+    next() {
+      const first = heap[0]
+      const last = heap.pop()
+      let at = 0
+      while (heap.length > 2 * at + 1) {
+        let child = 2 * at + 1
+        if (child + 1 < heap.length && before(heap[child + 1], heap[child])) child++
+        if (!before(heap[child], last)) break
+        heap[at] = heap[child]
+        at = child
+      }
+      if (heap.length) heap[at] = last
+      return first
+    },
+  }
+}
+
+/**
+ * Chromium holds attempts back after failures: those of the current two minutes and of the two before count, for all
+ * pages of a process together. Here the process has one page, whose last success is longer ago.
+ */
+// https://source.chromium.org/chromium/chromium/src/+/main:services/network/websocket_throttler.cc
+const createThrottle = random => {
+  let period = 0
+  let failed = [0, 0]
+  return now => {
+    for (; period < Math.floor(now / 120_000); period++) failed = [failed[1], 0]
+    const delay = ((1_000 + random() * 4_000) * 2 ** Math.min(1 + failed[0] + failed[1], 16)) / 2 ** 16
+    // The attempt counts from now on: if it succeeds, nobody asks again.
+    failed[1]++
+    return delay
+  }
+}
+
+const atOnce = () => 0
+
+/**
+ * Cuts `clients` connections at once with the close code `code`, keeps the server away for `down`, and lets it take
+ * `rate` a second from then on. What is too much for it is refused at once, or, with `queue`, waits for the server for as
+ * long as the client's connect timeout allows.
+ */
+export const simulate = ({
+  policy,
+  clients = 10_000,
+  code = 1006,
+  down = 5_000,
+  rate = Infinity,
+  queue = false,
+  chromium = false,
+  seed = 1,
+  patience = 600_000,
+}) => {
+  const random = seeded(seed)
+  const agenda = createAgenda()
+  const fleet = Array.from({ length: clients }, () => ({
+    retry: policy(random),
+    throttle: chromium ? createThrottle(random) : atOnce,
+    failures: 0,
+    // Changes when an attempt is decided: what was planned for it then means nothing any more.
+    serial: 0,
+    timeout: CONNECT_TIMEOUT,
+  }))
+  const starts = []
+  const opens = []
+  let gaveUp = 0
+
+  const LOST = { code: 'CONNECTION_LOST', close: { code, reason: '' } }
+  const REFUSED = { code: 'CONNECTION_REFUSED', close: { code: 1006, reason: '' } }
+  const LATE = { code: 'CONNECT_TIMEOUT', close: undefined }
+
+  const lose = (now, client, cause, uptime = 0) => {
+    client.serial++
+    client.failures++
+    const delay = client.retry({ attempt: client.failures, cause, uptime, elapsed: now })
+    if (delay === false) gaveUp++
+    else agenda.add(now + delay, dial, client, client.serial)
+  }
+  const dial = (now, client, serial) => {
+    agenda.add(now + client.throttle(now), arrive, client, serial)
+    agenda.add(now + client.timeout, expire, client, serial)
+  }
+  const expire = (now, client, serial) => {
+    if (client.serial !== serial) return
+    client.timeout = Math.min(client.timeout * 2, MAX_CONNECT_TIMEOUT)
+    lose(now, client, LATE)
+  }
+  const refuse = (now, client, serial) => {
+    if (client.serial === serial) lose(now, client, REFUSED)
+  }
+  const open = now => opens.push(now)
+
+  let room = rate === Infinity ? Infinity : 0
+  let waiting = []
+  const take = (now, client) => {
+    room--
+    client.serial++
+    agenda.add(now + ROUND_TRIP, open)
+  }
+  const arrive = (now, client, serial) => {
+    if (client.serial !== serial) return
+    starts.push(now)
+    if (now >= down && room > 0) take(now, client)
+    else if (now >= down && queue) waiting.push({ client, serial })
+    else agenda.add(now + ROUND_TRIP, refuse, client, serial)
+  }
+  const serve = now => {
+    room = (rate * WINDOW) / 1_000
+    let served = 0
+    for (; room > 0 && served < waiting.length; served++) {
+      const { client, serial } = waiting[served]
+      if (client.serial === serial) take(now, client)
+    }
+    waiting = waiting.slice(served)
+    agenda.add(now + WINDOW, serve)
+  }
+
+  if (rate < Infinity) agenda.add(down, serve)
+  for (const client of fleet) lose(0, client, LOST, 3_600_000)
+  while (opens.length + gaveUp < clients) {
+    const { time, job, client, serial } = agenda.next()
+    // A fleet in lockstep may take an hour; ten minutes tell as much.
+    if (time > down + patience) break
+    job(time, client, serial)
+  }
+  return { down, starts, opens, gaveUp, attempts: fleet.map(({ failures }) => failures) }
+}
+
+/** How many of `times` fall into each window from `from` until before `to`. */
+export const windows = (times, from, to) => {
+  const counts = new Array(Math.ceil((to - from) / WINDOW)).fill(0)
+  for (const time of times) if (time >= from && time < to) counts[Math.floor((time - from) / WINDOW)]++
+  return counts
+}
