@@ -227,11 +227,12 @@ export const peers = [
       install(WebSocket)
       const set = handlers(hear, binaryType, () => {})
       const made = new WebsocketBuilder(url)
-      // Nothing of it is random. With `withInstantReconnect` the first attempt after a loss is at once.
+      // Nothing of it is random. `withInstantReconnect` makes not only the first attempt after a loss at once, but every one.
+      // https://github.com/jjxxs/websocket-ts/blob/master/src/websocket.ts, scheduleConnectionRetryIfNeeded
       if (best) {
         made
           .withBackoff(options?.backoff ?? new ExponentialBackoff(500, 3))
-          .withInstantReconnect(options?.instantReconnect ?? true)
+          .withInstantReconnect(options?.instantReconnect ?? false)
           .withBuffer(options?.buffer ?? new ArrayQueue())
       }
       const socket = made
