@@ -203,7 +203,8 @@ export const peers = [
     connect(url, { WebSocket, best, binaryType, hear = {}, options } = {}) {
       install(WebSocket)
       // Its own gives up after the third attempt, and at once after 1000, 1008 and 1011.
-      const shouldReconnect = (_, socket) => spread(socket.attempts)
+      // It is asked when the network comes back as well. https://github.com/appuri/robust-websocket/issues/8
+      const shouldReconnect = ({ type }, { attempts }) => (type === 'online' ? 0 : spread(attempts))
       shouldReconnect.handle1000 = true
       const socket = new robust(url, null, {
         ...(best && { shouldReconnect }),
