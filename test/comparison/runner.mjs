@@ -9,11 +9,28 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 /** What hangs in a cell is over after so many milliseconds. */
 const PATIENCE = 30_000
 
-/** One file in the place of a thousand: otherwise most of the time goes into loading the libraries again for each cell. */
-const bundle = async folder => {
+/** What the peers import, each after its own fashion. */
+const LIBRARIES =
+  /^(@nktkas\/rews|iso-websocket|partysocket\/ws|r(econnecting|obust)-websocket|rxjs|rxjs\/webSocket|socket\.io-client|sockette|sturdy-websocket|websocket-ts)$/
+
+/** Leaves out the libraries that the peer is not: most of the time would go into loading them again for each cell. */
+const without = others => ({
+  name: 'without',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: LIBRARIES }, ({ path }) =>
+      others(path) ? { path, namespace: 'nothing' } : undefined,
+    )
+    onLoad({ filter: /./, namespace: 'nothing' }, () => ({ contents: 'module.exports = {}' }))
+  },
+})
+
+/** Makes one program of a peer and all scenarios, and returns where it is. */
+const bundle = async (folder, peer) => {
+  const home = (peer.package ?? peer.name).replaceAll('/', '-')
   await build({
     entryPoints: [fileURLToPath(new URL('cell.mjs', import.meta.url))],
-    outdir: folder,
+    outdir: `${folder}/${home}`,
+    plugins: [without(path => !path.startsWith(peer.package ?? peer.name))],
     bundle: true,
     splitting: true,
     minifySyntax: true,
@@ -28,7 +45,7 @@ const bundle = async folder => {
     },
     logLevel: 'error',
   })
-  return `${folder}/cell.mjs`
+  return `${folder}/${home}/cell.mjs`
 }
 
 const runCell = (file, scenario, peer) =>
@@ -59,14 +76,14 @@ export const runCells = async (scenarios, peers, { atOnce = 4, at = () => {} } =
   const folder = await mkdtemp(`${root}.tmp/comparison-`)
   const cells = scenarios.flatMap(scenario => peers.map(peer => ({ scenario, peer })))
   try {
-    const file = await bundle(folder)
+    const files = new Map(await Promise.all(peers.map(async peer => [peer, await bundle(folder, peer)])))
     let next = 0
     const worker = async () => {
       while (next < cells.length) {
         const cell = cells[next++]
         const { scenario, peer } = cell
         const applies = !scenario.needs || peer[scenario.needs]
-        Object.assign(cell, applies ? await runCell(file, scenario, peer) : { verdict: 'none' })
+        Object.assign(cell, applies ? await runCell(files.get(peer), scenario, peer) : { verdict: 'none' })
         at(cell)
       }
     }

@@ -3,7 +3,6 @@
 // The network is not simulated. Before time moves on, everything that is on its way has arrived: that is what makes a run the
 // same on a fast machine and on a busy one.
 import { createServer } from 'node:http'
-import { Server as SocketIo } from 'socket.io'
 import { WebSocketServer } from 'ws'
 import { real } from './clock.mjs'
 
@@ -79,6 +78,7 @@ const startServer = async (clock, protocol) => {
   }
   let upgrade
   if (protocol === 'socket.io') {
+    const { Server: SocketIo } = await import('socket.io')
     const io = new SocketIo(http, { serveClient: false, maxHttpBufferSize: 2 ** 28 })
     http.removeAllListeners('upgrade')
     io.on('connection', socket => {
