@@ -203,7 +203,8 @@ export const peers = [
     connect(url, { WebSocket, best, binaryType, hear = {}, options } = {}) {
       install(WebSocket)
       // Its own gives up after the third attempt, and at once after 1000, 1008 and 1011.
-      const shouldReconnect = (_, socket) => spread(socket.attempts)
+      // It is asked when the network comes back as well. https://github.com/appuri/robust-websocket/issues/8
+      const shouldReconnect = ({ type }, { attempts }) => (type === 'online' ? 0 : spread(attempts))
       shouldReconnect.handle1000 = true
       const socket = new robust(url, null, {
         ...(best && { shouldReconnect }),
@@ -227,8 +228,8 @@ export const peers = [
       install(WebSocket)
       const set = handlers(hear, binaryType, () => {})
       const made = new WebsocketBuilder(url)
-      // Nothing of it is random. `withInstantReconnect` makes every attempt at once, not only the first: a server that is down
-      // would see thousands a second.
+      // Nothing of it is random. `withInstantReconnect` makes not only the first attempt after a loss at once, but every one.
+      // https://github.com/jjxxs/websocket-ts/blob/master/src/websocket.ts, scheduleConnectionRetryIfNeeded
       if (best) {
         made
           .withBackoff(options?.backoff ?? new ExponentialBackoff(500, 3))

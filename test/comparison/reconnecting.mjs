@@ -1,0 +1,293 @@
+// How a connection comes back, and how it does not.
+import { askFor, asksForPromises, hangs, reconnectsByDefault, rejects } from './abilities.mjs'
+
+/** The connection is lost after it had been good; then a function for the URL fails once. */
+const afterFailedUrl = async (peer, rig, turn, patience) => {
+  const ask = askFor(peer, rig, { 2: turn })
+  await rig.steady(ask)
+  rig.server.latest.cut()
+  if (!(await rig.until(() => rig.server.connections.length > 1, patience))) {
+    return `never reconnects: the function was called ${ask.calls} times`
+  }
+}
+
+/** A good connection, and then a server that refuses for a minute. */
+const inOutage = async (rig, ...given) => {
+  const client = await rig.steady(...given)
+  rig.server.mode = 'refuse'
+  rig.server.latest.cut()
+  await rig.pass(60_000)
+  return client
+}
+
+/** Goes on until an attempt has just failed: the next is a whole wait away. */
+const afterAttempt = async rig => {
+  const { length } = rig.server.attempts
+  await rig.until(() => rig.server.attempts.length > length, 20_000)
+}
+
+/** The most connections within a tenth of a second. */
+const crowd = moments =>
+  Math.max(...moments.map(from => moments.filter(at => at >= from && at < from + 100).length))
+
+export const reconnecting = {
+  subject: 'Reconnecting',
+  scenarios: [
+    {
+      id: 'reconnect-after-reset',
+      title: 'Comes back after a reset',
+      needs: 'reconnects',
+      async run(_, rig) {
+        await rig.steady()
+        rig.server.latest.cut()
+        if (!(await rig.until(() => rig.server.connections.length > 1))) return 'does not'
+      },
+    },
+    {
+      id: 'reconnect-long-outage',
+      title: 'Comes back within 30 s after an outage of ten minutes, without a storm in between',
+      why: 'https://github.com/lukeed/sockette/issues/30',
+      needs: 'reconnects',
+      async run(_, rig) {
+        await rig.steady()
+        const before = rig.server.attempts.length
+        rig.server.mode = 'refuse'
+        rig.server.latest.cut()
+        await rig.pass(600_000)
+        const attempts = rig.server.attempts.length - before
+        rig.server.mode = 'accept'
+        if (!(await rig.until(() => rig.server.connections.length > 1, 30_000))) return 'gave up'
+        if (attempts > 1_000) return `${attempts} attempts`
+      },
+    },
+    {
+      id: 'reconnect-url-each-time',
+      title: 'A function for the URL is asked at every attempt',
+      why: 'https://github.com/pladaria/reconnecting-websocket/issues/28',
+      needs: 'reconnects',
+      async run(peer, rig) {
+        const ask = askFor(peer, rig, {})
+        await rig.steady(ask)
+        rig.server.latest.cut()
+        if (!(await rig.until(() => rig.server.connections.length > 1))) return 'does not come back'
+        if (ask.calls !== 2) return `asked ${ask.calls} times for 2 attempts`
+      },
+    },
+    {
+      id: 'reconnect-url-rejects',
+      title: 'A URL function that fails once is one failed attempt',
+      why: 'https://github.com/pladaria/reconnecting-websocket/issues/134',
+      needs: 'reconnects',
+      run: (peer, rig) => afterFailedUrl(peer, rig, rejects(new Error('no token')), 60_000),
+    },
+    {
+      id: 'reconnect-url-rejects-undefined',
+      title: 'The same if it fails with something that is no `Error`',
+      needs: 'reconnects',
+      run: (peer, rig) => afterFailedUrl(peer, rig, rejects(undefined), 60_000),
+    },
+    {
+      id: 'reconnect-url-hangs',
+      title: 'A URL function that never answers is given up',
+      needs: 'reconnects',
+      run(peer, rig) {
+        if (!asksForPromises(peer)) rig.skip('takes no promise')
+        return afterFailedUrl(peer, rig, hangs, 120_000)
+      },
+    },
+    {
+      id: 'reconnect-handshake-hangs',
+      title: 'A handshake that gets no answer for a minute is given up for another',
+      needs: 'reconnects',
+      async run(_, rig) {
+        rig.server.mode = 'hang'
+        rig.connect()
+        if (!(await rig.until(() => rig.server.attempts.length > 1))) return 'waits on'
+      },
+    },
+    {
+      id: 'reconnect-late-handshake',
+      title: 'A handshake that was given up and is answered late leaves no second connection',
+      needs: 'reconnects',
+      async run(_, rig) {
+        rig.server.mode = 'hang'
+        rig.connect()
+        if (!(await rig.until(() => rig.server.attempts.length > 1))) rig.skip('never gives up')
+        rig.server.mode = 'accept'
+        rig.server.release()
+        await rig.pass(20_000)
+        const open = rig.server.open.length
+        if (open !== 1) return `${open} connections are open`
+      },
+    },
+    {
+      id: 'reconnect-now-waiting',
+      title: '`reconnect()` ends a wait',
+      why: 'https://github.com/pladaria/reconnecting-websocket/issues/91',
+      needs: 'reconnects',
+      async run(_, rig) {
+        const client = await inOutage(rig)
+        if (!client.reconnect) rig.skip('has none')
+        await afterAttempt(rig)
+        rig.server.mode = 'accept'
+        client.reconnect()
+        if (!(await rig.until(() => rig.server.open.length, 400))) return 'waits on'
+      },
+    },
+    {
+      id: 'reconnect-now-dead-peer',
+      title: '`reconnect()` away from a dead peer does not wait for its answer',
+      needs: 'reconnects',
+      async run(_, rig) {
+        const client = await rig.steady()
+        if (!client.reconnect) rig.skip('has none')
+        rig.server.latest.freeze()
+        client.reconnect()
+        if (await rig.until(() => rig.server.connections.length > 1, 2_000)) return
+        const later = await rig.until(() => rig.server.connections.length > 1, 120_000)
+        return later
+          ? `reconnects after ${Math.round((rig.server.latest.at - client.at) / 1_000 - 10)} s`
+          : 'never'
+      },
+    },
+    {
+      id: 'reconnect-after-close',
+      title: 'After `close()` and a new start it survives a reset again',
+      needs: 'reconnects',
+      async run(_, rig) {
+        const client = await rig.steady()
+        const again = client.socket.open ?? client.reconnect
+        if (!again) rig.skip('has no new start')
+        client.close()
+        await rig.pass(5_000)
+        try {
+          again.call(client.socket)
+        } catch {
+          rig.skip('has no new start')
+        }
+        const { length } = rig.server.connections
+        // It says so itself.
+        if (client.socket.terminationSignal?.aborted) rig.skip('has no new start')
+        if (!(await rig.until(() => rig.server.connections.length > length))) return 'does not start again'
+        await rig.pass(10_000)
+        rig.server.latest.cut()
+        if (!(await rig.until(() => rig.server.connections.length > length + 1))) return 'does not come back'
+      },
+    },
+    {
+      id: 'reconnect-fleet',
+      title:
+        'Of 30 clients that lose their server at once, less than half are back within one tenth of a second',
+      why: 'https://github.com/django/channels/issues/568',
+      needs: 'reconnects',
+      async run(_, rig) {
+        for (let i = 0; i < 30; i++) rig.connect()
+        await rig.until(() => rig.server.open.length === 30)
+        await rig.pass(10_000)
+        const { length } = rig.server.connections
+        for (const connection of rig.server.open) connection.close(1012)
+        await rig.pass(30_000)
+        const back = rig.server.connections.slice(length).map(({ at }) => at)
+        if (back.length < 30) return `${back.length} of 30 are back after 30 s`
+        if (crowd(back) >= 15) return `${crowd(back)} of 30 at once`
+      },
+    },
+    {
+      id: 'reconnect-no-hammering',
+      title: 'A server that accepts and drops is asked less and less often',
+      why: 'https://github.com/lukeed/sockette/issues/23',
+      needs: 'reconnects',
+      async run(_, rig) {
+        rig.server.greet = connection => connection.cut()
+        rig.connect()
+        await rig.pass(60_000)
+        const before = rig.server.attempts.length
+        await rig.pass(60_000)
+        const attempts = rig.server.attempts.length - before
+        // Once in two seconds is what the peers' own longest waits come to, and more.
+        if (attempts > 30) return `${attempts} attempts in the second minute`
+      },
+    },
+    {
+      id: 'reconnect-refusal',
+      title: 'By default, a refusal (1008, policy violation) ends the attempts',
+      why: 'https://github.com/cloudflare/partykit/pull/409',
+      needs: 'reconnects',
+      async run(peer, rig) {
+        if (!reconnectsByDefault(peer)) rig.skip('ends at everything')
+        await rig.steady(undefined, { defaults: true })
+        const { length } = rig.server.attempts
+        rig.server.latest.close(1008, 'token expired')
+        await rig.pass(60_000)
+        const attempts = rig.server.attempts.length - length
+        if (attempts) return 'tries again'
+      },
+    },
+    {
+      id: 'reconnect-offline',
+      title: 'No attempts while the browser says that there is no network',
+      why: 'https://html.spec.whatwg.org/multipage/system-state.html#navigator.online',
+      needs: 'reconnects',
+      async run(_, rig) {
+        await rig.steady(rig.url.replace('127.0.0.1', 'page.test'))
+        const { length } = rig.server.attempts
+        rig.page.online(false)
+        rig.server.mode = 'refuse'
+        rig.server.open[0]?.cut()
+        await rig.pass(25_000)
+        const attempts = rig.server.attempts.length - length
+        if (attempts) return `${attempts} in 25 s`
+      },
+    },
+    {
+      id: 'reconnect-online',
+      title: 'The network comes back: an attempt at once',
+      needs: 'reconnects',
+      async run(_, rig) {
+        await inOutage(rig, rig.url.replace('127.0.0.1', 'page.test'))
+        rig.page.online(false)
+        await rig.pass(60_000)
+        // Those that try on all the same have just failed.
+        await afterAttempt(rig)
+        rig.server.mode = 'accept'
+        rig.page.online(true)
+        if (!(await rig.until(() => rig.server.open.length, 400))) return 'waits on'
+      },
+    },
+    {
+      id: 'reconnect-online-twice',
+      title: 'The network comes back during an attempt: still one connection',
+      needs: 'reconnects',
+      async run(_, rig) {
+        await rig.steady()
+        rig.server.mode = 'hang'
+        rig.server.latest.cut()
+        const { length } = rig.server.attempts
+        if (!(await rig.until(() => rig.server.attempts.length > length))) return 'does not come back'
+        rig.page.online(false)
+        rig.page.online(true)
+        await rig.pass(1_000)
+        rig.page.online(true)
+        await rig.pass(1_000)
+        rig.server.mode = 'accept'
+        rig.server.release()
+        await rig.pass(20_000)
+        const open = rig.server.open.length
+        if (open !== 1) return `${open} connections are open`
+      },
+    },
+    {
+      id: 'reconnect-page-shown',
+      title: 'A page that is looked at again does not wait out the backoff',
+      why: 'https://html.spec.whatwg.org/multipage/interaction.html#page-visibility',
+      needs: 'reconnects',
+      async run(_, rig) {
+        await inOutage(rig)
+        await afterAttempt(rig)
+        rig.server.mode = 'accept'
+        rig.page.show()
+        if (!(await rig.until(() => rig.server.open.length, 400))) return 'waits on'
+      },
+    },
+  ],
+}

@@ -1,0 +1,11 @@
+// All scenarios, in the order of the table.
+import { beyond } from './beyond.mjs'
+import { closing } from './closing.mjs'
+import { events } from './events.mjs'
+import { liveness } from './liveness.mjs'
+import { loading } from './loading.mjs'
+import { queue } from './queue.mjs'
+import { reconnecting } from './reconnecting.mjs'
+
+export const subjects = [queue, events, reconnecting, closing, liveness, loading, beyond]
+export const scenarios = subjects.flatMap(({ scenarios }) => scenarios)

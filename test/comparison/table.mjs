@@ -1,0 +1,96 @@
+// The results as Markdown, and what a test reads back from it. No date and nothing of the machine: another run gives the same.
+import { versionOf } from '../bench/versions.mjs'
+
+const MARKS = { pass: '✓', fail: '✗', none: '–' }
+
+/** The peer as a column: of ours it is the present code, of the others a version. */
+export const column = peer => (peer.ours ? peer.name : [peer.name, versionOf(peer)].filter(Boolean).join(' '))
+
+const inTable = text => text.replaceAll('|', '\\|')
+const line = cells => `| ${cells.join(' | ')} |`
+
+/** A row, with a letter for each different thing that went wrong in it, and the words for the letters. */
+const row = ({ title, why }, cells) => {
+  const words = []
+  const marks = cells.map(({ verdict, said }) => {
+    if (verdict !== 'fail') return MARKS[verdict]
+    if (!words.includes(said)) words.push(said)
+    return `${MARKS.fail} ${String.fromCharCode(97 + words.indexOf(said))}`
+  })
+  const notes = words.map((said, i) => `${String.fromCharCode(97 + i)}: ${said}`)
+  const head = why ? `${title} ([why](${why}))` : title
+  return { text: line([head, ...marks]), notes: notes.length ? `- ${title}: ${notes.join('; ')}` : undefined }
+}
+
+const cellsOf = (cells, scenario) => cells.filter(cell => cell.scenario === scenario)
+
+const summary = (subjects, peers, cells) => [
+  line(['Library', ...subjects.map(({ subject }) => subject)]),
+  line(['---', ...subjects.map(() => '---')]),
+  ...peers.map(peer =>
+    line([
+      column(peer),
+      ...subjects.map(({ scenarios }) => {
+        const own = cells.filter(cell => cell.peer === peer && scenarios.includes(cell.scenario))
+        const applies = own.filter(({ verdict }) => verdict !== 'none')
+        const passed = applies.filter(({ verdict }) => verdict === 'pass')
+        return applies.length ? `${passed.length}/${applies.length}` : MARKS.none
+      }),
+    ]),
+  ),
+]
+
+const section = ({ subject, scenarios }, peers, cells) => {
+  const rows = scenarios.map(scenario => row(scenario, cellsOf(cells, scenario)))
+  const notes = rows.map(row => row.notes).filter(Boolean)
+  return [
+    `## ${subject}`,
+    '',
+    line(['', ...peers.map(column)]),
+    line(['---', ...peers.map(() => ':-:')]),
+    ...rows.map(row => row.text),
+    ...(notes.length ? ['', 'What was seen:', '', ...notes.map(inTable)] : []),
+    '',
+  ]
+}
+
+const INTRODUCTION = `# The comparison
+
+Each row is something that an application may rely on, as a program in this folder; each column a library. ✓ it does, ✗ it does
+not, – it does not apply: the library has nothing of the kind, and does not say that it has.
+
+\`npm run compare\` runs all of it and writes this page. The server is a real one, of \`ws\` or of socket.io, over TCP; only time is
+made to pass faster. Each library is at its best settings for a long outage (\`../bench/peers.mjs\` has them, with the reasons), except
+where a row says *by default*. What depends on chance is drawn from the same numbers in every run.
+
+The rows were chosen by those who wrote \`steadysocket\`, from what goes wrong in the field: look for yourself which of them matter
+to you. The last two sections have rows in which others do better.
+`
+
+export const render = (subjects, peers, cells) =>
+  [
+    INTRODUCTION,
+    ...summary(subjects, peers, cells),
+    '',
+    ...subjects.flatMap(one => section(one, peers, cells)),
+  ].join('\n')
+
+/** What a page says of one of its columns: the mark of each row, by the row's title. */
+export const marksOf = (text, name) => {
+  const marks = new Map()
+  let index = -1
+  for (const found of text.split('\n')) {
+    if (!found.startsWith('|')) continue
+    const cells = found.slice(2, -2).split(' | ')
+    if (cells[0] === '') index = cells.indexOf(name)
+    else if (index > 0 && cells[0] !== '---')
+      marks.set(cells[0].replace(/ \(\[why\]\(.*/, ''), cells[index][0])
+  }
+  return marks
+}
+
+/** The columns of each of a page's sections. */
+export const columnsOf = text =>
+  [...text.matchAll(/^\| {2}\| (.*) \|$/gm)].map(([, names]) => names.split(' | '))
+
+export const markOf = ({ verdict }) => MARKS[verdict]
