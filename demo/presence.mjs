@@ -8,6 +8,7 @@ export const createPresence = (world, name, changed) => {
   const nodes = new Map()
   let told
   let visitors = 0
+  let isOver = false
 
   const word = () => ({ node: name, visitors, at: Date.now() })
 
@@ -23,6 +24,7 @@ export const createPresence = (world, name, changed) => {
   }
 
   const say = () => {
+    if (isOver) return
     nodes.set(name, word())
     look()
     world.nodes.append(word())
@@ -57,6 +59,8 @@ export const createPresence = (world, name, changed) => {
       say()
     },
     stop() {
+      // The connections that end after this are nobody's news: the next word would make us live again.
+      isOver = true
       clearInterval(timer)
       unhear()
       world.nodes.append({ node: name })
