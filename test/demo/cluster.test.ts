@@ -60,5 +60,6 @@ describe.skipIf(!findProgram('redis-server'))('with a Redis of its own', () => {
 })
 
 test('without a redis-server it says what to do', async () => {
-  await expect(startDemo('cluster.mjs', { PATH: '' })).rejects.toThrow('did not say')
+  const started = startDemo('cluster.mjs', { PATH: '' })
+  await expect(started.then(({ kill }) => kill())).rejects.toThrow('apt install redis-server')
 })

@@ -19,9 +19,14 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
   const { REDIS_URL: _, SERVICE: __, ...env } = process.env
   const child = spawn(process.execPath, [fileURLToPath(new URL(`../../demo/${script}`, import.meta.url))], {
     env: { ...env, PORT: '0', HOST: '', ...more },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
   const exited = once(child, 'exit')
+  let complaints = ''
+  child.stderr.on('data', (text: Buffer) => {
+    complaints += text
+    process.stderr.write(text)
+  })
   const end = async (signal: NodeJS.Signals) => {
     child.kill(signal)
     await exited
@@ -31,8 +36,9 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
     said += text
     if (said.includes('\n')) break
   }
+  if (!said.includes('\n')) await exited
   const [url] = /http:\/\/\S+\//.exec(said) ?? []
-  if (!url) throw new Error(`the demo did not say where it is: ${said}`)
+  if (!url) throw new Error(`the demo did not say where it is: ${said}${complaints}`)
   return { url, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') }
 }
 

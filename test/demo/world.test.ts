@@ -206,6 +206,7 @@ describe.skipIf(!hasOne)('one world in Redis, two processes', () => {
   })
 
   test('where no Redis answers, it says so and ends', async () => {
-    await expect(startDemo('server.mjs', { REDIS_URL: 'redis://127.0.0.1:1' })).rejects.toThrow('did not say')
+    const started = startDemo('server.mjs', { REDIS_URL: 'redis://127.0.0.1:1' })
+    await expect(started.then(({ kill }) => kill())).rejects.toThrow('Redis does not answer at REDIS_URL')
   })
 })
