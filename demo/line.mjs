@@ -49,9 +49,9 @@ export const createLine = () => {
   let calm
 
   return {
-    /** Connects a request to upgrade with the service on this port of this machine. */
-    carry(port, request, client, head) {
-      const service = connect(port, '127.0.0.1')
+    /** Connects a request to upgrade with the service at this address. */
+    carry({ port, host = '127.0.0.1' }, request, client, head) {
+      const service = connect(port, host)
       const connection = { frozen: false, client, service, pumps: [], timer: undefined }
       const end = () => {
         clearTimeout(connection.timer)

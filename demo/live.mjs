@@ -1,24 +1,23 @@
 // Live data: a market as text, and a drawing pad as binary.
+import { randomInt } from 'node:crypto'
 import { WebSocketServer } from 'ws'
+import { logs } from './world.mjs'
 
 const tickEvery = 250
 const maxBacklog = 1024 * 1024
 const maxPayload = 4 * 1024
-/** What a visitor who comes later is shown of the drawing. */
-const maxStrokes = 4_000
 
 const symbols = ['WAVE', 'TIDE', 'REEF']
 const ping = Buffer.from('ping')
 
 /** The frames of the pad, big-endian: kind, colour, who (2 bytes), x and y (2 bytes each), for a stroke where it ends too. */
 const sizes = { 1: 8, 2: 12, 3: 4 }
-const [, stroke, clear] = [1, 2, 3]
+const [cursor, clear] = [1, 3]
 
-export const createLive = () => {
+/** `leads()`: whether this node makes the prices for all. */
+export const createLive = (world, leads) => {
   const server = new WebSocketServer({ noServer: true, maxPayload })
-  const prices = [142, 87, 23]
   let strokes = []
-  let seats = 0
 
   const deliver = (client, data) => {
     if (client.bufferedAmount > maxBacklog) client.terminate()
@@ -33,10 +32,13 @@ export const createLive = () => {
     }
     // Nobody draws in somebody else's name.
     data.writeUInt16BE(client.seat, 2)
-    if (data[0] === clear) strokes = []
-    if (data[0] === stroke) strokes.push(data)
-    if (strokes.length > maxStrokes) strokes.shift()
-    for (const other of server.clients) if (other !== client) deliver(other, data)
+    const log = data[0] === cursor ? world.cursors : world.strokes
+    log.append(data)
+  }
+
+  const pass = data => {
+    const seat = data.readUInt16BE(2)
+    for (const client of server.clients) if (client.seat !== seat) deliver(client, data)
   }
 
   const onText = (client, data) => {
@@ -53,8 +55,8 @@ export const createLive = () => {
   }
 
   server.on('connection', client => {
-    seats = (seats % 65_535) + 1
-    client.seat = seats
+    // Drawn rather than counted: no node knows what seats the others give.
+    client.seat = randomInt(1, 65_536)
     client.on('error', () => {})
     client.on('message', (data, isBinary) => (isBinary ? onPad(client, data) : onText(client, data)))
     client.send(JSON.stringify({ kind: 'hello', symbols, seat: client.seat }))
@@ -62,18 +64,32 @@ export const createLive = () => {
     if (strokes.length) client.send(Buffer.concat(strokes))
   })
 
+  const listening = [
+    world.strokes.hear(data => {
+      if (data[0] === clear) strokes = []
+      else strokes.push(data)
+      if (strokes.length > logs.strokes) strokes.shift()
+      pass(data)
+    }),
+    world.cursors.hear(pass),
+    world.ticks.hear(prices => {
+      const data = JSON.stringify({ kind: 'tick', prices })
+      for (const client of server.clients) deliver(client, data)
+    }),
+  ]
+
   const ticks = setInterval(() => {
-    prices.forEach((price, at) => {
-      prices[at] = Math.max(1, price * (1 + (Math.random() - 0.5) * 0.004))
-    })
-    const data = JSON.stringify({ kind: 'tick', prices: prices.map(price => Number(price.toFixed(3))) })
-    for (const client of server.clients) deliver(client, data)
+    if (!leads()) return
+    const last = world.ticks.entries.at(-1) ?? [142, 87, 23]
+    const moved = last.map(price => Math.max(1, price * (1 + (Math.random() - 0.5) * 0.004)))
+    world.ticks.append(moved.map(price => Number(price.toFixed(3))))
   }, tickEvery)
 
   return {
     servers: { '/live': server },
     stop() {
       clearInterval(ticks)
+      for (const unhear of listening) unhear()
     },
   }
 }

@@ -5,11 +5,13 @@ import { createLive } from './live.mjs'
 import { createPush } from './push.mjs'
 import { createStreams } from './streams.mjs'
 
-/** `memory`: what outlives this node, see streams.mjs. */
-export const startNode = async memory => {
-  const services = [createPush(), createLive(), createStreams(memory)]
+export const paths = ['/feed', '/live', '/plain', '/reliable']
+
+/** `world`: what outlives this node, see world.mjs. Who else lives there knows it by its name. */
+export const startNode = async (world, { name = String(process.pid), canBeKilled } = {}) => {
+  const push = createPush(world, { name, canBeKilled })
+  const services = [push, createLive(world, () => push.presence.leads), createStreams(world)]
   const servers = Object.assign({}, ...services.map(({ servers }) => servers))
-  const paths = Object.keys(servers)
 
   const http = createServer((_, response) => response.writeHead(426).end())
   http.on('upgrade', (request, socket, head) => {
@@ -26,7 +28,6 @@ export const startNode = async memory => {
 
   return {
     port: http.address().port,
-    paths,
     /** Closes every connection in the way of the protocol. Says how many there were. */
     close(code, reason) {
       const all = clients()

@@ -2,8 +2,9 @@
 import { randomUUID } from 'node:crypto'
 import { WebSocketServer } from 'ws'
 import { createPainter, isPicture } from './picture.mjs'
+import { createPresence } from './presence.mjs'
+import { logs } from './world.mjs'
 
-const historyLength = 30
 const ping = Buffer.from('ping')
 /** What visitors may choose from for their own. */
 const categories = ['message', 'party', 'alert']
@@ -79,14 +80,13 @@ const readPush = ({ n, text, from = 'somebody', category = 'message' }) => {
   return notify(category, from, text, { n, from })
 }
 
-/** Starts pushing. */
-export const createPush = () => {
+/** Starts pushing. `name`: of this node; `canBeKilled`: whether there is somebody who would start it again. */
+export const createPush = (world, { name, canBeKilled = false }) => {
   const server = new WebSocketServer({ noServer: true, maxPayload })
+  const { notifications, seen, pictures } = world
   const paint = createPainter()
-  const history = []
   /** Who has acknowledged what, as long as it is in the history. */
   const seenBy = new Map()
-  let lastPicture = paint()
 
   const deliver = (client, data) => {
     if (client.bufferedAmount > maxBacklog) client.terminate()
@@ -97,36 +97,33 @@ export const createPush = () => {
     for (const client of server.clients) deliver(client, data)
   }
 
-  const publish = notification => {
-    history.push(notification)
-    seenBy.set(notification.id, new Set())
-    if (history.length > historyLength) seenBy.delete(history.shift().id)
-    broadcast(JSON.stringify(notification))
-  }
-
   const acknowledge = ({ id, from }) => {
-    const seen = seenBy.get(id)
+    const those = seenBy.get(id)
     // Older than the history: nobody needs to know any more.
-    if (!seen || typeof from !== 'string' || !/^\w{1,20}$/.test(from) || seen.size >= maxVisible) return
-    seen.add(from)
-    broadcast(JSON.stringify({ kind: 'seen', id, count: seen.size }))
+    if (!those || typeof from !== 'string' || !/^\w{1,20}$/.test(from)) return
+    if (those.size < maxVisible && !those.has(from)) seen.append({ id, from })
   }
 
-  const countVisitors = () => broadcast(JSON.stringify({ kind: 'visitors', count: server.clients.size }))
+  /** Told last on a new connection: what came before it is history. */
+  const census = () => [
+    JSON.stringify({ kind: 'nodes', nodes: presence.nodes, here: name, canBeKilled }),
+    JSON.stringify({ kind: 'visitors', count: presence.visitors }),
+  ]
+  const presence = createPresence(world, name, () => census().forEach(broadcast))
+  const countVisitors = () => presence.count(server.clients.size)
 
   const onBinary = data => {
     if (data.length > maxBinary) {
       throw new Refusal(`A picture may have ${maxBinary} bytes, this one has ${data.length}.`)
     }
     if (!isPicture(data)) throw new Refusal('Binary messages are pictures here: PNG, JPEG or GIF.')
-    lastPicture = data
-    broadcast(data)
+    pictures.append(data)
   }
 
   const onText = (client, data) => {
     if (data.equals(ping)) return client.send('pong')
     const message = parse(data)
-    if (message.type === 'push') publish(readPush(message))
+    if (message.type === 'push') notifications.append(readPush(message))
     else if (message.type === 'seen') acknowledge(message)
     else if (message.type === 'echo') client.send(JSON.stringify({ kind: 'echo', n: Number(message.n) }))
     else throw new Refusal("Unknown type; expected 'push', 'seen' or 'echo'.")
@@ -150,27 +147,40 @@ export const createPush = () => {
     client.on('error', () => {})
     client.on('close', countVisitors)
 
-    for (const notification of history) {
+    for (const notification of notifications.entries) {
       const { size } = seenBy.get(notification.id)
       client.send(JSON.stringify(size ? { ...notification, seen: size } : notification))
     }
-    client.send(lastPicture)
+    for (const picture of pictures.entries) client.send(picture)
     countVisitors()
+    for (const data of census()) client.send(data)
   })
 
-  for (let n = 0; n < 3; n++) publish(notify(...pick(templates)()))
+  const listening = [
+    notifications.hear(notification => {
+      seenBy.set(notification.id, new Set())
+      if (seenBy.size > logs.notifications) seenBy.delete(seenBy.keys().next().value)
+      broadcast(JSON.stringify(notification))
+    }),
+    seen.hear(({ id, from }) => {
+      const count = seenBy.get(id)?.add(from).size
+      if (count) broadcast(JSON.stringify({ kind: 'seen', id, count }))
+    }),
+    pictures.hear(broadcast),
+  ]
+
+  const speak = () => notifications.append(notify(...pick(templates)()))
+  if (!notifications.entries.length) for (let n = 0; n < 3; n++) speak()
+  if (!pictures.entries.length) pictures.append(paint())
 
   let nextNotification
   const pushNotification = () => {
-    publish(notify(...pick(templates)()))
+    if (presence.leads) speak()
     nextNotification = setTimeout(pushNotification, between(3000, 6000))
   }
   nextNotification = setTimeout(pushNotification, between(1500, 2500))
 
-  const pictures = setInterval(() => {
-    lastPicture = paint()
-    broadcast(lastPicture)
-  }, 20_000)
+  const painting = setInterval(() => presence.leads && pictures.append(paint()), 20_000)
 
   // Clients that vanished without a word would be kept, and written to, until TCP notices.
   const sweep = setInterval(() => {
@@ -183,10 +193,13 @@ export const createPush = () => {
 
   return {
     servers: { '/feed': server },
+    presence,
     stop() {
       clearTimeout(nextNotification)
-      clearInterval(pictures)
+      clearInterval(painting)
       clearInterval(sweep)
+      for (const unhear of listening) unhear()
+      presence.stop()
     },
   }
 }

@@ -1,83 +1,12 @@
-// The demo: static pages, the push service behind a line that can be broken, and the buttons that break it.
-import { createHash } from 'node:crypto'
-import { existsSync, realpathSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+// The demo: static pages, a push service behind a line that can be broken, and the buttons that break it.
+import { realpathSync } from 'node:fs'
 import { createServer, STATUS_CODES } from 'node:http'
-import { extname, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
-import { brotliCompress, constants } from 'node:zlib'
+import { createControls } from './controls.mjs'
+import { isBuilt, say, serveFile } from './files.mjs'
 import { createLine } from './line.mjs'
-import { startNode } from './node.mjs'
-import { createMemory } from './streams.mjs'
-
-const folder = path => fileURLToPath(new URL(path, import.meta.url))
-const pages = folder('.')
-const roots = { '/dist/': folder('../dist/'), '/uplot/': folder('../node_modules/uplot/dist/') }
-
-// What is not in this list is not served, so the server's own files stay private.
-const contentTypes = {
-  '.html': 'text/html; charset=utf-8',
-  '.js': 'text/javascript; charset=utf-8',
-  '.css': 'text/css; charset=utf-8',
-  '.map': 'application/json; charset=utf-8',
-}
-
-const policy = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; img-src 'self' blob: data:"
-
-const headers = {
-  'cache-control': 'no-store',
-  'content-security-policy': `default-src 'self'; ${policy}`,
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-}
-
-const say = (response, status, text, more) => {
-  response.writeHead(status, { ...headers, 'content-type': 'text/plain; charset=utf-8', ...more })
-  response.end(`${text}\n`)
-}
-
-/** The file that a path stands for, or nothing if that is not a file of ours. */
-const findFile = path => {
-  const prefix = Object.keys(roots).find(prefix => path.startsWith(prefix))
-  const root = resolve(prefix ? roots[prefix] : pages)
-  const file = resolve(root, `./${prefix ? path.slice(prefix.length) : path}`)
-  return file.startsWith(root + sep) && contentTypes[extname(file)] ? file : undefined
-}
-
-/** A page may carry a script of its own, for readers to copy: the policy names it by its hash. */
-const policyFor = html => {
-  const hashes = [...html.toString().matchAll(/<script>(.*?)<\/script>/gs)].map(
-    ([, script]) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`,
-  )
-  return `default-src 'self'; script-src 'self' ${hashes.join(' ')}; ${policy}`
-}
-
-const compress = promisify(brotliCompress)
-const compressed = new Map()
-
-/** Squeezed once for as long as the file stays the same. */
-const squeeze = async (file, body) => {
-  const known = compressed.get(file)
-  if (known?.body.equals(body)) return known.small
-  const small = await compress(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } })
-  compressed.set(file, { body, small })
-  return small
-}
-
-const serveFile = async (request, response, path) => {
-  const file = findFile(path === '/' ? '/index.html' : path)
-  const body = file && (await readFile(file).catch(() => undefined))
-  if (!body) return say(response, 404, 'Not found.')
-  const type = extname(file)
-  const more = { 'content-type': contentTypes[type], vary: 'accept-encoding' }
-  if (type === '.html') more['content-security-policy'] = policyFor(body)
-  const small = /\bbr\b/.test(request.headers['accept-encoding']) && (await squeeze(file, body))
-  if (small) more['content-encoding'] = 'br'
-  const sent = small || body
-  response.writeHead(200, { ...headers, ...more, 'content-length': sent.length })
-  response.end(sent)
-}
+import { paths } from './node.mjs'
+import { chooseService, startOwn } from './services.mjs'
 
 /** A browser names the page that asks. Other sites must not press our buttons or read our feed. */
 const isForeign = ({ headers: { origin, host } }) => {
@@ -98,112 +27,24 @@ const parse = url => {
   }
 }
 
-/** What a server may send in a close frame: https://datatracker.ietf.org/doc/html/rfc6455#section-7.4 */
-const isCloseCode = code =>
-  (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || code >= 3000
-
-const createDemo = async () => {
-  const memory = createMemory()
+const createDemo = service => {
   const line = createLine()
-  let node = await startNode(memory)
-  let refusedUntil = 0
-  let restarting
-
-  const refuseFor = seconds => {
-    refusedUntil = Date.now() + seconds * 1000
-  }
-
-  const restart = async seconds => {
-    const old = node
-    node = undefined
-    refuseFor(seconds)
-    await old.stop(1)
-    await new Promise(done => {
-      restarting = { done, timer: setTimeout(done, Math.max(0, refusedUntil - Date.now())) }
-    })
-    restarting = undefined
-    node = await startNode(memory)
-  }
-  let restarted = Promise.resolve()
-
-  /** What each button does, and the range of the numbers that it takes with what they are if left out. */
-  const controls = {
-    cut: {
-      act: () => `${line.cut()} connections were reset.`,
-    },
-    refuse: {
-      seconds: [1, 60, 5],
-      act({ seconds }) {
-        refuseFor(seconds)
-        return `${line.cut()} connections were reset, new ones are refused for ${seconds} s.`
-      },
-    },
-    restart: {
-      seconds: [1, 60, 3],
-      act({ seconds }) {
-        if (!node) return 'The server is restarting already.'
-        restarted = restart(seconds)
-        return `The server goes away for ${seconds} s.`
-      },
-    },
-    freeze: {
-      act: () => `${line.freeze()} connections are frozen: no byte moves, and nobody is told.`,
-    },
-    slow: {
-      ms: [0, 2000, 400],
-      seconds: [1, 60, 8],
-      act({ ms, seconds }) {
-        line.slow(ms, seconds)
-        return `For ${seconds} s every byte takes ${ms} ms, each way.`
-      },
-    },
-    close: {
-      code: [1000, 4999, 4000],
-      act({ code }) {
-        if (!isCloseCode(code)) return undefined
-        return `${node?.close(code, 'a button was pressed') ?? 0} connections were closed with ${code}.`
-      },
-    },
-    busy: {
-      seconds: [1, 60, 4],
-      act({ seconds }) {
-        const count = node?.close(1013, `retry-after=${seconds}`) ?? 0
-        refuseFor(seconds)
-        return `${count} connections were closed with 1013, “retry-after=${seconds}”.`
-      },
-    },
-  }
-
-  const press = (response, { act, ...numbers }, query) => {
-    const values = {}
-    for (const [name, [low, high, usual]] of Object.entries(numbers)) {
-      const value = query.get(name) ?? String(usual)
-      if (!/^\d{1,4}$/.test(value) || value < low || value > high) {
-        return say(response, 400, `${name} must be a whole number from ${low} to ${high}.`)
-      }
-      values[name] = Number(value)
-    }
-    const answer = act(values)
-    if (!answer) return say(response, 400, 'No server may close a connection with this code.')
-    say(response, 200, answer)
-  }
+  const controls = createControls(line, service)
 
   const server = createServer((request, response) => {
     request.resume()
     const { path, query } = parse(request.url)
     if (path === undefined) return say(response, 400, 'This is not an address.')
-    const name = path.startsWith('/control/') && path.slice('/control/'.length)
-    const control = name && Object.hasOwn(controls, name) ? controls[name] : undefined
+    const control = path.startsWith('/control/') && controls.find(path.slice('/control/'.length))
     const allowed = control ? ['POST'] : ['GET', 'HEAD']
     if (!allowed.includes(request.method)) {
       return say(response, 405, `Use ${allowed.join(' or ')}.`, { allow: allowed.join(', ') })
     }
     if (!control) return serveFile(request, response, path)
     if (isForeign(request)) return say(response, 403, 'Only pages of this server may do that.')
-    press(response, control, query)
+    controls.press(response, control, query)
   })
 
-  const paths = node.paths
   server.on('upgrade', (request, socket, head) => {
     const refuse = (status, more = '') => {
       const line = `HTTP/1.1 ${status} ${STATUS_CODES[status]}`
@@ -213,19 +54,18 @@ const createDemo = async () => {
     socket.on('error', () => {}) // the client may be gone before it has its answer
     if (!paths.includes(parse(request.url).path)) return refuse(404)
     if (isForeign(request)) return refuse(403)
-    const wait = Math.ceil((refusedUntil - Date.now()) / 1000)
-    if (wait > 0 || !node) return refuse(503, `Retry-After: ${Math.max(1, wait)}\r\n`)
-    line.carry(node.port, request, socket, head)
+    const { wait } = controls
+    const target = wait > 0 ? undefined : service.target(parse(request.url).path)
+    if (!target) return refuse(503, `Retry-After: ${Math.max(1, wait)}\r\n`)
+    line.carry(target, request, socket, head)
   })
 
   return {
     server,
     async stop() {
-      clearTimeout(restarting?.timer)
-      restarting?.done()
-      await restarted
+      await controls.stop()
       line.stop()
-      await node.stop()
+      await service.end?.()
     },
   }
 }
@@ -258,17 +98,19 @@ const listenSomewhere = async (server, wish, host) => {
  *
  * `port`: the port to use and no other, 0 for any free one; left out, the first free one from 8080 on.
  *
- * @param {{ port?: number | undefined, host?: string | undefined }} [options]
+ * `start`: starts the service behind the line, see services.mjs; left out, one node in memory.
+ *
+ * @param {{ port?: number | undefined, host?: string | undefined, start?: () => Promise<object> }} [options]
  */
-export const startDemo = async ({ port, host = '127.0.0.1' } = {}) => {
+export const startDemo = async ({ port, host = '127.0.0.1', start = startOwn } = {}) => {
   if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
     throw new Error('The port must be a whole number from 0 to 65535.')
   }
-  if (!existsSync(resolve(roots['/dist/'], 'steadysocket.umd.min.js'))) {
+  if (!isBuilt()) {
     throw new Error('The built package is missing: run npm run build first.')
   }
 
-  const { server, stop } = await createDemo()
+  const { server, stop } = createDemo(await start())
   try {
     await listenSomewhere(server, port, host)
   } catch (error) {
@@ -291,15 +133,20 @@ export const startDemo = async ({ port, host = '127.0.0.1' } = {}) => {
   }
 }
 
-const isMain = process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)
-
-if (isMain) {
+/** As `npm start` does: listens where the environment says, and says where that is. */
+export const runDemo = async start => {
   const { PORT, HOST } = process.env
   try {
-    const { url } = await startDemo({ port: PORT ? Number(PORT) : undefined, host: HOST || undefined })
+    const { url } = await startDemo({ port: PORT ? Number(PORT) : undefined, host: HOST || undefined, start })
     console.log(`The demo is at ${url} (and in forty lines, with a script tag, at ${url}script-tag.html)`)
   } catch (error) {
     console.error(error.message)
     process.exit(1)
   }
+}
+
+const isMain = process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)
+
+if (isMain) {
+  await runDemo(() => chooseService(process.env))
 }

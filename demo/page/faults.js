@@ -27,6 +27,11 @@ const faults = {
     '400 ms each way, 8 s',
     'Latency climbs over 800 ms. Nothing is closed: slow is not dead.',
   ],
+  kill: [
+    'Kill a node',
+    'SIGKILL: the one that serves you',
+    'The process is gone at once. Another node takes over within two seconds, with the same world; reliable sessions go on where they were. The node is back after some seconds.',
+  ],
   busy: ['Too busy', '1013, retry-after=4', 'The server names the wait. No attempt comes before it is over.'],
 }
 
@@ -136,10 +141,12 @@ export const createFaults = (socket, { sockets, tallies }) => {
   for (const [id, [name, how, expectation]] of Object.entries(faults)) {
     const press = button('danger', '', () => {
       begin(name, expectation, id === 'slow', id === 'slow' ? 9_000 : 25_000)
-      control(`/control/${id}`)
+      control(press.dataset.path ?? `/control/${id}`)
     })
     press.append(make('b', '', name), make('span', '', how))
     press.id = `fault-${id}`
+    // Until there are nodes to choose from.
+    press.hidden = id === 'kill'
     page.faults.append(press)
   }
   const twin = make('a', 'fault', make('b', '', 'Duplicate tab'), make('span', '', 'See both live'))

@@ -5,6 +5,7 @@ import { createFaults } from './faults.js'
 import { createFeed, showPictures } from './feed.js'
 import { createLive } from './live.js'
 import { drawMachine } from './machine.js'
+import { showNodes } from './nodes.js'
 import { createOutbox } from './outbox.js'
 import { showStatus } from './status.js'
 import { createStreams } from './streams.js'
@@ -52,6 +53,7 @@ const live = createLive(bytes => {
   write(page.answer, `A picture of ${bytes.byteLength} bytes was ${fate}.`)
 })
 const faults = createFaults(socket, streams)
+const seeNodes = showNodes()
 const sockets = [socket, live, ...streams.sockets]
 window.demo = { socket, sockets }
 
@@ -60,6 +62,7 @@ socket.on('text', text => {
   if (message.kind === 'notification') feed.show(message)
   else if (message.kind === 'seen') feed.see(message)
   else if (message.kind === 'echo') faults.echo(message.n)
+  else if (message.kind === 'nodes') seeNodes(message)
   else if (message.kind === 'error') write(page.answer, `The server: ${message.message}`)
   else if (message.kind === 'visitors') {
     // Told last on a new connection: what came before it is history.

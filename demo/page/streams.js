@@ -8,18 +8,28 @@ import { createTally } from './tally.js'
 const period = 50
 const ticks = 200
 const colours = { arrived: 'good', lost: 'bad', twice: 'unsure', late: 'busy' }
-const id = Array.from(crypto.getRandomValues(new Uint8Array(9)), byte =>
-  byte.toString(36).padStart(2, '0'),
-).join('')
+const newId = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(9)), byte => byte.toString(36).padStart(2, '0')).join('')
 
 const rows = { arrived: 'arrived', lost: 'lost', twice: 'twice', late: 'out of order' }
 
-/** One of the two: what came down is counted here, what went up by the server. */
-const createLane = (name, title, socket, send) => {
-  const down = createTally()
+/** Takes along what goes on after a reload. Used once: another tab that is a copy of this one begins anew. */
+const takeSaved = () => {
+  try {
+    const saved = sessionStorage.getItem('reliable')
+    sessionStorage.removeItem('reliable')
+    return JSON.parse(saved ?? '{}')
+  } catch {
+    return {} // where the browser keeps nothing for this page
+  }
+}
+
+/** One of the two: what came down is counted here, what went up by the server. `before`: where a reload has left it. */
+const createLane = (name, title, socket, send, before = {}) => {
+  const down = createTally(before.heard)
   let up = { arrived: 0, lost: 0, twice: 0, late: 0, last: 0 }
   let fates = []
-  let sent = 0
+  let sent = before.sent ?? 0
 
   const cells = Object.fromEntries(Object.keys(rows).map(row => [row, [make('td'), make('td')]]))
   const state = make('span', 'mini')
@@ -94,6 +104,10 @@ const createLane = (name, title, socket, send) => {
     get lost() {
       return down.counts.lost + up.lost
     },
+    /** Where it stands, for after a reload. */
+    get place() {
+      return { heard: down.counts.last, sent }
+    },
   }
 }
 
@@ -103,18 +117,27 @@ export const createStreams = () => {
     minUptime: 1_000,
     heartbeat: { interval: 1_500, timeout: 1_000 },
   }
-  const plain = createSocket(address(`/plain?id=${id}`), options)
+  const plain = createSocket(address(`/plain?id=${newId()}`), options)
   const plainLane = createLane('plain', 'createSocket', plain, n => plain.send(String(n)))
   plain.on('text', text => plainLane.hear(JSON.parse(text)))
 
-  const sure = createReliableSocket(address(`/reliable?id=${id}`), options)
-  const sureLane = createLane('reliable', 'createReliableSocket', sure, n => void sure.send(n))
+  const { id = newId(), session, ...before } = takeSaved()
+  const sure = createReliableSocket(address(`/reliable?id=${id}`), { ...options, saved: session })
+  const sureLane = createLane('reliable', 'createReliableSocket', sure, n => void sure.send(n), before)
   sure.on('message', ({ data }) => sureLane.hear(data))
   sure.on('gap', gap => {
     sureLane.gap(
       `The session was lost, and it says so: ${gap.unknown?.length ?? gap.missed} messages of unknown fate.`,
     )
   })
+
+  addEventListener('pagehide', () => {
+    if (sure.state.name === 'closed') return
+    const saved = { id, session: sure.save(), ...sureLane.place }
+    sessionStorage.setItem('reliable', JSON.stringify(saved))
+  })
+  // Back from the cache of the browser, with everything: there it goes on as it is.
+  addEventListener('pageshow', () => sessionStorage.removeItem('reliable'))
 
   return { sockets: [plain, sure], tallies: () => ({ plain: plainLane.lost, reliable: sureLane.lost }) }
 }

@@ -50,6 +50,9 @@ export const startPython = (name: PythonServer): Promise<PythonProcess> => start
 export const startRecipe = (port = 0, names: Record<string, unknown> = {}): Promise<PythonProcess> =>
   startScript('reliable_server.py', `${port}`, JSON.stringify(names))
 
+/** Starts the Python service that the demo's page can be shown against. */
+export const startPushService = (): Promise<PythonProcess> => startScript('push_server.py')
+
 async function startScript(file: string, ...args: string[]): Promise<PythonProcess> {
   const script = fileURLToPath(new URL(file, import.meta.url))
   const program = python()

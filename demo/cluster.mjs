@@ -1,0 +1,131 @@
+// The demo from several processes: three nodes, one world in Redis, one page. Any of them may be killed.
+import { fork, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { runDemo } from './server.mjs'
+
+const script = fileURLToPath(new URL('cluster-node.mjs', import.meta.url))
+const names = ['1', '2', '3']
+/** A node that has died is started again after so long. */
+const backAfter = 4_000
+
+const freePort = async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+/** A Redis of our own that keeps nothing on disk, and goes with us. */
+const startRedis = async () => {
+  const port = await freePort()
+  const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
+  const redis = spawn('redis-server', options, { stdio: ['ignore', 'pipe', 'inherit'], detached: true })
+  process.on('exit', () => redis.kill())
+  const ended = new Promise((_, fail) => {
+    redis.on('error', fail)
+    redis.on('exit', code => fail(new Error(`it ended with ${code}`)))
+  })
+  const ready = new Promise(done => {
+    createInterface(redis.stdout).on('line', line => line.includes('Ready to accept') && done())
+  })
+  ended.catch(() => {})
+  await Promise.race([ready, ended]).catch(error => {
+    throw new Error(
+      `No redis-server could be started here (${error.message}). Install it (apt install redis-server), or name one that runs: REDIS_URL=redis://localhost:6379`,
+    )
+  })
+  return `redis://127.0.0.1:${port}`
+}
+
+/** A node in a process of its own. */
+const createChild = (name, env) => {
+  let running
+  let timer
+  let isWanted = false
+
+  const child = {
+    name,
+    port: undefined,
+    async start() {
+      isWanted = true
+      const started = fork(script, [name], { env })
+      running = started
+      // To one that is gone nothing can be said, and that is no error here.
+      started.on('error', () => {})
+      started.on('exit', () => {
+        child.port = undefined
+        if (!isWanted) return
+        timer = setTimeout(() => child.start().catch(error => console.error(error.message)), backAfter)
+      })
+      const [answer] = await Promise.race([
+        once(started, 'message'),
+        once(started, 'exit').then(([code]) => Promise.reject(new Error(`Node ${name} ended with ${code}.`))),
+      ])
+      child.port = answer.port
+    },
+    async ask(words) {
+      if (!child.port) return undefined
+      running.send(words)
+      const [answer] = await Promise.race([once(running, 'message'), once(running, 'exit')])
+      return answer
+    },
+    kill() {
+      child.port = undefined
+      running.kill('SIGKILL')
+    },
+    async stop(retryAfter) {
+      isWanted = false
+      clearTimeout(timer)
+      await child.ask({ stop: [retryAfter] })
+      child.port = undefined
+    },
+  }
+  return child
+}
+
+const startCluster = async () => {
+  const env = { ...process.env, REDIS_URL: process.env.REDIS_URL || (await startRedis()) }
+  const children = names.map(name => createChild(name, env))
+  const start = async () => void (await Promise.all(children.map(child => child.start())))
+  const stop = async retryAfter => void (await Promise.all(children.map(child => child.stop(retryAfter))))
+  await start()
+
+  const live = () => children.filter(({ port }) => port)
+  let latest
+  const next = () => {
+    const at = children.indexOf(latest)
+    return [...children.slice(at + 1), ...children.slice(0, at + 1)].find(({ port }) => port)
+  }
+
+  return {
+    /** A page opens its feed first. The rest of it goes to the same node, the next page to the next. */
+    target(path) {
+      if (path === '/feed' || !latest?.port) latest = next()
+      return latest?.port && { port: latest.port }
+    },
+    async close(code, reason) {
+      const answers = await Promise.all(live().map(child => child.ask({ close: [code, reason] })))
+      return answers.reduce((sum, answer) => sum + (answer?.closed ?? 0), 0)
+    },
+    start,
+    stop,
+    /** The one that is asked for, or another one, but never the last. Says which. */
+    kill(name) {
+      const those = live()
+      if (those.length < 2) return undefined
+      const child = those.find(child => child.name === name) ?? those[0]
+      child.kill()
+      return child.name
+    },
+    end: stop,
+  }
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit())
+
+await runDemo(startCluster)

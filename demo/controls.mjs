@@ -1,0 +1,129 @@
+// The buttons that break things: what each does, and the range of the numbers that it takes.
+import { say } from './files.mjs'
+
+/** What a server may send in a close frame: https://datatracker.ietf.org/doc/html/rfc6455#section-7.4 */
+const isCloseCode = code =>
+  (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || code >= 3000
+
+const notOurs =
+  'The service is not ours: no button of this page reaches into it. Those that break the line work.'
+
+/** What cannot be done, in words. */
+class Refusal extends Error {}
+
+export const createControls = (line, service) => {
+  let refusedUntil = 0
+  let restarting
+
+  const refuseFor = seconds => {
+    refusedUntil = Date.now() + seconds * 1000
+  }
+
+  const restart = async seconds => {
+    refuseFor(seconds)
+    await service.stop(1)
+    await new Promise(done => {
+      restarting.done = done
+      restarting.timer = setTimeout(done, Math.max(0, refusedUntil - Date.now()))
+    })
+    restarting = undefined
+    await service.start()
+  }
+  let restarted = Promise.resolve()
+
+  /** With what the numbers are if they are left out. */
+  const controls = {
+    cut: {
+      act: () => `${line.cut()} connections were reset.`,
+    },
+    refuse: {
+      seconds: [1, 60, 5],
+      act({ seconds }) {
+        refuseFor(seconds)
+        return `${line.cut()} connections were reset, new ones are refused for ${seconds} s.`
+      },
+    },
+    restart: {
+      seconds: [1, 60, 3],
+      act({ seconds }) {
+        if (!service.stop) throw new Refusal(notOurs)
+        if (restarting) return 'The server is restarting already.'
+        restarting = {}
+        restarted = restart(seconds)
+        return `The server goes away for ${seconds} s.`
+      },
+    },
+    freeze: {
+      act: () => `${line.freeze()} connections are frozen: no byte moves, and nobody is told.`,
+    },
+    slow: {
+      ms: [0, 2000, 400],
+      seconds: [1, 60, 8],
+      act({ ms, seconds }) {
+        line.slow(ms, seconds)
+        return `For ${seconds} s every byte takes ${ms} ms, each way.`
+      },
+    },
+    close: {
+      code: [1000, 4999, 4000],
+      async act({ code }) {
+        if (!isCloseCode(code)) throw new Refusal('No server may close a connection with this code.')
+        if (!service.close) throw new Refusal(notOurs)
+        return `${await service.close(code, 'a button was pressed')} connections were closed with ${code}.`
+      },
+    },
+    busy: {
+      seconds: [1, 60, 4],
+      async act({ seconds }) {
+        if (!service.close) throw new Refusal(notOurs)
+        const count = await service.close(1013, `retry-after=${seconds}`)
+        refuseFor(seconds)
+        return `${count} connections were closed with 1013, “retry-after=${seconds}”.`
+      },
+    },
+    kill: {
+      node: [1, 99, 1],
+      act({ node }) {
+        if (!service.kill) throw new Refusal('There is one node here, and nobody would start it again.')
+        const killed = service.kill(String(node))
+        if (!killed) throw new Refusal('Only one node is left. The others come back soon.')
+        return `Node ${killed} was killed, without a goodbye. It is back in some seconds.`
+      },
+    },
+  }
+
+  return {
+    /** The control of this name, or nothing. */
+    find: name => (Object.hasOwn(controls, name) ? controls[name] : undefined),
+
+    async press(response, { act, ...numbers }, query) {
+      const values = {}
+      for (const [name, [low, high, usual]] of Object.entries(numbers)) {
+        const value = query.get(name) ?? String(usual)
+        if (!/^\d{1,4}$/.test(value) || value < low || value > high) {
+          return say(response, 400, `${name} must be a whole number from ${low} to ${high}.`)
+        }
+        values[name] = Number(value)
+      }
+      try {
+        say(response, 200, await act(values))
+      } catch (error) {
+        if (!(error instanceof Refusal)) throw error
+        say(response, 400, error.message)
+      }
+    },
+
+    /** For so many more seconds nobody is let in. */
+    get wait() {
+      return Math.ceil((refusedUntil - Date.now()) / 1000)
+    },
+
+    /** Resolves when nothing is under way any more. */
+    async stop() {
+      refusedUntil = 0
+      clearTimeout(restarting?.timer)
+      restarting?.done?.()
+      await restarted
+    },
+  }
+}

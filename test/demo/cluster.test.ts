@@ -1,0 +1,65 @@
+// Three nodes behind one port: what `npm run start:cluster` starts.
+import { afterEach, describe, expect, test } from 'vitest'
+import { hasRedis } from '../servers/redis.ts'
+import { findProgram } from '../support/debian.ts'
+import { press, startDemo, visit } from './start.ts'
+
+const cleanups: (() => unknown)[] = []
+afterEach(async () => {
+  for (const job of cleanups.splice(0).reverse()) await job()
+})
+
+const start = async () => {
+  const demo = await startDemo('cluster.mjs')
+  cleanups.push(() => demo.stop())
+  return demo
+}
+
+hasRedis()
+
+describe.skipIf(!findProgram('redis-server'))('with a Redis of its own', () => {
+  test('the node that is asked for is killed, the last one never, and all come back', async () => {
+    const demo = await start()
+    const feed = await visit(demo, 'feed')
+    const { here } = await feed.hears(({ kind, nodes }) => kind === 'nodes' && nodes.length === 3)
+    const gone = new Promise(resolve => feed.socket.on('close', resolve))
+    expect((await press(demo, `kill?node=${here}`))[1]).toContain(`Node ${here} was killed`)
+    expect(await gone).toBe(1006)
+    expect((await press(demo, `kill?node=${here}`))[0]).toBe(200)
+    expect(await press(demo, `kill?node=${here}`)).toEqual([400, expect.stringContaining('Only one node')])
+
+    const again = await visit(demo, 'feed')
+    const { here: now } = await again.hears(({ kind }) => kind === 'nodes')
+    expect(now).not.toBe(here)
+    await again.hears(({ kind, nodes }) => kind === 'nodes' && nodes.length === 1)
+    await again.until(() => again.texts.filter(({ kind }) => kind === 'nodes').at(-1).nodes.length === 3)
+  })
+
+  test('connections of all nodes are closed with the code that is asked for, and all nodes restart', async () => {
+    const demo = await start()
+    const visitors = [await visit(demo, 'feed'), await visit(demo, 'feed'), await visit(demo, 'feed')]
+    const nodes = await Promise.all(visitors.map(one => one.hears(({ kind }) => kind === 'nodes')))
+    expect(new Set(nodes.map(({ here }) => here)).size).toBe(3)
+    const codes = visitors.map(({ socket }) => new Promise(resolve => socket.on('close', resolve)))
+    expect(await press(demo, 'close?code=4001')).toEqual([200, '3 connections were closed with 4001.\n'])
+    expect(await Promise.all(codes)).toEqual([4001, 4001, 4001])
+
+    const before = await visit(demo, 'feed')
+    before.say({ type: 'push', n: 1, text: 'before' })
+    await before.hears(({ body }) => body === 'before')
+    const code = new Promise(resolve => before.socket.on('close', resolve))
+    await press(demo, 'restart?seconds=1')
+    expect(await code).toBe(1012)
+    const back = async (): Promise<void> => {
+      const visitor = await visit(demo, 'feed').catch(() => undefined)
+      if (!visitor) return back()
+      await visitor.hears(({ body }) => body === 'before')
+    }
+    await back()
+  })
+})
+
+test('without a redis-server it says what to do', async () => {
+  const started = startDemo('cluster.mjs', { PATH: '' })
+  await expect(started.then(({ kill }) => kill())).rejects.toThrow('apt install redis-server')
+})
