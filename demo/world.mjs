@@ -89,7 +89,11 @@ export const createMemoryWorld = () => {
   return world
 }
 
-/** The one place where it is chosen: with `REDIS_URL` all processes that are given the same serve one world. */
+/**
+ * The one place where it is chosen: with `REDIS_URL` all processes that are given the same serve one world.
+ *
+ * @param {{ REDIS_URL?: string | undefined, WORLD?: string | undefined }} [env]
+ */
 export const createWorld = async ({ REDIS_URL: url, WORLD: name = 'demo' } = {}) => {
   if (!url) return createMemoryWorld()
   const { createRedisWorld } = await import('./world-redis.mjs')

@@ -2,8 +2,10 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { createTally } from '../../demo/page/tally.js'
+import { createMemoryWorld, createWorld } from '../../demo/world.mjs'
 import { createReliableSocket } from '../../src/reliable.ts'
 import { hasRedis, startRedis } from '../servers/redis.ts'
+import { createRandom } from '../support/random.ts'
 import { createWatch } from '../support/watch.ts'
 import { type Demo, press, startDemo, type Visitor, visit } from './start.ts'
 
@@ -203,6 +205,26 @@ describe.skipIf(!hasOne)('one world in Redis, two processes', () => {
     expect(new Set(fates)).toEqual(new Set(['arrived']))
     expect(resumed).toEqual([false, true, true, true, true, true, true])
     expect(gaps).toEqual([])
+  })
+
+  test('numbers are counted in Redis as in memory, and a message whose handler is repeated once', async () => {
+    const { REDIS_URL, WORLD } = await together()
+    const world = await createWorld({ REDIS_URL, WORLD })
+    cleanups.push(() => world.close())
+    const inRedis = await world.stream('abcdefgh')
+    const inMemory = await createMemoryWorld().stream('abcdefgh')
+    const random = createRandom(1)
+    for (let at = 0; at < 300; at++) {
+      const n = Math.max(1, at + random.below(18) - 9)
+      await inMemory.note(n)
+      await inRedis.note(n, `message ${at}`)
+      // Its node died before the mark that it was handled was stored.
+      if (at % 7 === 0) await inRedis.note(n, `message ${at}`)
+      expect(inRedis.counts).toEqual(inMemory.counts)
+    }
+    const later = await world.stream('abcdefgh')
+    expect([later.counts, later.since]).toEqual([inRedis.counts, inRedis.since])
+    expect(await later.base('one')).toBe(await inRedis.base('one'))
   })
 
   test('where no Redis answers, it says so and ends', async () => {
