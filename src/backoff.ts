@@ -21,7 +21,8 @@ export type Retry = (context: RetryContext) => number | false
 export interface BackoffOptions {
   /**
    * The longest first wait, in milliseconds; it doubles from there. Default: 1,900, of which full jitter makes a median
-   * under a second for a client that is alone.
+   * under a second for a client that is alone. Peers that wait for less have 10 to 100 % of a fleet in one tenth of a second,
+   * after a crash, where ours has 8.
    */
   base?: number
   /**
@@ -34,7 +35,8 @@ export interface BackoffOptions {
   /**
    * Over how many milliseconds clients come back to a server that said that it goes away (1001, 1012, 1013): many at
    * first, then fewer and fewer, which leaves room for those it had to refuse. Default: 13,000, so that no tenth of a
-   * second sees more than 3 % of them.
+   * second sees more than 3 % of them. The price is a median of 3.8 s for each of them, where others take a tenth of a second, all
+   * at once.
    */
   spread?: number
   /** A random number from 0 up to 1. Default: `Math.random`. */
