@@ -11,10 +11,10 @@ import { fileURLToPath } from 'node:url'
 const BENCHES = {
   sizes: 'what a page pays in bytes',
   dispatch: 'what a message costs on its way in and out, on a fake socket',
-  browser: 'messages per second both ways in real browsers',
+  browser: 'messages per second both ways over real TCP',
   queue: 'what an outage costs those who keep messages for it',
   memory: 'what an idle client weighs, and one that reconnects',
-  outage: 'what is lost, repeated and late in an outage, in real browsers',
+  outage: 'what is lost, repeated and late in an outage, over real TCP',
   'half-open': 'how soon a dead connection is noticed',
   herd: 'what retry policies do to a server that comes back, in virtual time',
   reliable: 'reliable sessions beside socket.io and a bare ws; takes long, and prints its tables',
