@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { startDemo } from '../demo/start.ts'
 import { hasPython, startPushService } from '../servers/python.ts'
 import { hasRedis, startRedis } from '../servers/redis.ts'
-import { press, push, settle, shows, suffer } from './demo-page.ts'
+import { errors, flow, press, push, settle, shows, suffer } from './demo-page.ts'
 import { type Engine, engines, type Page } from './engines.ts'
 
 const chromium = engines().find(({ name }) => name === 'chromium')
@@ -30,9 +30,9 @@ describe.skipIf(!chromium)('chromium', { timeout: 60_000 }, () => {
   const open = async (url: string): Promise<Page> => {
     const page = keep(await engine.open(url))
     await settle(page)
+    await flow(page)
     return page
   }
-  const broken = (page: Page) => page.evaluate('window.broken')
   const hidden = (page: Page, id: string) =>
     page.evaluate(`document.getElementById('${id}').offsetParent === null`)
 
@@ -60,7 +60,7 @@ describe.skipIf(!chromium)('chromium', { timeout: 60_000 }, () => {
       await shows(page, '#feed', 'from one node')
       await shows(page, '#feed', 'after the kill')
       expect(await shows(page, '#reliable-lost', '\\d')).toBe('0')
-      for (const one of [page, other]) expect(await broken(one)).toEqual([])
+      for (const one of [page, other]) expect(await errors(one)).toEqual([])
     },
   )
 
@@ -90,7 +90,7 @@ describe.skipIf(!chromium)('chromium', { timeout: 60_000 }, () => {
     expect(await shows(page, '#reliable-lost', '\\d')).toBe('0')
     await press(page, 'fault-restart')
     await shows(page, '#happened', 'not ours')
-    for (const one of [page, other]) expect(await broken(one)).toEqual([])
+    for (const one of [page, other]) expect(await errors(one)).toEqual([])
   })
 
   test('loaded anew, the page goes on with its reliable session, and misses no number', async () => {
@@ -100,11 +100,12 @@ describe.skipIf(!chromium)('chromium', { timeout: 60_000 }, () => {
     const before = await session()
     await page.goto(url)
     await settle(page)
+    await flow(page)
     expect(await session()).toBe(before)
     for (const id of ['reliable-lost', 'reliable-lost-up']) {
       expect(await shows(page, `#${id}`, '\\d')).toBe('0')
     }
     expect(await page.evaluate("document.querySelector('.reliable .twice').textContent")).toBe('twice00')
-    expect(await broken(page)).toEqual([])
+    expect(await errors(page)).toEqual([])
   })
 })

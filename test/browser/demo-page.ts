@@ -1,23 +1,34 @@
 // What a test does with the demo's page.
 import type { Page } from './page.ts'
 
-/** Resolves with the text of what a selector finds, once it matches. */
+/** Before the test's own end, which says only that there was one. */
+const patience = 50_000
+
+/** Resolves with the text of what a selector finds, once it matches; rejects with what it shows instead. */
 export const shows = (page: Page, selector: string, pattern: string): Promise<string> =>
   page.evaluate(
-    (selector, pattern) =>
-      new Promise<string>(resolve => {
+    (selector, pattern, patience) =>
+      new Promise<string>((resolve, reject) => {
+        const text = () => document.querySelector(selector)?.textContent ?? ''
         const look = () => {
-          const text = document.querySelector(selector)?.textContent ?? ''
-          if (!new RegExp(pattern).test(text)) return
+          if (!new RegExp(pattern).test(text())) return
           watcher.disconnect()
-          resolve(text)
+          clearTimeout(timer)
+          resolve(text())
         }
+        const timer = setTimeout(() => {
+          watcher.disconnect()
+          const { demo } = window as { demo?: { sockets: { state: { name: string } }[] } }
+          const states = demo?.sockets.map(({ state }) => state.name).join(', ')
+          reject(new Error(`${selector} does not show /${pattern}/ but "${text()}". Sockets: ${states}`))
+        }, patience)
         const watcher = new MutationObserver(look)
         watcher.observe(document, { subtree: true, childList: true, characterData: true, attributes: true })
         look()
       }),
     selector,
     pattern,
+    patience,
   )
 
 export const press = (page: Page, id: string): Promise<void> =>
@@ -26,6 +37,7 @@ export const press = (page: Page, id: string): Promise<void> =>
 /** Presses one of the buttons that break something; resolves with what the page says has happened. */
 export const suffer = async (page: Page, id: string): Promise<string> => {
   await press(page, id)
+  await shows(page, '#expect', '\\w')
   return shows(page, '#happened', '^[^:]+: .*Lost from the streams')
 }
 
@@ -35,17 +47,36 @@ export const push = (page: Page, text: string): Promise<void> =>
     document.getElementById('send')?.click()
   }, text)
 
-/** Resolves when the page is whole: connected, with something in the feed and numbers in both streams. */
-export const settle = async (page: Page): Promise<void> => {
-  await page.evaluate(() => {
-    const broken: string[] = []
-    Object.assign(window, { broken })
-    addEventListener('error', event => broken.push(event.message))
-    addEventListener('unhandledrejection', event => broken.push(String(event.reason)))
-    addEventListener('securitypolicyviolation', event => broken.push(`CSP: ${event.violatedDirective}`))
+/** What went wrong on the page, apart from handshakes that were to fail: those every browser reports by itself. */
+export const errors = (page: Page): Promise<string[]> => page.evaluate('window.errors')
+
+const watchErrors = (page: Page) =>
+  page.evaluate(() => {
+    const errors: string[] = []
+    Object.assign(window, { errors })
+    const { error } = console
+    console.error = (...words) => {
+      errors.push(words.join(' '))
+      error(...words)
+    }
+    addEventListener('error', event => errors.push(event.message))
+    addEventListener('unhandledrejection', event => errors.push(String(event.reason)))
+    addEventListener('securitypolicyviolation', event => errors.push(`CSP: ${event.violatedDirective}`))
   })
+
+/**
+ * Resolves when the page is whole: both its sockets connected, with something in the feed and a price on the market.
+ * Before the second is open a stroke is dropped, as it should be.
+ */
+export const settle = async (page: Page): Promise<void> => {
+  await watchErrors(page)
   await shows(page, '#state', '^open$')
   await shows(page, '#feed', '\\w')
+  await shows(page, '.price', '\\d\\.\\d\\d')
+}
+
+/** Resolves when there are numbers in both streams. */
+export const flow = async (page: Page): Promise<void> => {
   await shows(page, '#plain-arrived', '\\d\\d')
   await shows(page, '#reliable-arrived', '\\d\\d')
 }

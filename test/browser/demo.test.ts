@@ -1,91 +1,17 @@
 // The demo as a visitor sees it, started as `npm start` does, on the built bundles: every engine, real outages.
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { createServer } from 'vite'
 import { expect, test } from 'vitest'
-import type { Page } from './page.ts'
+import { startDemo } from '../demo/start.ts'
+import { errors, flow, press, push, settle, shows, suffer } from './demo-page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
-
-const script = fileURLToPath(new URL('../../demo/server.mjs', import.meta.url))
-
-/** The demo in a process of its own, at the address that it prints. */
-const startDemo = async () => {
-  const child = spawn(process.execPath, [script], { env: { ...process.env, PORT: '0', HOST: '' } })
-  const stop = async () => {
-    const gone = once(child, 'exit')
-    child.kill()
-    await gone
-  }
-  let said = ''
-  for await (const text of child.stdout) {
-    said += text
-    if (said.includes('\n')) break
-  }
-  const [url] = /http:\/\/\S+\//.exec(said) ?? []
-  if (!url) throw new Error(`the demo did not say where it is: ${said}${child.stderr.read()}`)
-  return { url, stop }
-}
-
-/** Resolves with the text of what a selector finds, once it matches. */
-const shows = (page: Page, selector: string, pattern: string) =>
-  page.evaluate(
-    (selector, pattern) =>
-      new Promise<string>(resolve => {
-        const look = () => {
-          const text = document.querySelector(selector)?.textContent ?? ''
-          if (!new RegExp(pattern).test(text)) return
-          watcher.disconnect()
-          resolve(text)
-        }
-        const watcher = new MutationObserver(look)
-        watcher.observe(document, { subtree: true, childList: true, characterData: true, attributes: true })
-        look()
-      }),
-    selector,
-    pattern,
-  )
-
-const press = (page: Page, id: string) => page.evaluate(id => document.getElementById(id)?.click(), id)
-
-const push = (page: Page, text: string) =>
-  page.evaluate(text => {
-    ;(document.getElementById('text') as HTMLInputElement).value = text
-    document.getElementById('send')?.click()
-  }, text)
-
-/** What went wrong on the page, apart from handshakes that were to fail: those every browser reports by itself. */
-const watchErrors = (page: Page) =>
-  page.evaluate(() => {
-    const errors: string[] = []
-    Object.assign(window, { errors })
-    const { error } = console
-    console.error = (...words) => {
-      errors.push(words.join(' '))
-      error(...words)
-    }
-    addEventListener('error', event => errors.push(event.message))
-    addEventListener('unhandledrejection', event => errors.push(String(event.reason)))
-    addEventListener('securitypolicyviolation', event => errors.push(`CSP: ${event.violatedDirective}`))
-  })
-
-const errors = (page: Page) => page.evaluate('window.errors')
 
 const visit = async (rig: Rig, url: string, type?: 'window') => {
   const page = rig.keep(await rig.engine.open(url, type))
-  await watchErrors(page)
-  await shows(page, '#state', '^open$')
-  await shows(page, '#feed', '\\w')
+  await settle(page)
   return page
-}
-
-/** Presses a button and resolves with what the page says happened. */
-const suffer = async (page: Page, id: string) => {
-  await press(page, id)
-  await shows(page, '#expect', '\\w')
-  return shows(page, '#happened', '^[^:]+: .*Lost from the streams')
 }
 
 /**
@@ -168,8 +94,7 @@ inEveryEngine(rig => {
       Object.keys(faults).map(async fault => {
         const { url } = rig.keep(await startDemo())
         const page = await visit(rig, url, 'window')
-        await shows(page, '#plain-arrived', '\\d\\d')
-        await shows(page, '#reliable-arrived', '\\d\\d')
+        await flow(page)
         const text = await suffer(page, `fault-${fault}`)
         const [noticed, lost] = [
           await shows(page, '#noticed', '.'),
