@@ -537,11 +537,12 @@ export const createReliableSocket = <Json = unknown>(
         (context => {
           const { cause, attempt } = context
           // Policy violation: the session is gone, or this client is not wanted. The first may happen to every session,
-          // once; where a new one ends like that, it is the second.
+          // once; where a new one ends like that, it is the second. For a fresh session it comes at once: a server that has lost
+          // them all has let in one after the other, and said so to each at its own time.
           const refused = cause.close?.code === 1008
           const again = refused && (resuming || (session && attempt === 1))
           if (session && refused) lose()
-          return retry(again ? { ...context, cause: { code: cause.code } } : context)
+          return retry(again ? { ...context, cause: { code: 'RECONNECT_REQUESTED' } } : context)
         }),
       async prepare({ send, receive, signal }) {
         let hello: Frame | undefined

@@ -264,6 +264,23 @@ describe('1008', () => {
     expect(heard('gap')).toHaveLength(1)
   })
 
+  test('after a lost session is followed by the fresh one at once, however many attempts there were', async () => {
+    const { socket, server } = world()
+    await server.connect()
+    server.forget()
+    server.wire.peer.drop()
+    for (let n = 0; n < 4; n++) {
+      await vi.advanceTimersByTimeAsync(6_000)
+      server.latest.refuse()
+    }
+    await server.reconnect()
+    const refused = server.latest
+    expect(socket.state.name).toBe('waiting')
+    await vi.advanceTimersByTimeAsync(300)
+    expect(server.latest).not.toBe(refused)
+    expect(query(server.latest)).toEqual({})
+  })
+
   test('on session after session, as soon as they begin, gives up', async () => {
     const { socket, server } = world()
     await server.connect()
@@ -281,7 +298,7 @@ describe('1008', () => {
     server.wire.peer.close(1008)
     await settled()
     expect(retry).toHaveBeenCalledWith(
-      expect.objectContaining({ attempt: 1, cause: { code: 'CONNECTION_LOST' } }),
+      expect.objectContaining({ attempt: 1, cause: { code: 'RECONNECT_REQUESTED' } }),
     )
     expect(socket.state.name).toBe('closed')
   })
