@@ -1,5 +1,7 @@
 // How a connection comes back, and how it does not.
+
 import { askFor, asksForPromises, hangs, reconnectsByDefault, rejects } from './abilities.mjs'
+import { afterAttempt, inOutage } from './outage.mjs'
 
 /** The connection is lost after it had been good; then a function for the URL fails once. */
 const afterFailedUrl = async (peer, rig, turn, patience) => {
@@ -9,21 +11,6 @@ const afterFailedUrl = async (peer, rig, turn, patience) => {
   if (!(await rig.until(() => rig.server.connections.length > 1, patience))) {
     return `never reconnects: the function was called ${ask.calls} times`
   }
-}
-
-/** A good connection, and then a server that refuses for a minute. */
-const inOutage = async (rig, ...given) => {
-  const client = await rig.steady(...given)
-  rig.server.mode = 'refuse'
-  rig.server.latest.cut()
-  await rig.pass(60_000)
-  return client
-}
-
-/** Goes on until an attempt has just failed: the next is a whole wait away. */
-const afterAttempt = async rig => {
-  const { length } = rig.server.attempts
-  await rig.until(() => rig.server.attempts.length > length, 20_000)
 }
 
 /** The most connections within a tenth of a second. */
@@ -189,7 +176,7 @@ export const reconnecting = {
         await rig.pass(30_000)
         const back = rig.server.connections.slice(length).map(({ at }) => at)
         if (back.length < 30) return `${back.length} of 30 are back after 30 s`
-        if (crowd(back) >= 15) return `${crowd(back)} of 30 at once`
+        if (crowd(back) >= 15) return crowd(back) === 30 ? 'all at once' : 'most at once'
       },
     },
     {
@@ -205,7 +192,7 @@ export const reconnecting = {
         await rig.pass(60_000)
         const attempts = rig.server.attempts.length - before
         // Once in two seconds is what the peers' own longest waits come to, and more.
-        if (attempts > 30) return `${attempts} attempts in the second minute`
+        if (attempts > 30) return `in the second minute ${Math.round(attempts / 60)} a second`
       },
     },
     {
@@ -221,72 +208,6 @@ export const reconnecting = {
         await rig.pass(60_000)
         const attempts = rig.server.attempts.length - length
         if (attempts) return 'tries again'
-      },
-    },
-    {
-      id: 'reconnect-offline',
-      title: 'No attempts while the browser says that there is no network',
-      why: 'https://html.spec.whatwg.org/multipage/system-state.html#navigator.online',
-      needs: 'reconnects',
-      async run(_, rig) {
-        await rig.steady(rig.url.replace('127.0.0.1', 'page.test'))
-        const { length } = rig.server.attempts
-        rig.page.online(false)
-        rig.server.mode = 'refuse'
-        rig.server.open[0]?.cut()
-        await rig.pass(25_000)
-        const attempts = rig.server.attempts.length - length
-        if (attempts) return `${attempts} in 25 s`
-      },
-    },
-    {
-      id: 'reconnect-online',
-      title: 'The network comes back: an attempt at once',
-      needs: 'reconnects',
-      async run(_, rig) {
-        await inOutage(rig, rig.url.replace('127.0.0.1', 'page.test'))
-        rig.page.online(false)
-        await rig.pass(60_000)
-        // Those that try on all the same have just failed.
-        await afterAttempt(rig)
-        rig.server.mode = 'accept'
-        rig.page.online(true)
-        if (!(await rig.until(() => rig.server.open.length, 400))) return 'waits on'
-      },
-    },
-    {
-      id: 'reconnect-online-twice',
-      title: 'The network comes back during an attempt: still one connection',
-      needs: 'reconnects',
-      async run(_, rig) {
-        await rig.steady()
-        rig.server.mode = 'hang'
-        rig.server.latest.cut()
-        const { length } = rig.server.attempts
-        if (!(await rig.until(() => rig.server.attempts.length > length))) return 'does not come back'
-        rig.page.online(false)
-        rig.page.online(true)
-        await rig.pass(1_000)
-        rig.page.online(true)
-        await rig.pass(1_000)
-        rig.server.mode = 'accept'
-        rig.server.release()
-        await rig.pass(20_000)
-        const open = rig.server.open.length
-        if (open !== 1) return `${open} connections are open`
-      },
-    },
-    {
-      id: 'reconnect-page-shown',
-      title: 'A page that is looked at again does not wait out the backoff',
-      why: 'https://html.spec.whatwg.org/multipage/interaction.html#page-visibility',
-      needs: 'reconnects',
-      async run(_, rig) {
-        await inOutage(rig)
-        await afterAttempt(rig)
-        rig.server.mode = 'accept'
-        rig.page.show()
-        if (!(await rig.until(() => rig.server.open.length, 400))) return 'waits on'
       },
     },
   ],

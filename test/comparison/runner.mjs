@@ -60,7 +60,7 @@ const runCell = (file, scenario, peer) =>
     const timer = setTimeout(() => {
       late = true
       child.kill('SIGKILL')
-    }, scenario.patience ?? PATIENCE)
+    }, PATIENCE)
     child.on('message', message => {
       told = message
     })

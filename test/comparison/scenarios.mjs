@@ -4,8 +4,9 @@ import { closing } from './closing.mjs'
 import { events } from './events.mjs'
 import { liveness } from './liveness.mjs'
 import { loading } from './loading.mjs'
+import { network } from './network.mjs'
 import { queue } from './queue.mjs'
 import { reconnecting } from './reconnecting.mjs'
 
-export const subjects = [queue, events, reconnecting, closing, liveness, loading, beyond]
+export const subjects = [queue, events, reconnecting, network, closing, liveness, loading, beyond]
 export const scenarios = subjects.flatMap(({ scenarios }) => scenarios)
