@@ -4,8 +4,10 @@ export type Data = string | ArrayBuffer | ArrayBufferView | Blob
 
 /** Throws for what no WebSocket can carry, shared memory included. Tags, because a page may have several realms. */
 export const check = (data: Data): void => {
-  const tag = {}.toString.call(ArrayBuffer.isView(data) ? data.buffer : data)
-  if (typeof data !== 'string' && !/ (ArrayBuffer|Blob|File)]/.test(tag)) {
+  if (
+    typeof data !== 'string' &&
+    !/ (ArrayBuffer|Blob|File)]/.test({}.toString.call(ArrayBuffer.isView(data) ? data.buffer : data))
+  ) {
     throw new TypeError('send() takes a string, ArrayBuffer, view or Blob')
   }
 }

@@ -220,11 +220,10 @@ export const createQueue = <Data>(
       ? counts.queuedBytes + size - byteLength(older.data as Data) > maxBytes
       : counts.queued >= maxMessages || counts.queuedBytes + size > maxBytes
 
+  /** Gives a message to the wire: only where there was room a moment ago, for the load is known from then. */
   const write = (data: Data) => {
-    // What a socket that has ended is given counts as unsent, and would be taken for the end of a message.
-    if (wire?.readyState !== 1) return
-    const before = load()
-    wire.send(data)
+    const before = buffered
+    ;(wire as Wire).send(data)
     buffered = load()
     written += buffered - before
   }
@@ -232,8 +231,9 @@ export const createQueue = <Data>(
   const drain = (all?: boolean) => {
     while (counts.queued && room(all)) {
       const data = take()
+      const kept = keptAt(middle - 1)
       // Its timer may be late: the process slept, or the page is hidden.
-      if ((keptAt(middle - 1)?.expires as number) < Date.now()) discard(data, 'expired')
+      if (kept && kept.expires < Date.now()) discard(data, 'expired')
       else {
         write(data)
         counts.sent++
@@ -267,8 +267,8 @@ export const createQueue = <Data>(
         append(data, options, 0)
         write(data)
         counts.sent++
-        marks[end - 1] = written
         middle = end
+        marks[middle - 1] = written
         poll()
         return 'sent'
       }
@@ -294,7 +294,10 @@ export const createQueue = <Data>(
       poll()
     },
 
-    write,
+    write(data) {
+      // What a socket that has ended is given counts as unsent, and would be taken for the end of a message.
+      if (room(true)) write(data)
+    },
 
     attach(native) {
       wire = native
