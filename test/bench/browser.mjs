@@ -15,7 +15,7 @@ import { bars } from './chart.mjs'
 import { digits, machine, median, quantile, ratio, save, table, title, using, wanted } from './report.mjs'
 import { label } from './versions.mjs'
 
-const ROUNDS = 5
+const ROUNDS = 7
 const COUNT = 10_000
 const SIZE = 64
 
