@@ -1,9 +1,10 @@
 // Recipes whose point is what happens over time, run as the documents have them.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { transformSync } from 'esbuild'
-import { afterAll, afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, beforeEach, expect, test, vi } from 'vitest'
 import { backoff, type Socket } from '../../src/index.ts'
-import { createFakeServer, type FakeServer } from '../../src/testing.ts'
+import type { FakeServer } from '../../src/testing.ts'
+import { fakeNetwork } from '../support/network.ts'
 import { pieceWith, root } from './pieces.ts'
 
 const folder = `${root}.tmp/recipes-${process.pid}/`
@@ -21,13 +22,7 @@ async function run<Made>(file: string, words: string, names: string): Promise<Ma
 
 let server: FakeServer
 beforeEach(() => {
-  vi.useFakeTimers()
-  server = createFakeServer()
-  vi.stubGlobal('WebSocket', server.WebSocket)
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.unstubAllGlobals()
+  server = fakeNetwork()
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 

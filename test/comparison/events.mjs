@@ -1,6 +1,7 @@
 // What listeners may rely on: the rules of the platform's own events.
 
 import { binaryTypeIsOption } from './abilities.mjs'
+import { comesBack } from './outage.mjs'
 
 const bug = () => {
   throw new Error('a bug in a listener')
@@ -53,7 +54,7 @@ export const events = {
       async run(_, rig) {
         await rig.steady(undefined, { hear: { close: bug } })
         rig.server.latest.cut()
-        if (!(await rig.until(() => rig.server.connections.length > 1))) return 'never reconnects'
+        if (!(await comesBack(rig))) return 'never reconnects'
       },
     },
     {
@@ -134,7 +135,7 @@ export const events = {
         if ('binaryType' in client.socket) client.socket.binaryType = binaryType
         else if (!binaryTypeIsOption(peer)) rig.skip('has none')
         rig.server.latest.cut()
-        if (!(await rig.until(() => rig.server.connections.length > 1))) return 'never reconnects'
+        if (!(await comesBack(rig))) return 'never reconnects'
         await rig.pass(1_000)
         rig.server.latest.send(Buffer.from([1]))
         await rig.pass(1_000)

@@ -1,5 +1,7 @@
 // Connections that look healthy and are not, and the other way round.
 
+import { comesBack } from './outage.mjs'
+
 export const liveness = {
   subject: 'Liveness',
   scenarios: [
@@ -11,7 +13,7 @@ export const liveness = {
       async run(_, rig) {
         await rig.steady()
         rig.server.latest.freeze()
-        if (!(await rig.until(() => rig.server.connections.length > 1, 60_000))) return 'not noticed'
+        if (!(await comesBack(rig, 60_000))) return 'not noticed'
       },
     },
     {

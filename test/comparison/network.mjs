@@ -1,5 +1,5 @@
 // What the browser knows about the network and the page.
-import { afterAttempt, inOutage } from './outage.mjs'
+import { afterAttempt, inOutage, notOne } from './outage.mjs'
 
 export const network = {
   subject: 'Network and page',
@@ -50,11 +50,7 @@ export const network = {
         await rig.pass(1_000)
         rig.page.online(true)
         await rig.pass(1_000)
-        rig.server.mode = 'accept'
-        rig.server.release()
-        await rig.pass(20_000)
-        const open = rig.server.open.length
-        if (open !== 1) return `${open} connections are open`
+        return notOne(rig)
       },
     },
     {

@@ -1,14 +1,14 @@
 // How a connection comes back, and how it does not.
 
 import { askFor, asksForPromises, hangs, reconnectsByDefault, rejects } from './abilities.mjs'
-import { afterAttempt, inOutage } from './outage.mjs'
+import { afterAttempt, comesBack, inOutage, notOne } from './outage.mjs'
 
 /** The connection is lost after it had been good; then a function for the URL fails once. */
 const afterFailedUrl = async (peer, rig, turn, patience) => {
   const ask = askFor(peer, rig, { 2: turn })
   await rig.steady(ask)
   rig.server.latest.cut()
-  if (!(await rig.until(() => rig.server.connections.length > 1, patience))) {
+  if (!(await comesBack(rig, patience))) {
     return `never reconnects: the function was called ${ask.calls} times`
   }
 }
@@ -27,7 +27,7 @@ export const reconnecting = {
       async run(_, rig) {
         await rig.steady()
         rig.server.latest.cut()
-        if (!(await rig.until(() => rig.server.connections.length > 1))) return 'does not'
+        if (!(await comesBack(rig))) return 'does not'
       },
     },
     {
@@ -43,7 +43,7 @@ export const reconnecting = {
         await rig.pass(600_000)
         const attempts = rig.server.attempts.length - before
         rig.server.mode = 'accept'
-        if (!(await rig.until(() => rig.server.connections.length > 1, 30_000))) return 'gave up'
+        if (!(await comesBack(rig, 30_000))) return 'gave up'
         if (attempts > 1_000) return `${attempts} attempts`
       },
     },
@@ -56,7 +56,7 @@ export const reconnecting = {
         const ask = askFor(peer, rig, {})
         await rig.steady(ask)
         rig.server.latest.cut()
-        if (!(await rig.until(() => rig.server.connections.length > 1))) return 'does not come back'
+        if (!(await comesBack(rig))) return 'does not come back'
         if (ask.calls !== 2) return `asked ${ask.calls} times for 2 attempts`
       },
     },
@@ -100,11 +100,7 @@ export const reconnecting = {
         rig.server.mode = 'hang'
         rig.connect()
         if (!(await rig.until(() => rig.server.attempts.length > 1))) rig.skip('never gives up')
-        rig.server.mode = 'accept'
-        rig.server.release()
-        await rig.pass(20_000)
-        const open = rig.server.open.length
-        if (open !== 1) return `${open} connections are open`
+        return notOne(rig)
       },
     },
     {
@@ -130,8 +126,8 @@ export const reconnecting = {
         if (!client.reconnect) rig.skip('has none')
         rig.server.latest.freeze()
         client.reconnect()
-        if (await rig.until(() => rig.server.connections.length > 1, 2_000)) return
-        const later = await rig.until(() => rig.server.connections.length > 1, 120_000)
+        if (await comesBack(rig, 2_000)) return
+        const later = await comesBack(rig, 120_000)
         return later
           ? `reconnects after ${Math.round((rig.server.latest.at - client.at) / 1_000 - 10)} s`
           : 'never'

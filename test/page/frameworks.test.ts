@@ -2,10 +2,11 @@
 // test/built/documents.test.ts: there is no renderer of React here.)
 import { execFileSync } from 'node:child_process'
 import { compile } from 'svelte/compiler'
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, expect, test, vi } from 'vitest'
 import { compileScript, parse } from 'vue/compiler-sfc'
-import { createFakeServer, type FakeServer } from '../../src/testing.ts'
+import type { FakeServer } from '../../src/testing.ts'
 import { piecesIn, root } from '../built/pieces.ts'
+import { fakeNetwork } from '../support/network.ts'
 
 /** Puts the component into an element, and returns how to take it out. */
 type Mount = (target: Element) => () => void
@@ -56,13 +57,7 @@ function load(input: string): Promise<{ mount: Mount; settled(): Promise<void> }
 
 let server: FakeServer
 beforeEach(() => {
-  vi.useFakeTimers()
-  server = createFakeServer()
-  vi.stubGlobal('WebSocket', server.WebSocket)
-})
-afterEach(() => {
-  vi.useRealTimers()
-  vi.unstubAllGlobals()
+  server = fakeNetwork()
 })
 
 test.each(['vue', 'svelte'] as const)(
