@@ -19,12 +19,12 @@ const faults = {
   ],
   restart: [
     'Restart the server',
-    '1012, gone for 3 s',
+    '1012, gone for 3\u00a0s',
     'The server says goodbye and when to return. Connections come back spread out; reliable sessions go on where they were.',
   ],
   slow: [
     'Slow down',
-    '400 ms each way, 8 s',
+    '400\u00a0ms each way, 8\u00a0s',
     'Latency climbs over 800 ms. Nothing is closed: slow is not dead.',
   ],
   kill: [
@@ -39,6 +39,7 @@ const closing =
   'Closed in the way of the protocol. Codes that mean “do not come back” are obeyed: then press Connect.'
 const maxExperiments = 8
 const settled = 1_500
+const figures = ['noticed', 'back', 'waited', 'returned']
 
 /** `tallies()` gives what the numbered streams have lost, for the difference that a fault made. */
 export const createFaults = (socket, { sockets, tallies }) => {
@@ -47,9 +48,17 @@ export const createFaults = (socket, { sockets, tallies }) => {
   let arrivals = 0
   const echoes = new Map()
 
+  const end = (text, phase) => {
+    clearInterval(running.timer)
+    write(page.happened, text)
+    page.result.dataset.phase = phase
+    announce(text)
+    running = undefined
+    echoes.clear()
+  }
+
   const finish = () => {
-    const { name, waited, probes, before, noticed, back, slowest, isSlow, timer } = running
-    clearInterval(timer)
+    const { name, waited, probes, before, noticed, back, slowest, isSlow } = running
     const came = probes.filter(({ came }) => came).length
     const order = probes.filter(({ came }) => came).map(({ came }) => came)
     const inOrder = order.every((at, n) => n === 0 || at > order[n - 1])
@@ -62,13 +71,9 @@ export const createFaults = (socket, { sockets, tallies }) => {
         ? 'nothing was noticed'
         : `noticed after ${duration(noticed)}, ${back === undefined ? 'not back' : `back after ${duration(back)}`}`
     const text = `${name}: ${fate}; of ${probes.length} messages ${waited} waited and ${came} arrived, ${inOrder ? 'in order' : 'out of order'}. Lost from the streams: plain ${plain}, reliable ${sure}.`
-    write(page.happened, text)
-    page.result.dataset.phase = 'done'
+    end(text, 'done')
     if (page.experiments.textContent === 'None yet.') page.experiments.textContent = ''
     prepend(page.experiments, make('li', '', text), maxExperiments)
-    announce(text)
-    running = undefined
-    echoes.clear()
   }
 
   const measure = () => {
@@ -111,7 +116,7 @@ export const createFaults = (socket, { sockets, tallies }) => {
     running.timer = setInterval(measure, 200)
     page.result.dataset.phase = 'running'
     write(page.expect, expectation)
-    for (const id of ['noticed', 'back', 'waited', 'returned']) write(page[id], '…')
+    for (const id of figures) write(page[id], '…')
     write(page.happened, 'Measuring …')
   }
 
@@ -128,12 +133,22 @@ export const createFaults = (socket, { sockets, tallies }) => {
     }
   })
 
+  /** Nothing was broken, so there is nothing to measure. */
+  const callOff = (text, experiment) => {
+    if (running !== experiment) return
+    for (const id of figures) write(page[id], '–')
+    end(text, 'idle')
+  }
+
   const control = async path => {
+    const experiment = running
     try {
       const answer = await fetch(path, { method: 'POST' })
-      const text = await answer.text()
-      write(page.happened, text.trim())
+      const text = (await answer.text()).trim()
+      if (answer.ok) write(page.happened, text)
+      else callOff(text, experiment)
     } catch {
+      // What was broken may have taken the answer with it.
       write(page.happened, 'The server does not answer.')
     }
   }

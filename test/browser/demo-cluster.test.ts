@@ -90,6 +90,7 @@ describe.skipIf(!chromium)('chromium', { timeout: 60_000 }, () => {
     expect(await shows(page, '#reliable-lost', '\\d')).toBe('0')
     await press(page, 'fault-restart')
     await shows(page, '#happened', 'not ours')
+    expect(await shows(page, '#noticed', '^–$')).toBe('–')
     for (const one of [page, other]) expect(await errors(one)).toEqual([])
   })
 
