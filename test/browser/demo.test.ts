@@ -109,7 +109,7 @@ inEveryEngine(rig => {
       expect(lost).toBe('0')
       expect(errors).toEqual([])
     }
-  })
+  }, 120_000) // Seven outages, in seven windows that one machine paints: what ends a run that hangs is later here.
 
   test('messages wait while there is no connection, volatile ones do not, and of quotes only the newest', async () => {
     const { url } = rig.keep(await startDemo())
