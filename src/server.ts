@@ -133,8 +133,8 @@ export interface ReliableOptions<Request extends RequestLike = RequestLike> {
   /** Where sessions are kept. Default: `memoryStore()`. */
   store?: Store
   /**
-   * A session with more unacknowledged messages is ended. Default: 1,000. Of what comes at 200 a second that is an outage of five
-   * seconds; clients take up to 13 to come back from a restart.
+   * A session with more unacknowledged messages is ended. Default: 1,000. At 200 messages a second that is an outage of five
+   * seconds; after a restart, clients take up to 13 to come back.
    */
   maxUnacked?: number
   /** A session with more bytes of unacknowledged messages is ended. Default: 4 MiB. */
@@ -319,7 +319,7 @@ export const reliable = <Request extends RequestLike = RequestLike>(
         if (!onMessage) throw new Refusal('NotFound', 'nobody listens to events')
         const { event, payload, ackId } = request
         const id = ackId === undefined ? undefined : `${session.id}:${ackId}`
-        await onMessage({ ...payload, event, id }, session)
+        await onMessage({ event, id, ...payload }, session)
         return []
       }
       case 'joinGroup':
