@@ -15,7 +15,7 @@ const runModule = code =>
         said += data
       })
     }
-    child.on('exit', () => resolve(said))
+    child.on('close', () => resolve(said))
   })
 
 /** The first line that names an error, of what Node prints. */

@@ -64,7 +64,8 @@ const runCell = (file, scenario, peer) =>
     child.on('message', message => {
       told = message
     })
-    child.on('exit', () => {
+    // Not at its `exit`, which may be heard before the last word.
+    child.on('close', () => {
       clearTimeout(timer)
       resolve(told ?? { verdict: 'fail', said: late ? 'is not done by then' : 'the process dies' })
     })
