@@ -586,8 +586,8 @@ export const createReliableSocket = <Json = unknown>(
     if (next.name !== 'closed') return
     forget()
     for (const message of sent.values()) {
-      // A group is joined for good: what joins it is sent again after `connect()`.
-      if (message.type !== 'joinGroup') leave(sent, message)
+      // A group is joined for good: what joins it is sent again after `connect()`, and what leaves it, or it would stay joined.
+      if (!/^(join|leave)/.test(message.type)) leave(sent, message)
       settle(message, { outcome: 'unknown' })
     }
     for (const message of waiting.values()) drop(message, 'closed')

@@ -466,6 +466,23 @@ describe('groups', () => {
     await server.exchange()
     expect([...session().groups]).toEqual(['a', 'b'])
   })
+
+  test.each([true, false])('stay left through close() and connect(), the session kept: %s', async kept => {
+    const { socket, server, session } = world()
+    await server.connect()
+    socket.join('a')
+    await server.exchange()
+    server.wire.peer.freeze('up')
+    socket.leave('a')
+    socket.close()
+    await vi.advanceTimersByTimeAsync(6_000)
+    if (!kept) server.forget()
+    socket.connect()
+    await server.connect()
+    if (!kept) await server.reconnect()
+    await server.exchange()
+    expect([...session().groups]).toEqual([])
+  })
 })
 
 describe('a reload', () => {
