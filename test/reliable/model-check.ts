@@ -479,7 +479,7 @@ export class Check implements Watch {
       this.tell('closed')
       for (const [ackId, text] of this.unacked) {
         const { type, data } = JSON.parse(text)
-        if (type === 'joinGroup') continue
+        if (/^(join|leave)/.test(type)) continue
         this.unacked.delete(ackId)
         if (data) (this.said.get(data.n) as Sent).closed = true
       }

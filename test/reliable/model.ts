@@ -310,9 +310,7 @@ export class World {
     else if (step.do === 'restart') {
       this.socket.close()
       await this.pass(10)
-      this.socket.connect()
-      // Groups are joined for good, but what has not been sent is dropped.
-      this.socket[this.member ? 'join' : 'leave']('group')
+      this.reopen()
     } else if (step.do === 'reload') {
       TOTALS.reloads++
       await this.reload()
@@ -425,6 +423,12 @@ export class World {
     }
   }
 
+  private reopen(): void {
+    this.socket.connect()
+    // Groups are joined and left for good, but what has not been sent is dropped.
+    this.socket[this.member ? 'join' : 'leave']('group')
+  }
+
   private get isQuiet(): boolean {
     const { state, stats } = this.socket
     return state.name === 'open' && !stats.inFlight && !stats.queued
@@ -441,7 +445,7 @@ export class World {
     // handled there is no end: hundreds of slow ones take minutes.
     let left = Infinity
     for (let idle = 0, i = 0; idle < 30; idle++, i++) {
-      if (this.socket.state.name === 'closed') this.socket.connect()
+      if (this.socket.state.name === 'closed') this.reopen()
       await this.pass(5_000)
       const { inFlight, queued } = this.socket.stats
       if (inFlight + queued < left) idle = 0
