@@ -68,8 +68,8 @@ const serving = name => {
     for (let i = 0; one && i < 5; i++) one.run(COUNTED)
     return one
   }
-  return async ({ name }) => {
-    ready ??= prepare(jobs.find(job => job.name === name))
+  return async job => {
+    ready ??= prepare(job)
     const one = await ready
     if (!one) return 'one'
     const before = one.done()
