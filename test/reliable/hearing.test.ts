@@ -200,7 +200,7 @@ describe('a server that is not to be trusted', () => {
     expect(seen).toEqual(['pending'])
     expect(socket.state.name).toBe('open')
     await server.exchange()
-    expect(seen).toEqual([{ outcome: 'delivered' }])
+    expect(seen).toEqual([{ status: 'delivered' }])
   })
 
   test('that sends binary frames gets the same', async () => {

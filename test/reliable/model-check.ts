@@ -9,7 +9,7 @@ export interface Sent {
   readonly page: number
   readonly onLost: 'drop' | 'resend'
   readonly refuse: boolean
-  outcome: Outcome | { outcome: 'left' } | undefined
+  outcome: Outcome | { status: 'left' } | undefined
   /** It was on a lane. */
   flew: boolean
   /** The gap that told of it said so. */
@@ -227,8 +227,8 @@ export class Check implements Watch {
       const { data } = frame
       if (data) {
         const sent = this.said.get(data.n) as Sent
-        const { outcome = 'left' } = sent.outcome ?? {}
-        this.must(outcome === 'left', `${data.n} is sent, and was ${outcome}`)
+        const { status = 'left' } = sent.outcome ?? {}
+        this.must(status === 'left', `${data.n} is sent, and was ${status}`)
         sent.flew = true
       }
       const bytes = [...this.unacked.values()].reduce((sum, { length }) => sum + length, 0)
@@ -441,9 +441,9 @@ export class Check implements Watch {
     if (page !== this.page) return
     this.must(!sent.outcome, `${n} is settled twice`)
     sent.outcome = outcome
-    this.tell(`${n} is ${outcome.outcome}${outcome.outcome === 'dropped' ? `, ${outcome.reason}` : ''}`)
-    TOTALS[outcome.outcome]++
-    if (outcome.outcome === 'unknown') {
+    this.tell(`${n} is ${outcome.status}${outcome.status === 'dropped' ? `, ${outcome.reason}` : ''}`)
+    TOTALS[outcome.status]++
+    if (outcome.status === 'unknown') {
       this.must(sent.told === 'unknown' || sent.closed, `${n} is unknown, and no gap told of it`)
     }
   }
@@ -465,7 +465,7 @@ export class Check implements Watch {
     else if (type === 'drop') {
       // Nobody has the promise of a page that is gone.
       const sent = this.said.get(payload.data?.n)
-      if (sent?.outcome?.outcome === 'left') sent.outcome = { outcome: 'dropped', reason: payload.reason }
+      if (sent?.outcome?.status === 'left') sent.outcome = { status: 'dropped', reason: payload.reason }
     } else if (type === 'open') {
       this.tell('open')
       this.must(!this.mustGap, 'open before the gap')
@@ -628,21 +628,21 @@ export class Check implements Watch {
     }
     for (const { n, outcome, onLost, refuse, flew, told, closed } of this.said.values()) {
       const ids = handled.get(n) ?? new Set()
-      const name = `${n} (${onLost}) is ${outcome?.outcome}`
+      const name = `${n} (${onLost}) is ${outcome?.status}`
       this.must(outcome, `${n} never settled`)
       if (ids.size > 1) this.must(told === 'resent' && onLost === 'resend', `${name}, handled as ${[...ids]}`)
-      if (outcome?.outcome === 'delivered') {
+      if (outcome?.status === 'delivered') {
         this.must(done.has(n), `${name}, and was not handled`)
         this.must(!refuse, `${name}, and was refused`)
-      } else if (outcome?.outcome === 'dropped') {
+      } else if (outcome?.status === 'dropped') {
         if (outcome.reason === 'refused') this.must(refuse, `${name}, and was not refused`)
         else this.must(!flew && !ids.size, `${name}, and was sent`)
-      } else if (outcome?.outcome === 'left' && told !== 'unknown' && !refuse && !closed) {
+      } else if (outcome?.status === 'left' && told !== 'unknown' && !refuse && !closed) {
         this.must(done.has(n), `${name}, and was not handled`)
       }
       // Carried out in the session that lasts: its echo came, once.
       const echoed = final && [...ids].some(id => id.startsWith(`${final.id}:`))
-      if (echoed && outcome?.outcome === 'delivered') this.must(final.echoes.has(n), `${name}, no echo`)
+      if (echoed && outcome?.status === 'delivered') this.must(final.echoes.has(n), `${name}, no echo`)
       if (refuse && final) this.must(!final.echoes.has(n), `${name}, and has an echo`)
     }
     // All that was written to the last session has arrived, in order, once: that is checked as it comes.

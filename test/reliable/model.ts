@@ -385,7 +385,7 @@ export class World {
     const { socket, check, network, page } = this
     const saved = socket.save()
     for (const link of network.links) if (link.page === page) link.client.leave()
-    for (const sent of check.said.values()) sent.outcome ??= { outcome: 'left' }
+    for (const sent of check.said.values()) sent.outcome ??= { status: 'left' }
     this.socket = this.open(saved)
     socket.close()
   }

@@ -229,13 +229,13 @@ describe.runIf(hasRedis())('a Redis that dies and comes back with nothing', () =
       })
       // In the order in which they were heard: numbers of messages, and what a gap said.
       const story: (number | Gap)[] = []
-      const outcomes: Outcome['outcome'][] = []
+      const outcomes: Outcome['status'][] = []
       let sent = 0
       const say = () => {
         const n = ++sent
         const onLost = n % 2 ? 'drop' : 'resend'
-        return socket.send({ from, n, pad: '' }, { onLost }).then(({ outcome }) => {
-          outcomes[n] = outcome
+        return socket.send({ from, n, pad: '' }, { onLost }).then(({ status }) => {
+          outcomes[n] = status
         })
       }
       socket.on('message', ({ id }) => story.push(id))

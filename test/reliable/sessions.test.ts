@@ -5,8 +5,8 @@ import { frames, fresh, outcomes, settled, world } from './world.ts'
 
 fresh()
 
-const delivered = { outcome: 'delivered' }
-const unknown = { outcome: 'unknown' }
+const delivered = { status: 'delivered' }
+const unknown = { status: 'unknown' }
 const query = ({ socket }: FakePeer) => Object.fromEntries(new URL(socket.url).searchParams)
 
 describe('resuming', () => {
@@ -438,7 +438,7 @@ describe('groups', () => {
         type: 'joinGroup',
         group: 'a',
         ackId: 1,
-        outcome: 'dropped',
+        status: 'dropped',
         reason: 'refused',
         error: { name: 'Forbidden' },
       },

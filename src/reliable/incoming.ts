@@ -1,0 +1,81 @@
+import { decodeData, encode, type MessageFrame } from './frames.js'
+import type { ReliableEvents, ReliableMessage } from './types.js'
+
+/** When to acknowledge: this many milliseconds after the first message, or at once after this many messages or characters. */
+const ACK_DELAY = 1_000
+const ACK_COUNT = 300
+/** Servers limit bytes too: 64 messages of 64 KiB each second would be all that `steadysocket/server` sends by default. */
+const ACK_LENGTH = 2 ** 19
+
+/** What the messages from the server need of the socket. */
+interface IncomingHost {
+  /** Hands a frame to the connection, if there is one. */
+  transmit(frame: string): void
+  emit<Type extends 'message' | 'gap'>(type: Type, payload: ReliableEvents[Type]): void
+}
+
+/** The messages from the server. */
+export interface Incoming {
+  /** The number of the last message that was delivered. */
+  readonly last: number
+  /** Delivers a message, unless it was delivered before. `size`: the characters of its frame. Throws for data that is malformed. */
+  receive(frame: MessageFrame, size: number): void
+  /** Acknowledges now what would be acknowledged later. */
+  flush(): void
+  /** Stops waiting to acknowledge. */
+  stop(): void
+  /** The session is lost: the next one counts from 1. */
+  loseSession(): void
+}
+
+/** Delivers each message from the server once, in the order of the sequence numbers, then acknowledges it. */
+export const createIncoming = (host: IncomingHost, lastSequenceId = 0): Incoming => {
+  let last = lastSequenceId
+  let count = 0
+  let length = 0
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  const stop = () => {
+    clearTimeout(timer)
+    timer = undefined
+    count = length = 0
+  }
+
+  const acknowledge = () => {
+    stop()
+    // If this does not arrive, the server will send again what it covers, which leads to the next one.
+    host.transmit(encode({ type: 'sequenceAck', sequenceId: last }))
+  }
+
+  return {
+    stop,
+
+    receive(frame, size) {
+      const { sequenceId, dataType } = frame
+      if (sequenceId > last) {
+        const data = decodeData(frame)
+        const group = frame.group ?? undefined
+        const missed = sequenceId - last - 1
+        if (missed) host.emit('gap', { reason: 'skipped', missed })
+        last = sequenceId
+        host.emit('message', { id: last, group, dataType, data } as ReliableMessage)
+        length += size
+        if (++count >= ACK_COUNT || length >= ACK_LENGTH) return acknowledge()
+      }
+      timer ??= setTimeout(acknowledge, ACK_DELAY)
+    },
+
+    flush() {
+      if (timer) acknowledge()
+    },
+
+    loseSession() {
+      last = 0
+      stop()
+    },
+
+    get last() {
+      return last
+    },
+  }
+}

@@ -1,0 +1,185 @@
+import { type AckFrame, type EncodedData, encode } from './frames.js'
+import { addTo, describe, isMembership, listOf, type Message, removeFrom } from './messages.js'
+import type {
+  Gap,
+  Outcome,
+  ReliableDropReason,
+  ReliableEvents,
+  ReliableSendOptions,
+  ReliableStats,
+} from './types.js'
+
+/** The most that may be sent and not acknowledged. A larger message is sent alone. */
+const WINDOW = 256
+const WINDOW_BYTES = 2 ** 20
+
+/** What `save()` keeps of the messages to the server. */
+export interface SavedOutgoing {
+  readonly next?: number
+  readonly joined?: [group: string, message: Message][]
+  readonly sent?: Message[]
+  readonly waiting?: Message[]
+}
+
+/** What the messages to the server need of the socket. */
+interface OutgoingHost {
+  readonly maxMessages: number
+  readonly maxBytes: number
+  /** Hands a frame to the connection. `false`: there is none that takes it now. */
+  transmit(frame: string): boolean
+  /** Whether the socket was closed for good. */
+  isClosed(): boolean
+  emit<Type extends 'drop' | 'gap'>(type: Type, payload: ReliableEvents[Type]): void
+}
+
+/** The members of a request, but for its data, in the order in which they are sent, before its `ackId`. */
+export type RequestHead =
+  | { type: 'event'; event: string }
+  | { type: 'sendToGroup'; group: string; noEcho: boolean | undefined }
+  | { type: 'joinGroup' | 'leaveGroup'; group: string }
+
+/** The messages to the server. */
+export interface Outgoing {
+  /** Sends a message, now or later. Rejects for invalid arguments. */
+  send(head: RequestHead, options: ReliableSendOptions, data?: EncodedData): Promise<Outcome>
+  /** Sends waiting messages as far as the window allows. */
+  flush(): void
+  /** Processes the server's answer to a message. */
+  receive(frame: AckFrame): void
+  /** The frames to send on a new connection, before all others. */
+  unacknowledged(): readonly string[]
+  /** The session is lost: reports what nobody knows, and keeps the rest for the next session. */
+  loseSession(): void
+  /** The socket was closed for good. */
+  close(): void
+  stats(): Pick<ReliableStats, 'dropped' | 'queued' | 'queuedBytes' | 'inFlight' | 'inFlightBytes'>
+  save(): SavedOutgoing
+}
+
+/** Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. */
+export const createOutgoing = (host: OutgoingHost, saved: SavedOutgoing): Outgoing => {
+  // One encoder: in Node, making one takes longer than encoding a short message.
+  const encoder = new TextEncoder()
+  const waiting = listOf(saved.waiting)
+  let sent = listOf(saved.sent)
+  /** The messages that joined the groups of this session: sent again in each new session. */
+  const joined = new Map<string, Message>(saved.joined)
+  // Never the number of another message, even if the saved text is old: the server would take it for a repetition.
+  let next = saved.next ? Math.max(saved.next, Date.now() * 1_000) : 1
+  let dropped = 0
+
+  const finish = (message: Message, outcome: Outcome) => {
+    message.unwatch?.()
+    message.report?.(outcome)
+    if (outcome.status !== 'dropped') return
+    dropped++
+    host.emit('drop', { ...describe(message), ...outcome })
+  }
+
+  const drop = (message: Message, reason: ReliableDropReason) => {
+    removeFrom(waiting, message)
+    finish(message, { status: 'dropped', reason })
+  }
+
+  const flush = () => {
+    for (const message of waiting.values()) {
+      const { frame, size, expires } = message
+      // Its timer may be late: the process slept, or the page is hidden.
+      if (expires && expires < Date.now()) drop(message, 'expired')
+      else {
+        const isFull = sent.size >= WINDOW || sent.bytes + size > WINDOW_BYTES
+        if ((sent.size && isFull) || !host.transmit(frame)) break
+        removeFrom(waiting, message)
+        addTo(sent, message)
+        message.unwatch?.()
+      }
+    }
+  }
+
+  /** Drops the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
+  const watch = (message: Message, ttl: number, signal: AbortSignal | undefined) => {
+    // Longer delays than 2^31 milliseconds fire at once.
+    const timer = ttl < 1e9 ? setTimeout(drop, ttl, message, 'expired') : undefined
+    const abort = () => drop(message, 'aborted')
+    signal?.addEventListener('abort', abort)
+    message.unwatch = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  return {
+    flush,
+
+    send: (head, { onLost = 'drop', signal, ttl = Infinity }, data) =>
+      new Promise<Outcome>(report => {
+        const { event, group } = head as { event?: string; group?: string }
+        const name = group ?? event
+        if (!name || typeof name !== 'string') throw new TypeError('the name must be a string, and not empty')
+        if (!(ttl >= 0)) throw new TypeError('ttl must be a number from 0 up')
+        if (onLost !== 'drop' && onLost !== 'resend') throw new TypeError("onLost must be 'drop' or 'resend'")
+        const ackId = next++
+        const frame = encode({ ...head, ackId }, data)
+        const size = encoder.encode(frame).length
+        const expires = Date.now() + ttl
+        const message: Message = { ackId, frame, size, onLost, expires, type: head.type, group, report }
+        if (signal?.aborted) return drop(message, 'aborted')
+        if (host.isClosed()) return drop(message, 'closed')
+        watch(message, ttl, signal)
+        addTo(waiting, message)
+        flush()
+        if (waiting.has(ackId) && (waiting.size > host.maxMessages || waiting.bytes > host.maxBytes)) {
+          drop(message, 'overflow')
+        }
+      }),
+
+    receive({ ackId, success, error }) {
+      const message = sent.get(ackId)
+      if (!message) return
+      const isDone = success || error?.name === 'Duplicate'
+      removeFrom(sent, message)
+      if (isDone && message.type === 'joinGroup') joined.set(message.group as string, message)
+      if (isDone && message.type === 'leaveGroup') joined.delete(message.group as string)
+      finish(message, isDone ? { status: 'delivered' } : { status: 'dropped', reason: 'refused', error })
+      flush()
+    },
+
+    unacknowledged: () => [...sent.values()].map(({ frame }) => frame),
+
+    loseSession() {
+      const unknown: Message[] = []
+      const resent: Message[] = []
+      for (const message of sent.values()) (message.onLost === 'drop' ? unknown : resent).push(message)
+      // In the order of `ackId`: a server may take a lower one for a repetition.
+      sent = listOf([...joined.values(), ...resent].sort((one, other) => one.ackId - other.ackId))
+      joined.clear()
+      const gap: Gap = { reason: 'session', unknown: unknown.map(describe), resent: resent.map(describe) }
+      host.emit('gap', gap)
+      for (const message of unknown) finish(message, { status: 'unknown' })
+    },
+
+    close() {
+      for (const message of sent.values()) {
+        // A membership lasts longer than a connection: it is sent again after `connect()`.
+        if (!isMembership(message)) removeFrom(sent, message)
+        finish(message, { status: 'unknown' })
+      }
+      for (const message of waiting.values()) drop(message, 'closed')
+    },
+
+    stats: () => ({
+      dropped,
+      queued: waiting.size,
+      queuedBytes: waiting.bytes,
+      inFlight: sent.size,
+      inFlightBytes: sent.bytes,
+    }),
+
+    save: (): SavedOutgoing => ({
+      next,
+      joined: [...joined],
+      sent: [...sent.values()],
+      waiting: [...waiting.values()],
+    }),
+  }
+}

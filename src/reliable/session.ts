@@ -1,0 +1,107 @@
+import type { AttemptContext, Connection, Endpoint, Retry, RetryContext } from '../index.js'
+import { CLOSE, decode, type ServerFrame } from './frames.js'
+
+/** What resumes a session. */
+export interface SessionKey {
+  readonly id: string
+  readonly token: string | undefined
+}
+
+/** What the session needs of the socket. */
+interface SessionHost {
+  readonly endpoint: Endpoint
+  readonly retry: Retry
+  /** The session is lost: nothing of it can be resumed. */
+  onLost(): void
+  /** The frames to send again on a new connection, before all others. */
+  unacknowledged(): readonly string[]
+}
+
+/** The URL as the platform would resolve it. Checked here, because the platform's errors show the URL, and with it the tokens. */
+export const resolveUrl = (endpoint: string | URL): URL => {
+  try {
+    const url = new URL(endpoint, globalThis.document?.baseURI ?? globalThis.location?.href)
+    url.protocol = url.protocol.replace('http', 'ws')
+    if ((url.protocol === 'ws:' || url.protocol === 'wss:') && !url.href.includes('#')) return url
+  } catch {}
+  throw new DOMException('The endpoint is not the URL of a WebSocket', 'SyntaxError')
+}
+
+/** The session with the server. */
+export interface Session {
+  /** What resumes it; `undefined` before it begins, and after it was lost. */
+  readonly key: SessionKey | undefined
+  /** Whether the present connection has resumed it. */
+  readonly isResumed: boolean
+  /** The URL of the next attempt, with what resumes the session. */
+  endpoint(context: AttemptContext): Promise<URL>
+  /** Waits for `connected`, and sends again what is not acknowledged. */
+  prepare(connection: Connection): Promise<void>
+  /** Asks the application's policy when to try again, after it has checked whether the session is lost. */
+  retry(context: RetryContext): number | false
+}
+
+/** Begins a session with the first `connected`, and resumes it on each later connection, until the server has lost it. */
+export const createSession = (host: SessionHost, saved: SessionKey | undefined): Session => {
+  let key = saved
+  /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
+  let isResuming = false
+  let isResumed = false
+
+  const lose = () => {
+    key = undefined
+    host.onLost()
+  }
+
+  return {
+    async endpoint(context) {
+      const { endpoint } = host
+      isResuming = !!key
+      const url = resolveUrl(typeof endpoint === 'function' ? await endpoint(context) : endpoint)
+      if (key?.token) {
+        url.searchParams.set('awps_connection_id', key.id)
+        url.searchParams.set('awps_reconnection_token', key.token)
+      }
+      return url
+    },
+
+    async prepare({ send, receive, signal }) {
+      let first: ServerFrame | undefined
+      // A server that refuses says `disconnected` first. The code of the close frame after it decides.
+      do {
+        const text = await receive()
+        // The connection may have ended meanwhile, and the session with it.
+        if (signal.aborted) return
+        try {
+          first = decode(text)
+        } catch {}
+      } while (first?.type === 'system' && first.event === 'disconnected')
+      if (first?.type !== 'system' || typeof first.connectionId !== 'string') {
+        throw new TypeError("The first frame of the server is not 'connected'")
+      }
+      const { connectionId: id, reconnectionToken: token } = first
+      isResumed = key?.id === id
+      if (key && !isResumed) lose()
+      key = { id, token }
+      for (const frame of host.unacknowledged()) send(frame)
+    },
+
+    retry(context) {
+      const { cause, attempt } = context
+      // Policy violation: the session is gone, or this client is not allowed. The first may happen to every session, once; if a new
+      // session ends in the same way, it is the second. A new session is begun at once: a server that has lost all of them has let
+      // in one client after the other, and refused each at its own time.
+      const isRefused = cause.close?.code === CLOSE.sessionGone
+      const mayBegin = isRefused && (isResuming || (key && attempt === 1))
+      if (key && isRefused) lose()
+      return host.retry(mayBegin ? { ...context, cause: { code: 'RECONNECT_REQUESTED' } } : context)
+    },
+
+    get key() {
+      return key
+    },
+    get isResumed() {
+      return isResumed
+    },
+  }
+}
