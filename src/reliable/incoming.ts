@@ -1,3 +1,4 @@
+import type { Emitter } from '../index.js'
 import { decodeData, encode, type MessageFrame } from './frames.js'
 import type { ReliableEvents, ReliableMessage } from './types.js'
 
@@ -6,13 +7,6 @@ const ACK_DELAY = 1_000
 const ACK_COUNT = 300
 /** Servers limit bytes too: 64 messages of 64 KiB each second would be all that `steadysocket/server` sends by default. */
 const ACK_LENGTH = 2 ** 19
-
-/** What the messages from the server need of the socket. */
-interface IncomingHost {
-  /** Hands a frame to the connection, if there is one. */
-  transmit(frame: string): void
-  emit<Type extends 'message' | 'gap'>(type: Type, payload: ReliableEvents[Type]): void
-}
 
 /** The messages from the server. */
 export interface Incoming {
@@ -29,8 +23,12 @@ export interface Incoming {
 }
 
 /** Delivers each message from the server once, in the order of the sequence numbers, then acknowledges it. */
-export const createIncoming = (host: IncomingHost, lastSequenceId = 0): Incoming => {
-  let last = lastSequenceId
+export const createIncoming = (
+  last = 0,
+  emit: Emitter<ReliableEvents>['emit'],
+  /** Hands a frame to the connection, if there is one. */
+  transmit: (frame: string) => unknown,
+): Incoming => {
   let count = 0
   let length = 0
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -44,7 +42,7 @@ export const createIncoming = (host: IncomingHost, lastSequenceId = 0): Incoming
   const acknowledge = () => {
     stop()
     // If this does not arrive, the server will send again what it covers, which leads to the next one.
-    host.transmit(encode({ type: 'sequenceAck', sequenceId: last }))
+    transmit(encode({ type: 'sequenceAck', sequenceId: last }))
   }
 
   return {
@@ -56,9 +54,9 @@ export const createIncoming = (host: IncomingHost, lastSequenceId = 0): Incoming
         const data = decodeData(frame)
         const group = frame.group ?? undefined
         const missed = sequenceId - last - 1
-        if (missed) host.emit('gap', { reason: 'skipped', missed })
+        if (missed) emit('gap', { reason: 'skipped', missed })
         last = sequenceId
-        host.emit('message', { id: last, group, dataType, data } as ReliableMessage)
+        emit('message', { id: last, group, dataType, data } as ReliableMessage)
         length += size
         if (++count >= ACK_COUNT || length >= ACK_LENGTH) return acknowledge()
       }

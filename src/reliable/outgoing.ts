@@ -1,3 +1,4 @@
+import type { Emitter } from '../index.js'
 import { type AckFrame, type EncodedData, encode } from './frames.js'
 import { addTo, describe, isMembership, listOf, type Message, removeFrom } from './messages.js'
 import type {
@@ -19,17 +20,6 @@ export interface SavedOutgoing {
   readonly joined?: [group: string, message: Message][]
   readonly sent?: Message[]
   readonly waiting?: Message[]
-}
-
-/** What the messages to the server need of the socket. */
-interface OutgoingHost {
-  readonly maxMessages: number
-  readonly maxBytes: number
-  /** Hands a frame to the connection. `false`: there is none that takes it now. */
-  transmit(frame: string): boolean
-  /** Whether the socket was closed for good. */
-  isClosed(): boolean
-  emit<Type extends 'drop' | 'gap'>(type: Type, payload: ReliableEvents[Type]): void
 }
 
 /** The members of a request, but for its data, in the order in which they are sent, before its `ackId`. */
@@ -57,7 +47,16 @@ export interface Outgoing {
 }
 
 /** Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. */
-export const createOutgoing = (host: OutgoingHost, saved: SavedOutgoing): Outgoing => {
+export const createOutgoing = (
+  saved: SavedOutgoing,
+  maxMessages: number,
+  maxBytes: number,
+  emit: Emitter<ReliableEvents>['emit'],
+  /** Hands a frame to the connection. `false`: there is none that takes it now. */
+  transmit: (frame: string) => boolean,
+  /** Whether the socket was closed for good. */
+  isClosed: () => boolean,
+): Outgoing => {
   // One encoder: in Node, making one takes longer than encoding a short message.
   const encoder = new TextEncoder()
   const waiting = listOf(saved.waiting)
@@ -73,7 +72,7 @@ export const createOutgoing = (host: OutgoingHost, saved: SavedOutgoing): Outgoi
     message.report?.(outcome)
     if (outcome.status !== 'dropped') return
     dropped++
-    host.emit('drop', { ...describe(message), ...outcome })
+    emit('drop', { ...describe(message), ...outcome })
   }
 
   const drop = (message: Message, reason: ReliableDropReason) => {
@@ -88,7 +87,7 @@ export const createOutgoing = (host: OutgoingHost, saved: SavedOutgoing): Outgoi
       if (expires && expires < Date.now()) drop(message, 'expired')
       else {
         const isFull = sent.size >= WINDOW || sent.bytes + size > WINDOW_BYTES
-        if ((sent.size && isFull) || !host.transmit(frame)) break
+        if ((sent.size && isFull) || !transmit(frame)) break
         removeFrom(waiting, message)
         addTo(sent, message)
         message.unwatch?.()
@@ -115,20 +114,20 @@ export const createOutgoing = (host: OutgoingHost, saved: SavedOutgoing): Outgoi
       new Promise<Outcome>(report => {
         const { event, group } = head as { event?: string; group?: string }
         const name = group ?? event
-        if (!name || typeof name !== 'string') throw new TypeError('the name must be a string, and not empty')
-        if (!(ttl >= 0)) throw new TypeError('ttl must be a number from 0 up')
-        if (onLost !== 'drop' && onLost !== 'resend') throw new TypeError("onLost must be 'drop' or 'resend'")
+        const isValid =
+          typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
+        if (!isValid) throw new TypeError("Use a name, a ttl from 0 up, and onLost 'drop' or 'resend'")
         const ackId = next++
         const frame = encode({ ...head, ackId }, data)
         const size = encoder.encode(frame).length
         const expires = Date.now() + ttl
         const message: Message = { ackId, frame, size, onLost, expires, type: head.type, group, report }
         if (signal?.aborted) return drop(message, 'aborted')
-        if (host.isClosed()) return drop(message, 'closed')
+        if (isClosed()) return drop(message, 'closed')
         watch(message, ttl, signal)
         addTo(waiting, message)
         flush()
-        if (waiting.has(ackId) && (waiting.size > host.maxMessages || waiting.bytes > host.maxBytes)) {
+        if (waiting.has(ackId) && (waiting.size > maxMessages || waiting.bytes > maxBytes)) {
           drop(message, 'overflow')
         }
       }),
@@ -154,7 +153,7 @@ export const createOutgoing = (host: OutgoingHost, saved: SavedOutgoing): Outgoi
       sent = listOf([...joined.values(), ...resent].sort((one, other) => one.ackId - other.ackId))
       joined.clear()
       const gap: Gap = { reason: 'session', unknown: unknown.map(describe), resent: resent.map(describe) }
-      host.emit('gap', gap)
+      emit('gap', gap)
       for (const message of unknown) finish(message, { status: 'unknown' })
     },
 

@@ -1,5 +1,7 @@
 import type { AttemptContext, Connection, Endpoint, Retry, RetryContext } from '../index.js'
 import { CLOSE, decode, type ServerFrame } from './frames.js'
+import type { Incoming } from './incoming.js'
+import type { Outgoing } from './outgoing.js'
 
 /** What resumes a session. */
 export interface SessionKey {
@@ -7,22 +9,13 @@ export interface SessionKey {
   readonly token: string | undefined
 }
 
-/** What the session needs of the socket. */
-interface SessionHost {
-  readonly endpoint: Endpoint
-  readonly retry: Retry
-  /** The session is lost: nothing of it can be resumed. */
-  onLost(): void
-  /** The frames to send again on a new connection, before all others. */
-  unacknowledged(): readonly string[]
-}
-
 /** The URL as the platform would resolve it. Checked here, because the platform's errors show the URL, and with it the tokens. */
 export const resolveUrl = (endpoint: string | URL): URL => {
   try {
     const url = new URL(endpoint, globalThis.document?.baseURI ?? globalThis.location?.href)
     url.protocol = url.protocol.replace('http', 'ws')
-    if ((url.protocol === 'ws:' || url.protocol === 'wss:') && !url.href.includes('#')) return url
+    // A fragment is an error, as in the platform.
+    if (/^wss?:[^#]+$/.test(url.href)) return url
   } catch {}
   throw new DOMException('The endpoint is not the URL of a WebSocket', 'SyntaxError')
 }
@@ -42,20 +35,26 @@ export interface Session {
 }
 
 /** Begins a session with the first `connected`, and resumes it on each later connection, until the server has lost it. */
-export const createSession = (host: SessionHost, saved: SessionKey | undefined): Session => {
-  let key = saved
+export const createSession = (
+  key: SessionKey | undefined,
+  endpoint: Endpoint,
+  retry: Retry,
+  incoming: Incoming,
+  outgoing: Outgoing,
+): Session => {
   /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
   let isResuming = false
   let isResumed = false
 
+  /** Nothing of the session can be resumed. */
   const lose = () => {
     key = undefined
-    host.onLost()
+    incoming.loseSession()
+    outgoing.loseSession()
   }
 
   return {
     async endpoint(context) {
-      const { endpoint } = host
       isResuming = !!key
       const url = resolveUrl(typeof endpoint === 'function' ? await endpoint(context) : endpoint)
       if (key?.token) {
@@ -83,7 +82,7 @@ export const createSession = (host: SessionHost, saved: SessionKey | undefined):
       isResumed = key?.id === id
       if (key && !isResumed) lose()
       key = { id, token }
-      for (const frame of host.unacknowledged()) send(frame)
+      for (const frame of outgoing.unacknowledged()) send(frame)
     },
 
     retry(context) {
@@ -94,7 +93,7 @@ export const createSession = (host: SessionHost, saved: SessionKey | undefined):
       const isRefused = cause.close?.code === CLOSE.sessionGone
       const mayBegin = isRefused && (isResuming || (key && attempt === 1))
       if (key && isRefused) lose()
-      return host.retry(mayBegin ? { ...context, cause: { code: 'RECONNECT_REQUESTED' } } : context)
+      return retry(mayBegin ? { ...context, cause: { code: 'RECONNECT_REQUESTED' } } : context)
     },
 
     get key() {

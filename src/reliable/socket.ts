@@ -4,11 +4,12 @@ import {
   createSocket,
   type Endpoint,
   type HeartbeatOptions,
+  type Retry,
   type Socket,
   type SocketOptions,
   type State,
 } from '../index.js'
-import { decode, encode, encodeData, PROTOCOL, type ServerFrame } from './frames.js'
+import { decode, encode, encodeData, MALFORMED, PROTOCOL, type ServerFrame } from './frames.js'
 import { createIncoming } from './incoming.js'
 import { createOutgoing, type SavedOutgoing } from './outgoing.js'
 import { createSession, resolveUrl, type SessionKey } from './session.js'
@@ -61,20 +62,9 @@ export const reliableSocketOver =
       const { name, cause } = socket.state as { name: string; cause?: unknown }
       return name === 'closing' || (name === 'closed' && !!cause)
     }
-    const outgoing = createOutgoing({ maxMessages, maxBytes, transmit, isClosed, emit }, saved)
-    const incoming = createIncoming({ transmit, emit }, saved.last)
-    const session = createSession(
-      {
-        endpoint,
-        retry: retry || (() => false),
-        unacknowledged: outgoing.unacknowledged,
-        onLost() {
-          incoming.loseSession()
-          outgoing.loseSession()
-        },
-      },
-      saved.session,
-    )
+    const outgoing = createOutgoing(saved, maxMessages, maxBytes, emit, transmit, isClosed)
+    const incoming = createIncoming(saved.last, emit, transmit)
+    const session = createSession(saved.session, endpoint, retry as Retry, incoming, outgoing)
 
     const receive = (text: unknown) => {
       try {
@@ -83,7 +73,7 @@ export const reliableSocketOver =
         else if (frame.type === 'ack') outgoing.receive(frame)
       } catch {
         // An unreadable frame counts as not received: the jump of the sequence numbers after it is reported as a gap.
-        emit('error', new TypeError('The server sent a frame that breaks the protocol'))
+        emit('error', new TypeError(MALFORMED))
       }
     }
 
