@@ -62,7 +62,7 @@ export type MessageFrame = {
   readonly from: 'server' | 'group'
   readonly group?: string | null | undefined
   /** The user who sent it, of a message from a group. */
-  readonly fromUserId?: string | undefined
+  readonly fromUserId?: string | null | undefined
   readonly sequenceId: number
 } & FrameData
 
@@ -170,12 +170,14 @@ export const encode = (head: FrameHead<ClientFrame | ServerFrame>, data: Encoded
  */
 export const decode = (text: unknown): ServerFrame => {
   const frame = JSON.parse(text as string)
-  const { type, success, sequenceId, group } = frame
+  const { type, success, sequenceId, group, fromUserId } = frame
   const isValid =
     type === 'ack'
       ? typeof success === 'boolean'
       : type === 'message'
-        ? Number.isSafeInteger(sequenceId) && typeof (group ?? '') === 'string'
+        ? Number.isSafeInteger(sequenceId) &&
+          typeof (group ?? '') === 'string' &&
+          typeof (fromUserId ?? '') === 'string'
         : typeof type === 'string'
   if (!isValid) throw new TypeError(MALFORMED)
   return frame

@@ -14,6 +14,8 @@ export interface Incoming {
   readonly last: number
   /** Delivers a message, unless it was delivered before. `size`: the characters of its frame. Throws for data that is malformed. */
   receive(frame: MessageFrame, size: number): void
+  /** The frame that acknowledges everything that was delivered. The caller sends it. */
+  acknowledgement(): string
   /** Acknowledges now what would be acknowledged later. */
   flush(): void
   /** Stops waiting to acknowledge. */
@@ -39,24 +41,37 @@ export const createIncoming = (
     count = length = 0
   }
 
-  const acknowledge = () => {
+  const acknowledgement = () => {
     stop()
-    // If this does not arrive, the server will send again what it covers, which leads to the next one.
-    transmit(encode({ type: 'sequenceAck', sequenceId: last }))
+    return encode({ type: 'sequenceAck', sequenceId: last })
+  }
+
+  const acknowledge = () => {
+    // If this does not arrive, the session is resumed, which begins with the next one.
+    transmit(acknowledgement())
   }
 
   return {
     stop,
+    acknowledgement,
 
     receive(frame, size) {
-      const { sequenceId, dataType } = frame
+      const { sequenceId, dataType, from, fromUserId } = frame
       if (sequenceId > last) {
         const data = decodeData(frame)
         const group = frame.group ?? undefined
         const missed = sequenceId - last - 1
         if (missed) emit('gap', { reason: 'skipped', missed })
         last = sequenceId
-        emit('message', { id: last, group, dataType, data } as ReliableMessage)
+        emit('message', {
+          id: last,
+          // With a group it never passes for the server's own.
+          from: from === 'group' || group !== undefined ? 'group' : 'server',
+          group,
+          userId: fromUserId ?? undefined,
+          dataType,
+          data,
+        } as ReliableMessage)
         length += size
         if (++count >= ACK_COUNT || length >= ACK_LENGTH) return acknowledge()
       }

@@ -67,9 +67,16 @@ export const createOutgoing = (
   let next = saved.next ? Math.max(saved.next, Date.now() * 1_000) : 1
   let dropped = 0
 
+  // Their promises were lost with the page that sent them.
+  for (const message of [...sent.values(), ...waiting.values()]) {
+    message.report = outcome => emit('outcome', { ...describe(message), ...outcome })
+  }
+
   const finish = (message: Message, outcome: Outcome) => {
     message.unwatch?.()
     message.report?.(outcome)
+    // One that joins a group is sent again in each new session.
+    message.report = undefined
     if (outcome.status !== 'dropped') return
     dropped++
     emit('drop', { ...describe(message), ...outcome })

@@ -1,5 +1,5 @@
 import type { AttemptContext, Connection, Endpoint, Retry, RetryContext } from '../index.js'
-import { CLOSE, decode, type ServerFrame } from './frames.js'
+import { CLOSE, decode, RETRY_AFTER, type ServerFrame } from './frames.js'
 import type { Incoming } from './incoming.js'
 import type { Outgoing } from './outgoing.js'
 
@@ -78,21 +78,30 @@ export const createSession = (
       if (first?.type !== 'system' || typeof first.connectionId !== 'string') {
         throw new TypeError("The first frame of the server is not 'connected'")
       }
-      const { connectionId: id, reconnectionToken: token } = first
+      const { connectionId: id, reconnectionToken: token, sequenceId = Infinity } = first
       isResumed = key?.id === id
-      if (key && !isResumed) lose()
+      const isOlder = isResumed && sequenceId < incoming.last
+      if (key && (!isResumed || isOlder)) lose()
+      // It would give the numbers of messages that were delivered to other messages.
+      if (isOlder) throw new TypeError('The server went back to an older state of the session')
       key = { id, token }
+      // The server may not have read the last one. A page that is reloaded again and again sends no other.
+      if (incoming.last) send(incoming.acknowledgement())
       for (const frame of outgoing.unacknowledged()) send(frame)
     },
 
     retry(context) {
-      const { cause, attempt } = context
+      const { code, close } = context.cause
       // Policy violation: the session is gone, or this client is not allowed. The first may happen to every session, once; if a new
       // session ends in the same way, it is the second. A new session is begun at once: a server that has lost all of them has let
       // in one client after the other, and refused each at its own time.
-      const isRefused = cause.close?.code === CLOSE.sessionGone
-      const mayBegin = isRefused && (isResuming || (key && attempt === 1))
+      const isRefused = close?.code === CLOSE.sessionGone
+      const mayBegin = isRefused && (isResuming || (key && context.attempt === 1))
       if (key && isRefused) lose()
+      if (isRefused && close.reason.startsWith(RETRY_AFTER)) {
+        // The session is gone, but the client may come back, as with this code.
+        return retry({ ...context, cause: { code, close: { code: CLOSE.tryAgain, reason: close.reason } } })
+      }
       return retry(mayBegin ? { ...context, cause: { code: 'RECONNECT_REQUESTED' } } : context)
     },
 

@@ -48,6 +48,7 @@ export const reliableSocketOver =
       'message',
       'gap',
       'drop',
+      'outcome',
       'state',
       'open',
       'close',
@@ -137,7 +138,11 @@ export const reliableSocketOver =
       get stats() {
         return { ...socket.stats, ...outgoing.stats(), lastSequenceId: incoming.last }
       },
-      save: () => JSON.stringify({ session: session.key, last: incoming.last, ...outgoing.save() }),
+      save() {
+        // The next page delivers nothing that this one has delivered.
+        incoming.flush()
+        return JSON.stringify({ session: session.key, last: incoming.last, ...outgoing.save() })
+      },
     }
   }
 

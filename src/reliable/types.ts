@@ -54,8 +54,12 @@ export interface ReliableSendOptions {
 export type ReliableMessage<Json = unknown> = {
   /** Its number in the session, counted from 1. */
   readonly id: number
+  /** Who sent it: the server itself, or a member of a group. Do not trust a message from a group as you trust the server. */
+  readonly from: 'server' | 'group'
   /** The group that it was published to, if any. */
   readonly group: string | undefined
+  /** The user who published it, if the server says so. */
+  readonly userId: string | undefined
 } & (
   | { readonly dataType: 'text'; readonly data: string }
   | { readonly dataType: 'binary'; readonly data: ArrayBuffer }
@@ -99,6 +103,8 @@ export interface ReliableEvents<Json = unknown> {
   gap: Gap
   /** A message was not processed: the same outcome as that of its promise, for everybody. */
   drop: SentMessage & Extract<Outcome, { status: 'dropped' }>
+  /** The outcome of a message from `options.saved`: its promise was lost with the page that sent it. */
+  outcome: SentMessage & Outcome
   /** Every transition, once. */
   state: ReliableState
   /** The connection is ready, and unacknowledged messages have been sent again. `resumed`: the session is the same as before. */

@@ -57,6 +57,8 @@ export class Server {
   resumes = true
   /** Whether it says `disconnected` before it refuses. */
   explains = false
+  /** Whether `connected` has the number of the newest message. */
+  tellsNumber = false
   private count = 0
 
   constructor() {
@@ -91,7 +93,14 @@ export class Server {
       session.wire = wire
       session.tokens.push(`secret${++this.count}`)
       const reconnectionToken = session.tokens.at(-1)
-      this.say(wire, { type: 'system', event: 'connected', connectionId: session.id, reconnectionToken })
+      const sequenceId = this.tellsNumber ? session.sent : undefined
+      this.say(wire, {
+        type: 'system',
+        event: 'connected',
+        connectionId: session.id,
+        reconnectionToken,
+        sequenceId,
+      })
       for (const { text } of session.unacked) wire.down.push(text)
     }
     return wire
@@ -216,7 +225,7 @@ export class Server {
   }
 }
 
-const EVENTS = ['message', 'gap', 'drop', 'state', 'open', 'close', 'error'] as const
+const EVENTS = ['message', 'gap', 'drop', 'outcome', 'state', 'open', 'close', 'error'] as const
 
 export type World = ReturnType<typeof world>
 
