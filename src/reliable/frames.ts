@@ -109,7 +109,7 @@ export const CLOSE = {
 export const RETRY_AFTER = 'retry-after='
 
 /** The message of the error for a frame that breaks the protocol. It quotes nothing, because the frame may contain secrets. */
-export const MALFORMED = 'The server sent a frame that breaks the protocol'
+export const MALFORMED: string = `The server sent what ${PROTOCOL} does not allow`
 
 /** Bytes as base64. Servers on Node have a faster way: pass its result to `encodeAs('binary', …)`. */
 export const toBase64 = (bytes: Uint8Array): string => {

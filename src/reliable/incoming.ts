@@ -14,12 +14,10 @@ export interface Incoming {
   readonly last: number
   /** Delivers a message, unless it was delivered before. `size`: the characters of its frame. Throws for data that is malformed. */
   receive(frame: MessageFrame, size: number): void
-  /** The frame that acknowledges everything that was delivered. The caller sends it. */
-  acknowledgement(): string
-  /** Acknowledges now what would be acknowledged later. */
+  /** Acknowledges everything that was delivered. */
+  acknowledge(send: (frame: string) => void): void
+  /** Acknowledges now what would be acknowledged later, if there is a connection, and waits for nothing more. */
   flush(): void
-  /** Stops waiting to acknowledge. */
-  stop(): void
   /** The session is lost: the next one counts from 1. */
   loseSession(): void
 }
@@ -41,19 +39,14 @@ export const createIncoming = (
     count = length = 0
   }
 
-  const acknowledgement = () => {
+  // If it does not arrive, the session is resumed, which begins with the next one.
+  const acknowledge = (send = transmit) => {
     stop()
-    return encode({ type: 'sequenceAck', sequenceId: last })
-  }
-
-  const acknowledge = () => {
-    // If this does not arrive, the session is resumed, which begins with the next one.
-    transmit(acknowledgement())
+    send(encode({ type: 'sequenceAck', sequenceId: last }))
   }
 
   return {
-    stop,
-    acknowledgement,
+    acknowledge,
 
     receive(frame, size) {
       const { sequenceId, dataType, from, fromUserId } = frame

@@ -12,7 +12,8 @@ export interface Message {
   /** The time at which it expires. `Infinity`, and `null` in saved text, mean never. */
   readonly expires: number | null
   readonly type: RequestFrame['type']
-  readonly group: string | undefined
+  /** The name of its event or group. */
+  readonly name: string
   /** Reports the outcome, the first time. */
   report?: ((outcome: Outcome) => void) | undefined
   /** Stops waiting for `ttl` and `signal`. */
@@ -36,9 +37,6 @@ export const listOf = (messages: readonly Message[] = []): MessageList => {
   for (const message of messages) addTo(list, message)
   return list
 }
-
-/** Whether it joins or leaves a group. */
-export const isMembership = ({ type }: Message): boolean => type === 'joinGroup' || type === 'leaveGroup'
 
 /** The message for the application. */
 export const describe = ({ frame }: Message): SentMessage => {

@@ -1,6 +1,6 @@
 import type { Emitter } from '../index.js'
 import { type AckFrame, type EncodedData, encode } from './frames.js'
-import { addTo, describe, isMembership, listOf, type Message, removeFrom } from './messages.js'
+import { addTo, describe, listOf, type Message, removeFrom } from './messages.js'
 import type {
   Gap,
   Outcome,
@@ -30,14 +30,14 @@ export type RequestHead =
 
 /** The messages to the server. */
 export interface Outgoing {
-  /** Sends a message, now or later. Rejects for invalid arguments. */
-  send(head: RequestHead, options: ReliableSendOptions, data?: EncodedData): Promise<Outcome>
+  /** Sends a message, now or later. `name`: of its event or group. Rejects for invalid arguments. */
+  send(head: RequestHead, name: string, options: ReliableSendOptions, data?: EncodedData): Promise<Outcome>
   /** Sends waiting messages as far as the window allows. */
   flush(): void
   /** Processes the server's answer to a message. */
   receive(frame: AckFrame): void
-  /** The frames to send on a new connection, before all others. */
-  unacknowledged(): readonly string[]
+  /** Sends again what is not acknowledged, on a new connection, before everything else. */
+  resend(send: (frame: string) => void): void
   /** The session is lost: reports what nobody knows, and keeps the rest for the next session. */
   loseSession(): void
   /** The socket was closed for good. */
@@ -117,10 +117,8 @@ export const createOutgoing = (
   return {
     flush,
 
-    send: (head, { onLost = 'drop', signal, ttl = Infinity }, data) =>
+    send: (head, name, { onLost = 'drop', signal, ttl = Infinity }, data) =>
       new Promise<Outcome>(report => {
-        const { event, group } = head as { event?: string; group?: string }
-        const name = group ?? event
         const isValid =
           typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
         if (!isValid) throw new TypeError("Use a name, a ttl from 0 up, and onLost 'drop' or 'resend'")
@@ -128,7 +126,7 @@ export const createOutgoing = (
         const frame = encode({ ...head, ackId }, data)
         const size = encoder.encode(frame).length
         const expires = Date.now() + ttl
-        const message: Message = { ackId, frame, size, onLost, expires, type: head.type, group, report }
+        const message: Message = { ackId, frame, size, onLost, expires, type: head.type, name, report }
         if (signal?.aborted) return drop(message, 'aborted')
         if (isClosed()) return drop(message, 'closed')
         watch(message, ttl, signal)
@@ -144,13 +142,15 @@ export const createOutgoing = (
       if (!message) return
       const isDone = success || error?.name === 'Duplicate'
       removeFrom(sent, message)
-      if (isDone && message.type === 'joinGroup') joined.set(message.group as string, message)
-      if (isDone && message.type === 'leaveGroup') joined.delete(message.group as string)
+      if (isDone && message.type === 'joinGroup') joined.set(message.name, message)
+      if (isDone && message.type === 'leaveGroup') joined.delete(message.name)
       finish(message, isDone ? { status: 'delivered' } : { status: 'dropped', reason: 'refused', error })
       flush()
     },
 
-    unacknowledged: () => [...sent.values()].map(({ frame }) => frame),
+    resend(send) {
+      for (const { frame } of sent.values()) send(frame)
+    },
 
     loseSession() {
       const unknown: Message[] = []
@@ -167,7 +167,7 @@ export const createOutgoing = (
     close() {
       for (const message of sent.values()) {
         // A membership lasts longer than a connection: it is sent again after `connect()`.
-        if (!isMembership(message)) removeFrom(sent, message)
+        if (message.type !== 'joinGroup' && message.type !== 'leaveGroup') removeFrom(sent, message)
         finish(message, { status: 'unknown' })
       }
       for (const message of waiting.values()) drop(message, 'closed')

@@ -1,5 +1,5 @@
 import type { AttemptContext, Connection, Endpoint, Retry, RetryContext } from '../index.js'
-import { CLOSE, decode, RETRY_AFTER, type ServerFrame } from './frames.js'
+import { CLOSE, decode, MALFORMED, RETRY_AFTER, type ServerFrame } from './frames.js'
 import type { Incoming } from './incoming.js'
 import type { Outgoing } from './outgoing.js'
 
@@ -76,18 +76,18 @@ export const createSession = (
         } catch {}
       } while (first?.type === 'system' && first.event === 'disconnected')
       if (first?.type !== 'system' || typeof first.connectionId !== 'string') {
-        throw new TypeError("The first frame of the server is not 'connected'")
+        throw new TypeError(MALFORMED)
       }
       const { connectionId: id, reconnectionToken: token, sequenceId = Infinity } = first
       isResumed = key?.id === id
       const isOlder = isResumed && sequenceId < incoming.last
       if (key && (!isResumed || isOlder)) lose()
       // It would give the numbers of messages that were delivered to other messages.
-      if (isOlder) throw new TypeError('The server went back to an older state of the session')
+      if (isOlder) throw new TypeError('The server lost a part of the session')
       key = { id, token }
       // The server may not have read the last one. A page that is reloaded again and again sends no other.
-      if (incoming.last) send(incoming.acknowledgement())
-      for (const frame of outgoing.unacknowledged()) send(frame)
+      if (incoming.last) incoming.acknowledge(send)
+      outgoing.resend(send)
     },
 
     retry(context) {

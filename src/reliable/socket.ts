@@ -101,7 +101,7 @@ export const reliableSocketOver =
       state = withoutUrl(next)
       emit('state', state)
       if (next.name !== 'closed') return
-      incoming.stop()
+      incoming.flush()
       outgoing.close()
     })
     socket.on('open', ({ attempt, reconnected }) => {
@@ -115,11 +115,11 @@ export const reliableSocketOver =
 
     return {
       send: async (data, { event = 'message', ...how } = {}) =>
-        outgoing.send({ type: 'event', event }, how, encodeData(data)),
+        outgoing.send({ type: 'event', event }, event, how, encodeData(data)),
       publish: async (group, data, { noEcho, ...how } = {}) =>
-        outgoing.send({ type: 'sendToGroup', group, noEcho }, how, encodeData(data)),
-      join: group => outgoing.send({ type: 'joinGroup', group }, { onLost: 'resend' }),
-      leave: group => outgoing.send({ type: 'leaveGroup', group }, { onLost: 'resend' }),
+        outgoing.send({ type: 'sendToGroup', group, noEcho }, group, how, encodeData(data)),
+      join: group => outgoing.send({ type: 'joinGroup', group }, group, { onLost: 'resend' }),
+      leave: group => outgoing.send({ type: 'leaveGroup', group }, group, { onLost: 'resend' }),
       on,
       once,
       off,
