@@ -8,6 +8,7 @@ import {
   payload,
   writeMessage,
 } from './frames.js'
+import { GUARDS, guardErrors } from './guard.js'
 import { memoryStore } from './memory-store.js'
 import { type Origins, originCheck, type RequestLike } from './origin.js'
 import {
@@ -471,13 +472,12 @@ export const reliable = <Request extends RequestLike = RequestLike>(
   const connected = (socket: WebSocketLike, request: Request) => {
     if (socket.protocol !== PROTOCOL) {
       // With a listener of its own, the application serves other clients too.
-      if (wss.listenerCount('connection') === 1) socket.close(1002, `${PROTOCOL} is the subprotocol here`)
+      if (wss.listenerCount('connection') === GUARDS + 1)
+        socket.close(1002, `${PROTOCOL} is the subprotocol here`)
       return
     }
     sockets.add(socket)
     socket.on('close', () => sockets.delete(socket))
-    // The close event that follows says it all. Without a listener it would end the process.
-    socket.on('error', () => {})
     // Frames may come at once, and have to wait.
     socket.pause()
     begin(socket, request).catch(error => {
@@ -495,6 +495,7 @@ export const reliable = <Request extends RequestLike = RequestLike>(
     return handleProtocols ? handleProtocols(protocols, request) : first
   }
   wss.options.handleProtocols = select
+  guardErrors(wss, report)
   wss.on('connection', connected)
 
   let tending = false
