@@ -1,5 +1,5 @@
 export type { Data } from './core/data.js'
-export type { Listener, ListenOptions } from './core/emitter.js'
+export { createEmitter, type Emitter, type Listener, type ListenOptions } from './core/emitter.js'
 export { type CloseInfo, SocketError, type SocketErrorCode } from './core/errors.js'
 export type { HeartbeatOptions } from './core/heartbeat.js'
 export { pageWake, type Wake, type WakeNews } from './core/page.js'

@@ -45,15 +45,15 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     signal,
     autoConnect = true,
   } = settings
-  const { on, off, emit, post } = createEmitter<SocketEvents<Binary>>({
-    state: [],
-    open: [],
-    text: [],
-    binary: [],
-    close: [],
-    error: [],
-    drop: [],
-  })
+  const { on, once, off, emit, defer } = createEmitter<SocketEvents<Binary>>([
+    'state',
+    'open',
+    'text',
+    'binary',
+    'close',
+    'error',
+    'drop',
+  ])
   const counts = {
     attempts: 0,
     connections: 0,
@@ -89,7 +89,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     // More than 2^31 milliseconds would fire at once.
     if (delay < Infinity) timer = setTimeout(job, Math.min(delay, 1e9))
   }
-  const feed = (input: Input) => post(() => step(input))
+  const feed = (input: Input) => defer(() => step(input))
   const connect = () => feed({ type: 'connect' })
   const end = (cause: SocketError, code?: number, reason?: string) =>
     feed({ type: 'close', code, reason, cause })
@@ -100,7 +100,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
   const hold = (delay: number) => (wake && isOffline(address()) ? Math.max(delay, OFFLINE_DELAY) : delay)
 
   const hearNews = (type: WakeNews) =>
-    post(() => {
+    defer(() => {
       if (type === 'sleep') step({ type, cause: new SocketError('PAGE_HIDDEN') })
       else if (beat) beat.probe()
       else step({ type, now: Date.now(), delay: hold(type === 'wake' ? Math.random() * WAKE_SPREAD : 0) })
@@ -111,7 +111,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
     const { data } = event
     counts.received++
     emit(typeof data === 'string' ? 'text' : 'binary', data)
-    if (counts.queued) post(queue.flush)
+    if (counts.queued) defer(queue.flush)
   }
 
   /** Takes what happened through the table, and does what belongs to entering the state that follows. */
@@ -136,7 +136,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       queue.attach(native)
       if (heartbeat) beat = pulse()
       take(hear)
-      post(queue.flush)
+      defer(queue.flush)
     } else if (next.name === 'closing') {
       queue.flush(true)
       // A reason needs a code. Chromium would throw here, others forget the reason.
@@ -205,7 +205,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
 
   /** The attempt or connection is over: asks the policy what now. It may not give up where there `must` be another. */
   const lose = (cause: SocketError, must?: boolean) =>
-    post(() => {
+    defer(() => {
       const now = Date.now()
       const uptime = state.name === 'open' ? Math.max(0, now - state.since) : 0
       const attempt = failures(state, uptime, settings.minUptime)
@@ -248,7 +248,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
 
   const socket: Socket<Binary> = {
     on,
-    once: (type, listener, how) => on(type, listener, { ...how, once: true }),
+    once,
     off,
 
     send(data, how) {
@@ -258,7 +258,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
       if (state.name === 'closing' || (state.name === 'closed' && state.cause)) return drop(data, 'closed')
       const outcome = queue.push(data, how)
       if (outcome !== 'queued' || state.name !== 'open') return outcome
-      post(queue.flush)
+      defer(queue.flush)
       return counts.queued ? outcome : 'sent'
     },
 
@@ -271,7 +271,7 @@ export const createSocket = <Binary extends BinaryType = 'arraybuffer'>(
 
     reconnect(cause) {
       if (!mayConnect()) return
-      post(() => {
+      defer(() => {
         if (state.name === 'open' || state.name === 'connecting') {
           lose(new SocketError('RECONNECT_REQUESTED', cause), true)
         } else step({ type: 'connect' })
