@@ -1,13 +1,13 @@
 // When a connection, and the token that it was opened with, end: not before the client is seen to have the next.
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type ReliableServer, reliable } from '../../src/server.ts'
+import { createReliableServer, type ReliableServer } from '../../src/server.ts'
 import { FakeServer, type FakeSocket } from './fake.ts'
 
 let wss: FakeServer
 let server: ReliableServer
 beforeEach(() => {
   wss = new FakeServer()
-  server = reliable(wss, { onMessage: ({ data }, session) => session.send(data) })
+  server = createReliableServer(wss, { onMessage: ({ data }, session) => session.send(data) })
 })
 afterEach(() => server.close({ timeout: 0 }))
 

@@ -5,13 +5,13 @@ import { describe, expect, expectTypeOf, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import {
   type Authorization,
-  type Message,
+  type ClientMessage,
+  createReliableServer,
   memoryStore,
   type Payload,
-  type ReliableOptions,
   type ReliableServer,
+  type ReliableServerOptions,
   redisStore,
-  reliable,
   type ServerStats,
   type Session,
   type Store,
@@ -24,7 +24,7 @@ describe('what comes from other packages', () => {
   test('a WebSocketServer of ws fits, and its request is known in full', () => {
     const wss = new WebSocketServer({ noServer: true })
     unrun(() => {
-      const server = reliable(wss, {
+      const server = createReliableServer(wss, {
         authorize: request => {
           expectTypeOf(request).toEqualTypeOf<IncomingMessage>()
           return request.socket.remoteAddress ?? false
@@ -42,7 +42,7 @@ describe('what comes from other packages', () => {
       })
       expectTypeOf(server).toEqualTypeOf<ReliableServer>()
       // @ts-expect-error an HTTP server is none
-      reliable(createServer())
+      createReliableServer(createServer())
     })
   })
 
@@ -59,14 +59,14 @@ describe('what comes from other packages', () => {
 
 test('data has the type that dataType says', () => {
   unrun(() => {
-    const onMessage: NonNullable<ReliableOptions['onMessage']> = message => {
+    const onMessage: NonNullable<ReliableServerOptions['onMessage']> = message => {
       expectTypeOf(message.id).toEqualTypeOf<string | undefined>()
       expectTypeOf(message.event).toEqualTypeOf<string>()
       if (message.dataType === 'text') expectTypeOf(message.data).toEqualTypeOf<string>()
       else if (message.dataType === 'binary') expectTypeOf(message.data).toEqualTypeOf<Uint8Array>()
       else expectTypeOf(message.data).toEqualTypeOf<unknown>()
     }
-    expectTypeOf<Message>().toExtend<Payload>()
+    expectTypeOf<ClientMessage>().toExtend<Payload>()
     return onMessage
   })
 })
@@ -74,24 +74,27 @@ test('data has the type that dataType says', () => {
 test('options are what they say', () => {
   unrun(() => {
     const wss = new WebSocketServer({ noServer: true })
-    reliable(wss)
-    reliable(wss, { authorize: () => ({ userId: 'ada', groups: ['staff'] }), store: memoryStore() })
-    reliable(wss, { authorize: async () => false })
+    createReliableServer(wss)
+    createReliableServer(wss, {
+      authorize: () => ({ userId: 'ada', groups: ['staff'] }),
+      store: memoryStore(),
+    })
+    createReliableServer(wss, { authorize: async () => false })
     // @ts-expect-error no user
-    reliable(wss, { authorize: () => 7 })
+    createReliableServer(wss, { authorize: () => 7 })
     // @ts-expect-error one origin is a list of one
-    reliable(wss, { origins: 'https://app.example.com' })
+    createReliableServer(wss, { origins: 'https://app.example.com' })
     // @ts-expect-error no such option
-    reliable(wss, { maxUnacknowledged: 5 })
+    createReliableServer(wss, { maxUnacked: 5 })
     // @ts-expect-error may or may not
-    reliable(wss, { onJoin: () => 'yes' })
+    createReliableServer(wss, { onJoin: () => 'yes' })
     expectTypeOf<Authorization>().toExtend<unknown>()
   })
 })
 
 test('the server answers with numbers', () => {
   unrun(() => {
-    const server = reliable(new WebSocketServer({ noServer: true }))
+    const server = createReliableServer(new WebSocketServer({ noServer: true }))
     expectTypeOf(server.send('id', { any: 'thing' })).toEqualTypeOf<Promise<number>>()
     expectTypeOf(server.publish('group', 'x', { except: 'id' })).toEqualTypeOf<Promise<number>>()
     expectTypeOf(server.stats).toEqualTypeOf<ServerStats>()

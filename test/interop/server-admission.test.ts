@@ -1,7 +1,8 @@
 import { describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
-import { memoryStore, reliable } from '../../src/server.ts'
-import { cleanUp, dial, join, PROTOCOL, startNode } from './rig.ts'
+import { createReliableServer, memoryStore } from '../../src/server.ts'
+import { cleanUp } from '../support/cleanup.ts'
+import { dial, join, PROTOCOL, startNode } from './server-rig.ts'
 
 cleanUp()
 
@@ -65,7 +66,7 @@ describe('origins', () => {
   test('a list with what is no origin is refused at once', async () => {
     const { wss } = await startNode()
     for (const origin of ['app.example.com', 'https://app.example.com/', '*', 'https://*.example.com']) {
-      expect(() => reliable(wss, { origins: [origin] })).toThrow(TypeError)
+      expect(() => createReliableServer(wss, { origins: [origin] })).toThrow(TypeError)
     }
   })
 
@@ -236,14 +237,14 @@ describe('the application', () => {
     const { wss } = await startNode()
     const before = wss.listenerCount('connection')
     for (const limit of [
-      { maxUnacked: 0 },
-      { keepMs: -1 },
-      { maxUnackedBytes: Number.NaN },
+      { maxUnacknowledged: 0 },
+      { sessionTimeout: -1 },
+      { maxUnacknowledgedBytes: Number.NaN },
       { dedupeWindow: 1.5 },
       { maxMessageBytes: Infinity },
       { maxGroups: '3' as unknown as number },
     ]) {
-      expect(() => reliable(wss, limit)).toThrow(TypeError)
+      expect(() => createReliableServer(wss, limit)).toThrow(TypeError)
     }
     expect(wss.listenerCount('connection')).toBe(before)
   })

@@ -1,22 +1,23 @@
-// What every store promises, asked of both. A further store by other people can be held to the same.
+// The contract of a store, as tests. Any other store can be held to it too.
 import { describe, expect, test, vi } from 'vitest'
-import type { Effect, StoreLimits, StoreNews, StoreNode } from '../../src/server.ts'
-import { cleanUp, cleanup, forEachStore } from './rig.ts'
-
-cleanUp()
+import type { Effect, Store, StoreEvent, StoreLimits, StoreNode } from '../../src/server.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
 
 const LIMITS: StoreLimits = {
-  keepMs: 60_000,
-  maxUnacked: 5,
-  maxUnackedBytes: 1_000,
+  sessionTimeout: 60_000,
+  maxUnacknowledged: 5,
+  maxUnacknowledgedBytes: 1_000,
   maxGroups: 3,
   dedupeWindow: 4,
 }
 
-forEachStore(stores => {
+/** `next`: a store as one more node sees it, with the same sessions as the others of this test. */
+export const describeStore = (next: () => Store): void => {
+  cleanUp()
+
   const open = async (limits: Partial<StoreLimits> = {}) => {
-    const news: StoreNews[] = []
-    const node = await stores.next().open({ ...LIMITS, ...limits }, piece => news.push(piece))
+    const news: StoreEvent[] = []
+    const node = await next().open({ ...LIMITS, ...limits }, piece => news.push(piece))
     cleanup(() => node.close())
     return Object.assign(node, { news })
   }
@@ -222,7 +223,7 @@ forEachStore(stores => {
     })
 
     test('is freed by acknowledgements, cumulative, once, and never beyond its end', async () => {
-      const node = await open({ maxUnackedBytes: 15 })
+      const node = await open({ maxUnacknowledgedBytes: 15 })
       await fill(node, 5)
       await node.acknowledge('a', 1, 3)
       await node.acknowledge('a', 1, 2)
@@ -257,7 +258,7 @@ forEachStore(stores => {
       )
 
     test('runs once the connection is gone, and takes the session with it', async () => {
-      const node = await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 })
+      const node = await open({ sessionTimeout: 50, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 })
       await begin(node, 'a', ['g'])
       await node.detach('a', 1)
       await gone(node)
@@ -266,7 +267,7 @@ forEachStore(stores => {
     })
 
     test('stops when the session is resumed', async () => {
-      const node = await open({ keepMs: 400, maxUnacked: 1_000, maxUnackedBytes: 1e6 })
+      const node = await open({ sessionTimeout: 400, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 })
       await begin(node)
       await begin(node, 'b', ['g'])
       for (const id of ['a', 'b']) await node.detach(id, 1)
@@ -279,8 +280,8 @@ forEachStore(stores => {
 
     test('runs for what a node held that is done', async () => {
       const [first, second] = [
-        await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 }),
-        await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 }),
+        await open({ sessionTimeout: 50, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 }),
+        await open({ sessionTimeout: 50, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 }),
       ]
       await begin(first, 'a', ['g'])
       await first.close()
@@ -297,4 +298,4 @@ forEachStore(stores => {
     expect(await second.end('a', 4000, 'x')).toBe(false)
     expect((await first.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
   })
-})
+}

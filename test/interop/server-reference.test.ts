@@ -1,8 +1,9 @@
 // Other people's client for these frames, as it is: the one that Azure publishes on npm.
 import { WebPubSubClient, type WebPubSubClientOptions } from '@azure/web-pubsub-client'
 import { describe, expect, test, vi } from 'vitest'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { startProxy } from '../support/proxy.ts'
-import { cleanUp, cleanup, forEachStore, startNode } from './rig.ts'
+import { forEachStore, startNode } from './server-rig.ts'
 
 cleanUp()
 

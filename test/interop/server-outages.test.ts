@@ -1,8 +1,9 @@
 // What can go wrong between a client and a node, and between a node and its store.
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore, type Session, type Store, type StoreNode } from '../../src/server.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { startProxy } from '../support/proxy.ts'
-import { cleanUp, cleanup, comeBack, dial, forEachStore, join, startNode, talk } from './rig.ts'
+import { altered, comeBack, dial, forEachStore, join, startNode, talk } from './server-rig.ts'
 
 cleanUp()
 
@@ -11,14 +12,6 @@ const proxied = async (port: number) => {
   cleanup(() => proxy.close())
   return proxy
 }
-
-/** A store some of whose steps do something else too. */
-const altered = (store: Store, change: (node: StoreNode) => Partial<StoreNode>): Store => ({
-  open: async (limits, hear) => {
-    const node = await store.open(limits, hear)
-    return { ...node, ...change(node) }
-  },
-})
 
 const datas = (frames: any[]) => frames.map(({ data }) => data)
 
@@ -154,7 +147,7 @@ forEachStore(stores => {
     }, 60_000)
 
     test('that is silently dead is given up, and the session is kept on', async () => {
-      const { port, server } = await start({ keepMs: 200 })
+      const { port, server } = await start({ sessionTimeout: 200 })
       const proxy = await proxied(port)
       const peer = await join(proxy.url())
       proxy.freeze()
@@ -165,7 +158,7 @@ forEachStore(stores => {
     })
 
     test('that answers nothing but pings is alive', async () => {
-      const { url, server } = await start({ keepMs: 600 })
+      const { url, server } = await start({ sessionTimeout: 600 })
       const peer = await join(url)
       let pings = 0
       await new Promise<void>(resolve => {
@@ -364,8 +357,8 @@ forEachStore(stores => {
     test('has its messages delivered although the news of them is lost', async () => {
       const store = stores.next()
       const deaf: Store = { open: limits => store.open(limits, () => {}) }
-      const a = await startNode({ store: deaf, keepMs: 1_000 })
-      const b = await start({ keepMs: 1_000 })
+      const a = await startNode({ store: deaf, sessionTimeout: 1_000 })
+      const b = await start({ sessionTimeout: 1_000 })
       const peer = await join(a.url)
       await b.server.send(peer.id, 'unheard of')
       expect((await peer.got(1))[0].data).toBe('unheard of')

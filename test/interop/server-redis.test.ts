@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { redisStore } from '../../src/server.ts'
-import { connectRedis, hasRedis, startRedis } from '../interop/redis.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { freePort, lastingPort } from '../support/ports.ts'
-import { cleanUp, cleanup, comeBack, dial, join, startNode, talk, withRedis } from './rig.ts'
+import { connectRedis, hasRedis, startRedis } from './redis.ts'
+import { comeBack, dial, join, startNode, talk, withRedis } from './server-rig.ts'
 
 cleanUp()
 
@@ -24,7 +25,7 @@ describe.runIf(hasRedis())('Redis', () => {
         store: redisStore(stores.client(), { prefix }),
         onMessage: ({ data }, session) => session.send(data),
         onJoin: () => true,
-        keepMs: 5_000,
+        sessionTimeout: 5_000,
       })
       const check = async () => {
         const all = await keys(prefix)
@@ -77,7 +78,10 @@ describe.runIf(hasRedis())('Redis', () => {
 
     test('that loses a session under a connection ends the connection', async () => {
       const prefix = `flushed-${process.pid}:`
-      const { url } = await startNode({ store: redisStore(stores.client(), { prefix }), keepMs: 1_000 })
+      const { url } = await startNode({
+        store: redisStore(stores.client(), { prefix }),
+        sessionTimeout: 1_000,
+      })
       const peer = await join(url)
       await stores.client().del(await keys(prefix))
       expect((await peer.closed()).code).toBe(1006)
@@ -92,7 +96,7 @@ describe.runIf(hasRedis())('Redis', () => {
     const { url, errors } = await startNode({
       store: redisStore(client),
       onMessage: ({ data }, session) => session.send(data),
-      keepMs: 1_000,
+      sessionTimeout: 1_000,
     })
     const peer = await join(url)
     await redis.stop()
@@ -114,7 +118,7 @@ describe.runIf(hasRedis())('Redis', () => {
     beforeAll(() => {
       mkdirSync(`${root}.tmp`, { recursive: true })
       buildSync({
-        entryPoints: [`${root}test/server/node.ts`],
+        entryPoints: [`${root}test/interop/server-node.ts`],
         outfile: file,
         bundle: true,
         packages: 'external',

@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
-import { cleanUp, comeBack, dial, forEachStore, join, PROTOCOL, startNode } from './rig.ts'
+import { cleanUp } from '../support/cleanup.ts'
+import { altered, comeBack, dial, forEachStore, join, PROTOCOL, startNode } from './server-rig.ts'
 
 cleanUp()
 
@@ -227,7 +228,7 @@ forEachStore(stores => {
     })
 
     test('frees what is acknowledged, and says how much is not', async () => {
-      const { url, server } = await start({ maxUnacked: 3 })
+      const { url, server } = await start({ maxUnacknowledged: 3 })
       const peer = await join(url)
       expect([await server.send(peer.id, 1), await server.send(peer.id, 2)]).toEqual([1, 2])
       await peer.got(2)
@@ -239,8 +240,8 @@ forEachStore(stores => {
     })
 
     test.each([
-      ['more messages', { maxUnacked: 3 }, 'x'],
-      ['more bytes', { maxUnackedBytes: 1_000 }, 'x'.repeat(300)],
+      ['more messages', { maxUnacknowledged: 3 }, 'x'],
+      ['more bytes', { maxUnacknowledgedBytes: 1_000 }, 'x'.repeat(300)],
     ])('is ended when %s than allowed are unacknowledged', async (_, limits, data) => {
       const { url, server } = await start(limits)
       const peer = await join(url)
@@ -470,7 +471,7 @@ forEachStore(stores => {
     })
 
     test('expire with the session', async () => {
-      const { url, server } = await start({ keepMs: 60, authorize: () => ({ groups: ['g'] }) })
+      const { url, server } = await start({ sessionTimeout: 60, authorize: () => ({ groups: ['g'] }) })
       const peer = await join(url)
       peer.socket.terminate()
       await peer.closed()
@@ -479,22 +480,19 @@ forEachStore(stores => {
     })
 
     test('live as long as the connection does, however long', async () => {
-      const keepMs = 400
+      const sessionTimeout = 400
       const store = stores.next()
       let later = (_: number) => {}
       const { url } = await start({
-        keepMs,
-        store: {
-          open: async (limits, hear) => {
-            const node = await store.open(limits, hear)
-            return { ...node, touch: held => node.touch(held).finally(() => later(Date.now())) }
-          },
-        },
+        sessionTimeout,
+        store: altered(store, node => ({
+          touch: held => node.touch(held).finally(() => later(Date.now())),
+        })),
       })
       const peer = await join(url)
       const since = Date.now()
       await new Promise<void>(resolve => {
-        later = now => now - since > 3 * keepMs && resolve()
+        later = now => now - since > 3 * sessionTimeout && resolve()
       })
       expect((await comeBack(peer)).id).toBe(peer.id)
     })

@@ -3,8 +3,9 @@ import { connect, type Socket } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
-import { reliable } from '../../src/server.ts'
-import { cleanUp, join, PROTOCOL, startNode } from '../server/rig.ts'
+import { createReliableServer } from '../../src/server.ts'
+import { cleanUp } from '../support/cleanup.ts'
+import { join, PROTOCOL, startNode } from './server-rig.ts'
 
 cleanUp()
 
@@ -203,7 +204,7 @@ test('an error of the WebSocketServer itself is reported to onError, and is not 
   const { port } = await startNode()
   const errors: any[] = []
   const second = new WebSocketServer({ port, host: '127.0.0.1' })
-  const server = reliable(second, { onError: error => errors.push(error) })
+  const server = createReliableServer(second, { onError: error => errors.push(error) })
   await new Promise(resolve => second.once('error', resolve))
   expect(errors.map(({ code }) => code)).toEqual(['EADDRINUSE'])
   await server.close({ timeout: 0 })
