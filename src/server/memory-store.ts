@@ -1,12 +1,8 @@
 import { byteLength } from './bytes.js'
 import {
-  type Claim,
   type CommitOutcome,
-  type Committed,
   type Effect,
-  type Lease,
   MAX_LATER,
-  type NewSession,
   SLOW,
   type Store,
   type StoredMessage,
@@ -90,6 +86,7 @@ const remember = (handled: Set<number>, ackId: number, window: number): void => 
   }
 }
 
+// Its methods are properties, so that a store around this one can spread it.
 class MemoryNode implements StoreNode {
   private readonly sessions: Sessions
   private readonly limits: StoreLimits & Required<MemoryStoreOptions>
@@ -101,7 +98,7 @@ class MemoryNode implements StoreNode {
     this.listener = listener
   }
 
-  async create({ id, token, userId, groups }: NewSession): Promise<boolean> {
+  readonly create: StoreNode['create'] = async ({ id, token, userId, groups }) => {
     const { byId } = this.sessions
     if (byId.size >= this.limits.maxSessions) return false
     const session: StoredSession = {
@@ -123,7 +120,7 @@ class MemoryNode implements StoreNode {
     return true
   }
 
-  async resume(id: string, token: string, next: string, userId: string): Promise<Lease | undefined> {
+  readonly resume: StoreNode['resume'] = async (id, token, next, userId) => {
     const session = this.sessions.byId.get(id)
     if (!session || session.userId !== userId) return undefined
     const [shown, ...later] = session.tokens.slice(session.tokens.indexOf(token))
@@ -138,12 +135,12 @@ class MemoryNode implements StoreNode {
     return { epoch, sequenceId, acknowledged, handled: [...handled] }
   }
 
-  async confirm(id: string, epoch: number): Promise<void> {
+  readonly confirm: StoreNode['confirm'] = async (id, epoch) => {
     const session = this.sessions.held(id, epoch)
     if (session) session.tokens = session.tokens.slice(-1)
   }
 
-  async commit(effects: readonly Effect[], claim?: Claim): Promise<Committed> {
+  readonly commit: StoreNode['commit'] = async (effects, claim) => {
     const by = claim && this.sessions.held(claim.session, claim.epoch)
     if (claim && !by) return { outcome: 'lost', count: 0 }
     const ackId = claim?.ackId
@@ -156,12 +153,7 @@ class MemoryNode implements StoreNode {
     return { outcome: 'done', count }
   }
 
-  async read(
-    id: string,
-    epoch: number,
-    after: number,
-    limit: number,
-  ): Promise<readonly StoredMessage[] | undefined> {
+  readonly read: StoreNode['read'] = async (id, epoch, after, limit) => {
     const session = this.sessions.held(id, epoch)
     if (!session) return undefined
     const first = Math.max(after, session.acknowledged) + 1
@@ -173,7 +165,7 @@ class MemoryNode implements StoreNode {
     return found
   }
 
-  async acknowledge(id: string, epoch: number, sequenceId: number): Promise<void> {
+  readonly acknowledge: StoreNode['acknowledge'] = async (id, epoch, sequenceId) => {
     const session = this.sessions.held(id, epoch)
     if (!session) return
     const last = Math.min(sequenceId, session.sequenceId)
@@ -183,22 +175,22 @@ class MemoryNode implements StoreNode {
     }
   }
 
-  async touch(list: readonly { id: string; epoch: number }[]): Promise<readonly number[]> {
+  readonly touch: StoreNode['touch'] = async list => {
     return list.map(({ id, epoch }) => this.sessions.held(id, epoch)?.sequenceId ?? -1)
   }
 
-  async detach(id: string, epoch: number): Promise<void> {
+  readonly detach: StoreNode['detach'] = async (id, epoch) => {
     const session = this.sessions.held(id, epoch)
     if (session) this.sessions.expire(session, this.limits.sessionTimeout)
   }
 
-  async end(id: string, code: number, reason: string): Promise<boolean> {
+  readonly end: StoreNode['end'] = async (id, code, reason) => {
     const session = this.sessions.byId.get(id)
     if (session) this.sessions.end(session, code, reason)
     return !!session
   }
 
-  async close(): Promise<void> {
+  readonly close: StoreNode['close'] = async () => {
     for (const session of this.sessions.byId.values()) {
       if (session.owner !== this.listener) continue
       session.owner = undefined

@@ -1,11 +1,7 @@
 import { LIBRARY, SCRIPTS } from './redis-scripts.js'
 import type {
-  Claim,
   CommitOutcome,
-  Committed,
   Effect,
-  Lease,
-  NewSession,
   Store,
   StoredMessage,
   StoreEvent,
@@ -85,6 +81,7 @@ class ScriptRunner {
   }
 }
 
+// Its methods are properties, so that a store around this one can spread it.
 class RedisNode implements StoreNode {
   private readonly name: string
   private readonly scripts: ScriptRunner
@@ -96,35 +93,30 @@ class RedisNode implements StoreNode {
     this.subscriber = subscriber
   }
 
-  async create({ id, token, userId, groups }: NewSession): Promise<boolean> {
+  readonly create: StoreNode['create'] = async ({ id, token, userId, groups }) => {
     await this.scripts.run('create', id, 1, token, userId, this.name, ...groups)
     return true
   }
 
-  async resume(id: string, token: string, next: string, userId: string): Promise<Lease | undefined> {
+  readonly resume: StoreNode['resume'] = async (id, token, next, userId) => {
     const lease = await this.scripts.run('resume', id, 0, token, userId, this.name, next)
     if (!lease) return undefined
     const [epoch, sequenceId, acknowledged, handled] = lease as [number, number, number, unknown[]]
     return { epoch, sequenceId, acknowledged, handled: handled.map(Number) }
   }
 
-  async confirm(id: string, epoch: number): Promise<void> {
+  readonly confirm: StoreNode['confirm'] = async (id, epoch) => {
     await this.scripts.run('confirm', id, epoch)
   }
 
-  async commit(effects: readonly Effect[], claim?: Claim): Promise<Committed> {
+  readonly commit: StoreNode['commit'] = async (effects, claim) => {
     const { session = '', epoch = 0, ackId = '' } = claim ?? {}
     const answer = await this.scripts.run('commit', session, epoch, ackId, ...effects.flatMap(argumentsOf))
     const [outcome, count] = answer as [unknown, number]
     return { outcome: String(outcome) as CommitOutcome, count }
   }
 
-  async read(
-    id: string,
-    epoch: number,
-    after: number,
-    limit: number,
-  ): Promise<readonly StoredMessage[] | undefined> {
+  readonly read: StoreNode['read'] = async (id, epoch, after, limit) => {
     const found = (await this.scripts.run('read', id, epoch, after, limit)) as unknown[] | null
     if (!found) return undefined
     const messages: StoredMessage[] = []
@@ -134,11 +126,11 @@ class RedisNode implements StoreNode {
     return messages
   }
 
-  async acknowledge(id: string, epoch: number, sequenceId: number): Promise<void> {
+  readonly acknowledge: StoreNode['acknowledge'] = async (id, epoch, sequenceId) => {
     await this.scripts.run('acknowledge', id, epoch, sequenceId)
   }
 
-  async touch(held: readonly { id: string; epoch: number }[]): Promise<readonly number[]> {
+  readonly touch: StoreNode['touch'] = async held => {
     const newest: number[] = []
     // In parts, so that no script keeps Redis busy for long.
     for (let i = 0; i < held.length; i += 200) {
@@ -148,15 +140,15 @@ class RedisNode implements StoreNode {
     return newest
   }
 
-  async detach(id: string, epoch: number): Promise<void> {
+  readonly detach: StoreNode['detach'] = async (id, epoch) => {
     await this.scripts.run('detach', id, epoch)
   }
 
-  async end(id: string, code: number, reason: string): Promise<boolean> {
+  readonly end: StoreNode['end'] = async (id, code, reason) => {
     return (await this.scripts.run('end', id, 0, `${code} ${reason}`)) === 1
   }
 
-  async close(): Promise<void> {
+  readonly close: StoreNode['close'] = async () => {
     this.subscriber.destroy()
   }
 }

@@ -100,7 +100,10 @@ export interface NewSession {
   readonly groups: readonly string[]
 }
 
-/** A store, as one node uses it. Each method is one atomic step. Steps happen in the order of the calls. */
+/**
+ * A store, as one node uses it. Each method is one atomic step. Steps happen in the order of the calls. The methods are called unbound: a
+ * store around another one can spread the other's node and replace single methods.
+ */
 export interface StoreNode {
   /** Begins a session with epoch 1, held by this node. Resolves with `false` if the store has no room. */
   create(session: NewSession): Promise<boolean>

@@ -7,8 +7,8 @@ import { dial, join, startNode } from './server-rig.ts'
 
 cleanUp()
 
-describe('over a real socket', () => {
-  test('bytes and text of any kind leave the server and its other clients well: 500 runs', async () => {
+describe('the server over a real socket', () => {
+  test('and its other clients survive bytes and text of any kind: 500 runs', async () => {
     const { url, errors } = await startNode({ onMessage: audit, onJoin: () => true })
     const neighbour = await join(url)
     let n = 0
@@ -51,7 +51,7 @@ describe('over a real socket', () => {
     ['an unknown frame', '{"type":"invoke","invocationId":"1"}'],
     ['bytes', new Uint8Array([1, 2, 3])],
     ['a frame in bytes', new TextEncoder().encode('{"type":"ping"}')],
-  ])('%s ends the session with a reason', async (_, data) => {
+  ])('ends the session with a reason after %s', async (_, data) => {
     const { url, server, errors } = await startNode({ onMessage: audit })
     const peer = await join(url)
     peer.raw(data)
@@ -63,7 +63,7 @@ describe('over a real socket', () => {
     expect(errors).toEqual([])
   })
 
-  test('brackets in a text are no depth, whatever else is in it', async () => {
+  test('does not count brackets in a text as depth', async () => {
     const { url } = await startNode({ onMessage: ({ data }, session) => session.send(data) })
     const peer = await join(url)
     const texts = ['['.repeat(500), `"${'{'.repeat(500)}`, `\\"${'['.repeat(500)}\\`]
@@ -71,7 +71,7 @@ describe('over a real socket', () => {
     expect((await peer.got(3)).map(({ data }) => data)).toEqual(texts)
   })
 
-  test('what can be answered is answered, and the session goes on', async () => {
+  test('answers every invalid request with an ackId, and the session continues', async () => {
     const { url } = await startNode({ onMessage: audit, onJoin: () => true })
     const peer = await join(url)
     const bad = [
@@ -93,7 +93,7 @@ describe('over a real socket', () => {
     expect(peer.end).toBeUndefined()
   })
 
-  test('a message that is too large ends the session, whoever measures it', async () => {
+  test('ends the session after a message that is too large, whoever measures it', async () => {
     const { url } = await startNode({ onMessage: audit, maxMessageBytes: 1_000 })
     const peer = await join(url)
     peer.say('x'.repeat(1_000), 1)

@@ -113,7 +113,7 @@ describe('a TCP client cannot end the process', () => {
         ] as [string, Record<string, string>][]
       ).map(([offer, headers]) => [name, offer, bytes, headers] as const),
     ),
-  )('by a frame with %s, %s, in the packet of the handshake or after it', async (_, __, bytes, headers) => {
+  )('with a frame with %s, %s, in the packet of the handshake or after it', async (_, __, bytes, headers) => {
     const { port, url, errors } = await startNode()
     await speak(port, [Buffer.concat([handshake(headers), bytes])])
     await speak(port, [handshake(headers), bytes])
@@ -123,7 +123,7 @@ describe('a TCP client cannot end the process', () => {
     expect(errors).toEqual([])
   })
 
-  test('by a forbidden frame while an application that forgot its error listener serves the other subprotocols', async () => {
+  test('with a forbidden frame while an application without error listeners serves the other subprotocols', async () => {
     const { port, url, wss } = await startNode()
     wss.on('connection', socket => socket.on('message', () => {}))
     await speak(port, [handshake({ 'Sec-WebSocket-Protocol': 'chat' }), frame({ reserved: 7 })])
@@ -131,14 +131,14 @@ describe('a TCP client cannot end the process', () => {
     expect(unhandled).toEqual([])
   })
 
-  test('by a forbidden frame after the reliable server was closed', async () => {
+  test('with a forbidden frame after the reliable server was closed', async () => {
     const { port, server } = await startNode()
     await server.close()
     for (const headers of [{}, RELIABLE]) await speak(port, [handshake(headers), frame({ opcode: 3 })])
     expect(unhandled).toEqual([])
   })
 
-  test(`by any bytes before, during or after the handshake: ${RUNS} runs`, async () => {
+  test(`with any bytes before, during or after the handshake: ${RUNS} runs`, async () => {
     const { port, url, server, errors } = await startNode({ onMessage: () => {}, onJoin: () => true })
     const neighbour = await join(url)
     const noise = fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes))
@@ -200,7 +200,7 @@ describe('a TCP client cannot end the process', () => {
   }, 300_000)
 })
 
-test('an error of the WebSocketServer itself is reported to onError, and is not the end of the process', async () => {
+test('an error of the WebSocketServer itself is reported to onError and does not end the process', async () => {
   const { port } = await startNode()
   const errors: any[] = []
   const second = new WebSocketServer({ port, host: '127.0.0.1' })

@@ -19,7 +19,7 @@ describe.runIf(hasRedis())('Redis', () => {
   withRedis(stores => {
     const keys = async (prefix: string) => (await stores.client().keys(`${prefix}*`)).sort()
 
-    test('keeps nothing that does not expire, whatever happens to a session', async () => {
+    test('holds only keys that expire, whatever happens to a session', async () => {
       const prefix = `expiring-${process.pid}:`
       const node = await startNode({
         store: redisStore(stores.client(), { prefix }),
@@ -54,7 +54,7 @@ describe.runIf(hasRedis())('Redis', () => {
       expect(await keys(prefix)).toEqual([])
     })
 
-    test('holds no token', async () => {
+    test('never holds a token', async () => {
       const prefix = `secret-${process.pid}:`
       const { url } = await startNode({ store: redisStore(stores.client(), { prefix }) })
       const peer = await join(url)
@@ -63,7 +63,7 @@ describe.runIf(hasRedis())('Redis', () => {
       expect(JSON.stringify(kept)).not.toContain(peer.token)
     })
 
-    test('that forgets its scripts is given them again', async () => {
+    test('may forget its scripts: the store sends them again', async () => {
       const { url } = await startNode({
         store: stores.next(),
         onMessage: ({ data }, session) => session.send(data),
@@ -76,7 +76,7 @@ describe.runIf(hasRedis())('Redis', () => {
       expect((await comeBack(peer)).id).toBe(peer.id)
     })
 
-    test('that loses a session under a connection ends the connection', async () => {
+    test('that loses a session costs its connection', async () => {
       const prefix = `flushed-${process.pid}:`
       const { url } = await startNode({
         store: redisStore(stores.client(), { prefix }),
@@ -88,7 +88,7 @@ describe.runIf(hasRedis())('Redis', () => {
     })
   })
 
-  test('that dies and comes back empty costs the sessions, and nothing else', async () => {
+  test('that is restarted without data costs the sessions, and nothing else', async () => {
     const port = await freePort()
     const redis = await startRedis(port)
     const client = await connectRedis(redis.url)
@@ -137,7 +137,7 @@ describe.runIf(hasRedis())('Redis', () => {
       return { child, port: address }
     }
 
-    test('loses nothing, doubles nothing, reorders nothing: replies are numbered by two nodes that die in turn', async () => {
+    test('costs no message, duplicates none and reorders none, with two nodes that are killed in turn', async () => {
       const redis = await startRedis()
       cleanup(() => redis.stop())
       // Ports that nobody else is given while their node is away.

@@ -217,7 +217,7 @@ export interface Stores {
 export const altered = (store: Store, change: (node: StoreNode) => Partial<StoreNode>): Store => ({
   open: async (limits, onEvent) => {
     const node = await store.open(limits, onEvent)
-    return Object.assign(Object.create(node), change(node))
+    return { ...node, ...change(node) }
   },
 })
 

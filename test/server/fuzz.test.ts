@@ -7,7 +7,7 @@ import { audit, speech } from './speech.ts'
 
 const RUNS = Number(process.env.RUNS ?? 5_000)
 
-describe('on any speech', () => {
+describe('the server, whatever a client sends', () => {
   let wss: FakeServer
   let server: ReliableServer
   let neighbour: FakeSocket
@@ -31,7 +31,7 @@ describe('on any speech', () => {
     process.off('unhandledRejection', note)
   })
 
-  test(`the server answers or closes, and knows no error of its own: ${RUNS} runs`, async () => {
+  test(`answers or closes the session, without an error of its own: ${RUNS} runs`, async () => {
     let runs = 0
     let closed = 0
     let answered = 0
@@ -89,7 +89,7 @@ describe('on any speech', () => {
   }, 120_000)
 })
 
-describe('bounds', () => {
+describe('the limits of the server', () => {
   const servers: ReliableServer[] = []
   afterEach(async () => {
     for (const server of servers.splice(0)) await server.close({ timeout: 0 })
@@ -106,32 +106,35 @@ describe('bounds', () => {
   test.each([
     ['256 messages', 256, 'x'],
     ['1 MiB', 11, 'x'.repeat(100_000)],
-  ])('a client that asks faster than it is served is read no further than %s', async (_, limit, data) => {
-    let next = () => {}
-    let heard = 0
-    const { socket } = await start({
-      onMessage: () => {
-        heard++
-        return new Promise<void>(resolve => {
-          next = resolve
-        })
-      },
-    })
-    await socket.until(() => !socket.isPaused)
-    for (let i = 1; i < limit; i++) socket.say(event(i, data))
-    expect(socket.isPaused).toBe(false)
-    socket.say(event(limit, data))
-    expect(socket.isPaused).toBe(true)
-    for (let i = 1; i <= limit; i++) {
-      await vi.waitFor(() => expect(heard).toBe(i), { interval: 1 })
-      next()
-      await socket.until(() => socket.frames.some(({ ackId }) => ackId === i))
-    }
-    expect(socket.isPaused).toBe(false)
-    expect(heard).toBe(limit)
-  })
+  ])(
+    'a client that sends requests faster than they are handled is not read beyond %s',
+    async (_, limit, data) => {
+      let next = () => {}
+      let heard = 0
+      const { socket } = await start({
+        onMessage: () => {
+          heard++
+          return new Promise<void>(resolve => {
+            next = resolve
+          })
+        },
+      })
+      await socket.until(() => !socket.isPaused)
+      for (let i = 1; i < limit; i++) socket.say(event(i, data))
+      expect(socket.isPaused).toBe(false)
+      socket.say(event(limit, data))
+      expect(socket.isPaused).toBe(true)
+      for (let i = 1; i <= limit; i++) {
+        await vi.waitFor(() => expect(heard).toBe(i), { interval: 1 })
+        next()
+        await socket.until(() => socket.frames.some(({ ackId }) => ackId === i))
+      }
+      expect(socket.isPaused).toBe(false)
+      expect(heard).toBe(limit)
+    },
+  )
 
-  test('a client that asks and does not read the answers is ended', async () => {
+  test('a client that sends requests without reading the answers loses its session', async () => {
     const { server, socket } = await start({ maxUnacknowledgedBytes: 1_000 })
     await socket.until(() => !socket.isPaused)
     socket.bufferedAmount = 2 ** 20 + 1_001
@@ -140,7 +143,7 @@ describe('bounds', () => {
     expect(server.stats.slow).toBe(1)
   })
 
-  test('ids of handled messages are forgotten beyond the window', async () => {
+  test('message ids outside of dedupeWindow are forgotten', async () => {
     let handled = 0
     const { socket } = await start({ onMessage: () => void handled++, dedupeWindow: 10 })
     await socket.until(() => !socket.isPaused)

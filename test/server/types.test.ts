@@ -20,8 +20,8 @@ import {
 /** Compiled, never run. */
 const unrun = (_: () => void) => expect(true).toBe(true)
 
-describe('what comes from other packages', () => {
-  test('a WebSocketServer of ws fits, and its request is known in full', () => {
+describe('the types of other packages', () => {
+  test('a WebSocketServer of ws is accepted, and handlers get the full type of its request', () => {
     const wss = new WebSocketServer({ noServer: true })
     unrun(() => {
       const server = createReliableServer(wss, {
@@ -46,7 +46,7 @@ describe('what comes from other packages', () => {
     })
   })
 
-  test('a client of redis fits, with any settings', () => {
+  test('a client of the redis package is accepted, with any settings', () => {
     unrun(() => {
       expectTypeOf(redisStore(createClient())).toEqualTypeOf<Store>()
       redisStore(createClient({ url: 'redis://localhost', RESP: 2 }), { prefix: 'app:' })
@@ -57,7 +57,7 @@ describe('what comes from other packages', () => {
   })
 })
 
-test('data has the type that dataType says', () => {
+test('dataType determines the type of data', () => {
   unrun(() => {
     const onMessage: NonNullable<ReliableServerOptions['onMessage']> = message => {
       expectTypeOf(message.id).toEqualTypeOf<string | undefined>()
@@ -71,7 +71,7 @@ test('data has the type that dataType says', () => {
   })
 })
 
-test('options are what they say', () => {
+test('invalid options do not compile', () => {
   unrun(() => {
     const wss = new WebSocketServer({ noServer: true })
     createReliableServer(wss)
@@ -92,7 +92,7 @@ test('options are what they say', () => {
   })
 })
 
-test('the server answers with numbers', () => {
+test('the methods of the server resolve with numbers', () => {
   unrun(() => {
     const server = createReliableServer(new WebSocketServer({ noServer: true }))
     expectTypeOf(server.send('id', { any: 'thing' })).toEqualTypeOf<Promise<number>>()
