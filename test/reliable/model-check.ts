@@ -144,11 +144,11 @@ export class Check implements Watch {
   private link: Link | undefined
   readonly delivered: { session: string; id: number; data: Frame }[] = []
 
-  private readonly limits: { keepMs: number; maxUnacked: number }
+  private readonly limits: { sessionTimeout: number; maxUnacknowledged: number }
   private readonly inFlight: () => { inFlight: number; inFlightBytes: number }
 
   constructor(
-    limits: { keepMs: number; maxUnacked: number },
+    limits: { sessionTimeout: number; maxUnacknowledged: number },
     inFlight: () => { inFlight: number; inFlightBytes: number },
   ) {
     this.limits = limits
@@ -285,7 +285,7 @@ export class Check implements Watch {
         }
       } else this.must(known === body, `${sequenceId} is not what it was`)
       const open = session.top - session.acked
-      this.must(open <= this.limits.maxUnacked, `${open} unacknowledged`)
+      this.must(open <= this.limits.maxUnacknowledged, `${open} unacknowledged`)
     } else if (type === 'ack') {
       const { ackId, success, error } = frame
       const session = line.session as Session
@@ -321,7 +321,9 @@ export class Check implements Watch {
     const rest = session.links.length ? 0 : Date.now() - session.alive
     // The store knew of it a while before anybody else.
     const gone =
-      this.lost >= session.begun - 10_000 || rest >= this.limits.keepMs || this.limits.maxUnacked < 1_000
+      this.lost >= session.begun - 10_000 ||
+      rest >= this.limits.sessionTimeout ||
+      this.limits.maxUnacknowledged < 1_000
     this.must(gone, `${id} is refused, and should be there: ${rest} ms without a connection`)
   }
 
@@ -573,7 +575,7 @@ export class Check implements Watch {
     this.tell(`push ${m}: ${count}`)
     pushed.count = count
     if (count === 'failed') return
-    this.must(count <= this.limits.maxUnacked, `${count} unacknowledged`)
+    this.must(count <= this.limits.maxUnacknowledged, `${count} unacknowledged`)
   }
 
   died(node: number): void {

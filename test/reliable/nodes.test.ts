@@ -9,7 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { backoff } from '../../src/index.ts'
 import type { Gap, Outcome, SentMessage } from '../../src/reliable.ts'
 import { hasRedis } from '../interop/redis.ts'
-import { cleanUp, cleanup } from '../server/rig.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { createRandom } from '../support/random.ts'
 import { type Plan, startChaos } from './chaos.ts'
 import { type Cluster, type Node, startCluster } from './cluster.ts'
@@ -43,7 +43,7 @@ describe.runIf(hasRedis())('two nodes that are killed', () => {
   })
 
   const soak = async (plan: Plan & { clients: number; messages: number }) => {
-    const cluster = await startCluster({ maxUnacked: 100_000 })
+    const cluster = await startCluster({ maxUnacknowledged: 100_000 })
     const { nodes, redis, pusher } = cluster
     const begun = performance.now()
     const resumptions = { 'same process': 0, 'restarted node': 0, 'other node': 0 }
@@ -292,7 +292,7 @@ describe.runIf(hasRedis())('a Redis that dies and comes back with nothing', () =
 
 describe.runIf(hasRedis())('a client that reads nothing', () => {
   test('is ended when too much waits for it, hears of that first, and begins anew', async () => {
-    const cluster = await startCluster({ maxUnacked: 500 })
+    const cluster = await startCluster({ maxUnacknowledged: 500 })
     const [node] = cluster.nodes as [Node, Node]
     const socket = cluster.connect(() => node, '/', {
       heartbeat: false,

@@ -2,7 +2,8 @@
 import { connect } from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
 import { hasPython, startRecipe } from '../interop/python.ts'
-import { cleanUp, cleanup, comeBack, dial, join, type Peer, PROTOCOL } from '../server/rig.ts'
+import { comeBack, dial, join, type Peer, PROTOCOL } from '../interop/server-rig.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 cleanUp()
