@@ -8,13 +8,13 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { backoff } from '../../src/index.ts'
 import type { Gap, Outcome, SentMessage } from '../../src/reliable.ts'
-import { hasRedis } from '../interop/redis.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { createRandom } from '../support/random.ts'
-import { type Plan, startChaos } from './chaos.ts'
-import { type Cluster, type Node, startCluster } from './cluster.ts'
-import type { Word } from './node.ts'
-import { createAccount, createTalker, type Talker } from './traffic.ts'
+import { hasRedis } from './redis.ts'
+import { type Plan, startChaos } from './reliable-chaos.ts'
+import { type Cluster, type Node, startCluster } from './reliable-cluster.ts'
+import type { Word } from './reliable-node.ts'
+import { createAccount, createTalker, type Talker } from './reliable-traffic.ts'
 
 const { SOAK, SEED } = process.env
 const seed = Number(SEED ?? (SOAK ? Math.floor(Math.random() * 1e9) : 20_261_121))

@@ -1,6 +1,6 @@
 // Numbered messages both ways, and the account of them.
 import type { Gap, Outcome, ReliableSocket } from '../../src/reliable.ts'
-import type { Word } from './node.ts'
+import type { Word } from './reliable-node.ts'
 
 /** What came of a stream of numbers from 1 up. */
 export interface Account {
