@@ -439,9 +439,13 @@ export class Check implements Watch {
   }
 
   settles(n: number, page: number, outcome: Outcome): void {
-    const sent = this.said.get(n) as Sent
     if (page !== this.page) return
-    this.must(!sent.outcome, `${n} is settled twice`)
+    this.must(!this.said.get(n)?.outcome, `${n} is settled twice`)
+    this.ends(n, outcome)
+  }
+
+  private ends(n: number, outcome: Outcome): void {
+    const sent = this.said.get(n) as Sent
     sent.outcome = outcome
     this.tell(`${n} is ${outcome.status}${outcome.status === 'dropped' ? `, ${outcome.reason}` : ''}`)
     TOTALS[outcome.status]++
@@ -464,10 +468,15 @@ export class Check implements Watch {
       this.must(session?.messages.get(id)?.includes(JSON.stringify(data)), `${id} is not what was sent`)
       this.delivered.push({ session: session?.id as string, id, data })
     } else if (type === 'gap') this.hearsGap(payload)
-    else if (type === 'drop') {
+    else if (type === 'outcome') {
       // Nobody has the promise of a page that is gone.
-      const sent = this.said.get(payload.data?.n)
-      if (sent?.outcome?.status === 'left') sent.outcome = { status: 'dropped', reason: payload.reason }
+      const { n } = payload.data ?? {}
+      if (n === undefined) return
+      this.must(
+        this.said.get(n)?.outcome?.status === 'left',
+        `${n} has an outcome, and its page was not left`,
+      )
+      this.ends(n, payload)
     } else if (type === 'open') {
       this.tell('open')
       this.must(!this.mustGap, 'open before the gap')
@@ -628,7 +637,7 @@ export class Check implements Watch {
         }
       }
     }
-    for (const { n, outcome, onLost, refuse, flew, told, closed } of this.said.values()) {
+    for (const { n, outcome, onLost, refuse, flew, told } of this.said.values()) {
       const ids = handled.get(n) ?? new Set()
       const name = `${n} (${onLost}) is ${outcome?.status}`
       this.must(outcome, `${n} never settled`)
@@ -639,9 +648,8 @@ export class Check implements Watch {
       } else if (outcome?.status === 'dropped') {
         if (outcome.reason === 'refused') this.must(refuse, `${name}, and was not refused`)
         else this.must(!flew && !ids.size, `${name}, and was sent`)
-      } else if (outcome?.status === 'left' && told !== 'unknown' && !refuse && !closed) {
-        this.must(done.has(n), `${name}, and was not handled`)
-      }
+      } else
+        this.must(outcome?.status !== 'left', `${n} was carried over to another page, and has no outcome`)
       // Carried out in the session that lasts: its echo came, once.
       const echoed = final && [...ids].some(id => id.startsWith(`${final.id}:`))
       if (echoed && outcome?.status === 'delivered') this.must(final.echoes.has(n), `${name}, no echo`)

@@ -276,7 +276,7 @@ export class World {
       saved,
       ...(this.plan.stubborn && { retry: () => 200 }),
     })
-    for (const type of ['message', 'gap', 'drop', 'state', 'open', 'error'] as const) {
+    for (const type of ['message', 'gap', 'outcome', 'state', 'open', 'error'] as const) {
       socket.on(type, (payload: unknown) => this.check.hears(page, type, payload))
     }
     return socket
