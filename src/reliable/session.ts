@@ -1,4 +1,4 @@
-import type { AttemptContext, Connection, Endpoint, Retry, RetryContext } from '../index.js'
+import type { AttemptContext, Endpoint, PreparedConnection, Retry, RetryContext } from '../index.js'
 import { CLOSE, decode, MALFORMED, RETRY_AFTER, type ServerFrame } from './frames.js'
 import type { Incoming } from './incoming.js'
 import type { Outgoing } from './outgoing.js'
@@ -29,7 +29,7 @@ export interface Session {
   /** The URL of the next attempt, with what resumes the session. */
   endpoint(context: AttemptContext): Promise<URL>
   /** Waits for `connected`, and sends again what is not acknowledged. */
-  prepare(connection: Connection): Promise<void>
+  prepare(connection: PreparedConnection): Promise<void>
   /** Asks the application's policy when to try again, after it has checked whether the session is lost. */
   retry(context: RetryContext): number | false
 }

@@ -12,7 +12,7 @@ import {
 import { decode, encode, encodeData, MALFORMED, PROTOCOL, type ServerFrame } from './frames.js'
 import { createIncoming } from './incoming.js'
 import { createOutgoing, type SavedOutgoing } from './outgoing.js'
-import { createSession, resolveUrl, type SessionKey } from './session.js'
+import { createSession, resolveUrl, type Session, type SessionKey } from './session.js'
 import type { ReliableEvents, ReliableOptions, ReliableSocket, ReliableState } from './types.js'
 
 /** Makes a reliable socket: see `createReliableSocket`. */
@@ -27,23 +27,62 @@ interface Saved extends SavedOutgoing {
   readonly last?: number
 }
 
+type CreateCore = (endpoint: Endpoint, options?: SocketOptions) => Socket
+
+/** The type that no `createSocket` has that lacks a required part: its options show which parts it has. */
+type RequireParts<Core extends CreateCore> = 'prepare' | 'highWaterMark' extends keyof NonNullable<
+  Parameters<Core>[1]
+>
+  ? unknown
+  : 'The parts prepare and delivery are missing'
+
 const withoutUrl = ({ ...state }: State & { url?: string }): ReliableState => {
   delete state.url
   return state
 }
 
+const createCore = (
+  createSocket: CreateCore,
+  { heartbeat, ...options }: ReliableOptions,
+  { endpoint, prepare, retry }: Session,
+): Socket => {
+  const settings: SocketOptions = {
+    // Its `queue` too: the core checks the limits, although its queue stays empty.
+    ...options,
+    protocols: PROTOCOL,
+    highWaterMark: Infinity,
+    retry: options.retry !== false && retry,
+    prepare,
+  }
+  if (heartbeat === false) return createSocket(endpoint, settings)
+  const ping: HeartbeatOptions = {
+    ...heartbeat,
+    message: encode({ type: 'ping' }),
+    isReply: data => /^{\s*"type"\s*:\s*"pong"/.test(data as string),
+  }
+  try {
+    return createSocket(endpoint, { ...settings, heartbeat: ping })
+  } catch (error) {
+    // A core without the part throws a TypeError. Unless the application asked for it, a socket without a heartbeat will do.
+    if (heartbeat || !(error instanceof TypeError)) throw error
+    return createSocket(endpoint, settings)
+  }
+}
+
 /**
- * Makes a `createReliableSocket` over another `createSocket`, such as one from `steadysocket/core` with only the parts that the page
- * needs. The parts `prepare` and `delivery` are required.
+ * Makes a `createReliableSocket` over a `createSocket` that was assembled from the parts that an application needs. The parts `prepare`
+ * and `delivery` are required. Without the part `heartbeat`, dead connections are not detected.
+ *
+ * ```ts
+ * import { assemble, delivery, heartbeat, prepare } from 'steadysocket/core'
+ *
+ * export const createReliableSocket = reliableSocketOver(assemble({ delivery, heartbeat, prepare }))
+ * ```
  */
 export const reliableSocketOver =
-  (createSocket: (endpoint: Endpoint, options: SocketOptions) => Socket): CreateReliableSocket =>
+  <Core extends CreateCore>(createSocket: Core & RequireParts<Core>): CreateReliableSocket =>
   <Json>(endpoint: Endpoint, options: ReliableOptions = {}): ReliableSocket<Json> => {
-    const {
-      queue: { maxMessages = Infinity, maxBytes = 2 ** 24 } = {},
-      retry = backoff(),
-      heartbeat,
-    } = options
+    const { queue: { maxMessages = Infinity, maxBytes = 2 ** 24 } = {}, retry = backoff() } = options
     const { on, once, off, emit } = createEmitter<ReliableEvents<any>>([
       'message',
       'gap',
@@ -81,21 +120,7 @@ export const reliableSocketOver =
     // A malformed URL throws at once.
     if (typeof endpoint !== 'function') resolveUrl(endpoint)
 
-    const socket = createSocket(session.endpoint, {
-      // Its `queue` too: the core checks the limits, although its queue stays empty.
-      ...options,
-      protocols: PROTOCOL,
-      highWaterMark: Infinity,
-      retry: retry && session.retry,
-      prepare: session.prepare,
-      // For the core, `false` means the same as undefined.
-      heartbeat: (heartbeat !== false && {
-        ...heartbeat,
-        message: encode({ type: 'ping' }),
-        isReply: (data: string) => /^{\s*"type"\s*:\s*"pong"/.test(data),
-      }) as HeartbeatOptions,
-    })
-
+    const socket = createCore(createSocket, options, session)
     let state = withoutUrl(socket.state)
     socket.on('state', next => {
       state = withoutUrl(next)
