@@ -6,9 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { redisStore } from '../../src/server.ts'
-import { connectRedis, hasRedis, startRedis } from '../interop/redis.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { freePort, lastingPort } from '../support/ports.ts'
-import { cleanUp, cleanup, comeBack, dial, join, startNode, talk, withRedis } from './rig.ts'
+import { connectRedis, hasRedis, startRedis } from './redis.ts'
+import { comeBack, dial, join, startNode, talk, withRedis } from './server-rig.ts'
 
 cleanUp()
 
@@ -18,13 +19,13 @@ describe.runIf(hasRedis())('Redis', () => {
   withRedis(stores => {
     const keys = async (prefix: string) => (await stores.client().keys(`${prefix}*`)).sort()
 
-    test('keeps nothing that does not expire, whatever happens to a session', async () => {
+    test('holds only keys that expire, whatever happens to a session', async () => {
       const prefix = `expiring-${process.pid}:`
       const node = await startNode({
         store: redisStore(stores.client(), { prefix }),
         onMessage: ({ data }, session) => session.send(data),
         onJoin: () => true,
-        keepMs: 5_000,
+        sessionTimeout: 5_000,
       })
       const check = async () => {
         const all = await keys(prefix)
@@ -53,7 +54,7 @@ describe.runIf(hasRedis())('Redis', () => {
       expect(await keys(prefix)).toEqual([])
     })
 
-    test('holds no token', async () => {
+    test('never holds a token', async () => {
       const prefix = `secret-${process.pid}:`
       const { url } = await startNode({ store: redisStore(stores.client(), { prefix }) })
       const peer = await join(url)
@@ -62,7 +63,7 @@ describe.runIf(hasRedis())('Redis', () => {
       expect(JSON.stringify(kept)).not.toContain(peer.token)
     })
 
-    test('that forgets its scripts is given them again', async () => {
+    test('may forget its scripts: the store sends them again', async () => {
       const { url } = await startNode({
         store: stores.next(),
         onMessage: ({ data }, session) => session.send(data),
@@ -75,16 +76,19 @@ describe.runIf(hasRedis())('Redis', () => {
       expect((await comeBack(peer)).id).toBe(peer.id)
     })
 
-    test('that loses a session under a connection ends the connection', async () => {
+    test('that loses a session costs its connection', async () => {
       const prefix = `flushed-${process.pid}:`
-      const { url } = await startNode({ store: redisStore(stores.client(), { prefix }), keepMs: 1_000 })
+      const { url } = await startNode({
+        store: redisStore(stores.client(), { prefix }),
+        sessionTimeout: 1_000,
+      })
       const peer = await join(url)
       await stores.client().del(await keys(prefix))
       expect((await peer.closed()).code).toBe(1006)
     })
   })
 
-  test('that dies and comes back empty costs the sessions, and nothing else', async () => {
+  test('that is restarted without data costs the sessions, and nothing else', async () => {
     const port = await freePort()
     const redis = await startRedis(port)
     const client = await connectRedis(redis.url)
@@ -92,7 +96,7 @@ describe.runIf(hasRedis())('Redis', () => {
     const { url, errors } = await startNode({
       store: redisStore(client),
       onMessage: ({ data }, session) => session.send(data),
-      keepMs: 1_000,
+      sessionTimeout: 1_000,
     })
     const peer = await join(url)
     await redis.stop()
@@ -114,7 +118,7 @@ describe.runIf(hasRedis())('Redis', () => {
     beforeAll(() => {
       mkdirSync(`${root}.tmp`, { recursive: true })
       buildSync({
-        entryPoints: [`${root}test/server/node.ts`],
+        entryPoints: [`${root}test/interop/server-node.ts`],
         outfile: file,
         bundle: true,
         packages: 'external',
@@ -133,7 +137,7 @@ describe.runIf(hasRedis())('Redis', () => {
       return { child, port: address }
     }
 
-    test('loses nothing, doubles nothing, reorders nothing: replies are numbered by two nodes that die in turn', async () => {
+    test('costs no message, duplicates none and reorders none, with two nodes that are killed in turn', async () => {
       const redis = await startRedis()
       cleanup(() => redis.stop())
       // Ports that nobody else is given while their node is away.
