@@ -71,7 +71,10 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   onDisconnect?: (session: Session, close: { readonly code: number; readonly reason: string }) => unknown
   /** Whether a client may join a group. Default: no. */
   onJoin?: (group: string, session: Session) => Eventually<boolean>
-  /** Whether a client may publish to a group. Default: members may. */
+  /**
+   * Whether a client may publish to a group. Even then it must be a member. The members' messages carry the id of its user, or `''` if
+   * it has no name. Default: no.
+   */
   onPublish?: (group: string, message: Payload, session: Session) => Eventually<boolean>
   /**
    * Identifies the user of each connection; `false` refuses it. Only the user who began a session can resume it. Default: everyone may

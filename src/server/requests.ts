@@ -86,10 +86,11 @@ const effectsOf = async (
       return [{ kind: 'leave', session: session.id, group: request.group }]
     case 'sendToGroup': {
       const { group, payload, noEcho } = request
-      if (onPublish && !(await onPublish(group, payload, session))) throw forbidden('send to')
-      const frame = writeMessage(payload, { group, fromUserId: session.userId })
+      if (!(await onPublish?.(group, payload, session))) throw forbidden('publish to')
+      // Always present in a client's message, so that it cannot be taken for one of the server.
+      const frame = writeMessage(payload, { group, fromUserId: session.userId ?? '' })
       const except = noEcho ? session.id : undefined
-      return [{ kind: 'publish', group, frame, except, membersOnly: !onPublish }]
+      return [{ kind: 'publish', group, frame, except, membersOnly: true }]
     }
     default:
       throw new Refusal('BadRequest', request.why)

@@ -9,7 +9,7 @@ cleanUp()
 
 describe('the server over a real socket', () => {
   test('and its other clients survive bytes and text of any kind: 500 runs', async () => {
-    const { url, errors } = await startNode({ onMessage: audit, onJoin: () => true })
+    const { url, errors } = await startNode({ onMessage: audit, onJoin: () => true, onPublish: () => true })
     const neighbour = await join(url)
     let n = 0
     await fc.assert(
@@ -72,7 +72,7 @@ describe('the server over a real socket', () => {
   })
 
   test('answers every invalid request with an ackId, and the session continues', async () => {
-    const { url } = await startNode({ onMessage: audit, onJoin: () => true })
+    const { url } = await startNode({ onMessage: audit, onJoin: () => true, onPublish: () => true })
     const peer = await join(url)
     const bad = [
       { type: 'event', dataType: 'text', data: 'x' },

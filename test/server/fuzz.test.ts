@@ -21,6 +21,7 @@ describe('the server, whatever a client sends', () => {
     server = createReliableServer(wss, {
       onMessage: audit,
       onJoin: () => true,
+      onPublish: () => true,
       onError: error => errors.push(error),
       sessionTimeout: 60_000,
     })
