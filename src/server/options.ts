@@ -86,7 +86,8 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   /** Keeps the sessions. Default: `memoryStore()`. */
   store?: Store
   /**
-   * A session with more unacknowledged messages is ended. Default: 1,000. At 200 messages a second that covers an outage of five
+   * A session with more unacknowledged messages is ended with 1013, and its client begins a new one. A client that publishes waits up to
+   * three seconds for connected members that are that far behind. Default: 1,000. At 200 messages a second that covers an outage of five
    * seconds; after a restart, clients take up to 13 seconds to come back.
    */
   maxUnacknowledged?: number

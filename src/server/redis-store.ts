@@ -110,8 +110,15 @@ class RedisNode implements StoreNode {
   }
 
   readonly commit: StoreNode['commit'] = async (effects, claim) => {
-    const { session = '', epoch = 0, ackId = '' } = claim ?? {}
-    const answer = await this.scripts.run('commit', session, epoch, ackId, ...effects.flatMap(argumentsOf))
+    const { session = '', epoch = 0, ackId = '', patient = false } = claim ?? {}
+    const answer = await this.scripts.run(
+      'commit',
+      session,
+      epoch,
+      ackId,
+      patient ? 1 : 0,
+      ...effects.flatMap(argumentsOf),
+    )
     const [outcome, count] = answer as [unknown, number]
     return { outcome: String(outcome) as CommitOutcome, count }
   }

@@ -6,7 +6,7 @@ import type { Host } from './host.js'
 import { Inbox, type InboxOwner } from './inbox.js'
 import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
-import type { Lease, StoreNode } from './store.js'
+import { type Lease, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
 /** The connection of a session. */
 interface Connection {
@@ -167,7 +167,7 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     // Answers are bounded as well: a client that does not read them is not answered for ever.
     if (socket.bufferedAmount > this.host.maxBuffered) {
       this.host.stats.slow++
-      this.end(1008, 'slow consumer: does not read what it is sent')
+      this.end(TRY_AGAIN_LATER, 'slow consumer: does not read what it is sent')
     } else socket.send(text)
   }
 

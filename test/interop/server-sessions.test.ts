@@ -249,7 +249,7 @@ forEachStore(stores => {
       for (let i = 0; i < 5; i++) counts.push(await server.send(peer.id, data))
       expect(counts.at(-1)).toBe(0)
       expect(await peer.closed()).toEqual({
-        code: 1008,
+        code: 1013,
         reason: 'slow consumer: too much is unacknowledged',
       })
       expect(peer.frames.at(-1)).toMatchObject({ type: 'system', event: 'disconnected' })

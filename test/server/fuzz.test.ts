@@ -140,7 +140,7 @@ describe('the limits of the server', () => {
     await socket.until(() => !socket.isPaused)
     socket.bufferedAmount = 2 ** 20 + 1_001
     socket.say('{"type":"ping"}')
-    expect((await socket.until(() => socket.end)).code).toBe(1008)
+    expect((await socket.until(() => socket.end)).code).toBe(1013)
     expect(server.stats.slow).toBe(1)
   })
 
