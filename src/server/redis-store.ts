@@ -21,6 +21,7 @@ export interface RedisSubscriber {
 /** The methods of a client of the `redis` package that the store calls. */
 export interface RedisClient {
   sendCommand(args: string[]): Promise<unknown>
+  on(event: 'error', listener: (error: Error) => void): unknown
   duplicate(): RedisSubscriber
 }
 
@@ -188,11 +189,13 @@ const openNode = async (
 
 /**
  * Keeps sessions in one Redis (6.2 or newer, not a Cluster), so that clients may resume on any node. The client must be connected, and
- * closing it is up to you. The store opens a second connection, with the client's `duplicate()`, for notifications.
+ * closing it is up to you. The store adds an `'error'` listener to it, without which a lost connection would end the process, and opens a second connection, with the client's `duplicate()`, for notifications.
  */
 export const redisStore = (
   client: RedisClient,
   { prefix = 'steadysocket:' }: RedisStoreOptions = {},
-): Store => ({
-  open: (limits, onEvent) => openNode(client, prefix, limits, onEvent),
-})
+): Store => {
+  // Without a listener, the first lost connection to Redis would end the process. What matters fails with the commands.
+  client.on('error', () => {})
+  return { open: (limits, onEvent) => openNode(client, prefix, limits, onEvent) }
+}
