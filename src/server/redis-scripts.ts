@@ -84,9 +84,10 @@ export const SCRIPTS = {
       local kind, target, other = ARGV[i], ARGV[i + 1], ARGV[i + 2]
       if kind == 'members' and call('SISMEMBER', J(id), target) == 0 then return { 'forbidden', 0 } end
       if kind == 'join' and call('SISMEMBER', J(other), target) == 0 then
-        local new = more[other] or { count = 0 }
-        if not new[target] then new.count = new.count + 1 end
-        new[target] = true
+        -- The names are the clients': nothing of ours may be among them.
+        local new = more[other] or { count = 0, names = {} }
+        if not new.names[target] then new.count = new.count + 1 end
+        new.names[target] = true
         more[other] = new
         if call('SCARD', J(other)) + new.count > groups + 1 then return { 'full', 0 } end
       end

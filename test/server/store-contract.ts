@@ -149,6 +149,25 @@ export const describeStore = (next: () => Store): void => {
       expect((await node.commit([{ ...members, group: 'z' }], claim(2))).count).toBe(1)
     })
 
+    test.each(['count', '__proto__', 'constructor', '1', ' ', 'a:b', '*', '\u0000', 'é💡'])(
+      'joins a group named %j like any other',
+      async group => {
+        const node = await open()
+        await begin(node)
+        const effects: Effect[] = [
+          { kind: 'join', session: 'a', group },
+          { kind: 'join', session: 'a', group: 'other' },
+          { kind: 'publish', group, frame: '{1}' },
+        ]
+        const claim = { session: 'a', epoch: 1, ackId: 1 }
+        expect(await node.commit(effects, claim)).toEqual({ outcome: 'done', count: 1 })
+        expect(await node.commit(effects, claim)).toEqual({ outcome: 'duplicate', count: 0 })
+        expect(await frames(node)).toEqual([[1, '{1}']])
+        const more = ['x', 'y'].map((name): Effect => ({ kind: 'join', session: 'a', group: name }))
+        expect((await node.commit(more)).outcome).toBe('full')
+      },
+    )
+
     test('remembers as many ids as dedupeWindow allows', async () => {
       const node = await open()
       await begin(node)
