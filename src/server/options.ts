@@ -12,7 +12,8 @@ export interface Session {
   readonly userId: string | undefined
   /**
    * Sends a message: exactly once, in the order of the calls. Strings travel as text, bytes as binary, everything else as JSON. With the
-   * `dataType` `'json'` a string travels as JSON too. Throws a `TypeError` for data that cannot travel.
+   * `dataType` `'json'` a string travels as JSON too. Throws a `TypeError` for data that cannot travel, and a `RangeError` for more than
+   * `maxUnacknowledgedBytes`.
    *
    * In `onMessage` the message is held until the handler is done. It is then stored in the same step that marks the client's message as
    * processed: both or neither. A failure of the store is reported to `onError`.
@@ -93,7 +94,7 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   maxUnacknowledged?: number
   /** A session with more bytes of unacknowledged messages is ended. Default: 4 MiB. */
   maxUnacknowledgedBytes?: number
-  /** The largest message that a client may send, in bytes. Also set `maxPayload` of your `WebSocketServer`. Default: 1 MiB. */
+  /** The largest message that a client may send, in bytes; larger ones are refused with the name `TooLarge`. Also set `maxPayload` of your `WebSocketServer`. Default: 1 MiB. */
   maxMessageBytes?: number
   /** The number of groups that a session may be in. Default: 256. */
   maxGroups?: number
@@ -134,7 +135,8 @@ export interface ReliableServer {
   /**
    * Sends to one session, on whichever node it is. Resolves, when the message is stored, with the number of messages that the session
    * has not acknowledged: pace by it. 0 means that there is no such session, or that it could not keep up and was ended. Rejects with a
-   * `TypeError` for data that cannot travel, and with the store's error: the message may then be stored or not.
+   * `TypeError` for data that cannot travel, with a `RangeError` for more than `maxUnacknowledgedBytes`, and with the store's error: the
+   * message may then be stored or not.
    */
   send(session: string | Session, data: unknown, dataType?: DataType): Promise<number>
   /** Sends to all members of a group, except for `except`. Resolves with their number. `dataType` and rejections are as in `send`. */

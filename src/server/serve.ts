@@ -1,5 +1,5 @@
 // Reliable sessions for the `ws` package on Node: the server that the application holds.
-import { PROTOCOL } from '../reliable/frames.js'
+import { type DataType, PROTOCOL } from '../reliable/frames.js'
 import { createAdmission } from './admission.js'
 import { closeForNow, type WebSocketLike } from './connection.js'
 import { checkName, payload, writeMessage } from './frames.js'
@@ -44,6 +44,7 @@ interface Server<Request extends RequestLike> {
   readonly sockets: Set<WebSocketLike>
   readonly store: Promise<StoreNode>
   readonly ready: Promise<Host>
+  readonly maxUnacknowledgedBytes: number
   report(error: unknown): void
   /** The close reason for everyone, once the server shuts down. */
   closing: string | undefined
@@ -92,14 +93,15 @@ const createServer = <Request extends RequestLike>(
 
   const { store: given = memoryStore() } = options
   const store = given.open(limits, onStoreEvent)
-  const requests = { store, report }
+  const { maxUnacknowledgedBytes } = limits
+  const requests = { store, report, maxUnacknowledgedBytes }
   const ready = store.then(
     (node): Host => ({
       ...limits,
       store: node,
       stats,
       resuming,
-      maxBuffered: limits.maxUnacknowledgedBytes + 2 ** 20,
+      maxBuffered: maxUnacknowledgedBytes + 2 ** 20,
       report,
       runRequest: (session, request) => runRequest(requests, options, session, request),
       async onDisconnect({ id, userId }, code, reason) {
@@ -128,6 +130,7 @@ const createServer = <Request extends RequestLike>(
     sockets: new Set(),
     store,
     ready,
+    maxUnacknowledgedBytes,
     report,
     closing: undefined,
   }
@@ -258,20 +261,22 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
   const server = createServer(wss, options)
   const stopAccepting = acceptConnections(server)
   const stopChecking = startChecking(server)
+  const write = (data: unknown, dataType?: DataType, from?: { group: string }) =>
+    writeMessage(payload(data, dataType), from, server.maxUnacknowledgedBytes)
   const commit = async (effect: Effect) => (await (await server.store).commit([effect])).count
 
   return {
     async send(session, data, dataType) {
-      const frame = writeMessage(payload(data, dataType), undefined)
+      const frame = write(data, dataType)
       return commit({ kind: 'send', session: idOf(session), frame })
     },
     async publish(group, data, { dataType, except } = {}) {
       checkName('publish()', group)
-      const frame = writeMessage(payload(data, dataType), { group })
+      const frame = write(data, dataType, { group })
       return commit({ kind: 'publish', group, frame, except: except && idOf(except) })
     },
     async broadcast(data, dataType) {
-      const frame = writeMessage(payload(data, dataType), undefined)
+      const frame = write(data, dataType)
       return commit({ kind: 'publish', group: '', frame })
     },
     async end(session, code = 1008, reason = 'closed by the server') {
