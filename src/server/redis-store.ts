@@ -172,7 +172,6 @@ const openNode = async (
   // It reconnects by itself, and `touch` reports the events that were lost meanwhile.
   subscriber.on('error', () => {})
   await subscriber.connect()
-  await subscriber.subscribe(`${prefix}n:${name}`, line => onEvent(parseEvent(line)))
   const scripts = new ScriptRunner(client, [
     prefix,
     // A connected session is touched several times within this span. A session whose node dies is kept for at least `sessionTimeout`.
@@ -183,7 +182,13 @@ const openNode = async (
     limits.maxGroups,
     limits.dedupeWindow,
   ])
-  await scripts.load()
+  try {
+    await subscriber.subscribe(`${prefix}n:${name}`, line => onEvent(parseEvent(line)))
+    await scripts.load()
+  } catch (error) {
+    subscriber.destroy()
+    throw error
+  }
   return new RedisNode(name, scripts, subscriber)
 }
 

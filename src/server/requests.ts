@@ -22,7 +22,8 @@ export interface Task {
 
 /** What requests need from the server. */
 export interface RequestHost {
-  readonly store: Promise<StoreNode>
+  /** Resolves with the open store. */
+  openStore(): Promise<StoreNode>
   /** The largest message that a session can hold. */
   readonly maxUnacknowledgedBytes: number
   report(error: unknown): void
@@ -55,14 +56,19 @@ const sessionView = (
   },
   close(code = 1008, reason = 'closed by the server') {
     checkClose(code, reason)
-    host.store.then(store => store.end(id, code, reason)).catch(host.report)
+    host
+      .openStore()
+      .then(store => store.end(id, code, reason))
+      .catch(host.report)
   },
 })
 
 const storeNow =
-  ({ store, report }: RequestHost) =>
+  ({ openStore, report }: RequestHost) =>
   (...effects: Effect[]): void =>
-    void store.then(node => node.commit(effects)).catch(report)
+    void openStore()
+      .then(node => node.commit(effects))
+      .catch(report)
 
 /** A session whose methods take effect at once. */
 export const directSession = (host: RequestHost, id: string, userId: string | undefined): Session =>
