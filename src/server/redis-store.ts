@@ -21,6 +21,7 @@ export interface RedisSubscriber {
 /** The methods of a client of the `redis` package that the store calls. */
 export interface RedisClient {
   sendCommand(args: string[]): Promise<unknown>
+  on(event: 'error', listener: (error: Error) => void): unknown
   duplicate(): RedisSubscriber
 }
 
@@ -110,8 +111,15 @@ class RedisNode implements StoreNode {
   }
 
   readonly commit: StoreNode['commit'] = async (effects, claim) => {
-    const { session = '', epoch = 0, ackId = '' } = claim ?? {}
-    const answer = await this.scripts.run('commit', session, epoch, ackId, ...effects.flatMap(argumentsOf))
+    const { session = '', epoch = 0, ackId = '', patient = false } = claim ?? {}
+    const answer = await this.scripts.run(
+      'commit',
+      session,
+      epoch,
+      ackId,
+      patient ? 1 : 0,
+      ...effects.flatMap(argumentsOf),
+    )
     const [outcome, count] = answer as [unknown, number]
     return { outcome: String(outcome) as CommitOutcome, count }
   }
@@ -164,7 +172,6 @@ const openNode = async (
   // It reconnects by itself, and `touch` reports the events that were lost meanwhile.
   subscriber.on('error', () => {})
   await subscriber.connect()
-  await subscriber.subscribe(`${prefix}n:${name}`, line => onEvent(parseEvent(line)))
   const scripts = new ScriptRunner(client, [
     prefix,
     // A connected session is touched several times within this span. A session whose node dies is kept for at least `sessionTimeout`.
@@ -175,17 +182,25 @@ const openNode = async (
     limits.maxGroups,
     limits.dedupeWindow,
   ])
-  await scripts.load()
+  try {
+    await subscriber.subscribe(`${prefix}n:${name}`, line => onEvent(parseEvent(line)))
+    await scripts.load()
+  } catch (error) {
+    subscriber.destroy()
+    throw error
+  }
   return new RedisNode(name, scripts, subscriber)
 }
 
 /**
  * Keeps sessions in one Redis (6.2 or newer, not a Cluster), so that clients may resume on any node. The client must be connected, and
- * closing it is up to you. The store opens a second connection, with the client's `duplicate()`, for notifications.
+ * closing it is up to you. The store adds an `'error'` listener to it, without which a lost connection would end the process, and opens a second connection, with the client's `duplicate()`, for notifications.
  */
 export const redisStore = (
   client: RedisClient,
   { prefix = 'steadysocket:' }: RedisStoreOptions = {},
-): Store => ({
-  open: (limits, onEvent) => openNode(client, prefix, limits, onEvent),
-})
+): Store => {
+  // Without a listener, the first lost connection to Redis would end the process. What matters fails with the commands.
+  client.on('error', () => {})
+  return { open: (limits, onEvent) => openNode(client, prefix, limits, onEvent) }
+}

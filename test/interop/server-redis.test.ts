@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
+import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { redisStore } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
@@ -86,6 +87,31 @@ describe.runIf(hasRedis())('Redis', () => {
       await stores.client().del(await keys(prefix))
       expect((await peer.closed()).code).toBe(1006)
     })
+  })
+
+  test('may go away while the application listens to no error of its client', async () => {
+    const port = await freePort()
+    const redis = await startRedis(port)
+    const client = createClient({ url: redis.url })
+    await client.connect()
+    cleanup(() => client.destroy())
+    const unhandled: unknown[] = []
+    const note = (error: unknown) => unhandled.push(error)
+    process.on('uncaughtException', note)
+    cleanup(() => process.off('uncaughtException', note))
+    // As in the guide: nothing but this.
+    const { url } = await startNode({ store: redisStore(client), onMessage: () => {} })
+    const peer = await join(url)
+    const closed = once(client, 'end').catch(() => {})
+    await redis.stop()
+    const next = await startRedis(port)
+    cleanup(() => next.stop())
+    peer.say('x', 1)
+    await peer.closed()
+    await join(url)
+    client.destroy()
+    await closed
+    expect(unhandled).toEqual([])
   })
 
   test('that is restarted without data costs the sessions, and nothing else', async () => {

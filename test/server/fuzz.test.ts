@@ -21,6 +21,7 @@ describe('the server, whatever a client sends', () => {
     server = createReliableServer(wss, {
       onMessage: audit,
       onJoin: () => true,
+      onPublish: () => true,
       onError: error => errors.push(error),
       sessionTimeout: 60_000,
     })
@@ -139,7 +140,7 @@ describe('the limits of the server', () => {
     await socket.until(() => !socket.isPaused)
     socket.bufferedAmount = 2 ** 20 + 1_001
     socket.say('{"type":"ping"}')
-    expect((await socket.until(() => socket.end)).code).toBe(1008)
+    expect((await socket.until(() => socket.end)).code).toBe(1013)
     expect(server.stats.slow).toBe(1)
   })
 
