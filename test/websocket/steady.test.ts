@@ -28,7 +28,8 @@ describe('an outage', () => {
     server.latest.refuse()
     await vi.advanceTimersByTimeAsync(100)
     server.latest.accept()
-    expect(told).toEqual(['3 error', '3 error', '1 open'])
+    const failed = ['3 error', '3 close 1006 - unclean, will reconnect']
+    expect(told).toEqual([...failed, ...failed, '1 open'])
     expect(errors[0]).toEqual(['CONNECTION_REFUSED', expect.stringMatching(/^CONNECTION_REFUSED/)])
   })
 
@@ -219,7 +220,7 @@ describe('an address', () => {
   test('that cannot be had is an error, and another attempt', async () => {
     const { told } = scene({ retry: () => 1_000 }, () => Promise.reject(new Error('no token')))
     await turn()
-    expect(told).toEqual(['3 error'])
+    expect(told).toEqual(['3 error', '3 close 1006 - unclean, will reconnect'])
   })
 })
 
