@@ -2,11 +2,15 @@
 // https://websockets.spec.whatwg.org/#dom-websocket-send
 export type Data = string | ArrayBuffer | ArrayBufferView | Blob
 
+/** By its members: in happy-dom and React Native it has no tag. */
+const isBlob = (data: any) => data?.size >= 0 && typeof data.slice === 'function'
+
 /** Throws for what no WebSocket can carry, shared memory included. Tags, because a page may have several realms. */
 export const check = (data: Data): void => {
   if (
     typeof data !== 'string' &&
-    !/ (ArrayBuffer|Blob|File)]/.test({}.toString.call(ArrayBuffer.isView(data) ? data.buffer : data))
+    !isBlob(data) &&
+    {}.toString.call(ArrayBuffer.isView(data) ? data.buffer : data) !== '[object ArrayBuffer]'
   ) {
     throw new TypeError('send() takes a string, ArrayBuffer, view or Blob')
   }

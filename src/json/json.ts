@@ -2,8 +2,8 @@ import { createEmitter, type Socket } from '../index.js'
 import { ANYTHING, type Issue, type Schema } from './schema.js'
 import type { Codec, Encodable, InvalidData, InvalidText, Json, JsonEvents } from './types.js'
 
-/** Whether a binary message can be the text of a JSON object or array: those begin with a bracket. */
-const isBracket = (byte: number | undefined) => byte === 0x5b || byte === 0x7b
+/** The first bytes of JSON objects and arrays. */
+const BRACKETS = [0x5b, 0x7b]
 
 /** How much of a Blob is read to find out whether it is JSON text. */
 const MAX_BLOB = 2 ** 16
@@ -79,14 +79,12 @@ export const json: {
       issues = [{ message: cause?.message ?? 'failed', cause }]
     }
     if (before) await before
+    const invalid = { ...source, issues }
     if (!issues) emit('message', result)
-    else if (!emit('invalid', { ...source, issues }) && listeners) {
+    else if (!emit('invalid', invalid) && listeners) {
+      const error = new TypeError(`on('invalid') has no listener: ${issues[0]?.message}`)
       // Where there is no reportError(), throwing would end the process, which a peer must not be able to do.
-      ;(globalThis.reportError ?? console.error)(
-        Object.assign(new TypeError(`on('invalid') has no listener: ${issues[0]?.message}`), source, {
-          issues,
-        }),
-      )
+      ;(globalThis.reportError ?? console.error)(Object.assign(error, invalid))
     }
     pending--
   }
@@ -99,7 +97,7 @@ export const json: {
     if (codec) return receive({ data }, () => codec.decode(data))
     // A server that passes on what it has received often sends text as bytes.
     if (data.arrayBuffer) data = await data.slice(0, MAX_BLOB).arrayBuffer()
-    if (!isBracket(new Uint8Array(data)[0])) return
+    if (!BRACKETS.includes(new Uint8Array(data)[0] as number)) return
     const text = new TextDecoder().decode(data)
     try {
       JSON.parse(text)

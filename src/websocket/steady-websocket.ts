@@ -105,12 +105,14 @@ for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries(
 }
 
 /**
- * Makes the drop-in class over any `createSocket`: one that is assembled from the parts of `steadysocket/core`, or one with options of
- * your own.
+ * Makes the drop-in class over any function that creates sockets: one that is assembled from the parts of `steadysocket/core`, or
+ * one that sets options of your own.
  *
  * ```ts
- * import { assemble, heartbeat } from 'steadysocket/core'
- * const Socket = webSocketOver(assemble({ heartbeat }))
+ * import { createSocket } from 'steadysocket'
+ * import { webSocketOver } from 'steadysocket/websocket'
+ *
+ * const PatientSocket = webSocketOver((endpoint, options) => createSocket(endpoint, { ...options, connectTimeout: 60_000 }))
  * ```
  */
 export const webSocketOver = (
