@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { findProgram, missing } from '../support/debian.ts'
+import { findProgram } from '../support/debian.ts'
+import { missing } from '../support/run.ts'
 import { entries, namesOf, root, specifier } from './built.ts'
 import { createProject, type Project } from './installed.ts'
 
@@ -21,7 +22,7 @@ const optional = (name: string, args: readonly string[]): Runtime[] => {
   const program = findProgram(`${root}node_modules/.bin/${name}`, name)
   if (program) return [{ name, program, args }]
   // Both at once: npm takes away again what it finds there and nobody asked for.
-  missing(name, 'npm install --no-save bun@1.4.5 deno@2.9.5')
+  missing(name, 'npm install --no-save bun@1.4.5 deno@2.9.5', false)
   return []
 }
 
