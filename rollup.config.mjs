@@ -2,6 +2,7 @@
 // CommonJS. The core with the drop-in class: UMD for script tags, readable and minified. Declarations come from `tsc`
 // (npm run build).
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join, posix } from 'node:path'
 import { brotliCompressSync, constants } from 'node:zlib'
 import terser from '@rollup/plugin-terser'
 import esbuild from 'rollup-plugin-esbuild'
@@ -34,22 +35,25 @@ const sizes = {
 }
 
 /**
- * Of the declarations, which `tsc` has written before, those stay that the ones of the entries lead to. `require` takes only
- * declarations of CommonJS modules: the same ones, under names of their own.
+ * Keeps the declarations that those of the entries lead to, of all that `tsc` has written. `require` takes only declarations of
+ * CommonJS modules, so each gets a copy under a name of its own.
  */
 const declarations = {
   name: 'declarations',
   writeBundle() {
-    const written = readdirSync('dist').flatMap(file => /(.*)\.d\.c?ts$/.exec(file)?.[1] ?? [])
+    const written = readdirSync('dist', { recursive: true }).flatMap(
+      file => /(.*)\.d\.c?ts$/.exec(file.replaceAll('\\', '/'))?.[1] ?? [],
+    )
     const needed = new Set(entries.filter(name => written.includes(name)))
     for (const name of needed) {
-      const text = readFileSync(`dist/${name}.d.ts`, 'utf8')
-      for (const [, next] of text.matchAll(/from '\.\/([\w-]+)\.js'/g)) needed.add(next)
-      writeFileSync(`dist/${name}.d.cts`, text.replace(/(from '\.\/[\w-]+)\.js'/g, "$1.cjs'"))
+      const text = readFileSync(join('dist', `${name}.d.ts`), 'utf8')
+      for (const [, next] of text.matchAll(/from '(\.[^']+)\.js'/g))
+        needed.add(posix.join(posix.dirname(name), next))
+      writeFileSync(join('dist', `${name}.d.cts`), text.replace(/(from '\.[^']+)\.js'/g, "$1.cjs'"))
     }
     for (const name of written) {
       if (needed.has(name)) continue
-      for (const ending of ['.d.ts', '.d.cts']) rmSync(`dist/${name}${ending}`, { force: true })
+      for (const ending of ['.d.ts', '.d.cts']) rmSync(join('dist', name + ending), { force: true })
     }
   },
 }
@@ -71,7 +75,7 @@ const entry = name => {
   })
   return {
     input: `src/${name}.ts`,
-    external: (id, importer) => importer !== undefined && id === './index.js',
+    external: (id, importer) => importer !== undefined && /\/index\.js$/.test(id),
     plugins,
     output: [
       file('.js', { format: 'es' }),

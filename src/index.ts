@@ -1,3 +1,12 @@
+export type { Data } from './core/data.js'
+export type { Listener, ListenOptions } from './core/emitter.js'
+export { type CloseInfo, SocketError, type SocketErrorCode } from './core/errors.js'
+export type { HeartbeatOptions } from './core/heartbeat.js'
+export { pageWake, type Wake, type WakeNews } from './core/page.js'
+export type { DropReason, QueueOptions, SendOptions } from './core/queue.js'
+export { type BackoffOptions, backoff, type Retry, type RetryContext } from './core/retry.js'
+export { createSocket } from './core/socket.js'
+export type { State } from './core/states.js'
 export type {
   AttemptContext,
   BinaryMessage,
@@ -9,13 +18,4 @@ export type {
   SocketEvents,
   SocketOptions,
   Stats,
-} from './api.js'
-export { type BackoffOptions, backoff, type Retry, type RetryContext } from './backoff.js'
-export type { Data } from './data.js'
-export type { Listener, ListenOptions } from './emitter.js'
-export { type CloseInfo, SocketError, type SocketErrorCode } from './errors.js'
-export type { HeartbeatOptions } from './heartbeat.js'
-export type { State } from './machine.js'
-export type { DropReason, QueueOptions, SendOptions } from './queue.js'
-export { createSocket } from './socket.js'
-export { pageWake, type Wake, type WakeNews } from './wake.js'
+} from './core/types.js'

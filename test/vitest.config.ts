@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 
 /** What depends on when things happen, or on memory. */
 const PUNCTUAL = ['half-open', 'outages', 'page-life', 'soak', 'tail'].map(
-  name => `test/browser/${name}.test.ts`,
+  name => `test/engines/${name}.test.ts`,
 )
 
 const project = (name: string, environment: string, include: string[], more: object = {}) => ({
@@ -20,11 +20,11 @@ export default defineConfig({
       ? ['default', ['json', { outputFile: `.tmp/results-${process.pid}.json` }]]
       : ['default'],
     projects: [
-      project('node', 'node', ['test/**/*.test.ts'], { exclude: ['test/page/**', 'test/browser/**'] }),
-      project('page', 'jsdom', ['test/page/**/*.test.ts']),
+      project('node', 'node', ['test/**/*.test.ts'], { exclude: ['test/jsdom/**', 'test/engines/**'] }),
+      project('page', 'jsdom', ['test/jsdom/**/*.test.ts']),
       // Real engines, driven from Node. Where nothing is measured two files at a time: they wait for most of it. The others one
       // after the other, for two cores cannot be punctual for two.
-      project('engines', 'node', ['test/browser/**/*.test.ts'], {
+      project('engines', 'node', ['test/engines/**/*.test.ts'], {
         exclude: PUNCTUAL,
         maxWorkers: 2,
         sequence: { groupOrder: 1 },

@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import puppeteer from 'puppeteer-core'
-import { startDemo } from '../server.mjs'
+import { startDemo } from '../server/server.mjs'
 
 const folder = fileURLToPath(new URL('.', import.meta.url))
 const wide = { width: 1360, height: 1000 }

@@ -103,7 +103,7 @@ const loadEngines = async () => {
   mkdirSync(`${root}.tmp`, { recursive: true })
   const outfile = `${root}.tmp/engines-${process.pid}.mjs`
   await build({
-    entryPoints: [`${root}test/browser/engines.ts`],
+    entryPoints: [`${root}test/engines/engines.ts`],
     bundle: true,
     platform: 'node',
     format: 'esm',

@@ -1,6 +1,6 @@
 // Three nodes behind one port: what `npm run start:cluster` starts.
 import { afterEach, describe, expect, test } from 'vitest'
-import { hasRedis } from '../servers/redis.ts'
+import { hasRedis } from '../interop/redis.ts'
 import { findProgram } from '../support/debian.ts'
 import { press, startDemo, visit } from './start.ts'
 

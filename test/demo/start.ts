@@ -17,10 +17,14 @@ export interface Demo {
 /** Starts one of the scripts in `demo/` and reads its address from what it prints. */
 export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv = {}): Promise<Demo> => {
   const { REDIS_URL: _, SERVICE: __, ...env } = process.env
-  const child = spawn(process.execPath, [fileURLToPath(new URL(`../../demo/${script}`, import.meta.url))], {
-    env: { ...env, PORT: '0', HOST: '', ...more },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = spawn(
+    process.execPath,
+    [fileURLToPath(new URL(`../../demo/server/${script}`, import.meta.url))],
+    {
+      env: { ...env, PORT: '0', HOST: '', ...more },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   const exited = once(child, 'exit')
   let complaints = ''
   child.stderr.on('data', (text: Buffer) => {

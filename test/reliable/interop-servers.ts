@@ -3,8 +3,8 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
 import { memoryStore, redisStore, reliable, type Session, type Store } from '../../src/server.ts'
-import { hasPython, startRecipe } from '../servers/python.ts'
-import { connectRedis, hasRedis, startRedis } from '../servers/redis.ts'
+import { hasPython, startRecipe } from '../interop/python.ts'
+import { connectRedis, hasRedis, startRedis } from '../interop/redis.ts'
 import { startByTheDocuments } from './by-the-documents.ts'
 
 export interface Server {

@@ -1,4 +1,4 @@
-// The compiler is the judge here, as in test/socket/types.test.ts.
+// The compiler is the judge here, as in test/core/types.test.ts.
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { createReliableSocket, type Gap, type Outcome, type ReliableState } from '../../src/reliable.ts'
 import { createFakeServer } from '../../src/testing.ts'

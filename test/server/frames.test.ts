@@ -1,6 +1,6 @@
 // What is quicker by a trick must read the same as without.
 import { describe, expect, test } from 'vitest'
-import { payload, readFrame, writeMessage } from '../../src/server-frames.ts'
+import { payload, readFrame, writeMessage } from '../../src/server/frames.ts'
 
 const event = (data: unknown) => JSON.stringify({ type: 'event', event: 'e', dataType: 'json', data })
 const nested = (levels: number, inmost: unknown) => {

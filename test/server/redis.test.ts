@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { redisStore } from '../../src/server.ts'
-import { connectRedis, hasRedis, startRedis } from '../servers/redis.ts'
+import { connectRedis, hasRedis, startRedis } from '../interop/redis.ts'
 import { freePort, lastingPort } from '../support/ports.ts'
 import { cleanUp, cleanup, comeBack, dial, join, startNode, talk, withRedis } from './rig.ts'
 

@@ -12,7 +12,7 @@ import {
   reliable,
   type Store,
 } from '../../src/server.ts'
-import { type Client, connectRedis, hasRedis, type Redis, startRedis } from '../servers/redis.ts'
+import { type Client, connectRedis, hasRedis, type Redis, startRedis } from '../interop/redis.ts'
 import { createWatch } from '../support/watch.ts'
 
 export const PROTOCOL = 'json.reliable.webpubsub.azure.v1'

@@ -1,4 +1,4 @@
-// The compiler is the judge here, as in test/socket/types.test.ts.
+// The compiler is the judge here, as in test/core/types.test.ts.
 import { createServer, type IncomingMessage } from 'node:http'
 import { createClient, createClientPool } from 'redis'
 import { describe, expect, expectTypeOf, test } from 'vitest'

@@ -1,4 +1,4 @@
-// The compiler is the judge here, as in test/socket/types.test.ts.
+// The compiler is the judge here, as in test/core/types.test.ts.
 import { expectTypeOf, test } from 'vitest'
 import {
   type CloseEventData,

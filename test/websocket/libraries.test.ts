@@ -9,7 +9,7 @@ import { webSocket } from 'rxjs/webSocket'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type WebSocketServer, WebSocket as Ws, WebSocketServer as WsServer } from 'ws'
 import { SteadyWebSocket } from '../../src/websocket.ts'
-import { pieceWith } from '../built/pieces.ts'
+import { pieceWith } from '../package/pieces.ts'
 
 class Inner extends SteadyWebSocket {
   constructor(url: string | URL, protocols?: string | string[]) {

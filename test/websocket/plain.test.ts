@@ -1,5 +1,5 @@
 // Without reconnection: what the platform's class does, before a server that is the test. The same, and much more, is
-// compared with the platform's class itself in real engines: test/browser/standard.
+// compared with the platform's class itself in real engines: test/engines/standard.
 import { describe, expect, test, vi } from 'vitest'
 import { createFakeServer } from '../../src/testing.ts'
 import { SteadyWebSocket } from '../../src/websocket.ts'

@@ -1,0 +1,82 @@
+// The files of the page, as they are served: with a strict policy, squeezed.
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { extname, resolve, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { brotliCompress, constants } from 'node:zlib'
+
+const folder = path => fileURLToPath(new URL(path, import.meta.url))
+const pages = folder('../')
+const roots = {
+  '/dist/': folder('../../dist/'),
+  '/uplot/': folder('../../node_modules/uplot/dist/'),
+}
+
+// What is not in this list is not served, so the server's own files stay private.
+const contentTypes = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.map': 'application/json; charset=utf-8',
+}
+
+const policy = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; img-src 'self' blob: data:"
+
+const headers = {
+  'cache-control': 'no-store',
+  'content-security-policy': `default-src 'self'; ${policy}`,
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+
+export const say = (response, status, text, more) => {
+  response.writeHead(status, { ...headers, 'content-type': 'text/plain; charset=utf-8', ...more })
+  response.end(`${text}\n`)
+}
+
+/** The file that a path stands for, or nothing if that is not a file of ours. */
+const findFile = path => {
+  const prefix = Object.keys(roots).find(prefix => path.startsWith(prefix))
+  const root = resolve(prefix ? roots[prefix] : pages)
+  const file = resolve(root, `./${prefix ? path.slice(prefix.length) : path}`)
+  return file.startsWith(root + sep) && contentTypes[extname(file)] ? file : undefined
+}
+
+/** A page may carry a script of its own, for readers to copy: the policy names it by its hash. */
+const policyFor = html => {
+  const hashes = [...html.toString().matchAll(/<script>(.*?)<\/script>/gs)].map(
+    ([, script]) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`,
+  )
+  return `default-src 'self'; script-src 'self' ${hashes.join(' ')}; ${policy}`
+}
+
+const compress = promisify(brotliCompress)
+const compressed = new Map()
+
+/** Squeezed once for as long as the file stays the same. */
+const squeeze = async (file, body) => {
+  const known = compressed.get(file)
+  if (known?.body.equals(body)) return known.small
+  const small = await compress(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } })
+  compressed.set(file, { body, small })
+  return small
+}
+
+export const serveFile = async (request, response, path) => {
+  const file = findFile(path === '/' ? '/index.html' : path)
+  const body = file && (await readFile(file).catch(() => undefined))
+  if (!body) return say(response, 404, 'Not found.')
+  const type = extname(file)
+  const more = { 'content-type': contentTypes[type], vary: 'accept-encoding' }
+  if (type === '.html') more['content-security-policy'] = policyFor(body)
+  const small = /\bbr\b/.test(request.headers['accept-encoding']) && (await squeeze(file, body))
+  if (small) more['content-encoding'] = 'br'
+  const sent = small || body
+  response.writeHead(200, { ...headers, ...more, 'content-length': sent.length })
+  response.end(sent)
+}
+
+/** Whether the package that the pages use has been built. */
+export const isBuilt = () => existsSync(resolve(roots['/dist/'], 'steadysocket.umd.min.js'))

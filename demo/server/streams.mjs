@@ -1,0 +1,97 @@
+// Two streams of numbered messages each way, twenty a second: one over plain WebSockets, one over reliable sessions.
+
+import { WebSocketServer } from 'ws'
+import { reliable } from '../../dist/server.js'
+import { heldStore } from './held.mjs'
+import { dueSince, period } from './world.mjs'
+
+const maxPayload = 16 * 1024
+/** Six days of twenty a second. */
+const maxNumber = 10_000_000
+/** A client may leave 1,000 messages unacknowledged: who was away for long gets what is due in parts. */
+const maxAhead = 500
+
+const idOf = request => {
+  const id = new URL(request.url, 'http://localhost').searchParams.get('id')
+  return id && /^[\w-]{8,40}$/.test(id) ? id : undefined
+}
+
+const note = async (stream, n, id) => {
+  const isNumber = Number.isSafeInteger(n) && n > 0 && n < maxNumber && n < stream.counts.last + 100_000
+  if (isNumber) await stream.note(n, id)
+}
+
+export const createStreams = world => {
+  const plain = new WebSocketServer({ noServer: true, maxPayload })
+  const sure = new WebSocketServer({ noServer: true, maxPayload })
+  const store = heldStore(world.store)
+  const held = new Map()
+
+  const beginPlain = async (client, id) => {
+    const stream = await world.stream(`plain ${id}`)
+    // What was due while nobody listened is lost: nothing here keeps it.
+    let n = dueSince(stream.since)
+    const timer = setInterval(() => {
+      while (n < dueSince(stream.since)) client.send(JSON.stringify({ n: ++n, up: stream.counts }))
+    }, period)
+    client.on('message', data => note(stream, Number(data)).catch(() => client.terminate()))
+    client.on('close', () => clearInterval(timer))
+    if (client.readyState > client.OPEN) clearInterval(timer)
+    client.resume()
+  }
+
+  plain.on('connection', (client, request) => {
+    client.on('error', () => {})
+    const id = idOf(request)
+    if (!id) return client.close(1008, 'an id of 8 to 40 letters and digits, please')
+    // What comes before the stream is known waits.
+    client.pause()
+    beginPlain(client, id).catch(() => client.terminate())
+  })
+
+  const server = reliable(sure, {
+    store,
+    keepMs: 60_000,
+    authorize: request => idOf(request) ?? false,
+    async onConnect(session, { request: { socket } }) {
+      const stream = await world.stream(`reliable ${session.userId}`)
+      const base = await stream.base(session.id)
+      if (socket.destroyed) return
+      held.set(session.id, stream)
+
+      let busy = false
+      const pump = async () => {
+        if (busy) return
+        busy = true
+        try {
+          // A session that goes on owes what was due meanwhile.
+          for (let unacked = 1; unacked && unacked < maxAhead && !socket.destroyed; ) {
+            const n = base + store.sent(session.id) + 1
+            if (!(n <= dueSince(stream.since))) break
+            unacked = await server.send(session, { n, up: stream.counts })
+          }
+        } catch {
+          // Stored or not, nobody here knows. Whoever resumes the session is told by the store.
+          socket.destroy()
+        }
+        busy = false
+      }
+      const timer = setInterval(pump, period)
+      socket.on('close', () => {
+        clearInterval(timer)
+        if (held.get(session.id) === stream) held.delete(session.id)
+      })
+    },
+    async onMessage({ data, id }, session) {
+      await note(held.get(session.id) ?? (await world.stream(`reliable ${session.userId}`)), data, id)
+    },
+  })
+
+  return {
+    servers: { '/plain': plain, '/reliable': sure },
+    get stats() {
+      return server.stats
+    },
+    stop: retryAfter => server.close({ retryAfter, timeout: 500 }),
+  }
+}

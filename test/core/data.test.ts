@@ -1,0 +1,214 @@
+import { runInNewContext } from 'node:vm'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { byteLength, check, copy, type Data } from '../../src/core/data.ts'
+
+/** Any UTF-16 there is: lone surrogates, pairs, controls and all. */
+const anyText = fc.oneof(
+  fc.string(),
+  fc.string({ unit: 'binary' }),
+  fc
+    .array(fc.oneof(fc.integer({ min: 0, max: 0xffff }), fc.integer({ min: 0xd7fe, max: 0xe001 })))
+    .map(units => String.fromCharCode(...units)),
+)
+
+const bytes = (data: Data) =>
+  ArrayBuffer.isView(data)
+    ? [...new Uint8Array(data.buffer, data.byteOffset, data.byteLength)]
+    : [...new Uint8Array(data as ArrayBuffer)]
+
+const VIEWS: (new (buffer: ArrayBufferLike, start?: number) => ArrayBufferView)[] = [
+  Int8Array,
+  Uint8Array,
+  Uint8ClampedArray,
+  Int16Array,
+  Uint16Array,
+  Int32Array,
+  Uint32Array,
+  Float32Array,
+  Float64Array,
+  BigInt64Array,
+  BigUint64Array,
+  DataView,
+]
+
+describe('byteLength', () => {
+  test('of any text is the length of its UTF-8', () => {
+    const encoder = new TextEncoder()
+    fc.assert(
+      fc.property(anyText, text => {
+        expect(byteLength(text)).toBe(encoder.encode(text).length)
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  test.each([
+    ['', 0],
+    ['a', 1],
+    ['\u007f', 1],
+    ['\u0080', 2],
+    ['é', 2],
+    ['\u07ff', 2],
+    ['\u0800', 3],
+    ['€', 3],
+    ['\uffff', 3],
+    ['\u{10000}', 4],
+    ['😀', 4],
+    ['👩‍👩‍👧', 18],
+    ['\ud83d', 3],
+    ['\ude00', 3],
+    ['\ude00\ud83d', 6],
+    ['\ud83d😀', 7],
+    ['😀\ude00', 7],
+  ])('of %j is %d', (text, length) => {
+    expect(byteLength(text)).toBe(length)
+  })
+
+  test('of an ArrayBuffer is its own', () => {
+    expect(byteLength(new ArrayBuffer(0))).toBe(0)
+    expect(byteLength(new ArrayBuffer(1_000))).toBe(1_000)
+  })
+
+  test.each(VIEWS.map(View => [View.name, View] as const))('of a %s is that of its part', (_, View) => {
+    expect(byteLength(new View(new ArrayBuffer(64), 16))).toBe(48)
+    expect(byteLength(new DataView(new ArrayBuffer(64), 7, 5))).toBe(5)
+  })
+
+  test('of a Blob or File is its size', () => {
+    expect(byteLength(new Blob(['€', new Uint8Array(5)]))).toBe(8)
+    expect(byteLength(new File(['€'], 'price.txt'))).toBe(3)
+    expect(byteLength(new Blob())).toBe(0)
+  })
+})
+
+describe('copy', () => {
+  test('of any view or buffer has the same bytes, and keeps them when the original changes', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 1, maxLength: 200 }),
+        fc.nat(),
+        fc.nat(),
+        (content, from, length) => {
+          const { buffer } = Uint8Array.from(content)
+          const start = from % content.length
+          const view = new Uint8Array(buffer, start, length % (content.length - start + 1))
+          for (const original of [buffer, view, new DataView(buffer, start, view.length)]) {
+            new Uint8Array(buffer).set(content)
+            const before = bytes(original)
+            const kept = copy(original)
+            new Uint8Array(buffer).forEach((byte, index, all) => {
+              all[index] = ~byte
+            })
+            expect(bytes(kept)).toEqual(before)
+            expect(byteLength(kept)).toBe(before.length)
+          }
+        },
+      ),
+    )
+  })
+
+  test('survives the transfer of the original', () => {
+    const original = Uint8Array.of(1, 2, 3)
+    const kept = copy(original)
+    structuredClone(original, { transfer: [original.buffer] })
+    expect(original).toHaveLength(0)
+    expect(bytes(kept)).toEqual([1, 2, 3])
+  })
+
+  test('writes nothing into the original', () => {
+    const original = Uint8Array.of(1, 2, 3)
+    const kept = copy(original)
+    new Uint8Array(ArrayBuffer.isView(kept) ? kept.buffer : (kept as ArrayBuffer)).fill(9)
+    expect([...original]).toEqual([1, 2, 3])
+  })
+
+  test('of a small view on a large buffer does not keep the large buffer alive', () => {
+    const kept = copy(new Uint8Array(new ArrayBuffer(1_000_000), 500, 10))
+    expect((ArrayBuffer.isView(kept) ? kept.buffer : (kept as ArrayBuffer)).byteLength).toBe(10)
+  })
+
+  test.each(VIEWS.map(View => [View.name, View] as const))('of a %s is as long as it', (_, View) => {
+    expect(byteLength(copy(new View(new ArrayBuffer(64), 16)))).toBe(48)
+  })
+
+  test.each(['', 'text', new Blob(['a']), new File(['a'], 'a.txt')])(
+    'of what cannot change is itself: %o',
+    data => {
+      expect(copy(data)).toBe(data)
+    },
+  )
+
+  test('works on a buffer and a view of another realm', () => {
+    const { view } = runInNewContext('({ view: Uint8Array.of(1, 2, 3).subarray(1) })')
+    expect(bytes(copy(view))).toEqual([2, 3])
+    expect(bytes(copy(view.buffer))).toEqual([1, 2, 3])
+  })
+
+  test('can be sent wherever the original could', () => {
+    for (const data of [
+      'a',
+      new ArrayBuffer(2),
+      new Uint16Array(2),
+      new DataView(new ArrayBuffer(2)),
+      new Blob(),
+    ]) {
+      expect(() => check(copy(data))).not.toThrow()
+    }
+  })
+})
+
+describe('check', () => {
+  const sendable: Record<string, Data> = {
+    'an empty string': '',
+    'a string': 'hello',
+    'a lone surrogate': '\ud83d',
+    'an ArrayBuffer': new ArrayBuffer(2),
+    'an empty ArrayBuffer': new ArrayBuffer(0),
+    'a Blob': new Blob(['a']),
+    'a File': new File(['a'], 'a.txt'),
+    'a Node Buffer': Buffer.from('a'),
+    'a buffer of another realm': runInNewContext('new ArrayBuffer(2)'),
+    'a view of another realm': runInNewContext('new Float32Array(2)'),
+  }
+  for (const View of VIEWS) sendable[`a ${View.name}`] = new View(new ArrayBuffer(16))
+
+  test.each(Object.entries(sendable))('accepts %s', (_, data) => {
+    expect(() => check(data)).not.toThrow()
+  })
+
+  const shared = new SharedArrayBuffer(16)
+  const unsendable: Record<string, unknown> = {
+    undefined: undefined,
+    null: null,
+    'a number': 123,
+    zero: 0,
+    NaN: Number.NaN,
+    'a bigint': 1n,
+    true: true,
+    'a symbol': Symbol('s'),
+    'a function': () => 'text',
+    'a plain object': {},
+    'an object with a size': { size: 3 },
+    'an object with a byteLength': { byteLength: 3, slice() {} },
+    'an object without a prototype': Object.create(null),
+    'an array': [1, 2, 3],
+    'an empty array': [],
+    'a String object': Object('text'),
+    'a Date': new Date(0),
+    'a Map': new Map(),
+    'an Error': new Error('text'),
+    'a promise': Promise.resolve('text'),
+    'a URL': new URL('https://a.test/'),
+    'a SharedArrayBuffer': shared,
+  }
+  for (const View of VIEWS) unsendable[`a ${View.name} on shared memory`] = new View(shared)
+
+  test.each(Object.entries(unsendable))('refuses %s with a TypeError', (_, data) => {
+    expect(() => check(data as Data)).toThrow(TypeError)
+  })
+
+  test('says what would be taken', () => {
+    expect(() => check({} as Data)).toThrow(/string.*ArrayBuffer.*Blob/)
+  })
+})

@@ -1,0 +1,607 @@
+import { getEventListeners } from 'node:events'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { createEmitter, guard } from '../../src/core/emitter.ts'
+
+interface Events {
+  text: string
+  count: number
+}
+
+const create = () => createEmitter<Events>({ text: [], count: [] })
+
+/** A listener that notes what it hears under its name. */
+const scribe = (story: string[], name: string) => (payload: unknown) => story.push(`${name}:${payload}`)
+
+let reported: unknown[]
+
+beforeEach(() => {
+  reported = []
+  vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
+})
+afterEach(() => vi.unstubAllGlobals())
+
+describe('listening', () => {
+  test('tells every listener of a type, in the order of subscription, and nobody of another type', () => {
+    const { on, emit } = create()
+    const story: string[] = []
+    on('text', scribe(story, 'first'))
+    on('count', scribe(story, 'other'))
+    on('text', scribe(story, 'second'))
+    emit('text', 'hello')
+    expect(story).toEqual(['first:hello', 'second:hello'])
+  })
+
+  test('hands on the payload itself, not a copy and not an event around it', () => {
+    const { on, emit } = createEmitter<{ thing: object }>({ thing: [] })
+    const listener = vi.fn()
+    const payload = {}
+    on('thing', listener)
+    emit('thing', payload)
+    expect(listener.mock.calls).toEqual([[payload]])
+    expect(listener.mock.calls[0]?.[0]).toBe(payload)
+  })
+
+  test('says nothing when nobody listens', () => {
+    const { emit } = create()
+    expect(() => emit('text', 'hello')).not.toThrow()
+  })
+
+  test('the same listener twice is one', () => {
+    const { on, emit } = create()
+    const listener = vi.fn()
+    on('text', listener)
+    on('text', listener)
+    emit('text', 'hello')
+    expect(listener).toHaveBeenCalledTimes(1)
+  })
+
+  test('the same listener keeps the wishes of its first subscription, as in the DOM', () => {
+    const { on, emit } = create()
+    const listener = vi.fn()
+    const { signal } = new AbortController()
+    on('text', listener)
+    on('text', listener, { once: true, signal })
+    emit('text', 'one')
+    emit('text', 'two')
+    expect(listener).toHaveBeenCalledTimes(2)
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+  })
+
+  test('the same listener may hear several types, and leaves them one by one', () => {
+    const { on, off, emit } = create()
+    const listener = vi.fn()
+    const leave = on('text', listener)
+    on('count', listener)
+    leave()
+    emit('text', 'hello')
+    emit('count', 1)
+    expect(listener.mock.calls).toEqual([[1]])
+    off('count', listener)
+    emit('count', 2)
+    expect(listener).toHaveBeenCalledTimes(1)
+  })
+
+  test.each(['nonsense', '', 'toString', 'constructor', '__proto__'])('refuses the event name %j', name => {
+    const { on } = create()
+    expect(() => on(name as 'text', () => {})).toThrow(TypeError)
+  })
+
+  test.each([undefined, null, 1, 'text', {}, [() => {}]])('refuses %j as a listener', listener => {
+    const { on } = create()
+    expect(() => on('text', listener as never)).toThrow(TypeError)
+  })
+
+  test('a refusal names the event and those that there are', () => {
+    const { on } = create()
+    expect(() => on('tekst' as 'text', () => {})).toThrow(/tekst.*text.*count/)
+  })
+
+  test('two emitters know nothing of each other', () => {
+    const [one, other] = [create(), create()]
+    const listener = vi.fn()
+    one.on('text', listener)
+    other.emit('text', 'hello')
+    expect(listener).not.toHaveBeenCalled()
+  })
+})
+
+describe('leaving', () => {
+  test('off removes a listener, and only this one', () => {
+    const { on, off, emit } = create()
+    const [gone, stays] = [vi.fn(), vi.fn()]
+    on('text', gone)
+    on('text', stays)
+    off('text', gone)
+    emit('text', 'hello')
+    expect(gone).not.toHaveBeenCalled()
+    expect(stays).toHaveBeenCalledTimes(1)
+  })
+
+  test('on returns how to leave, as often as one likes', () => {
+    const { on, emit } = create()
+    const [gone, stays] = [vi.fn(), vi.fn()]
+    const leave = on('text', gone)
+    on('text', stays)
+    leave()
+    leave()
+    emit('text', 'hello')
+    expect(gone).not.toHaveBeenCalled()
+    expect(stays).toHaveBeenCalledTimes(1)
+  })
+
+  test('off of a listener that was never there changes nothing', () => {
+    const { on, off, emit } = create()
+    const listener = vi.fn()
+    on('text', listener)
+    off('text', () => {})
+    off('count', listener)
+    emit('text', 'hello')
+    expect(listener).toHaveBeenCalledTimes(1)
+  })
+
+  test('who left may come back, to the end of the line', () => {
+    const { on, off, emit } = create()
+    const story: string[] = []
+    const [first, second] = [scribe(story, 'first'), scribe(story, 'second')]
+    on('text', first)
+    on('text', second)
+    off('text', first)
+    on('text', first)
+    emit('text', 'hello')
+    expect(story).toEqual(['second:hello', 'first:hello'])
+  })
+
+  test('once hears one piece of news', () => {
+    const { on, emit } = create()
+    const listener = vi.fn()
+    on('text', listener, { once: true })
+    emit('text', 'one')
+    emit('text', 'two')
+    expect(listener.mock.calls).toEqual([['one']])
+  })
+
+  test('once has left before it hears, so that it may subscribe anew from within', () => {
+    const { on, emit } = create()
+    const heard: string[] = []
+    const listener = (text: string) => {
+      heard.push(text)
+      on('text', listener, { once: true })
+    }
+    on('text', listener, { once: true })
+    emit('text', 'one')
+    emit('text', 'two')
+    expect(heard).toEqual(['one', 'two'])
+  })
+
+  test('once is once though the listener causes the same news again', () => {
+    const { on, emit } = create()
+    const listener = vi.fn(() => emit('text', 'again'))
+    on('text', listener, { once: true })
+    emit('text', 'one')
+    expect(listener).toHaveBeenCalledTimes(1)
+  })
+
+  test('once counts as heard though the listener throws', () => {
+    const { on, emit } = create()
+    const listener = vi.fn(() => {
+      throw new Error('oops')
+    })
+    on('text', listener, { once: true })
+    emit('text', 'one')
+    emit('text', 'two')
+    expect(listener).toHaveBeenCalledTimes(1)
+  })
+
+  test('an aborted signal ends the listening', () => {
+    const { on, emit } = create()
+    const listener = vi.fn()
+    const controller = new AbortController()
+    on('text', listener, { signal: controller.signal })
+    emit('text', 'one')
+    controller.abort()
+    emit('text', 'two')
+    expect(listener.mock.calls).toEqual([['one']])
+  })
+
+  test('a signal that is aborted already lets nobody join', () => {
+    const { on, emit } = create()
+    const listener = vi.fn()
+    const signal = AbortSignal.abort()
+    const leave = on('text', listener, { signal })
+    emit('text', 'hello')
+    expect(listener).not.toHaveBeenCalled()
+    expect(leave).not.toThrow()
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+  })
+
+  test('one signal ends any number of subscriptions', () => {
+    const { on, emit } = create()
+    const listeners = [vi.fn(), vi.fn(), vi.fn()]
+    const controller = new AbortController()
+    for (const listener of listeners) on('text', listener, { signal: controller.signal })
+    controller.abort()
+    emit('text', 'hello')
+    for (const listener of listeners) expect(listener).not.toHaveBeenCalled()
+  })
+
+  describe('leaves nothing on the signal', () => {
+    const listener = () => {}
+    const ways: Record<string, (emitter: ReturnType<typeof create>, leave: () => void) => void> = {
+      'after off': ({ off }) => off('text', listener),
+      'after what on returned': (_, leave) => leave(),
+      'after once was heard': ({ emit }) => emit('text', 'hello'),
+    }
+    test.each(Object.entries(ways))('%s', (_, leave) => {
+      const emitter = create()
+      const controller = new AbortController()
+      const { signal } = controller
+      const undo = emitter.on('text', listener, { once: true, signal })
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+      leave(emitter, undo)
+      expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+    })
+
+    test('after it was aborted', () => {
+      const controller = new AbortController()
+      create().on('text', listener, { signal: controller.signal })
+      controller.abort()
+      expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
+    })
+  })
+
+  test('the signal of a subscription that has ended does not end a later one of the same listener', () => {
+    const { on, off, emit } = create()
+    const listener = vi.fn()
+    const controller = new AbortController()
+    on('text', listener, { signal: controller.signal })
+    off('text', listener)
+    on('text', listener)
+    controller.abort()
+    emit('text', 'hello')
+    expect(listener).toHaveBeenCalledTimes(1)
+  })
+})
+
+describe('changes while the news is being told', () => {
+  afterEach(() => expect(reported).toEqual([]))
+
+  test('a listener that joins does not hear the present news, but the next', () => {
+    const { on, emit } = create()
+    const late = vi.fn()
+    on('text', () => on('text', late))
+    emit('text', 'one')
+    expect(late).not.toHaveBeenCalled()
+    emit('text', 'two')
+    expect(late.mock.calls).toEqual([['two']])
+  })
+
+  test('a listener that was removed by an earlier one does not hear the present news any more', () => {
+    const { on, off, emit } = create()
+    const removed = vi.fn()
+    on('text', () => off('text', removed))
+    on('text', removed)
+    emit('text', 'hello')
+    expect(removed).not.toHaveBeenCalled()
+  })
+
+  test('a listener whose signal was aborted by an earlier one does not hear the present news any more', () => {
+    const { on, emit } = create()
+    const removed = vi.fn()
+    const controller = new AbortController()
+    on('text', () => controller.abort())
+    on('text', removed, { signal: controller.signal })
+    emit('text', 'hello')
+    expect(removed).not.toHaveBeenCalled()
+  })
+
+  test('a listener that was removed and added again by an earlier one waits for the next news', () => {
+    const { on, off, emit } = create()
+    const late = vi.fn()
+    on(
+      'text',
+      () => {
+        off('text', late)
+        on('text', late)
+      },
+      { once: true },
+    )
+    on('text', late)
+    emit('text', 'one')
+    expect(late).not.toHaveBeenCalled()
+    emit('text', 'two')
+    expect(late.mock.calls).toEqual([['two']])
+  })
+
+  test('a listener that removes itself does not make the next one miss its turn', () => {
+    const { on, emit } = create()
+    const next = vi.fn()
+    const leave: () => void = on('text', () => leave())
+    on('text', next)
+    emit('text', 'hello')
+    expect(next).toHaveBeenCalledTimes(1)
+  })
+
+  test('a listener that removes one already told does not make the next one miss its turn', () => {
+    const { on, off, emit } = create()
+    const [first, last] = [vi.fn(), vi.fn()]
+    on('text', first)
+    on('text', () => off('text', first))
+    on('text', last)
+    emit('text', 'hello')
+    expect(first).toHaveBeenCalledTimes(1)
+    expect(last).toHaveBeenCalledTimes(1)
+  })
+
+  test('a listener that joins hears the news that was caused by the present one', () => {
+    const { on, emit } = create()
+    const late = vi.fn()
+    on(
+      'text',
+      () => {
+        emit('text', 'two')
+        on('text', late)
+      },
+      { once: true },
+    )
+    emit('text', 'one')
+    expect(late.mock.calls).toEqual([['two']])
+  })
+})
+
+describe('a listener that throws', () => {
+  const oops = new Error('oops')
+  const thrower = () => {
+    throw oops
+  }
+
+  test('harms nobody: the others hear, and so does it the next time', () => {
+    const { on, emit } = create()
+    const [before, faulty, after] = [vi.fn(), vi.fn(thrower), vi.fn()]
+    on('text', before)
+    on('text', faulty)
+    on('text', after)
+    expect(() => {
+      emit('text', 'one')
+      emit('text', 'two')
+    }).not.toThrow()
+    for (const listener of [before, faulty, after]) expect(listener).toHaveBeenCalledTimes(2)
+  })
+
+  test('is reported as the platform reports it, with the error itself', () => {
+    const { on, emit } = create()
+    on('text', thrower)
+    emit('text', 'hello')
+    expect(reported).toEqual([oops])
+    expect(reported[0]).toBe(oops)
+  })
+
+  test('is reported from a microtask where the platform has no reportError', () => {
+    vi.stubGlobal('reportError', undefined)
+    const microtasks: (() => void)[] = []
+    vi.stubGlobal('queueMicrotask', (job: () => void) => microtasks.push(job))
+    const { on, emit } = create()
+    const after = vi.fn()
+    on('text', thrower)
+    on('text', after)
+    emit('text', 'hello')
+    expect(after).toHaveBeenCalledTimes(1)
+    expect(microtasks).toHaveLength(1)
+    expect(microtasks[0]).toThrow(oops)
+  })
+
+  test('is looked up at the moment of use: a later reportError is the one that hears', () => {
+    const { on, emit } = create()
+    const later = vi.fn()
+    on('text', thrower)
+    vi.stubGlobal('reportError', later)
+    emit('text', 'hello')
+    expect(later).toHaveBeenCalledTimes(1)
+    expect(reported).toEqual([])
+  })
+
+  test('does not stop the news and jobs that wait', () => {
+    const { on, emit, post } = create()
+    const story: string[] = []
+    on('text', () => {
+      emit('count', 1)
+      post(() => story.push('job'))
+      throw oops
+    })
+    on('count', scribe(story, 'count'))
+    emit('text', 'hello')
+    expect(story).toEqual(['count:1', 'job'])
+  })
+
+  test('leaves the emitter able to tell at once', () => {
+    const { on, emit } = create()
+    const heard: string[] = []
+    on('text', thrower)
+    on('text', text => heard.push(text))
+    emit('text', 'one')
+    expect(heard).toEqual(['one'])
+    emit('text', 'two')
+    expect(heard).toEqual(['one', 'two'])
+  })
+})
+
+describe('one story in one order', () => {
+  test('news caused by a listener comes after all have heard the present one', () => {
+    const { on, emit } = create()
+    const story: string[] = []
+    on('text', text => {
+      story.push(`a:${text}`)
+      if (text === 'one') emit('text', 'two')
+    })
+    on('text', scribe(story, 'b'))
+    emit('text', 'one')
+    expect(story).toEqual(['a:one', 'b:one', 'a:two', 'b:two'])
+  })
+
+  test('holds across types, and however deep the news is nested', () => {
+    const { on, emit } = create()
+    const stories: string[][] = [[], [], []]
+    for (const story of stories) {
+      on('text', text => {
+        story.push(text)
+        if (text.length < 4) emit('text', `${text}${story === stories[0] ? 'a' : 'b'}`)
+        if (text.length < 3) emit('count', text.length)
+      })
+      on('count', count => story.push(`${count}`))
+    }
+    emit('text', '.')
+    expect(stories[0]?.length).toBeGreaterThan(30)
+    expect(stories[1]).toEqual(stories[0])
+    expect(stories[2]).toEqual(stories[0])
+  })
+
+  test('news has been told when emit returns, unless it is caused by a listener', () => {
+    const { on, emit } = create()
+    const story: string[] = []
+    on('count', scribe(story, 'count'))
+    on('text', () => {
+      emit('count', 1)
+      story.push('emit returned')
+    })
+    emit('text', 'hello')
+    expect(story).toEqual(['emit returned', 'count:1'])
+  })
+
+  test('100,000 pieces of news that each cause the next are told without recursion', {
+    timeout: 20_000,
+  }, () => {
+    const { on, emit } = create()
+    let told = 0
+    let last = 0
+    on('count', count => {
+      told++
+      if (count < 100_000) emit('count', count + 1)
+    })
+    on('count', count => (last = count))
+    emit('count', 1)
+    expect([told, last]).toEqual([100_000, 100_000])
+  })
+
+  test('100,000 pieces of news caused by one listener are told in order', { timeout: 20_000 }, () => {
+    const { on, emit } = create()
+    const heard: number[] = []
+    on('text', () => {
+      for (let count = 0; count < 100_000; count++) emit('count', count)
+    })
+    on('count', count => heard.push(count))
+    emit('text', 'go')
+    expect(heard).toHaveLength(100_000)
+    expect(heard.every((count, index) => count === index)).toBe(true)
+  })
+})
+
+describe('jobs', () => {
+  test('a job runs at once when nothing is being told', () => {
+    const { post } = create()
+    const job = vi.fn()
+    post(job)
+    expect(job).toHaveBeenCalledTimes(1)
+  })
+
+  test('a job posted by a listener waits until all have heard', () => {
+    const { on, emit, post } = create()
+    const story: string[] = []
+    on('text', () => post(() => story.push('job')))
+    on('text', scribe(story, 'b'))
+    emit('text', 'hello')
+    expect(story).toEqual(['b:hello', 'job'])
+  })
+
+  test('a job waits also for the news that came before it and after it', () => {
+    const { on, emit, post } = create()
+    const story: string[] = []
+    on('text', () => {
+      emit('count', 1)
+      post(() => story.push('job'))
+      emit('count', 2)
+    })
+    on('count', scribe(story, 'count'))
+    emit('text', 'hello')
+    expect(story).toEqual(['count:1', 'count:2', 'job'])
+  })
+
+  test('jobs run one after another, in the order of posting, also those that jobs post', () => {
+    const { on, emit, post } = create()
+    const story: string[] = []
+    on('text', () => {
+      post(() => {
+        story.push('first begins')
+        post(() => story.push('third'))
+        story.push('first ends')
+      })
+      post(() => story.push('second'))
+    })
+    emit('text', 'hello')
+    expect(story).toEqual(['first begins', 'first ends', 'second', 'third'])
+  })
+
+  test('what a job tells is heard before the next job runs', () => {
+    const { on, emit, post } = create()
+    const story: string[] = []
+    on('count', scribe(story, 'count'))
+    on('text', () => {
+      post(() => emit('count', 1))
+      post(() => story.push('job'))
+    })
+    emit('text', 'hello')
+    expect(story).toEqual(['count:1', 'job'])
+  })
+
+  test('a job that throws is reported and does not stop the next one', () => {
+    const { on, emit, post } = create()
+    const next = vi.fn()
+    const oops = new Error('oops')
+    on('text', () => {
+      post(() => {
+        throw oops
+      })
+      post(next)
+    })
+    emit('text', 'hello')
+    expect(reported).toEqual([oops])
+    expect(next).toHaveBeenCalledTimes(1)
+    post(next)
+    expect(next).toHaveBeenCalledTimes(2)
+  })
+
+  // Taking them with `shift()` is quadratic, and takes longer than this.
+  test('400,000 jobs posted by one listener all run, in order, in linear time', { timeout: 4_000 }, () => {
+    const { on, emit, post } = create()
+    const total = 400_000
+    let run = 0
+    let inOrder = true
+    on('text', () => {
+      for (let job = 0; job < total; job++) {
+        post(() => {
+          inOrder &&= job === run++
+        })
+      }
+    })
+    emit('text', 'go')
+    expect([run, inOrder]).toEqual([total, true])
+  })
+})
+
+describe('guard', () => {
+  test('calls the function with the payload and hands back its answer', () => {
+    const double = vi.fn((count: number) => count * 2)
+    expect(guard(double, 21)).toBe(42)
+    expect(double.mock.calls).toEqual([[21]])
+    expect(reported).toEqual([])
+  })
+
+  test.each([new Error('oops'), 'a string', undefined])(
+    'reports what it throws (%s) and answers nothing',
+    thrown => {
+      const answer = guard(() => {
+        throw thrown
+      }, undefined)
+      expect(answer).toBeUndefined()
+      expect(reported).toEqual([thrown])
+    },
+  )
+})

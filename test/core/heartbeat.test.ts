@@ -1,0 +1,617 @@
+import fc from 'fast-check'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { createHeartbeat } from '../../src/core/heartbeat.ts'
+
+const INTERVAL = 25_000
+const TIMEOUT = 10_000
+const PROBE = 3_000
+
+interface Pace {
+  interval?: number
+  timeout?: number
+  message?: string
+}
+
+/** A heartbeat that only watches for silence. */
+const MUTE: Pace = {}
+const ASKS: Pace = { message: 'ping' }
+
+type Body = Parameters<typeof createHeartbeat>[1]
+
+const create = (pace: Pace, body: Body) =>
+  createHeartbeat({ interval: INTERVAL, timeout: TIMEOUT, ...pace }, body)
+
+/** A heartbeat, what it did, and its peer. */
+const start = (pace: Pace = {}, kind: Pace = ASKS) => {
+  const begun = performance.now()
+  /** When it asked, and when it found the connection dead, in milliseconds since it began. */
+  const asked: number[] = []
+  const died: number[] = []
+  const measured: number[] = []
+  const now = () => performance.now() - begun
+  const heartbeat = create(
+    { ...kind, ...pace },
+    {
+      ask: () => asked.push(now()),
+      isReply: data => data === 'pong',
+      dead: () => died.push(now()),
+      measured: latency => measured.push(latency),
+    },
+  )
+  /** A message comes, as a browser's event tells of it. */
+  const hear = (data: unknown = 'news') => heartbeat.heard({ data, timeStamp: performance.now() })
+  return { ...heartbeat, asked, died, measured, hear }
+}
+
+const pass = (time: number) => vi.advanceTimersByTime(time)
+
+/** Goes on from timer to timer, within reason. */
+const passUntil = (holds: () => boolean) => {
+  for (let timer = 0; timer < 100 && !holds(); timer++) vi.advanceTimersToNextTimer()
+  expect(holds()).toBe(true)
+}
+
+/**
+ * The process sleeps: when it wakes up, the wall clock is ahead, and timers still take what was left of them. Some
+ * platforms' monotonic clocks go on meanwhile, others' stand still.
+ */
+const sleep = (time: number, clock: 'stands still' | 'goes on') => {
+  vi.setSystemTime(Date.now() + time)
+  if (clock === 'stands still') return
+  const now = performance.now.bind(performance)
+  performance.now = () => now() + time
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_700_000_000_000 })
+  // The page is a minute old.
+  pass(60_000)
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.useRealTimers()
+})
+
+describe('silence', () => {
+  test('is followed by a question after the interval, and by death after the timeout', () => {
+    const { asked, died } = start()
+    pass(INTERVAL - 1)
+    expect(asked).toEqual([])
+    pass(1)
+    expect(asked).toEqual([INTERVAL])
+    pass(TIMEOUT - 1)
+    expect(died).toEqual([])
+    pass(1)
+    expect(died).toEqual([INTERVAL + TIMEOUT])
+  })
+
+  test('is measured by the times of the options', () => {
+    const { asked, died } = start({ interval: 700, timeout: 200 })
+    pass(10_000)
+    expect([asked, died]).toEqual([[700], [900]])
+  })
+
+  test('ends in one death, and no timer is left', () => {
+    const { died } = start()
+    pass(10 * INTERVAL)
+    expect(died).toHaveLength(1)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('asks no sooner than an interval after the last message, and only once', () => {
+    const { asked, hear } = start()
+    pass(20_000)
+    hear()
+    pass(INTERVAL - 1)
+    expect(asked).toEqual([])
+    pass(1)
+    expect(asked).toEqual([45_000])
+    pass(TIMEOUT - 1)
+    expect(asked).toEqual([45_000])
+  })
+
+  test('asks nothing of a peer that speaks more often than the interval', () => {
+    const { asked, died, hear } = start()
+    for (let message = 0; message < 1_000; message++) {
+      pass(INTERVAL - 1)
+      hear()
+    }
+    expect([asked, died]).toEqual([[], []])
+  })
+
+  test('asks a peer that only answers once an interval, for ever', () => {
+    const { asked, died, hear } = start()
+    for (let question = 1; question <= 100; question++) {
+      passUntil(() => asked.length === question)
+      pass(50)
+      hear('pong')
+    }
+    expect(died).toEqual([])
+    const gaps = asked.slice(1).map((time, index) => time - (asked[index] as number))
+    for (const gap of gaps) expect(gap).toBe(INTERVAL + 50)
+  })
+
+  test.each(['news', 'pong', '', new ArrayBuffer(8), {}])('is broken by any message: %o', data => {
+    const { died, hear } = start()
+    pass(INTERVAL + TIMEOUT - 1)
+    hear(data)
+    pass(INTERVAL)
+    expect(died).toEqual([])
+  })
+
+  test('without a message is only watched: the peer beats by itself', () => {
+    const { asked, died, hear } = start({}, MUTE)
+    pass(20_000)
+    hear()
+    pass(INTERVAL + TIMEOUT - 1)
+    expect([asked, died]).toEqual([[], []])
+    pass(1)
+    expect([asked, died]).toEqual([[], [20_000 + INTERVAL + TIMEOUT]])
+  })
+
+  test('an empty message is a message', () => {
+    const { asked } = start({ message: '' })
+    pass(INTERVAL)
+    expect(asked).toEqual([INTERVAL])
+  })
+})
+
+describe('the bound', () => {
+  /** Plays messages with these gaps between them, then silence, and says how long after the last one death came. */
+  const lastWords = (options: Pace, gaps: number[]) => {
+    vi.clearAllTimers()
+    const { interval = INTERVAL, timeout = TIMEOUT } = options
+    const { died, hear } = start(options)
+    let last = 0
+    gaps.forEach((gap, index) => {
+      pass(gap)
+      last += gap
+      expect(died).toEqual([])
+      hear(index % 2 ? 'pong' : 'news')
+    })
+    pass(2 * (interval + timeout) + 10_000)
+    expect(died).toHaveLength(1)
+    return (died[0] as number) - last
+  }
+
+  /** Times of messages that a living peer could send under this pace: never a whole bound apart. */
+  const lives = (pace: fc.Arbitrary<[interval: number, timeout: number]>) =>
+    pace.chain(([interval, timeout]) =>
+      fc.record({
+        interval: fc.constant(interval),
+        timeout: fc.constant(timeout),
+        gaps: fc.array(fc.integer({ min: 0, max: interval + timeout - 1 }), { maxLength: 30 }),
+      }),
+    )
+
+  const expectPunctualDeath = (pace: fc.Arbitrary<[interval: number, timeout: number]>) =>
+    fc.assert(
+      fc.property(lives(pace), ({ gaps, ...options }) => {
+        expect(lastWords(options, gaps)).toBe(options.interval + options.timeout)
+      }),
+      { numRuns: 300 },
+    )
+
+  const long = fc.integer({ min: 1_000, max: 30_000 })
+
+  test('death comes interval + timeout after the last message, whenever that was', () => {
+    const pace = fc.tuple(long, long).map(([a, b]): [number, number] => [Math.max(a, b), Math.min(a, b)])
+    expectPunctualDeath(pace)
+  })
+
+  test('holds also where the timeout is longer than the interval', () => {
+    expect(lastWords({ interval: 5_000, timeout: 10_000 }, [5_100])).toBe(15_000)
+    const pace = fc.tuple(long, long).map(([a, b]): [number, number] => [Math.min(a, b), Math.max(a, b)])
+    expectPunctualDeath(pace)
+  })
+
+  test('is never stretched by doubts', () => {
+    const probes = fc.array(fc.integer({ min: 0, max: INTERVAL + TIMEOUT }), { maxLength: 10 })
+    fc.assert(
+      fc.property(probes, times => {
+        vi.clearAllTimers()
+        const { died, probe } = start()
+        let now = 0
+        for (const time of times.toSorted((a, b) => a - b)) {
+          pass(time - now)
+          now = time
+          if (!died.length) probe()
+        }
+        pass(INTERVAL + TIMEOUT - now)
+        expect(died).toHaveLength(1)
+      }),
+    )
+  })
+
+  test('is never stretched by doubts where the timeout is shorter than their deadline', () => {
+    const { died, probe } = start({ interval: 25_000, timeout: 1_000 })
+    pass(24_000)
+    probe()
+    pass(2_000)
+    expect(died).toHaveLength(1)
+  })
+
+  test('no living peer is found dead, whoever doubts it and whenever', () => {
+    const { died, asked, hear, probe } = start()
+    const doubts = [100, 2_900, 3_100, 9_999, 24_999, 25_000, 25_001, 40_000, 70_000]
+    let now = 0
+    for (const time of doubts) {
+      pass(time - now)
+      now = time
+      probe()
+      pass(1)
+      now++
+      hear()
+    }
+    pass(INTERVAL - 1)
+    expect(died).toEqual([])
+    expect(asked.length).toBeGreaterThanOrEqual(doubts.length)
+  })
+})
+
+describe('a late timer', () => {
+  const CLOCKS = ['stands still', 'goes on'] as const
+
+  describe.each(CLOCKS)('with a monotonic clock that %s during sleep', clock => {
+    test('in the interval asks, with the whole timeout to answer', () => {
+      const { asked, died } = start()
+      pass(INTERVAL - 100)
+      sleep(3_600_000, clock)
+      pass(100)
+      expect(asked).toHaveLength(1)
+      pass(TIMEOUT - 1)
+      expect(died).toEqual([])
+      pass(1)
+      expect(died).toHaveLength(1)
+    })
+
+    test('at the deadline asks again instead of killing', () => {
+      const { asked, died } = start()
+      pass(INTERVAL + TIMEOUT - 100)
+      expect(asked).toHaveLength(1)
+      sleep(3_600_000, clock)
+      pass(100)
+      expect(died).toEqual([])
+      expect(asked).toHaveLength(2)
+      pass(TIMEOUT - 1)
+      expect(died).toEqual([])
+      pass(1)
+      expect(died).toHaveLength(1)
+    })
+
+    test('that finds an answer has nothing to fear', () => {
+      const { died, hear } = start()
+      pass(INTERVAL + TIMEOUT - 100)
+      sleep(3_600_000, clock)
+      pass(100)
+      hear('pong')
+      pass(TIMEOUT + INTERVAL - 1)
+      expect(died).toEqual([])
+    })
+
+    test('kills the second time, or the dead connection of a hidden page would never be noticed', () => {
+      const { asked, died } = start()
+      pass(INTERVAL + TIMEOUT - 100)
+      sleep(60_000, clock)
+      pass(100)
+      expect([asked.length, died.length]).toEqual([2, 0])
+      pass(TIMEOUT - 100)
+      sleep(60_000, clock)
+      pass(100)
+      expect([asked.length, died.length]).toEqual([2, 1])
+    })
+
+    test('in every phase kills after three questions at most', () => {
+      const { asked, died } = start()
+      for (let wake = 0; wake < 10 && !died.length; wake++) {
+        sleep(60_000, clock)
+        vi.advanceTimersToNextTimer()
+      }
+      expect(died).toHaveLength(1)
+      expect(asked.length).toBeLessThanOrEqual(3)
+    })
+
+    test('after an answer counts as the first again', () => {
+      const { asked, died, hear } = start()
+      for (let round = 0; round < 5; round++) {
+        const { length } = asked
+        passUntil(() => asked.length > length)
+        sleep(60_000, clock)
+        vi.advanceTimersToNextTimer()
+        expect(asked).toHaveLength(length + 2)
+        hear('pong')
+      }
+      expect(died).toEqual([])
+    })
+  })
+
+  test.each([
+    [999, 'kills: so late is any timer now and then', 1],
+    [1_001, 'asks again', 0],
+  ])('by %d ms %s', (lateness, _, deaths) => {
+    const { died } = start()
+    pass(INTERVAL + TIMEOUT - 100)
+    sleep(lateness, 'goes on')
+    pass(100)
+    expect(died).toHaveLength(deaths)
+  })
+
+  test('is not seen where the wall clock was set back', () => {
+    const { died } = start()
+    pass(INTERVAL)
+    vi.setSystemTime(Date.now() - 3_600_000)
+    pass(TIMEOUT)
+    expect(died).toHaveLength(1)
+  })
+})
+
+describe('a probe', () => {
+  test('asks at once, and kills after three seconds', () => {
+    const { asked, died, probe } = start()
+    pass(1_000)
+    probe()
+    expect(asked).toEqual([1_000])
+    pass(PROBE - 1)
+    expect(died).toEqual([])
+    pass(1)
+    expect(died).toEqual([1_000 + PROBE])
+  })
+
+  test('that is answered changes nothing: the next question is an interval after the answer', () => {
+    const { asked, died, hear, probe } = start()
+    pass(1_000)
+    probe()
+    pass(100)
+    hear('pong')
+    pass(INTERVAL)
+    expect([asked, died]).toEqual([[1_000, 1_100 + INTERVAL], []])
+  })
+
+  test('is one for a burst of doubts', () => {
+    const { asked, died, probe } = start()
+    pass(1_000)
+    probe()
+    probe()
+    pass(300)
+    probe()
+    pass(2_000)
+    probe()
+    expect(asked).toEqual([1_000])
+    pass(700)
+    expect(died).toEqual([1_000 + PROBE])
+  })
+
+  test('shortens the deadline of a question that is under way', () => {
+    const { asked, died, probe } = start()
+    pass(INTERVAL + 1_000)
+    probe()
+    expect(asked).toEqual([INTERVAL, INTERVAL + 1_000])
+    pass(PROBE)
+    expect(died).toEqual([INTERVAL + 1_000 + PROBE])
+  })
+
+  test('does not prolong a deadline that is sooner', () => {
+    const { asked, died, probe } = start()
+    pass(INTERVAL + TIMEOUT - 1_000)
+    probe()
+    expect(asked).toEqual([INTERVAL])
+    pass(1_000)
+    expect(died).toEqual([INTERVAL + TIMEOUT])
+  })
+
+  test('is sent again when the last one was answered', () => {
+    const { asked, hear, probe } = start()
+    pass(1_000)
+    probe()
+    pass(100)
+    hear('pong')
+    pass(100)
+    probe()
+    expect(asked).toEqual([1_000, 1_200])
+  })
+
+  test('is sent when a sleep has made the running deadline worthless', () => {
+    const { asked, died, probe } = start()
+    pass(INTERVAL + TIMEOUT - 1_000)
+    sleep(3_600_000, 'goes on')
+    probe()
+    expect(asked).toHaveLength(2)
+    pass(PROBE - 1)
+    expect(died).toEqual([])
+    pass(1)
+    expect(died).toHaveLength(1)
+  })
+
+  test('does nothing without a message: there is nothing to ask with', () => {
+    const { asked, died, probe } = start({}, MUTE)
+    pass(1_000)
+    probe()
+    pass(INTERVAL + TIMEOUT - 1_001)
+    expect([asked, died]).toEqual([[], []])
+    pass(1)
+    expect(died).toEqual([INTERVAL + TIMEOUT])
+  })
+})
+
+describe('replies', () => {
+  test('are recognised, other messages are not', () => {
+    const { hear } = start()
+    expect(hear('pong')).toBe(true)
+    expect(hear('news')).toBe(false)
+    expect(hear(new ArrayBuffer(2))).toBe(false)
+  })
+
+  test('say how long the way there and back takes', () => {
+    const { hear, measured } = start()
+    pass(INTERVAL)
+    expect(measured).toEqual([])
+    pass(120)
+    hear('pong')
+    expect(measured).toEqual([120])
+  })
+
+  test('are measured at each question, by the time of their event', () => {
+    const { asked, heard, hear, measured } = start()
+    pass(INTERVAL)
+    const timeStamp = performance.now() + 80
+    // The page was busy when it came.
+    pass(500)
+    heard({ data: 'pong', timeStamp })
+    passUntil(() => asked.length === 2)
+    pass(30)
+    hear('pong')
+    expect(measured).toEqual([80, 30])
+  })
+
+  test('to a probe are measured too', () => {
+    const { hear, measured, probe } = start()
+    pass(1_000)
+    probe()
+    pass(45)
+    hear('pong')
+    expect(measured).toEqual([45])
+  })
+
+  test('are measured from the last question, also where the one before it was answered with something else', () => {
+    const { asked, hear, measured } = start()
+    pass(INTERVAL + 40)
+    hear('news')
+    passUntil(() => asked.length === 2)
+    pass(30)
+    hear('pong')
+    expect(measured).toEqual([30])
+  })
+
+  test('that nobody asked for are hidden, but measure nothing', () => {
+    const { hear, measured } = start()
+    pass(1_000)
+    expect(hear('pong')).toBe(true)
+    expect(measured).toEqual([])
+  })
+
+  test('measure nothing where there is no message to ask with', () => {
+    const { hear, measured } = start({}, MUTE)
+    pass(INTERVAL + 40)
+    expect(hear('pong')).toBe(true)
+    expect(measured).toEqual([])
+  })
+
+  test('other messages are signs of life, but measure nothing', () => {
+    const { hear, measured } = start()
+    pass(INTERVAL + 40)
+    hear('news')
+    expect(measured).toEqual([])
+    pass(60)
+    hear('pong')
+    expect(measured).toEqual([100])
+  })
+})
+
+describe('events that are no browser’s', () => {
+  /** As they look, and how they tell the time. */
+  const EVENTS: [whose: string, timeStamp: () => object][] = [
+    ['without a time, as those of the ws package', () => ({})],
+    ['with an undefined time', () => ({ timeStamp: undefined })],
+    ['with the wall clock’s time, as those of mock-socket', () => ({ timeStamp: Date.now() })],
+  ]
+
+  describe.each(EVENTS)('%s', (_, time) => {
+    test('count as life when they come', () => {
+      const { heard, asked, died } = start()
+      pass(20_000)
+      heard({ data: 'news', ...time() })
+      pass(INTERVAL - 1)
+      expect(asked).toEqual([])
+      pass(1)
+      expect(asked).toEqual([20_000 + INTERVAL])
+      pass(TIMEOUT)
+      expect(died).toEqual([20_000 + INTERVAL + TIMEOUT])
+    })
+
+    test('measure latency when they come', () => {
+      const { heard, measured } = start()
+      pass(INTERVAL + 70)
+      expect(heard({ data: 'pong', ...time() })).toBe(true)
+      expect(measured).toEqual([70])
+    })
+  })
+})
+
+describe('stopping', () => {
+  const phases: [phase: string, reach: (subject: ReturnType<typeof start>) => void][] = [
+    ['at once', () => {}],
+    ['in the interval', () => pass(20_000)],
+    ['while a question is under way', () => pass(INTERVAL + 1_000)],
+    ['while a probe is under way', ({ probe }) => probe()],
+  ]
+  test.each(phases)('leaves no timer and is final: %s', (_, reach) => {
+    const subject = start()
+    reach(subject)
+    expect(vi.getTimerCount()).toBe(1)
+    subject.stop()
+    expect(vi.getTimerCount()).toBe(0)
+    const { length } = subject.asked
+    pass(10 * INTERVAL)
+    expect(subject.asked).toHaveLength(length)
+    expect(subject.died).toEqual([])
+  })
+
+  test('a message that comes afterwards starts nothing', () => {
+    const { hear, stop } = start()
+    stop()
+    hear()
+    hear('pong')
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('may happen while it asks', () => {
+    const dead = vi.fn()
+    const heartbeat = create(ASKS, {
+      ask: () => heartbeat.stop(),
+      isReply: () => false,
+      dead,
+      measured: () => {},
+    })
+    pass(INTERVAL)
+    expect(vi.getTimerCount()).toBe(0)
+    pass(INTERVAL)
+    expect(dead).not.toHaveBeenCalled()
+  })
+})
+
+describe('long times', () => {
+  /** Counts the timers that are set while so much time passes. */
+  const timersSet = (time: number) => {
+    const set = vi.spyOn(globalThis, 'setTimeout')
+    pass(time)
+    return set.mock.calls.length
+  }
+
+  test.each([2 ** 31, 1e12, Infinity])('an interval of %d ms neither spins nor asks', interval => {
+    const { asked, died } = start({ interval })
+    expect(timersSet(2e9)).toBeLessThanOrEqual(2)
+    expect(vi.getTimerCount()).toBe(1)
+    expect([asked.length, died.length]).toEqual([0, 0])
+  })
+
+  test('an interval of 2^31 ms, more than a timer takes, asks when it is over', () => {
+    const { asked } = start({ interval: 2 ** 31 })
+    pass(2 ** 31 + 1)
+    expect(asked).toEqual([2 ** 31])
+  })
+
+  test.each([2 ** 31, Infinity])('a timeout of %d ms is not over before it is over', timeout => {
+    const { asked, died } = start({ timeout })
+    pass(INTERVAL + 2e9)
+    expect(asked.length).toBeGreaterThan(0)
+    expect(died).toEqual([])
+  })
+
+  test('one timer at a time, and none set by a message', () => {
+    const { hear } = start()
+    const set = vi.spyOn(globalThis, 'setTimeout')
+    for (let message = 0; message < 1_000; message++) hear()
+    expect(set).not.toHaveBeenCalled()
+    expect(vi.getTimerCount()).toBe(1)
+  })
+})

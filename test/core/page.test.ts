@@ -1,0 +1,86 @@
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { isHidden, isOffline, pageWake } from '../../src/core/page.ts'
+
+const offline = () => vi.stubGlobal('navigator', { onLine: false })
+
+afterEach(() => vi.unstubAllGlobals())
+
+describe('without a page', () => {
+  test('there is nothing to listen to, and nothing breaks', () => {
+    for (const name of ['window', 'document', 'navigator', 'addEventListener', 'removeEventListener']) {
+      vi.stubGlobal(name, undefined)
+    }
+    const tell = vi.fn()
+    const stop = pageWake(tell)
+    expect(stop).not.toThrow()
+    expect(stop).not.toThrow()
+    expect(tell).not.toHaveBeenCalled()
+    expect(isHidden()).toBe(false)
+    expect(isOffline('wss://push.example.com/')).toBe(false)
+  })
+
+  test('a worker hears of its network only', () => {
+    const [scope, connection] = [new EventTarget(), new EventTarget()]
+    vi.stubGlobal('document', undefined)
+    vi.stubGlobal('navigator', { onLine: true, connection })
+    vi.stubGlobal('addEventListener', scope.addEventListener.bind(scope))
+    vi.stubGlobal('removeEventListener', scope.removeEventListener.bind(scope))
+    const tell = vi.fn()
+    const stop = pageWake(tell)
+    scope.dispatchEvent(new Event('online'))
+    scope.dispatchEvent(new Event('offline'))
+    connection.dispatchEvent(new Event('change'))
+    expect(tell.mock.calls).toEqual([['wake'], ['offline'], ['wake']])
+    stop()
+    scope.dispatchEvent(new Event('online'))
+    connection.dispatchEvent(new Event('change'))
+    expect(tell).toHaveBeenCalledTimes(3)
+  })
+
+  test('a navigator that knows of no connection and no network is no obstacle', () => {
+    vi.stubGlobal('navigator', {})
+    expect(pageWake(() => {})).not.toThrow()
+    expect(isOffline('wss://push.example.com/')).toBe(false)
+  })
+})
+
+describe('isOffline', () => {
+  test.each([
+    'wss://push.example.com/feed',
+    'ws://10.0.0.1:8080/',
+    'wss://[2001:db8::1]/',
+    'ws://128.0.0.1/',
+    '',
+  ])('is what the browser says: %s', url => {
+    vi.stubGlobal('navigator', { onLine: true })
+    expect(isOffline(url)).toBe(false)
+    offline()
+    expect(isOffline(url)).toBe(true)
+  })
+
+  test.each([
+    'ws://localhost/',
+    'ws://localhost:8080/feed',
+    'wss://localhost/',
+    'ws://127.0.0.1:8080/',
+    'ws://127.1.2.3/',
+    'ws://[::1]:8080/feed',
+    'ws://[::1]/',
+  ])('is never true of an address on this machine: %s', url => {
+    offline()
+    expect(isOffline(url)).toBe(false)
+  })
+
+  test.each([
+    'wss://evil.example/?//localhost',
+    'wss://evil.example//127.0.0.1/',
+    'wss://push.example.com/proxy/ws://localhost/',
+    'wss://localhost.example.com/',
+    'wss://127.example.com/',
+    'wss://[::1234]/',
+    'wss://notlocalhost/',
+  ])('is not fooled by an address that only looks like one on this machine: %s', url => {
+    offline()
+    expect(isOffline(url)).toBe(true)
+  })
+})

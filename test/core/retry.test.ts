@@ -1,0 +1,322 @@
+import { afterEach, describe, expect, test, vi } from 'vitest'
+import { type BackoffOptions, backoff } from '../../src/core/retry.ts'
+
+/** Round numbers: the defaults are tuned now and then. */
+const PACE = { base: 1_000, max: 10_000, spread: 4_000 }
+
+/** The largest number that `Math.random` can answer. */
+const ALMOST = 1 - 2 ** -53
+
+interface Loss {
+  attempt?: number
+  /** Our name for the cause. */
+  because?: string
+  /** The close frame's code and reason, if there was a close. */
+  code?: number
+  reason?: string
+}
+
+/** What the policy says to this loss, at the pace above and with a random number of a half unless the options say otherwise. */
+const ask = (
+  { attempt = 1, because = 'CONNECTION_LOST', code, reason = '' }: Loss,
+  options: BackoffOptions = {},
+): number | false =>
+  backoff({ ...PACE, random: () => 0.5, ...options })({
+    attempt,
+    cause: { code: because, close: code === undefined ? undefined : { code, reason } },
+    uptime: 0,
+    elapsed: 0,
+  })
+
+/** The longest that this loss may wait. */
+const bound = (loss: Loss, options: BackoffOptions = {}) =>
+  Math.ceil(ask(loss, { random: () => ALMOST, ...options }) as number)
+
+/** Numbers that look random and are the same in every run (mulberry32). */
+const seeded = (seed: number) => () => {
+  seed = (seed + 0x6d2b79f5) | 0
+  let mixed = Math.imul(seed ^ (seed >>> 15), seed | 1)
+  mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+  return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+}
+
+afterEach(() => vi.restoreAllMocks())
+
+describe('the wait', () => {
+  test('doubles with every attempt in a row, up to the longest', () => {
+    const bounds = [2, 3, 4, 5, 6, 7].map(attempt => bound({ attempt }))
+    expect(bounds).toEqual([2_000, 4_000, 8_000, 10_000, 10_000, 10_000])
+  })
+
+  test.each([
+    [0, 0],
+    [0.5, 5_000],
+    [ALMOST, 10_000],
+  ])('is capped first and then jittered: at the cap, random %d makes %d', (random, wait) => {
+    expect(ask({ attempt: 20 }, { random: () => random })).toBeCloseTo(wait, 3)
+  })
+
+  test('never reaches the cap, since a random number never reaches 1', () => {
+    expect(ask({ attempt: 20 }, { random: () => ALMOST })).toBeLessThan(PACE.max)
+  })
+
+  test.each([
+    [0, 0],
+    [0.5, 1_000],
+    [ALMOST, 2_000],
+  ])('has full jitter below the cap too: random %d makes %d of 2,000', (random, wait) => {
+    expect(ask({ attempt: 2 }, { random: () => random })).toBeCloseTo(wait, 3)
+  })
+
+  test('takes base and max from the options', () => {
+    const options = { base: 10, max: 35 }
+    expect([1, 2, 3, 4].map(attempt => bound({ attempt, because: 'CONNECT_TIMEOUT' }, options))).toEqual([
+      10, 20, 35, 35,
+    ])
+  })
+
+  test('is the same for every cause from the second attempt in a row on', () => {
+    for (const loss of [{ code: 1006 }, { code: 1012 }, { code: 1011 }, { because: 'UNRESPONSIVE' }]) {
+      expect(bound({ attempt: 2, ...loss })).toBe(2_000)
+    }
+  })
+
+  test('is short for a reconnection that was asked for, whatever failed before it', () => {
+    for (const attempt of [1, 2, 20]) expect(bound({ attempt, because: 'RECONNECT_REQUESTED' })).toBe(300)
+  })
+
+  test.each([1_000, 1_025, 5_000, Number.MAX_SAFE_INTEGER])(
+    'is finite and within bounds on attempt %d',
+    attempt => {
+      for (const random of [0, 0.5, ALMOST]) {
+        const wait = ask({ attempt }, { random: () => random }) as number
+        expect(Number.isFinite(wait)).toBe(true)
+        expect(wait).toBeGreaterThanOrEqual(0)
+        expect(wait).toBeLessThanOrEqual(PACE.max)
+      }
+    },
+  )
+
+  test('is 0 with a base of 0, on attempt 5,000 as on the second', () => {
+    expect(ask({ attempt: 2 }, { base: 0 })).toBe(0)
+    expect(ask({ attempt: 5_000 }, { base: 0 })).toBe(0)
+  })
+
+  test('is spread evenly between 0 and the cap', () => {
+    const random = seeded(42)
+    const waits = Array.from({ length: 10_000 }, () => ask({ attempt: 20 }, { random }) as number)
+    const mean = waits.reduce((sum, wait) => sum + wait, 0) / waits.length
+    expect(mean).toBeGreaterThan(4_900)
+    expect(mean).toBeLessThan(5_100)
+    const tenths = new Array(10).fill(0)
+    for (const wait of waits) tenths[Math.floor(wait / 1_000)]++
+    expect(tenths).toHaveLength(10)
+    for (const share of tenths) {
+      expect(share).toBeGreaterThan(850)
+      expect(share).toBeLessThan(1_150)
+    }
+  })
+
+  test('is drawn anew for each loss', () => {
+    const random = vi.fn(seeded(1))
+    const retry = backoff({ ...PACE, random })
+    const context = { attempt: 4, cause: { code: 'CONNECTION_LOST' }, uptime: 0, elapsed: 0 }
+    const waits = new Set(Array.from({ length: 100 }, () => retry(context)))
+    expect(waits.size).toBe(100)
+    expect(random).toHaveBeenCalledTimes(100)
+  })
+
+  test('draws no random number before there is something to wait for', () => {
+    const random = vi.fn(() => 0)
+    const platform = vi.spyOn(Math, 'random')
+    backoff()
+    backoff({ random })
+    expect(random).not.toHaveBeenCalled()
+    expect(platform).not.toHaveBeenCalled()
+  })
+
+  test('uses Math.random unless told otherwise', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.25)
+    const retry = backoff(PACE)
+    expect(retry({ attempt: 20, cause: { code: 'CONNECTION_LOST' }, uptime: 0, elapsed: 0 })).toBe(2_500)
+  })
+
+  test('keeps no count of its own: one policy serves any number of sockets', () => {
+    const retry = backoff({ ...PACE, random: () => 0.5 })
+    const waits = [5, 2, 5, 2].map(attempt =>
+      retry({ attempt, cause: { code: 'CONNECTION_LOST' }, uptime: 0, elapsed: 0 }),
+    )
+    expect(waits).toEqual([5_000, 1_000, 5_000, 1_000])
+  })
+})
+
+describe('the first wait follows the cause', () => {
+  test.each([1001, 1012, 1013])('a loss with %d has hit every client: it is spread', code => {
+    expect(bound({ code })).toBe(PACE.spread)
+    expect(ask({ code }, { random: () => 0 })).toBe(0)
+    expect(bound({ code }, { spread: 60_000 })).toBe(60_000)
+  })
+
+  test.each(['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN'])(
+    '%s is this client alone: within 300 ms',
+    because => {
+      expect(bound({ because })).toBeLessThanOrEqual(300)
+      expect(bound({ because })).toBeGreaterThan(0)
+      // Although without a close frame such a loss may be told as 1006.
+      expect(bound({ because, code: 1006 })).toBeLessThanOrEqual(300)
+    },
+  )
+
+  test.each([
+    // A line that broke without a word has mostly broken for one client alone.
+    { code: 1006 },
+    // An attempt that failed is not a connection that was lost.
+    { because: 'CONNECTION_REFUSED', code: 1006 },
+    { because: 'PREPARE_FAILED', code: 1012 },
+    { because: 'CONNECT_TIMEOUT' },
+    { because: 'ENDPOINT_FAILED' },
+    { because: 'PREPARE_FAILED' },
+    { code: 1000 },
+    { code: 1005 },
+    { code: 1011 },
+    { code: 4000 },
+    { code: 4408 },
+    { code: 4999 },
+  ])('anything else waits up to the base: %o', loss => {
+    expect(bound(loss)).toBe(PACE.base)
+  })
+
+  test('of a fleet cut at once, by default no tenth of a second sees more than 3 % come back', () => {
+    const retry = backoff({ random: seeded(7) })
+    const cause = { code: 'CONNECTION_LOST', close: { code: 1012, reason: '' } }
+    const windows: number[] = []
+    for (let client = 0; client < 10_000; client++) {
+      const window = Math.floor((retry({ attempt: 1, cause, uptime: 0, elapsed: 0 }) as number) / 100)
+      windows[window] = (windows[window] ?? 0) + 1
+    }
+    expect(Math.max(...windows.filter(Boolean))).toBeLessThanOrEqual(300)
+  })
+
+  test('of a client alone, by default, is under a second in the median', () => {
+    for (const code of ['CONNECTION_LOST', 'CONNECTION_REFUSED']) {
+      const wait = backoff({ random: () => 0.5 })({ attempt: 1, cause: { code }, uptime: 0, elapsed: 0 })
+      expect(wait).toBeLessThanOrEqual(1_000)
+    }
+  })
+})
+
+describe('giving up', () => {
+  const final = (code: number) =>
+    [1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003].includes(code) ||
+    (code >= 4400 && code <= 4499 && ![4408, 4425, 4429].includes(code))
+
+  test('every close code from 1000 to 4999 gives up or is retried as documented', () => {
+    const wrong: number[] = []
+    for (let code = 1000; code <= 4999; code++) {
+      if ((ask({ code }) === false) !== final(code)) wrong.push(code)
+    }
+    expect(wrong).toEqual([])
+  })
+
+  test('a final code is final at any attempt, whatever we call the cause', () => {
+    for (const because of ['CONNECTION_LOST', 'CONNECTION_REFUSED', 'PREPARE_FAILED', 'UNRESPONSIVE']) {
+      for (const attempt of [1, 2, 100]) expect(ask({ because, attempt, code: 1008 })).toBe(false)
+    }
+  })
+
+  test.each([
+    'CONNECTION_LOST',
+    'CONNECTION_REFUSED',
+    'CONNECT_TIMEOUT',
+    'ENDPOINT_FAILED',
+    'PREPARE_FAILED',
+    'PAGE_HIDDEN',
+    'RECONNECT_REQUESTED',
+    'UNRESPONSIVE',
+  ])('%s without a close frame is retried for ever', because => {
+    for (const attempt of [1, 2, 10, 5_000]) expect(ask({ because, attempt })).not.toBe(false)
+  })
+
+  test.each([
+    [0, [false, false]],
+    [1, [500, false]],
+    [3, [500, 1_000, 2_000, false, false]],
+  ])('after as many attempts in a row as the limit allows: %d', (attempts, waits) => {
+    const asked = waits.map((_, index) =>
+      ask({ because: 'CONNECT_TIMEOUT', attempt: index + 1 }, { attempts }),
+    )
+    expect(asked).toEqual(waits)
+  })
+
+  test('draws no random number when it gives up', () => {
+    const random = vi.fn(() => 0)
+    ask({ code: 1008 }, { random })
+    ask({ attempt: 2 }, { random, attempts: 1 })
+    expect(random).not.toHaveBeenCalled()
+  })
+})
+
+describe('retry-after in the close reason', () => {
+  test.each([1012, 1013])('is obeyed on %d, with jitter above it', code => {
+    const loss = { code, reason: 'retry-after=5' }
+    expect(ask(loss, { random: () => 0 })).toBe(5_000)
+    expect(ask(loss)).toBeGreaterThan(5_500)
+    expect(bound(loss)).toBe(9_000)
+  })
+
+  test('the jitter above it is the spread', () => {
+    const loss = { code: 1013, reason: 'retry-after=5' }
+    expect(ask(loss, { spread: 0 })).toBe(5_000)
+    expect(bound(loss, { spread: 60_000 })).toBe(65_000)
+  })
+
+  test('is obeyed at any attempt, beyond the longest wait of ours', () => {
+    expect(ask({ attempt: 9, code: 1012, reason: 'retry-after=3600' }, { random: () => 0 })).toBe(3_600_000)
+  })
+
+  test('may be 0', () => {
+    const loss = { attempt: 9, code: 1012, reason: 'retry-after=0' }
+    expect(ask(loss, { random: () => 0 })).toBe(0)
+    expect(bound(loss)).toBe(PACE.spread)
+  })
+
+  test('does not outweigh the limit of attempts', () => {
+    expect(ask({ attempt: 2, code: 1012, reason: 'retry-after=5' }, { attempts: 1 })).toBe(false)
+  })
+
+  test('says nothing on any other code', () => {
+    const wrong: number[] = []
+    for (let code = 1000; code <= 4999; code++) {
+      if (code === 1012 || code === 1013) continue
+      if (ask({ code, reason: 'retry-after=5' }) !== ask({ code })) wrong.push(code)
+    }
+    expect(wrong).toEqual([])
+  })
+
+  test.each([
+    'retry-after=',
+    'retry-after=soon',
+    'retry-after=-5',
+    'retry-after=1.5',
+    'retry-after=1e3',
+    'retry-after=0x10',
+    'retry-after= 5',
+    'retry-after=5 ',
+    'retry-after=5s',
+    'retry-after=5\n',
+    ' retry-after=5',
+    'Retry-After: 5',
+    'please retry-after=5',
+    'retry-after=٥',
+    'retry-after=Infinity',
+    '5',
+  ])('is ignored where it is malformed: %j', reason => {
+    expect(ask({ attempt: 3, code: 1012, reason })).toBe(ask({ attempt: 3, code: 1012 }))
+  })
+
+  test('of 111 digits, the most that a close frame has room for, is still a number', () => {
+    const wait = ask({ code: 1012, reason: `retry-after=${'9'.repeat(111)}` })
+    expect(wait).toBeGreaterThan(1e9)
+    expect(Number.isFinite(wait)).toBe(true)
+  })
+})

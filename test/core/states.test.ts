@@ -1,0 +1,339 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { SocketError } from '../../src/core/errors.ts'
+import { failures, type Input, type State, transition } from '../../src/core/states.ts'
+
+type Name = State['name']
+type Type = Input['type']
+type Of<Union extends { name: string }, Key> = Extract<Union, { name: Key }>
+
+/** Frozen all the way down, so that a write is an error. Of a cause only the reference matters. */
+const frozen = <Thing extends object>(thing: Thing): Thing => Object.freeze(thing)
+
+const why = frozen(new SocketError('CONNECTION_LOST', 'the state’s own'))
+const because = frozen(new SocketError('CONNECTION_REFUSED', 'the input’s'))
+
+/** A state of each name, with numbers that tell where a part of the next state came from. */
+const states: { readonly [Key in Name]: Of<State, Key> } = frozen({
+  closed: frozen({ name: 'closed', cause: why }),
+  connecting: frozen({ name: 'connecting', attempt: 3, cause: why }),
+  open: frozen({ name: 'open', attempt: 3, since: 500, url: 'wss://a.test/', protocol: 'p' }),
+  waiting: frozen({ name: 'waiting', attempt: 3, delay: 1_000, until: 2_000, cause: why }),
+  closing: frozen({ name: 'closing', code: 4_000, reason: 'bye', cause: why }),
+})
+
+/** An input of each type. */
+const inputs: { readonly [Key in Type]: Extract<Input, { type: Key }> } = frozen({
+  connect: frozen({ type: 'connect' }),
+  opened: frozen({ type: 'opened', now: 1_500, url: 'wss://b.test/', protocol: 'q' }),
+  lost: frozen({ type: 'lost', now: 1_500, cause: because, attempt: 4, delay: 700 }),
+  wake: frozen({ type: 'wake', now: 1_500, delay: 100 }),
+  offline: frozen({ type: 'offline', now: 1_500, delay: 30_000 }),
+  sleep: frozen({ type: 'sleep', cause: because }),
+  close: frozen({ type: 'close', code: 4_001, reason: 'enough', cause: because }),
+})
+
+const names = Object.keys(states) as Name[]
+const types = Object.keys(inputs) as Type[]
+
+const asleep = { name: 'waiting', attempt: 3, delay: Infinity, until: Infinity }
+
+/** The table: what each state makes of each input above. What is not in it is ignored. */
+const table: { readonly [Key in Name]: { readonly [Key in Type]?: State } } = {
+  closed: {
+    connect: { name: 'connecting', attempt: 0 },
+  },
+  connecting: {
+    opened: { name: 'open', attempt: 3, since: 1_500, url: 'wss://b.test/', protocol: 'q' },
+    lost: { name: 'waiting', attempt: 4, delay: 700, until: 2_200, cause: because },
+    sleep: { ...asleep, cause: because } as State,
+    close: { name: 'closed', cause: because },
+  },
+  open: {
+    lost: { name: 'waiting', attempt: 4, delay: 700, until: 2_200, cause: because },
+    sleep: { ...asleep, attempt: 0, cause: because } as State,
+    close: { name: 'closing', code: 4_001, reason: 'enough', cause: because },
+  },
+  waiting: {
+    connect: { name: 'connecting', attempt: 3, cause: why },
+    wake: { name: 'waiting', attempt: 3, delay: 100, until: 1_600, cause: why },
+    offline: { name: 'waiting', attempt: 3, delay: 30_000, until: 31_500, cause: why },
+    sleep: { ...asleep, cause: why } as State,
+    close: { name: 'closed', cause: because },
+  },
+  closing: {
+    connect: { name: 'connecting', attempt: 0 },
+    lost: { name: 'closed', cause: why },
+    sleep: { name: 'closed', cause: why },
+  },
+}
+
+const show = (state: State | undefined) => state?.name ?? 'ignored'
+
+describe('the table, cell by cell', () => {
+  for (const name of names) {
+    for (const type of types) {
+      const expected = table[name][type]
+      test(`${name} × ${type} → ${show(expected)}`, () => {
+        const next = transition(states[name], inputs[type])
+        if (expected) expect(next).toEqual(expected)
+        else expect(next).toBeUndefined()
+      })
+    }
+  }
+
+  test('causes are handed on as they are, not copied', () => {
+    for (const name of names) {
+      for (const type of types) {
+        const expected = table[name][type]
+        const next = transition(states[name], inputs[type])
+        if (expected && 'cause' in expected && next && 'cause' in next)
+          expect(next.cause).toBe(expected.cause)
+      }
+    }
+  })
+})
+
+describe('closed', () => {
+  test('without a cause, before the first attempt, can be closed for good', () => {
+    const next = transition(frozen({ name: 'closed' }), inputs.close)
+    expect(next).toEqual({ name: 'closed', cause: because })
+  })
+
+  test('with a cause stays what it is: the first reason is the one to keep', () => {
+    expect(transition(states.closed, inputs.close)).toBeUndefined()
+  })
+
+  test('forgets on connecting why it was closed, and how often it had failed', () => {
+    const next = transition(states.closed, inputs.connect)
+    expect(next).toMatchObject({ name: 'connecting', attempt: 0 })
+    expect((next as Of<State, 'connecting'>).cause).toBeUndefined()
+  })
+})
+
+describe('lost', () => {
+  test.each(['connecting', 'open'] as const)('%s is closed when the policy gives up', name => {
+    const next = transition(states[name], frozen({ ...inputs.lost, delay: false }))
+    expect(next).toEqual({ name: 'closed', cause: because })
+  })
+
+  test.each(['connecting', 'open'] as const)('%s waits even for 0 ms: giving up is only `false`', name => {
+    const next = transition(states[name], frozen({ ...inputs.lost, delay: 0 }))
+    expect(next).toEqual({ name: 'waiting', attempt: 4, delay: 0, until: 1_500, cause: because })
+  })
+
+  test.each(['connecting', 'open'] as const)('%s may wait until it is woken', name => {
+    const next = transition(states[name], frozen({ ...inputs.lost, delay: Infinity }))
+    expect(next).toMatchObject({ name: 'waiting', delay: Infinity, until: Infinity })
+  })
+
+  test('closing ends closed whatever the policy says, for the reason of the closing', () => {
+    for (const delay of [0, 1_000, Infinity, false] as const) {
+      expect(transition(states.closing, frozen({ ...inputs.lost, delay }))).toEqual({
+        name: 'closed',
+        cause: why,
+      })
+    }
+  })
+})
+
+describe('waiting', () => {
+  const waiting = (delay: number, until: number): State => frozen({ ...states.waiting, delay, until })
+
+  test('wake shortens the wait to its delay, and does not dial by itself', () => {
+    const next = transition(waiting(60_000, 61_000), frozen({ type: 'wake', now: 1_000, delay: 150 }))
+    expect(next).toEqual({ name: 'waiting', attempt: 3, delay: 150, until: 1_150, cause: why })
+  })
+
+  test('wake ends an endless wait', () => {
+    const next = transition(waiting(Infinity, Infinity), frozen({ type: 'wake', now: 1_000, delay: 150 }))
+    expect(next).toEqual({ name: 'waiting', attempt: 3, delay: 150, until: 1_150, cause: why })
+  })
+
+  test.each([
+    ['sooner than its delay', 1_100],
+    ['at the same moment', 1_150],
+  ])('wake leaves a wait alone that ends %s', (_, until) => {
+    expect(transition(waiting(500, until), frozen({ type: 'wake', now: 1_000, delay: 150 }))).toBeUndefined()
+  })
+
+  test('wake starts a short wait anew that should have ended: its timer slept with the process', () => {
+    const next = transition(waiting(500, 900), frozen({ type: 'wake', now: 1_000, delay: 150 }))
+    expect(next).toEqual({ name: 'waiting', attempt: 3, delay: 150, until: 1_150, cause: why })
+  })
+
+  test('offline lengthens the wait to its delay', () => {
+    const next = transition(waiting(500, 1_500), frozen({ type: 'offline', now: 1_000, delay: 30_000 }))
+    expect(next).toEqual({ name: 'waiting', attempt: 3, delay: 30_000, until: 31_000, cause: why })
+  })
+
+  test.each([
+    ['later than its delay', 60_000],
+    ['at the same moment', 31_000],
+    ['only when woken', Infinity],
+  ])('offline leaves a wait alone that ends %s', (_, until) => {
+    expect(
+      transition(waiting(500, until), frozen({ type: 'offline', now: 1_000, delay: 30_000 })),
+    ).toBeUndefined()
+  })
+
+  test('offline with no delay, as for an address that needs no network, changes nothing', () => {
+    expect(transition(states.waiting, frozen({ type: 'offline', now: 1_500, delay: 0 }))).toBeUndefined()
+  })
+
+  test('sleep says nothing new to an endless wait', () => {
+    expect(transition(waiting(Infinity, Infinity), inputs.sleep)).toBeUndefined()
+  })
+
+  test('keeps its count of failures and its cause through offline, sleep and wake, to the next attempt', () => {
+    const story: Input[] = [
+      { type: 'offline', now: 1_500, delay: 30_000 },
+      { type: 'sleep', cause: because },
+      { type: 'wake', now: 90_000, delay: 0 },
+      { type: 'connect' },
+    ]
+    const last = story.reduce<State>(
+      (state, input) => transition(state, frozen(input)) as State,
+      states.waiting,
+    )
+    expect(last).toEqual({ name: 'connecting', attempt: 3, cause: why })
+  })
+})
+
+describe('any state and any input', () => {
+  const time = fc.nat()
+  const delay = fc.oneof(fc.nat(), fc.constantFrom(0, Infinity))
+  const attempt = fc.nat(10_000)
+  const cause = fc.constantFrom(why, because)
+  const text = fc.string()
+  const code = fc.option(fc.integer({ min: 3_000, max: 4_999 }), { nil: undefined })
+  const reason = fc.option(text, { nil: undefined })
+  const name = <Name extends string>(name: Name) => fc.constant(name)
+
+  const anyState: fc.Arbitrary<State> = fc.oneof(
+    fc.constant<State>({ name: 'closed' }),
+    fc.record({ name: name('closed'), cause }),
+    fc.record({ name: name('connecting'), attempt, cause: fc.option(cause, { nil: undefined }) }),
+    fc.record({ name: name('open'), attempt, since: time, url: text, protocol: text }),
+    fc
+      .record({ name: name('waiting'), attempt, delay, now: time, cause })
+      .map(({ now, ...state }) => ({ ...state, until: now + state.delay })),
+    fc.record({ name: name('closing'), code, reason, cause }),
+  )
+  const anyInput: fc.Arbitrary<Input> = fc.oneof(
+    fc.constant<Input>({ type: 'connect' }),
+    fc.record({ type: name('opened'), now: time, url: text, protocol: text }),
+    fc.record({
+      type: name('lost'),
+      now: time,
+      cause,
+      attempt,
+      delay: fc.oneof(delay, fc.constant(false as const)),
+    }),
+    fc.record({ type: name('wake'), now: time, delay }),
+    fc.record({ type: name('offline'), now: time, delay }),
+    fc.record({ type: name('sleep'), cause }),
+    fc.record({ type: name('close'), code, reason, cause }),
+  )
+
+  test('writes nothing into either, and answers the same again', () => {
+    fc.assert(
+      fc.property(anyState, anyInput, (state, input) => {
+        const next = transition(frozen(state), frozen(input))
+        expect(transition(state, input)).toEqual(next)
+        expect(next).not.toBe(state)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  test('uses no clock and no random number', () => {
+    const { now } = Date
+    const { random } = Math
+    const forbidden = () => {
+      throw new Error('the table is pure')
+    }
+    Date.now = Math.random = forbidden
+    try {
+      for (const state of Object.values(states))
+        for (const input of Object.values(inputs)) transition(state, input)
+    } finally {
+      Date.now = now
+      Math.random = random
+    }
+  })
+
+  test('leads to a state that carries what its name promises and nothing more', () => {
+    const parts: Record<Name, string[]> = {
+      closed: ['name', 'cause'],
+      connecting: ['name', 'attempt', 'cause'],
+      open: ['name', 'attempt', 'since', 'url', 'protocol'],
+      waiting: ['name', 'attempt', 'delay', 'until', 'cause'],
+      closing: ['name', 'code', 'reason', 'cause'],
+    }
+    fc.assert(
+      fc.property(anyState, anyInput, (state, input) => {
+        const next = transition(state, input)
+        if (next) expect(Object.keys(next).filter(part => !parts[next.name].includes(part))).toEqual([])
+        if (next?.name === 'waiting') {
+          expect(next.delay).toBeGreaterThanOrEqual(0)
+          expect(next.until).toBeGreaterThanOrEqual(next.delay)
+        }
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  test('moves or is ignored by name and type alone, but for the waits and the close before the first attempt', () => {
+    const conditional = new Set([
+      'closed close',
+      'waiting wake',
+      'waiting offline',
+      'waiting sleep',
+      'open lost',
+    ])
+    fc.assert(
+      fc.property(anyState, anyInput, (state, input) => {
+        if (conditional.has(`${state.name} ${input.type}`)) return
+        expect(transition(state, input) !== undefined).toBe(table[state.name][input.type] !== undefined)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+})
+
+describe('failures in a row', () => {
+  test.each([0, 1, 7])('an attempt that fails is one more than the %d before it', attempt => {
+    expect(failures(frozen({ name: 'connecting', attempt }), 0, 5_000)).toBe(attempt + 1)
+  })
+
+  test.each([
+    [0, 8],
+    [4_999, 8],
+    [5_000, 1],
+    [3_600_000, 1],
+  ])('a connection that lasted %d ms of at least 5,000 makes it %d', (uptime, expected) => {
+    expect(failures(frozen({ ...states.open, attempt: 7 }), uptime, 5_000)).toBe(expected)
+  })
+
+  test('the first connection, lost at once, is the first failure', () => {
+    expect(failures(frozen({ ...states.open, attempt: 0 }), 0, 5_000)).toBe(1)
+  })
+
+  test('with no least uptime every connection counts as a success', () => {
+    expect(failures(frozen({ ...states.open, attempt: 7 }), 0, 0)).toBe(1)
+  })
+
+  test('with an endless least uptime none does', () => {
+    expect(failures(frozen({ ...states.open, attempt: 7 }), 3_600_000, Infinity)).toBe(8)
+  })
+
+  test('uptime counts for nothing where there was no connection', () => {
+    expect(failures(frozen({ name: 'connecting', attempt: 7 }), 3_600_000, 5_000)).toBe(8)
+  })
+
+  test('is 1 where nothing is counted', () => {
+    expect(failures(states.closing, 0, 5_000)).toBe(1)
+    expect(failures(states.closed, 0, 5_000)).toBe(1)
+  })
+})

@@ -1,0 +1,265 @@
+// The demo as a visitor sees it, started as `npm start` does, on the built bundles: every engine, real outages.
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { createServer } from 'vite'
+import { expect, test } from 'vitest'
+import { startDemo } from '../demo/start.ts'
+import { errors, flow, press, push, settle, shows, suffer } from './demo-page.ts'
+import { inEveryEngine, type Rig } from './rig.ts'
+
+const visit = async (rig: Rig, url: string, type?: 'window') => {
+  const page = rig.keep(await rig.engine.open(url, type))
+  await settle(page)
+  return page
+}
+
+/**
+ * What the page says of each fault in the end. Nobody else would have noticed a frozen line for thirty seconds; nobody
+ * may have called before the four seconds were over that a busy server asked for.
+ */
+const faults = {
+  cut: /noticed after .*, back after .*, in order.* reliable 0\./,
+  freeze: /noticed after [1-9]\.\d+ s, back after [1-9]\.\d+ s.*plain [1-9]\d*, reliable 0\./,
+  refuse:
+    /noticed after .*, back after ([5-9]|\d\d)\.\d+ s; .* \d+ waited and .*, in order.* plain [1-9]\d*, reliable 0\./,
+  busy: /noticed after .*, back after ([4-9]|\d\d)\.\d+ s; .*, in order.* reliable 0\./,
+  restart: /noticed after .*, back after \d+\.\d+ s; .*, in order.* reliable 0\./,
+  slow: /latency up to ([89]|\d\d)\d\d ms, no reconnection; .* reliable 0\./,
+  close: /noticed after .*, back after .*, in order.* reliable 0\./,
+}
+
+inEveryEngine(rig => {
+  test('what one window pushes the other shows: text, unread counts, toasts, pictures, strokes', async () => {
+    const { url } = rig.keep(await startDemo())
+    const one = await visit(rig, url)
+    const other = await visit(rig, url)
+    await shows(one, '#visitors', '^2$')
+
+    // Watched for from before it comes: it does not stay, and others come on top of it.
+    const toast = shows(other, '#toasts', '<b>Hello</b> from one')
+    await push(one, '<b>Hello</b> from one')
+    await shows(one, '#mine', '1 arrived')
+    await shows(other, '#feed', '<b>Hello</b> from one')
+    await toast
+    const unread = Number(await shows(other, '#unread', '[1-9]'))
+    expect(await other.evaluate('document.title')).toMatch(/^\(\d+\) /)
+    expect(await other.evaluate("document.getElementById('icon').href")).toContain(
+      encodeURIComponent('<text'),
+    )
+
+    expect(unread).toBeGreaterThan(0)
+    // In one breath: the server goes on notifying.
+    const [left, title] = await other.evaluate(() => {
+      document.getElementById('read-all')?.click()
+      return [document.getElementById('unread')?.textContent, document.title]
+    })
+    expect(left).toBe('0')
+    expect(title).not.toMatch(/^\(/)
+    await shows(one, '#feed', 'seen by 1')
+
+    await press(one, 'push-bad')
+    await shows(one, '#answer', "expected 'push'")
+    await press(one, 'push-big')
+    await shows(one, '#answer', '262144 bytes, this one has 307200')
+
+    await press(one, 'squiggle')
+    await shows(one, '#strokes-sent', '^60$')
+    await shows(other, '#strokes-others', '^60$')
+    await press(one, 'push-picture')
+    await other.evaluate(
+      () =>
+        new Promise<void>(resolve => {
+          const look = () =>
+            [...document.querySelectorAll<HTMLImageElement>('#feed img')].some(
+              ({ naturalWidth }) => naturalWidth === 480,
+            ) && resolve()
+          new MutationObserver(look).observe(document, { subtree: true, childList: true })
+          document.addEventListener('load', look, true)
+          look()
+        }),
+    )
+
+    // A page behind another one has nobody to quote for.
+    await one.show()
+    await shows(one, '#quotes-sent', '[1-9]')
+    await shows(one, '.price', '\\d\\.\\d\\d')
+    expect(await one.evaluate("document.querySelectorAll('#chart canvas').length")).toBe(1)
+    await press(one, 'clear')
+    for (const page of [one, other]) expect(await errors(page)).toEqual([])
+  })
+
+  test('each broken line is noticed, measured and mended, and the reliable stream loses nothing', async () => {
+    const said = await Promise.all(
+      Object.keys(faults).map(async fault => {
+        const { url } = rig.keep(await startDemo())
+        const page = await visit(rig, url, 'window')
+        await flow(page)
+        const text = await suffer(page, `fault-${fault}`)
+        const [noticed, lost] = [
+          await shows(page, '#noticed', '.'),
+          await shows(page, '#reliable-lost', '\\d'),
+        ]
+        return { fault, text, noticed, lost, errors: await errors(page) }
+      }),
+    )
+    for (const { fault, text, noticed, lost, errors } of said) {
+      expect(text).toMatch(faults[fault as keyof typeof faults])
+      expect(noticed).toMatch(fault === 'slow' ? /…/ : /\d m?s/)
+      expect(lost).toBe('0')
+      expect(errors).toEqual([])
+    }
+  }, 120_000) // Seven outages, in seven windows that one machine paints: what ends a run that hangs is later here.
+
+  test('messages wait while there is no connection, volatile ones do not, and of quotes only the newest', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = await visit(rig, url)
+    await shows(page, '#quotes-sent', '[1-9]')
+    await fetch(`${url}control/refuse?seconds=2`, { method: 'POST' })
+    await shows(page, '#state', 'waiting')
+    expect(await shows(page, '#countdown', '\\d')).toMatch(/^\d+\.\d s$/)
+    await press(page, 'send-five')
+    await press(page, 'squiggle')
+    expect(await shows(page, '#mine', '5 queued')).toMatch(/1 queued.*2 queued.*3 queued.*4 queued.*5 queued/)
+    await shows(page, '#strokes-dropped', '^60$')
+    await shows(page, '#quotes-replaced', '[1-9]')
+    expect(await shows(page, '#quotes-waiting', '\\d')).toBe('1')
+    await shows(page, '#state', 'open')
+    await shows(page, '#mine', '5 arrived')
+    const order = await page.evaluate(() =>
+      [...document.querySelectorAll('#feed .own p:last-child')].map(one => one.textContent?.[0]).reverse(),
+    )
+    expect(order).toEqual(['1', '2', '3', '4', '5'])
+  })
+
+  test('a code that means “do not come back” is obeyed, until somebody presses Connect', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = await visit(rig, url)
+    await page.evaluate(() => {
+      ;(document.getElementById('code') as HTMLSelectElement).value = '4401'
+    })
+    await press(page, 'fault-close')
+    await shows(page, '#state', 'closed')
+    expect(await shows(page, '#cause', '4401')).toContain('a button was pressed')
+    await press(page, 'connect')
+    await shows(page, '#state', 'open')
+    await press(page, 'reconnect')
+    await shows(page, '#log', 'RECONNECT_REQUESTED')
+    await shows(page, '#state', 'open')
+    await press(page, 'close')
+    await shows(page, '#state', 'closed')
+  })
+
+  test('the pad is drawn on by keys', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = await visit(rig, url)
+    await page.evaluate(() => {
+      const desk = document.getElementById('desk') as HTMLElement
+      desk.focus()
+      for (const key of ['ArrowUp', ' ', 'ArrowLeft', 'ArrowDown', ' ', 'ArrowUp']) {
+        desk.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }))
+      }
+    })
+    await shows(page, '#strokes-sent', '^2$')
+    expect(await page.evaluate("document.getElementById('desk').ariaLabel")).toContain('pen up')
+  })
+
+  // WebKit opens no window for a click that no finger made.
+  test.skipIf(rig.name === 'webkit')('a duplicate of the tab is counted', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = await visit(rig, url)
+    await press(page, 'duplicate')
+    await shows(page, '#visitors', '^2$')
+    await shows(page, '#happened', 'one more')
+  })
+
+  // Only Chromium grants the permission to a driver, and has notifications without a desktop around it.
+  test.runIf(rig.name === 'chromium')('the system tells of news while the page is hidden', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = await visit(rig, url)
+    await page.cdp?.('Browser.grantPermissions', {
+      permissions: ['notifications'],
+      origin: new URL(url).origin,
+    })
+    await page.evaluate(() => {
+      const told: string[] = []
+      Object.assign(window, {
+        told,
+        Notification: class extends Notification {
+          constructor(title: string, options: NotificationOptions) {
+            super(title, options)
+            told.push(`${title}: ${options.body}`)
+          }
+        },
+      })
+    })
+    await press(page, 'system')
+    await shows(page, '#answer', 'will tell you while this page is hidden')
+    const other = await visit(rig, url) // in front of it
+    await push(other, 'are you there?')
+    await shows(page, '#feed', 'are you there')
+    expect(await page.evaluate('document.hidden')).toBe(true)
+    expect(await page.evaluate('told.join()')).toContain('are you there?')
+  })
+
+  test.runIf(rig.name === 'chromium')('the chart is there where the language is none', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = rig.keep(await rig.engine.open())
+    await page.cdp?.('Page.enable')
+    await page.cdp?.('Page.addScriptToEvaluateOnNewDocument', {
+      source:
+        "Object.defineProperty(Navigator.prototype, 'language', { get: () => 'c', configurable: true })",
+    })
+    await page.goto(url)
+    await shows(page, '.price', '\\d\\.\\d\\d')
+    expect(await page.evaluate("document.querySelectorAll('#chart canvas').length")).toBe(1)
+  })
+
+  test('the page to be copied works by script tag, under the same policy', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = rig.keep(await rig.engine.open(`${url}recipes/script-tag.html`))
+    await shows(page, '#state', '^open$')
+    await shows(page, '#feed', '\\w')
+    await page.evaluate(() => document.querySelector('button')?.click())
+    await shows(page, '#feed', 'ScriptTag: Hello')
+    const source = readFileSync(new URL('../../demo/recipes/script-tag.html', import.meta.url), 'utf8')
+    const [, body = ''] = /<body>(.*)<\/body>/s.exec(source) ?? []
+    expect(body.trim().split('\n').length).toBeLessThanOrEqual(40)
+  })
+
+  test('the app to be copied shows notifications, and is made anew when its file is saved', async () => {
+    const folder = fileURLToPath(new URL('../../demo/recipes/spa/', import.meta.url))
+    const vite = await createServer({
+      configFile: `${folder}vite.config.mjs`,
+      server: { port: 0 },
+      logLevel: 'error',
+    })
+    rig.keep(await vite.listen())
+    const page = rig.keep(await rig.engine.open(vite.resolvedUrls?.local[0] ?? ''))
+    await shows(page, '#banner', '^open$')
+    await shows(page, '#feed', '\\w')
+    await page.evaluate('void (window.before = true)')
+    vite.watcher.emit('change', `${folder}main.js`)
+    // Emptied by what is left, filled again by what comes: without loading the page anew.
+    await shows(page, '#feed', '^$')
+    await shows(page, '#feed', '\\w')
+    expect(await page.evaluate('window.before')).toBe(true)
+  })
+
+  test.runIf(rig.name === 'chromium')('has no serious accessibility finding, in light and dark', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = await visit(rig, url)
+    const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+    // Over the protocol: the page's own policy would not let a foreign script in.
+    await page.evaluate(`(() => { ${axe} })()`)
+    for (const value of ['light', 'dark']) {
+      await page.cdp?.('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value }] })
+      const found = await page.evaluate<unknown, []>(
+        `axe.run().then(({ violations }) => violations
+          .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+          .map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]))`,
+      )
+      expect(found).toEqual([])
+    }
+  })
+})

@@ -1,0 +1,135 @@
+// Reconnecting again and again leaves nothing behind.
+import { expect, test } from 'vitest'
+import type * as Package from '../../src/index.ts'
+import { startServer } from '../interop/ws.ts'
+import type { Page } from './page.ts'
+import { inEveryEngine } from './rig.ts'
+
+/** What the script tag brings. It exists in the page, not here. */
+declare const SteadySocket: typeof Package
+
+const { SOAK } = process.env
+const cycles = SOAK ? 10_000 : 300
+
+interface Cycling {
+  /** Goes through so many more cycles. */
+  run(cycles: number): Promise<void>
+  /** Native sockets made, less those closed. */
+  readonly live: () => number
+  readonly state?: () => string
+  close?(): void
+}
+declare const ours: Cycling
+declare const bare: Cycling
+
+/**
+ * In the page: makes `ours`, a socket that is reconnected at each second opening and cut by the server at each other one.
+ */
+function startOurs(url: string) {
+  let made = 0
+  let closed = 0
+  const gone = () => closed++
+  class Counted extends WebSocket {
+    constructor(url: string, protocols?: string | string[]) {
+      super(url, protocols)
+      made++
+      this.addEventListener('close', gone)
+    }
+  }
+  let left = 0
+  let done = () => {}
+  const socket = SteadySocket.createSocket(() => `${url}${left > 0 && made % 2 ? '/drop' : '/echo'}`, {
+    retry: () => 0,
+    WebSocket: Counted,
+    heartbeat: { message: 'ping' },
+  })
+  socket.on('open', ({ url }) => {
+    if (left <= 0) return done()
+    left--
+    // The server sees to the others.
+    if (url.endsWith('/echo')) socket.reconnect()
+  })
+  const ours: Cycling = {
+    run: cycles =>
+      new Promise(resolve => {
+        left = cycles
+        done = resolve
+        socket.reconnect()
+      }),
+    live: () => made - closed,
+    state: () => socket.state.name,
+    close: socket.close,
+  }
+  Object.assign(window, { ours })
+}
+
+/** In the page: makes `bare`, which does the same with native sockets, one after the other. */
+function startBare(url: string) {
+  let live = 0
+  const bare: Cycling = {
+    run: cycles =>
+      new Promise(resolve => {
+        const cycle = (left: number) => {
+          if (!left) return resolve()
+          const native = new WebSocket(`${url}${left % 2 ? '/drop' : '/echo'}`)
+          live++
+          native.onopen = () => {
+            if (left % 2 === 0) native.close()
+          }
+          native.onclose = () => {
+            live--
+            cycle(left - 1)
+          }
+        }
+        cycle(cycles)
+      }),
+    live: () => live,
+  }
+  Object.assign(window, { bare })
+}
+
+async function heap(page: Page) {
+  if (!page.cdp) return 0
+  for (let i = 0; i < 3; i++) await page.cdp('HeapProfiler.collectGarbage')
+  const { usedSize } = (await page.cdp('Runtime.getHeapUsage')) as { usedSize: number }
+  return usedSize
+}
+
+inEveryEngine(rig => {
+  const here = test.runIf(rig.name === 'chromium')
+
+  here(
+    `${cycles} reconnections leave one socket, and no heap`,
+    { timeout: 60_000 + cycles * 60 },
+    async () => {
+      const server = rig.keep(await startServer())
+      const page = await rig.open()
+      await page.evaluate(startOurs, server.url)
+      await page.evaluate(startBare, server.url)
+      const measure = async (run: (cycles: number) => Promise<void>) => {
+        // Once to be compiled, once to be measured.
+        await page.evaluate(run, 50)
+        const before = await heap(page)
+        const since = performance.now()
+        await page.evaluate(run, cycles)
+        const time = (performance.now() - since) / cycles
+        return { bytes: ((await heap(page)) - before) / cycles, time }
+      }
+      const own = await measure(cycles => ours.run(cycles))
+      // The engine's own share.
+      const native = SOAK ? await measure(cycles => bare.run(cycles)) : undefined
+
+      await server.until(() => server.clients.length === 1)
+      expect(await page.evaluate(() => [ours.live(), bare.live(), ours.state?.()])).toEqual([1, 0, 'open'])
+      await page.evaluate(() => ours.close?.())
+      await server.until(() => server.clients.length === 0)
+      const say = ({ bytes, time }: typeof own) => `${bytes.toFixed(1)} B, ${time.toFixed(1)} ms a cycle`
+      console.log(
+        `${rig.name}, ${cycles} reconnections: ${say(own)}${native ? `; bare: ${say(native)}` : ''}`,
+      )
+      // What a few hundred cycles add is the noise of the engine, not what a cycle leaves.
+      if (native) expect(own.bytes - native.bytes).toBeLessThanOrEqual(20)
+      else expect(own.bytes).toBeLessThan(500)
+    },
+  )
+})

@@ -1,0 +1,237 @@
+// Streams of real size through a real browser, both ways: all arrives as it was, and the page holds little of it.
+import { createHash } from 'node:crypto'
+import { expect, test } from 'vitest'
+import type * as Package from '../../src/index.ts'
+import type * as Streams from '../../src/stream.ts'
+import { startServer, type TestServer } from '../interop/ws.ts'
+import { type Connection, startProxy } from '../support/proxy.ts'
+import type { Page } from './page.ts'
+import { inEveryEngine, type Rig } from './rig.ts'
+
+/** What the script tag brings, and what `load` imports. They exist in the page, not here. */
+declare const SteadySocket: typeof Package
+declare const streams: typeof Streams
+
+const size = 64 * 1024
+const mark = 2 ** 20
+/** 200 MB, or so much of it that it is quick. */
+const count = process.env.SOAK ? 3_200 : 800
+/** How many of them the server sends when it is asked for more. */
+const portion = 16
+
+/** In the page, and here: the words of a chunk, a little noise that depends on its number. */
+function words(number: number, size: number) {
+  const all = new Uint32Array(size / 4)
+  let word = number + 1
+  for (let i = 0; i < all.length; i++) {
+    word = Math.imul(word, 1_664_525) + 1_013_904_223
+    all[i] = word
+  }
+  return all
+}
+
+async function open(rig: Rig) {
+  const page = await rig.open()
+  await page.evaluate(`import('/dist/stream.min.js').then(all => { globalThis.streams = all })`)
+  await page.evaluate(`globalThis.words = ${words}`)
+  return page
+}
+
+/** What the page really holds, in MB: Chromium says it. */
+function watch({ cdp }: Page) {
+  const samples: number[] = []
+  let last = Promise.resolve()
+  const look = async () => {
+    if (!cdp) return
+    // Buffers are let go of in the background; the second waits for the first.
+    for (let i = 0; i < 2; i++) await cdp('HeapProfiler.collectGarbage')
+    const usage = (await cdp('Runtime.getHeapUsage')) as Record<'usedSize' | 'backingStorageSize', number>
+    samples.push((usage.usedSize + usage.backingStorageSize) / 1e6)
+  }
+  return {
+    /** Looks once the looks before are over, and does not wait for it. */
+    look() {
+      last = last.then(look)
+    },
+    async done() {
+      await last
+      return samples.length ? `, JS heap and buffers ${samples.map(one => one.toFixed(1)).join(' ')} MB` : ''
+    },
+  }
+}
+
+/** Takes what the server has received, as soon as it has, until all is there. */
+async function drain(server: TestServer, each: (data: Buffer, number: number) => void) {
+  let number = 0
+  await server.until(() => {
+    for (const { data } of server.received) each(data as Buffer, number++)
+    server.clear()
+    return number === count
+  })
+}
+
+inEveryEngine(rig => {
+  const report = (what: string, since: number, more: string) =>
+    console.log(
+      `${rig.name}: ${((count * size) / 1e6).toFixed(0)} MB ${what} in ${((performance.now() - since) / 1e3).toFixed(1)} s${more}`,
+    )
+
+  test('a file is piped out through a connection that stands still for a while, a little at a time', async () => {
+    const server = rig.keep(await startServer())
+    const proxy = rig.keep(await startProxy({ port: server.port }))
+    const page = await open(rig)
+    const memory = watch(page)
+    await page.evaluate(async (url: string) => {
+      const socket = SteadySocket.createSocket(url)
+      Object.assign(globalThis, { socket })
+      await streams.when(socket, 'open')
+    }, proxy.url('/sink'))
+    const line = proxy.connections[0] as Connection
+    const arrived = createHash('sha256')
+    const expected = createHash('sha256')
+    const received = drain(server, (data, number) => {
+      arrived.update(data)
+      expected.update(new Uint8Array(words(number, size).buffer))
+      if (number % (count / 8) === 0) memory.look()
+      if (number === count / 4) line.freeze('up')
+    })
+    const since = performance.now()
+    const piped = page.evaluate(
+      async (count: number, size: number) => {
+        const { socket, words } = globalThis as unknown as {
+          socket: Package.Socket
+          words: (number: number, size: number) => Uint32Array
+        }
+        let number = 0
+        let most = 0
+        const look = () => {
+          most = Math.max(most, socket.bufferedAmount)
+          return number
+        }
+        Object.assign(globalThis, { look })
+        const file = new ReadableStream({
+          pull(controller) {
+            look()
+            if (number === count) controller.close()
+            else controller.enqueue(words(number++, size))
+          },
+        })
+        await file.pipeTo(streams.writable(socket))
+        return { most, left: socket.bufferedAmount, stats: socket.stats }
+      },
+      count,
+      size,
+    )
+    await server.until(() => server.received.length === 0 && line.forwarded.up > (count / 4) * size)
+    // It has to wait: the source is asked for nothing more.
+    const stood = await page.evaluate(
+      (count: number) =>
+        new Promise<number>(resolve => {
+          const { look } = globalThis as unknown as { look: () => number }
+          let last = -1
+          let same = 0
+          const timer = setInterval(() => {
+            const number = look()
+            same = number === last ? same + 1 : 0
+            last = number
+            if (same < 20 && number < count) return
+            clearInterval(timer)
+            resolve(number)
+          }, 20)
+        }),
+      count,
+    )
+    line.thaw()
+    const { most, left, stats } = await piped
+    await received
+    expect(arrived.digest('hex')).toBe(expected.digest('hex'))
+    expect(stats).toMatchObject({ dropped: 0, connections: 1 })
+    expect(left).toBe(0)
+    report(
+      'out',
+      since,
+      `, ${stood} of ${count} given out when it stood, bufferedAmount up to ${most}${await memory.done()}`,
+    )
+    // WebKitGTK calls everything sent as soon as its network process has it: there is nothing to wait for.
+    if (rig.name !== 'webkit') {
+      expect(stood).toBeLessThan(count)
+      expect(most).toBeGreaterThan(mark)
+      expect(most).toBeLessThanOrEqual(mark + size)
+    }
+  })
+
+  test('what comes in is read as a stream by who keeps up, and nothing piles up', async () => {
+    const server = rig.keep(await startServer())
+    const page = await open(rig)
+    const memory = watch(page)
+    let number = 0
+    server.until(() => {
+      for (const _ of server.received) {
+        for (let i = 0; i < portion && number < count; i++) {
+          if (number % (count / 8) === 0) memory.look()
+          server.push(new Uint8Array(words(number++, size).buffer))
+        }
+      }
+      server.clear()
+      return number === count
+    })
+    const since = performance.now()
+    const wrong = await page.evaluate(
+      async (url: string, count: number, size: number, portion: number) => {
+        const { words } = globalThis as unknown as { words: (number: number, size: number) => Uint32Array }
+        const socket = SteadySocket.createSocket(url)
+        const stream = streams.readable(socket, { highWaterMark: 2 * portion * (size + 64) })
+        let number = 0
+        const wrong: number[] = []
+        const sink = new WritableStream<string | ArrayBuffer>({
+          write(data) {
+            const expected = words(number, size)
+            const real = new Uint32Array(data as ArrayBuffer)
+            if (real.length !== expected.length || real.some((word, i) => word !== expected[i]))
+              wrong.push(number)
+            if (++number % portion === 0) socket.send('more')
+            if (number === count) socket.close()
+          },
+        })
+        socket.send('more')
+        socket.send('more')
+        await stream.pipeTo(sink)
+        return [number, ...wrong]
+      },
+      `${server.url}/sink`,
+      count,
+      size,
+      portion,
+    )
+    expect(wrong).toEqual([count])
+    report('in', since, await memory.done())
+  })
+
+  test('a hidden page goes on writing, a mark at a time', async () => {
+    const server = rig.keep(await startServer())
+    const page = await open(rig)
+    const some = 64
+    await page.evaluate(async (url: string) => {
+      const socket = SteadySocket.createSocket(url)
+      Object.assign(globalThis, { socket })
+      await streams.when(socket, 'open')
+    }, `${server.url}/sink`)
+    await page.hide()
+    const since = performance.now()
+    await page.evaluate(
+      async (some: number, size: number) => {
+        const { socket } = globalThis as unknown as { socket: Package.Socket }
+        const writer = streams.writable(socket).getWriter()
+        for (let number = 0; number < some; number++) await writer.write(new Uint8Array(size))
+        await writer.close()
+      },
+      some,
+      size,
+    )
+    console.log(
+      `${rig.name}, hidden: ${some * size} bytes in ${((performance.now() - since) / 1e3).toFixed(1)} s`,
+    )
+    await page.show()
+    await server.until(() => server.received.length === some)
+  })
+})

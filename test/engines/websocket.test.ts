@@ -1,0 +1,118 @@
+// The drop-in class with reconnection, as a page uses it: by script tag, in each engine. Without reconnection: standard.test.ts.
+import { expect, test } from 'vitest'
+import type { SteadyWebSocket } from '../../src/websocket.ts'
+import { startServer } from '../interop/ws.ts'
+import { startProxy } from '../support/proxy.ts'
+import { inEveryEngine } from './rig.ts'
+
+declare const SteadySocket: { WebSocket: typeof SteadyWebSocket; backoff: (options: object) => never }
+declare let socket: SteadyWebSocket
+declare let story: string[]
+declare const until: (type: string, times: number) => Promise<unknown>
+
+inEveryEngine(rig => {
+  const scene = async () => {
+    const server = rig.keep(await startServer())
+    const proxy = rig.keep(await startProxy({ port: server.port }))
+    const page = await rig.open()
+    await page.evaluate(url => {
+      const all = window as any
+      all.story = []
+      all.socket = new SteadySocket.WebSocket(url, [], {
+        retry: SteadySocket.backoff({ base: 50, max: 200, spread: 100 }),
+      })
+      for (const type of ['open', 'message', 'error', 'close']) {
+        socket.addEventListener(type, (event: any) => {
+          const { data = '', code = '', willReconnect = '' } = event
+          story.push(`${socket.readyState} ${[type, data, code, willReconnect].filter(String).join(' ')}`)
+        })
+      }
+      all.until = (type: string, times: number) =>
+        new Promise(resolve => {
+          const look = () => story.filter(line => line.includes(type)).length >= times && resolve(story)
+          for (const each of ['open', 'message', 'close']) socket.addEventListener(each, look)
+          look()
+        })
+    }, proxy.url('/echo'))
+    return { server, proxy, page }
+  }
+
+  test('an outage: what is sent meanwhile arrives, in order, and every loss is told', async () => {
+    const { proxy, page } = await scene()
+    await page.evaluate(() => until('open', 1))
+    await page.evaluate(() => {
+      socket.send('a')
+      return until('message', 1)
+    })
+    proxy.refuse(true)
+    proxy.reset()
+    await page.evaluate(() => until('close', 1))
+    const state = await page.evaluate(() => {
+      socket.send('b')
+      socket.send('c')
+      return [socket.readyState, socket.bufferedAmount]
+    })
+    expect(state).toEqual([0, 2])
+    proxy.refuse(false)
+    const story = (await page.evaluate(() => until('message', 3))) as string[]
+    // The browser may or may not call a reset an error, and attempts meanwhile have failed.
+    expect(story.filter(line => line !== '3 error')).toEqual([
+      '1 open',
+      '1 message a',
+      '3 close 1006 true',
+      '1 open',
+      '1 message b',
+      '1 message c',
+    ])
+    const end = (await page.evaluate(() => {
+      socket.close(4000)
+      return until('close', 2)
+    })) as string[]
+    expect(end.at(-1)).toBe('3 close 4000 false')
+  })
+
+  test('binaryType, handlers and protocol outlive an outage', async () => {
+    const { server, page } = await scene()
+    const heard = await page.evaluate(async () => {
+      await until('open', 1)
+      const bytes: unknown[] = []
+      socket.binaryType = 'arraybuffer'
+      socket.onmessage = ({ data }) => bytes.push([data instanceof ArrayBuffer, data.byteLength])
+      socket.send(new Uint8Array(3))
+      await until('message', 1)
+      ;(window as any).bytes = bytes
+      return bytes
+    })
+    expect(heard).toEqual([[true, 3]])
+    server.terminateAll()
+    const again = await page.evaluate(async () => {
+      await until('open', 2)
+      socket.send(new Uint8Array(4))
+      await until('message', 2)
+      return (window as any).bytes
+    })
+    expect(again).toEqual([
+      [true, 3],
+      [true, 4],
+    ])
+  })
+
+  test('in the place of the platform’s class it carries the page’s own code', async () => {
+    const server = rig.keep(await startServer())
+    const page = await rig.open()
+    const heard = await page.evaluate(async url => {
+      window.WebSocket = SteadySocket.WebSocket
+      const theirs = new WebSocket(url)
+      const message = new Promise<MessageEvent>(resolve => {
+        theirs.onmessage = resolve
+      })
+      await new Promise(resolve => {
+        theirs.onopen = resolve
+      })
+      theirs.send('hello')
+      const { data, origin, target } = await message
+      return [data, origin, target === theirs, theirs instanceof WebSocket, `${theirs}`]
+    }, `${server.url}/echo`)
+    expect(heard).toEqual(['hello', new URL(server.url).origin, true, true, '[object WebSocket]'])
+  })
+})

@@ -1,0 +1,61 @@
+"""The recipe in demo/recipes/python with the events that the tests ask for. Takes a port, prints it."""
+
+import asyncio
+import json
+import logging
+import os
+import sys
+
+import lifeline  # noqa: F401
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../demo/recipes/python"))
+
+import reliable_server as recipe
+
+for name, value in json.loads(sys.argv[2]).items():
+    setattr(recipe, name, value)
+
+
+released = asyncio.Event()
+
+
+async def on_event(session, event, data):
+    if event == "release":
+        released.set()
+        return
+    if event == "sessions":
+        data = len(recipe.sessions)
+    if event == "wait":
+        await released.wait()
+    if event == "half":
+        session.send("half done")
+    if event in ("fail", "half"):
+        raise RuntimeError("as was asked for")
+    if event == "many":
+        for number in range(data):
+            session.send(number)
+        return
+    session.send(data)
+
+
+class Crash(logging.Handler):
+    """A handler that fails, or a task that nobody awaits, is a defect: the tests are to see it."""
+
+    def emit(self, record):
+        unheard = record.name == "asyncio" and record.levelno >= logging.ERROR
+        if unheard or record.msg == "connection handler failed":
+            sys.stderr.write(logging.Formatter().format(record) + "\n")
+            os._exit(3)
+
+
+recipe.on_event = on_event
+logging.getLogger().addHandler(Crash())
+
+
+async def main():
+    async with recipe.start("127.0.0.1", int(sys.argv[1])) as server:
+        print(list(server.sockets)[0].getsockname()[1], flush=True)
+        await asyncio.Future()
+
+
+asyncio.run(main())

@@ -1,0 +1,29 @@
+import { execFileSync } from 'node:child_process'
+import { expect, test } from 'vitest'
+import { root } from './built.ts'
+
+/** The smallest object that V8 makes: its map, and a field. */
+const OBJECT = 16
+
+const measure = (): Record<string, number> =>
+  JSON.parse(
+    execFileSync(
+      process.execPath,
+      [
+        '--expose-gc',
+        '--min-semi-space-size=64',
+        '--max-semi-space-size=64',
+        `${root}test/package/allocation.mjs`,
+      ],
+      { encoding: 'utf8' },
+    ),
+  )
+
+test('tells and sends a message without making an object for it, and one with wishes with one', () => {
+  const bytes = measure()
+  expect(bytes.text).toBeLessThan(OBJECT / 2)
+  expect(bytes.binary).toBeLessThan(OBJECT / 2)
+  expect(bytes.send).toBeLessThan(OBJECT / 2)
+  // Three fields and a moment in time.
+  expect(bytes['send with a key']).toBeLessThan(6 * OBJECT)
+})

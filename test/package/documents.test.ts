@@ -1,0 +1,150 @@
+// Every piece of TypeScript and JavaScript that README.md and the documents show is compiled, against the package as it was
+// built. What is in other languages is run: test/jsdom/frameworks.test.ts and test/interop/recipes.test.ts.
+import { execFile } from 'node:child_process'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { compileScript, parse } from 'vue/compiler-sfc'
+import { root } from './built.ts'
+import { pieces as all, piecesIn } from './pieces.ts'
+
+const folder = `${root}.tmp/documents-${process.pid}/`
+
+/** What a piece of code may take for granted: what the pieces before it, and the reader's own page, have made. */
+const GIVEN: Record<string, string> = {
+  backoff: "typeof import('steadysocket').backoff",
+  createSocket: "typeof import('steadysocket').createSocket",
+  socket: "import('steadysocket').Socket",
+  SteadyWebSocket: "typeof import('steadysocket/websocket').SteadyWebSocket",
+  json: "typeof import('steadysocket/json').json",
+  z: "typeof import('zod').z",
+  Price: "import('zod').ZodObject<{ symbol: import('zod').ZodString }>",
+  vi: "typeof import('vitest').vi",
+  createReliableSocket: "typeof import('steadysocket/reliable').createReliableSocket",
+  reliable: "typeof import('steadysocket/server').reliable",
+  server: "import('steadysocket/server').ReliableServer",
+  session: "import('steadysocket/server').Session",
+  wss: "import('ws').WebSocketServer",
+  messages: "typeof import('steadysocket/stream').messages",
+  readable: "typeof import('steadysocket/stream').readable",
+  writable: "typeof import('steadysocket/stream').writable",
+  when: "typeof import('steadysocket/stream').when",
+  WebSocketServer: "typeof import('ws').WebSocketServer",
+  createFakeServer: "typeof import('steadysocket/testing').createFakeServer",
+  record: "typeof import('steadysocket/testing').record",
+  expect: "typeof import('vitest').expect",
+  createClient: "typeof import('graphql-ws').createClient",
+  file: 'File',
+  signal: 'AbortSignal',
+  url: 'string',
+}
+for (const name of [
+  'SteadySocket',
+  'askTheUser',
+  'banner',
+  'chrome',
+  'cursor',
+  'db',
+  'draft',
+  'fetchToken',
+  'image',
+  'missed',
+  'onMessage',
+  'onconnect',
+]) {
+  GIVEN[name] = 'any'
+}
+for (const name of [
+  'order',
+  'price',
+  'promises',
+  'question',
+  'reconnectSomehow',
+  'reloadEverything',
+  'show',
+  'userOf',
+]) {
+  GIVEN[name] = 'any'
+}
+
+/** In some documents a socket or a server is another one. */
+const OWN: Record<string, Record<string, string>> = {
+  'demo/docs/reliable.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
+  'demo/docs/api/testing.md': { server: "import('steadysocket/testing').FakeServer" },
+}
+
+/** Languages that need no compiler, or that other tests run. */
+const ELSEWHERE = ['diff', 'html', 'mermaid', 'nginx', 'py', 'sh', 'svelte', 'typescript']
+
+/** What of a component is a script. */
+const scriptOf = (code: string, name: string) => compileScript(parse(code).descriptor, { id: name }).content
+
+const pieces = piecesIn('js', 'ts', 'tsx', 'vue').map(({ language, file, name, code, place }) => ({
+  place,
+  name,
+  extension: language === 'tsx' ? 'tsx' : 'ts',
+  code: language === 'vue' ? scriptOf(code, name) : code,
+  given: { ...GIVEN, ...OWN[file] },
+}))
+
+/** What the compiler has to say, by the name of the piece. */
+const complaints = new Map<string, string[]>()
+
+beforeAll(async () => {
+  mkdirSync(folder, { recursive: true })
+  for (const { name, extension, code, given } of pieces) {
+    const missing = Object.entries(given).filter(
+      ([word]) =>
+        new RegExp(`\\b${word}\\b`).test(code) &&
+        !new RegExp(`(const|let) ${word}\\b|import [^;]*?\\b${word}\\b[^;]*? from`).test(code),
+    )
+    const declared = missing.map(
+      ([word, type]) => `declare ${/^(missed|onconnect)$/.test(word) ? 'let' : 'const'} ${word}: ${type}`,
+    )
+    // A part of an options object is one.
+    const whole = /^\w+: /.test(code) ? `export default {\n${code}}` : code
+    writeFileSync(`${folder}${name}.${extension}`, `${declared.join('\n')}\n${whole}\nexport {}\n`)
+  }
+  const compilerOptions = {
+    target: 'ES2022',
+    module: 'esnext',
+    moduleResolution: 'bundler',
+    lib: ['ES2023', 'DOM', 'DOM.Iterable', 'DOM.AsyncIterable'],
+    types: ['node'],
+    jsx: 'react-jsx',
+    strict: true,
+    noImplicitAny: false,
+    noEmit: true,
+    skipLibCheck: true,
+  }
+  writeFileSync(`${folder}tsconfig.json`, JSON.stringify({ compilerOptions, include: ['*.ts', '*.tsx'] }))
+  const compiler = `${root}node_modules/typescript/bin/tsc`
+  const said = await new Promise<string>(resolve =>
+    execFile(
+      process.execPath,
+      [compiler, '--pretty', 'false', '--project', folder],
+      { cwd: folder },
+      (_, out) => resolve(out),
+    ),
+  )
+  for (const line of said.split('\n').filter(Boolean)) {
+    const name = /^([\w-]+)\.tsx?\(/.exec(line)?.[1] ?? 'the rest'
+    complaints.set(name, [...(complaints.get(name) ?? []), line])
+  }
+}, 60_000)
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+test('the documents are found, and every language in them is tested somewhere', () => {
+  expect(pieces.length).toBeGreaterThan(60)
+  const languages = new Set(all.map(({ language }) => language))
+  expect([...languages].sort()).toEqual([...ELSEWHERE, 'js', 'ts', 'tsx', 'vue'].sort())
+})
+
+describe('the code compiles', () => {
+  test.each(pieces)('of $place', ({ name }) => {
+    expect(complaints.get(name)).toBe(undefined)
+  })
+
+  test('and nothing else is the matter', () => {
+    expect(complaints.get('the rest')).toBe(undefined)
+  })
+})

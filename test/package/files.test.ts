@@ -1,0 +1,117 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { SourceMap } from 'node:module'
+import { dirname, relative, resolve } from 'node:path'
+import { parse } from 'acorn'
+import { describe, expect, test } from 'vitest'
+import { dist, entries, modules, read, root, scripts, whole } from './built.ts'
+
+const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+
+/** Every path in a part of package.json. */
+const paths = (part: unknown): string[] =>
+  typeof part === 'string' ? [part] : Object.values(part as object).flatMap(paths)
+
+describe('package.json', () => {
+  const { main, module, types, unpkg, jsdelivr, exports } = manifest
+  const promised = [...new Set(paths([main, module, types, unpkg, jsdelivr, exports]))]
+
+  test.each(promised)('promises %s, and it is there', path => {
+    expect(existsSync(resolve(root, path))).toBe(true)
+  })
+
+  test('lets bundlers leave out what is not used', () => {
+    expect(manifest.sideEffects).toBe(false)
+  })
+
+  test('brings types for import and for require, each before the code', () => {
+    for (const entry of entries) {
+      for (const condition of ['import', 'require']) {
+        expect(Object.keys(exports[entry === 'index' ? '.' : `./${entry}`][condition])).toEqual([
+          'types',
+          'default',
+        ])
+      }
+    }
+  })
+
+  test('publishes what it promises, and needs nothing at run time', () => {
+    for (const path of promised) {
+      if (path !== './package.json') expect(manifest.files).toContain(path.split('/')[1])
+    }
+    expect(manifest.dependencies).toBeUndefined()
+  })
+})
+
+describe.each(scripts)('dist/%s', file => {
+  const code = read(file)
+
+  test('has no syntax newer than ES2020', () => {
+    const sourceType = modules.includes(file) ? 'module' : 'script'
+    expect(() => parse(code, { ecmaVersion: 2020, sourceType })).not.toThrow()
+  })
+
+  // https://caniuse.com/js-regexp-lookbehind: before Safari 16.4 it is a syntax error, though it is ES2018.
+  test('has no lookbehind in a regular expression', () => {
+    expect(code).not.toMatch(/\(\?<[=!]/)
+  })
+
+  test('calls nothing that Safari 14 lacks', () => {
+    expect(code).not.toMatch(
+      /\.(at|findLast|findLastIndex|toSorted|toReversed|toSpliced|with|throwIfAborted|groupBy|hasOwn)\(|structuredClone\(|AbortSignal\.|randomUUID|requestIdleCallback|withResolvers|WeakRef/,
+    )
+  })
+
+  // A read that has no use of its own looks as if it could go; without it a cycle of reconnection costs 4 kB (errors.ts).
+  test.runIf(whole.includes(file))('reads the stack of a SocketError once', () => {
+    expect(code).toMatch(/\bthis\.stack\b/)
+  })
+
+  test('imports nothing but the core', () => {
+    const rest = whole.includes(file)
+      ? code
+      : code.replace(/(\bfrom ?|\brequire\()(['"])\.\/index(\.min)?\.c?js\2/, '')
+    expect(rest.replace(/^import ?\{[^}]*\} ?;/m, '')).not.toMatch(
+      /\brequire\(|^import\b|\bimport\(|\bfrom ?['"]/m,
+    )
+  })
+
+  test('begins with name, version and licence', () => {
+    expect(code.split('\n')[0]).toBe(`/*! ${manifest.name} ${manifest.version} | ${manifest.license} */`)
+  })
+
+  describe('has a source map', () => {
+    const url = /\n\/\/# sourceMappingURL=(\S+)\s*$/.exec(code)?.[1] ?? 'none'
+    const map = existsSync(dist + url) ? JSON.parse(read(url)) : {}
+
+    test('that is there, and is its own', () => {
+      expect(url).toBe(`${file}.map`)
+      expect(map).toMatchObject({ version: 3, file })
+    })
+
+    test('whose sources are files of src, with their text', () => {
+      expect(map.sources.length).toBeGreaterThan(whole.includes(file) ? 5 : 0)
+      expect(map.sourcesContent).toHaveLength(map.sources.length)
+      for (const [index, source] of map.sources.entries()) {
+        const path = resolve(dist, dirname(url), map.sourceRoot ?? '', source)
+        expect(relative(root, path)).toMatch(/^src(.[\w-]+){1,2}\.ts$/)
+        expect(existsSync(path)).toBe(true)
+        expect(map.sourcesContent[index]).toMatch(/\b(export|import)\b/)
+      }
+    })
+
+    test.runIf(whole.includes(file))('that leads from a place in it to where it was written', () => {
+      const lines = code.split('\n')
+      const line = lines.findIndex(text => text.includes('visibilitychange'))
+      const column = (lines[line] as string).indexOf('visibilitychange')
+      const entry = new SourceMap(map).findEntry(line, column) as {
+        originalSource: string
+        originalLine: number
+      }
+      expect(entry.originalSource).toMatch(/src\/core\/page\.ts$/)
+      const original = map.sourcesContent[map.sources.indexOf(entry.originalSource)].split('\n')
+      expect(original.slice(entry.originalLine - 1, entry.originalLine + 2).join('\n')).toMatch(
+        /visibilitychange/,
+      )
+    })
+  })
+})

@@ -1,0 +1,104 @@
+// What npm would publish: looked at by those who look at packages, and tried by those who use them.
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { posix } from 'node:path'
+import { checkPackage, createPackageFromTarballData } from '@arethetypeswrong/core'
+import { publint } from 'publint'
+import { formatMessage } from 'publint/utils'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { entries, namesOf, root, specifier } from './built.ts'
+import { createProject, type Project } from './installed.ts'
+
+let project: Project
+let paths: string[]
+
+beforeAll(() => {
+  project = createProject()
+  paths = project.packed.files.map(({ path }) => path)
+}, 60_000)
+afterAll(() => project?.remove())
+
+const installed = (path: string) => readFileSync(`${project.home}/node_modules/steadysocket/${path}`, 'utf8')
+
+/** The declarations that can be reached from those of the entries. */
+function declarations(): string[] {
+  const found = new Set(entries.flatMap(entry => [`dist/${entry}.d.ts`, `dist/${entry}.d.cts`]))
+  for (const path of found) {
+    const ending = path.endsWith('.d.cts') ? '.d.cts' : '.d.ts'
+    for (const [, name] of installed(path).matchAll(/(?:from |import\()'(\.[\w./-]+)\.c?js'/g)) {
+      found.add(posix.join(posix.dirname(path), `${name}${ending}`))
+    }
+  }
+  return [...found]
+}
+
+describe('the package', () => {
+  test('holds what is needed, and nothing else', () => {
+    const code = entries.flatMap(entry => ['.js', '.min.js', '.cjs'].map(ending => `dist/${entry}${ending}`))
+    code.push('dist/steadysocket.umd.js', 'dist/steadysocket.umd.min.js')
+    const words = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json']
+    expect([...paths].sort()).toEqual(
+      [...words, ...code, ...code.map(path => `${path}.map`), ...declarations()].sort(),
+    )
+  })
+
+  test('weighs little more than its code, its maps and its declarations', () => {
+    const { size, unpackedSize, files } = project.packed
+    const sum = (kind: RegExp) =>
+      files.filter(({ path }) => kind.test(path)).reduce((all, one) => all + one.size, 0)
+    const kinds = { code: /\.c?js$/, maps: /\.map$/, declarations: /\.d\.c?ts$/ }
+    const parts = Object.entries(kinds).map(([name, kind]) => `${name} ${sum(kind)}`)
+    console.log(
+      `the package: ${files.length} files, ${size} bytes packed, ${unpackedSize} unpacked: ${parts.join(', ')}`,
+    )
+    expect(unpackedSize).toBeLessThan(1.1 * sum(/\.(c?js|map|d\.c?ts)$/))
+  })
+
+  test('runs nothing when it is installed, and needs nothing else', () => {
+    const manifest = JSON.parse(installed('package.json'))
+    for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) {
+      expect(manifest.scripts).not.toHaveProperty(script)
+    }
+    for (const need of ['dependencies', 'peerDependencies', 'optionalDependencies', 'bundleDependencies']) {
+      expect(manifest).not.toHaveProperty(need)
+    }
+  })
+
+  test('does not say where it was built', () => {
+    for (const path of paths) expect(installed(path)).not.toContain(root)
+  })
+
+  test('has nothing that publint would change', async () => {
+    const { buffer, byteOffset, byteLength } = project.packed.tarball
+    const tarball = buffer.slice(byteOffset, byteOffset + byteLength)
+    const { messages, pkg } = await publint({ pack: { tarball }, strict: true })
+    expect(messages.map(message => formatMessage(message, pkg, { color: false }))).toEqual([])
+  })
+
+  test('has types that are right however they are looked for', { timeout: 60_000 }, async () => {
+    const analysis = await checkPackage(createPackageFromTarballData(project.packed.tarball))
+    if (!analysis.types) throw new Error('it has no types')
+    expect(analysis.problems).toEqual([])
+    expect(Object.keys(analysis.entrypoints).sort()).toEqual(
+      ['./package.json', ...entries.map(entry => (entry === 'index' ? '.' : `./${entry}`))].sort(),
+    )
+  })
+})
+
+describe('installed, it gives every name of every entry', () => {
+  /** What each entry exports, by a program that finds it so. */
+  const run = (file: string, find: (entry: string) => string) => {
+    const found = entries.map(entry => `${JSON.stringify(entry)}: Object.keys(${find(entry)}).sort()`)
+    const path = project.write(file, `console.log(JSON.stringify({ ${found} }))`)
+    return JSON.parse(execFileSync(process.execPath, [path], { cwd: project.home, encoding: 'utf8' }))
+  }
+  const all = Object.fromEntries(entries.map(entry => [entry, namesOf(entry)]))
+
+  test('to a module', () => {
+    expect(run('all.mjs', entry => `await import('${specifier(entry)}')`)).toEqual(all)
+  })
+
+  test('to CommonJS', () => {
+    expect(run('all.cjs', entry => `require('${specifier(entry)}')`)).toEqual(all)
+  })
+})
