@@ -27,20 +27,23 @@ const probes = {
 
   /** In a worker that is a module, the class that the package gives its users. */
   'module service workers': ({ page, site }: Bench) =>
-    page.evaluate(async (script: string) => {
-      const { serviceWorker } = navigator
-      const registration = await serviceWorker.register(script, { type: 'module', scope: '/probe/' })
-      const worker = (registration.installing ??
-        registration.waiting ??
-        registration.active) as ServiceWorker
-      const state = await new Promise<string>(resolve => {
-        const look = () => /activated|redundant/.test(worker.state) && resolve(worker.state)
-        worker.onstatechange = look
-        look()
-      })
-      await registration.unregister()
-      return state === 'activated'
-    }, site.script('/probe.js', "import '/dist/index.js'")),
+    page.evaluate(
+      async (script: string) => {
+        const { serviceWorker } = navigator
+        const registration = await serviceWorker.register(script, { type: 'module', scope: '/probe/' })
+        const worker = (registration.installing ??
+          registration.waiting ??
+          registration.active) as ServiceWorker
+        const state = await new Promise<string>(resolve => {
+          const look = () => /activated|redundant/.test(worker.state) && resolve(worker.state)
+          worker.onstatechange = look
+          look()
+        })
+        await registration.unregister()
+        return state === 'activated'
+      },
+      site.script('/probe.js', "import '/dist/index.js'"),
+    ),
 
   async 'freezing a page'({ page }: Bench) {
     if (!page.cdp) throw new Error('its driver has no such command')

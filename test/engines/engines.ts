@@ -40,11 +40,7 @@ function findChromium() {
 }
 
 function findFirefox() {
-  const path = program(
-    'FIREFOX_PATH',
-    ...['firefox-esr', 'firefox'],
-    ...applications('Firefox'),
-  )
+  const path = program('FIREFOX_PATH', ...['firefox-esr', 'firefox'], ...applications('Firefox'))
   return path && (() => launchFirefox(path))
 }
 

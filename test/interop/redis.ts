@@ -13,7 +13,11 @@ const program = () => findProgram(process.env.REDIS_PATH, '/usr/bin/redis-server
 /** Whether there is a Redis to test with. It is installed if that is possible, and reported as missing otherwise. */
 export function hasRedis(): boolean {
   if (process.env.REDIS_URL || program() || (aptInstall('redis-server') && program())) return true
-  missing('redis-server', 'install it, or name it with REDIS_PATH, or one that runs with REDIS_URL', canInstall())
+  missing(
+    'redis-server',
+    'install it, or name it with REDIS_PATH, or one that runs with REDIS_URL',
+    canInstall(),
+  )
   return false
 }
 
