@@ -1,35 +1,56 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import { Report } from './support/reporter.ts'
+import { type Effort, runFolder } from './support/run.ts'
+
+/** What an engine shows of the promises of the package, for every run. */
+const BRIEF = ['half-open', 'messages', 'outages', 'tail']
 
 /** What depends on when things happen, or on memory. */
-const PUNCTUAL = ['half-open', 'outages', 'page-life', 'soak', 'tail'].map(
-  name => `test/engines/${name}.test.ts`,
-)
+const PUNCTUAL = ['half-open', 'outages', 'page-life', 'soak', 'tail']
+
+const inEngines = (names: readonly string[]) => names.map(name => `test/engines/${name}.test.ts`)
+
+/** Minutes, or a package manager: for a change to what they test, and for `npm run test:all`. */
+const LONG: string[] = []
 
 const project = (name: string, environment: string, include: string[], more: object = {}) => ({
   extends: true as const,
   test: { name, environment, include, ...more },
 })
 
-export default defineConfig({
-  test: {
-    // No assertion: only what ends a run that hangs, on a machine that may be busy.
-    testTimeout: 20_000,
-    root: fileURLToPath(new URL('..', import.meta.url)),
-    reporters: process.env.CI
-      ? ['default', ['json', { outputFile: `.tmp/results-${process.pid}.json` }]]
-      : ['default'],
-    projects: [
-      project('node', 'node', ['test/**/*.test.ts'], { exclude: ['test/jsdom/**', 'test/engines/**'] }),
-      project('page', 'jsdom', ['test/jsdom/**/*.test.ts']),
-      // Real engines, driven from Node. Where nothing is measured two files at a time: they wait for most of it. The others one
-      // after the other, for two cores cannot be punctual for two.
-      project('engines', 'node', ['test/engines/**/*.test.ts'], {
-        exclude: PUNCTUAL,
-        maxWorkers: 2,
-        sequence: { groupOrder: 1 },
-      }),
-      project('punctual', 'node', PUNCTUAL, { fileParallelism: false, sequence: { groupOrder: 2 } }),
-    ],
-  },
+export default defineConfig(({ mode }) => {
+  // `vitest --mode all`. The mode is the only thing that npm scripts can say in the same way on every system.
+  const effort: Effort =
+    mode === 'soak' ? 'soak' : mode === 'all' || process.env.CI === 'true' ? 'all' : 'quick'
+  process.env.TEST_EFFORT = effort
+  runFolder()
+  const brief = effort === 'quick'
+
+  return {
+    test: {
+      // No assertion: only what ends a run that hangs, on a machine that may be busy.
+      testTimeout: 20_000,
+      root: fileURLToPath(new URL('..', import.meta.url)),
+      silent: 'passed-only',
+      reporters: [new Report()],
+      projects: [
+        project('node', 'node', ['test/**/*.test.ts'], {
+          exclude: ['test/jsdom/**', 'test/engines/**', ...(brief ? LONG : [])],
+        }),
+        project('jsdom', 'jsdom', ['test/jsdom/**/*.test.ts']),
+        // Real engines, driven from Node. Where nothing is measured two files at a time: they wait for most of it. The others one
+        // after the other, for two cores cannot be punctual for two.
+        project('engines', 'node', brief ? inEngines(BRIEF) : ['test/engines/**/*.test.ts'], {
+          exclude: inEngines(PUNCTUAL),
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        }),
+        project('punctual', 'node', inEngines(PUNCTUAL.filter(name => !brief || BRIEF.includes(name))), {
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        }),
+      ],
+    },
+  }
 })

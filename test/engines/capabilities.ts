@@ -154,7 +154,8 @@ async function probe(capability: Capability, engine: Engine, site: Site): Promis
     const page = keep(await engine.open(site.page({ scripts: [] })))
     return { works: await probes[capability]({ site, page, keep }) }
   } catch (error) {
-    const [said = ''] = (error as Error).message.split('\n')
+    // Of the first line, without where in the driver's own source it comes from.
+    const [said = ''] = (error as Error).message.split(/\n| \w+@\w+:\/\//)
     return { works: false, said }
   } finally {
     for (const one of kept.reverse()) await ('close' in one ? one.close() : one.stop())

@@ -164,8 +164,8 @@ inEveryEngine(rig => {
     expect(await page.evaluate("document.getElementById('desk').ariaLabel")).toContain('pen up')
   })
 
-  // WebKit opens no window for a click that no finger made.
-  test.skipIf(rig.name === 'webkit')('a duplicate of the tab is counted', async () => {
+  test('a duplicate of the tab is counted', async () => {
+    await rig.needs('windows that a script opens')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     await press(page, 'duplicate')
@@ -173,8 +173,9 @@ inEveryEngine(rig => {
     await shows(page, '#happened', 'one more')
   })
 
-  // Only Chromium grants the permission to a driver, and has notifications without a desktop around it.
-  test.runIf(rig.name === 'chromium')('the system tells of news while the page is hidden', async () => {
+  test('the system tells of news while the page is hidden', async () => {
+    // With it a driver grants the permission to notify.
+    await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     await page.cdp?.('Browser.grantPermissions', {
@@ -202,7 +203,8 @@ inEveryEngine(rig => {
     expect(await page.evaluate('told.join()')).toContain('are you there?')
   })
 
-  test.runIf(rig.name === 'chromium')('the chart is there where the language is none', async () => {
+  test('the chart is there where the language is none', async () => {
+    await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const page = rig.keep(await rig.engine.open())
     await page.cdp?.('Page.enable')
@@ -246,7 +248,8 @@ inEveryEngine(rig => {
     expect(await page.evaluate('window.before')).toBe(true)
   })
 
-  test.runIf(rig.name === 'chromium')('has no serious accessibility finding, in light and dark', async () => {
+  test('has no serious accessibility finding, in light and dark', async () => {
+    await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')

@@ -63,7 +63,7 @@ function watched(engine: Engine, pages: Set<Page>): Engine {
 }
 
 /**
- * Describes the same tests for every engine that is there.
+ * Describes the same tests for every engine that is there, or for one where one will do.
  *
  * ```ts
  * inEveryEngine(rig => {
@@ -74,10 +74,10 @@ function watched(engine: Engine, pages: Set<Page>): Engine {
  *     …
  * ```
  */
-export function inEveryEngine(body: (rig: Rig) => void): void {
-  const launchers = engines()
-  // A file without a test is an error to vitest. That an engine is missing has been said.
-  if (launchers.length === 0) test('has an engine', ({ skip }) => skip('no engine here'))
+export function inEveryEngine(body: (rig: Rig) => void, only?: Engine['name']): void {
+  const launchers = engines().filter(({ name }) => !only || name === only)
+  // A file without a test is an error to vitest.
+  if (launchers.length === 0) test('has an engine', ({ skip }) => skip(`no ${only ?? 'engine'} here`))
 
   describe.each(launchers)('$name', ({ name, launch }) => {
     vi.setConfig({ testTimeout: patience, hookTimeout: patience })
