@@ -20,12 +20,11 @@ const project = (name: string, environment: string, include: string[], more: obj
 })
 
 export default defineConfig(({ mode }) => {
-  // `vitest --mode all`. The mode is the only thing that npm scripts can say in the same way on every system.
-  const effort: Effort =
-    mode === 'soak' ? 'soak' : mode === 'all' || process.env.CI === 'true' ? 'all' : 'quick'
+  // The mode is the only thing that npm scripts can say in the same way on every system. Without one, whoever names a file gets all of it.
+  const quick = mode === 'quick' && process.env.CI !== 'true'
+  const effort: Effort = mode === 'soak' ? 'soak' : quick ? 'quick' : 'all'
   process.env.TEST_EFFORT = effort
   runFolder()
-  const brief = effort === 'quick'
 
   return {
     test: {
@@ -36,17 +35,17 @@ export default defineConfig(({ mode }) => {
       reporters: [new Report()],
       projects: [
         project('node', 'node', ['test/**/*.test.ts'], {
-          exclude: ['test/jsdom/**', 'test/engines/**', ...(brief ? LONG : [])],
+          exclude: ['test/jsdom/**', 'test/engines/**', ...(quick ? LONG : [])],
         }),
         project('jsdom', 'jsdom', ['test/jsdom/**/*.test.ts']),
         // Real engines, driven from Node. Where nothing is measured two files at a time: they wait for most of it. The others one
         // after the other, for two cores cannot be punctual for two.
-        project('engines', 'node', brief ? inEngines(BRIEF) : ['test/engines/**/*.test.ts'], {
+        project('engines', 'node', quick ? inEngines(BRIEF) : ['test/engines/**/*.test.ts'], {
           exclude: inEngines(PUNCTUAL),
           maxWorkers: 2,
           sequence: { groupOrder: 1 },
         }),
-        project('punctual', 'node', inEngines(PUNCTUAL.filter(name => !brief || BRIEF.includes(name))), {
+        project('punctual', 'node', inEngines(PUNCTUAL.filter(name => !quick || BRIEF.includes(name))), {
           fileParallelism: false,
           sequence: { groupOrder: 2 },
         }),

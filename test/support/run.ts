@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 /**
- * `quick` is `npm test`: every promise of the package once. `all` is `npm run test:all`, and `npm test` with `CI=true`.
+ * `quick` is `npm test`: every promise of the package once. `all` is `npm run test:all`, `npm test` with `CI=true`, and a file by its name.
  * `soak` repeats for minutes what happens at random.
  */
 export type Effort = 'quick' | 'all' | 'soak'
