@@ -9,7 +9,7 @@ import { createReliableSocket, type ReliableOptions, type ReliableSocket } from 
 import { type ReliableServer, redisStore, reliable } from '../../src/server.ts'
 import { type Client, connectRedis, type Redis, startRedis } from '../interop/redis.ts'
 import { cleanup } from '../server/rig.ts'
-import { lastingPort } from '../support/ports.ts'
+import { freePort } from '../support/ports.ts'
 import { type FaultProxy, startProxy } from '../support/proxy.ts'
 import type { NodeNews, NodeSettings, Order } from './node.ts'
 
@@ -135,7 +135,7 @@ export const startCluster = async ({
   /** With a Redis that can be killed, whatever `REDIS_URL` says. */
   mortal?: boolean
 } = {}): Promise<Cluster> => {
-  const redisPort = mortal ? await lastingPort() : 0
+  const redisPort = mortal ? await freePort() : 0
   let server: Redis = await startRedis(redisPort)
   cleanup(() => server.stop())
   const redis = await connectRedis(server.url)
@@ -165,7 +165,7 @@ export const startCluster = async ({
     maxUnacked,
     witness,
   }
-  const node = async () => startNode(file, { ...settings, port: await lastingPort() }, hear)
+  const node = async () => startNode(file, { ...settings, port: await freePort() }, hear)
   const nodes = await Promise.all([node(), node()])
 
   return {

@@ -7,7 +7,7 @@ import { buildSync } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { redisStore } from '../../src/server.ts'
 import { connectRedis, hasRedis, startRedis } from '../interop/redis.ts'
-import { freePort, lastingPort } from '../support/ports.ts'
+import { freePort } from '../support/ports.ts'
 import { cleanUp, cleanup, comeBack, dial, join, startNode, talk, withRedis } from './rig.ts'
 
 cleanUp()
@@ -137,7 +137,7 @@ describe.runIf(hasRedis())('Redis', () => {
       const redis = await startRedis()
       cleanup(() => redis.stop())
       // Ports that nobody else is given while their node is away.
-      const nodes = [await spawn(redis.url, await lastingPort()), await spawn(redis.url, await lastingPort())]
+      const nodes = [await spawn(redis.url, await freePort()), await spawn(redis.url, await freePort())]
       let over = false
       const total = Number(process.env.MESSAGES ?? 4_000)
       let turn = 0
