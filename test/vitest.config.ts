@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { Report } from './support/reporter.ts'
@@ -11,8 +12,16 @@ const PUNCTUAL = ['half-open', 'outages', 'page-life', 'soak', 'tail']
 
 const inEngines = (names: readonly string[]) => names.map(name => `test/engines/${name}.test.ts`)
 
-/** Minutes, or a package manager: for a change to what they test, and for `npm run test:all`. */
-const LONG: string[] = []
+/** Compilers, bundlers, other packages and other languages, several processes at a time: for `npm run test:all`, and for a change to what they test. */
+const LONG = [
+  'bench/*',
+  'comparison/*',
+  'demo/*',
+  'interop/recipes',
+  'package/{bundlers,declarations,recipes,release}',
+  'reliable/{interop,nodes,python}',
+  'server/redis',
+].map(name => `test/${name}.test.ts`)
 
 const project = (name: string, environment: string, include: string[], more: object = {}) => ({
   extends: true as const,
@@ -29,9 +38,12 @@ export default defineConfig(({ mode }) => {
   return {
     test: {
       // No assertion: only what ends a run that hangs, on a machine that may be busy.
-      testTimeout: 20_000,
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
       root: fileURLToPath(new URL('..', import.meta.url)),
       silent: 'passed-only',
+      // Vitest leaves one core to itself, which is half of a small machine.
+      maxWorkers: Math.max(2, availableParallelism() - 1),
       reporters: [new Report()],
       projects: [
         project('node', 'node', ['test/**/*.test.ts'], {

@@ -2,12 +2,13 @@
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type ReliableOptions, type ReliableServer, reliable } from '../../src/server.ts'
+import { byEffort } from '../support/run.ts'
 import { FakeServer, type FakeSocket } from './fake.ts'
 import { cleanUp, dial, join, startNode } from './rig.ts'
 
 cleanUp()
 
-const RUNS = Number(process.env.RUNS ?? 5_000)
+const RUNS = Number(process.env.RUNS ?? byEffort(1_000, 5_000))
 
 const id = fc.oneof(
   fc.nat(50),

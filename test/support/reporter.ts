@@ -82,7 +82,8 @@ export class Report extends DefaultReporter {
     for (const test of tests) {
       const result = test.result()
       if (result.state !== 'skipped') continue
-      const reason = result.note ?? `without a reason: ${test.fullName}`
+      // What a whole block needs is said where it is looked for: NOT TESTED.
+      const reason = result.note ?? `in ${this.relative(test.module.moduleId)}`
       reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
     }
     for (const [reason, times] of reasons) this.log(`SKIPPED, ${times}: ${reason}`)
