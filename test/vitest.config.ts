@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
-import { Report } from './support/reporter.ts'
+import Report from './support/reporter.ts'
 import { type Effort, runFolder } from './support/run.ts'
 
 /** What an engine shows of the promises of the package, for every run. */

@@ -116,6 +116,18 @@ const probes = {
     })
   },
 
+  /** Rather than taking them for broken frames. */
+  'telling close codes 1012 and 1013': async ({ page, keep }: Bench) => {
+    const server = keep(await startServer())
+    return page.evaluate(
+      (url: string) =>
+        new Promise<boolean>(resolve => {
+          new WebSocket(`${url}/close?code=1013`).onclose = ({ code }) => resolve(code === 1013)
+        }),
+      server.url,
+    )
+  },
+
   'windows that a script opens': ({ page }: Bench) =>
     page.evaluate(() => {
       const opened = window.open('about:blank')

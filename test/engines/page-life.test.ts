@@ -461,7 +461,7 @@ inEveryEngine(rig => {
     const server = rig.keep(await startServer())
     server.refuse(503)
     const page = await rig.open()
-    await page.evaluate(begin, far(server.port), { retry: 5_000 }, margin)
+    await page.evaluate(begin, far(server.port), { retry: 25_000 }, margin)
     const soon = 300 + margin
     await mark(page, 'online', soon)
     await until(page, 'waiting')

@@ -23,7 +23,7 @@ function* allTests(modules: readonly TestModule[]) {
   for (const { children } of modules) yield* children.allTests()
 }
 
-export class Report extends DefaultReporter {
+export default class Report extends DefaultReporter {
   /** The modules of each project that have not ended. */
   readonly #left = new Map<string, number>()
   readonly #ended = new Map<string, TestModule[]>()
