@@ -5,12 +5,7 @@ import Report from './support/reporter.ts'
 import { type Effort, runFolder } from './support/run.ts'
 
 /** What an engine shows of the promises of the package, for every run. */
-const BRIEF = ['half-open', 'messages', 'outages', 'tail']
-
-/** What depends on when things happen, or on memory. */
-const PUNCTUAL = ['half-open', 'outages', 'page-life', 'soak', 'tail']
-
-const inEngines = (names: readonly string[]) => names.map(name => `test/engines/${name}.test.ts`)
+const BRIEF = ['half-open', 'messages', 'outages', 'tail'].join()
 
 /** Compilers, bundlers, other packages and other languages, several processes at a time: for `npm run test:all`, and for a change to what they test. */
 const LONG = [
@@ -50,17 +45,16 @@ export default defineConfig(({ mode }) => {
           exclude: ['test/jsdom/**', 'test/engines/**', ...(quick ? LONG : [])],
         }),
         project('jsdom', 'jsdom', ['test/jsdom/**/*.test.ts']),
-        // Real engines, driven from Node. Where nothing is measured two files at a time: they wait for most of it. The others one
-        // after the other, for two cores cannot be punctual for two.
-        project('engines', 'node', quick ? inEngines(BRIEF) : ['test/engines/**/*.test.ts'], {
-          exclude: inEngines(PUNCTUAL),
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
-        }),
-        project('punctual', 'node', inEngines(PUNCTUAL.filter(name => !quick || BRIEF.includes(name))), {
-          fileParallelism: false,
-          sequence: { groupOrder: 2 },
-        }),
+        // Real engines, driven from Node. They wait for most of the time, and no clock of theirs is compared with one of ours.
+        project(
+          'engines',
+          'node',
+          [quick ? `test/engines/{${BRIEF}}.test.ts` : 'test/engines/**/*.test.ts'],
+          {
+            maxWorkers: 3,
+            sequence: { groupOrder: 1 },
+          },
+        ),
       ],
     },
   }

@@ -46,15 +46,25 @@ async function stall(rig: Rig, server: TestServer, page: Page, options: TalkOpti
   return connection
 }
 
-/** The connection has ended: waits for the next one, for one more message over it, and settles. */
-async function recover(server: TestServer, page: Page) {
-  await page.evaluate(async () => {
-    await talk.until('open', 2)
+/**
+ * The connection has ended, or may have lived on and delivered all: waits for the next one, for one more message over it, and settles. An
+ * engine may end the connections of a page that it froze, as Chromium 156 does, or not, as 150 did not.
+ */
+async function recover(server: TestServer, page: Page, mayLive = false) {
+  const lives = await page.evaluate(async (mayLive: boolean) => {
+    const lives = () =>
+      mayLive &&
+      talk.count('close') === 0 &&
+      talk.socket.state.name === 'open' &&
+      talk.socket.bufferedAmount === 0
+    await talk.polled(() => talk.count('open') === 2 || lives())
+    const same = talk.count('open') === 1
     talk.send(1, 10)
-  })
+    return same
+  }, mayLive)
   await server.until(() => server.received.some(({ data }) => data.length < size))
   // The readings are taken by now, but for one macrotask at most.
-  await page.evaluate(() => talk.holds(() => talk.natives[0]?.unsent.length === 2))
+  if (!lives) await page.evaluate(() => talk.holds(() => talk.natives[0]?.unsent.length === 2))
   await page.evaluate(() => talk.socket.close())
   await server.until(() => server.clients.length === 0)
   const record = await harvest(page)
@@ -62,6 +72,7 @@ async function recover(server: TestServer, page: Page) {
   const [first, second] = record.natives
   return {
     ...account,
+    lives,
     unsent: first?.unsent as number[],
     handed: first?.handed.length ?? 0,
     again: second?.handed,
@@ -111,6 +122,30 @@ inEveryEngine(rig => {
     else expect(handed).toBeLessThan(count / 2)
   })
 
+  /**
+   * Nothing more arrives, though the browser has had the time: another page of it has run so many errands meanwhile. A number of messages to
+   * wait for there is not, as some of what the page calls sent may be with a process that needs the page to go on.
+   */
+  async function quiet(server: TestServer) {
+    const other = rig.keep(await startServer())
+    const page = await rig.open()
+    for (let calm = 0, last = -1; calm < 20; ) {
+      await page.evaluate(
+        (url: string) =>
+          new Promise<void>(resolve => {
+            const socket = new WebSocket(url)
+            socket.onopen = () => socket.send('errand')
+            socket.onmessage = () => socket.close()
+            socket.onclose = () => resolve()
+          }),
+        other.url,
+      )
+      const { length } = server.received
+      calm = length === last ? calm + 1 : 0
+      last = length
+    }
+  }
+
   /** Stalls, freezes the page, lets the line go on, and shows the page again when `meanwhile` is over. */
   async function sleep(
     server: TestServer,
@@ -119,20 +154,14 @@ inEveryEngine(rig => {
     meanwhile: (line: Connection) => unknown,
   ) {
     const line = await stall(rig, server, page, options)
-    // All that the page calls sent by now is on its way, however little that is on a busy machine. What it knows of the rest is out of date
-    // from here on.
-    const { handed, left } = await page.evaluate(() => ({
-      handed: talk.natives[0]?.handed.length ?? 0,
-      left: talk.socket.bufferedAmount,
-    }))
     await page.hide()
     await page.cdp?.('Page.setWebLifecycleState', { state: 'frozen' })
     line.thaw()
-    await server.until(() => server.received.length >= handed - Math.ceil(left / size))
+    await quiet(server)
     await meanwhile(line)
     await page.cdp?.('Page.setWebLifecycleState', { state: 'active' })
     await page.show()
-    return recover(server, page)
+    return recover(server, page, true)
   }
 
   test(`nothing is sent twice by a page that was frozen while messages left, ${runs} times`, async () => {
@@ -141,7 +170,7 @@ inEveryEngine(rig => {
     const page = await rig.open()
     for (let run = 1; run <= runs; run++) {
       server.clear()
-      // Chromium ends the connections of a page that it freezes, at the thaw; unless the line has done so before.
+      // Chromium may end the connections of a page that it freezes, at the thaw; unless the line has done so before.
       const reset = run % 2 === 1
       const account = await sleep(server, page, { ...allAtOnce, wake: false }, async line => {
         if (!reset) return
@@ -149,10 +178,15 @@ inEveryEngine(rig => {
         await line.closed
       })
       note(reset ? 'frozen, reset, thawed' : 'frozen, thawed', account)
-      const { unsent, reclaimed, order } = account
+      const { unsent, reclaimed, order, lives, unknown } = account
       expect(inOrder(order)).toBe(true)
+      if (lives) {
+        expect([reset, reclaimed, unknown.length]).toEqual([false, 0, 0])
+        continue
+      }
       expect(reclaimed).toBe(Math.ceil(Math.min(...unsent) / size))
-      expect(reclaimed).toBeGreaterThan(count / 2)
+      // Over a line that goes on, more may leave between the thaw and the end of the connection.
+      if (reset) expect(reclaimed).toBeGreaterThan(count / 2)
     }
   })
 
