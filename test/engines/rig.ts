@@ -19,7 +19,7 @@ export interface Rig {
 }
 
 /** No assertion, only what ends a run that hangs: a browser on a busy machine may take its time. */
-const patience = 300_000
+export const patience = 300_000
 
 /** What is left of a page that does not answer any more. */
 const answer = 5_000

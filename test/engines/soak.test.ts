@@ -4,7 +4,7 @@ import type * as Package from '../../src/index.ts'
 import { startServer } from '../interop/ws.ts'
 import { effort } from '../support/run.ts'
 import type { Page } from './page.ts'
-import { inEveryEngine } from './rig.ts'
+import { inEveryEngine, patience } from './rig.ts'
 
 /** What the script tag brings. It exists in the page, not here. */
 declare const SteadySocket: typeof Package
@@ -98,7 +98,7 @@ async function heap(page: Page) {
 
 inEveryEngine(rig => {
   test(`${cycles} reconnections leave one socket, and no heap`, {
-    timeout: 60_000 + cycles * 60,
+    timeout: patience + cycles * 60,
   }, async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open()

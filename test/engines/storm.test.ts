@@ -5,7 +5,7 @@ import { type Connection, type Direction, type FaultProxy, startProxy } from '..
 import { createRandom } from '../support/random.ts'
 import { effort } from '../support/run.ts'
 import type { Page } from './page.ts'
-import { inEveryEngine } from './rig.ts'
+import { inEveryEngine, patience } from './rig.ts'
 import {
   type Arrival,
   arrivals,
@@ -316,11 +316,13 @@ inEveryEngine(rig => {
   }
 
   const seed = Number(STORM_SEED ?? (SOAK ? Math.floor(Math.random() * 1e9) : 20_261_121))
-  test(`outlives a storm, and can account for everything (seed ${seed})`, { timeout: length + 60_000 }, () =>
-    storm(seed),
+  test(
+    `outlives a storm, and can account for everything (seed ${seed})`,
+    { timeout: length + patience },
+    () => storm(seed),
   )
 
   if (SOAK) {
-    for (const { seed, name } of known) test(name, { timeout: length + 60_000 }, () => storm(seed))
+    for (const { seed, name } of known) test(name, { timeout: length + patience }, () => storm(seed))
   }
 }, only)
