@@ -1,33 +1,48 @@
-/** How to listen. The names and their meaning are the DOM's. */
+/** Options for adding a listener. Names and meaning are those of the DOM. */
+// https://dom.spec.whatwg.org/#dictdef-addeventlisteneroptions
 export interface ListenOptions {
-  /** Hear one piece of news, then leave. Default: false. */
-  once?: boolean
-  /** Leave when this signal is aborted. An aborted one never joins. Default: none. */
-  signal?: AbortSignal
+  /** Call the listener at most once, then remove it. Default: false. */
+  once?: boolean | undefined
+  /** Remove the listener when this signal is aborted. With an aborted signal the listener is not added. Default: none. */
+  signal?: AbortSignal | undefined
 }
 
-/** What is called with the news. What it returns is ignored; what it throws is reported, and harms nobody else. */
+/** A function that receives an event's payload. Its return value is ignored. If it throws, the error is reported, and the others still run. */
 export type Listener<Payload> = (payload: Payload) => unknown
 
+/** Subscribes to events. The same methods as on a socket. */
 export interface Emitter<Events> {
+  /**
+   * Adds a listener and returns a function that removes it. Adding the same listener twice has no effect. Throws a `TypeError` for an
+   * unknown event and for a listener that is not a function.
+   */
   on<Type extends keyof Events>(
     type: Type,
     listener: Listener<Events[Type]>,
     options?: ListenOptions,
   ): () => void
+  /** Like `on()`, for the next event only. */
+  once<Type extends keyof Events>(
+    type: Type,
+    listener: Listener<Events[Type]>,
+    options?: ListenOptions,
+  ): () => void
+  /** Removes a listener. Removing one that was never added has no effect. Throws a `TypeError` for an unknown event. */
   off<Type extends keyof Events>(type: Type, listener: Listener<Events[Type]>): void
-  /** Tells all listeners, at once, or after the news that is being told. */
-  emit<Type extends keyof Events>(type: Type, payload: Events[Type]): void
-  /** Runs a job at once, or, when called by a listener, after all have heard all news. */
-  post(job: () => void): void
+  /**
+   * Calls all listeners, at once or, during another event, after that one's listeners. Returns whether the event has a listener.
+   */
+  emit<Type extends keyof Events>(type: Type, payload: Events[Type]): boolean
+  /** Runs a function at once or, when a listener calls `defer()`, after all listeners of all pending events have run. */
+  defer(job: () => void): void
 }
 
 interface Subscription {
-  /** Gone once removed: who was removed by an earlier listener does not hear the present news any more. */
+  /** Undefined once removed, so that an event that is being dispatched skips a listener that an earlier one removed. */
   listener: Listener<any> | undefined
   once: boolean | undefined
   signal: AbortSignal | undefined
-  leave: () => void
+  remove: () => void
 }
 
 // https://html.spec.whatwg.org/multipage/webappapis.html#report-the-exception
@@ -39,7 +54,7 @@ const report = (error: unknown): void => {
     })
 }
 
-/** Calls a function that is not ours: what it throws is reported, and stops nothing. */
+/** Calls a function that belongs to the application: an error is reported, and nothing else stops. */
 export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | undefined => {
   try {
     return job(payload as In)
@@ -49,71 +64,94 @@ export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | u
   }
 }
 
-/** An emitter for the event types that `lists` names. All listeners hear one story: one piece of news after another. */
-export const createEmitter = <Events>(lists: Record<keyof Events, Subscription[]>): Emitter<Events> => {
-  let news: (() => void)[] = []
-  let jobs: (() => void)[] = []
-  let telling = false
+/**
+ * Makes an event emitter for the given event types. All listeners see the events in one order: an event that is emitted by a listener
+ * is dispatched after the present one has reached everybody.
+ *
+ * ```ts
+ * import { createEmitter } from 'steadysocket'
+ *
+ * const { on, emit } = createEmitter<{ price: number }>(['price'])
+ * on('price', price => show(price))
+ * emit('price', 3)
+ * ```
+ */
+export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter<Events> => {
+  const lists = Object.fromEntries(types.map(type => [type, []])) as unknown as Record<
+    keyof Events,
+    Subscription[]
+  >
+  const events: (() => void)[] = []
+  const jobs: (() => void)[] = []
+  let busy = false
 
-  const off = (type: keyof Events, listener: Listener<any>) => {
+  const checkType = (type: keyof Events) => {
+    if (!types.includes(type)) {
+      throw new TypeError(`There is no event '${String(type)}', only ${types.join(', ')}`)
+    }
+  }
+
+  const remove = (type: keyof Events, listener: Listener<any>) => {
     lists[type] = lists[type].filter(subscription => {
       if (subscription.listener !== listener) return true
       subscription.listener = undefined
-      subscription.signal?.removeEventListener('abort', subscription.leave)
+      subscription.signal?.removeEventListener('abort', subscription.remove)
       return false
     })
   }
 
-  // The list is never changed, only replaced: what is being walked here stays as it was.
-  const tell = (type: keyof Events, payload: any) => {
-    const list = lists[type]
-    for (let i = 0; i < list.length; i++) {
-      const { listener, once } = list[i] as Subscription
+  // A list is never changed, only replaced: the one that is being dispatched to stays as it is.
+  const dispatch = (type: keyof Events, payload: any) => {
+    for (const { listener, once } of lists[type]) {
       if (!listener) continue
-      if (once) off(type, listener)
+      if (once) remove(type, listener)
       guard(listener, payload)
     }
   }
 
-  /** Tells what came up meanwhile, then runs the jobs, each with the news of it. The walks meet what is added to them. */
-  const settle = () => {
-    telling = true
-    for (let i = 0; i <= jobs.length; i++) {
-      if (news.length) {
-        for (const piece of news) piece()
-        news = []
-      }
-      if (i < jobs.length) guard(jobs[i] as () => void)
+  /** Events before jobs: a job starts when everybody knows everything. By index, because `shift()` is slow on long arrays. */
+  const drain = () => {
+    busy = true
+    for (let event = 0, job = 0; event < events.length || job < jobs.length; ) {
+      guard((event < events.length ? events[event++] : jobs[job++]) as () => void)
     }
-    if (jobs.length) jobs = []
-    telling = false
+    events.length = jobs.length = 0
+    busy = false
+  }
+
+  const on: Emitter<Events>['on'] = (type, listener, { once, signal } = {}) => {
+    checkType(type)
+    if (typeof listener !== 'function')
+      throw new TypeError(`The listener for '${String(type)}' must be a function`)
+    const stop = () => remove(type, listener)
+    if (!signal?.aborted && !lists[type].some(other => other.listener === listener)) {
+      signal?.addEventListener('abort', stop)
+      lists[type] = [...lists[type], { listener, once, signal, remove: stop }]
+    }
+    return stop
   }
 
   return {
-    on(type, listener, { once, signal } = {}) {
-      if (!lists[type] || typeof listener !== 'function') {
-        throw new TypeError(`on('${String(type)}') needs an event of ${Object.keys(lists)} and a function`)
-      }
-      const leave = () => off(type, listener)
-      if (!signal?.aborted && !lists[type].some(other => other.listener === listener)) {
-        signal?.addEventListener('abort', leave)
-        lists[type] = [...lists[type], { listener, once, signal, leave }]
-      }
-      return leave
+    on,
+    once: (type, listener, options) => on(type, listener, { ...options, once: true }),
+    off(type, listener) {
+      checkType(type)
+      remove(type, listener)
     },
-    off,
     emit(type, payload) {
-      // Bound, for a closure here would cost every message an object, told at once or not.
-      if (telling) news.push(tell.bind(undefined, type, payload))
+      const hasListener = lists[type].length > 0
+      // Bound, because a closure here would cost an object for every message.
+      if (busy) events.push(dispatch.bind(undefined, type, payload))
       else {
-        telling = true
-        tell(type, payload)
-        settle()
+        busy = true
+        dispatch(type, payload)
+        drain()
       }
+      return hasListener
     },
-    post(job) {
+    defer(job) {
       jobs.push(job)
-      if (!telling) settle()
+      if (!busy) drain()
     },
   }
 }

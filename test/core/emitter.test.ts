@@ -7,7 +7,7 @@ interface Events {
   count: number
 }
 
-const create = () => createEmitter<Events>({ text: [], count: [] })
+const create = () => createEmitter<Events>(['text', 'count'])
 
 /** A listener that notes what it hears under its name. */
 const scribe = (story: string[], name: string) => (payload: unknown) => story.push(`${name}:${payload}`)
@@ -32,7 +32,7 @@ describe('listening', () => {
   })
 
   test('hands on the payload itself, not a copy and not an event around it', () => {
-    const { on, emit } = createEmitter<{ thing: object }>({ thing: [] })
+    const { on, emit } = createEmitter<{ thing: object }>(['thing'])
     const listener = vi.fn()
     const payload = {}
     on('thing', listener)
@@ -400,11 +400,11 @@ describe('a listener that throws', () => {
   })
 
   test('does not stop the news and jobs that wait', () => {
-    const { on, emit, post } = create()
+    const { on, emit, defer } = create()
     const story: string[] = []
     on('text', () => {
       emit('count', 1)
-      post(() => story.push('job'))
+      defer(() => story.push('job'))
       throw oops
     })
     on('count', scribe(story, 'count'))
@@ -496,27 +496,27 @@ describe('one story in one order', () => {
 
 describe('jobs', () => {
   test('a job runs at once when nothing is being told', () => {
-    const { post } = create()
+    const { defer } = create()
     const job = vi.fn()
-    post(job)
+    defer(job)
     expect(job).toHaveBeenCalledTimes(1)
   })
 
   test('a job posted by a listener waits until all have heard', () => {
-    const { on, emit, post } = create()
+    const { on, emit, defer } = create()
     const story: string[] = []
-    on('text', () => post(() => story.push('job')))
+    on('text', () => defer(() => story.push('job')))
     on('text', scribe(story, 'b'))
     emit('text', 'hello')
     expect(story).toEqual(['b:hello', 'job'])
   })
 
   test('a job waits also for the news that came before it and after it', () => {
-    const { on, emit, post } = create()
+    const { on, emit, defer } = create()
     const story: string[] = []
     on('text', () => {
       emit('count', 1)
-      post(() => story.push('job'))
+      defer(() => story.push('job'))
       emit('count', 2)
     })
     on('count', scribe(story, 'count'))
@@ -525,58 +525,58 @@ describe('jobs', () => {
   })
 
   test('jobs run one after another, in the order of posting, also those that jobs post', () => {
-    const { on, emit, post } = create()
+    const { on, emit, defer } = create()
     const story: string[] = []
     on('text', () => {
-      post(() => {
+      defer(() => {
         story.push('first begins')
-        post(() => story.push('third'))
+        defer(() => story.push('third'))
         story.push('first ends')
       })
-      post(() => story.push('second'))
+      defer(() => story.push('second'))
     })
     emit('text', 'hello')
     expect(story).toEqual(['first begins', 'first ends', 'second', 'third'])
   })
 
   test('what a job tells is heard before the next job runs', () => {
-    const { on, emit, post } = create()
+    const { on, emit, defer } = create()
     const story: string[] = []
     on('count', scribe(story, 'count'))
     on('text', () => {
-      post(() => emit('count', 1))
-      post(() => story.push('job'))
+      defer(() => emit('count', 1))
+      defer(() => story.push('job'))
     })
     emit('text', 'hello')
     expect(story).toEqual(['count:1', 'job'])
   })
 
   test('a job that throws is reported and does not stop the next one', () => {
-    const { on, emit, post } = create()
+    const { on, emit, defer } = create()
     const next = vi.fn()
     const oops = new Error('oops')
     on('text', () => {
-      post(() => {
+      defer(() => {
         throw oops
       })
-      post(next)
+      defer(next)
     })
     emit('text', 'hello')
     expect(reported).toEqual([oops])
     expect(next).toHaveBeenCalledTimes(1)
-    post(next)
+    defer(next)
     expect(next).toHaveBeenCalledTimes(2)
   })
 
   // Taking them with `shift()` is quadratic, and takes longer than this.
   test('400,000 jobs posted by one listener all run, in order, in linear time', { timeout: 4_000 }, () => {
-    const { on, emit, post } = create()
+    const { on, emit, defer } = create()
     const total = 400_000
     let run = 0
     let inOrder = true
     on('text', () => {
       for (let job = 0; job < total; job++) {
-        post(() => {
+        defer(() => {
           inOrder &&= job === run++
         })
       }
@@ -604,4 +604,22 @@ describe('guard', () => {
       expect(reported).toEqual([thrown])
     },
   )
+})
+
+describe('emit()', () => {
+  test('returns whether the event has a listener', () => {
+    const { on, off, emit } = create()
+    const listener = () => {}
+    expect(emit('text', 'nobody')).toBe(false)
+    on('text', listener)
+    expect(emit('text', 'somebody')).toBe(true)
+    off('text', listener)
+    expect(emit('text', 'nobody again')).toBe(false)
+  })
+})
+
+describe('off()', () => {
+  test('throws a TypeError that names the events there are when the event is unknown', () => {
+    expect(() => create().off('tekst' as 'text', () => {})).toThrow(/tekst.*text, count/)
+  })
 })
