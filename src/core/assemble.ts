@@ -3,7 +3,7 @@ import type { Data } from './data.js'
 import type { StartHeartbeat } from './heartbeat.js'
 import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
-import { type CreateQueue, createQueue } from './queue.js'
+import { type CreateQueue, createQueue, missing } from './queue.js'
 import { jitter, type Retry } from './retry.js'
 import { type CreateSocket, makeCreateSocket } from './socket.js'
 import type { Endpoint, QueueOptions, Socket, SocketOptions } from './types.js'
@@ -65,19 +65,6 @@ export type AssembledCreateSocket<Given extends Parts> = <Binary extends BinaryT
   options?: AssembledOptions<Given, Binary>,
 ) => AssembledSocket<Given, Binary>
 
-/** Which part serves which option. */
-const PART_OF = {
-  heartbeat: 'heartbeat',
-  wake: 'pageEvents',
-  highWaterMark: 'delivery',
-  prepare: 'prepare',
-} as const
-
-const missing = (option: string, part: keyof Parts) =>
-  new TypeError(
-    `The option '${option}' needs the part '${part}': import it from steadysocket/core, and pass it to assemble()`,
-  )
-
 /**
  * Makes a `createSocket` from the parts that an application needs. Options of a part that is missing are a type error, and throw a
  * `TypeError`.
@@ -101,10 +88,16 @@ export const assemble = <const Given extends Parts>(
   }: Parts = parts
   const create = makeCreateSocket(delivery, backoff, heartbeat, pageEvents, prepare, checks)
   const createSocket: CreateSocket = (endpoint, options = {}) => {
-    for (const [option, part] of Object.entries(PART_OF) as [keyof typeof PART_OF, keyof Parts][]) {
-      if (options[option] && !parts[part]) throw missing(option, part)
+    /** The options by the part that serves them. */
+    const served: { [Part in keyof Parts]: unknown } = {
+      heartbeat: options.heartbeat,
+      pageEvents: options.wake,
+      prepare: options.prepare,
+      delivery: options.highWaterMark ?? options.queue?.overflow,
     }
-    if (options.queue?.overflow && !parts.delivery) throw missing('queue.overflow', 'delivery')
+    for (const part in served) {
+      if (served[part as keyof Parts] && !parts[part as keyof Parts]) throw missing('An option', part)
+    }
     return create(endpoint, options)
   }
   return createSocket as AssembledCreateSocket<Given>

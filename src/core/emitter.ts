@@ -121,8 +121,7 @@ export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter
 
   const on: Emitter<Events>['on'] = (type, listener, { once, signal } = {}) => {
     checkType(type)
-    if (typeof listener !== 'function')
-      throw new TypeError(`The listener for '${String(type)}' must be a function`)
+    if (typeof listener !== 'function') throw new TypeError('A listener must be a function')
     const stop = () => remove(type, listener)
     if (!signal?.aborted && !lists[type].some(other => other.listener === listener)) {
       signal?.addEventListener('abort', stop)

@@ -150,7 +150,7 @@ export const createLifecycle = <Binary extends BinaryType>(
       const uptime = state.name === 'open' ? Math.max(0, now - state.since) : 0
       const attempt = failures(state, uptime, minUptime)
       if (state.name === 'connecting') emit('error', cause)
-      if (state.name === 'open' && attempt === 1) downSince = now
+      else if (attempt === 1) downSince = now
       let delay: number | false = false
       try {
         const elapsed = Math.max(0, now - downSince)

@@ -52,6 +52,11 @@ export const limitsOf = ({
   maxBytes = MAX_BYTES,
 }: QueueOptions = {}): { maxMessages: number; maxBytes: number } => ({ maxMessages, maxBytes })
 
+export const missing = (user: string, part: string): TypeError =>
+  new TypeError(
+    `${user} needs the part '${part}': import it from steadysocket/core, and pass it to assemble()`,
+  )
+
 /** The queue of the bare core: first in, first out, with a limit of bytes. Messages that the browser has accepted are gone. */
 export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
   const { maxMessages, maxBytes } = limitsOf(queue)
@@ -81,9 +86,7 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
 
   return {
     push(data, options) {
-      if (options) {
-        throw new TypeError(`send() takes options only with the part 'delivery': assemble({ delivery })`)
-      }
+      if (options) throw missing('An option of send()', 'delivery')
       if (!counts.queued && isOpen()) {
         send(data)
         return 'sent'
