@@ -92,6 +92,8 @@ export const delivery: CreateQueue = ({ queue: limits, highWaterMark = HIGH_WATE
       : counts.queuedBytes + size - byteLength(replaced) > maxBytes
 
   return {
+    left: () => written - readBuffered(),
+
     push(data, options) {
       if (options?.signal?.aborted) return drop(data, 'aborted')
       if (!counts.queued && hasRoom()) {

@@ -43,6 +43,8 @@ export const createLifecycle = <Binary extends BinaryType>(
   let heartbeat: Heartbeat | undefined
   let page: PageWatch | undefined
   let deadline = 0
+  /** What heartbeats remember from one connection to the next. */
+  const memory = { timeouts: 0 }
   /** Since when there has been no connection that lasted. */
   let downSince = 0
   let lastUrl = ''
@@ -94,7 +96,8 @@ export const createLifecycle = <Binary extends BinaryType>(
       const { native, receive } = connection as Connection & { native: WebSocket }
       emit('open', { attempt, url, protocol, reconnected: counts.connections++ > 0 })
       queue.attach(native)
-      heartbeat = heartbeatOptions && startHeartbeat?.(heartbeatOptions, queue.write, onTimeout, counts)
+      heartbeat =
+        heartbeatOptions && startHeartbeat?.(heartbeatOptions, queue.write, onTimeout, counts, memory, bytes)
       receive(onMessage)
       defer(queue.flush)
     },
@@ -140,6 +143,8 @@ export const createLifecycle = <Binary extends BinaryType>(
     emit(typeof data === 'string' ? 'text' : 'binary', data)
     if (counts.queued) defer(queue.flush)
   }
+
+  const bytes = () => ({ left: queue.left(), buffered: native()?.bufferedAmount ?? 0 })
 
   const onTimeout = () => lose(new SocketError('UNRESPONSIVE'))
 

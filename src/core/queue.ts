@@ -34,6 +34,8 @@ export interface Queue {
   detach(unsent: number | undefined, code: number | undefined): void
   /** Drops everything that waits. */
   clear(): void
+  /** How many bytes have left on the present connection, counted from any fixed number. */
+  left(): number
 }
 
 /** The part that keeps messages while they cannot be sent. */
@@ -85,6 +87,7 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
   const flush = () => drain(isOpen, send)
 
   return {
+    left: () => -(native?.bufferedAmount ?? 0),
     push(data, options) {
       if (options) throw missing('An option of send()', 'delivery')
       if (!counts.queued && isOpen()) {
