@@ -135,8 +135,7 @@ export const reliableSocketOver =
     })
     socket.on('text', receive)
     socket.on('binary', receive)
-    socket.on('close', event => emit('close', event))
-    socket.on('error', error => emit('error', error))
+    for (const type of ['close', 'error'] as const) socket.on(type, payload => emit(type, payload as any))
 
     return {
       send: async (data, { event = 'message', ...how } = {}) =>

@@ -359,7 +359,7 @@ describe('1008 with the reason retry-after=SECONDS', () => {
     await settled()
     expect(retry).toHaveBeenCalledWith(
       expect.objectContaining({
-        cause: { code: 'CONNECTION_LOST', close: { code: 1013, reason: 'retry-after=1' } },
+        cause: { code: 'CONNECTION_LOST', close: { code: 1013, reason: 'retry-after=1', wasClean: true } },
       }),
     )
     expect(socket.state.name).toBe('closed')
