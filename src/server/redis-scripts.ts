@@ -6,6 +6,7 @@
 //   d:ID  zset    ids of processed messages, by turn
 //   j:ID  set     groups of the session
 //   g:GROUP  set  sessions in the group; g: is the group of all sessions
+//   o:NODE  string  the place of the node's last commit, so that commits cannot overtake one another
 //   n:NODE   channel of a node
 import { MAX_LATER, SLOW, TRY_AGAIN_LATER } from './store.js'
 
@@ -74,13 +75,16 @@ export const SCRIPTS = {
     return 1`,
 
   commit: `
-    local ack, patient = ARGV[10], ARGV[11]
+    local ack, patient, lane, place, force = unpack(ARGV, 10, 14)
+    local last = call('GET', P .. 'o:' .. lane)
+    if last and tonumber(last) ~= tonumber(place) - 1 and force == '0' then return { 'early', 0 } end
+    call('SET', P .. 'o:' .. lane, place, 'PX', ttl)
     if id ~= '' then
       if not owns(id, epoch) then return { 'lost', 0 } end
       if ack ~= '' and call('ZSCORE', D(id), ack) then return { 'duplicate', 0 } end
     end
     local more = {}
-    for i = 12, #ARGV, 4 do
+    for i = 15, #ARGV, 4 do
       local kind, target, other = ARGV[i], ARGV[i + 1], ARGV[i + 2]
       if kind == 'members' and call('SISMEMBER', J(id), target) == 0 then return { 'forbidden', 0 } end
       if kind == 'join' and call('SISMEMBER', J(other), target) == 0 then
@@ -104,7 +108,7 @@ export const SCRIPTS = {
     local function fits(kept, size, count, extra) return kept.count + count < most and kept.bytes + extra + size <= bytes end
     if patient == '1' then
       local added = {}
-      for i = 12, #ARGV, 4 do
+      for i = 15, #ARGV, 4 do
         local kind, target, other, frame = unpack(ARGV, i, i + 3)
         if kind == 'publish' or kind == 'members' then
           for _, to in ipairs(call('SMEMBERS', G(target))) do
@@ -142,7 +146,7 @@ export const SCRIPTS = {
       return kept.count
     end
     local count = 0
-    for i = 12, #ARGV, 4 do
+    for i = 15, #ARGV, 4 do
       local kind, target, other, frame = unpack(ARGV, i, i + 3)
       if kind == 'send' then
         count = deliver(target, frame)
