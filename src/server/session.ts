@@ -19,6 +19,9 @@ interface Connection {
   lastHeard: number
 }
 
+/** Messages are written ahead of the network by so many bytes. */
+const MAX_AHEAD = 2 ** 18
+
 type State =
   | { readonly name: 'connected'; readonly connection: Connection }
   /** The node keeps the session only as long as it processes a request, so that a repetition finds it. */
@@ -72,7 +75,7 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     this.epoch = lease.epoch
     this.state = {
       name: 'connected',
-      connection: { socket, isConfirmed: false, isPaused: false, lastHeard: Date.now() },
+      connection: { socket, isConfirmed: false, isPaused: this.inbox.isFull, lastHeard: Date.now() },
     }
     this.outbox.start(lease)
     if (before) {
@@ -105,7 +108,8 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       const connection = this.connection
       if (connection?.socket === socket && !this.inbox.isStopped) this.receive(connection, data, isBinary)
     })
-    socket.resume()
+    // What an earlier connection has brought may still wait.
+    if (!this.connection?.isPaused) socket.resume()
   }
 
   /** Writes new messages, if there are any. */
@@ -161,14 +165,19 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     return this.inbox.stop()
   }
 
-  write(text: string): void {
+  /** Whether messages must wait until the connection has sent what it has. */
+  get isBackedUp(): boolean {
+    return (this.connection?.socket.bufferedAmount ?? 0) > MAX_AHEAD
+  }
+
+  write(text: string, done?: () => void): void {
     const socket = this.connection?.socket
     if (!socket) return
     // Answers are bounded as well: a client that does not read them is not answered for ever.
     if (socket.bufferedAmount > this.host.maxBuffered) {
       this.host.stats.slow++
       this.end(TRY_AGAIN_LATER, 'slow consumer: does not read what it is sent')
-    } else socket.send(text)
+    } else socket.send(text, done)
   }
 
   onSent(): void {
