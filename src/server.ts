@@ -2,6 +2,7 @@ export type { DataType } from './reliable/frames.js'
 export type { WebSocketLike } from './server/connection.js'
 export type { Payload } from './server/frames.js'
 export { type MemoryStoreOptions, memoryStore } from './server/memory-store.js'
+export type { WebSocketServerLike } from './server/node.js'
 export type {
   Authorization,
   ClientMessage,
@@ -17,7 +18,7 @@ export {
   type RedisSubscriber,
   redisStore,
 } from './server/redis-store.js'
-export { createReliableServer, type WebSocketServerLike } from './server/serve.js'
+export { createReliableServer } from './server/serve.js'
 export type {
   Claim,
   CommitOutcome,

@@ -13,7 +13,7 @@ import { digest, randomName } from './token.js'
 export interface AdmissionHost<Request> extends RequestHost {
   isAllowedOrigin(request: Request): boolean | PromiseLike<boolean>
   /** Resolves when the store is open. */
-  readonly ready: Promise<Host>
+  ready(): Promise<Host>
   /** The sessions that this node holds. */
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
@@ -118,7 +118,7 @@ export const createAdmission = <Request extends RequestLike>(
 ): ((socket: WebSocketLike, request: Request) => Promise<void>) => {
   return async (socket, request) => {
     const recovery = readRecovery(request.url)
-    const [host, admitted] = await Promise.all([server.ready, admit(server, options, request)])
+    const [host, admitted] = await Promise.all([server.ready(), admit(server, options, request)])
     const refuse = (reason: string) => {
       host.stats.refused++
       closeForGood(socket, 1008, reason)

@@ -11,7 +11,7 @@ import {
   type MessageFrame,
   type RequestFrame,
 } from '../reliable/frames.js'
-import { base64 } from './bytes.js'
+import { base64, byteLength } from './bytes.js'
 
 /** Data with the type that it travels as. */
 export type Payload =
@@ -22,10 +22,16 @@ export type Payload =
 /** A frame whose data, if it has any, is decoded. */
 type Decoded<Frame> = Frame extends FrameData ? FrameHead<Frame> & { readonly payload: Payload } : Frame
 
-/** A client's request, checked and decoded. `bad` can only be refused. */
-export type Request =
-  | Decoded<RequestFrame>
-  | { readonly type: 'bad'; readonly ackId: number; readonly why: string }
+/** A request that can only be refused, with this error. */
+export interface BadRequest {
+  readonly type: 'bad'
+  readonly ackId: number | undefined
+  readonly name: 'BadRequest' | 'TooLarge'
+  readonly why: string
+}
+
+/** A client's request, checked and decoded. */
+export type Request = Decoded<RequestFrame> | BadRequest
 
 /** A client's frame, checked and decoded. */
 export type ReadFrame = Request | Exclude<ClientFrame, RequestFrame>
@@ -158,8 +164,20 @@ export const readFrame = (text: string): ReadFrame => {
   } catch (error) {
     if (!(error instanceof InvalidRequest)) throw error
     if (id === undefined) throw new SyntaxError(error.message)
-    return { type: 'bad', ackId: id, why: error.message }
+    return { type: 'bad', ackId: id, name: 'BadRequest', why: error.message }
   }
+}
+
+/**
+ * The request, or its refusal if it has more than `max` bytes. `bytes` is the length of its frame; binary data is measured without the
+ * base64 around it.
+ */
+export const limitRequest = (request: Request, bytes: number, max: number): Request => {
+  const data = 'payload' in request ? request.payload : undefined
+  const size = data?.dataType === 'binary' ? data.data.length : bytes
+  if (size <= max) return request
+  const why = `${size} bytes, and the server accepts ${max}`
+  return { type: 'bad', ackId: request.ackId, name: 'TooLarge', why }
 }
 
 /**
@@ -184,14 +202,25 @@ export const payload = (data: unknown, dataType?: DataType): Payload => {
 
 type StoredHead = Omit<FrameHead<MessageFrame>, 'sequenceId'>
 
-/** A message for a client, without its sequence number. Throws what JSON.stringify throws. */
+/**
+ * A message for a client, without its sequence number. Throws a `RangeError` for more than `max` bytes, because no client could ever keep
+ * up with such a message, and what JSON.stringify throws.
+ */
 export const writeMessage = (
   { dataType, data }: Payload,
   from: { group: string; fromUserId?: string | undefined } | undefined,
+  max = Infinity,
 ): string => {
   const head: StoredHead = { type: 'message', from: from ? 'group' : 'server', ...from }
   const encoded = encodeAs(dataType, dataType === 'binary' ? base64(data) : data)
-  return `${JSON.stringify(head).slice(0, -1)}${encoded}}`
+  const frame = `${JSON.stringify(head).slice(0, -1)}${encoded}}`
+  // A character has up to three bytes. Only a long text is worth measuring.
+  if (frame.length * 3 > max && byteLength(frame) > max) {
+    throw new RangeError(
+      `a message of ${byteLength(frame)} bytes is larger than maxUnacknowledgedBytes, ${max}`,
+    )
+  }
+  return frame
 }
 
 /** The message with its number, ready to be sent. */

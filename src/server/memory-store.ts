@@ -9,6 +9,7 @@ import {
   type StoreEvent,
   type StoreLimits,
   type StoreNode,
+  TRY_AGAIN_LATER,
 } from './store.js'
 
 type Listener = (event: StoreEvent) => void
@@ -126,6 +127,7 @@ class MemoryNode implements StoreNode {
     const [shown, ...later] = session.tokens.slice(session.tokens.indexOf(token))
     if (shown !== token) return undefined
     clearTimeout(session.expiry)
+    session.expiry = undefined
     const { owner } = session
     session.tokens = [token, ...later.slice(-MAX_LATER), next]
     session.epoch++
@@ -147,6 +149,7 @@ class MemoryNode implements StoreNode {
     if (ackId !== undefined && by?.handled.has(ackId)) return { outcome: 'duplicate', count: 0 }
     const objection = this.objection(effects, by)
     if (objection) return { outcome: objection, count: 0 }
+    if (claim?.patient && this.isBusy(effects)) return { outcome: 'busy', count: 0 }
     if (ackId !== undefined && by) remember(by.handled, ackId, this.limits.dedupeWindow)
     let count = 0
     for (const effect of effects) count = this.apply(effect)
@@ -212,6 +215,27 @@ class MemoryNode implements StoreNode {
     return undefined
   }
 
+  /** Whether a publication would end the session of a connected member. */
+  private isBusy(effects: readonly Effect[]): boolean {
+    const { maxUnacknowledged, maxUnacknowledgedBytes } = this.limits
+    const added = new Map<string, { count: number; bytes: number }>()
+    for (const effect of effects) {
+      if (effect.kind !== 'publish') continue
+      const size = byteLength(effect.frame)
+      for (const id of this.sessions.members.get(effect.group) ?? []) {
+        const session = this.sessions.byId.get(id)
+        if (id === effect.except || !session || session.expiry !== undefined) continue
+        const { count, bytes } = added.get(id) ?? { count: 0, bytes: 0 }
+        const isOver =
+          session.backlog.size + count >= maxUnacknowledged ||
+          session.bytes + bytes + size > maxUnacknowledgedBytes
+        if (isOver) return true
+        added.set(id, { count: count + 1, bytes: bytes + size })
+      }
+    }
+    return false
+  }
+
   /** Returns the number that `Committed.count` describes. */
   private apply(effect: Effect): number {
     if (effect.kind === 'send') return this.deliver(effect.session, effect.frame, byteLength(effect.frame))
@@ -238,7 +262,7 @@ class MemoryNode implements StoreNode {
     const bytes = session.bytes + size
     const { maxUnacknowledged, maxUnacknowledgedBytes } = this.limits
     if (session.backlog.size >= maxUnacknowledged || bytes > maxUnacknowledgedBytes) {
-      this.sessions.end(session, 1008, SLOW)
+      this.sessions.end(session, TRY_AGAIN_LATER, SLOW)
       return 0
     }
     session.bytes = bytes

@@ -12,7 +12,8 @@ export interface Session {
   readonly userId: string | undefined
   /**
    * Sends a message: exactly once, in the order of the calls. Strings travel as text, bytes as binary, everything else as JSON. With the
-   * `dataType` `'json'` a string travels as JSON too. Throws a `TypeError` for data that cannot travel.
+   * `dataType` `'json'` a string travels as JSON too. Throws a `TypeError` for data that cannot travel, and a `RangeError` for more than
+   * `maxUnacknowledgedBytes`.
    *
    * In `onMessage` the message is held until the handler is done. It is then stored in the same step that marks the client's message as
    * processed: both or neither. A failure of the store is reported to `onError`.
@@ -71,7 +72,10 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   onDisconnect?: (session: Session, close: { readonly code: number; readonly reason: string }) => unknown
   /** Whether a client may join a group. Default: no. */
   onJoin?: (group: string, session: Session) => Eventually<boolean>
-  /** Whether a client may publish to a group. Default: members may. */
+  /**
+   * Whether a client may publish to a group. Even then it must be a member. The members' messages carry the id of its user, or `''` if
+   * it has no name. Default: no.
+   */
   onPublish?: (group: string, message: Payload, session: Session) => Eventually<boolean>
   /**
    * Identifies the user of each connection; `false` refuses it. Only the user who began a session can resume it. Default: everyone may
@@ -83,13 +87,14 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   /** Keeps the sessions. Default: `memoryStore()`. */
   store?: Store
   /**
-   * A session with more unacknowledged messages is ended. Default: 1,000. At 200 messages a second that covers an outage of five
+   * A session with more unacknowledged messages is ended with 1013, and its client begins a new one. A client that publishes waits up to
+   * three seconds for connected members that are that far behind. Default: 1,000. At 200 messages a second that covers an outage of five
    * seconds; after a restart, clients take up to 13 seconds to come back.
    */
   maxUnacknowledged?: number
   /** A session with more bytes of unacknowledged messages is ended. Default: 4 MiB. */
   maxUnacknowledgedBytes?: number
-  /** The largest message that a client may send, in bytes. Also set `maxPayload` of your `WebSocketServer`. Default: 1 MiB. */
+  /** The largest message that a client may send, in bytes; larger ones are refused with the name `TooLarge`. Also set `maxPayload` of your `WebSocketServer`. Default: 1 MiB. */
   maxMessageBytes?: number
   /** The number of groups that a session may be in. Default: 256. */
   maxGroups?: number
@@ -130,7 +135,8 @@ export interface ReliableServer {
   /**
    * Sends to one session, on whichever node it is. Resolves, when the message is stored, with the number of messages that the session
    * has not acknowledged: pace by it. 0 means that there is no such session, or that it could not keep up and was ended. Rejects with a
-   * `TypeError` for data that cannot travel, and with the store's error: the message may then be stored or not.
+   * `TypeError` for data that cannot travel, with a `RangeError` for more than `maxUnacknowledgedBytes`, and with the store's error: the
+   * message may then be stored or not.
    */
   send(session: string | Session, data: unknown, dataType?: DataType): Promise<number>
   /** Sends to all members of a group, except for `except`. Resolves with their number. `dataType` and rejections are as in `send`. */

@@ -18,6 +18,9 @@ export interface ProcessorOwner {
   onStoreError(error: unknown): void
 }
 
+/** How long a commit waits for connected members of a group that are behind. Then their sessions are ended. */
+const PATIENCE = 3_000
+
 const DUPLICATE = { name: 'Duplicate', message: 'this message has been handled' }
 
 /** The answers to requests that the store refuses. */
@@ -72,11 +75,21 @@ export class Processor {
     }
   }
 
-  /** Stores the effects together with the mark that the request was processed. */
+  /**
+   * Stores the effects together with the mark that the request was processed. Waits for a while where a member of a group is behind:
+   * a client that publishes is slowed down by the slowest connected member.
+   */
   private async commit(effects: readonly Effect[], ackId: number | undefined): Promise<CommitOutcome> {
+    const start = Date.now()
     for (;;) {
-      const claim = { session: this.owner.id, epoch: this.owner.epoch, ackId }
+      const waited = Date.now() - start
+      const patient = waited < PATIENCE
+      const claim = { session: this.owner.id, epoch: this.owner.epoch, ackId, patient }
       const { outcome } = await this.owner.store.commit(effects, claim)
+      if (outcome === 'busy' && this.owner.isActive) {
+        await new Promise(resolve => setTimeout(resolve, Math.min(Math.max(10, waited), 250)))
+        continue
+      }
       // A new connection to this node may be the reason. Nothing was stored then, and the claim is still ours to make.
       if (outcome === 'lost') await this.host.resuming.get(this.owner.id)
       if (outcome !== 'lost' || !this.owner.isActive || claim.epoch === this.owner.epoch) return outcome

@@ -1,13 +1,14 @@
 // The scripts of the Redis store. Every step is one script, so that it happens as a whole or not at all. Every key expires, so that a
 // node that dies leaves nothing behind for good. Keys, after the prefix:
 //
-//   s:ID  hash    tokens (digests, oldest first), user, node, epoch, seq, acked, bytes, turn
+//   s:ID  hash    tokens (digests, oldest first), user, node, epoch, seq, acked, bytes, turn, away (not connected)
 //   b:ID  stream  unacknowledged frames; their stream ids are the sequence numbers
 //   d:ID  zset    ids of processed messages, by turn
 //   j:ID  set     groups of the session
 //   g:GROUP  set  sessions in the group; g: is the group of all sessions
+//   o:NODE  string  the place of the node's last commit, so that commits cannot overtake one another
 //   n:NODE   channel of a node
-import { MAX_LATER, SLOW } from './store.js'
+import { MAX_LATER, SLOW, TRY_AGAIN_LATER } from './store.js'
 
 /** Precedes every script: the settings of the store as the first arguments, and functions. */
 export const LIBRARY = `
@@ -63,6 +64,7 @@ export const SCRIPTS = {
     tokens[#tokens + 1] = after
     local mine = call('HINCRBY', S(id), 'epoch', 1)
     call('HSET', S(id), 'tokens', table.concat(tokens, ' '), 'node', node)
+    call('HDEL', S(id), 'away')
     expire(id, ttl)
     for _, group in ipairs(call('SMEMBERS', J(id))) do call('PEXPIRE', G(group), ttl) end
     if kept[3] ~= node then notify(kept[3], 'moved ' .. id .. ' ' .. mine) end
@@ -73,21 +75,52 @@ export const SCRIPTS = {
     return 1`,
 
   commit: `
-    local ack = ARGV[10]
+    local ack, patient, lane, place, force = unpack(ARGV, 10, 14)
+    local last = call('GET', P .. 'o:' .. lane)
+    if last and tonumber(last) ~= tonumber(place) - 1 and force == '0' then return { 'early', 0 } end
+    call('SET', P .. 'o:' .. lane, place, 'PX', ttl)
     if id ~= '' then
       if not owns(id, epoch) then return { 'lost', 0 } end
       if ack ~= '' and call('ZSCORE', D(id), ack) then return { 'duplicate', 0 } end
     end
     local more = {}
-    for i = 11, #ARGV, 4 do
+    for i = 15, #ARGV, 4 do
       local kind, target, other = ARGV[i], ARGV[i + 1], ARGV[i + 2]
       if kind == 'members' and call('SISMEMBER', J(id), target) == 0 then return { 'forbidden', 0 } end
       if kind == 'join' and call('SISMEMBER', J(other), target) == 0 then
-        local new = more[other] or { count = 0 }
-        if not new[target] then new.count = new.count + 1 end
-        new[target] = true
+        -- The names are the clients': nothing of ours may be among them.
+        local new = more[other] or { count = 0, names = {} }
+        if not new.names[target] then new.count = new.count + 1 end
+        new.names[target] = true
         more[other] = new
         if call('SCARD', J(other)) + new.count > groups + 1 then return { 'full', 0 } end
+      end
+    end
+    -- Read once for each session, and kept up to date.
+    local boxes = {}
+    local function box(to)
+      if boxes[to] == nil then
+        local kept = call('HMGET', S(to), 'bytes', 'node', 'away')
+        boxes[to] = kept[1] and { bytes = tonumber(kept[1]), node = kept[2], away = kept[3], count = call('XLEN', B(to)) } or false
+      end
+      return boxes[to]
+    end
+    local function fits(kept, size, count, extra) return kept.count + count < most and kept.bytes + extra + size <= bytes end
+    if patient == '1' then
+      local added = {}
+      for i = 15, #ARGV, 4 do
+        local kind, target, other, frame = unpack(ARGV, i, i + 3)
+        if kind == 'publish' or kind == 'members' then
+          for _, to in ipairs(call('SMEMBERS', G(target))) do
+            local kept = to ~= other and box(to)
+            if kept and not kept.away then
+              local more = added[to] or { count = 0, bytes = 0 }
+              if not fits(kept, #frame, more.count, more.bytes) then return { 'busy', 0 } end
+              more.count, more.bytes = more.count + 1, more.bytes + #frame
+              added[to] = more
+            end
+          end
+        end
       end
     end
     if ack ~= '' then
@@ -97,22 +130,23 @@ export const SCRIPTS = {
     end
     local notified = {}
     local function deliver(to, frame)
-      local kept = call('HMGET', S(to), 'bytes', 'node')
-      if not kept[1] then return 0 end
-      local count = call('XLEN', B(to))
-      if count >= most or tonumber(kept[1]) + #frame > bytes then
-        forget(to, '1008 ${SLOW}')
+      local kept = box(to)
+      if not kept then return 0 end
+      if not fits(kept, #frame, 0, 0) then
+        forget(to, '${TRY_AGAIN_LATER} ${SLOW}')
+        boxes[to] = false
         return 0
       end
       local seq = call('HINCRBY', S(to), 'seq', 1)
       call('XADD', B(to), string.format('%.0f-0', seq), 'f', frame)
-      if count == 0 then call('PEXPIRE', B(to), call('PTTL', S(to))) end
+      if kept.count == 0 then call('PEXPIRE', B(to), call('PTTL', S(to))) end
       call('HINCRBY', S(to), 'bytes', #frame)
-      notified[to] = kept[2]
-      return count + 1
+      kept.count, kept.bytes = kept.count + 1, kept.bytes + #frame
+      notified[to] = kept.node
+      return kept.count
     end
     local count = 0
-    for i = 11, #ARGV, 4 do
+    for i = 15, #ARGV, 4 do
       local kind, target, other, frame = unpack(ARGV, i, i + 3)
       if kind == 'send' then
         count = deliver(target, frame)
@@ -170,7 +204,10 @@ export const SCRIPTS = {
     return newest`,
 
   detach: `
-    if owns(id, epoch) then expire(id, keep) end
+    if owns(id, epoch) then
+      call('HSET', S(id), 'away', 1)
+      expire(id, keep)
+    end
     return 1`,
 
   end: `

@@ -21,6 +21,7 @@ export interface RedisSubscriber {
 /** The methods of a client of the `redis` package that the store calls. */
 export interface RedisClient {
   sendCommand(args: string[]): Promise<unknown>
+  on(event: 'error', listener: (error: Error) => void): unknown
   duplicate(): RedisSubscriber
 }
 
@@ -50,6 +51,41 @@ const parseEvent = (line: string): StoreEvent => {
   return { kind: 'messages', session }
 }
 
+/**
+ * Keeps the commits of a node in the order of the calls. They are sent without waiting for each other, and usually run in that order. A
+ * Redis that has forgotten its scripts refuses some of them while it may already run later ones: those have to wait.
+ */
+class Order {
+  private next = 1
+  /** The places of commits that have not been answered, the first one first. */
+  private readonly open = new Set<number>()
+  private readonly waiting = new Map<number, () => void>()
+
+  take(): number {
+    this.open.add(this.next)
+    return this.next++
+  }
+
+  /** Resolves when everything before this place is done, one way or the other. */
+  async turn(place: number): Promise<void> {
+    if (this.first !== place) await new Promise<void>(resolve => this.waiting.set(place, resolve))
+  }
+
+  done(place: number): void {
+    this.open.delete(place)
+    const { first } = this
+    if (first === undefined) return
+    this.waiting.get(first)?.()
+    this.waiting.delete(first)
+  }
+
+  private get first(): number | undefined {
+    return this.open.values().next().value
+  }
+}
+
+const isMissing = (error: unknown): boolean => String((error as Error).message).startsWith('NOSCRIPT')
+
 /** Runs the scripts with the settings of one node. */
 class ScriptRunner {
   private readonly client: RedisClient
@@ -70,14 +106,23 @@ class ScriptRunner {
   }
 
   async run(script: Script, ...args: (string | number)[]): Promise<unknown> {
-    const rest = ['0', ...this.settings, ...args.map(String)]
     try {
-      return await this.client.sendCommand(['EVALSHA', this.hashes.get(script) as string, ...rest])
+      return await this.runLoaded(script, ...args)
     } catch (error) {
-      if (!String((error as Error).message).startsWith('NOSCRIPT')) throw error
-      // Redis has restarted, or another Redis has taken its place.
-      return this.client.sendCommand(['EVAL', LIBRARY + SCRIPTS[script], ...rest])
+      if (!isMissing(error)) throw error
+      return this.runText(script, ...args)
     }
+  }
+
+  /** Rejects if Redis does not know the script: it has restarted, or another Redis has taken its place. */
+  runLoaded(script: Script, ...args: (string | number)[]): Promise<unknown> {
+    const hash = this.hashes.get(script) as string
+    return this.client.sendCommand(['EVALSHA', hash, '0', ...this.settings, ...args.map(String)])
+  }
+
+  runText(script: Script, ...args: (string | number)[]): Promise<unknown> {
+    const text = LIBRARY + SCRIPTS[script]
+    return this.client.sendCommand(['EVAL', text, '0', ...this.settings, ...args.map(String)])
   }
 }
 
@@ -86,6 +131,7 @@ class RedisNode implements StoreNode {
   private readonly name: string
   private readonly scripts: ScriptRunner
   private readonly subscriber: RedisSubscriber
+  private readonly order = new Order()
 
   constructor(name: string, scripts: ScriptRunner, subscriber: RedisSubscriber) {
     this.name = name
@@ -110,10 +156,24 @@ class RedisNode implements StoreNode {
   }
 
   readonly commit: StoreNode['commit'] = async (effects, claim) => {
-    const { session = '', epoch = 0, ackId = '' } = claim ?? {}
-    const answer = await this.scripts.run('commit', session, epoch, ackId, ...effects.flatMap(argumentsOf))
-    const [outcome, count] = answer as [unknown, number]
-    return { outcome: String(outcome) as CommitOutcome, count }
+    const { session = '', epoch = 0, ackId = '', patient = false } = claim ?? {}
+    const head = [session, epoch, ackId, patient ? 1 : 0, this.name]
+    const tail = effects.flatMap(argumentsOf)
+    const place = this.order.take()
+    try {
+      let answer = await this.scripts.runLoaded('commit', ...head, place, 0, ...tail).catch(error => {
+        if (!isMissing(error)) throw error
+        return ['early']
+      })
+      if (String((answer as unknown[])[0]) === 'early') {
+        await this.order.turn(place)
+        answer = await this.scripts.runText('commit', ...head, place, 1, ...tail)
+      }
+      const [outcome, count] = answer as [unknown, number]
+      return { outcome: String(outcome) as CommitOutcome, count }
+    } finally {
+      this.order.done(place)
+    }
   }
 
   readonly read: StoreNode['read'] = async (id, epoch, after, limit) => {
@@ -164,7 +224,6 @@ const openNode = async (
   // It reconnects by itself, and `touch` reports the events that were lost meanwhile.
   subscriber.on('error', () => {})
   await subscriber.connect()
-  await subscriber.subscribe(`${prefix}n:${name}`, line => onEvent(parseEvent(line)))
   const scripts = new ScriptRunner(client, [
     prefix,
     // A connected session is touched several times within this span. A session whose node dies is kept for at least `sessionTimeout`.
@@ -175,17 +234,25 @@ const openNode = async (
     limits.maxGroups,
     limits.dedupeWindow,
   ])
-  await scripts.load()
+  try {
+    await subscriber.subscribe(`${prefix}n:${name}`, line => onEvent(parseEvent(line)))
+    await scripts.load()
+  } catch (error) {
+    subscriber.destroy()
+    throw error
+  }
   return new RedisNode(name, scripts, subscriber)
 }
 
 /**
  * Keeps sessions in one Redis (6.2 or newer, not a Cluster), so that clients may resume on any node. The client must be connected, and
- * closing it is up to you. The store opens a second connection, with the client's `duplicate()`, for notifications.
+ * closing it is up to you. The store adds an `'error'` listener to it, without which a lost connection would end the process, and opens a second connection, with the client's `duplicate()`, for notifications.
  */
 export const redisStore = (
   client: RedisClient,
   { prefix = 'steadysocket:' }: RedisStoreOptions = {},
-): Store => ({
-  open: (limits, onEvent) => openNode(client, prefix, limits, onEvent),
-})
+): Store => {
+  // Without a listener, the first lost connection to Redis would end the process. What matters fails with the commands.
+  client.on('error', () => {})
+  return { open: (limits, onEvent) => openNode(client, prefix, limits, onEvent) }
+}

@@ -1,5 +1,5 @@
 // Requests of clients: what the application decides about each, and the effects that are stored for it.
-import { checkName, payload, type Request, writeMessage } from './frames.js'
+import { checkName, type Payload, payload, type Request, writeMessage } from './frames.js'
 import { checkClose, type ReliableServerOptions, type Session } from './options.js'
 import type { RequestLike } from './origin.js'
 import type { Effect, StoreNode } from './store.js'
@@ -22,7 +22,10 @@ export interface Task {
 
 /** What requests need from the server. */
 export interface RequestHost {
-  readonly store: Promise<StoreNode>
+  /** Resolves with the open store. */
+  openStore(): Promise<StoreNode>
+  /** The largest message that a session can hold. */
+  readonly maxUnacknowledgedBytes: number
   report(error: unknown): void
 }
 
@@ -36,11 +39,13 @@ const sessionView = (
   id,
   userId,
   send(data, dataType) {
-    perform({ kind: 'send', session: id, frame: writeMessage(payload(data, dataType), undefined) })
+    const frame = writeMessage(payload(data, dataType), undefined, host.maxUnacknowledgedBytes)
+    perform({ kind: 'send', session: id, frame })
   },
   publish(group, data, { dataType, noEcho } = {}) {
     checkName('publish()', group)
-    const frame = writeMessage(payload(data, dataType), { group, fromUserId: userId })
+    const from = { group, fromUserId: userId }
+    const frame = writeMessage(payload(data, dataType), from, host.maxUnacknowledgedBytes)
     perform({ kind: 'publish', group, frame, except: noEcho ? id : undefined })
   },
   join(group) {
@@ -51,21 +56,40 @@ const sessionView = (
   },
   close(code = 1008, reason = 'closed by the server') {
     checkClose(code, reason)
-    host.store.then(store => store.end(id, code, reason)).catch(host.report)
+    host
+      .openStore()
+      .then(store => store.end(id, code, reason))
+      .catch(host.report)
   },
 })
 
 const storeNow =
-  ({ store, report }: RequestHost) =>
+  ({ openStore, report }: RequestHost) =>
   (...effects: Effect[]): void =>
-    void store.then(node => node.commit(effects)).catch(report)
+    void openStore()
+      .then(node => node.commit(effects))
+      .catch(report)
 
 /** A session whose methods take effect at once. */
 export const directSession = (host: RequestHost, id: string, userId: string | undefined): Session =>
   sessionView(host, id, userId, storeNow(host))
 
+/** A client's message is refused if it is too large for the members. That is no error of the application. */
+const writePublication = (
+  { maxUnacknowledgedBytes }: RequestHost,
+  payload: Payload,
+  from: { group: string; fromUserId: string },
+): string => {
+  try {
+    return writeMessage(payload, from, maxUnacknowledgedBytes)
+  } catch (error) {
+    throw new Refusal('TooLarge', (error as Error).message)
+  }
+}
+
 /** Asks the application about a request, and returns the effects of the request itself. Rejects with a `Refusal`. */
 const effectsOf = async (
+  host: RequestHost,
   { onMessage, onJoin, onPublish }: ReliableServerOptions<any>,
   request: Request,
   session: Session,
@@ -86,13 +110,14 @@ const effectsOf = async (
       return [{ kind: 'leave', session: session.id, group: request.group }]
     case 'sendToGroup': {
       const { group, payload, noEcho } = request
-      if (onPublish && !(await onPublish(group, payload, session))) throw forbidden('send to')
-      const frame = writeMessage(payload, { group, fromUserId: session.userId })
+      if (!(await onPublish?.(group, payload, session))) throw forbidden('publish to')
+      // Always present in a client's message, so that it cannot be taken for one of the server.
+      const frame = writePublication(host, payload, { group, fromUserId: session.userId ?? '' })
       const except = noEcho ? session.id : undefined
-      return [{ kind: 'publish', group, frame, except, membersOnly: !onPublish }]
+      return [{ kind: 'publish', group, frame, except, membersOnly: true }]
     }
     default:
-      throw new Refusal('BadRequest', request.why)
+      throw new Refusal(request.name, request.why)
   }
 }
 
@@ -101,13 +126,13 @@ export const runRequest = async <Request extends RequestLike>(
   host: RequestHost,
   options: ReliableServerOptions<Request>,
   { id, userId }: { readonly id: string; readonly userId: string | undefined },
-  request: Parameters<typeof effectsOf>[1],
+  request: Parameters<typeof effectsOf>[2],
 ): Promise<Task> => {
   const store = storeNow(host)
   let held: Effect[] | undefined = []
   const session = sessionView(host, id, userId, effect => (held ? held.push(effect) : store(effect)))
   try {
-    const own = await effectsOf(options, request, session)
+    const own = await effectsOf(host, options, request, session)
     const effects = [...held, ...own]
     // What the session sends from here on must not overtake the effects that are being stored.
     const late: Effect[] = []

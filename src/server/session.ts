@@ -1,12 +1,12 @@
 // A session on the node that holds it: one connection at most, an inbox of requests, an outbox of numbered messages.
 import { PROTOCOL } from '../reliable/frames.js'
 import { CLOSED, closeForGood, closeForNow, type WebSocketLike } from './connection.js'
-import { PONG, type ReadFrame, type Request, readFrame, writeConnected } from './frames.js'
+import { limitRequest, PONG, type ReadFrame, type Request, readFrame, writeConnected } from './frames.js'
 import type { Host } from './host.js'
 import { Inbox, type InboxOwner } from './inbox.js'
 import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
-import type { Lease, StoreNode } from './store.js'
+import { type Lease, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
 /** The connection of a session. */
 interface Connection {
@@ -18,6 +18,9 @@ interface Connection {
   /** When the client last sent something. */
   lastHeard: number
 }
+
+/** Messages are written ahead of the network by so many bytes. */
+const MAX_AHEAD = 2 ** 18
 
 type State =
   | { readonly name: 'connected'; readonly connection: Connection }
@@ -72,7 +75,7 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     this.epoch = lease.epoch
     this.state = {
       name: 'connected',
-      connection: { socket, isConfirmed: false, isPaused: false, lastHeard: Date.now() },
+      connection: { socket, isConfirmed: false, isPaused: this.inbox.isFull, lastHeard: Date.now() },
     }
     this.outbox.start(lease)
     if (before) {
@@ -105,7 +108,8 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       const connection = this.connection
       if (connection?.socket === socket && !this.inbox.isStopped) this.receive(connection, data, isBinary)
     })
-    socket.resume()
+    // What an earlier connection has brought may still wait.
+    if (!this.connection?.isPaused) socket.resume()
   }
 
   /** Writes new messages, if there are any. */
@@ -161,14 +165,19 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     return this.inbox.stop()
   }
 
-  write(text: string): void {
+  /** Whether messages must wait until the connection has sent what it has. */
+  get isBackedUp(): boolean {
+    return (this.connection?.socket.bufferedAmount ?? 0) > MAX_AHEAD
+  }
+
+  write(text: string, done?: () => void): void {
     const socket = this.connection?.socket
     if (!socket) return
     // Answers are bounded as well: a client that does not read them is not answered for ever.
     if (socket.bufferedAmount > this.host.maxBuffered) {
       this.host.stats.slow++
-      this.end(1008, 'slow consumer: does not read what it is sent')
-    } else socket.send(text)
+      this.end(TRY_AGAIN_LATER, 'slow consumer: does not read what it is sent')
+    } else socket.send(text, done)
   }
 
   onSent(): void {
@@ -213,22 +222,20 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
 
   private receive(connection: Connection, data: { length: number }, isBinary: boolean): void {
     connection.lastHeard = Date.now()
-    const { maxMessageBytes } = this.host
-    if (isBinary) this.violate(1008, `${PROTOCOL} has no binary messages`)
-    else if (data.length > maxMessageBytes) this.violate(1009, `a message of over ${maxMessageBytes} bytes`)
-    else {
-      try {
-        this.accept(readFrame(String(data)), data.length)
-      } catch (error) {
-        this.violate(1008, `bad frame: ${(error as Error).message}`)
-      }
+    try {
+      if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
+      this.accept(readFrame(String(data)), data.length)
+    } catch (error) {
+      this.violate(1008, `bad frame: ${(error as Error).message}`)
     }
   }
 
   private accept(frame: ReadFrame, bytes: number): void {
     if (frame.type === 'ping') this.write(PONG)
     else if (frame.type === 'sequenceAck') this.outbox.acknowledge(frame.sequenceId)
-    else if (!this.inbox.add(frame, bytes)) this.host.stats.duplicates++
+    else if (!this.inbox.add(limitRequest(frame, bytes, this.host.maxMessageBytes), bytes)) {
+      this.host.stats.duplicates++
+    }
   }
 
   private violate(code: number, reason: string): void {

@@ -37,6 +37,8 @@ export interface Claim {
   readonly epoch: number
   /** Stored with the effects, so that a repetition is recognized. Absent for a message without acknowledgement. */
   readonly ackId?: number | undefined
+  /** Refuses the commit as `busy`, rather than end the session of a connected member of a group that is too far behind. Default: no. */
+  readonly patient?: boolean
 }
 
 /** The outcome of a commit. Nothing has changed unless it is `done`. */
@@ -50,6 +52,8 @@ export type CommitOutcome =
   | 'forbidden'
   /** The session is in as many groups as it may be. */
   | 'full'
+  /** A patient commit would end the session of a connected member of a group. */
+  | 'busy'
 
 /** The result of a commit. */
 export interface Committed {
@@ -142,6 +146,10 @@ export interface Store {
 
 /** The number of tokens that a store remembers between the one that was shown and the newest. */
 export const MAX_LATER = 6
+
+/** The close code of a session whose client did not keep up: the client may begin a new one. */
+// https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
+export const TRY_AGAIN_LATER = 1013
 
 /** The close reason of a session whose client did not keep up. */
 export const SLOW = 'slow consumer: too much is unacknowledged'

@@ -51,7 +51,13 @@ const onMessage = ({ event, data }: { event: string; data: unknown }, session: S
 const startOurs = async (port: number, store: Store): Promise<Running> => {
   const wss = new WebSocketServer({ port, host: '127.0.0.1', maxPayload: 2 ** 21 })
   await once(wss, 'listening')
-  const server = createReliableServer(wss, { store, onMessage, onJoin: () => true, onError: () => {} })
+  const server = createReliableServer(wss, {
+    store,
+    onMessage,
+    onJoin: () => true,
+    onPublish: () => true,
+    onError: () => {},
+  })
   return {
     port: (wss.address() as AddressInfo).port,
     async stop() {

@@ -139,7 +139,11 @@ describe('a TCP client cannot end the process', () => {
   })
 
   test(`with any bytes before, during or after the handshake: ${RUNS} runs`, async () => {
-    const { port, url, server, errors } = await startNode({ onMessage: () => {}, onJoin: () => true })
+    const { port, url, server, errors } = await startNode({
+      onMessage: () => {},
+      onJoin: () => true,
+      onPublish: () => true,
+    })
     const neighbour = await join(url)
     const noise = fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes))
     const anyFrame = fc

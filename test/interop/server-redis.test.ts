@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
+import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { redisStore } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
@@ -33,7 +34,7 @@ describe.runIf(hasRedis())('Redis', () => {
           const ttl = await stores.client().pTTL(key)
           expect([key, ttl > 0 && ttl <= 10_000]).toEqual([key, true])
         }
-        return all.map(key => key.slice(prefix.length, prefix.length + 2))
+        return all.map(key => key.slice(prefix.length, prefix.length + 2)).filter(kind => kind !== 'o:')
       }
       const peer = await join(node.url)
       expect(await check()).toEqual(['g:', 'j:', 's:'])
@@ -51,7 +52,8 @@ describe.runIf(hasRedis())('Redis', () => {
       await node.server.send(back.id, 'meanwhile')
       await check()
       await node.server.end(back.id)
-      expect(await keys(prefix)).toEqual([])
+      // Of the node, not of a session.
+      expect((await keys(prefix)).filter(key => !key.startsWith(`${prefix}o:`))).toEqual([])
     })
 
     test('never holds a token', async () => {
@@ -76,6 +78,26 @@ describe.runIf(hasRedis())('Redis', () => {
       expect((await comeBack(peer)).id).toBe(peer.id)
     })
 
+    test('may forget its scripts at any time without reordering messages', async () => {
+      const store = stores.next()
+      const { url, server } = await startNode({ store, maxUnacknowledged: 10_000 })
+      // Another node soon brings the scripts back, in the middle of what this one has on its way.
+      const other = await startNode({ store: stores.next(), maxUnacknowledged: 10_000 })
+      const peer = await join(url)
+      const total = 5_000
+      const sends: Promise<number>[] = []
+      for (let n = 0; n < total; n++) {
+        sends.push(server.send(peer.id, n))
+        if (n % 100 === 50) stores.client().sendCommand(['SCRIPT', 'FLUSH'])
+        if (n % 100 === 60) other.server.send('nobody', n)
+        if (n % 20 === 0) await new Promise(setImmediate)
+      }
+      await Promise.all(sends)
+      expect((await peer.got(total)).map(({ data }) => data)).toEqual(
+        Array.from({ length: total }, (_, n) => n),
+      )
+    })
+
     test('that loses a session costs its connection', async () => {
       const prefix = `flushed-${process.pid}:`
       const { url } = await startNode({
@@ -86,6 +108,31 @@ describe.runIf(hasRedis())('Redis', () => {
       await stores.client().del(await keys(prefix))
       expect((await peer.closed()).code).toBe(1006)
     })
+  })
+
+  test('may go away while the application listens to no error of its client', async () => {
+    const port = await freePort()
+    const redis = await startRedis(port)
+    const client = createClient({ url: redis.url })
+    await client.connect()
+    cleanup(() => client.destroy())
+    const unhandled: unknown[] = []
+    const note = (error: unknown) => unhandled.push(error)
+    process.on('uncaughtException', note)
+    cleanup(() => process.off('uncaughtException', note))
+    // As in the guide: nothing but this.
+    const { url } = await startNode({ store: redisStore(client), onMessage: () => {} })
+    const peer = await join(url)
+    const closed = once(client, 'end').catch(() => {})
+    await redis.stop()
+    const next = await startRedis(port)
+    cleanup(() => next.stop())
+    peer.say('x', 1)
+    await peer.closed()
+    await join(url)
+    client.destroy()
+    await closed
+    expect(unhandled).toEqual([])
   })
 
   test('that is restarted without data costs the sessions, and nothing else', async () => {

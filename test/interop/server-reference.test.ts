@@ -13,6 +13,7 @@ forEachStore(stores => {
       store: stores.next(),
       onMessage: ({ data }, session) => session.send(data),
       onJoin: () => true,
+      onPublish: () => true,
       ...options,
     })
     const proxy = await startProxy({ port: node.port })

@@ -249,7 +249,7 @@ forEachStore(stores => {
       for (let i = 0; i < 5; i++) counts.push(await server.send(peer.id, data))
       expect(counts.at(-1)).toBe(0)
       expect(await peer.closed()).toEqual({
-        code: 1008,
+        code: 1013,
         reason: 'slow consumer: too much is unacknowledged',
       })
       expect(peer.frames.at(-1)).toMatchObject({ type: 'system', event: 'disconnected' })
@@ -335,7 +335,8 @@ forEachStore(stores => {
   })
 
   describe('groups', () => {
-    const open = () => start({ onJoin: group => group !== 'secret', onMessage: () => {} })
+    const open = () =>
+      start({ onJoin: group => group !== 'secret', onPublish: () => true, onMessage: () => {} })
 
     test('deliver messages to all members, and noEcho excludes the sender', async () => {
       const { url, server } = await open()
@@ -376,16 +377,33 @@ forEachStore(stores => {
       expect((await peer.ack(1)).error.name).toBe('Forbidden')
     })
 
-    test('can be published to if onPublish allows it', async () => {
-      const { url } = await start({ onPublish: (_, { data }) => data === 'ok', onJoin: () => true })
-      const [ada, bob] = [await join(url), await join(url)]
-      ada.send({ type: 'joinGroup', group: 'news', ackId: 1 })
-      await ada.ack(1)
-      bob.send({ type: 'sendToGroup', group: 'news', dataType: 'text', data: 'no', ackId: 1 })
-      expect((await bob.ack(1)).error.name).toBe('Forbidden')
-      bob.send({ type: 'sendToGroup', group: 'news', dataType: 'text', data: 'ok', ackId: 2 })
-      expect((await bob.ack(2)).success).toBe(true)
-      await ada.got(1)
+    test('cannot be published to by clients without onPublish, not even by members', async () => {
+      const { url } = await start({ onJoin: () => true })
+      const peer = await join(url)
+      peer.send({ type: 'joinGroup', group: 'news', ackId: 1 })
+      peer.send({ type: 'sendToGroup', group: 'news', dataType: 'text', data: 'x', ackId: 2 })
+      expect((await peer.ack(2)).error.name).toBe('Forbidden')
+      expect(peer.messages).toEqual([])
+    })
+
+    test('can be published to by members if onPublish allows it, and by nobody else', async () => {
+      const { url } = await start({
+        authorize: ({ headers }) => String(headers['x-user']),
+        onJoin: (group, session) => group === `user:${session.userId}`,
+        onPublish: (_, { data }) => data === 'ok',
+      })
+      const as = (user: string) => ({ headers: { 'x-user': user } })
+      const [alice, mallory] = [await join(url, as('alice')), await join(url, as('mallory'))]
+      const publish = { type: 'sendToGroup', group: 'user:alice', dataType: 'text' }
+      alice.send({ type: 'joinGroup', group: 'user:alice', ackId: 1 })
+      await alice.ack(1)
+      mallory.send({ ...publish, data: 'ok', ackId: 1 })
+      expect((await mallory.ack(1)).error.name).toBe('Forbidden')
+      alice.send({ ...publish, data: 'no', ackId: 2 })
+      expect((await alice.ack(2)).error.name).toBe('Forbidden')
+      alice.send({ ...publish, data: 'ok', ackId: 3 })
+      expect((await alice.ack(3)).success).toBe(true)
+      expect((await alice.got(1)).map(({ data }) => data)).toEqual(['ok'])
     })
 
     test('are limited in number for each session', async () => {
@@ -406,11 +424,23 @@ forEachStore(stores => {
       expect((await back.got(1))[0]).toMatchObject({ group: 'staff', from: 'group', data: 'hello' })
     })
 
-    test('show the user who published, if the user has a name', async () => {
-      const { url } = await start({ authorize: () => ({ userId: 'ada', groups: ['g'] }) })
-      const peer = await join(url)
-      peer.send({ type: 'sendToGroup', group: 'g', dataType: 'text', data: 'x', ackId: 1 })
-      expect((await peer.got(1))[0].fromUserId).toBe('ada')
+    test('show who published: a user, a member without a name, or the server', async () => {
+      const { url, server } = await start({
+        authorize: ({ headers }) => ({ userId: String(headers['x-user'] ?? ''), groups: ['g'] }),
+        onPublish: () => true,
+      })
+      const [ada, nobody] = [await join(url, { headers: { 'x-user': 'ada' } }), await join(url)]
+      const publish = { type: 'sendToGroup', group: 'g', dataType: 'text', data: 'x', ackId: 1 }
+      ada.send(publish)
+      await ada.ack(1)
+      nobody.send(publish)
+      await nobody.ack(1)
+      await server.publish('g', 'x')
+      expect((await ada.got(3)).map(({ from, fromUserId }) => [from, fromUserId])).toEqual([
+        ['group', 'ada'],
+        ['group', ''],
+        ['group', undefined],
+      ])
     })
   })
 

@@ -308,11 +308,12 @@ export class Check implements Watch {
   sentClose(link: Link, code: number, reason: string): void {
     const { session, wanted } = this.lines.get(link) as Line
     this.tell(`#${link.index}   < close ${code} ${reason}`)
-    if (code !== 1008) return
+    // A slow consumer's session is over too, but its client may begin a new one.
+    if (code !== 1008 && code !== 1013) return
     if (session) {
       session.over = true
       this.must(/^slow/.test(reason), `a session that is connected is ended: ${reason}`)
-    } else if (wanted) this.checkRefusal(wanted, link)
+    } else if (wanted && code === 1008) this.checkRefusal(wanted, link)
   }
 
   /** A client that shows its newest token is refused only where the session is really gone. */

@@ -149,6 +149,25 @@ export const describeStore = (next: () => Store): void => {
       expect((await node.commit([{ ...members, group: 'z' }], claim(2))).count).toBe(1)
     })
 
+    test.each(['count', '__proto__', 'constructor', '1', ' ', 'a:b', '*', '\u0000', 'é💡'])(
+      'joins a group named %j like any other',
+      async group => {
+        const node = await open()
+        await begin(node)
+        const effects: Effect[] = [
+          { kind: 'join', session: 'a', group },
+          { kind: 'join', session: 'a', group: 'other' },
+          { kind: 'publish', group, frame: '{1}' },
+        ]
+        const claim = { session: 'a', epoch: 1, ackId: 1 }
+        expect(await node.commit(effects, claim)).toEqual({ outcome: 'done', count: 1 })
+        expect(await node.commit(effects, claim)).toEqual({ outcome: 'duplicate', count: 0 })
+        expect(await frames(node)).toEqual([[1, '{1}']])
+        const more = ['x', 'y'].map((name): Effect => ({ kind: 'join', session: 'a', group: name }))
+        expect((await node.commit(more)).outcome).toBe('full')
+      },
+    )
+
     test('remembers as many ids as dedupeWindow allows', async () => {
       const node = await open()
       await begin(node)
@@ -196,12 +215,60 @@ export const describeStore = (next: () => Store): void => {
       const end = {
         kind: 'ended',
         session: 'a',
-        code: 1008,
+        code: 1013,
         reason: 'slow consumer: too much is unacknowledged',
       }
       await vi.waitFor(() => expect(node.news).toContainEqual(end))
       expect(await node.resume('a', 't1', 't2', 'u')).toBeUndefined()
       expect((await node.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
+    })
+  })
+
+  describe('a patient commit', () => {
+    const publish: Effect = { kind: 'publish', group: 'g', frame: '{}' }
+    const claim = (ackId: number) => ({ session: 'a', epoch: 1, ackId, patient: true })
+
+    test('is refused as busy instead of ending a connected member that is behind, until the member acknowledges', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      for (let i = 1; i <= 4; i++) expect((await node.commit([publish], claim(i))).outcome).toBe('done')
+      expect((await node.commit([publish, publish], claim(5))).outcome).toBe('busy')
+      expect((await node.commit([publish], claim(5))).outcome).toBe('done')
+      expect((await node.commit([publish], claim(6))).outcome).toBe('busy')
+      expect(await frames(node, 'b')).toHaveLength(5)
+      await node.acknowledge('b', 1, 5)
+      expect((await node.commit([publish], claim(6))).outcome).toBe('done')
+      expect(node.news.filter(({ kind }) => kind === 'ended')).toEqual([])
+    })
+
+    test('counts bytes too', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      const large: Effect = { ...publish, frame: `{"${'x'.repeat(594)}"}` }
+      expect((await node.commit([large], claim(1))).outcome).toBe('done')
+      expect((await node.commit([large], claim(2))).outcome).toBe('busy')
+    })
+
+    test('does not wait for members that are not connected: their sessions are ended', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      await node.detach('b', 1)
+      for (let i = 1; i <= 5; i++) await node.commit([publish], claim(i))
+      expect(await node.commit([publish], claim(6))).toEqual({ outcome: 'done', count: 0 })
+      expect(await node.resume('b', 't1', 't2', 'u')).toBeUndefined()
+    })
+
+    test('waits again for a member that was resumed', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      await node.detach('b', 1)
+      await node.resume('b', 't1', 't2', 'u')
+      for (let i = 1; i <= 5; i++) await node.commit([publish], claim(i))
+      expect((await node.commit([publish], claim(6))).outcome).toBe('busy')
     })
   })
 
