@@ -75,6 +75,7 @@ const createCore = (
  *
  * ```ts
  * import { assemble, delivery, heartbeat, prepare } from 'steadysocket/core'
+ * import { reliableSocketOver } from 'steadysocket/reliable'
  *
  * export const createReliableSocket = reliableSocketOver(assemble({ delivery, heartbeat, prepare }))
  * ```
