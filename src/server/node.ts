@@ -14,6 +14,7 @@ import { SLOW, type StoreEvent, type StoreNode } from './store.js'
 // https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocketserver
 export interface WebSocketServerLike<Request extends RequestLike = RequestLike> {
   readonly options: {
+    maxPayload?: number | undefined
     handleProtocols?: ((protocols: Set<string>, request: Request) => string | false) | null | undefined
   }
   on(event: string, listener: (...args: any[]) => void): unknown
@@ -53,12 +54,33 @@ const createReport =
     }
   }
 
+/** The default of `ws`, 100 MiB: ten clients could fill the memory. */
+const UNLIMITED = 100 * 2 ** 20
+
+/**
+ * Bounds what `ws` reads before anything of ours sees it. Messages that are somewhat too large get through, so that they can be refused
+ * without closing the connection.
+ */
+const limitPayload = ({ options }: WebSocketServerLike<any>, { maxMessageBytes }: Limits): void => {
+  const { maxPayload = 0 } = options
+  // Base64, names and punctuation around the largest message.
+  const least = Math.ceil((maxMessageBytes * 4) / 3) + 4_096
+  if (maxPayload <= 0 || maxPayload === UNLIMITED) {
+    options.maxPayload = Math.max(2 * maxMessageBytes, 2 ** 14)
+  } else if (maxPayload < least) {
+    throw new TypeError(
+      `maxPayload of the WebSocketServer is ${maxPayload}: leave it out, set it to ${least} or more, or lower maxMessageBytes`,
+    )
+  }
+}
+
 export const createServer = <Request extends RequestLike>(
   wss: WebSocketServerLike<Request>,
   options: ReliableServerOptions<Request>,
 ): Server<Request> => {
   const limits = resolveLimits(options)
   const isAllowedOrigin = originCheck(options.origins)
+  limitPayload(wss, limits)
   const report = createReport(options)
   const sessions = new Map<string, LocalSession>()
   const resuming = new Map<string, Promise<unknown>>()

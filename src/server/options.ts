@@ -94,7 +94,8 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   maxUnacknowledged?: number
   /** A session with more bytes of unacknowledged messages is ended. Default: 4 MiB. */
   maxUnacknowledgedBytes?: number
-  /** The largest message that a client may send, in bytes; larger ones are refused with the name `TooLarge`. Also set `maxPayload` of your `WebSocketServer`. Default: 1 MiB. */
+  /** The largest message that a client may send, in bytes; larger ones are refused with the name `TooLarge`. `maxPayload` of
+   * your `WebSocketServer` is set to twice this if you leave it out. Default: 1 MiB. */
   maxMessageBytes?: number
   /** The number of groups that a session may be in. Default: 256. */
   maxGroups?: number
