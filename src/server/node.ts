@@ -97,13 +97,26 @@ export const createServer = <Request extends RequestLike>(
     sent: 0,
   }
 
+  /** Runs a hook of the application, whose failure is reported. */
+  const attempt = async (hook: () => unknown) => {
+    try {
+      await hook()
+    } catch (error) {
+      report(error)
+    }
+  }
+
   const onStoreEvent = (event: StoreEvent) => {
-    if (event.kind === 'ended' && event.reason === SLOW) stats.slow++
     const session = sessions.get(event.session)
-    if (!session) return
-    if (event.kind === 'messages') session.pump()
-    else if (event.kind === 'ended') session.finish(event.code, event.reason)
-    else if (event.epoch > session.epoch) session.lose()
+    if (event.kind === 'messages') session?.pump()
+    else if (event.kind === 'moved') {
+      if (session && event.epoch > session.epoch) session.move()
+    } else {
+      const { session: id, userId, code, reason } = event
+      if (reason === SLOW) stats.slow++
+      session?.finish(code, reason)
+      attempt(() => options.onEnd?.({ id, userId: userId || undefined }, { code, reason }))
+    }
   }
 
   const { store: given = memoryStore() } = options
@@ -121,12 +134,8 @@ export const createServer = <Request extends RequestLike>(
       maxBuffered: maxUnacknowledgedBytes + 2 ** 20,
       report,
       runRequest: (session, request) => runRequest(requests, options, session, request),
-      async onDisconnect({ id, userId }, code, reason) {
-        try {
-          await options.onDisconnect?.(directSession(requests, id, userId), { code, reason })
-        } catch (error) {
-          report(error)
-        }
+      onDisconnect({ id, userId }, code, reason) {
+        attempt(() => options.onDisconnect?.(directSession(requests, id, userId), { code, reason }))
       },
       forget(session) {
         if (sessions.get(session.id) === session) sessions.delete(session.id)

@@ -68,8 +68,19 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   onMessage?: (message: ClientMessage, session: Session) => unknown
   /** A session has begun or was resumed. The server reads nothing from the connection until this is done. Default: nothing. */
   onConnect?: (session: Session, context: { readonly resumed: boolean; readonly request: Request }) => unknown
-  /** A connection has ended. The session can be resumed within `sessionTimeout`. Default: nothing. */
+  /**
+   * A session has lost its connection, and no other one has taken its place. It can be resumed within `sessionTimeout`, or within ten seconds
+   * if the client has closed the connection with 1000. Default: nothing.
+   */
   onDisconnect?: (session: Session, close: { readonly code: number; readonly reason: string }) => unknown
+  /**
+   * A session has ended: the application or the client ended it, its client broke the protocol or did not keep up, or it has expired. Called on
+   * the node that held it last, if that is still there. Default: nothing.
+   */
+  onEnd?: (
+    session: { readonly id: string; readonly userId: string | undefined },
+    close: { readonly code: number; readonly reason: string },
+  ) => unknown
   /** Whether a client may join a group. Default: no. */
   onJoin?: (group: string, session: Session) => Eventually<boolean>
   /**
