@@ -554,7 +554,7 @@ describe('listening', () => {
   test('to what there is not, or with what cannot be called, is refused', () => {
     const { socket } = opened()
     const { on } = json(socket) as any
-    const unknown = new TypeError("There is no event 'text': the events are message, invalid")
+    const unknown = new TypeError("There is no event 'text', only message, invalid")
     const uncallable = new TypeError("The listener for 'message' must be a function")
     expect(() => on('text', () => {})).toThrow(unknown)
     expect(() => on('message')).toThrow(uncallable)
