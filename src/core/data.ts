@@ -2,13 +2,15 @@
 // https://websockets.spec.whatwg.org/#dom-websocket-send
 export type Data = string | ArrayBuffer | ArrayBufferView | Blob
 
+/** Recognized by its members, because Blobs of happy-dom and React Native have no tag. */
+const isBlob = (data: any) => data?.size >= 0 && typeof data.slice === 'function'
+
 /** Throws a `TypeError` for anything that a WebSocket cannot send, including shared memory. */
-// An ArrayBuffer is recognised by its tag, because a page may have objects from several realms; a Blob by its members, because in happy-dom
-// and React Native it has no tag.
+// Buffers are compared by tag, because a page may have objects from several realms.
 export const checkData = (data: Data): void => {
   if (
     typeof data !== 'string' &&
-    !((data as Blob)?.size >= 0 && (data as Blob).slice) &&
+    !isBlob(data) &&
     {}.toString.call(ArrayBuffer.isView(data) ? data.buffer : data) !== '[object ArrayBuffer]'
   ) {
     throw new TypeError('send() needs a string, an ArrayBuffer, a view of one, or a Blob')

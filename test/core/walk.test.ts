@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { PageEvent } from '../../src/index.ts'
+import { byEffort } from '../support/run.ts'
 import { countLooks, fresh, sent, settled, setup } from '../support/setup.ts'
 import { type Action, lean, OCCASIONS, type Parcel, type Settings, type Step, Walk } from './walk-model.ts'
 
@@ -148,7 +149,7 @@ test('whatever happens, in whatever order: one connection, one story, and each m
   timeout: 600_000,
 }, async () => {
   // The same walks each time, so that a change is judged by what it changes; other seeds on request.
-  const { WALK_RUNS = 3_000, WALK_SEED = 20_261_121 } = process.env
+  const { WALK_RUNS = byEffort(600, 3_000), WALK_SEED = 20_261_121 } = process.env
   const steps = fc.array(step, { maxLength: 60, size: 'max' })
   await fc.assert(
     fc.asyncProperty(settings, steps, async (settings, steps) => {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { isHidden, isOffline, browserEvents, type PageEvent } from '../../src/core/page.ts'
+import { browserEvents, isHidden, isOffline, type PageEvent } from '../../src/core/page.ts'
 
 let connection: EventTarget
 let stops: (() => void)[]

@@ -6,7 +6,7 @@ const LIMITS: Record<string, number> = {
   steadysocket: 5_950,
   'steadysocket/core, bare': 3_810,
   'bare, with heartbeat and pageEvents': 4_540,
-  'steadysocket/websocket': 1_430,
+  'steadysocket/websocket': 1_500,
   'steadysocket/json': 600,
   'steadysocket/stream': 1_030,
   'steadysocket/reliable': 2_530,

@@ -1,12 +1,13 @@
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeEach, test, vi } from 'vitest'
+import { byEffort } from '../support/run.ts'
 import { plans, play } from './model.ts'
 import { TOTALS } from './model-check.ts'
 
 // Both ends at once, over a network that cuts anywhere: what RELIABLE asks of sessions, without a word about how it is done.
 // `MODEL_RUNS=20000 MODEL_SEED=7` for a long walk; a counterexample is told as a plan, which `play()` plays again.
 
-const RUNS = Number(process.env.MODEL_RUNS ?? 1_000)
+const RUNS = Number(process.env.MODEL_RUNS ?? byEffort(150, 1_000))
 const SEED = Number(process.env.MODEL_SEED ?? 1)
 
 beforeEach(() => {

@@ -72,10 +72,6 @@ export const closing: Cases = {
       3002,
       'DOMException InvalidAccessError 15',
     ],
-    deviates: {
-      chromium: 'cuts off what is behind the point',
-      webkit: 'cuts off what is behind the point',
-    },
     differs: { chromium: 'follows the standard', webkit: 'follows the standard' },
   },
   'close lets through what goes wrong while it does': {
@@ -188,11 +184,6 @@ export const closing: Cases = {
       return [close?.code, close?.reason, await told]
     },
     standard: [1000, 'reason', ['close 3 1000 reason clean']],
-    deviates: {
-      chromium: 'takes undefined for 0 there, and throws',
-      firefox: 'forgets the reason',
-      webkit: 'forgets the reason',
-    },
     differs: { all: 'follows the standard' },
   },
   'close while it connects fails the connection, in a later task': {
@@ -394,7 +385,6 @@ export const closing: Cases = {
         code => `open 1, close 3 ${code} clean / ${code}`,
       ),
     ],
-    deviates: { webkit: 'answers a close without a code with 1000' },
   },
   'the server closes with 1012, 1013 or 1014': {
     run: async u => {
@@ -405,7 +395,6 @@ export const closing: Cases = {
       return stories
     },
     standard: [1012, 1013, 1014].map(code => `open 1, close 3 ${code} clean`),
-    deviates: { webkit: 'takes them for broken frames' },
   },
   'the server closes with a reason of 123 bytes': {
     run: async u => (await u.next(u.make(u.url(`?code=4000&reason=${'é'.repeat(61)}a`)), 'close')).reason,
@@ -432,12 +421,10 @@ export const closing: Cases = {
       return u.end(socket)
     },
     standard: ['open 1', 'close 3 4000 clean'],
-    deviates: { chromium: 'takes it for a broken frame' },
   },
   'what the server sends in one go with its close frame, after it, is not heard': {
     run: async u => u.end(u.make(u.url('?text=before&hex=88020fa0810161'))),
     standard: ['open 1', 'message 1 before', 'close 3 4000 clean'],
-    deviates: { chromium: 'takes it for a broken frame' },
   },
   'both close at once': {
     run: async u => {
@@ -467,6 +454,5 @@ export const closing: Cases = {
       return u.end(socket)
     },
     standard: ['open 1', 'error 3', 'close 3 1006 unclean'],
-    deviates: { chromium: 'has no error event' },
   },
 }

@@ -140,14 +140,11 @@ export const handshake: Cases = {
     'what is no HTTP': 'line=SSH-2.0-OpenSSH',
     'what is no text': 'line=%00%FF garbage',
   }),
-  ...refusals(
-    {
-      'a redirect by 301': 'status=301&header=Location: /',
-      'a redirect by 302': 'status=302&header=Location: /',
-      'a redirect by 307': 'status=307&header=Location: /',
-    },
-    { deviates: { webkit: 'goes where it is sent' } },
-  ),
+  ...refusals({
+    'a redirect by 301': 'status=301&header=Location: /',
+    'a redirect by 302': 'status=302&header=Location: /',
+    'a redirect by 307': 'status=307&header=Location: /',
+  }),
   'an answer in HTTP/1.0': {
     run: async u => {
       const socket = u.make(await u.lonely('?line=HTTP/1.0 101 Switching Protocols'))

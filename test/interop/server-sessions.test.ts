@@ -1,5 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
-import { cleanUp, comeBack, dial, forEachStore, join, PROTOCOL, startNode } from './rig.ts'
+import { cleanUp } from '../support/cleanup.ts'
+import { altered, comeBack, dial, forEachStore, join, PROTOCOL, startNode } from './server-rig.ts'
 
 cleanUp()
 
@@ -9,7 +10,7 @@ forEachStore(stores => {
   const echo = () => start({ onMessage: ({ data }, session) => session.send(data) })
 
   describe('a session', () => {
-    test('begins with connected: its id, its token, its user', async () => {
+    test('begins with a connected frame that has its id, token and user', async () => {
       const { url, server } = await start({ authorize: () => 'ada' })
       const peer = await join(url)
       expect(peer.frames[0]).toEqual({
@@ -22,7 +23,7 @@ forEachStore(stores => {
       expect(server.stats).toMatchObject({ connections: 1, created: 1, resumed: 0, refused: 0 })
     })
 
-    test('handles a message once and acknowledges it after that', async () => {
+    test('processes a message once and then acknowledges it', async () => {
       let finish = () => {}
       const heard: unknown[] = []
       const { url } = await start({
@@ -43,7 +44,7 @@ forEachStore(stores => {
       expect(await peer.ack(7)).toEqual({ type: 'ack', ackId: 7, success: true })
     })
 
-    test('answers Duplicate to a message that it has handled, and does not handle it again', async () => {
+    test('answers Duplicate to a repeated message and does not process it again', async () => {
       let runs = 0
       const { url, server } = await start({
         onMessage: ({ data }, session) => {
@@ -62,7 +63,7 @@ forEachStore(stores => {
       expect(server.stats).toMatchObject({ received: 1, duplicates: 1 })
     })
 
-    test('handles messages one after the other, in order', async () => {
+    test('processes messages one after the other, in order', async () => {
       const log: string[] = []
       const { url } = await start({
         onMessage: async ({ data }) => {
@@ -77,7 +78,7 @@ forEachStore(stores => {
       expect(log).toEqual(['begin 1', 'end 1', 'begin 2', 'end 2', 'begin 3', 'end 3'])
     })
 
-    test('numbers what it sends, and carries text, JSON and bytes', async () => {
+    test('numbers its messages and carries text, JSON and bytes', async () => {
       const received: unknown[] = []
       const { url, server } = await start({ onMessage: ({ data }) => void received.push(data) })
       const peer = await join(url)
@@ -96,7 +97,7 @@ forEachStore(stores => {
       expect(received).toEqual([new Uint8Array([0, 255, 7])])
     })
 
-    test('comes back with what was not acknowledged, in order, before anything new', async () => {
+    test('sends unacknowledged messages again after it is resumed, in order, before new ones', async () => {
       const { url, server } = await start()
       const peer = await join(url)
       for (const n of [1, 2, 3]) await server.send(peer.id, n)
@@ -117,7 +118,7 @@ forEachStore(stores => {
       expect(server.stats).toMatchObject({ created: 1, resumed: 1, connections: 1 })
     })
 
-    test('takes what is sent to it while nobody is connected', async () => {
+    test('keeps messages that are sent to it while no connection is open', async () => {
       const { url, server } = await start()
       const peer = await join(url)
       peer.socket.terminate()
@@ -127,7 +128,7 @@ forEachStore(stores => {
       expect((await back.got(1))[0].data).toBe('meanwhile')
     })
 
-    test('takes many messages, and brings them all', async () => {
+    test('keeps hundreds of messages and delivers all of them', async () => {
       const { url, server } = await start()
       const peer = await join(url)
       peer.socket.terminate()
@@ -138,7 +139,7 @@ forEachStore(stores => {
       expect((await back.got(350)).map(({ data }) => data)).toEqual(numbers)
     })
 
-    test('remembers what it handled when it comes back', async () => {
+    test('recognizes repeated messages after it is resumed', async () => {
       const { url } = await echo()
       const peer = await join(url)
       peer.say('a', 1)
@@ -151,7 +152,7 @@ forEachStore(stores => {
       expect((await back.got(2)).map(({ data }) => data)).toEqual(['a', 'b'])
     })
 
-    test('runs a message once whose repetition comes while it runs, over two connections', async () => {
+    test('processes a message once that is repeated while it is being processed, over two connections', async () => {
       let finish = () => {}
       let runs = 0
       const { url } = await start({
@@ -182,7 +183,7 @@ forEachStore(stores => {
       expect(back.frames.filter(({ type }) => type === 'ack')).toHaveLength(2)
     })
 
-    test('has a repetition share the failure of the message that it repeats', async () => {
+    test('answers a message and its repetitions once if the handler fails', async () => {
       let runs = 0
       let fail = (_: Error) => {}
       const { url, server } = await start({
@@ -204,7 +205,7 @@ forEachStore(stores => {
       expect([runs, server.stats.duplicates]).toEqual([1, 2])
     })
 
-    test('has the newest connection: the one before is ended, and nothing more is read from it', async () => {
+    test('keeps the newest connection, terminates the one before, and reads nothing more from it', async () => {
       const heard: unknown[] = []
       const { url, server } = await start({ onMessage: ({ data }) => void heard.push(data) })
       const old = await join(url)
@@ -217,7 +218,7 @@ forEachStore(stores => {
       expect(server.stats.connections).toBe(1)
     })
 
-    test('is not ended by the end of its old connection', async () => {
+    test('is not affected when its old connection ends', async () => {
       const { url, server } = await start()
       const old = await join(url)
       const next = await join(old.recovery)
@@ -226,8 +227,8 @@ forEachStore(stores => {
       await next.got(1)
     })
 
-    test('frees what is acknowledged, and says how much is not', async () => {
-      const { url, server } = await start({ maxUnacked: 3 })
+    test('deletes acknowledged messages, and send() reports how many are not', async () => {
+      const { url, server } = await start({ maxUnacknowledged: 3 })
       const peer = await join(url)
       expect([await server.send(peer.id, 1), await server.send(peer.id, 2)]).toEqual([1, 2])
       await peer.got(2)
@@ -239,8 +240,8 @@ forEachStore(stores => {
     })
 
     test.each([
-      ['more messages', { maxUnacked: 3 }, 'x'],
-      ['more bytes', { maxUnackedBytes: 1_000 }, 'x'.repeat(300)],
+      ['more messages', { maxUnacknowledged: 3 }, 'x'],
+      ['more bytes', { maxUnacknowledgedBytes: 1_000 }, 'x'.repeat(300)],
     ])('is ended when %s than allowed are unacknowledged', async (_, limits, data) => {
       const { url, server } = await start(limits)
       const peer = await join(url)
@@ -248,7 +249,7 @@ forEachStore(stores => {
       for (let i = 0; i < 5; i++) counts.push(await server.send(peer.id, data))
       expect(counts.at(-1)).toBe(0)
       expect(await peer.closed()).toEqual({
-        code: 1008,
+        code: 1013,
         reason: 'slow consumer: too much is unacknowledged',
       })
       expect(peer.frames.at(-1)).toMatchObject({ type: 'system', event: 'disconnected' })
@@ -256,7 +257,7 @@ forEachStore(stores => {
       expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
     })
 
-    test('can be ended by the application, with a code', async () => {
+    test('can be ended by the application with a close code', async () => {
       const { url, server } = await start({ onMessage: (_, session) => session.close(4001, 'enough') })
       const peer = await join(url)
       peer.say('end me')
@@ -269,7 +270,7 @@ forEachStore(stores => {
   })
 
   describe('a handler', () => {
-    test('that fails is answered with the name of its error, and none of its effects', async () => {
+    test('that fails is answered with the name of its error, and has no effects', async () => {
       const { url, errors } = await start({
         onMessage: ({ data }, session) => {
           session.send('reply')
@@ -297,7 +298,7 @@ forEachStore(stores => {
       ])
     })
 
-    test('keeps the order of what it sends, and of what is sent by it when it is done', async () => {
+    test('keeps the order of messages, including those sent after it is done', async () => {
       const { url } = await start({
         onMessage: ({ data }, session) => {
           session.send(`${data} 1`)
@@ -310,14 +311,14 @@ forEachStore(stores => {
       expect((await peer.got(3)).map(({ data }) => data)).toEqual(['a 1', 'a 2', 'a late'])
     })
 
-    test('is not needed: events are then refused', async () => {
+    test('is optional: without one, events are refused', async () => {
       const { url } = await start()
       const peer = await join(url)
       peer.say('anybody?', 1)
       expect((await peer.ack(1)).error.name).toBe('NotFound')
     })
 
-    test('may be told of a message that wants no acknowledgement', async () => {
+    test('also gets messages that want no acknowledgement', async () => {
       const ids: unknown[] = []
       const { url } = await start({
         onMessage: ({ id }, session) => {
@@ -334,9 +335,10 @@ forEachStore(stores => {
   })
 
   describe('groups', () => {
-    const open = () => start({ onJoin: group => group !== 'secret', onMessage: () => {} })
+    const open = () =>
+      start({ onJoin: group => group !== 'secret', onPublish: () => true, onMessage: () => {} })
 
-    test('carry messages to all who joined, and noEcho leaves out the sender', async () => {
+    test('deliver messages to all members, and noEcho excludes the sender', async () => {
       const { url, server } = await open()
       const [ada, bob, eve] = [await join(url), await join(url), await join(url)]
       for (const peer of [ada, bob]) {
@@ -359,7 +361,7 @@ forEachStore(stores => {
       expect(await server.publish('news', 'y')).toBe(1)
     })
 
-    test('let in whom onJoin lets in, and are spoken to by those inside', async () => {
+    test('can be joined if onJoin allows it, and only members can publish', async () => {
       const { url } = await open()
       const peer = await join(url)
       peer.send({ type: 'joinGroup', group: 'secret', ackId: 1 })
@@ -368,26 +370,43 @@ forEachStore(stores => {
       expect((await peer.ack(2)).error.name).toBe('Forbidden')
     })
 
-    test('are closed to clients unless the application opens them', async () => {
+    test('cannot be joined without onJoin', async () => {
       const { url } = await start()
       const peer = await join(url)
       peer.send({ type: 'joinGroup', group: 'news', ackId: 1 })
       expect((await peer.ack(1)).error.name).toBe('Forbidden')
     })
 
-    test('are spoken to by whom onPublish lets', async () => {
-      const { url } = await start({ onPublish: (_, { data }) => data === 'ok', onJoin: () => true })
-      const [ada, bob] = [await join(url), await join(url)]
-      ada.send({ type: 'joinGroup', group: 'news', ackId: 1 })
-      await ada.ack(1)
-      bob.send({ type: 'sendToGroup', group: 'news', dataType: 'text', data: 'no', ackId: 1 })
-      expect((await bob.ack(1)).error.name).toBe('Forbidden')
-      bob.send({ type: 'sendToGroup', group: 'news', dataType: 'text', data: 'ok', ackId: 2 })
-      expect((await bob.ack(2)).success).toBe(true)
-      await ada.got(1)
+    test('cannot be published to by clients without onPublish, not even by members', async () => {
+      const { url } = await start({ onJoin: () => true })
+      const peer = await join(url)
+      peer.send({ type: 'joinGroup', group: 'news', ackId: 1 })
+      peer.send({ type: 'sendToGroup', group: 'news', dataType: 'text', data: 'x', ackId: 2 })
+      expect((await peer.ack(2)).error.name).toBe('Forbidden')
+      expect(peer.messages).toEqual([])
     })
 
-    test('are as many as allowed for one session', async () => {
+    test('can be published to by members if onPublish allows it, and by nobody else', async () => {
+      const { url } = await start({
+        authorize: ({ headers }) => String(headers['x-user']),
+        onJoin: (group, session) => group === `user:${session.userId}`,
+        onPublish: (_, { data }) => data === 'ok',
+      })
+      const as = (user: string) => ({ headers: { 'x-user': user } })
+      const [alice, mallory] = [await join(url, as('alice')), await join(url, as('mallory'))]
+      const publish = { type: 'sendToGroup', group: 'user:alice', dataType: 'text' }
+      alice.send({ type: 'joinGroup', group: 'user:alice', ackId: 1 })
+      await alice.ack(1)
+      mallory.send({ ...publish, data: 'ok', ackId: 1 })
+      expect((await mallory.ack(1)).error.name).toBe('Forbidden')
+      alice.send({ ...publish, data: 'no', ackId: 2 })
+      expect((await alice.ack(2)).error.name).toBe('Forbidden')
+      alice.send({ ...publish, data: 'ok', ackId: 3 })
+      expect((await alice.ack(3)).success).toBe(true)
+      expect((await alice.got(1)).map(({ data }) => data)).toEqual(['ok'])
+    })
+
+    test('are limited in number for each session', async () => {
       const { url } = await start({ onJoin: () => true, maxGroups: 2 })
       const peer = await join(url)
       for (const n of [1, 2, 3]) peer.send({ type: 'joinGroup', group: `g${n}`, ackId: n })
@@ -397,7 +416,7 @@ forEachStore(stores => {
       expect((await peer.ack(4)).success).toBe(true)
     })
 
-    test('are kept over a lost connection, and come with authorize too', async () => {
+    test('survive a lost connection, and authorize can add a session to them', async () => {
       const { url, server } = await start({ authorize: () => ({ userId: 'ada', groups: ['staff'] }) })
       const peer = await join(url)
       const back = await comeBack(peer)
@@ -405,16 +424,28 @@ forEachStore(stores => {
       expect((await back.got(1))[0]).toMatchObject({ group: 'staff', from: 'group', data: 'hello' })
     })
 
-    test('tell who spoke, if that has a name', async () => {
-      const { url } = await start({ authorize: () => ({ userId: 'ada', groups: ['g'] }) })
-      const peer = await join(url)
-      peer.send({ type: 'sendToGroup', group: 'g', dataType: 'text', data: 'x', ackId: 1 })
-      expect((await peer.got(1))[0].fromUserId).toBe('ada')
+    test('show who published: a user, a member without a name, or the server', async () => {
+      const { url, server } = await start({
+        authorize: ({ headers }) => ({ userId: String(headers['x-user'] ?? ''), groups: ['g'] }),
+        onPublish: () => true,
+      })
+      const [ada, nobody] = [await join(url, { headers: { 'x-user': 'ada' } }), await join(url)]
+      const publish = { type: 'sendToGroup', group: 'g', dataType: 'text', data: 'x', ackId: 1 }
+      ada.send(publish)
+      await ada.ack(1)
+      nobody.send(publish)
+      await nobody.ack(1)
+      await server.publish('g', 'x')
+      expect((await ada.got(3)).map(({ from, fromUserId }) => [from, fromUserId])).toEqual([
+        ['group', 'ada'],
+        ['group', ''],
+        ['group', undefined],
+      ])
     })
   })
 
   describe('tokens', () => {
-    test('change with every connection; the one before the last is refused', async () => {
+    test('change with every connection, and a replaced token is refused', async () => {
       const { url, server } = await start()
       const first = await join(url)
       const second = await comeBack(first)
@@ -428,7 +459,7 @@ forEachStore(stores => {
       expect(server.stats.refused).toBe(1)
     })
 
-    test('that were shown are worth nothing once the client has the next one', async () => {
+    test('are invalid once the client has the next one', async () => {
       const { url } = await start()
       const first = await join(url)
       const second = await comeBack(first)
@@ -439,7 +470,7 @@ forEachStore(stores => {
       expect(second.end).toBeUndefined()
     })
 
-    test('of other sessions, of nobody, or none at all are refused', async () => {
+    test('of another session, unknown ones and missing ones are refused', async () => {
       const { url } = await start()
       const [ada, bob] = [await join(url), await join(url)]
       const query = (id: string | null, token: string | null) =>
@@ -470,7 +501,7 @@ forEachStore(stores => {
     })
 
     test('expire with the session', async () => {
-      const { url, server } = await start({ keepMs: 60, authorize: () => ({ groups: ['g'] }) })
+      const { url, server } = await start({ sessionTimeout: 60, authorize: () => ({ groups: ['g'] }) })
       const peer = await join(url)
       peer.socket.terminate()
       await peer.closed()
@@ -478,29 +509,26 @@ forEachStore(stores => {
       expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
     })
 
-    test('live as long as the connection does, however long', async () => {
-      const keepMs = 400
+    test('stay valid as long as the connection is open', async () => {
+      const sessionTimeout = 400
       const store = stores.next()
       let later = (_: number) => {}
       const { url } = await start({
-        keepMs,
-        store: {
-          open: async (limits, hear) => {
-            const node = await store.open(limits, hear)
-            return { ...node, touch: held => node.touch(held).finally(() => later(Date.now())) }
-          },
-        },
+        sessionTimeout,
+        store: altered(store, node => ({
+          touch: held => node.touch(held).finally(() => later(Date.now())),
+        })),
       })
       const peer = await join(url)
       const since = Date.now()
       await new Promise<void>(resolve => {
-        later = now => now - since > 3 * keepMs && resolve()
+        later = now => now - since > 3 * sessionTimeout && resolve()
       })
       expect((await comeBack(peer)).id).toBe(peer.id)
     })
   })
 
-  test('a client that offers other subprotocols too gets this one', async () => {
+  test('a client that also offers other subprotocols gets the reliable one', async () => {
     const { url } = await start()
     const peer = await dial(url, {}, ['mqtt', PROTOCOL])
     expect(peer.socket.protocol).toBe(PROTOCOL)

@@ -2,14 +2,14 @@
 import type { AddressInfo } from 'node:net'
 import { createClient } from 'redis'
 import { WebSocketServer } from 'ws'
-import { redisStore, reliable } from '../../src/server.ts'
+import { createReliableServer, redisStore } from '../../src/server.ts'
 
 const [, , url, port] = process.argv
 const client = createClient({ url: url as string })
 client.on('error', () => {})
 await client.connect()
 const wss = new WebSocketServer({ port: Number(port), host: '127.0.0.1', maxPayload: 2 ** 20 })
-reliable(wss, {
+createReliableServer(wss, {
   store: redisStore(client),
   onMessage: ({ data }, session) => session.send(data),
 })

@@ -1,14 +1,14 @@
 // A server node as a process of its own, to be killed. It ends by itself when whoever started it is gone.
 import { createClient } from 'redis'
 import { WebSocketServer } from 'ws'
-import { redisStore, reliable } from '../../src/server.ts'
+import { createReliableServer, redisStore } from '../../src/server.ts'
 
 /** What the node is told at its start. */
 export interface NodeSettings {
   readonly redis: string
   readonly prefix: string
   readonly port: number
-  readonly maxUnacked: number
+  readonly maxUnacknowledged: number
   /** Tell the test of every message that the handler is called with. Only of use where no node dies: what it told last is lost then. */
   readonly witness: boolean
 }
@@ -45,10 +45,10 @@ await client.connect()
 const errors: string[] = []
 const wss = new WebSocketServer({ port: settings.port, host: '127.0.0.1', maxPayload: 2 ** 20 })
 wss.on('headers', headers => headers.push(`X-Node: ${process.pid}`))
-const server = reliable(wss, {
+const server = createReliableServer(wss, {
   store: redisStore(client, { prefix: settings.prefix }),
-  maxUnacked: settings.maxUnacked,
-  maxUnackedBytes: 2 ** 26,
+  maxUnacknowledged: settings.maxUnacknowledged,
+  maxUnacknowledgedBytes: 2 ** 26,
   authorize: ({ url }) => (url?.startsWith('/audit') ? { groups: ['audit'] } : true),
   // Stored with the mark that the message was handled, all of it or nothing: one word to the auditor, one or two replies.
   async onMessage({ data }, session) {

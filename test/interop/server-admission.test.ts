@@ -1,22 +1,23 @@
 import { describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
-import { memoryStore, reliable } from '../../src/server.ts'
-import { cleanUp, dial, join, PROTOCOL, startNode } from './rig.ts'
+import { createReliableServer, memoryStore } from '../../src/server.ts'
+import { cleanUp } from '../support/cleanup.ts'
+import { dial, join, PROTOCOL, startNode } from './server-rig.ts'
 
 cleanUp()
 
 const from = (origin: string, more: object = {}) => ({ headers: { origin, ...more } })
 
-describe('origins', () => {
+describe('the origin check', () => {
   test.each([
-    ['its own host', 'same', true],
-    ['no origin: a program, no browser', undefined, true],
-    ['another host', 'http://evil.example', false],
-    ['another port of its host', 'http://127.0.0.1:1', false],
+    ['a page of its own host', 'same', true],
+    ['a request without an origin, from a program', undefined, true],
+    ['a page of another host', 'http://evil.example', false],
+    ['a page of another port of its host', 'http://127.0.0.1:1', false],
     ['a sandboxed page', 'null', false],
-    ['a file', 'file://', false],
-    ['nonsense', 'not an origin', false],
-  ])('by default: %s', async (_, origin, welcome) => {
+    ['a page from a file', 'file://', false],
+    ['an invalid origin', 'not an origin', false],
+  ])('treats by default %s as documented', async (_, origin, welcome) => {
     const { url, port, server } = await startNode()
     const headers = origin === undefined ? {} : from(origin === 'same' ? `http://127.0.0.1:${port}` : origin)
     const peer = await dial(url, headers)
@@ -25,7 +26,7 @@ describe('origins', () => {
     expect(server.stats).toMatchObject({ refused: 1, created: 0 })
   })
 
-  test('the scheme may differ, as behind a proxy that ends TLS', async () => {
+  test('accepts another scheme, as behind a proxy that terminates TLS', async () => {
     const { url } = await startNode()
     const peer = await join(url, from('https://app.example.com', { host: 'app.example.com' }))
     expect(peer.id).toBeTruthy()
@@ -33,7 +34,7 @@ describe('origins', () => {
     expect(standard.id).toBeTruthy()
   })
 
-  test('a list allows what is on it, to the letter, and no more', async () => {
+  test('accepts exactly the origins of a list', async () => {
     const { url } = await startNode({ origins: ['https://app.example.com'] })
     await join(url, from('https://app.example.com'))
     for (const origin of [
@@ -46,7 +47,7 @@ describe('origins', () => {
     }
   })
 
-  test('a function decides by itself', async () => {
+  test('is replaced by a function', async () => {
     const asked: unknown[] = []
     const { url } = await startNode({
       origins: async (origin, request) => {
@@ -62,14 +63,14 @@ describe('origins', () => {
     ])
   })
 
-  test('a list with what is no origin is refused at once', async () => {
+  test('throws at once for a list with an invalid origin', async () => {
     const { wss } = await startNode()
     for (const origin of ['app.example.com', 'https://app.example.com/', '*', 'https://*.example.com']) {
-      expect(() => reliable(wss, { origins: [origin] })).toThrow(TypeError)
+      expect(() => createReliableServer(wss, { origins: [origin] })).toThrow(TypeError)
     }
   })
 
-  test('a foreign page cannot resume a session either', async () => {
+  test('also prevents foreign pages from resuming a session', async () => {
     const { url } = await startNode()
     const peer = await join(url)
     expect((await (await dial(peer.recovery, from('http://evil.example'))).closed()).code).toBe(1008)
@@ -78,24 +79,24 @@ describe('origins', () => {
 })
 
 describe('authorize', () => {
-  test('false refuses, and nothing is begun', async () => {
+  test('refuses the connection with false, and no session begins', async () => {
     const { url, server } = await startNode({ authorize: async () => false })
     expect(await (await dial(url)).closed()).toEqual({ code: 1008, reason: 'not authorized' })
     expect(server.stats).toMatchObject({ refused: 1, created: 0, connections: 0 })
   })
 
-  test('true is somebody without a name', async () => {
+  test('admits a user without a name with true', async () => {
     const { url } = await startNode({ authorize: () => true })
     expect((await join(url)).frames[0]).not.toHaveProperty('userId')
   })
 
-  test('that fails is no refusal: the client may come back', async () => {
+  test('does not refuse the client for good if it fails', async () => {
     const { url, errors } = await startNode({ authorize: () => Promise.reject(new Error('database away')) })
     expect((await (await dial(url)).closed()).code).toBe(1011)
     expect(errors).toEqual([new Error('database away')])
   })
 
-  test('may take its time: what the client says meanwhile waits', async () => {
+  test('may take long: frames that arrive meanwhile wait', async () => {
     let allow = (_: boolean) => {}
     const heard: unknown[] = []
     const { url } = await startNode({
@@ -117,13 +118,13 @@ describe('authorize', () => {
 })
 
 describe('the subprotocol', () => {
-  test('is needed where there is no other listener', async () => {
+  test('is required if there is no other connection listener', async () => {
     const { url } = await startNode()
     const plain = await dial(url, {}, [])
     expect(await plain.closed()).toEqual({ code: 1002, reason: `${PROTOCOL} is the subprotocol here` })
   })
 
-  test('leaves other clients to the listener of the application', async () => {
+  test('leaves other clients to the connection listener of the application', async () => {
     const node = await startNode({ onMessage: () => {} })
     node.wss.on('connection', socket => {
       if (socket.protocol !== PROTOCOL) socket.send('"plain"')
@@ -135,7 +136,7 @@ describe('the subprotocol', () => {
     expect(node.server.stats.connections).toBe(1)
   })
 
-  test('is selected beside what the application selects', async () => {
+  test('is selected in addition to those that the application selects', async () => {
     const { url } = await startNode(
       {},
       { handleProtocols: (offered: Set<string>) => offered.has('chat') && 'chat' },
@@ -145,19 +146,20 @@ describe('the subprotocol', () => {
     expect(await protocol('chat', PROTOCOL)).toBe(PROTOCOL)
   })
 
-  test('is given back with close', async () => {
+  test('is no longer selected after close()', async () => {
     const handleProtocols = () => 'chat'
     const { wss, server } = await startNode({}, { handleProtocols })
     expect(wss.options.handleProtocols).not.toBe(handleProtocols)
     await server.close()
     expect(wss.options.handleProtocols).toBe(handleProtocols)
-    expect(wss.listenerCount('connection')).toBe(0)
+    // The one that gives every socket an 'error' listener stays.
+    expect(wss.listenerCount('connection')).toBe(1)
     await server.close()
   })
 })
 
 describe('the application', () => {
-  test('hears of sessions, of their return, and of lost connections', async () => {
+  test('is notified of new and resumed sessions and of lost connections', async () => {
     const log: unknown[] = []
     const { url } = await startNode({
       onConnect: ({ id }, { resumed, request }) =>
@@ -178,7 +180,7 @@ describe('the application', () => {
     ])
   })
 
-  test('may prepare a session before it says anything', async () => {
+  test('may prepare a session before anything is read from it', async () => {
     const log: unknown[] = []
     const { url } = await startNode({
       onConnect: async session => {
@@ -196,13 +198,13 @@ describe('the application', () => {
     expect((await peer.got(1))[0].data).toBe('welcome')
   })
 
-  test('that cannot begin a session ends it', async () => {
+  test('ends the session if onConnect fails', async () => {
     const { url, errors } = await startNode({ onConnect: () => Promise.reject(new Error('no')) })
     expect((await (await dial(url)).closed()).code).toBe(1011)
     expect(errors).toEqual([new Error('no')])
   })
 
-  test('may fail in onDisconnect and onError without harm', async () => {
+  test('may fail in onDisconnect and onError without consequences', async () => {
     const silence = vi.spyOn(console, 'error').mockImplementation(() => {})
     const { url } = await startNode({
       onDisconnect: () => {
@@ -218,7 +220,7 @@ describe('the application', () => {
     await join(peer.recovery)
   })
 
-  test('is told where a mistake is its own', async () => {
+  test('gets an error for every invalid argument', async () => {
     const { url, server } = await startNode()
     const { id } = await join(url)
     for (const data of [undefined, () => {}, Symbol('x'), 1n]) {
@@ -231,29 +233,29 @@ describe('the application', () => {
     await expect(server.end(id, 1000, 'é'.repeat(70))).rejects.toThrow(RangeError)
   })
 
-  test('cannot set limits that make no sense', async () => {
+  test('gets a TypeError for invalid limits', async () => {
     const { wss } = await startNode()
     const before = wss.listenerCount('connection')
     for (const limit of [
-      { maxUnacked: 0 },
-      { keepMs: -1 },
-      { maxUnackedBytes: Number.NaN },
+      { maxUnacknowledged: 0 },
+      { sessionTimeout: -1 },
+      { maxUnacknowledgedBytes: Number.NaN },
       { dedupeWindow: 1.5 },
       { maxMessageBytes: Infinity },
       { maxGroups: '3' as unknown as number },
     ]) {
-      expect(() => reliable(wss, limit)).toThrow(TypeError)
+      expect(() => createReliableServer(wss, limit)).toThrow(TypeError)
     }
     expect(wss.listenerCount('connection')).toBe(before)
   })
 
-  test('may limit how many sessions there are', async () => {
+  test('may limit the number of sessions', async () => {
     const { url } = await startNode({ store: memoryStore({ maxSessions: 1 }) })
     await join(url)
     expect((await (await dial(url)).closed()).code).toBe(1013)
   })
 
-  test('finds no token in statistics, errors and reasons', async () => {
+  test('finds no token in statistics, errors and close reasons', async () => {
     const { url, server, errors } = await startNode({ onMessage: () => Promise.reject(new Error('x')) })
     const peer = await join(url)
     const back = await join(peer.recovery)

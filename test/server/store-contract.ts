@@ -1,22 +1,23 @@
-// What every store promises, asked of both. A further store by other people can be held to the same.
+// The contract of a store, as tests. Any other store can be held to it too.
 import { describe, expect, test, vi } from 'vitest'
-import type { Effect, StoreLimits, StoreNews, StoreNode } from '../../src/server.ts'
-import { cleanUp, cleanup, forEachStore } from './rig.ts'
-
-cleanUp()
+import type { Effect, Store, StoreEvent, StoreLimits, StoreNode } from '../../src/server.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
 
 const LIMITS: StoreLimits = {
-  keepMs: 60_000,
-  maxUnacked: 5,
-  maxUnackedBytes: 1_000,
+  sessionTimeout: 60_000,
+  maxUnacknowledged: 5,
+  maxUnacknowledgedBytes: 1_000,
   maxGroups: 3,
   dedupeWindow: 4,
 }
 
-forEachStore(stores => {
+/** `next`: a store as one more node sees it, with the same sessions as the others of this test. */
+export const describeStore = (next: () => Store): void => {
+  cleanUp()
+
   const open = async (limits: Partial<StoreLimits> = {}) => {
-    const news: StoreNews[] = []
-    const node = await stores.next().open({ ...LIMITS, ...limits }, piece => news.push(piece))
+    const news: StoreEvent[] = []
+    const node = await next().open({ ...LIMITS, ...limits }, piece => news.push(piece))
     cleanup(() => node.close())
     return Object.assign(node, { news })
   }
@@ -26,8 +27,8 @@ forEachStore(stores => {
   const frames = async (node: StoreNode, id = 'a', epoch = 1) =>
     (await node.read(id, epoch, 0, 100))?.map(({ sequenceId, frame }) => [sequenceId, frame])
 
-  describe('taking over', () => {
-    test('raises the epoch, and rotates the token', async () => {
+  describe('resuming a session', () => {
+    test('increases the epoch and replaces the token', async () => {
       const node = await open()
       expect(await begin(node)).toBe(true)
       expect(await node.resume('a', 't1', 't2', 'u')).toEqual({
@@ -40,7 +41,7 @@ forEachStore(stores => {
       expect(await node.resume('a', 't1', 't9', 'u')).toBeUndefined()
     })
 
-    test('goes by the older token until the newer is confirmed', async () => {
+    test('accepts the older token until the newer one is confirmed', async () => {
       const node = await open()
       await begin(node)
       await node.resume('a', 't1', 't2', 'u')
@@ -52,7 +53,7 @@ forEachStore(stores => {
       expect((await node.resume('a', 't4', 't5', 'u'))?.epoch).toBe(5)
     })
 
-    test('leaves the client the token that it has, where an older attempt gets there last', async () => {
+    test('keeps the token that the client holds valid, even if an older attempt arrives last', async () => {
       const node = await open()
       await begin(node)
       // Two attempts with t1. The answer to the first that gets there is read, the other connection has long been given up.
@@ -63,7 +64,7 @@ forEachStore(stores => {
       expect((await node.resume('a', 't3', 't5', 'u'))?.epoch).toBe(5)
     })
 
-    test('remembers eight tokens at most: that which was shown, and the newest', async () => {
+    test('remembers at most eight tokens: the one that was shown, and the newest', async () => {
       const node = await open()
       await begin(node)
       for (let i = 2; i <= 20; i++) await node.resume('a', 't1', `t${i}`, 'u')
@@ -71,7 +72,7 @@ forEachStore(stores => {
       expect((await node.resume('a', 't14', 't21', 'u'))?.epoch).toBe(21)
     })
 
-    test('is refused for other users, other sessions, and no token', async () => {
+    test('is refused to other users, for other sessions, and without a token', async () => {
       const node = await open()
       await begin(node)
       expect(await node.resume('a', 't1', 't2', 'v')).toBeUndefined()
@@ -83,7 +84,7 @@ forEachStore(stores => {
       expect((await node.resume('a', 't1', 't2', 'u'))?.epoch).toBe(2)
     })
 
-    test('tells the node that had it, unless it is the same', async () => {
+    test('notifies the previous node, unless it is the same one', async () => {
       const [first, second] = [await open(), await open()]
       await begin(first)
       await first.resume('a', 't1', 't2', 'u')
@@ -92,7 +93,7 @@ forEachStore(stores => {
       expect(second.news).toEqual([])
     })
 
-    test('makes void all that is asked with an older epoch', async () => {
+    test('invalidates everything that an older epoch asks for', async () => {
       const [first, second] = [await open(), await open()]
       await begin(first)
       await first.commit([send('a', '{1}')])
@@ -109,7 +110,7 @@ forEachStore(stores => {
   })
 
   describe('a commit', () => {
-    test('does everything and remembers the id, once', async () => {
+    test('applies all effects and remembers the id, once', async () => {
       const node = await open()
       await begin(node)
       await begin(node, 'b')
@@ -132,7 +133,7 @@ forEachStore(stores => {
       expect((await node.resume('a', 't1', 't2', 'u'))?.handled).toEqual([17])
     })
 
-    test('that is refused changes nothing', async () => {
+    test('changes nothing if it is refused', async () => {
       const node = await open()
       await begin(node, 'a', ['x', 'y'])
       const join = (group: string): Effect => ({ kind: 'join', session: 'a', group })
@@ -148,7 +149,26 @@ forEachStore(stores => {
       expect((await node.commit([{ ...members, group: 'z' }], claim(2))).count).toBe(1)
     })
 
-    test('remembers as many ids as the window has', async () => {
+    test.each(['count', '__proto__', 'constructor', '1', ' ', 'a:b', '*', '\u0000', 'é💡'])(
+      'joins a group named %j like any other',
+      async group => {
+        const node = await open()
+        await begin(node)
+        const effects: Effect[] = [
+          { kind: 'join', session: 'a', group },
+          { kind: 'join', session: 'a', group: 'other' },
+          { kind: 'publish', group, frame: '{1}' },
+        ]
+        const claim = { session: 'a', epoch: 1, ackId: 1 }
+        expect(await node.commit(effects, claim)).toEqual({ outcome: 'done', count: 1 })
+        expect(await node.commit(effects, claim)).toEqual({ outcome: 'duplicate', count: 0 })
+        expect(await frames(node)).toEqual([[1, '{1}']])
+        const more = ['x', 'y'].map((name): Effect => ({ kind: 'join', session: 'a', group: name }))
+        expect((await node.commit(more)).outcome).toBe('full')
+      },
+    )
+
+    test('remembers as many ids as dedupeWindow allows', async () => {
       const node = await open()
       await begin(node)
       const claim = (ackId: number) => ({ session: 'a', epoch: 1, ackId })
@@ -158,14 +178,14 @@ forEachStore(stores => {
       expect((await node.resume('a', 't1', 't2', 'u'))?.handled).toEqual([3, 0, 7, 5])
     })
 
-    test('without an id is done every time', async () => {
+    test('is applied every time if it has no id', async () => {
       const node = await open()
       await begin(node)
       for (const _ of [1, 2]) await node.commit([send('a', '{}')], { session: 'a', epoch: 1 })
       expect((await frames(node))?.length).toBe(2)
     })
 
-    test('tells the node that has the session, whoever asks', async () => {
+    test('notifies the node that holds the session, whichever node commits', async () => {
       const [first, second] = [await open(), await open()]
       await begin(first)
       await second.commit([send('a', '{1}'), send('a', '{2}')])
@@ -173,7 +193,7 @@ forEachStore(stores => {
       expect(second.news).toEqual([])
     })
 
-    test('to all reaches all', async () => {
+    test('to the group of all sessions reaches every session', async () => {
       const node = await open()
       for (const id of ['a', 'b', 'c']) await begin(node, id)
       await node.end('b', 1008, 'x')
@@ -184,7 +204,7 @@ forEachStore(stores => {
     test.each([
       ['messages', Array.from({ length: 6 }, () => '{}')],
       ['bytes', ['x'.repeat(500), 'é'.repeat(251)]],
-    ])('of more %s than a session may have ends it', async (_, list) => {
+    ])('with more %s than a session may hold ends the session', async (_, list) => {
       const node = await open()
       await begin(node, 'a', ['g'])
       const { outcome, count } = await node.commit(
@@ -195,12 +215,60 @@ forEachStore(stores => {
       const end = {
         kind: 'ended',
         session: 'a',
-        code: 1008,
+        code: 1013,
         reason: 'slow consumer: too much is unacknowledged',
       }
       await vi.waitFor(() => expect(node.news).toContainEqual(end))
       expect(await node.resume('a', 't1', 't2', 'u')).toBeUndefined()
       expect((await node.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
+    })
+  })
+
+  describe('a patient commit', () => {
+    const publish: Effect = { kind: 'publish', group: 'g', frame: '{}' }
+    const claim = (ackId: number) => ({ session: 'a', epoch: 1, ackId, patient: true })
+
+    test('is refused as busy instead of ending a connected member that is behind, until the member acknowledges', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      for (let i = 1; i <= 4; i++) expect((await node.commit([publish], claim(i))).outcome).toBe('done')
+      expect((await node.commit([publish, publish], claim(5))).outcome).toBe('busy')
+      expect((await node.commit([publish], claim(5))).outcome).toBe('done')
+      expect((await node.commit([publish], claim(6))).outcome).toBe('busy')
+      expect(await frames(node, 'b')).toHaveLength(5)
+      await node.acknowledge('b', 1, 5)
+      expect((await node.commit([publish], claim(6))).outcome).toBe('done')
+      expect(node.news.filter(({ kind }) => kind === 'ended')).toEqual([])
+    })
+
+    test('counts bytes too', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      const large: Effect = { ...publish, frame: `{"${'x'.repeat(594)}"}` }
+      expect((await node.commit([large], claim(1))).outcome).toBe('done')
+      expect((await node.commit([large], claim(2))).outcome).toBe('busy')
+    })
+
+    test('does not wait for members that are not connected: their sessions are ended', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      await node.detach('b', 1)
+      for (let i = 1; i <= 5; i++) await node.commit([publish], claim(i))
+      expect(await node.commit([publish], claim(6))).toEqual({ outcome: 'done', count: 0 })
+      expect(await node.resume('b', 't1', 't2', 'u')).toBeUndefined()
+    })
+
+    test('waits again for a member that was resumed', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      await node.detach('b', 1)
+      await node.resume('b', 't1', 't2', 'u')
+      for (let i = 1; i <= 5; i++) await node.commit([publish], claim(i))
+      expect((await node.commit([publish], claim(6))).outcome).toBe('busy')
     })
   })
 
@@ -210,7 +278,7 @@ forEachStore(stores => {
       for (let i = 1; i <= count; i++) await node.commit([send('a', `{${i}}`)])
     }
 
-    test('is read from a number on, in parts', async () => {
+    test('is read from a given number on, in parts', async () => {
       const node = await open()
       await fill(node, 5)
       const numbers = async (after: number, limit: number) =>
@@ -221,8 +289,8 @@ forEachStore(stores => {
       expect(await numbers(5, 2)).toEqual([])
     })
 
-    test('is freed by acknowledgements, cumulative, once, and never beyond its end', async () => {
-      const node = await open({ maxUnackedBytes: 15 })
+    test('is freed by cumulative acknowledgements, once, and never beyond its end', async () => {
+      const node = await open({ maxUnacknowledgedBytes: 15 })
       await fill(node, 5)
       await node.acknowledge('a', 1, 3)
       await node.acknowledge('a', 1, 2)
@@ -240,7 +308,7 @@ forEachStore(stores => {
       expect(counts).toEqual([1, 2, 3, 4, 5, 0])
     })
 
-    test('keeps frames as they are', async () => {
+    test('returns frames unchanged', async () => {
       const node = await open()
       await begin(node)
       const frame = JSON.stringify({ text: '\u0000 é 💡 \\ "', lone: '\ud800' })
@@ -249,15 +317,15 @@ forEachStore(stores => {
     })
   })
 
-  describe('time', () => {
+  describe('the session timeout', () => {
     const gone = (node: StoreNode, group = 'g') =>
       vi.waitFor(
         async () => expect((await node.commit([{ kind: 'publish', group, frame: '{}' }])).count).toBe(0),
         { timeout: 5_000 },
       )
 
-    test('runs once the connection is gone, and takes the session with it', async () => {
-      const node = await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 })
+    test('starts when the connection is gone, and ends the session', async () => {
+      const node = await open({ sessionTimeout: 50, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 })
       await begin(node, 'a', ['g'])
       await node.detach('a', 1)
       await gone(node)
@@ -266,7 +334,7 @@ forEachStore(stores => {
     })
 
     test('stops when the session is resumed', async () => {
-      const node = await open({ keepMs: 400, maxUnacked: 1_000, maxUnackedBytes: 1e6 })
+      const node = await open({ sessionTimeout: 400, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 })
       await begin(node)
       await begin(node, 'b', ['g'])
       for (const id of ['a', 'b']) await node.detach(id, 1)
@@ -277,10 +345,10 @@ forEachStore(stores => {
       expect((await node.resume('a', 't2', 't3', 'u'))?.epoch).toBe(3)
     })
 
-    test('runs for what a node held that is done', async () => {
+    test('starts for the sessions of a node that closes the store', async () => {
       const [first, second] = [
-        await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 }),
-        await open({ keepMs: 50, maxUnacked: 1_000, maxUnackedBytes: 1e6 }),
+        await open({ sessionTimeout: 50, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 }),
+        await open({ sessionTimeout: 50, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 }),
       ]
       await begin(first, 'a', ['g'])
       await first.close()
@@ -288,7 +356,7 @@ forEachStore(stores => {
     })
   })
 
-  test('ending a session tells its node, and empties its groups', async () => {
+  test('ending a session notifies its node and removes it from its groups', async () => {
     const [first, second] = [await open(), await open()]
     await begin(first, 'a', ['g'])
     expect(await second.end('a', 4000, 'a reason: with 3 words')).toBe(true)
@@ -297,4 +365,4 @@ forEachStore(stores => {
     expect(await second.end('a', 4000, 'x')).toBe(false)
     expect((await first.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
   })
-})
+}

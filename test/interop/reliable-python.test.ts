@@ -1,8 +1,9 @@
-// The Python recipe by itself: its bounds, and what only shows from inside. That it gets on with clients is in interop.test.ts.
+// The Python recipe by itself: its bounds, and what only shows from inside. That it gets on with clients is in reliable-pairs.test.ts.
 import { connect } from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
-import { hasPython, startRecipe } from '../interop/python.ts'
-import { cleanUp, cleanup, comeBack, dial, join, type Peer, PROTOCOL } from '../server/rig.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { hasPython, startRecipe } from './python.ts'
+import { comeBack, dial, join, type Peer, PROTOCOL } from './server-rig.ts'
 
 vi.setConfig({ testTimeout: 30_000 })
 cleanUp()

@@ -1,8 +1,9 @@
 // What can go wrong between a client and a node, and between a node and its store.
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore, type Session, type Store, type StoreNode } from '../../src/server.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { startProxy } from '../support/proxy.ts'
-import { cleanUp, cleanup, comeBack, dial, forEachStore, join, startNode, talk } from './rig.ts'
+import { altered, comeBack, dial, forEachStore, join, startNode, talk } from './server-rig.ts'
 
 cleanUp()
 
@@ -12,14 +13,6 @@ const proxied = async (port: number) => {
   return proxy
 }
 
-/** A store some of whose steps do something else too. */
-const altered = (store: Store, change: (node: StoreNode) => Partial<StoreNode>): Store => ({
-  open: async (limits, hear) => {
-    const node = await store.open(limits, hear)
-    return { ...node, ...change(node) }
-  },
-})
-
 const datas = (frames: any[]) => frames.map(({ data }) => data)
 
 forEachStore(stores => {
@@ -27,8 +20,8 @@ forEachStore(stores => {
     startNode({ store: stores.next(), ...options })
   const echo = () => start({ onMessage: ({ data }, session) => session.send(data) })
 
-  describe('the line', () => {
-    test('that is cut between handling and acknowledgement costs nothing and doubles nothing', async () => {
+  describe('a connection', () => {
+    test('may be cut between processing and acknowledgement without loss or duplicates', async () => {
       const { port, server } = await echo()
       const proxy = await proxied(port)
       const peer = await join(proxy.url())
@@ -46,7 +39,7 @@ forEachStore(stores => {
       expect(datas(await back.got(2))).toEqual(['paid', 'next'])
     })
 
-    test('that is cut inside connected leaves the client its older token, again and again', async () => {
+    test('that is cut inside connected leaves the older token valid, again and again', async () => {
       const { port, server } = await echo()
       const proxy = await proxied(port)
       const peer = await join(proxy.url())
@@ -68,7 +61,7 @@ forEachStore(stores => {
       expect(back.id).toBe(peer.id)
     })
 
-    test('that breaks in the middle of a large message, either way, delivers it once', async () => {
+    test('may break in the middle of a large message, which is then delivered once', async () => {
       const { port, server } = await echo()
       const proxy = await proxied(port)
       const peer = await join(proxy.url())
@@ -94,7 +87,7 @@ forEachStore(stores => {
       expect([server.stats.received, back.messages.length]).toEqual([1, 1])
     })
 
-    test('that comes back while its message is being stored does not have it handled again', async () => {
+    test('may be replaced while a message is being stored, which is then processed once', async () => {
       let runs = 0
       let resuming: Promise<unknown> | undefined
       let resumed = () => {}
@@ -131,7 +124,7 @@ forEachStore(stores => {
       expect(server.stats.connections).toBe(1)
     })
 
-    test('that is cut anywhere, all the time, loses nothing, doubles nothing, reorders nothing', async () => {
+    test('may be cut anywhere, all the time, without loss, duplicates or reordering', async () => {
       const { port, server } = await echo()
       const proxy = await proxied(port)
       // Whatever is on the line when so many bytes have passed: handshakes, frames, acknowledgements.
@@ -153,8 +146,8 @@ forEachStore(stores => {
       expect(server.stats).toMatchObject({ received: 2_000, failed: 0 })
     }, 60_000)
 
-    test('that is silently dead is given up, and the session is kept on', async () => {
-      const { port, server } = await start({ keepMs: 200 })
+    test('that is dead is given up, and the session is kept', async () => {
+      const { port, server } = await start({ sessionTimeout: 200 })
       const proxy = await proxied(port)
       const peer = await join(proxy.url())
       proxy.freeze()
@@ -164,8 +157,8 @@ forEachStore(stores => {
       expect((await join(peer.recovery)).id).toBe(peer.id)
     })
 
-    test('that answers nothing but pings is alive', async () => {
-      const { url, server } = await start({ keepMs: 600 })
+    test('that only answers pings is kept', async () => {
+      const { url, server } = await start({ sessionTimeout: 600 })
       const peer = await join(url)
       let pings = 0
       await new Promise<void>(resolve => {
@@ -177,7 +170,7 @@ forEachStore(stores => {
   })
 
   describe('a node that shuts down', () => {
-    test('finishes what it handles, then says when to come back', async () => {
+    test('finishes running handlers, then tells clients when to come back', async () => {
       const begun: unknown[] = []
       let finish = () => {}
       const store = stores.next()
@@ -222,7 +215,7 @@ forEachStore(stores => {
       expect(peer.frames.filter(({ event }) => event === 'disconnected')).toEqual([])
     })
 
-    test('sends newcomers away', async () => {
+    test('closes new connections with 1012', async () => {
       let finish = () => {}
       const { url, server } = await start({
         onMessage: () =>
@@ -240,7 +233,7 @@ forEachStore(stores => {
       await closed
     })
 
-    test('does not wait for ever for a handler, nor for a dead client', async () => {
+    test('does not wait forever for a handler or for a dead client', async () => {
       const { port, server } = await start({ onMessage: () => new Promise(() => {}) })
       const proxy = await proxied(port)
       const peer = await join(proxy.url())
@@ -252,7 +245,7 @@ forEachStore(stores => {
       expect(server.stats.connections).toBe(0)
     })
 
-    test('checks when clients shall come back', async () => {
+    test('rejects an invalid retryAfter', async () => {
       const { server } = await start()
       await expect(server.close({ retryAfter: -1 })).rejects.toThrow(TypeError)
     })
@@ -267,7 +260,7 @@ forEachStore(stores => {
   })
 
   describe('another node', () => {
-    test('goes on with the session: its backlog, its groups, what it has handled', async () => {
+    test('continues the session with its backlog, groups and processed ids', async () => {
       const handlers = { onMessage: ({ data }: any, session: any) => session.send(data), onJoin: () => true }
       const [a, b] = [await start(handlers), await start(handlers)]
       const peer = await join(a.url)
@@ -293,7 +286,7 @@ forEachStore(stores => {
       expect((await home.ack(3)).error.name).toBe('Duplicate')
     })
 
-    test('ends the connection that the first one still has', async () => {
+    test('terminates the connection that the first node still has', async () => {
       // Told by the other node, not found out by looking now and then.
       const blind = altered(stores.next(), () => ({ touch: async held => held.map(() => 0) }))
       const [a, b] = [await startNode({ store: blind }), await start()]
@@ -307,7 +300,7 @@ forEachStore(stores => {
       await next.got(1)
     })
 
-    test('that has taken over makes void what the first one is still handling', async () => {
+    test('that has taken over invalidates what the first node is still processing', async () => {
       let finish = () => {}
       const a = await start({
         onMessage: (_, session) => {
@@ -335,7 +328,7 @@ forEachStore(stores => {
       expect(home.messages).toHaveLength(1)
     })
 
-    test('that has had it makes the first one begin afresh, though no news of that has come', async () => {
+    test('that has held the session makes the first node begin afresh, even if the notification was lost', async () => {
       const store = stores.next()
       const deaf: Store = { open: limits => store.open(limits, () => {}) }
       // Never done with its first message.
@@ -354,18 +347,18 @@ forEachStore(stores => {
       expect((await home.ack(2)).error.name).toBe('Duplicate')
     })
 
-    test('ends a session that is connected elsewhere', async () => {
+    test('can end a session that is connected to the first node', async () => {
       const [a, b] = [await start(), await start()]
       const peer = await join(a.url)
       expect(await b.server.end(peer.id, 4000, 'bye')).toBe(true)
       expect(await peer.closed()).toEqual({ code: 4000, reason: 'bye' })
     })
 
-    test('has its messages delivered although the news of them is lost', async () => {
+    test('has its messages delivered even if the notification was lost', async () => {
       const store = stores.next()
       const deaf: Store = { open: limits => store.open(limits, () => {}) }
-      const a = await startNode({ store: deaf, keepMs: 1_000 })
-      const b = await start({ keepMs: 1_000 })
+      const a = await startNode({ store: deaf, sessionTimeout: 1_000 })
+      const b = await start({ sessionTimeout: 1_000 })
       const peer = await join(a.url)
       await b.server.send(peer.id, 'unheard of')
       expect((await peer.got(1))[0].data).toBe('unheard of')
@@ -376,7 +369,7 @@ forEachStore(stores => {
     })
   })
 
-  test('what is sent when a handler is done does not overtake what it sent', async () => {
+  test('a message sent after a handler is done does not overtake those that the handler sent', async () => {
     const store = altered(stores.next(), node => ({
       commit: async (effects, claim) => {
         // As when the claim has to be made a second time.
@@ -400,7 +393,7 @@ forEachStore(stores => {
   })
 
   describe('a store that fails', () => {
-    test('after it did what it was asked costs the connection, and doubles nothing', async () => {
+    test('after storing a message costs the connection, and nothing is processed twice', async () => {
       let broken = false
       const store = altered(stores.next(), node => ({
         commit: async (...args) => {
@@ -422,7 +415,7 @@ forEachStore(stores => {
       expect(datas(await back.got(1))).toEqual(['a'])
     })
 
-    test('before it did anything costs the connection, and loses nothing', async () => {
+    test('before storing a message costs the connection, and nothing is lost', async () => {
       let broken = true
       const store = altered(stores.next(), node => ({
         commit: async (...args) => {
@@ -441,7 +434,7 @@ forEachStore(stores => {
       expect(datas(await back.got(1))).toEqual(['a'])
     })
 
-    test('for one message lets no later one pass it', async () => {
+    test('for one message does not let a later message overtake it', async () => {
       let failures = 1
       const store = altered(stores.next(), node => ({
         commit: async (...args) => {
@@ -477,7 +470,7 @@ forEachStore(stores => {
       expect(datas(await (await join(peer.recovery)).got(1))).toEqual(['kept'])
     })
 
-    test('or cannot be opened, refuses clients for now, and tells', async () => {
+    test('to open closes clients with 1011 and reports the error', async () => {
       const { url, server, errors } = await startNode({
         store: { open: () => Promise.reject(new Error('no store')) },
       })

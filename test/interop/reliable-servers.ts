@@ -2,10 +2,10 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
-import { memoryStore, redisStore, reliable, type Session, type Store } from '../../src/server.ts'
-import { hasPython, startRecipe } from '../interop/python.ts'
-import { connectRedis, hasRedis, startRedis } from '../interop/redis.ts'
-import { startByTheDocuments } from './by-the-documents.ts'
+import { createReliableServer, memoryStore, redisStore, type Session, type Store } from '../../src/server.ts'
+import { hasPython, startRecipe } from './python.ts'
+import { connectRedis, hasRedis, startRedis } from './redis.ts'
+import { startByTheDocuments } from './reliable-by-the-documents.ts'
 
 export interface Server {
   readonly port: number
@@ -51,7 +51,13 @@ const onMessage = ({ event, data }: { event: string; data: unknown }, session: S
 const startOurs = async (port: number, store: Store): Promise<Running> => {
   const wss = new WebSocketServer({ port, host: '127.0.0.1', maxPayload: 2 ** 21 })
   await once(wss, 'listening')
-  const server = reliable(wss, { store, onMessage, onJoin: () => true, onError: () => {} })
+  const server = createReliableServer(wss, {
+    store,
+    onMessage,
+    onJoin: () => true,
+    onPublish: () => true,
+    onError: () => {},
+  })
   return {
     port: (wss.address() as AddressInfo).port,
     async stop() {

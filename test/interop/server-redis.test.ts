@@ -4,11 +4,13 @@ import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
+import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { redisStore } from '../../src/server.ts'
-import { connectRedis, hasRedis, startRedis } from '../interop/redis.ts'
-import { freePort, lastingPort } from '../support/ports.ts'
-import { cleanUp, cleanup, comeBack, dial, join, startNode, talk, withRedis } from './rig.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { freePort } from '../support/ports.ts'
+import { connectRedis, hasRedis, startRedis } from './redis.ts'
+import { comeBack, dial, join, startNode, talk, withRedis } from './server-rig.ts'
 
 cleanUp()
 
@@ -18,13 +20,13 @@ describe.runIf(hasRedis())('Redis', () => {
   withRedis(stores => {
     const keys = async (prefix: string) => (await stores.client().keys(`${prefix}*`)).sort()
 
-    test('keeps nothing that does not expire, whatever happens to a session', async () => {
+    test('holds only keys that expire, whatever happens to a session', async () => {
       const prefix = `expiring-${process.pid}:`
       const node = await startNode({
         store: redisStore(stores.client(), { prefix }),
         onMessage: ({ data }, session) => session.send(data),
         onJoin: () => true,
-        keepMs: 5_000,
+        sessionTimeout: 5_000,
       })
       const check = async () => {
         const all = await keys(prefix)
@@ -53,7 +55,7 @@ describe.runIf(hasRedis())('Redis', () => {
       expect(await keys(prefix)).toEqual([])
     })
 
-    test('holds no token', async () => {
+    test('never holds a token', async () => {
       const prefix = `secret-${process.pid}:`
       const { url } = await startNode({ store: redisStore(stores.client(), { prefix }) })
       const peer = await join(url)
@@ -62,7 +64,7 @@ describe.runIf(hasRedis())('Redis', () => {
       expect(JSON.stringify(kept)).not.toContain(peer.token)
     })
 
-    test('that forgets its scripts is given them again', async () => {
+    test('may forget its scripts: the store sends them again', async () => {
       const { url } = await startNode({
         store: stores.next(),
         onMessage: ({ data }, session) => session.send(data),
@@ -75,16 +77,44 @@ describe.runIf(hasRedis())('Redis', () => {
       expect((await comeBack(peer)).id).toBe(peer.id)
     })
 
-    test('that loses a session under a connection ends the connection', async () => {
+    test('that loses a session costs its connection', async () => {
       const prefix = `flushed-${process.pid}:`
-      const { url } = await startNode({ store: redisStore(stores.client(), { prefix }), keepMs: 1_000 })
+      const { url } = await startNode({
+        store: redisStore(stores.client(), { prefix }),
+        sessionTimeout: 1_000,
+      })
       const peer = await join(url)
       await stores.client().del(await keys(prefix))
       expect((await peer.closed()).code).toBe(1006)
     })
   })
 
-  test('that dies and comes back empty costs the sessions, and nothing else', async () => {
+  test('may go away while the application listens to no error of its client', async () => {
+    const port = await freePort()
+    const redis = await startRedis(port)
+    const client = createClient({ url: redis.url })
+    await client.connect()
+    cleanup(() => client.destroy())
+    const unhandled: unknown[] = []
+    const note = (error: unknown) => unhandled.push(error)
+    process.on('uncaughtException', note)
+    cleanup(() => process.off('uncaughtException', note))
+    // As in the guide: nothing but this.
+    const { url } = await startNode({ store: redisStore(client), onMessage: () => {} })
+    const peer = await join(url)
+    const closed = once(client, 'end').catch(() => {})
+    await redis.stop()
+    const next = await startRedis(port)
+    cleanup(() => next.stop())
+    peer.say('x', 1)
+    await peer.closed()
+    await join(url)
+    client.destroy()
+    await closed
+    expect(unhandled).toEqual([])
+  })
+
+  test('that is restarted without data costs the sessions, and nothing else', async () => {
     const port = await freePort()
     const redis = await startRedis(port)
     const client = await connectRedis(redis.url)
@@ -92,7 +122,7 @@ describe.runIf(hasRedis())('Redis', () => {
     const { url, errors } = await startNode({
       store: redisStore(client),
       onMessage: ({ data }, session) => session.send(data),
-      keepMs: 1_000,
+      sessionTimeout: 1_000,
     })
     const peer = await join(url)
     await redis.stop()
@@ -114,7 +144,7 @@ describe.runIf(hasRedis())('Redis', () => {
     beforeAll(() => {
       mkdirSync(`${root}.tmp`, { recursive: true })
       buildSync({
-        entryPoints: [`${root}test/server/node.ts`],
+        entryPoints: [`${root}test/interop/server-node.ts`],
         outfile: file,
         bundle: true,
         packages: 'external',
@@ -133,11 +163,11 @@ describe.runIf(hasRedis())('Redis', () => {
       return { child, port: address }
     }
 
-    test('loses nothing, doubles nothing, reorders nothing: replies are numbered by two nodes that die in turn', async () => {
+    test('costs no message, duplicates none and reorders none, with two nodes that are killed in turn', async () => {
       const redis = await startRedis()
       cleanup(() => redis.stop())
       // Ports that nobody else is given while their node is away.
-      const nodes = [await spawn(redis.url, await lastingPort()), await spawn(redis.url, await lastingPort())]
+      const nodes = [await spawn(redis.url, await freePort()), await spawn(redis.url, await freePort())]
       let over = false
       const total = Number(process.env.MESSAGES ?? 4_000)
       let turn = 0

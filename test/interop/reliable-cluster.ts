@@ -6,12 +6,12 @@ import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 import { WebSocket, WebSocketServer } from 'ws'
 import { createReliableSocket, type ReliableOptions, type ReliableSocket } from '../../src/reliable.ts'
-import { type ReliableServer, redisStore, reliable } from '../../src/server.ts'
-import { type Client, connectRedis, type Redis, startRedis } from '../interop/redis.ts'
-import { cleanup } from '../server/rig.ts'
-import { lastingPort } from '../support/ports.ts'
+import { createReliableServer, type ReliableServer, redisStore } from '../../src/server.ts'
+import { cleanup } from '../support/cleanup.ts'
+import { freePort } from '../support/ports.ts'
 import { type FaultProxy, startProxy } from '../support/proxy.ts'
-import type { NodeNews, NodeSettings, Order } from './node.ts'
+import { type Client, connectRedis, type Redis, startRedis } from './redis.ts'
+import type { NodeNews, NodeSettings, Order } from './reliable-node.ts'
 
 export interface Node {
   readonly proxy: FaultProxy
@@ -54,7 +54,7 @@ const build = (): string => {
   const file = `${root}.tmp/reliable-node-${process.pid}.mjs`
   mkdirSync(`${root}.tmp`, { recursive: true })
   buildSync({
-    entryPoints: [`${root}test/reliable/node.ts`],
+    entryPoints: [`${root}test/interop/reliable-node.ts`],
     outfile: file,
     bundle: true,
     packages: 'external',
@@ -126,16 +126,16 @@ let serial = 0
 
 /** Starts two nodes and what belongs to them. All of it ends with the test. */
 export const startCluster = async ({
-  maxUnacked = 1_000,
+  maxUnacknowledged = 1_000,
   witness = false,
   mortal = false,
 }: {
-  maxUnacked?: number
+  maxUnacknowledged?: number
   witness?: boolean
   /** With a Redis that can be killed, whatever `REDIS_URL` says. */
   mortal?: boolean
 } = {}): Promise<Cluster> => {
-  const redisPort = mortal ? await lastingPort() : 0
+  const redisPort = mortal ? await freePort() : 0
   let server: Redis = await startRedis(redisPort)
   cleanup(() => server.stop())
   const redis = await connectRedis(server.url)
@@ -145,8 +145,8 @@ export const startCluster = async ({
   cleanup(() => line.close())
   const prefix = `nodes-${process.pid}-${serial++}:`
 
-  const limits = { maxUnacked, maxUnackedBytes: 2 ** 26 }
-  const pusher = reliable(new WebSocketServer({ noServer: true }), {
+  const limits = { maxUnacknowledged, maxUnacknowledgedBytes: 2 ** 26 }
+  const pusher = createReliableServer(new WebSocketServer({ noServer: true }), {
     store: redisStore(redis, { prefix }),
     ...limits,
     // Its calls reject as well, and the tests look at that.
@@ -162,10 +162,10 @@ export const startCluster = async ({
   const settings = {
     redis: server.url.replace(/[^/@]+$/, `127.0.0.1:${line.port}`),
     prefix,
-    maxUnacked,
+    maxUnacknowledged,
     witness,
   }
-  const node = async () => startNode(file, { ...settings, port: await lastingPort() }, hear)
+  const node = async () => startNode(file, { ...settings, port: await freePort() }, hear)
   const nodes = await Promise.all([node(), node()])
 
   return {

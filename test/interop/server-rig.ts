@@ -5,29 +5,19 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import {
+  createReliableServer,
   memoryStore,
-  type ReliableOptions,
   type ReliableServer,
+  type ReliableServerOptions,
   redisStore,
-  reliable,
   type Store,
+  type StoreNode,
 } from '../../src/server.ts'
-import { type Client, connectRedis, hasRedis, type Redis, startRedis } from '../interop/redis.ts'
+import { cleanup } from '../support/cleanup.ts'
 import { createWatch } from '../support/watch.ts'
+import { type Client, connectRedis, hasRedis, type Redis, startRedis } from './redis.ts'
 
 export const PROTOCOL = 'json.reliable.webpubsub.azure.v1'
-
-type Undo = () => unknown
-const undo: Undo[] = []
-
-/** Runs after the test, last come first. */
-export const cleanup = (job: Undo): void => void undo.push(job)
-
-export const cleanUp = (): void => {
-  afterEach(async () => {
-    for (const job of undo.splice(0).reverse()) await job()
-  })
-}
 
 export interface Node {
   readonly port: number
@@ -39,13 +29,13 @@ export interface Node {
 }
 
 export const startNode = async (
-  options: ReliableOptions<IncomingMessage> = {},
+  options: ReliableServerOptions<IncomingMessage> = {},
   more: object = {},
 ): Promise<Node> => {
   const wss = new WebSocketServer({ port: 0, host: '127.0.0.1', maxPayload: 2 ** 22, ...more })
   await once(wss, 'listening')
   const errors: unknown[] = []
-  const server = reliable(wss, { onError: error => errors.push(error), ...options })
+  const server = createReliableServer(wss, { onError: error => errors.push(error), ...options })
   const { port } = wss.address() as AddressInfo
   cleanup(async () => {
     await server.close({ timeout: 0 })
@@ -222,6 +212,14 @@ export interface Stores {
   /** A look into Redis, where that is it. */
   client(): Client
 }
+
+/** A store some of whose steps do something else too. */
+export const altered = (store: Store, change: (node: StoreNode) => Partial<StoreNode>): Store => ({
+  open: async (limits, onEvent) => {
+    const node = await store.open(limits, onEvent)
+    return { ...node, ...change(node) }
+  },
+})
 
 let serial = 0
 

@@ -1,8 +1,9 @@
 // Other people's client for these frames, as it is: the one that Azure publishes on npm.
 import { WebPubSubClient, type WebPubSubClientOptions } from '@azure/web-pubsub-client'
 import { describe, expect, test, vi } from 'vitest'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { startProxy } from '../support/proxy.ts'
-import { cleanUp, cleanup, forEachStore, startNode } from './rig.ts'
+import { forEachStore, startNode } from './server-rig.ts'
 
 cleanUp()
 
@@ -12,6 +13,7 @@ forEachStore(stores => {
       store: stores.next(),
       onMessage: ({ data }, session) => session.send(data),
       onJoin: () => true,
+      onPublish: () => true,
       ...options,
     })
     const proxy = await startProxy({ port: node.port })
@@ -32,8 +34,8 @@ forEachStore(stores => {
     return { client, connections, heard }
   }
 
-  describe('the reference client', () => {
-    test('connects, sends events of all types, and hears the answers', async () => {
+  describe('the client of Azure Web PubSub', () => {
+    test('connects, sends events of all types, and receives the answers', async () => {
       const { url } = await start()
       const { client, heard } = await connect(url)
       expect(await client.sendEvent('e', { a: 1 }, 'json')).toMatchObject({ isDuplicated: false })
@@ -44,7 +46,7 @@ forEachStore(stores => {
       expect(heard).toEqual([{ a: 1 }, 'text', new Uint8Array([0, 255]).buffer, 'unheeded'])
     })
 
-    test('counts a Duplicate as done', async () => {
+    test('counts Duplicate as success', async () => {
       const { url } = await start()
       const { client, heard } = await connect(url)
       await client.sendEvent('e', 'x', 'text', { ackId: 77 })
@@ -55,7 +57,7 @@ forEachStore(stores => {
       await vi.waitFor(() => expect(heard).toEqual(['x']))
     })
 
-    test('joins, talks to and leaves groups', async () => {
+    test('joins, publishes to and leaves groups', async () => {
       const { url, server } = await start()
       const [ada, bob] = [await connect(url), await connect(url)]
       await ada.client.joinGroup('news')
@@ -67,13 +69,13 @@ forEachStore(stores => {
       expect(await server.publish('news', 'x')).toBe(1)
     })
 
-    test('is told why it may not', async () => {
+    test('receives the reason of a refusal', async () => {
       const { url } = await start({ onJoin: () => false })
       const { client } = await connect(url, { messageRetryOptions: { maxRetries: 0 } })
       await expect(client.joinGroup('secret')).rejects.toMatchObject({ errorDetail: { name: 'Forbidden' } })
     })
 
-    test('recovers its session after cuts: everything, once, in order', async () => {
+    test('recovers its session after cuts and receives everything once and in order', async () => {
       const { proxy, server } = await start()
       const { client, connections, heard } = await connect(proxy.url(), {
         messageRetryOptions: { maxRetries: 50, retryDelayInMs: 20 },
@@ -97,7 +99,7 @@ forEachStore(stores => {
       expect(connections).toEqual([id])
     }, 30_000)
 
-    test('begins anew where its session has ended', async () => {
+    test('begins a new session when its session has ended', async () => {
       const { url, server } = await start()
       const { connections } = await connect(url)
       await server.end(connections[0] as string)
