@@ -66,10 +66,15 @@ export interface SteadyWebSocketConstructor {
     protocols?: SocketOptions['protocols'] | WebSocketInit,
     options?: SteadyWebSocketOptions,
   ): SteadyWebSocket
+  /** The prototype of the instances. */
   readonly prototype: SteadyWebSocket
+  /** The `readyState` during an attempt, and while waiting for the next one. */
   readonly CONNECTING: 0
+  /** The `readyState` of an open connection. */
   readonly OPEN: 1
+  /** The `readyState` during the closing handshake. */
   readonly CLOSING: 2
+  /** The `readyState` after the end, and during the `error` and `close` events of every connection or attempt that ends. */
   readonly CLOSED: 3
 }
 
@@ -109,10 +114,10 @@ for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries(
  * one that sets options of your own.
  *
  * ```ts
- * import { createSocket } from 'steadysocket'
+ * import { assemble, heartbeat } from 'steadysocket/core'
  * import { webSocketOver } from 'steadysocket/websocket'
  *
- * const PatientSocket = webSocketOver((endpoint, options) => createSocket(endpoint, { ...options, connectTimeout: 60_000 }))
+ * const SmallSocket = webSocketOver(assemble({ heartbeat }))
  * ```
  */
 export const webSocketOver = (
