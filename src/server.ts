@@ -1,1 +1,34 @@
-export * from './server/serve.js'
+export type { DataType } from './reliable/frames.js'
+export type { WebSocketLike } from './server/connection.js'
+export type { Payload } from './server/frames.js'
+export { type MemoryStoreOptions, memoryStore } from './server/memory-store.js'
+export type { WebSocketServerLike } from './server/node.js'
+export type {
+  Authorization,
+  ClientMessage,
+  ReliableServer,
+  ReliableServerOptions,
+  ServerStats,
+  Session,
+} from './server/options.js'
+export type { Origins, RequestLike } from './server/origin.js'
+export {
+  type RedisClient,
+  type RedisStoreOptions,
+  type RedisSubscriber,
+  redisStore,
+} from './server/redis-store.js'
+export { createReliableServer } from './server/serve.js'
+export type {
+  Claim,
+  CommitOutcome,
+  Committed,
+  Effect,
+  Lease,
+  NewSession,
+  Store,
+  StoredMessage,
+  StoreEvent,
+  StoreLimits,
+  StoreNode,
+} from './server/store.js'

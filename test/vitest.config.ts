@@ -12,10 +12,8 @@ const LONG = [
   'bench/*',
   'comparison/*',
   'demo/*',
-  'interop/recipes',
+  'interop/{recipes,reliable-nodes,reliable-pairs,reliable-python,server-redis,server-redis-store}',
   'package/{bundlers,declarations,recipes,release}',
-  'reliable/{interop,nodes,python}',
-  'server/redis',
 ].map(name => `test/${name}.test.ts`)
 
 const project = (name: string, environment: string, include: string[], more: object = {}) => ({

@@ -8,8 +8,8 @@ export const heldStore = store => {
     /** How many messages a session that this node holds has been sent in all. */
     sent: session => leases.get(session)?.sequenceId,
 
-    async open(limits, hear) {
-      const node = await store.open(limits, hear)
+    async open(limits, onEvent) {
+      const node = await store.open(limits, onEvent)
       return {
         ...node,
         async create(session) {

@@ -1,7 +1,7 @@
 // Two streams of numbered messages each way, twenty a second: one over plain WebSockets, one over reliable sessions.
 
 import { WebSocketServer } from 'ws'
-import { reliable } from '../../dist/server.js'
+import { createReliableServer } from '../../dist/server.js'
 import { heldStore } from './held.mjs'
 import { dueSince, period } from './world.mjs'
 
@@ -49,9 +49,9 @@ export const createStreams = world => {
     beginPlain(client, id).catch(() => client.terminate())
   })
 
-  const server = reliable(sure, {
+  const server = createReliableServer(sure, {
     store,
-    keepMs: 60_000,
+    sessionTimeout: 60_000,
     authorize: request => idOf(request) ?? false,
     async onConnect(session, { request: { socket } }) {
       const stream = await world.stream(`reliable ${session.userId}`)

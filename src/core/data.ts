@@ -2,12 +2,16 @@
 // https://websockets.spec.whatwg.org/#dom-websocket-send
 export type Data = string | ArrayBuffer | ArrayBufferView | Blob
 
+/** Recognized by its members, because Blobs of happy-dom and React Native have no tag. */
+const isBlob = (data: any) => data?.size >= 0 && typeof data.slice === 'function'
+
 /** Throws a `TypeError` for anything that a WebSocket cannot send, including shared memory. */
-// Compared by tag, because a page may have objects from several realms.
+// Buffers are compared by tag, because a page may have objects from several realms.
 export const checkData = (data: Data): void => {
   if (
     typeof data !== 'string' &&
-    !/ (ArrayBuffer|Blob|File)]/.test({}.toString.call(ArrayBuffer.isView(data) ? data.buffer : data))
+    !isBlob(data) &&
+    {}.toString.call(ArrayBuffer.isView(data) ? data.buffer : data) !== '[object ArrayBuffer]'
   ) {
     throw new TypeError('send() needs a string, an ArrayBuffer, a view of one, or a Blob')
   }

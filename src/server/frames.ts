@@ -1,13 +1,17 @@
-// The frames of json.reliable.webpubsub.azure.v1, as the server reads and writes them.
-// https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
-
-import { base64 } from './bytes.js'
-
-/** The subprotocol that reliable sessions speak. */
-export const PROTOCOL = 'json.reliable.webpubsub.azure.v1'
-
-/** How data travels: as JSON, as text, or as bytes (base64 on the wire). */
-export type DataType = 'json' | 'text' | 'binary'
+// Reads and writes frames on the server. A client's frame is hostile until it has been read here.
+import {
+  type ClientFrame,
+  type ConnectedFrame,
+  type DataType,
+  encode,
+  encodeAs,
+  type FrameData,
+  type FrameHead,
+  fromBase64,
+  type MessageFrame,
+  type RequestFrame,
+} from '../reliable/frames.js'
+import { base64, byteLength } from './bytes.js'
 
 /** Data with the type that it travels as. */
 export type Payload =
@@ -15,56 +19,55 @@ export type Payload =
   | { readonly dataType: 'text'; readonly data: string }
   | { readonly dataType: 'binary'; readonly data: Uint8Array }
 
-/** What a client asks for, to be handled in order. Without an `ackId` it wants no answer. */
-export type Request = { readonly ackId: number | undefined } & (
-  | { readonly type: 'event'; readonly event: string; readonly payload: Payload }
-  | { readonly type: 'joinGroup' | 'leaveGroup'; readonly group: string }
-  | {
-      readonly type: 'sendToGroup'
-      readonly group: string
-      readonly payload: Payload
-      readonly noEcho: boolean
-    }
-  | { readonly type: 'bad'; readonly why: string }
-)
+/** A frame whose data, if it has any, is decoded. */
+type Decoded<Frame> = Frame extends FrameData ? FrameHead<Frame> & { readonly payload: Payload } : Frame
 
-export type Frame =
-  | Request
-  | { readonly type: 'ping' }
-  | { readonly type: 'sequenceAck'; readonly sequenceId: number }
+/** A request that can only be refused, with this error. */
+export interface BadRequest {
+  readonly type: 'bad'
+  readonly ackId: number | undefined
+  readonly name: 'BadRequest' | 'TooLarge'
+  readonly why: string
+}
+
+/** A client's request, checked and decoded. */
+export type Request = Decoded<RequestFrame> | BadRequest
+
+/** A client's frame, checked and decoded. */
+export type ReadFrame = Request | Exclude<ClientFrame, RequestFrame>
 
 const MAX_NAME = 1_024
 const MAX_DEPTH = 128
 
-/** A request that can be answered, with "no". */
-class Unfit extends Error {}
+/** Something is wrong with a request. The client gets the message as an answer. */
+class InvalidRequest extends Error {}
 
-const record = (value: unknown): value is Record<string, unknown> =>
+const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-// Larger numbers have lost digits in JSON.parse: the answer would name another message.
+// A larger number has lost digits in JSON.parse: the answer would name another message.
 const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
 
-/** Whether an odd number of backslashes stands before this place. */
-const isEscaped = (text: string, place: number): boolean => {
-  let before = place
+/** Whether an odd number of backslashes precedes this position. */
+const isEscaped = (text: string, position: number): boolean => {
+  let before = position
   while (text.charCodeAt(before - 1) === 92) before--
-  return (place - before) % 2 === 1
+  return (position - before) % 2 === 1
 }
 
-/** Whether arrays and objects are nested so deep that walking them by recursion, as JSON.stringify does, may overflow the stack. */
-const tooDeep = (text: string): boolean => {
+/** Whether arrays and objects are nested so deep that a recursive walk, such as that of JSON.stringify, may overflow the stack. */
+const isTooDeep = (text: string): boolean => {
   let depth = 0
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i)
     if (code === 34) {
-      // Strings are most of most frames: the engine's own search skips them many times faster than a walk.
+      // Most of a frame is strings. The engine's own search skips them many times faster than a walk.
       do {
         i = text.indexOf('"', i + 1)
         if (i < 0) return false
       } while (isEscaped(text, i))
     }
-    // [ and { differ in this bit alone, and so do ] and }.
+    // [ and { differ only in this bit, and so do ] and }.
     else if ((code | 32) === 123) {
       if (++depth > MAX_DEPTH) return true
     } else if ((code | 32) === 125) depth--
@@ -72,28 +75,29 @@ const tooDeep = (text: string): boolean => {
   return false
 }
 
-/** Throws a SyntaxError that quotes nothing, for what was sent may be secret. */
+/** Throws a `SyntaxError` that quotes nothing, because the text may contain secrets. */
 const parse = (text: string): unknown => {
-  if (text.length > MAX_DEPTH && tooDeep(text))
+  if (text.length > MAX_DEPTH && isTooDeep(text))
     throw new SyntaxError(`nested deeper than ${MAX_DEPTH} levels`)
-  let poisoned = false
+  let isPoisoned = false
   const guard = (key: string, value: unknown) => {
-    if (key === '__proto__') poisoned = true
+    if (key === '__proto__') isPoisoned = true
     return value
   }
   let value: unknown
   try {
-    // An escape can spell the name too. Nothing else needs the walk, which is slow.
-    value = /__proto__|\\u/.test(text) ? JSON.parse(text, guard) : JSON.parse(text)
+    // An escape can spell the name too. All other frames are spared the walk, which is slow.
+    const mayBePoisoned = text.includes('__proto__') || text.includes('\\u')
+    value = mayBePoisoned ? JSON.parse(text, guard) : JSON.parse(text)
   } catch {
     throw new SyntaxError('not JSON')
   }
   // An application that merges such an object into another would change its prototype.
-  if (poisoned) throw new SyntaxError('the name __proto__ is not accepted')
+  if (isPoisoned) throw new SyntaxError('the name __proto__ is not accepted')
   return value
 }
 
-/** Throws a TypeError for what is no name of a group or event. */
+/** Throws a `TypeError` for an invalid name of a group or event. */
 export const checkName = (what: string, name: unknown): string => {
   if (typeof name === 'string' && name && name.length <= MAX_NAME) return name
   throw new TypeError(`${what} takes a name of 1 to ${MAX_NAME} characters`)
@@ -103,24 +107,22 @@ const readName = (what: string, name: unknown): string => {
   try {
     return checkName(what, name)
   } catch (error) {
-    throw new Unfit((error as Error).message)
+    throw new InvalidRequest((error as Error).message)
   }
 }
 
 const readPayload = ({ dataType, data }: Record<string, unknown>): Payload => {
-  if (data === undefined) throw new Unfit('data is missing')
+  if (data === undefined) throw new InvalidRequest('data is missing')
   if (dataType === 'json') return { dataType, data }
-  if (dataType !== 'text' && dataType !== 'binary') throw new Unfit('dataType must be json, text or binary')
-  if (typeof data !== 'string') throw new Unfit(`data of type ${dataType} must be a string`)
+  if (dataType !== 'text' && dataType !== 'binary') {
+    throw new InvalidRequest('dataType must be json, text or binary')
+  }
+  if (typeof data !== 'string') throw new InvalidRequest(`data of type ${dataType} must be a string`)
   if (dataType === 'text') return { dataType, data }
   try {
-    const binary = atob(data)
-    const bytes = new Uint8Array(binary.length)
-    // Uint8Array.from() would walk the string as an iterable, which takes thirty times as long.
-    for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i)
-    return { dataType, data: bytes }
+    return { dataType, data: fromBase64(data) }
   } catch {
-    throw new Unfit('binary data must be base64')
+    throw new InvalidRequest('binary data must be base64')
   }
 }
 
@@ -133,20 +135,20 @@ const readRequest = (frame: Record<string, unknown>, ackId: number | undefined):
     case 'leaveGroup':
       return { type, ackId, group: readName('group', group) }
     case 'sendToGroup':
-      if (typeof noEcho !== 'boolean') throw new Unfit('noEcho must be true or false')
+      if (typeof noEcho !== 'boolean') throw new InvalidRequest('noEcho must be true or false')
       return { type, ackId, group: readName('group', group), payload: readPayload(frame), noEcho }
     default:
-      throw new Unfit('there is no such type of frame')
+      throw new InvalidRequest('there is no such type of frame')
   }
 }
 
 /**
- * Reads a client's frame. What is wrong with a frame that has a usable `ackId` can be answered, and comes back as `bad`; a
- * SyntaxError is thrown where there is nobody to answer to.
+ * Reads a client's frame. An invalid request with a usable `ackId` can be answered and is returned as `bad`. Throws a `SyntaxError` for
+ * a frame that cannot be answered.
  */
-export const readFrame = (text: string): Frame => {
+export const readFrame = (text: string): ReadFrame => {
   const frame = parse(text)
-  if (!record(frame)) throw new SyntaxError('a frame is a JSON object')
+  if (!isRecord(frame)) throw new SyntaxError('a frame is a JSON object')
   const { type, ackId, sequenceId } = frame
   if (type === 'ping') return { type }
   if (type === 'sequenceAck') {
@@ -160,13 +162,28 @@ export const readFrame = (text: string): Frame => {
   try {
     return readRequest(frame, id)
   } catch (error) {
-    if (!(error instanceof Unfit)) throw error
+    if (!(error instanceof InvalidRequest)) throw error
     if (id === undefined) throw new SyntaxError(error.message)
-    return { type: 'bad', ackId: id, why: error.message }
+    return { type: 'bad', ackId: id, name: 'BadRequest', why: error.message }
   }
 }
 
-/** How data travels that was given without a type: strings as text, bytes as binary, all else as JSON. */
+/**
+ * The request, or its refusal if it has more than `max` bytes. `bytes` is the length of its frame; binary data is measured without the
+ * base64 around it.
+ */
+export const limitRequest = (request: Request, bytes: number, max: number): Request => {
+  const data = 'payload' in request ? request.payload : undefined
+  const size = data?.dataType === 'binary' ? data.data.length : bytes
+  if (size <= max) return request
+  const why = `${size} bytes, and the server accepts ${max}`
+  return { type: 'bad', ackId: request.ackId, name: 'TooLarge', why }
+}
+
+/**
+ * Chooses how data travels: strings as text, bytes as binary, everything else as JSON. Throws a `TypeError` for data that does not fit
+ * `dataType`.
+ */
 export const payload = (data: unknown, dataType?: DataType): Payload => {
   const bytes = ArrayBuffer.isView(data)
     ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
@@ -183,25 +200,42 @@ export const payload = (data: unknown, dataType?: DataType): Payload => {
   return { dataType: 'json', data }
 }
 
-/** A message for a client, without the sequence number that it has yet to get. Throws what JSON.stringify throws. */
+type StoredHead = Omit<FrameHead<MessageFrame>, 'sequenceId'>
+
+/**
+ * A message for a client, without its sequence number. Throws a `RangeError` for more than `max` bytes, because no client could ever keep
+ * up with such a message, and what JSON.stringify throws.
+ */
 export const writeMessage = (
   { dataType, data }: Payload,
   from: { group: string; fromUserId?: string | undefined } | undefined,
-): string =>
-  JSON.stringify({
-    type: 'message',
-    from: from ? 'group' : 'server',
-    ...from,
-    dataType,
-    data: dataType === 'binary' ? base64(data) : data,
-  })
+  max: number = Infinity,
+): string => {
+  const head: StoredHead = { type: 'message', from: from ? 'group' : 'server', ...from }
+  const encoded = encodeAs(dataType, dataType === 'binary' ? base64(data) : data)
+  const frame = `${JSON.stringify(head).slice(0, -1)}${encoded}}`
+  // A character has up to three bytes. Only a long text is worth measuring.
+  if (frame.length * 3 > max && byteLength(frame) > max) {
+    throw new RangeError(
+      `a message of ${byteLength(frame)} bytes is larger than maxUnacknowledgedBytes, ${max}`,
+    )
+  }
+  return frame
+}
 
-/** The message with its number, as it goes out. */
+/** The message with its number, ready to be sent. */
 export const numbered = (sequenceId: number, message: string): string =>
   `{"sequenceId":${sequenceId},${message.slice(1)}`
 
 export const writeAck = (ackId: number, error?: { name: string; message: string }): string =>
-  JSON.stringify({ type: 'ack', ackId, success: !error, error })
+  error
+    ? encode({ type: 'ack', ackId, success: false, error })
+    : encode({ type: 'ack', ackId, success: true })
 
-export const writeSystem = (event: 'connected' | 'disconnected', more: object): string =>
-  JSON.stringify({ type: 'system', event, ...more })
+export const writeConnected = (frame: Omit<ConnectedFrame, 'type' | 'event'>): string =>
+  encode({ type: 'system', event: 'connected', ...frame })
+
+export const writeDisconnected = (message: string): string =>
+  encode({ type: 'system', event: 'disconnected', message })
+
+export const PONG: string = encode({ type: 'pong' })

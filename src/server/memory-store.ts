@@ -1,237 +1,281 @@
 import { byteLength } from './bytes.js'
 import {
-  type Committed,
+  type CommitOutcome,
   type Effect,
   MAX_LATER,
-  type Outcome,
   SLOW,
   type Store,
+  type StoredMessage,
+  type StoreEvent,
   type StoreLimits,
-  type StoreNews,
+  type StoreNode,
+  TRY_AGAIN_LATER,
 } from './store.js'
 
-type Hear = (news: StoreNews) => void
+type Listener = (event: StoreEvent) => void
 
-interface Kept {
+interface StoredSession {
   readonly id: string
   readonly userId: string
   readonly groups: Set<string>
+  /** The ids of processed messages, oldest first. */
   readonly handled: Set<number>
   /** By number, in order. */
   readonly backlog: Map<number, { readonly frame: string; readonly size: number }>
   bytes: number
-  /** The client has one of these, the oldest first: of the later ones nobody knows whether they arrived. */
+  /** The client holds one of these. The oldest comes first; whether the later ones arrived is not known. */
   tokens: string[]
   epoch: number
   sequenceId: number
   acknowledged: number
-  hear: Hear | undefined
-  timer: ReturnType<typeof setTimeout> | undefined
+  /** The listener of the node that holds the session. */
+  owner: Listener | undefined
+  /** Runs while nothing is connected. */
+  expiry: ReturnType<typeof setTimeout> | undefined
 }
 
-/** How much a memory store takes. */
+/** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
-  /** So many sessions at most; further clients are told to come back later (1013). Default: 100,000. */
+  /** The number of sessions. Further clients are asked to come back later (1013). Default: 100,000. */
   maxSessions?: number
 }
 
-/** Keeps sessions in this process: they survive lost connections, and end with the process. */
-export const memoryStore = ({ maxSessions = 100_000 }: MemoryStoreOptions = {}): Store => {
-  const sessions = new Map<string, Kept>()
-  const members = new Map<string, Set<string>>()
+/** Everything that nodes in this process share. */
+class Sessions {
+  readonly byId = new Map<string, StoredSession>()
+  readonly members = new Map<string, Set<string>>()
 
-  const join = (session: Kept, group: string) => {
-    const set = members.get(group) ?? new Set()
-    members.set(group, set.add(session.id))
+  join(session: StoredSession, group: string): void {
+    const ids = this.members.get(group) ?? new Set()
+    this.members.set(group, ids.add(session.id))
     session.groups.add(group)
   }
 
-  const leave = (session: Kept, group: string) => {
-    const set = members.get(group)
-    set?.delete(session.id)
-    if (!set?.size) members.delete(group)
+  leave(session: StoredSession, group: string): void {
+    const ids = this.members.get(group)
+    ids?.delete(session.id)
+    if (!ids?.size) this.members.delete(group)
     session.groups.delete(group)
   }
 
-  const end = (session: Kept, code: number, reason: string) => {
-    clearTimeout(session.timer)
-    sessions.delete(session.id)
-    for (const group of session.groups) leave(session, group)
-    session.hear?.({ kind: 'ended', session: session.id, code, reason })
+  end(session: StoredSession, code: number, reason: string): void {
+    clearTimeout(session.expiry)
+    this.byId.delete(session.id)
+    for (const group of session.groups) this.leave(session, group)
+    session.owner?.({ kind: 'ended', session: session.id, code, reason })
   }
 
-  /** The session's time runs. It does not keep the process alive: the session would end with that all the same. */
-  const expire = (session: Kept, keepMs: number) => {
-    clearTimeout(session.timer)
-    session.timer = setTimeout(() => end(session, 1008, 'the session has expired'), keepMs)
-    ;(session.timer as { unref?: () => void }).unref?.()
+  /** Starts the timeout. It does not keep the process alive, because the session ends with the process anyway. */
+  expire(session: StoredSession, timeout: number): void {
+    clearTimeout(session.expiry)
+    session.expiry = setTimeout(() => this.end(session, 1008, 'the session has expired'), timeout)
+    ;(session.expiry as { unref?: () => void }).unref?.()
   }
 
-  const held = (id: string, epoch: number): Kept | undefined => {
-    const session = sessions.get(id)
+  /** The session, if the epoch is the current one. */
+  held(id: string, epoch: number): StoredSession | undefined {
+    const session = this.byId.get(id)
     return session?.epoch === epoch ? session : undefined
   }
+}
 
-  const open = async (limits: StoreLimits, hear: Hear) => {
-    // The size is counted once for all sessions that get the frame, and kept for when it is freed.
-    const deliver = (id: string, frame: string, size: number): number => {
-      const session = sessions.get(id)
-      if (!session) return 0
-      const bytes = session.bytes + size
-      if (session.backlog.size >= limits.maxUnacked || bytes > limits.maxUnackedBytes) {
-        end(session, 1008, SLOW)
-        return 0
-      }
-      session.bytes = bytes
-      session.backlog.set(++session.sequenceId, { frame, size })
-      session.hear?.({ kind: 'messages', session: id })
-      return session.backlog.size
+const remember = (handled: Set<number>, ackId: number, window: number): void => {
+  handled.add(ackId)
+  for (const oldest of handled) {
+    if (handled.size <= window) break
+    handled.delete(oldest)
+  }
+}
+
+// Its methods are properties, so that a store around this one can spread it.
+class MemoryNode implements StoreNode {
+  private readonly sessions: Sessions
+  private readonly limits: StoreLimits & Required<MemoryStoreOptions>
+  private readonly listener: Listener
+
+  constructor(sessions: Sessions, limits: StoreLimits & Required<MemoryStoreOptions>, listener: Listener) {
+    this.sessions = sessions
+    this.limits = limits
+    this.listener = listener
+  }
+
+  readonly create: StoreNode['create'] = async ({ id, token, userId, groups }) => {
+    const { byId } = this.sessions
+    if (byId.size >= this.limits.maxSessions) return false
+    const session: StoredSession = {
+      id,
+      userId,
+      groups: new Set(),
+      handled: new Set(),
+      backlog: new Map(),
+      bytes: 0,
+      tokens: [token],
+      epoch: 1,
+      sequenceId: 0,
+      acknowledged: 0,
+      owner: this.listener,
+      expiry: undefined,
     }
+    byId.set(id, session)
+    for (const group of ['', ...groups]) this.sessions.join(session, group)
+    return true
+  }
 
-    const apply = (effect: Effect): number => {
-      if (effect.kind === 'send') return deliver(effect.session, effect.frame, byteLength(effect.frame))
-      if (effect.kind === 'publish') {
-        const size = byteLength(effect.frame)
-        let count = 0
-        for (const id of [...(members.get(effect.group) ?? [])]) {
-          if (id !== effect.except && deliver(id, effect.frame, size)) count++
-        }
-        return count
-      }
-      const session = sessions.get(effect.session)
-      if (!session) return 0
-      const change = effect.kind === 'join' ? join : leave
-      change(session, effect.group)
-      return 1
+  readonly resume: StoreNode['resume'] = async (id, token, next, userId) => {
+    const session = this.sessions.byId.get(id)
+    if (!session || session.userId !== userId) return undefined
+    const [shown, ...later] = session.tokens.slice(session.tokens.indexOf(token))
+    if (shown !== token) return undefined
+    clearTimeout(session.expiry)
+    session.expiry = undefined
+    const { owner } = session
+    session.tokens = [token, ...later.slice(-MAX_LATER), next]
+    session.epoch++
+    session.owner = this.listener
+    if (owner !== this.listener) owner?.({ kind: 'moved', session: id, epoch: session.epoch })
+    const { epoch, sequenceId, acknowledged, handled } = session
+    return { epoch, sequenceId, acknowledged, handled: [...handled] }
+  }
+
+  readonly confirm: StoreNode['confirm'] = async (id, epoch) => {
+    const session = this.sessions.held(id, epoch)
+    if (session) session.tokens = session.tokens.slice(-1)
+  }
+
+  readonly commit: StoreNode['commit'] = async (effects, claim) => {
+    const by = claim && this.sessions.held(claim.session, claim.epoch)
+    if (claim && !by) return { outcome: 'lost', count: 0 }
+    const ackId = claim?.ackId
+    if (ackId !== undefined && by?.handled.has(ackId)) return { outcome: 'duplicate', count: 0 }
+    const objection = this.objection(effects, by)
+    if (objection) return { outcome: objection, count: 0 }
+    if (claim?.patient && this.isBusy(effects)) return { outcome: 'busy', count: 0 }
+    if (ackId !== undefined && by) remember(by.handled, ackId, this.limits.dedupeWindow)
+    let count = 0
+    for (const effect of effects) count = this.apply(effect)
+    return { outcome: 'done', count }
+  }
+
+  readonly read: StoreNode['read'] = async (id, epoch, after, limit) => {
+    const session = this.sessions.held(id, epoch)
+    if (!session) return undefined
+    const first = Math.max(after, session.acknowledged) + 1
+    const last = Math.min(session.sequenceId, first + limit - 1)
+    const found: StoredMessage[] = []
+    for (let sequenceId = first; sequenceId <= last; sequenceId++) {
+      found.push({ sequenceId, frame: session.backlog.get(sequenceId)?.frame as string })
     }
+    return found
+  }
 
-    /** What speaks against the effects. One group more for each session: the one of all. */
-    const objection = (effects: readonly Effect[], by: Kept | undefined): Outcome | undefined => {
-      const joins = new Map<string, Set<string>>()
-      for (const effect of effects) {
-        if (effect.kind === 'publish' && effect.membersOnly && !by?.groups.has(effect.group))
-          return 'forbidden'
-        if (effect.kind !== 'join') continue
-        const groups = joins.get(effect.session) ?? new Set(sessions.get(effect.session)?.groups)
-        joins.set(effect.session, groups.add(effect.group))
-        if (groups.size > limits.maxGroups + 1) return 'full'
-      }
-      return undefined
-    }
-
-    return {
-      async create({
-        id,
-        token,
-        userId,
-        groups,
-      }: {
-        id: string
-        token: string
-        userId: string
-        groups: readonly string[]
-      }) {
-        if (sessions.size >= maxSessions) return false
-        const session: Kept = {
-          id,
-          userId,
-          groups: new Set(),
-          handled: new Set(),
-          backlog: new Map(),
-          bytes: 0,
-          tokens: [token],
-          epoch: 1,
-          sequenceId: 0,
-          acknowledged: 0,
-          hear,
-          timer: undefined,
-        }
-        sessions.set(id, session)
-        for (const group of ['', ...groups]) join(session, group)
-        return true
-      },
-      async resume(id: string, token: string, next: string, userId: string) {
-        const session = sessions.get(id)
-        if (!session || session.userId !== userId) return undefined
-        const [shown, ...later] = session.tokens.slice(session.tokens.indexOf(token))
-        if (shown !== token) return undefined
-        clearTimeout(session.timer)
-        const { hear: before } = session
-        const tokens = [token, ...later.slice(-MAX_LATER), next]
-        Object.assign(session, { tokens, epoch: session.epoch + 1, hear })
-        if (before !== hear) before?.({ kind: 'moved', session: id, epoch: session.epoch })
-        const { epoch, sequenceId, acknowledged, handled } = session
-        return { epoch, sequenceId, acknowledged, handled: [...handled] }
-      },
-      async confirm(id: string, epoch: number) {
-        const session = held(id, epoch)
-        if (session) session.tokens = session.tokens.slice(-1)
-      },
-      async commit(
-        effects: readonly Effect[],
-        claim?: { session: string; epoch: number; ackId?: number | undefined },
-      ): Promise<Committed> {
-        const by = claim && held(claim.session, claim.epoch)
-        if (claim && !by) return { outcome: 'lost', count: 0 }
-        const ackId = claim?.ackId
-        if (ackId !== undefined && by?.handled.has(ackId)) return { outcome: 'duplicate', count: 0 }
-        const objected = objection(effects, by)
-        if (objected) return { outcome: objected, count: 0 }
-        if (ackId !== undefined && by) {
-          const { handled } = by
-          handled.add(ackId)
-          for (const oldest of handled) {
-            if (handled.size <= limits.dedupeWindow) break
-            handled.delete(oldest)
-          }
-        }
-        let count = 0
-        for (const effect of effects) count = apply(effect)
-        return { outcome: 'done', count }
-      },
-      async read(id: string, epoch: number, after: number, limit: number) {
-        const session = held(id, epoch)
-        if (!session) return undefined
-        const found = []
-        for (
-          let n = Math.max(after, session.acknowledged) + 1;
-          n <= session.sequenceId && found.length < limit;
-          n++
-        ) {
-          found.push({ sequenceId: n, frame: session.backlog.get(n)?.frame as string })
-        }
-        return found
-      },
-      async acknowledge(id: string, epoch: number, sequenceId: number) {
-        const session = held(id, epoch)
-        if (!session) return
-        const last = Math.min(sequenceId, session.sequenceId)
-        while (session.acknowledged < last) {
-          session.bytes -= session.backlog.get(++session.acknowledged)?.size as number
-          session.backlog.delete(session.acknowledged)
-        }
-      },
-      async touch(list: readonly { id: string; epoch: number }[]) {
-        return list.map(({ id, epoch }) => held(id, epoch)?.sequenceId ?? -1)
-      },
-      async detach(id: string, epoch: number) {
-        const session = held(id, epoch)
-        if (session) expire(session, limits.keepMs)
-      },
-      async end(id: string, code: number, reason: string) {
-        const session = sessions.get(id)
-        if (session) end(session, code, reason)
-        return !!session
-      },
-      async close() {
-        for (const session of sessions.values()) {
-          if (session.hear !== hear) continue
-          session.hear = undefined
-          expire(session, limits.keepMs)
-        }
-      },
+  readonly acknowledge: StoreNode['acknowledge'] = async (id, epoch, sequenceId) => {
+    const session = this.sessions.held(id, epoch)
+    if (!session) return
+    const last = Math.min(sequenceId, session.sequenceId)
+    while (session.acknowledged < last) {
+      session.bytes -= session.backlog.get(++session.acknowledged)?.size as number
+      session.backlog.delete(session.acknowledged)
     }
   }
 
-  return { open }
+  readonly touch: StoreNode['touch'] = async list => {
+    return list.map(({ id, epoch }) => this.sessions.held(id, epoch)?.sequenceId ?? -1)
+  }
+
+  readonly detach: StoreNode['detach'] = async (id, epoch) => {
+    const session = this.sessions.held(id, epoch)
+    if (session) this.sessions.expire(session, this.limits.sessionTimeout)
+  }
+
+  readonly end: StoreNode['end'] = async (id, code, reason) => {
+    const session = this.sessions.byId.get(id)
+    if (session) this.sessions.end(session, code, reason)
+    return !!session
+  }
+
+  readonly close: StoreNode['close'] = async () => {
+    for (const session of this.sessions.byId.values()) {
+      if (session.owner !== this.listener) continue
+      session.owner = undefined
+      this.sessions.expire(session, this.limits.sessionTimeout)
+    }
+  }
+
+  /** The reason to refuse the effects, if there is one. */
+  private objection(effects: readonly Effect[], by: StoredSession | undefined): CommitOutcome | undefined {
+    const joins = new Map<string, Set<string>>()
+    for (const effect of effects) {
+      if (effect.kind === 'publish' && effect.membersOnly && !by?.groups.has(effect.group)) return 'forbidden'
+      if (effect.kind !== 'join') continue
+      const groups = joins.get(effect.session) ?? new Set(this.sessions.byId.get(effect.session)?.groups)
+      joins.set(effect.session, groups.add(effect.group))
+      // Every session is in one more group: that of all sessions.
+      if (groups.size > this.limits.maxGroups + 1) return 'full'
+    }
+    return undefined
+  }
+
+  /** Whether a publication would end the session of a connected member. */
+  private isBusy(effects: readonly Effect[]): boolean {
+    const { maxUnacknowledged, maxUnacknowledgedBytes } = this.limits
+    const added = new Map<string, { count: number; bytes: number }>()
+    for (const effect of effects) {
+      if (effect.kind !== 'publish') continue
+      const size = byteLength(effect.frame)
+      for (const id of this.sessions.members.get(effect.group) ?? []) {
+        const session = this.sessions.byId.get(id)
+        if (id === effect.except || !session || session.expiry !== undefined) continue
+        const { count, bytes } = added.get(id) ?? { count: 0, bytes: 0 }
+        const isOver =
+          session.backlog.size + count >= maxUnacknowledged ||
+          session.bytes + bytes + size > maxUnacknowledgedBytes
+        if (isOver) return true
+        added.set(id, { count: count + 1, bytes: bytes + size })
+      }
+    }
+    return false
+  }
+
+  /** Returns the number that `Committed.count` describes. */
+  private apply(effect: Effect): number {
+    if (effect.kind === 'send') return this.deliver(effect.session, effect.frame, byteLength(effect.frame))
+    if (effect.kind === 'publish') {
+      // Measured once for all sessions that receive the frame, and kept for when it is deleted.
+      const size = byteLength(effect.frame)
+      let count = 0
+      for (const id of [...(this.sessions.members.get(effect.group) ?? [])]) {
+        if (id !== effect.except && this.deliver(id, effect.frame, size)) count++
+      }
+      return count
+    }
+    const session = this.sessions.byId.get(effect.session)
+    if (!session) return 0
+    if (effect.kind === 'join') this.sessions.join(session, effect.group)
+    else this.sessions.leave(session, effect.group)
+    return 1
+  }
+
+  /** Returns the number of unacknowledged messages, or 0 if the session does not exist or has been ended. */
+  private deliver(id: string, frame: string, size: number): number {
+    const session = this.sessions.byId.get(id)
+    if (!session) return 0
+    const bytes = session.bytes + size
+    const { maxUnacknowledged, maxUnacknowledgedBytes } = this.limits
+    if (session.backlog.size >= maxUnacknowledged || bytes > maxUnacknowledgedBytes) {
+      this.sessions.end(session, TRY_AGAIN_LATER, SLOW)
+      return 0
+    }
+    session.bytes = bytes
+    session.backlog.set(++session.sequenceId, { frame, size })
+    session.owner?.({ kind: 'messages', session: id })
+    return session.backlog.size
+  }
+}
+
+/** Keeps sessions in this process: they survive lost connections and end with the process. */
+export const memoryStore = ({ maxSessions = 100_000 }: MemoryStoreOptions = {}): Store => {
+  const sessions = new Sessions()
+  return {
+    open: async (limits, listener) => new MemoryNode(sessions, { ...limits, maxSessions }, listener),
+  }
 }

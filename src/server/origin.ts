@@ -1,7 +1,7 @@
-// Cross-site WebSocket hijacking is the server's to prevent: a browser lets any page open a WebSocket to any host, with the
-// host's cookies. https://datatracker.ietf.org/doc/html/rfc6455#section-10.2
+// A server must prevent cross-site WebSocket hijacking itself: a browser lets any page open a WebSocket to any host, with the host's
+// cookies. https://datatracker.ietf.org/doc/html/rfc6455#section-10.2
 
-/** What is asked of a request: the part of Node's `IncomingMessage` that we look at. */
+/** The part of Node's `IncomingMessage` that the server reads. */
 export interface RequestLike {
   readonly url?: string | undefined
   readonly headers: {
@@ -11,7 +11,7 @@ export interface RequestLike {
   }
 }
 
-/** Which pages may connect: a list of origins, or a function. */
+/** The pages that may connect: a list of origins, or a function that decides. */
 export type Origins<Request> =
   | readonly string[]
   | ((origin: string | undefined, request: Request) => boolean | PromiseLike<boolean>)
@@ -24,24 +24,24 @@ const parse = (url: string): URL | undefined => {
   }
 }
 
-/** The page's own host is where it wants to go. The scheme is not compared: TLS often ends at a proxy before us. */
+/** Whether a page connects to its own host. The schemes are not compared, because a proxy in front often terminates TLS. */
 const isSameHost = (origin: string, host: string | undefined): boolean => {
   const page = parse(origin)
   return !!page?.host && !!host && page.host === parse(`${page.protocol}//${host}`)?.host
 }
 
-/** Throws a TypeError for a list that can match nothing. */
+/** Throws a `TypeError` for a list with an entry that cannot match. */
 export const originCheck = <Request extends RequestLike>(
   origins: Origins<Request> | undefined,
 ): ((request: Request) => boolean | PromiseLike<boolean>) => {
   if (typeof origins === 'function') return request => origins(request.headers.origin, request)
   for (const origin of origins ?? []) {
-    // `*` is a letter to the parser of URLs, and a promise to the reader.
+    // The URL parser accepts `*` as a letter, but a reader expects a wildcard.
     if (parse(origin)?.origin !== origin || origin.includes('*')) {
-      throw new TypeError(`origins: '${origin}' is no origin such as 'https://app.example.com'`)
+      throw new TypeError(`origins: '${origin}' is not an origin such as 'https://app.example.com'`)
     }
   }
   return ({ headers: { origin, host } }) =>
-    // Browsers always send it, and no page can forge it. Other programs can, and gain nothing by it.
+    // Browsers always send the header, and no page can forge it. Other programs can, but gain nothing by it.
     origin === undefined || (origins ? origins.includes(origin) : isSameHost(origin, host))
 }

@@ -1,78 +1,82 @@
-// What sessions are kept in. A store is shared by all nodes that serve the same sessions; each node opens it once.
+// The contract of a store. All nodes that serve the same sessions share one store; each node opens it once.
 
-/** What a store has to observe. Durations in milliseconds. */
+/** The limits that a store enforces. Durations are in milliseconds. */
 export interface StoreLimits {
   /** How long a session outlives its connection. */
-  readonly keepMs: number
-  /** A session with more unacknowledged messages than this is ended. */
-  readonly maxUnacked: number
-  /** The same, in bytes of frames. */
-  readonly maxUnackedBytes: number
-  /** How many groups a session may be in. */
+  readonly sessionTimeout: number
+  /** A session with more unacknowledged messages is ended. */
+  readonly maxUnacknowledged: number
+  /** The same limit, in bytes of frames. */
+  readonly maxUnacknowledgedBytes: number
+  /** The number of groups that a session may be in. */
   readonly maxGroups: number
-  /** How many ids of handled messages are remembered. */
+  /** The number of processed message ids that a session remembers. */
   readonly dedupeWindow: number
 }
 
-/** Something to be done to sessions. Effects that are committed together all happen, or none. */
+/** A change to sessions. Effects that are committed together all happen, or none does. */
 export type Effect =
   | { readonly kind: 'send'; readonly session: string; readonly frame: string }
   | {
       readonly kind: 'publish'
-      /** `''`: all sessions. */
+      /** The name of the group. `''` is the group of all sessions. */
       readonly group: string
       readonly frame: string
-      /** The session that shall not get it. */
+      /** A session that does not receive the message. */
       readonly except?: string | undefined
-      /** The commit is refused unless its session is in the group. */
+      /** Refuses the commit unless the session of the claim is in the group. */
       readonly membersOnly?: boolean
     }
   | { readonly kind: 'join' | 'leave'; readonly session: string; readonly group: string }
 
-/** On whose behalf: a client's message, handled by the node that holds this epoch of the session. */
+/** The client's message that a commit belongs to. */
 export interface Claim {
   /** The session's id. */
   readonly session: string
-  /** The epoch that the node holds. */
+  /** The epoch of the session that the node holds. */
   readonly epoch: number
-  /** Remembered with the effects. Absent: a message that wants no acknowledgement. */
+  /** Stored with the effects, so that a repetition is recognized. Absent for a message without acknowledgement. */
   readonly ackId?: number | undefined
+  /** Refuses the commit as `busy`, rather than end the session of a connected member of a group that is too far behind. Default: no. */
+  readonly patient?: boolean
 }
 
-/** What became of a commit. Only after `done` has anything changed. */
-export type Outcome =
+/** The outcome of a commit. Nothing has changed unless it is `done`. */
+export type CommitOutcome =
   | 'done'
-  /** The `ackId` had been committed before. */
+  /** The `ackId` was committed before. */
   | 'duplicate'
   /** The session is gone, or another connection has taken it over. */
   | 'lost'
   /** A message for members only, from a session that is not in the group. */
   | 'forbidden'
-  /** The session is in as many groups as it may. */
+  /** The session is in as many groups as it may be. */
   | 'full'
+  /** A patient commit would end the session of a connected member of a group. */
+  | 'busy'
 
-/** What a commit has come to. */
+/** The result of a commit. */
 export interface Committed {
-  /** Whether it was done. */
-  readonly outcome: Outcome
-  /** Of the last effect: how many sessions it reached; of a `send`, how many messages that one has not acknowledged now. */
+  /** Whether the effects were applied. */
+  readonly outcome: CommitOutcome
+  /** Describes the last effect: the number of sessions it reached or, for a `send`, of messages that the session has not acknowledged. */
   readonly count: number
 }
 
-/** A session as its new owner finds it. */
+/** The state of a session, as the node that takes it over receives it. */
 export interface Lease {
-  /** Counts the owners. Who holds an older one can change nothing any more. */
+  /** Increases with every owner. A node with an older epoch cannot change the session any more. */
   readonly epoch: number
   /** The number of the newest message. */
   readonly sequenceId: number
-  /** The number of the newest message that was acknowledged. */
+  /** The number of the newest acknowledged message. */
   readonly acknowledged: number
-  /** Ids of messages that were handled, oldest first. */
+  /** The ids of processed messages, oldest first. */
   readonly handled: readonly number[]
 }
 
-/** What a node is told of its sessions. */
-export type StoreNews =
+/** A notification to a node about one of its sessions. */
+export type StoreEvent =
   /** There are messages for a session that this node holds. */
   | { readonly kind: 'messages'; readonly session: string }
   /** Another node holds the session now. */
@@ -80,58 +84,72 @@ export type StoreNews =
   /** The session is gone. */
   | { readonly kind: 'ended'; readonly session: string; readonly code: number; readonly reason: string }
 
-/** A message that waits to be acknowledged. */
+/** A message that the client has not acknowledged. */
 export interface StoredMessage {
   /** Its number in the session, from 1. */
   readonly sequenceId: number
-  /** What goes out, but for the number. */
+  /** The frame as it is sent, without the number. */
   readonly frame: string
 }
 
-/** A store, as one node uses it. Each method is one atomic step, and steps are taken in the order of the calls. */
+/** A session to begin. */
+export interface NewSession {
+  /** Its id. */
+  readonly id: string
+  /** The digest of its token. */
+  readonly token: string
+  /** The id of its user, `''` for a user without a name. */
+  readonly userId: string
+  /** The groups that it begins in. */
+  readonly groups: readonly string[]
+}
+
+/**
+ * A store, as one node uses it. Each method is one atomic step. Steps happen in the order of the calls. The methods are called unbound: a
+ * store around another one can spread the other's node and replace single methods.
+ */
 export interface StoreNode {
+  /** Begins a session with epoch 1, held by this node. Resolves with `false` if the store has no room. */
+  create(session: NewSession): Promise<boolean>
   /**
-   * Begins a session by the name of `id` for `userId` (`''`: nobody by name), in `groups`, held by this node with epoch 1. `token` is
-   * the digest of its token. `false`: there is no room.
-   */
-  create(session: {
-    readonly id: string
-    readonly token: string
-    readonly userId: string
-    readonly groups: readonly string[]
-  }): Promise<boolean>
-  /**
-   * Takes a session over: for its own user, by a token that its client may have. That is the newest which is seen to have arrived,
-   * and each that was made after it, for of two attempts the later can be the first to get here. Those older than the one that
-   * is shown are void, and `next` is added.
+   * Takes a session over, for the user who began it, with a token that its client may hold. Valid tokens are the newest one that the
+   * client is known to have received, and every later one: of two attempts, the later may arrive first. The shown token invalidates
+   * older ones, and `next` is added.
    */
   resume(id: string, token: string, next: string, userId: string): Promise<Lease | undefined>
-  /** The client is seen to have the newest token: the others are worth nothing from here on. */
+  /** The client has received the newest token. Invalidates all others. */
   confirm(id: string, epoch: number): Promise<void>
-  /** Does all of it or nothing; with a claim together with the mark that the message was handled. */
+  /** Applies all effects or none. With a claim, the same step marks the message as processed. */
   commit(effects: readonly Effect[], claim?: Claim): Promise<Committed>
-  /** Unacknowledged messages after a number, the oldest first; `undefined`: the epoch is not the present one. */
+  /** Unacknowledged messages after a number, oldest first. Resolves with `undefined` if the epoch is not the current one. */
   read(id: string, epoch: number, after: number, limit: number): Promise<readonly StoredMessage[] | undefined>
-  /** Frees all messages up to this number. */
+  /** Deletes all messages up to this number. */
   acknowledge(id: string, epoch: number, sequenceId: number): Promise<void>
-  /** Keeps sessions alive that are connected. For each: the number of its newest message, or -1 if it is lost. */
+  /** Keeps connected sessions alive. Resolves, for each, with the number of its newest message, or -1 if the session is lost. */
   touch(held: readonly { readonly id: string; readonly epoch: number }[]): Promise<readonly number[]>
-  /** The connection is gone: the session's time runs. */
+  /** The connection is gone: the session expires after `sessionTimeout`. */
   detach(id: string, epoch: number): Promise<void>
-  /** Ends a session, wherever it is. `false`: there was none. */
+  /** Ends a session, on whichever node it is. Resolves with `false` if there is no such session. */
   end(id: string, code: number, reason: string): Promise<boolean>
-  /** This node is done. What it held stays in the store. */
+  /** This node stops using the store. The sessions that it held stay in the store. */
   close(): Promise<void>
 }
 
-/** Where sessions are kept. Several nodes may share what is behind it. */
+/** Keeps sessions. Several nodes may share the storage behind it. */
 export interface Store {
-  /** Begins to use it as one node. `hear` is called with what concerns sessions of this node. News can be lost: `touch` tells the same, later. */
-  open(limits: StoreLimits, hear: (news: StoreNews) => void): Promise<StoreNode>
+  /**
+   * Opens the store for one node. `onEvent` is called with events about the sessions of this node. An event can be lost: `touch`
+   * reports the same facts later.
+   */
+  open(limits: StoreLimits, onEvent: (event: StoreEvent) => void): Promise<StoreNode>
 }
 
-/** So many tokens between the one that was shown and the newest are remembered. */
+/** The number of tokens that a store remembers between the one that was shown and the newest. */
 export const MAX_LATER = 6
 
-/** How both stores say why they ended a session that did not keep up. */
+/** The close code of a session whose client did not keep up: the client may begin a new one. */
+// https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
+export const TRY_AGAIN_LATER = 1013
+
+/** The close reason of a session whose client did not keep up. */
 export const SLOW = 'slow consumer: too much is unacknowledged'

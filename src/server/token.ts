@@ -1,4 +1,4 @@
-// Ids and tokens. Web Crypto, which every Node that we run on has as a global.
+// Ids and tokens, made with Web Crypto: a global in every supported version of Node.
 
 const base64url = (bytes: Uint8Array): string =>
   btoa(String.fromCharCode(...Array.from(bytes)))
@@ -6,12 +6,12 @@ const base64url = (bytes: Uint8Array): string =>
     .replace(/\//g, '_')
     .replace(/=+$/, '')
 
-/** 128 random bits, in letters that a URL takes as they are. */
+/** 128 random bits as text that a URL takes unchanged. */
 export const randomName = (): string => base64url(crypto.getRandomValues(new Uint8Array(16)))
 
 /**
- * What stores keep in place of a token. Comparing digests may take as long as it likes: how far two of them agree tells nothing
- * about the token, and whoever reads the store cannot resume a session with what is there.
+ * Stores keep this in place of a token. The comparison of digests need not take constant time, because a partial match reveals nothing
+ * about the token; and reading the store does not give anyone the means to resume a session.
  */
 export const digest = async (token: string): Promise<string> =>
   base64url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))))

@@ -12,7 +12,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 const dist = process.env.BENCH_DIST ?? new URL('../../dist', import.meta.url).pathname
 const { createSocket } = await import(`${dist}/index.js`)
 const { createReliableSocket } = await import(`${dist}/reliable.js`)
-const { memoryStore, redisStore, reliable } = await import(`${dist}/server.js`)
+const { memoryStore, redisStore, createReliableServer } = await import(`${dist}/server.js`)
 
 const local = { port: 0, host: '127.0.0.1' }
 
@@ -64,7 +64,7 @@ const servers = {
     const client = redis && (await createClient({ url: redis }).connect())
     const wss = new WebSocketServer(local)
     const sessions = []
-    const server = reliable(wss, {
+    const server = createReliableServer(wss, {
       store: client ? redisStore(client, { prefix: `bench-${process.pid}:` }) : memoryStore(),
       onConnect: session => sessions.push(session),
       onMessage: () => heard(),
@@ -171,8 +171,8 @@ export const contenders = {
       await new Promise(resolve => socket.once('open', resolve))
       return {
         async send(data) {
-          const { outcome } = await socket.send(data, { event: 'm' })
-          if (outcome !== 'delivered') throw new Error(`a message is ${outcome}`)
+          const { status } = await socket.send(data, { event: 'm' })
+          if (status !== 'delivered') throw new Error(`a message is ${status}`)
         },
       }
     },

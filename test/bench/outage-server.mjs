@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { Server } from 'socket.io'
 import { WebSocketServer } from 'ws'
-import { reliable } from '../../dist/server.js'
+import { createReliableServer } from '../../dist/server.js'
 
 const nameOf = ({ url }) => new URL(url, 'ws://server').searchParams.get('name')
 
@@ -25,7 +25,7 @@ const bare = members => {
 
 const sessions = (members, options) => {
   const wss = new WebSocketServer({ noServer: true })
-  reliable(wss, {
+  createReliableServer(wss, {
     ...options,
     onConnect(session, { request }) {
       const member = members.get(nameOf(request))

@@ -45,7 +45,7 @@ const measure = async () => {
   for (let round = 1; wanted.length; round++) {
     const going = []
     for (const name of wanted) {
-      const run = startRun(name, list, { limit: LIMIT, sessionLimits: { maxUnacked: 20_000 } })
+      const run = startRun(name, list, { limit: LIMIT, sessionLimits: { maxUnacknowledged: 20_000 } })
       going.push(run.results.then(result => ({ name, ...result })))
       await run.settled
     }

@@ -554,10 +554,11 @@ describe('listening', () => {
   test('to what there is not, or with what cannot be called, is refused', () => {
     const { socket } = opened()
     const { on } = json(socket) as any
-    const error = new TypeError('on() takes message or invalid, and a function')
-    expect(() => on('text', () => {})).toThrow(error)
-    expect(() => on('message')).toThrow(error)
-    expect(() => on('message', { handleEvent() {} })).toThrow(error)
+    const unknown = new TypeError("There is no event 'text': the events are message, invalid")
+    const uncallable = new TypeError("The listener for 'message' must be a function")
+    expect(() => on('text', () => {})).toThrow(unknown)
+    expect(() => on('message')).toThrow(uncallable)
+    expect(() => on('message', { handleEvent() {} })).toThrow(uncallable)
   })
 })
 

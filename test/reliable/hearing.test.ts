@@ -17,11 +17,36 @@ describe('a message', () => {
     server.send(session(), null, { group: null })
     await server.exchange()
     const [json, text, binary, empty] = heard('message')
-    expect(json).toEqual({ id: 1, group: undefined, dataType: 'json', data: { a: 1 } })
-    expect(text).toEqual({ id: 2, group: 'news', dataType: 'text', data: 'text' })
+    const fromServer = { from: 'server', group: undefined, userId: undefined }
+    expect(json).toEqual({ id: 1, ...fromServer, dataType: 'json', data: { a: 1 } })
+    expect(text).toEqual({
+      id: 2,
+      from: 'group',
+      group: 'news',
+      userId: undefined,
+      dataType: 'text',
+      data: 'text',
+    })
     expect(binary).toMatchObject({ id: 3, dataType: 'binary' })
     expect([...new Uint8Array(binary.data)]).toEqual([1, 2, 255])
-    expect(empty).toEqual({ id: 4, group: undefined, dataType: 'json', data: null })
+    expect(empty).toEqual({ id: 4, ...fromServer, dataType: 'json', data: null })
+  })
+
+  test('says who sent it: the server, or a user through a group', async () => {
+    const { server, session, heard } = world()
+    await server.connect()
+    server.send(session(), 1)
+    server.send(session(), 2, { from: 'group', group: 'news', fromUserId: 'alice' })
+    // Whoever is named beside a group is a member of it, whatever else the frame says.
+    server.send(session(), 3, { from: 'server', group: 'news' })
+    server.send(session(), 4, { from: 'group', fromUserId: null })
+    await server.exchange()
+    expect(heard('message').map(({ from, group, userId }) => [from, group, userId])).toEqual([
+      ['server', undefined, undefined],
+      ['group', 'news', 'alice'],
+      ['group', 'news', undefined],
+      ['group', undefined, undefined],
+    ])
   })
 
   test('that the server sends again is not delivered again, but acknowledged', async () => {
@@ -48,7 +73,8 @@ describe('a message', () => {
     server.wire.peer.drop()
     const wire = await server.reconnect()
     await vi.advanceTimersByTimeAsync(1_000)
-    expect(acks(wire.peer)).toEqual([1])
+    // At once after connected, and again for the message that the server repeated.
+    expect(acks(wire.peer)).toEqual([1, 1])
   })
 
   test('that comes with connected is delivered after open', async () => {
@@ -152,6 +178,62 @@ describe('acknowledging', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  test('happens at once after the session was resumed, before anything else is sent', async () => {
+    const { socket, server, session } = world()
+    await server.connect()
+    for (let i = 0; i < 5; i++) server.send(session(), i)
+    await server.deliver()
+    socket.send('unacknowledged')
+    server.wire.peer.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    const wire = server.accept()
+    await server.deliver(wire, 1)
+    expect(frames(wire.peer)).toMatchObject([
+      { type: 'sequenceAck', sequenceId: 5 },
+      { type: 'event', data: 'unacknowledged' },
+    ])
+  })
+
+  test('keeps up on a page that is reloaded more often than once a second', async () => {
+    let w = world()
+    await w.server.connect()
+    for (let page = 0; page < 20; page++) {
+      for (let i = 0; i < 100; i++) w.server.send(w.session(), i)
+      await w.server.deliver()
+      await vi.advanceTimersByTimeAsync(500)
+      const saved = w.socket.save()
+      w.server.wire.peer.drop()
+      w.socket.close()
+      await vi.advanceTimersByTimeAsync(0)
+      w = world({ saved }, { server: w.server })
+      await settled()
+      w.server.accept()
+      await w.server.deliver(w.server.wire, 1)
+      w.server.read()
+      expect(w.session().unacked).toEqual([])
+      await w.server.deliver()
+    }
+    expect(w.heard('gap')).toEqual([])
+  })
+
+  test('happens at once in save(), where there is a connection and something to acknowledge', async () => {
+    const { socket, server, session } = world()
+    const { peer } = await server.connect()
+    socket.save()
+    expect(acks(peer)).toEqual([])
+    for (let i = 0; i < 5; i++) server.send(session(), i)
+    await server.deliver()
+    socket.save()
+    expect(acks(peer)).toEqual([5])
+    socket.save()
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(acks(peer)).toEqual([5])
+    server.send(session(), 6)
+    await server.deliver()
+    peer.drop()
+    expect(() => socket.save()).not.toThrow()
+  })
+
   test('has nothing to say where nothing came', async () => {
     const { socket, server } = world()
     const { peer } = await server.connect()
@@ -200,7 +282,7 @@ describe('a server that is not to be trusted', () => {
     expect(seen).toEqual(['pending'])
     expect(socket.state.name).toBe('open')
     await server.exchange()
-    expect(seen).toEqual([{ outcome: 'delivered' }])
+    expect(seen).toEqual([{ status: 'delivered' }])
   })
 
   test('that sends binary frames gets the same', async () => {

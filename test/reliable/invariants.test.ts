@@ -124,8 +124,8 @@ class Walk {
       const sent: Sent = { n: ++this.count, onLost, outcome: undefined }
       this.sent.push(sent)
       const data = big ? `${sent.n}:${'x'.repeat(600_000)}` : sent.n
-      socket.send(data, { onLost }).then(({ outcome }) => {
-        sent.outcome = outcome
+      socket.send(data, { onLost }).then(({ status }) => {
+        sent.outcome = status
       })
     } else if (step.do === 'join' || step.do === 'leave') {
       if (step.do === 'join') this.groups.add(step.group)

@@ -9,7 +9,7 @@ export interface Sent {
   readonly page: number
   readonly onLost: 'drop' | 'resend'
   readonly refuse: boolean
-  outcome: Outcome | { outcome: 'left' } | undefined
+  outcome: Outcome | { status: 'left' } | undefined
   /** It was on a lane. */
   flew: boolean
   /** The gap that told of it said so. */
@@ -144,11 +144,11 @@ export class Check implements Watch {
   private link: Link | undefined
   readonly delivered: { session: string; id: number; data: Frame }[] = []
 
-  private readonly limits: { keepMs: number; maxUnacked: number }
+  private readonly limits: { sessionTimeout: number; maxUnacknowledged: number }
   private readonly inFlight: () => { inFlight: number; inFlightBytes: number }
 
   constructor(
-    limits: { keepMs: number; maxUnacked: number },
+    limits: { sessionTimeout: number; maxUnacknowledged: number },
     inFlight: () => { inFlight: number; inFlightBytes: number },
   ) {
     this.limits = limits
@@ -227,8 +227,8 @@ export class Check implements Watch {
       const { data } = frame
       if (data) {
         const sent = this.said.get(data.n) as Sent
-        const { outcome = 'left' } = sent.outcome ?? {}
-        this.must(outcome === 'left', `${data.n} is sent, and was ${outcome}`)
+        const { status = 'left' } = sent.outcome ?? {}
+        this.must(status === 'left', `${data.n} is sent, and was ${status}`)
         sent.flew = true
       }
       const bytes = [...this.unacked.values()].reduce((sum, { length }) => sum + length, 0)
@@ -285,7 +285,7 @@ export class Check implements Watch {
         }
       } else this.must(known === body, `${sequenceId} is not what it was`)
       const open = session.top - session.acked
-      this.must(open <= this.limits.maxUnacked, `${open} unacknowledged`)
+      this.must(open <= this.limits.maxUnacknowledged, `${open} unacknowledged`)
     } else if (type === 'ack') {
       const { ackId, success, error } = frame
       const session = line.session as Session
@@ -307,11 +307,12 @@ export class Check implements Watch {
   sentClose(link: Link, code: number, reason: string): void {
     const { session, wanted } = this.lines.get(link) as Line
     this.tell(`#${link.index}   < close ${code} ${reason}`)
-    if (code !== 1008) return
+    // A slow consumer's session is over too, but its client may begin a new one.
+    if (code !== 1008 && code !== 1013) return
     if (session) {
       session.over = true
       this.must(/^slow/.test(reason), `a session that is connected is ended: ${reason}`)
-    } else if (wanted) this.checkRefusal(wanted, link)
+    } else if (wanted && code === 1008) this.checkRefusal(wanted, link)
   }
 
   /** A client that shows its newest token is refused only where the session is really gone. */
@@ -321,7 +322,9 @@ export class Check implements Watch {
     const rest = session.links.length ? 0 : Date.now() - session.alive
     // The store knew of it a while before anybody else.
     const gone =
-      this.lost >= session.begun - 10_000 || rest >= this.limits.keepMs || this.limits.maxUnacked < 1_000
+      this.lost >= session.begun - 10_000 ||
+      rest >= this.limits.sessionTimeout ||
+      this.limits.maxUnacknowledged < 1_000
     this.must(gone, `${id} is refused, and should be there: ${rest} ms without a connection`)
   }
 
@@ -437,13 +440,17 @@ export class Check implements Watch {
   }
 
   settles(n: number, page: number, outcome: Outcome): void {
-    const sent = this.said.get(n) as Sent
     if (page !== this.page) return
-    this.must(!sent.outcome, `${n} is settled twice`)
+    this.must(!this.said.get(n)?.outcome, `${n} is settled twice`)
+    this.ends(n, outcome)
+  }
+
+  private ends(n: number, outcome: Outcome): void {
+    const sent = this.said.get(n) as Sent
     sent.outcome = outcome
-    this.tell(`${n} is ${outcome.outcome}${outcome.outcome === 'dropped' ? `, ${outcome.reason}` : ''}`)
-    TOTALS[outcome.outcome]++
-    if (outcome.outcome === 'unknown') {
+    this.tell(`${n} is ${outcome.status}${outcome.status === 'dropped' ? `, ${outcome.reason}` : ''}`)
+    TOTALS[outcome.status]++
+    if (outcome.status === 'unknown') {
       this.must(sent.told === 'unknown' || sent.closed, `${n} is unknown, and no gap told of it`)
     }
   }
@@ -462,10 +469,15 @@ export class Check implements Watch {
       this.must(session?.messages.get(id)?.includes(JSON.stringify(data)), `${id} is not what was sent`)
       this.delivered.push({ session: session?.id as string, id, data })
     } else if (type === 'gap') this.hearsGap(payload)
-    else if (type === 'drop') {
+    else if (type === 'outcome') {
       // Nobody has the promise of a page that is gone.
-      const sent = this.said.get(payload.data?.n)
-      if (sent?.outcome?.outcome === 'left') sent.outcome = { outcome: 'dropped', reason: payload.reason }
+      const { n } = payload.data ?? {}
+      if (n === undefined) return
+      this.must(
+        this.said.get(n)?.outcome?.status === 'left',
+        `${n} has an outcome, and its page was not left`,
+      )
+      this.ends(n, payload)
     } else if (type === 'open') {
       this.tell('open')
       this.must(!this.mustGap, 'open before the gap')
@@ -573,7 +585,7 @@ export class Check implements Watch {
     this.tell(`push ${m}: ${count}`)
     pushed.count = count
     if (count === 'failed') return
-    this.must(count <= this.limits.maxUnacked, `${count} unacknowledged`)
+    this.must(count <= this.limits.maxUnacknowledged, `${count} unacknowledged`)
   }
 
   died(node: number): void {
@@ -626,23 +638,22 @@ export class Check implements Watch {
         }
       }
     }
-    for (const { n, outcome, onLost, refuse, flew, told, closed } of this.said.values()) {
+    for (const { n, outcome, onLost, refuse, flew, told } of this.said.values()) {
       const ids = handled.get(n) ?? new Set()
-      const name = `${n} (${onLost}) is ${outcome?.outcome}`
+      const name = `${n} (${onLost}) is ${outcome?.status}`
       this.must(outcome, `${n} never settled`)
       if (ids.size > 1) this.must(told === 'resent' && onLost === 'resend', `${name}, handled as ${[...ids]}`)
-      if (outcome?.outcome === 'delivered') {
+      if (outcome?.status === 'delivered') {
         this.must(done.has(n), `${name}, and was not handled`)
         this.must(!refuse, `${name}, and was refused`)
-      } else if (outcome?.outcome === 'dropped') {
+      } else if (outcome?.status === 'dropped') {
         if (outcome.reason === 'refused') this.must(refuse, `${name}, and was not refused`)
         else this.must(!flew && !ids.size, `${name}, and was sent`)
-      } else if (outcome?.outcome === 'left' && told !== 'unknown' && !refuse && !closed) {
-        this.must(done.has(n), `${name}, and was not handled`)
-      }
+      } else
+        this.must(outcome?.status !== 'left', `${n} was carried over to another page, and has no outcome`)
       // Carried out in the session that lasts: its echo came, once.
       const echoed = final && [...ids].some(id => id.startsWith(`${final.id}:`))
-      if (echoed && outcome?.outcome === 'delivered') this.must(final.echoes.has(n), `${name}, no echo`)
+      if (echoed && outcome?.status === 'delivered') this.must(final.echoes.has(n), `${name}, no echo`)
       if (refuse && final) this.must(!final.echoes.has(n), `${name}, and has an echo`)
     }
     // All that was written to the last session has arrived, in order, once: that is checked as it comes.

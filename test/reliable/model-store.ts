@@ -3,8 +3,8 @@
 import {
   memoryStore,
   type Store,
+  type StoreEvent,
   type StoreLimits,
-  type StoreNews,
   type StoreNode,
 } from '../../src/server.ts'
 import { mix, pick } from './model-network.ts'
@@ -60,7 +60,7 @@ export class StoreLine implements Store {
   private readonly news = new Pipe()
   private handle: StoreNode | undefined
   private limits: StoreLimits | undefined
-  private hear: (news: StoreNews) => void = () => {}
+  private hear: (news: StoreEvent) => void = () => {}
   private asked = 0
   private told = 0
   private dead = false
@@ -78,7 +78,7 @@ export class StoreLine implements Store {
     this.failed = failed
   }
 
-  async open(limits: StoreLimits, hear: (news: StoreNews) => void): Promise<StoreNode> {
+  async open(limits: StoreLimits, hear: (news: StoreEvent) => void): Promise<StoreNode> {
     this.limits = limits
     this.hear = hear
     await this.attach()
@@ -126,7 +126,7 @@ export class StoreLine implements Store {
     const [first, second] = args
     const { handle } = this
     const wait = (id: string, epoch: number) =>
-      setTimeout(() => handle?.detach(id, epoch), this.limits?.keepMs)
+      setTimeout(() => handle?.detach(id, epoch), this.limits?.sessionTimeout)
     if (name === 'detach') wait(first, second)
     else if (answer && name === 'create') wait(first.id, 1)
     else if (answer && name === 'resume') wait(first, (await answer)?.epoch ?? 0)

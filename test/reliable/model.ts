@@ -4,7 +4,12 @@ import { EventEmitter } from 'node:events'
 import fc from 'fast-check'
 import { vi } from 'vitest'
 import { createReliableSocket, type ReliableSocket } from '../../src/reliable.ts'
-import { type Message, type ReliableServer, reliable, type Session } from '../../src/server.ts'
+import {
+  type ClientMessage,
+  createReliableServer,
+  type ReliableServer,
+  type Session,
+} from '../../src/server.ts'
 import { Check, type Sent, TOTALS } from './model-check.ts'
 import {
   type ClientEnd,
@@ -39,8 +44,8 @@ export interface Plan {
   /** How long frames and the store's answers take. */
   readonly latency: 'none' | 'short' | 'long'
   readonly lossyNews: boolean
-  readonly keepMs: number
-  readonly maxUnacked: number
+  readonly sessionTimeout: number
+  readonly maxUnacknowledged: number
   /** Whether the client asks again and again, or as it does by default. */
   readonly stubborn: boolean
   readonly fates: readonly (Fate | 'refused' | undefined)[]
@@ -141,8 +146,8 @@ export const plans: fc.Arbitrary<Plan> = fc.record({
   nodes: fc.integer({ min: 1, max: 3 }),
   latency: fc.constantFrom<Plan['latency'][]>('none', 'short', 'short', 'long'),
   lossyNews: fc.boolean(),
-  keepMs: fc.constantFrom(60_000, 60_000, 9_000),
-  maxUnacked: fc.constantFrom(1_000, 1_000, 1_000, 25),
+  sessionTimeout: fc.constantFrom(60_000, 60_000, 9_000),
+  maxUnacknowledged: fc.constantFrom(1_000, 1_000, 1_000, 25),
   stubborn: fc.boolean(),
   fates: fc.array(fate, { maxLength: 8 }),
   steps: fc.array(step, { minLength: 1, maxLength: 30, size: 'max' }),
@@ -172,8 +177,8 @@ class Node implements Listening {
   constructor(
     index: number,
     line: StoreLine,
-    limits: { keepMs: number; maxUnacked: number },
-    onMessage: (message: Message, session: Session, node: Node) => unknown,
+    limits: { sessionTimeout: number; maxUnacknowledged: number },
+    onMessage: (message: ClientMessage, session: Session, node: Node) => unknown,
   ) {
     this.index = index
     this.line = line
@@ -184,7 +189,7 @@ class Node implements Listening {
       this.timers.push(timer)
       return timer
     }) as typeof setInterval
-    this.server = reliable(this.wss, {
+    this.server = createReliableServer(this.wss, {
       ...limits,
       store: line,
       onMessage: (message, session) => onMessage(message, session, this),
@@ -232,7 +237,7 @@ export class World {
   constructor(plan: Plan) {
     this.plan = plan
     TOTALS.runs++
-    const { seed, latency, lossyNews, keepMs, maxUnacked, fates, nodes } = plan
+    const { seed, latency, lossyNews, sessionTimeout, maxUnacknowledged, fates, nodes } = plan
     const next = random(seed)
     vi.spyOn(Math, 'random').mockImplementation(next)
     vi.spyOn(crypto, 'getRandomValues').mockImplementation(<Bytes>(bytes: Bytes) => {
@@ -243,7 +248,7 @@ export class World {
     vi.spyOn(crypto.subtle, 'digest').mockImplementation(
       async (_, data) => (data as Uint8Array).slice().buffer,
     )
-    this.check = new Check({ keepMs, maxUnacked }, () => this.socket.stats)
+    this.check = new Check({ sessionTimeout, maxUnacknowledged }, () => this.socket.stats)
     this.network = new Network(seed, LATENCY[latency], fates, this.check, () => this.living)
     this.store = new SharedStore(seed, LATENCY[latency], lossyNews)
     for (let i = 0; i < nodes; i++) this.start()
@@ -257,9 +262,9 @@ export class World {
   private start(): void {
     if (this.living.length >= MOST_NODES) return
     const index = this.nodes.length
-    const { keepMs, maxUnacked } = this.plan
+    const { sessionTimeout, maxUnacknowledged } = this.plan
     const line = this.store.line(index, () => this.check.troubled(index))
-    this.nodes.push(new Node(index, line, { keepMs, maxUnacked }, this.handle))
+    this.nodes.push(new Node(index, line, { sessionTimeout, maxUnacknowledged }, this.handle))
   }
 
   private open(saved: string | null): ReliableSocket<any> {
@@ -271,14 +276,18 @@ export class World {
       saved,
       ...(this.plan.stubborn && { retry: () => 200 }),
     })
-    for (const type of ['message', 'gap', 'drop', 'state', 'open', 'error'] as const) {
+    for (const type of ['message', 'gap', 'outcome', 'state', 'open', 'error'] as const) {
       socket.on(type, (payload: unknown) => this.check.hears(page, type, payload))
     }
     return socket
   }
 
   /** The application on the nodes: it echoes. */
-  private readonly handle = async ({ id, data }: Message, session: Session, node: Node): Promise<void> => {
+  private readonly handle = async (
+    { id, data }: ClientMessage,
+    session: Session,
+    node: Node,
+  ): Promise<void> => {
     const { n, kind } = data as { n: number; kind: string }
     const call = this.check.handles(id as string, n, node.index)
     if (kind === 'slow') {
@@ -385,7 +394,7 @@ export class World {
     const { socket, check, network, page } = this
     const saved = socket.save()
     for (const link of network.links) if (link.page === page) link.client.leave()
-    for (const sent of check.said.values()) sent.outcome ??= { outcome: 'left' }
+    for (const sent of check.said.values()) sent.outcome ??= { status: 'left' }
     this.socket = this.open(saved)
     socket.close()
   }
@@ -482,7 +491,7 @@ export class World {
     if (!check.hadTrouble) await this.replay(check.token)
     check.must(socket.state.name === 'open', 'an old token has done harm')
     socket.close()
-    await this.pass(2 * this.plan.keepMs + 40_000)
+    await this.pass(2 * this.plan.sessionTimeout + 40_000)
     const left = node?.server.broadcast({})
     await this.pass(3_000)
     check.must((await left) === 0, `${await left} sessions are left`)

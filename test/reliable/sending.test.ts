@@ -5,8 +5,8 @@ import { frames, fresh, outcomes, settled, world } from './world.ts'
 fresh()
 
 const ids = (peer: FakePeer) => frames(peer).map(({ ackId }) => ackId)
-const delivered = { outcome: 'delivered' }
-const unknown = { outcome: 'unknown' }
+const delivered = { status: 'delivered' }
+const unknown = { status: 'unknown' }
 
 describe('a message', () => {
   test('is delivered when the server acknowledges it, and not before', async () => {
@@ -106,7 +106,7 @@ describe('a message', () => {
     const seen = outcomes(socket.send('x'))
     await server.exchange()
     expect(seen).toEqual([
-      { outcome: 'dropped', reason: 'refused', error: { name: 'Forbidden', message: 'not yours' } },
+      { status: 'dropped', reason: 'refused', error: { name: 'Forbidden', message: 'not yours' } },
     ])
     expect(heard('drop')).toMatchObject([{ type: 'event', ackId: 1, data: 'x', reason: 'refused' }])
     expect(socket.stats).toMatchObject({ inFlight: 0, dropped: 1 })
@@ -263,7 +263,7 @@ describe('what waits', () => {
     const { socket, server, heard } = world({ queue: { maxMessages: 2 } })
     const seen = outcomes(...['a', 'b', 'c'].map(text => socket.send(text)))
     await settled()
-    expect(seen).toEqual(['pending', 'pending', { outcome: 'dropped', reason: 'overflow' }])
+    expect(seen).toEqual(['pending', 'pending', { status: 'dropped', reason: 'overflow' }])
     expect(heard('drop')).toMatchObject([{ data: 'c', reason: 'overflow' }])
     await server.connect()
     await server.exchange()
@@ -296,8 +296,8 @@ describe('what waits', () => {
     early.abort()
     await settled()
     expect(gone).toEqual([
-      { outcome: 'dropped', reason: 'aborted' },
-      { outcome: 'dropped', reason: 'aborted' },
+      { status: 'dropped', reason: 'aborted' },
+      { status: 'dropped', reason: 'aborted' },
     ])
     await server.connect()
     expect(ids(server.latest)).toEqual([])
@@ -313,7 +313,7 @@ describe('what waits', () => {
     await vi.advanceTimersByTimeAsync(49)
     expect(seen[0]).toBe('pending')
     await vi.advanceTimersByTimeAsync(1)
-    expect(seen).toEqual([{ outcome: 'dropped', reason: 'expired' }, 'pending'])
+    expect(seen).toEqual([{ status: 'dropped', reason: 'expired' }, 'pending'])
     await server.connect()
     const kept = outcomes(socket.send('z', { ttl: 50 }))
     await vi.advanceTimersByTimeAsync(100)
@@ -329,7 +329,7 @@ describe('what waits', () => {
     server.accept()
     await server.deliver()
     expect(ids(server.latest)).toEqual([])
-    expect(seen).toEqual([{ outcome: 'dropped', reason: 'expired' }])
+    expect(seen).toEqual([{ status: 'dropped', reason: 'expired' }])
   })
 })
 
@@ -345,8 +345,8 @@ describe('close()', () => {
     await vi.advanceTimersByTimeAsync(0)
     expect(socket.state.name).toBe('closed')
     expect(sent).toEqual([unknown])
-    expect(queued).toEqual([{ outcome: 'dropped', reason: 'closed' }])
-    expect(late).toEqual([{ outcome: 'dropped', reason: 'closed' }])
+    expect(queued).toEqual([{ status: 'dropped', reason: 'closed' }])
+    expect(late).toEqual([{ status: 'dropped', reason: 'closed' }])
     expect(heard('drop')).toHaveLength(2)
     expect(socket.stats).toMatchObject({ inFlight: 0, inFlightBytes: 0, queued: 0, queuedBytes: 0 })
     expect(vi.getTimerCount()).toBe(0)
@@ -393,7 +393,7 @@ describe('close()', () => {
     await vi.advanceTimersByTimeAsync(0)
     const late = outcomes(socket.send('late'))
     await settled()
-    expect(late).toEqual([{ outcome: 'dropped', reason: 'closed' }])
+    expect(late).toEqual([{ status: 'dropped', reason: 'closed' }])
     expect(socket.stats.queued).toBe(0)
   })
 

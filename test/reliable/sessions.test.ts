@@ -5,8 +5,10 @@ import { frames, fresh, outcomes, settled, world } from './world.ts'
 
 fresh()
 
-const delivered = { outcome: 'delivered' }
-const unknown = { outcome: 'unknown' }
+const delivered = { status: 'delivered' }
+const unknown = { status: 'unknown' }
+const dropped = (reason: string) => ({ status: 'dropped', reason })
+const retryAfter = (seconds: number) => `retry-after=${seconds}`
 const query = ({ socket }: FakePeer) => Object.fromEntries(new URL(socket.url).searchParams)
 
 describe('resuming', () => {
@@ -314,6 +316,98 @@ describe('1008', () => {
   })
 })
 
+describe('1008 with the reason retry-after=SECONDS', () => {
+  test('loses the session, but is never final: the client begins a new one after that time', async () => {
+    const { socket, server, session, heard } = world()
+    await server.connect()
+    for (let times = 1; times <= 4; times++) {
+      const { id } = session()
+      // As a server says to a client that is slow: nobody is to blame, and it may come back.
+      server.sessions.delete(id)
+      server.wire.peer.close(1008, retryAfter(2))
+      await settled()
+      expect(socket.state).toMatchObject({ name: 'waiting', delay: expect.any(Number) })
+      expect((socket.state as { delay: number }).delay).toBeGreaterThanOrEqual(2_000)
+      expect(heard('gap')).toHaveLength(times)
+      await server.reconnect()
+      expect(query(server.latest)).toEqual({})
+      expect(session().id).not.toBe(id)
+    }
+    expect(heard('error')).toEqual([])
+  })
+
+  test('is obeyed before there is a session, and while one is being resumed', async () => {
+    const { socket, server, heard } = world()
+    await settled()
+    server.latest.accept().close(1008, retryAfter(1))
+    await settled()
+    expect(socket.state.name).toBe('waiting')
+    await server.reconnect()
+    server.wire.peer.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    server.latest.accept().close(1008, retryAfter(3))
+    await settled()
+    expect((socket.state as { delay: number }).delay).toBeGreaterThanOrEqual(3_000)
+    expect(heard('gap')).toHaveLength(1)
+  })
+
+  test('leaves the decision to the policy of the application, which sees that the server wants a retry', async () => {
+    const retry = vi.fn(() => false as const)
+    const { socket, server } = world({ retry })
+    await server.connect()
+    server.wire.peer.close(1008, retryAfter(1))
+    await settled()
+    expect(retry).toHaveBeenCalledWith(
+      expect.objectContaining({
+        cause: { code: 'CONNECTION_LOST', close: { code: 1013, reason: 'retry-after=1' } },
+      }),
+    )
+    expect(socket.state.name).toBe('closed')
+  })
+})
+
+describe('a server whose store went back to an older state', () => {
+  test('is noticed by the number in connected: a gap comes first, and a new session begins', async () => {
+    const { server, session, log, heard } = world()
+    await server.connect()
+    const { id } = session()
+    for (let i = 1; i <= 3; i++) server.send(session(), i)
+    await server.exchange()
+    server.wire.peer.drop()
+    // It knows two of the three, and gives the number of the third to another message.
+    session().sent = 2
+    server.tellsNumber = true
+    log.length = 0
+    await vi.advanceTimersByTimeAsync(6_000)
+    const wire = server.accept()
+    server.send(session(), 'another third')
+    await server.deliver(wire)
+    expect(heard('gap')).toEqual([{ reason: 'session', unknown: [], resent: [] }])
+    expect(heard('message')).toEqual([])
+    await server.reconnect()
+    expect(session().id).not.toBe(id)
+    server.send(session(), 'first of the new session')
+    await server.exchange()
+    expect(heard('message').map(({ data }) => data)).toEqual(['first of the new session'])
+    expect(heard('gap')).toHaveLength(1)
+  })
+
+  test('is not suspected where the numbers agree, or where connected has none', async () => {
+    const { server, session, heard } = world()
+    await server.connect()
+    server.send(session(), 1)
+    await server.exchange()
+    server.wire.peer.drop()
+    server.tellsNumber = true
+    await server.reconnect()
+    server.wire.peer.drop()
+    server.send(session(), 2)
+    await server.reconnect()
+    expect(heard('gap')).toEqual([])
+    expect(heard('message').map(({ data }) => data)).toEqual([1, 2])
+  })
+})
+
 describe('two sockets for one session', () => {
   test('the newest wins, and the other begins a session of its own', async () => {
     const { socket, server, session, heard } = world()
@@ -350,7 +444,9 @@ describe('groups', () => {
     expect([...session().groups]).toEqual(['news'])
     server.send(session(), 'x', { from: 'group', group: 'news' })
     await server.exchange()
-    expect(heard('message')).toEqual([{ id: 1, group: 'news', dataType: 'json', data: 'x' }])
+    expect(heard('message')).toEqual([
+      { id: 1, from: 'group', group: 'news', userId: undefined, dataType: 'json', data: 'x' },
+    ])
     expect(frames(server.latest)[0]).toEqual({ type: 'joinGroup', group: 'news', ackId: 1 })
   })
 
@@ -438,7 +534,7 @@ describe('groups', () => {
         type: 'joinGroup',
         group: 'a',
         ackId: 1,
-        outcome: 'dropped',
+        status: 'dropped',
         reason: 'refused',
         error: { name: 'Forbidden' },
       },
@@ -489,7 +585,7 @@ describe('a reload', () => {
   /** The page goes, and another comes. */
   const reload = async (w: ReturnType<typeof world>) => {
     const saved = w.socket.save()
-    w.server.wire?.peer.drop()
+    if (w.server.wire?.peer.socket.readyState === 1) w.server.wire.peer.drop()
     w.socket.close()
     await vi.advanceTimersByTimeAsync(0)
     // The same server goes on.
@@ -573,6 +669,56 @@ describe('a reload', () => {
     await second.server.exchange()
     expect(second.session().processed.map(({ data }) => data)).toEqual(['early', 'in time'])
     expect(second.heard('drop')).toMatchObject([{ data: 'too old', reason: 'expired' }])
+  })
+
+  test('reports the outcome of each message that it carried over in an outcome event, once', async () => {
+    const first = world()
+    await first.server.connect()
+    first.socket.send('processed')
+    first.server.read()
+    first.socket.send('lost with the connection')
+    first.server.wire.peer.drop()
+    first.socket.join('a')
+    first.socket.send('expires', { ttl: 10 })
+    const second = await reload(first)
+    await vi.advanceTimersByTimeAsync(20)
+    const own = outcomes(second.socket.send('of this page'))
+    await second.server.connect()
+    await second.server.exchange()
+    expect(second.heard('outcome')).toEqual([
+      { type: 'event', event: 'message', ackId: 4, dataType: 'text', data: 'expires', ...dropped('expired') },
+      { type: 'event', event: 'message', ackId: 1, dataType: 'text', data: 'processed', ...delivered },
+      {
+        type: 'event',
+        event: 'message',
+        ackId: 2,
+        dataType: 'text',
+        data: 'lost with the connection',
+        ...delivered,
+      },
+      { type: 'joinGroup', group: 'a', ackId: 3, ...delivered },
+    ])
+    expect(own).toEqual([delivered])
+    // A group that is joined again in a new session is no outcome of that message.
+    second.server.forget()
+    second.server.wire.peer.close(1008)
+    await second.server.reconnect()
+    await second.server.exchange()
+    expect([...second.session().groups]).toEqual(['a'])
+    expect(second.heard('outcome')).toHaveLength(4)
+  })
+
+  test('into a session that is gone reports messages that were sent as unknown, after the gap', async () => {
+    const first = world()
+    await first.server.connect()
+    first.socket.send('sent')
+    first.server.forget()
+    const second = await reload(first)
+    await second.server.connect()
+    await second.server.reconnect()
+    const news = second.log.filter(([type]) => type === 'gap' || type === 'outcome')
+    expect(news.map(([type]) => type)).toEqual(['gap', 'outcome'])
+    expect(second.heard('outcome')).toMatchObject([{ data: 'sent', status: 'unknown' }])
   })
 
   test('takes null for no session, as storage gives it', async () => {

@@ -9,24 +9,24 @@ const nested = (levels: number, inmost: unknown) => {
   return value
 }
 
-describe('the depth of a frame', () => {
+describe('the depth check of frames', () => {
   test.each([
     '[['.repeat(200),
     '"['.repeat(200),
     '\\"['.repeat(200),
     `${'\\'.repeat(201)}[`,
     `"${'{'.repeat(200)}\\`,
-  ])('counts no brackets in strings (%#)', text => {
+  ])('does not count brackets inside strings (%#)', text => {
     expect(readFrame(event({ [text]: text, after: text }))).toMatchObject({ type: 'event' })
   })
 
-  test.each(['', '"', '\\', '\\"', '\\\\', '\\\\"'])('is counted after a string of %j', text => {
+  test.each(['', '"', '\\', '\\"', '\\\\', '\\\\"'])('counts brackets after the string %j', text => {
     expect(readFrame(event([text, nested(126, text)]))).toMatchObject({ type: 'event' })
     expect(() => readFrame(event([text, nested(127, text)]))).toThrow('nested deeper than 128 levels')
   })
 })
 
-test('bytes of all values and of any number go both ways', () => {
+test('bytes of every value and of any length are encoded and decoded unchanged', () => {
   for (const length of [0, 1, 2, 3, 4_095, 4_096, 4_097, 70_001]) {
     const bytes = Uint8Array.from({ length }, (_, i) => i & 255)
     const written = JSON.parse(writeMessage(payload(bytes), undefined))

@@ -1,13 +1,13 @@
 // When a connection, and the token that it was opened with, end: not before the client is seen to have the next.
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { type ReliableServer, reliable } from '../../src/server.ts'
+import { createReliableServer, type ReliableServer } from '../../src/server.ts'
 import { FakeServer, type FakeSocket } from './fake.ts'
 
 let wss: FakeServer
 let server: ReliableServer
 beforeEach(() => {
   wss = new FakeServer()
-  server = reliable(wss, { onMessage: ({ data }, session) => session.send(data) })
+  server = createReliableServer(wss, { onMessage: ({ data }, session) => session.send(data) })
 })
 afterEach(() => server.close({ timeout: 0 }))
 
@@ -33,7 +33,7 @@ const done = async (socket: FakeSocket) => {
 
 const welcome = async (url: string) => (await wss.connect(url)).frames[0].event === 'connected'
 
-test('frames that could have left before connected arrived show nothing', async () => {
+test('frames that may have been sent before connected arrived do not prove that the client has its new token', async () => {
   const { first, next } = await second()
   next.say('{"type":"event","event":"e","dataType":"text","data":"early","ackId":1}')
   await next.until(() => next.frames.some(({ type }) => type === 'ack'))
@@ -43,7 +43,7 @@ test('frames that could have left before connected arrived show nothing', async 
   expect(await welcome(back(first))).toBe(true)
 })
 
-test('the answer to a ping that was sent after connected shows it', async () => {
+test('the answer to a ping that was sent after connected proves that the client has its new token', async () => {
   const { first, next } = await second()
   next.emit('pong')
   await done(next)
@@ -51,7 +51,7 @@ test('the answer to a ping that was sent after connected shows it', async () => 
   expect(await welcome(back(next))).toBe(true)
 })
 
-test('to acknowledge a message that was first sent after connected shows it', async () => {
+test('acknowledging a message that was first sent after connected proves that the client has its new token', async () => {
   const { first, next } = await second()
   next.say('{"type":"event","event":"e","dataType":"text","data":"x","ackId":1}')
   await next.until(() => next.frames.some(({ sequenceId }) => sequenceId === 2))
@@ -61,14 +61,14 @@ test('to acknowledge a message that was first sent after connected shows it', as
   expect(await welcome(back(next))).toBe(true)
 })
 
-test('to come back with the newer shows it', async () => {
+test('resuming with the new token proves that the client has it', async () => {
   const { first, next } = await second()
   const third = await wss.connect(back(next), false)
   expect(await welcome(back(first))).toBe(false)
   expect(await welcome(back(third))).toBe(true)
 })
 
-test('a pong of a connection that has been replaced shows nothing about the present one', async () => {
+test('a pong on a replaced connection proves nothing about the current one', async () => {
   const { first, next } = await second()
   const third = await wss.connect(back(next), false)
   next.emit('pong')
@@ -79,7 +79,7 @@ test('a pong of a connection that has been replaced shows nothing about the pres
   expect(await welcome(back(first))).toBe(false)
 })
 
-test('nothing is read from a connection that has been replaced, not even what had arrived', async () => {
+test('nothing is read from a replaced connection, not even frames that had arrived', async () => {
   const { first, next } = await second()
   const event = (data: string) => `{"type":"event","event":"e","dataType":"text","data":"${data}","ackId":1}`
   first.emit('message', Buffer.from(event('past')), false)

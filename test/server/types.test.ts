@@ -5,13 +5,13 @@ import { describe, expect, expectTypeOf, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import {
   type Authorization,
-  type Message,
+  type ClientMessage,
+  createReliableServer,
   memoryStore,
   type Payload,
-  type ReliableOptions,
   type ReliableServer,
+  type ReliableServerOptions,
   redisStore,
-  reliable,
   type ServerStats,
   type Session,
   type Store,
@@ -20,11 +20,11 @@ import {
 /** Compiled, never run. */
 const unrun = (_: () => void) => expect(true).toBe(true)
 
-describe('what comes from other packages', () => {
-  test('a WebSocketServer of ws fits, and its request is known in full', () => {
+describe('the types of other packages', () => {
+  test('a WebSocketServer of ws is accepted, and handlers get the full type of its request', () => {
     const wss = new WebSocketServer({ noServer: true })
     unrun(() => {
-      const server = reliable(wss, {
+      const server = createReliableServer(wss, {
         authorize: request => {
           expectTypeOf(request).toEqualTypeOf<IncomingMessage>()
           return request.socket.remoteAddress ?? false
@@ -42,11 +42,11 @@ describe('what comes from other packages', () => {
       })
       expectTypeOf(server).toEqualTypeOf<ReliableServer>()
       // @ts-expect-error an HTTP server is none
-      reliable(createServer())
+      createReliableServer(createServer())
     })
   })
 
-  test('a client of redis fits, with any settings', () => {
+  test('a client of the redis package is accepted, with any settings', () => {
     unrun(() => {
       expectTypeOf(redisStore(createClient())).toEqualTypeOf<Store>()
       redisStore(createClient({ url: 'redis://localhost', RESP: 2 }), { prefix: 'app:' })
@@ -57,41 +57,44 @@ describe('what comes from other packages', () => {
   })
 })
 
-test('data has the type that dataType says', () => {
+test('dataType determines the type of data', () => {
   unrun(() => {
-    const onMessage: NonNullable<ReliableOptions['onMessage']> = message => {
+    const onMessage: NonNullable<ReliableServerOptions['onMessage']> = message => {
       expectTypeOf(message.id).toEqualTypeOf<string | undefined>()
       expectTypeOf(message.event).toEqualTypeOf<string>()
       if (message.dataType === 'text') expectTypeOf(message.data).toEqualTypeOf<string>()
       else if (message.dataType === 'binary') expectTypeOf(message.data).toEqualTypeOf<Uint8Array>()
       else expectTypeOf(message.data).toEqualTypeOf<unknown>()
     }
-    expectTypeOf<Message>().toExtend<Payload>()
+    expectTypeOf<ClientMessage>().toExtend<Payload>()
     return onMessage
   })
 })
 
-test('options are what they say', () => {
+test('invalid options do not compile', () => {
   unrun(() => {
     const wss = new WebSocketServer({ noServer: true })
-    reliable(wss)
-    reliable(wss, { authorize: () => ({ userId: 'ada', groups: ['staff'] }), store: memoryStore() })
-    reliable(wss, { authorize: async () => false })
+    createReliableServer(wss)
+    createReliableServer(wss, {
+      authorize: () => ({ userId: 'ada', groups: ['staff'] }),
+      store: memoryStore(),
+    })
+    createReliableServer(wss, { authorize: async () => false })
     // @ts-expect-error no user
-    reliable(wss, { authorize: () => 7 })
+    createReliableServer(wss, { authorize: () => 7 })
     // @ts-expect-error one origin is a list of one
-    reliable(wss, { origins: 'https://app.example.com' })
+    createReliableServer(wss, { origins: 'https://app.example.com' })
     // @ts-expect-error no such option
-    reliable(wss, { maxUnacknowledged: 5 })
+    createReliableServer(wss, { maxUnacked: 5 })
     // @ts-expect-error may or may not
-    reliable(wss, { onJoin: () => 'yes' })
+    createReliableServer(wss, { onJoin: () => 'yes' })
     expectTypeOf<Authorization>().toExtend<unknown>()
   })
 })
 
-test('the server answers with numbers', () => {
+test('the methods of the server resolve with numbers', () => {
   unrun(() => {
-    const server = reliable(new WebSocketServer({ noServer: true }))
+    const server = createReliableServer(new WebSocketServer({ noServer: true }))
     expectTypeOf(server.send('id', { any: 'thing' })).toEqualTypeOf<Promise<number>>()
     expectTypeOf(server.publish('group', 'x', { except: 'id' })).toEqualTypeOf<Promise<number>>()
     expectTypeOf(server.stats).toEqualTypeOf<ServerStats>()

@@ -1,0 +1,184 @@
+// The frames of json.reliable.webpubsub.azure.v1, for both ends. PROTOCOL.md explains them.
+// https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
+
+/** The subprotocol that client and server agree on. */
+export const PROTOCOL = 'json.reliable.webpubsub.azure.v1'
+
+/** The format of data in a frame: JSON, text, or bytes (as base64). */
+export type DataType = 'json' | 'text' | 'binary'
+
+/** Data as a frame carries it. */
+export type FrameData =
+  | { readonly dataType: 'json'; readonly data: unknown }
+  | { readonly dataType: 'text'; readonly data: string }
+  /** `data` is base64. */
+  | { readonly dataType: 'binary'; readonly data: string }
+
+/** A client's request. The server processes each `ackId` once, in order, and answers with an `AckFrame`; without one it sends no answer. */
+export type RequestFrame = { readonly ackId?: number | undefined } & (
+  | ({ readonly type: 'event'; readonly event: string } & FrameData)
+  | ({
+      readonly type: 'sendToGroup'
+      readonly group: string
+      readonly noEcho?: boolean | undefined
+    } & FrameData)
+  | { readonly type: 'joinGroup' | 'leaveGroup'; readonly group: string }
+)
+
+/** A frame from the client to the server. */
+export type ClientFrame =
+  | RequestFrame
+  /** The client has processed every message up to this number. */
+  | { readonly type: 'sequenceAck'; readonly sequenceId: number }
+  | { readonly type: 'ping' }
+
+/** The first frame on every connection. */
+export interface ConnectedFrame {
+  readonly type: 'system'
+  readonly event: 'connected'
+  /** The session: the same as before if it was resumed. */
+  readonly connectionId: string
+  /** The secret that resumes the session on the next connection. Without one it cannot be resumed. */
+  readonly reconnectionToken?: string | undefined
+  readonly userId?: string | undefined
+  /**
+   * The number of the newest message that the server has for the session. An addition to Azure's protocol, optional: a client that has
+   * received a higher number knows that the server's store went back to an older state, before any message arrives.
+   */
+  readonly sequenceId?: number | undefined
+}
+
+/** The connection is about to be closed. The code of the close frame says whether the session is gone. */
+export interface DisconnectedFrame {
+  readonly type: 'system'
+  readonly event: 'disconnected'
+  readonly message?: string | undefined
+}
+
+/** A message to the client. The client delivers each `sequenceId` once, in order. */
+export type MessageFrame = {
+  readonly type: 'message'
+  /** Who sent it: the server, or a member of `group`. */
+  readonly from: 'server' | 'group'
+  readonly group?: string | null | undefined
+  /** The user who sent it, of a message from a group. */
+  readonly fromUserId?: string | null | undefined
+  readonly sequenceId: number
+} & FrameData
+
+/** Why a request failed. The name `Duplicate` means that the request has been processed before: a success. */
+export interface AckError {
+  readonly name: string
+  readonly message: string
+}
+
+/** The outcome of the request with this `ackId`. */
+export type AckFrame = { readonly type: 'ack'; readonly ackId: number } & (
+  | { readonly success: true; readonly error?: undefined }
+  | { readonly success: false; readonly error?: AckError | undefined }
+)
+
+/** A frame from the server to the client. */
+export type ServerFrame =
+  | ConnectedFrame
+  | DisconnectedFrame
+  | MessageFrame
+  | AckFrame
+  | { readonly type: 'pong' }
+
+/** A frame without its data. */
+export type FrameHead<Frame> = Frame extends FrameData ? Omit<Frame, 'dataType' | 'data'> : Frame
+
+/** The members `dataType` and `data` of a frame, as text. `encode()` appends them. */
+export type EncodedData = `,"dataType":"${DataType}","data":${string}`
+
+/**
+ * Close codes that mean something to the session. After all others it can be resumed.
+ * https://datatracker.ietf.org/doc/html/rfc6455#section-7.4.1
+ */
+export const CLOSE = {
+  /** The session is gone, or this client is not allowed. With a reason of the form `RETRY_AFTER` the client may begin a new session. */
+  sessionGone: 1008,
+  /** The server restarts or moves. The session is kept. */
+  restart: 1012,
+  /** The server has no room. */
+  tryAgain: 1013,
+} as const
+
+/** Begins a close reason that says after how many seconds the client may come back: `retry-after=5`. */
+export const RETRY_AFTER = 'retry-after='
+
+/** The message of the error for a frame that breaks the protocol. It quotes nothing, because the frame may contain secrets. */
+export const MALFORMED: string = `The server sent what ${PROTOCOL} does not allow`
+
+/** Bytes as base64. Servers on Node have a faster way: pass its result to `encodeAs('binary', …)`. */
+export const toBase64 = (bytes: Uint8Array): string => {
+  let binary = ''
+  // In pieces: a function does not take millions of arguments.
+  for (let i = 0; i < bytes.length; i += 8_192) {
+    binary += String.fromCharCode.apply(null, bytes.subarray(i, i + 8_192) as unknown as number[])
+  }
+  return btoa(binary)
+}
+
+/** Base64 as bytes. Throws a `DOMException` for text that is not base64. */
+export const fromBase64 = (text: string): Uint8Array<ArrayBuffer> => {
+  const binary = atob(text)
+  const bytes = new Uint8Array(binary.length)
+  // Uint8Array.from() would walk the string as an iterable, which takes thirty times as long.
+  for (let i = 0; i < bytes.length; i++) bytes[i] = binary.charCodeAt(i)
+  return bytes
+}
+
+/** Data that has the form of its type already, for `encode()`. Throws a `TypeError` for what JSON cannot represent. */
+export const encodeAs = (dataType: DataType, data: unknown): EncodedData => {
+  const json: string | undefined = JSON.stringify(data)
+  if (json === undefined) throw new TypeError('Data must be a string, a buffer, or JSON')
+  return `,"dataType":"${dataType}","data":${json}`
+}
+
+/** Data for `encode()`: strings as text, `ArrayBuffer`s and views as binary, everything else as JSON. Throws as `encodeAs()` does. */
+export const encodeData = (data: any): EncodedData => {
+  const isView = ArrayBuffer.isView(data)
+  // Not `instanceof`: a buffer of another window belongs to another class.
+  const tag = {}.toString.call(isView ? data.buffer : data).slice(8, -1)
+  if (tag === 'ArrayBuffer') {
+    const bytes = isView
+      ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+      : new Uint8Array(data)
+    return encodeAs('binary', toBase64(bytes))
+  }
+  // As JSON these would be empty objects.
+  const isOpaque = ['Blob', 'File', 'SharedArrayBuffer'].includes(tag)
+  return encodeAs(typeof data === 'string' ? 'text' : 'json', isOpaque ? undefined : data)
+}
+
+/** The data of a frame: a string, an `ArrayBuffer`, or what the JSON says. Throws if it does not have the form of its type. */
+export const decodeData = ({ dataType, data }: FrameData): unknown => {
+  const isValid = dataType === 'json' ? data !== undefined : typeof data === 'string'
+  if (!isValid || !['json', 'text', 'binary'].includes(dataType)) throw new TypeError(MALFORMED)
+  return dataType === 'binary' ? fromBase64(data).buffer : data
+}
+
+/** A frame as text. `data`: of a frame that has some. */
+export const encode = (head: FrameHead<ClientFrame | ServerFrame>, data: EncodedData | '' = ''): string =>
+  `${JSON.stringify(head).slice(0, -1)}${data}}`
+
+/**
+ * Reads a frame of the server. Throws for a frame that breaks the protocol. A frame with an unknown `type` passes, to be ignored.
+ * The data of a message is not checked here: `decodeData()` does.
+ */
+export const decode = (text: unknown): ServerFrame => {
+  const frame = JSON.parse(text as string)
+  const { type, success, sequenceId, group, fromUserId } = frame
+  const isValid =
+    type === 'ack'
+      ? typeof success === 'boolean'
+      : type === 'message'
+        ? Number.isSafeInteger(sequenceId) &&
+          typeof (group ?? '') === 'string' &&
+          typeof (fromUserId ?? '') === 'string'
+        : typeof type === 'string'
+  if (!isValid) throw new TypeError(MALFORMED)
+  return frame
+}

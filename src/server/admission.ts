@@ -1,0 +1,150 @@
+// From a new connection to a session: who may connect, which session it is, and when reading begins.
+import { CLOSED, closeForGood, closeForNow, type WebSocketLike } from './connection.js'
+import { checkName } from './frames.js'
+import type { Host } from './host.js'
+import type { ReliableServerOptions } from './options.js'
+import type { RequestLike } from './origin.js'
+import { directSession, type RequestHost } from './requests.js'
+import { LocalSession } from './session.js'
+import type { Lease } from './store.js'
+import { digest, randomName } from './token.js'
+
+/** What admission needs from the server. */
+export interface AdmissionHost<Request> extends RequestHost {
+  isAllowedOrigin(request: Request): boolean | PromiseLike<boolean>
+  /** Resolves when the store is open. */
+  ready(): Promise<Host>
+  /** The sessions that this node holds. */
+  readonly sessions: Map<string, LocalSession>
+  readonly resuming: Map<string, Promise<unknown>>
+  /** The close reason for everyone, once the server shuts down. */
+  readonly closing: string | undefined
+}
+
+interface Admitted {
+  readonly userId: string
+  readonly groups: readonly string[]
+}
+
+/** A new token, and the digest of it that the store keeps. */
+interface NextToken {
+  readonly token: string
+  readonly digest: string
+}
+
+/** Resolves with the user, or with the reason for the refusal. */
+const admit = async <Request extends RequestLike>(
+  { isAllowedOrigin }: AdmissionHost<Request>,
+  { authorize }: ReliableServerOptions<Request>,
+  request: Request,
+): Promise<Admitted | string> => {
+  if (!(await isAllowedOrigin(request))) return 'this origin is not allowed'
+  const answer = authorize ? await authorize(request) : true
+  if (!answer) return 'not authorized'
+  if (answer === true) return { userId: '', groups: [] }
+  if (typeof answer === 'string') return { userId: answer, groups: [] }
+  const { userId = '', groups = [] } = answer
+  for (const group of groups) checkName('authorize()', group)
+  return { userId, groups }
+}
+
+/** Gives the socket to the session. Must run in the same step in which the lease arrived: a lease that is not used may be outdated in the next. */
+const attach = (
+  { sessions, closing }: AdmissionHost<any>,
+  local: LocalSession,
+  socket: WebSocketLike,
+  lease: Lease,
+  token: string,
+): LocalSession => {
+  sessions.set(local.id, local)
+  local.attach(socket, lease, token)
+  if (closing) closeForNow(socket, 1012, closing)
+  return local
+}
+
+const create = async (
+  server: AdmissionHost<any>,
+  host: Host,
+  socket: WebSocketLike,
+  { token, digest }: NextToken,
+  { userId, groups }: Admitted,
+): Promise<LocalSession | undefined> => {
+  const id = randomName()
+  if (!(await host.store.create({ id, token: digest, userId, groups }))) return undefined
+  const lease = { epoch: 1, sequenceId: 0, acknowledged: 0, handled: [] }
+  return attach(server, new LocalSession(host, id, userId || undefined, lease), socket, lease, token)
+}
+
+const resume = (
+  server: AdmissionHost<any>,
+  host: Host,
+  socket: WebSocketLike,
+  shown: { readonly id: string; readonly digest: string },
+  next: NextToken,
+  { userId }: Admitted,
+): Promise<LocalSession | undefined> => {
+  const { id } = shown
+  const { sessions, resuming } = server
+  const taking = host.store.resume(id, shown.digest, next.digest, userId).then(lease => {
+    if (!lease) return undefined
+    const known = sessions.get(id)
+    // The same node continues with the same session and its running handler, unless another node has held it in between.
+    if (known && known.epoch + 1 === lease.epoch) return attach(server, known, socket, lease, next.token)
+    known?.lose()
+    return attach(server, new LocalSession(host, id, userId || undefined, lease), socket, lease, next.token)
+  })
+  const taken = taking
+    .catch(() => {})
+    .then(() => {
+      if (resuming.get(id) === taken) resuming.delete(id)
+    })
+  resuming.set(id, taken)
+  return taking
+}
+
+/** The session that a client asks to resume, by the parameters of its URL. */
+const readRecovery = (url = ''): { id: string; token: string } | undefined => {
+  const start = url.indexOf('?')
+  const parameters = new URLSearchParams(start < 0 ? '' : url.slice(start + 1))
+  const id = parameters.get('awps_connection_id')
+  const token = parameters.get('awps_reconnection_token')
+  return id === null && token === null ? undefined : { id: id ?? '', token: token ?? '' }
+}
+
+/** Returns a function that turns a new connection into a session. It rejects if the store or a function of the application fails. */
+export const createAdmission = <Request extends RequestLike>(
+  server: AdmissionHost<Request>,
+  options: ReliableServerOptions<Request>,
+): ((socket: WebSocketLike, request: Request) => Promise<void>) => {
+  return async (socket, request) => {
+    const recovery = readRecovery(request.url)
+    const [host, admitted] = await Promise.all([server.ready(), admit(server, options, request)])
+    const refuse = (reason: string) => {
+      host.stats.refused++
+      closeForGood(socket, 1008, reason)
+    }
+    if (typeof admitted === 'string') return refuse(admitted)
+    const token = randomName()
+    const [next, shown] = await Promise.all([digest(token), digest(recovery?.token ?? '')])
+    if (server.closing) return closeForNow(socket, 1012, server.closing)
+    if (socket.readyState === CLOSED) return
+    const nextToken = { token, digest: next }
+    const local = recovery
+      ? await resume(server, host, socket, { id: recovery.id, digest: shown }, nextToken, admitted)
+      : await create(server, host, socket, nextToken, admitted)
+    if (!local) {
+      return recovery ? refuse('the session is unknown or has expired') : closeForNow(socket, 1013, 'no room')
+    }
+    host.stats[recovery ? 'resumed' : 'created']++
+    try {
+      await options.onConnect?.(directSession(server, local.id, local.userId), {
+        resumed: !!recovery,
+        request,
+      })
+    } catch (error) {
+      server.report(error)
+      local.end(1011, 'the server could not begin the session')
+    }
+    local.listen(socket)
+  }
+}

@@ -1,0 +1,33 @@
+// One WebSocket connection, as the server uses it.
+import { writeDisconnected } from './frames.js'
+
+/** The methods of a WebSocket of the `ws` package that the server calls. */
+// https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocket
+export interface WebSocketLike {
+  readonly protocol: string
+  readonly readyState: number
+  readonly bufferedAmount: number
+  send(data: string): void
+  close(code?: number, reason?: string): void
+  terminate(): void
+  ping(): void
+  pause(): void
+  resume(): void
+  on(event: string, listener: (...args: any[]) => void): unknown
+}
+
+/** The `readyState` of a closed socket. */
+export const CLOSED = 3
+
+/** Closes the connection. Its session can be resumed. */
+export const closeForNow = (socket: WebSocketLike, code: number, reason: string): void => {
+  socket.resume()
+  // A close frame has room for 123 bytes.
+  socket.close(code, reason.slice(0, 120))
+}
+
+/** Sends `disconnected`, which tells the client that the session is over, and closes the connection. */
+export const closeForGood = (socket: WebSocketLike, code: number, reason: string): void => {
+  socket.send(writeDisconnected(reason))
+  closeForNow(socket, code, reason)
+}

@@ -1,0 +1,30 @@
+// What the sessions of a node share.
+import type { Request } from './frames.js'
+import type { ServerStats } from './options.js'
+import type { Task } from './requests.js'
+import type { StoreNode } from './store.js'
+
+/** A session that this node holds. */
+interface HeldSession {
+  readonly id: string
+  readonly userId: string | undefined
+}
+
+/** What a session needs from its node. */
+export interface Host {
+  readonly store: StoreNode
+  readonly stats: { -readonly [Name in keyof ServerStats]: number }
+  readonly maxMessageBytes: number
+  readonly maxBuffered: number
+  readonly dedupeWindow: number
+  readonly sessionTimeout: number
+  /** Sessions that are being resumed on this node right now. These promises do not reject. */
+  readonly resuming: ReadonlyMap<string, Promise<unknown>>
+  /** Runs the application's handler. Rejects with a `Refusal`, or with the handler's error. */
+  runRequest(session: HeldSession, request: Request): Promise<Task>
+  report(error: unknown): void
+  /** A connection has ended. The session can be resumed. */
+  onDisconnect(session: HeldSession, code: number, reason: string): void
+  /** This node no longer holds the session. */
+  forget(session: HeldSession): void
+}

@@ -1,0 +1,84 @@
+// The requests of one session: processed one after the other, in the order in which they came, across connections.
+import type { Request } from './frames.js'
+
+const MAX_MESSAGES = 256
+const MAX_BYTES = 2 ** 20
+
+interface Waiting {
+  readonly request: Request
+  readonly bytes: number
+}
+
+/** What an inbox asks of its session. */
+export interface InboxOwner {
+  processRequest(request: Request): Promise<void>
+  /** Whether this node still holds the session. */
+  readonly isActive: boolean
+  /** The inbox is full: reading must pause. */
+  onFull(): void
+  /** The inbox has room again. */
+  onRoom(): void
+}
+
+export class Inbox {
+  private readonly owner: InboxOwner
+  /** Requests that wait. The first one is being processed. */
+  private readonly queue: Waiting[] = []
+  /** The ids of the requests in the queue. */
+  private readonly pending = new Set<number>()
+  private bytes = 0
+  private stopped = false
+  private running: Promise<void> | undefined
+
+  constructor(owner: InboxOwner) {
+    this.owner = owner
+  }
+
+  /** Whether a request is being processed. */
+  get isBusy(): boolean {
+    return !!this.running
+  }
+
+  /** Whether requests are no longer accepted. */
+  get isStopped(): boolean {
+    return this.stopped
+  }
+
+  /** Accepts a request. Returns `false` for a repetition of a request that waits or is being processed: one answer is for both. */
+  add(request: Request, bytes: number): boolean {
+    const { ackId } = request
+    if (ackId !== undefined) {
+      if (this.pending.has(ackId)) return false
+      this.pending.add(ackId)
+    }
+    this.queue.push({ request, bytes })
+    this.bytes += bytes
+    this.running ??= this.run()
+    if (this.queue.length >= MAX_MESSAGES || this.bytes >= MAX_BYTES) this.owner.onFull()
+    return true
+  }
+
+  /** Drops the requests that wait. */
+  clear(): void {
+    this.queue.length = 0
+  }
+
+  /** Begins no further request. Resolves when the current one is done. */
+  async stop(): Promise<void> {
+    this.stopped = true
+    await this.running
+  }
+
+  private async run() {
+    for (let next = this.queue[0]; next && this.owner.isActive && !this.stopped; next = this.queue[0]) {
+      await this.owner.processRequest(next.request)
+      // The queue was cleared if the session was lost meanwhile.
+      if (this.queue[0] === next) this.queue.shift()
+      this.bytes -= next.bytes
+      if (next.request.ackId !== undefined) this.pending.delete(next.request.ackId)
+      const hasRoom = this.queue.length < MAX_MESSAGES / 2 && this.bytes < MAX_BYTES / 2
+      if (hasRoom && !this.stopped) this.owner.onRoom()
+    }
+    this.running = undefined
+  }
+}

@@ -1,0 +1,201 @@
+// What the application gives to the server, and what it gets.
+import type { DataType } from '../reliable/frames.js'
+import type { Payload } from './frames.js'
+import type { Origins, RequestLike } from './origin.js'
+import type { Store } from './store.js'
+
+/** A client's session. It outlives connections and represents the same client on every node. */
+export interface Session {
+  /** The id of the session: the protocol's `connectionId`. */
+  readonly id: string
+  /** The user's id, as `authorize` returned it. */
+  readonly userId: string | undefined
+  /**
+   * Sends a message: exactly once, in the order of the calls. Strings travel as text, bytes as binary, everything else as JSON. With the
+   * `dataType` `'json'` a string travels as JSON too. Throws a `TypeError` for data that cannot travel, and a `RangeError` for more than
+   * `maxUnacknowledgedBytes`.
+   *
+   * In `onMessage` the message is held until the handler is done. It is then stored in the same step that marks the client's message as
+   * processed: both or neither. A failure of the store is reported to `onError`.
+   */
+  send(data: unknown, dataType?: DataType): void
+  /**
+   * Sends to all members of a group; `noEcho` excludes this session (default: false). `dataType` is as in `send`. In `onMessage` the
+   * message is held, as with `send`.
+   */
+  publish(group: string, data: unknown, options?: { dataType?: DataType; noEcho?: boolean }): void
+  /** Joins a group. In `onMessage` this is held, as with `send`. */
+  join(group: string): void
+  /** Leaves a group. In `onMessage` this is held, as with `send`. */
+  leave(group: string): void
+  /**
+   * Ends the session at once and for good. The default code, 1008, tells the client that the session cannot be resumed. Throws a
+   * `RangeError` for a code that is not 1000, 1008 or 3000 to 4999, and for a reason of more than 120 bytes.
+   */
+  close(code?: number, reason?: string): void
+}
+
+/** A message from a client. */
+export type ClientMessage = Payload & {
+  /** The name of the event. */
+  readonly event: string
+  /**
+   * The same for every repetition of this message, and different for all other messages, on every node. Store it together with your
+   * own effects to apply them once. Absent if the client wants no acknowledgement.
+   */
+  readonly id: string | undefined
+}
+
+/** The result of `authorize`: `true` for a user without a name, a user's id, or an object with the groups of a new session. */
+export type Authorization =
+  | boolean
+  | string
+  | {
+      /** The user's id. */
+      readonly userId?: string
+      /** The groups that a new session begins in. */
+      readonly groups?: readonly string[]
+    }
+
+type Eventually<Value> = Value | PromiseLike<Value>
+
+/** Handlers, permissions and limits. Durations are in milliseconds. */
+export interface ReliableServerOptions<Request extends RequestLike = RequestLike> {
+  /**
+   * Handles an event from a client. The session's next event and the acknowledgement wait until the handler is done. If it fails, the
+   * client receives the error's name, and nothing that was sent or published through `session` happens. Default: events are refused.
+   */
+  onMessage?: (message: ClientMessage, session: Session) => unknown
+  /** A session has begun or was resumed. The server reads nothing from the connection until this is done. Default: nothing. */
+  onConnect?: (session: Session, context: { readonly resumed: boolean; readonly request: Request }) => unknown
+  /** A connection has ended. The session can be resumed within `sessionTimeout`. Default: nothing. */
+  onDisconnect?: (session: Session, close: { readonly code: number; readonly reason: string }) => unknown
+  /** Whether a client may join a group. Default: no. */
+  onJoin?: (group: string, session: Session) => Eventually<boolean>
+  /**
+   * Whether a client may publish to a group. Even then it must be a member. The members' messages carry the id of its user, or `''` if
+   * it has no name. Default: no.
+   */
+  onPublish?: (group: string, message: Payload, session: Session) => Eventually<boolean>
+  /**
+   * Identifies the user of each connection; `false` refuses it. Only the user who began a session can resume it. Default: everyone may
+   * connect, without a name.
+   */
+  authorize?: (request: Request) => Eventually<Authorization>
+  /** The pages that may connect. Default: pages of the host that they connect to, and programs other than browsers. */
+  origins?: Origins<Request>
+  /** Keeps the sessions. Default: `memoryStore()`. */
+  store?: Store
+  /**
+   * A session with more unacknowledged messages is ended with 1013, and its client begins a new one. A client that publishes waits up to
+   * three seconds for connected members that are that far behind. Default: 1,000. At 200 messages a second that covers an outage of five
+   * seconds; after a restart, clients take up to 13 seconds to come back.
+   */
+  maxUnacknowledged?: number
+  /** A session with more bytes of unacknowledged messages is ended. Default: 4 MiB. */
+  maxUnacknowledgedBytes?: number
+  /** The largest message that a client may send, in bytes; larger ones are refused with the name `TooLarge`. Also set `maxPayload` of your `WebSocketServer`. Default: 1 MiB. */
+  maxMessageBytes?: number
+  /** The number of groups that a session may be in. Default: 256. */
+  maxGroups?: number
+  /** The number of processed message ids that a session remembers. Default: 4,096. */
+  dedupeWindow?: number
+  /** How long a session outlives its connection, and how long a silent connection counts as alive. Default: 60,000. */
+  sessionTimeout?: number
+  /** Receives errors of your functions, of the store and of the `WebSocketServer`. Default: `console.error`. */
+  onError?: (error: unknown) => void
+}
+
+/** Counts since the server was created, except for `connections`. */
+export interface ServerStats {
+  /** Reliable connections that are open now on this node. */
+  readonly connections: number
+  /** Sessions begun. */
+  readonly created: number
+  /** Sessions resumed. */
+  readonly resumed: number
+  /** Connections refused: by origin or authorization, for an unknown or expired session, or for the wrong token. */
+  readonly refused: number
+  /** Sessions ended because a frame broke the protocol. */
+  readonly violations: number
+  /** Sessions ended because the client did not keep up. */
+  readonly slow: number
+  /** Client requests processed. */
+  readonly received: number
+  /** Client requests answered with an error. */
+  readonly failed: number
+  /** Repeated client requests that were not processed again. */
+  readonly duplicates: number
+  /** Numbered messages written to connections, repetitions included. */
+  readonly sent: number
+}
+
+/** Reliable sessions over a `WebSocketServer`. Its methods can be used unbound. */
+export interface ReliableServer {
+  /**
+   * Sends to one session, on whichever node it is. Resolves, when the message is stored, with the number of messages that the session
+   * has not acknowledged: pace by it. 0 means that there is no such session, or that it could not keep up and was ended. Rejects with a
+   * `TypeError` for data that cannot travel, with a `RangeError` for more than `maxUnacknowledgedBytes`, and with the store's error: the
+   * message may then be stored or not.
+   */
+  send(session: string | Session, data: unknown, dataType?: DataType): Promise<number>
+  /** Sends to all members of a group, except for `except`. Resolves with their number. `dataType` and rejections are as in `send`. */
+  publish(
+    group: string,
+    data: unknown,
+    options?: { dataType?: DataType; except?: string | Session },
+  ): Promise<number>
+  /** Sends to all sessions. Resolves with their number. Rejects as `send` does. */
+  broadcast(data: unknown, dataType?: DataType): Promise<number>
+  /** Ends a session, on whichever node it is. Resolves with whether it existed. Rejects where `Session.close` throws. */
+  end(session: string | Session, code?: number, reason?: string): Promise<boolean>
+  /** Counts: a new object each time. */
+  readonly stats: ServerStats
+  /**
+   * Shuts down: lets running handlers finish (for `timeout` milliseconds, default 5,000), closes every connection with 1012, and asks
+   * clients to come back after `retryAfter` seconds (default: 1). Sessions stay in the store. The `WebSocketServer` stays open; closing
+   * it is up to you.
+   */
+  close(options?: { retryAfter?: number; timeout?: number }): Promise<void>
+}
+
+/** The options that are numbers. `ReliableServerOptions` documents them. */
+export interface Limits {
+  readonly maxUnacknowledged: number
+  readonly maxUnacknowledgedBytes: number
+  readonly maxMessageBytes: number
+  readonly maxGroups: number
+  readonly dedupeWindow: number
+  readonly sessionTimeout: number
+}
+
+const DEFAULTS: Limits = {
+  maxUnacknowledged: 1_000,
+  maxUnacknowledgedBytes: 2 ** 22,
+  maxMessageBytes: 2 ** 20,
+  maxGroups: 256,
+  dedupeWindow: 4_096,
+  sessionTimeout: 60_000,
+}
+
+/** Throws a `TypeError` for an invalid limit. */
+export const resolveLimits = (options: Partial<Limits>): Limits => {
+  const limits: Record<keyof Limits, number> = { ...DEFAULTS }
+  for (const name of Object.keys(DEFAULTS) as (keyof Limits)[]) {
+    const { [name]: value = DEFAULTS[name] } = options
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new TypeError(`${name} takes a whole number from 1 up`)
+    limits[name] = value
+  }
+  return limits
+}
+
+/** Throws a `RangeError` for a close code or reason that an endpoint may not send. */
+// https://datatracker.ietf.org/doc/html/rfc6455#section-7.4
+export const checkClose = (code: number, reason: string): void => {
+  const isAllowed =
+    Number.isInteger(code) && (code === 1000 || code === 1008 || (code >= 3000 && code < 5000))
+  if (!isAllowed) throw new RangeError('a session is closed with 1000, 1008, or a code from 3000 to 4999')
+  if (new TextEncoder().encode(reason).length > 120)
+    throw new RangeError('a close reason has at most 120 bytes')
+}

@@ -1,0 +1,112 @@
+// The messages of one session to its client: read from the store by number, written to the current connection, and acknowledged.
+import { numbered } from './frames.js'
+import type { Lease, StoreNode } from './store.js'
+
+const BATCH = 100
+
+/** What an outbox asks of its session. */
+export interface OutboxOwner {
+  readonly id: string
+  readonly epoch: number
+  readonly store: StoreNode
+  /** Whether this node still holds the session. */
+  readonly isActive: boolean
+  /** Writes to the current connection. */
+  write(text: string): void
+  /** A numbered message was written. */
+  onSent(): void
+  /** The client is known to have received `connected`, and with it the newest token. */
+  onConfirmed(): void
+  onStoreError(error: unknown): void
+}
+
+/** The position in the session's messages on one connection. */
+interface Cursor {
+  /** The last number that was written to this connection. */
+  sent: number
+  /** Messages with higher numbers were first sent on this connection: acknowledging one proves that `connected` was received. */
+  readonly newest: number
+  /** The last number that the client acknowledged. */
+  acknowledged: number
+}
+
+export class Outbox {
+  private readonly owner: OutboxOwner
+  /** Absent while there is no connection. */
+  private cursor: Cursor | undefined
+  /** `again`: there may be more messages than the read that is under way returns. */
+  private reading: 'no' | 'once' | 'again' = 'no'
+  private isAcknowledging = false
+
+  constructor(owner: OutboxOwner) {
+    this.owner = owner
+  }
+
+  /** The last number that was written to the current connection. */
+  get sent(): number {
+    return this.cursor?.sent ?? 0
+  }
+
+  /** Begins with everything that is not acknowledged, on a new connection. */
+  start({ sequenceId, acknowledged }: Lease): void {
+    this.cursor = { sent: acknowledged, newest: sequenceId, acknowledged }
+  }
+
+  /** There is no connection to write to. */
+  stop(): void {
+    this.cursor = undefined
+  }
+
+  /** Writes new messages, if there are any. */
+  async pump(): Promise<void> {
+    if (this.reading !== 'no') {
+      this.reading = 'again'
+      return
+    }
+    try {
+      do {
+        this.reading = 'once'
+        if (this.cursor && (await this.writeBatch(this.cursor))) this.reading = 'again'
+      } while (this.cursor && (this.reading as string) === 'again')
+    } catch (error) {
+      this.owner.onStoreError(error)
+    }
+    this.reading = 'no'
+  }
+
+  /** Resolves with whether there may be more. */
+  private async writeBatch(cursor: Cursor): Promise<boolean> {
+    const { id, epoch, store } = this.owner
+    const messages = await store.read(id, epoch, cursor.sent, BATCH)
+    // A new connection may have come while the store was asked. It begins at its own position.
+    if (cursor !== this.cursor) return true
+    for (const { sequenceId, frame } of messages ?? []) {
+      if (cursor !== this.cursor) return true
+      this.owner.write(numbered(sequenceId, frame))
+      this.owner.onSent()
+      cursor.sent = sequenceId
+    }
+    return messages?.length === BATCH
+  }
+
+  /** The client has processed all messages up to this number. One step at a time; of several waiting, the highest includes the others. */
+  async acknowledge(sequenceId: number): Promise<void> {
+    const cursor = this.cursor
+    if (!cursor || sequenceId <= cursor.acknowledged) return
+    cursor.acknowledged = sequenceId
+    if (sequenceId > cursor.newest) this.owner.onConfirmed()
+    if (this.isAcknowledging) return
+    this.isAcknowledging = true
+    try {
+      let latest = cursor
+      for (let done = -1; done !== latest.acknowledged && this.owner.isActive; ) {
+        done = latest.acknowledged
+        await this.owner.store.acknowledge(this.owner.id, this.owner.epoch, done)
+        latest = this.cursor ?? latest
+      }
+    } catch (error) {
+      this.owner.onStoreError(error)
+    }
+    this.isAcknowledging = false
+  }
+}

@@ -1,0 +1,113 @@
+// Processes one request of a session: runs the handler, stores its effects, answers.
+import { type Request, writeAck } from './frames.js'
+import type { Host } from './host.js'
+import { Refusal, type Task } from './requests.js'
+import type { CommitOutcome, Effect, StoreNode } from './store.js'
+
+/** What a processor asks of its session. */
+export interface ProcessorOwner {
+  readonly id: string
+  readonly userId: string | undefined
+  readonly epoch: number
+  readonly store: StoreNode
+  /** Whether this node still holds the session. */
+  readonly isActive: boolean
+  write(text: string): void
+  /** Another node holds the session. */
+  lose(): void
+  onStoreError(error: unknown): void
+}
+
+/** How long a commit waits for connected members of a group that are behind. Then their sessions are ended. */
+const PATIENCE = 3_000
+
+const DUPLICATE = { name: 'Duplicate', message: 'this message has been handled' }
+
+/** The answers to requests that the store refuses. */
+const REFUSED: { readonly [Outcome in CommitOutcome]?: { name: string; message: string } } = {
+  forbidden: { name: 'Forbidden', message: 'not a member of the group' },
+  full: { name: 'TooManyGroups', message: 'leave another group first' },
+  duplicate: DUPLICATE,
+}
+
+export class Processor {
+  private readonly owner: ProcessorOwner
+  private readonly host: Host
+  /** The ids of processed requests, oldest first. */
+  private readonly handled: Set<number>
+
+  constructor(owner: ProcessorOwner, host: Host, handled: readonly number[]) {
+    this.owner = owner
+    this.host = host
+    this.handled = new Set(handled)
+  }
+
+  async process(request: Request): Promise<void> {
+    const { ackId } = request
+    if (ackId !== undefined && this.handled.has(ackId)) return this.answer(ackId, DUPLICATE)
+    let task: Task
+    try {
+      task = await this.host.runRequest(this.owner, request)
+    } catch (error) {
+      return this.answer(ackId, this.describe(error))
+    }
+    try {
+      if (!this.owner.isActive) return
+      const outcome = await this.commit(task.effects, ackId)
+      if (outcome === 'lost') return this.owner.lose()
+      if (ackId !== undefined && (outcome === 'done' || outcome === 'duplicate')) this.remember(ackId)
+      this.answer(ackId, REFUSED[outcome])
+    } catch (error) {
+      this.owner.onStoreError(error)
+    } finally {
+      task.release()
+    }
+  }
+
+  /** The error as the client may see it. */
+  private describe(error: unknown): { name: string; message: string } {
+    if (error instanceof Refusal) return { name: error.name, message: error.message }
+    this.host.report(error)
+    // The message may contain what is not meant for clients.
+    return {
+      name: error instanceof Error ? error.name : 'Error',
+      message: 'the message was not handled',
+    }
+  }
+
+  /**
+   * Stores the effects together with the mark that the request was processed. Waits for a while where a member of a group is behind:
+   * a client that publishes is slowed down by the slowest connected member.
+   */
+  private async commit(effects: readonly Effect[], ackId: number | undefined): Promise<CommitOutcome> {
+    const start = Date.now()
+    for (;;) {
+      const waited = Date.now() - start
+      const patient = waited < PATIENCE
+      const claim = { session: this.owner.id, epoch: this.owner.epoch, ackId, patient }
+      const { outcome } = await this.owner.store.commit(effects, claim)
+      if (outcome === 'busy' && this.owner.isActive) {
+        await new Promise(resolve => setTimeout(resolve, Math.min(Math.max(10, waited), 250)))
+        continue
+      }
+      // A new connection to this node may be the reason. Nothing was stored then, and the claim is still ours to make.
+      if (outcome === 'lost') await this.host.resuming.get(this.owner.id)
+      if (outcome !== 'lost' || !this.owner.isActive || claim.epoch === this.owner.epoch) return outcome
+    }
+  }
+
+  private answer(ackId: number | undefined, error?: { name: string; message: string }): void {
+    const { stats } = this.host
+    if (error?.name === DUPLICATE.name) stats.duplicates++
+    else stats[error ? 'failed' : 'received']++
+    if (ackId !== undefined) this.owner.write(writeAck(ackId, error))
+  }
+
+  private remember(ackId: number): void {
+    this.handled.add(ackId)
+    for (const oldest of this.handled) {
+      if (this.handled.size <= this.host.dedupeWindow) break
+      this.handled.delete(oldest)
+    }
+  }
+}

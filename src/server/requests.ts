@@ -1,0 +1,151 @@
+// Requests of clients: what the application decides about each, and the effects that are stored for it.
+import { checkName, type Payload, payload, type Request, writeMessage } from './frames.js'
+import { checkClose, type ReliableServerOptions, type Session } from './options.js'
+import type { RequestLike } from './origin.js'
+import type { Effect, StoreNode } from './store.js'
+
+/** A request is refused. The client receives the name and the message. */
+export class Refusal extends Error {
+  constructor(name: string, message: string) {
+    super(message)
+    this.name = name
+  }
+}
+
+/** The result of a handler. */
+export interface Task {
+  /** To be stored in one step with the mark that the request was processed. */
+  readonly effects: readonly Effect[]
+  /** Call this when the outcome is known: it stores what the session sent after the handler was done. */
+  release(): void
+}
+
+/** What requests need from the server. */
+export interface RequestHost {
+  /** Resolves with the open store. */
+  openStore(): Promise<StoreNode>
+  /** The largest message that a session can hold. */
+  readonly maxUnacknowledgedBytes: number
+  report(error: unknown): void
+}
+
+/** A session as the application uses it. `perform` stores an effect, or holds it. */
+const sessionView = (
+  host: RequestHost,
+  id: string,
+  userId: string | undefined,
+  perform: (effect: Effect) => void,
+): Session => ({
+  id,
+  userId,
+  send(data, dataType) {
+    const frame = writeMessage(payload(data, dataType), undefined, host.maxUnacknowledgedBytes)
+    perform({ kind: 'send', session: id, frame })
+  },
+  publish(group, data, { dataType, noEcho } = {}) {
+    checkName('publish()', group)
+    const from = { group, fromUserId: userId }
+    const frame = writeMessage(payload(data, dataType), from, host.maxUnacknowledgedBytes)
+    perform({ kind: 'publish', group, frame, except: noEcho ? id : undefined })
+  },
+  join(group) {
+    perform({ kind: 'join', session: id, group: checkName('join()', group) })
+  },
+  leave(group) {
+    perform({ kind: 'leave', session: id, group: checkName('leave()', group) })
+  },
+  close(code = 1008, reason = 'closed by the server') {
+    checkClose(code, reason)
+    host
+      .openStore()
+      .then(store => store.end(id, code, reason))
+      .catch(host.report)
+  },
+})
+
+const storeNow =
+  ({ openStore, report }: RequestHost) =>
+  (...effects: Effect[]): void =>
+    void openStore()
+      .then(node => node.commit(effects))
+      .catch(report)
+
+/** A session whose methods take effect at once. */
+export const directSession = (host: RequestHost, id: string, userId: string | undefined): Session =>
+  sessionView(host, id, userId, storeNow(host))
+
+/** A client's message is refused if it is too large for the members. That is no error of the application. */
+const writePublication = (
+  { maxUnacknowledgedBytes }: RequestHost,
+  payload: Payload,
+  from: { group: string; fromUserId: string },
+): string => {
+  try {
+    return writeMessage(payload, from, maxUnacknowledgedBytes)
+  } catch (error) {
+    throw new Refusal('TooLarge', (error as Error).message)
+  }
+}
+
+/** Asks the application about a request, and returns the effects of the request itself. Rejects with a `Refusal`. */
+const effectsOf = async (
+  host: RequestHost,
+  { onMessage, onJoin, onPublish }: ReliableServerOptions<any>,
+  request: Request,
+  session: Session,
+): Promise<Effect[]> => {
+  const forbidden = (what: string) => new Refusal('Forbidden', `may not ${what} this group`)
+  switch (request.type) {
+    case 'event': {
+      if (!onMessage) throw new Refusal('NotFound', 'this server does not handle events')
+      const { event, payload, ackId } = request
+      const id = ackId === undefined ? undefined : `${session.id}:${ackId}`
+      await onMessage({ event, id, ...payload }, session)
+      return []
+    }
+    case 'joinGroup':
+      if (!(await onJoin?.(request.group, session))) throw forbidden('join')
+      return [{ kind: 'join', session: session.id, group: request.group }]
+    case 'leaveGroup':
+      return [{ kind: 'leave', session: session.id, group: request.group }]
+    case 'sendToGroup': {
+      const { group, payload, noEcho } = request
+      if (!(await onPublish?.(group, payload, session))) throw forbidden('publish to')
+      // Always present in a client's message, so that it cannot be taken for one of the server.
+      const frame = writePublication(host, payload, { group, fromUserId: session.userId ?? '' })
+      const except = noEcho ? session.id : undefined
+      return [{ kind: 'publish', group, frame, except, membersOnly: true }]
+    }
+    default:
+      throw new Refusal(request.name, request.why)
+  }
+}
+
+/** Runs the application's handler and collects everything that it does through the session. */
+export const runRequest = async <Request extends RequestLike>(
+  host: RequestHost,
+  options: ReliableServerOptions<Request>,
+  { id, userId }: { readonly id: string; readonly userId: string | undefined },
+  request: Parameters<typeof effectsOf>[2],
+): Promise<Task> => {
+  const store = storeNow(host)
+  let held: Effect[] | undefined = []
+  const session = sessionView(host, id, userId, effect => (held ? held.push(effect) : store(effect)))
+  try {
+    const own = await effectsOf(host, options, request, session)
+    const effects = [...held, ...own]
+    // What the session sends from here on must not overtake the effects that are being stored.
+    const late: Effect[] = []
+    held = late
+    return {
+      effects,
+      release() {
+        held = undefined
+        if (late.length) store(...late)
+      },
+    }
+  } catch (error) {
+    held = undefined
+    throw error
+  }
+}

@@ -1,0 +1,69 @@
+// What a node does regularly, and at its end.
+import { closeForNow } from './connection.js'
+import type { Server } from './node.js'
+
+/** Keeps connected sessions alive in the store, and closes connections whose session is lost or whose client is silent. */
+const checkSessions = async ({ ready, sessions, report }: Server<any>): Promise<void> => {
+  try {
+    const { store } = await ready()
+    const all = [...sessions.values()]
+    const held = all.filter(({ isConnected }) => isConnected).map(({ id, epoch }) => ({ id, epoch }))
+    const newest = held.length ? await store.touch(held) : []
+    const answers = new Map(held.map(({ id, epoch }, i) => [`${id} ${epoch}`, newest[i]]))
+    // An answer about an older epoch does not concern a session that was resumed meanwhile.
+    for (const session of all) session.check(answers.get(`${session.id} ${session.epoch}`))
+  } catch (error) {
+    report(error)
+  }
+}
+
+/** Checks regularly, but never twice at the same time: a store that does not answer is not asked again. Returns how to stop. */
+export const startChecking = (server: Server<any>): (() => void) => {
+  let isChecking = false
+  const timer = setInterval(
+    async () => {
+      if (isChecking) return
+      isChecking = true
+      await checkSessions(server)
+      isChecking = false
+    },
+    Math.min(5_000, server.limits.sessionTimeout / 4),
+  )
+  return () => clearInterval(timer)
+}
+
+/** Resolves when the work is done, or when the time is up. */
+const within = async (ms: number, work: readonly unknown[]): Promise<void> => {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  await Promise.race([Promise.all(work), new Promise(resolve => (timer = setTimeout(resolve, ms)))])
+  clearTimeout(timer)
+}
+
+export const shutDown = async (
+  { sessions, sockets, store, openStore, report }: Server<any>,
+  reason: string,
+  timeout: number,
+): Promise<void> => {
+  const held = [...sessions.values()]
+  await within(
+    timeout,
+    held.map(session => session.quiesce()),
+  )
+  const open = [...sockets]
+  const closed = open.map(socket => new Promise<void>(resolve => socket.on('close', () => resolve())))
+  for (const socket of open) closeForNow(socket, 1012, reason)
+  // A dead client does not answer.
+  await within(1_000, closed)
+  for (const socket of sockets) socket.terminate()
+  await within(1_000, closed)
+  // Wait for the store, so that the caller can then close its connection to it. A store that does not answer is not waited for.
+  const detach = async ({ id, epoch }: { id: string; epoch: number }) => {
+    const node = await openStore()
+    await node.detach(id, epoch)
+  }
+  await within(
+    1_000,
+    held.map(session => detach(session).catch(report)),
+  )
+  await within(1_000, [store.close().catch(report)])
+}

@@ -1,0 +1,208 @@
+// The Python recipe by itself: its bounds, and what only shows from inside. That it gets on with clients is in reliable-pairs.test.ts.
+import { connect } from 'node:net'
+import { describe, expect, test, vi } from 'vitest'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { hasPython, startRecipe } from './python.ts'
+import { comeBack, dial, join, type Peer, PROTOCOL } from './server-rig.ts'
+
+vi.setConfig({ testTimeout: 30_000 })
+cleanUp()
+
+const start = async (names: Record<string, unknown> = {}) => {
+  const recipe = await startRecipe(0, names)
+  cleanup(() => recipe.stop())
+  return `${recipe.url}/`
+}
+
+const tell = (peer: Peer, ackId: number, event: string, data: unknown = null) => {
+  peer.send({ type: 'event', event, dataType: 'json', data, ackId })
+  return peer.ack(ackId)
+}
+
+const datas = ({ messages }: Peer) => messages.map(({ data }) => data)
+
+describe.runIf(hasPython('websockets'))('the Python recipe', () => {
+  test('lets in the pages that it knows, and programs, and no other page', async () => {
+    const url = await start({ ORIGINS: [null, 'https://app.example.com'] })
+    await join(url)
+    await join(url, { origin: 'https://app.example.com' })
+    const stranger = await dial(url, { origin: 'https://evil.example.com' })
+    expect(stranger.end?.code).toBe(1006)
+    expect(stranger.frames).toEqual([])
+  })
+
+  test('ends a session that was left for too long, and no other', async () => {
+    const url = await start({ KEEP: 0.3 })
+    const visit = await comeBack(await join(url))
+    const left = await join(url)
+    left.socket.terminate()
+    await vi.waitFor(
+      async () => {
+        await tell(visit, Date.now(), 'sessions')
+        expect(visit.messages.at(-1).data).toBe(1)
+      },
+      { timeout: 10_000 },
+    )
+    expect((await (await dial(left.recovery)).closed()).code).toBe(1008)
+    expect((await comeBack(visit)).id).toBe(visit.id)
+  })
+
+  test('ends the session of a client that does not acknowledge, by number and by size, and says so', async () => {
+    const url = await start({ MAX_UNACKED: 10, MAX_UNACKED_BYTES: 5_000 })
+    const slow = await join(url)
+    slow.send({ type: 'event', event: 'many', dataType: 'json', data: 11 })
+    expect(await slow.closed()).toEqual({ code: 1008, reason: 'slow consumer' })
+    expect(slow.frames.at(-1)).toMatchObject({ event: 'disconnected', message: 'slow consumer' })
+    expect(slow.messages).toHaveLength(10)
+    expect((await (await dial(slow.recovery)).closed()).code).toBe(1008)
+    const large = await join(url)
+    for (const ackId of [1, 2]) await tell(large, ackId, 'echo', 'x'.repeat(2_200))
+    large.send({ type: 'sequenceAck', sequenceId: 1 })
+    await tell(large, 3, 'echo', 'x'.repeat(2_200))
+    await large.got(3)
+    large.send({ type: 'event', event: 'echo', dataType: 'text', data: 'x'.repeat(2_200) })
+    expect((await large.closed()).reason).toBe('slow consumer')
+  })
+
+  test('bounds sessions, groups, and what it remembers', async () => {
+    const url = await start({ MAX_SESSIONS: 2, MAX_GROUPS: 1, MAX_HANDLED: 2 })
+    const [peer] = [await join(url), await join(url)]
+    expect((await (await dial(url)).closed()).code).toBe(1013)
+    peer.send({ type: 'joinGroup', group: 'a', ackId: 1 })
+    peer.send({ type: 'joinGroup', group: 'b', ackId: 2 })
+    expect((await peer.ack(1)).success).toBe(true)
+    expect((await peer.ack(2)).error.name).toBe('Forbidden')
+    await tell(peer, 3, 'echo', 'x')
+    const back = await comeBack(peer)
+    expect((await tell(back, 3, 'echo', 'x')).error.name).toBe('Duplicate')
+    back.send({ type: 'leaveGroup', group: 'a', ackId: 1 })
+    expect((await back.ack(1)).success).toBe(true)
+  })
+
+  test('ends the session of a client whose message is too long: it would only come again', async () => {
+    const url = await start({ MAX_MESSAGE: 1_000 })
+    const peer = await join(url)
+    peer.raw('x'.repeat(1_001))
+    expect((await peer.closed()).code).toBe(1009)
+    expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
+  })
+
+  test.each([
+    '',
+    '[]',
+    '{',
+    '{"type":{}}',
+    '{"type":"event"}',
+    '{"type":"event","event":"","data":1}',
+    '{"type":"event","event":7,"data":1}',
+    `{"type":"event","event":"${'x'.repeat(1_025)}","data":1}`,
+    '{"type":"event","event":"echo"}',
+    '{"type":"event","event":"echo","dataType":"text","data":1}',
+    '{"type":"event","event":"echo","dataType":"html","data":"x"}',
+    '{"type":"event","event":"echo","dataType":"binary","data":"no base64!"}',
+    '{"type":"event","event":"echo","data":1,"ackId":true}',
+    '{"type":"event","event":"echo","data":1,"ackId":9007199254740992}',
+    '{"type":"event","event":"echo","data":NaN}',
+    '{"type":"event","event":"echo","data":1e999}',
+    '{"type":"sequenceAck"}',
+    '['.repeat(100_000),
+  ])('ends the session of a client that sends %.70s', async text => {
+    const url = await start()
+    const peer = await join(url)
+    await tell(peer, 1, 'echo', 1)
+    peer.raw(text)
+    expect(await peer.closed()).toEqual({ code: 1008, reason: 'bad frame' })
+    expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
+    expect(peer.messages).toHaveLength(1)
+  })
+
+  test('refuses a token that is no text', async () => {
+    const url = await start()
+    const { id, recovery } = await join(url)
+    const line = connect(Number(new URL(url).port), '127.0.0.1')
+    cleanup(() => line.destroy())
+    const key = 'dGhlIHNhbXBsZSBub25jZQ=='
+    const head = [
+      `GET //[?awps_connection_id=${id}&awps_reconnection_token=\xff HTTP/1.1`,
+      'Host: x',
+      'Connection: Upgrade',
+      'Upgrade: websocket',
+      `Sec-WebSocket-Key: ${key}`,
+      'Sec-WebSocket-Version: 13',
+      `Sec-WebSocket-Protocol: ${PROTOCOL}`,
+    ]
+    line.write(`${head.join('\r\n')}\r\n\r\n`, 'latin1')
+    const answer = await new Promise<string>(resolve => {
+      let said = ''
+      // Newer versions refuse the handshake.
+      line.on('close', () => resolve(said))
+      line.on('data', data => {
+        said += data
+        if (/"(dis)?connected"/.test(said)) resolve(said)
+      })
+    })
+    expect(answer).not.toContain('"connected"')
+    expect((await join(recovery)).id).toBe(id)
+  })
+
+  test('asks for the subprotocol', async () => {
+    const url = await start()
+    const peer = await dial(url, {}, [])
+    // Version 14 and later refuse the handshake.
+    expect([1002, 1006]).toContain((await peer.closed()).code)
+  })
+
+  test('does not do again what failed half-way', async () => {
+    const peer = await join(await start())
+    expect((await tell(peer, 1, 'half')).error.name).toBe('InternalServerError')
+    const back = await comeBack(peer)
+    expect((await tell(back, 1, 'half')).error.name).toBe('InternalServerError')
+    await tell(back, 2, 'echo', 'next')
+    expect(datas(back)).toEqual(['half done', 'next'])
+  })
+
+  test('lets an event be handled once that is still being handled when its client comes back', async () => {
+    const peer = await join(await start())
+    // Done when the other event comes, on the next connection.
+    peer.send({ type: 'event', event: 'wait', dataType: 'json', data: 'waited', ackId: 1 })
+    peer.send({ type: 'event', event: 'echo', dataType: 'json', data: 'never read here', ackId: 2 })
+    peer.socket.ping()
+    await new Promise(resolve => peer.socket.once('pong', resolve))
+    const back = await comeBack(peer)
+    const other = await join(peer.recovery.split('?')[0] as string)
+    back.send({ type: 'event', event: 'wait', dataType: 'json', data: 'waited', ackId: 1 })
+    back.send({ type: 'event', event: 'echo', dataType: 'json', data: 'next', ackId: 2 })
+    await tell(other, 1, 'release')
+    expect((await back.ack(1)).error.name).toBe('Duplicate')
+    expect((await back.ack(2)).success).toBe(true)
+    expect(datas(back)).toEqual(['waited', 'next'])
+  })
+
+  test('lets members publish, and nobody else', async () => {
+    const peer = await join(await start())
+    peer.send({ type: 'sendToGroup', group: 'g', dataType: 'text', data: 'x', ackId: 1 })
+    expect((await peer.ack(1)).error.name).toBe('Forbidden')
+    peer.send({ type: 'nonsense', group: 'g', ackId: 2 })
+    expect((await peer.ack(2)).error.name).toBe('BadRequest')
+  })
+
+  test('takes the older token until the new one is known to have arrived', async () => {
+    const url = await start()
+    // This one does not answer pings: it may not have read anything.
+    const peer = await dial(url, { autoPong: false })
+    await peer.get(({ event }) => event === 'connected')
+    const silent = async () => {
+      const next = await dial(peer.recovery, { autoPong: false })
+      await next.get(({ event }) => event === 'connected')
+      return next
+    }
+    const [first, second] = [await silent(), await silent()]
+    expect((await first.closed()).code).toBe(1006)
+    // The one that the first got is worth nothing: it may have been overheard, and is not the last.
+    expect((await (await dial(first.recovery)).closed()).code).toBe(1008)
+    expect(second.end).toBeUndefined()
+    const last = await join(second.recovery)
+    await tell(last, 1, 'echo', 1)
+    expect((await (await dial(second.recovery)).closed()).code).toBe(1008)
+  })
+})

@@ -1,0 +1,16 @@
+// A process of its own, to be killed: echoes what it is told, exactly once.
+import type { AddressInfo } from 'node:net'
+import { createClient } from 'redis'
+import { WebSocketServer } from 'ws'
+import { createReliableServer, redisStore } from '../../src/server.ts'
+
+const [, , url, port] = process.argv
+const client = createClient({ url: url as string })
+client.on('error', () => {})
+await client.connect()
+const wss = new WebSocketServer({ port: Number(port), host: '127.0.0.1', maxPayload: 2 ** 20 })
+createReliableServer(wss, {
+  store: redisStore(client),
+  onMessage: ({ data }, session) => session.send(data),
+})
+wss.on('listening', () => process.send?.((wss.address() as AddressInfo).port))

@@ -1,0 +1,110 @@
+// Other people's client for these frames, as it is: the one that Azure publishes on npm.
+import { WebPubSubClient, type WebPubSubClientOptions } from '@azure/web-pubsub-client'
+import { describe, expect, test, vi } from 'vitest'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { startProxy } from '../support/proxy.ts'
+import { forEachStore, startNode } from './server-rig.ts'
+
+cleanUp()
+
+forEachStore(stores => {
+  const start = async (options: Parameters<typeof startNode>[0] = {}) => {
+    const node = await startNode({
+      store: stores.next(),
+      onMessage: ({ data }, session) => session.send(data),
+      onJoin: () => true,
+      onPublish: () => true,
+      ...options,
+    })
+    const proxy = await startProxy({ port: node.port })
+    cleanup(() => proxy.close())
+    return { ...node, proxy }
+  }
+
+  const connect = async (url: string, options: WebPubSubClientOptions = {}) => {
+    const client = new WebPubSubClient(url, options)
+    const connections: (string | undefined)[] = []
+    const heard: unknown[] = []
+    client.on('connected', ({ connectionId }) => connections.push(connectionId))
+    client.on('server-message', ({ message }) => heard.push(message.data))
+    client.on('group-message', ({ message }) => heard.push([message.group, message.data]))
+    cleanup(() => client.stop())
+    await client.start()
+    await vi.waitFor(() => expect(connections).toHaveLength(1))
+    return { client, connections, heard }
+  }
+
+  describe('the client of Azure Web PubSub', () => {
+    test('connects, sends events of all types, and receives the answers', async () => {
+      const { url } = await start()
+      const { client, heard } = await connect(url)
+      expect(await client.sendEvent('e', { a: 1 }, 'json')).toMatchObject({ isDuplicated: false })
+      await client.sendEvent('e', 'text', 'text')
+      await client.sendEvent('e', new Uint8Array([0, 255]).buffer, 'binary')
+      await client.sendEvent('e', 'unheeded', 'text', { fireAndForget: true })
+      await vi.waitFor(() => expect(heard).toHaveLength(4))
+      expect(heard).toEqual([{ a: 1 }, 'text', new Uint8Array([0, 255]).buffer, 'unheeded'])
+    })
+
+    test('counts Duplicate as success', async () => {
+      const { url } = await start()
+      const { client, heard } = await connect(url)
+      await client.sendEvent('e', 'x', 'text', { ackId: 77 })
+      expect(await client.sendEvent('e', 'x', 'text', { ackId: 77 })).toEqual({
+        ackId: 77,
+        isDuplicated: true,
+      })
+      await vi.waitFor(() => expect(heard).toEqual(['x']))
+    })
+
+    test('joins, publishes to and leaves groups', async () => {
+      const { url, server } = await start()
+      const [ada, bob] = [await connect(url), await connect(url)]
+      await ada.client.joinGroup('news')
+      await bob.client.joinGroup('news')
+      await ada.client.sendToGroup('news', 'hello', 'text', { noEcho: true })
+      await vi.waitFor(() => expect(bob.heard).toEqual([['news', 'hello']]))
+      expect(ada.heard).toEqual([])
+      await bob.client.leaveGroup('news')
+      expect(await server.publish('news', 'x')).toBe(1)
+    })
+
+    test('receives the reason of a refusal', async () => {
+      const { url } = await start({ onJoin: () => false })
+      const { client } = await connect(url, { messageRetryOptions: { maxRetries: 0 } })
+      await expect(client.joinGroup('secret')).rejects.toMatchObject({ errorDetail: { name: 'Forbidden' } })
+    })
+
+    test('recovers its session after cuts and receives everything once and in order', async () => {
+      const { proxy, server } = await start()
+      const { client, connections, heard } = await connect(proxy.url(), {
+        messageRetryOptions: { maxRetries: 50, retryDelayInMs: 20 },
+      })
+      const id = connections[0] as string
+      const expected: number[] = []
+      for (let cut = 0; cut < 3; cut++) {
+        for (let i = 0; i < 20; i++) {
+          expected.push(i)
+          await server.send(id, i)
+        }
+        proxy.reset()
+        expected.push(-1)
+        await server.send(id, -1)
+        await vi.waitFor(() => expect(server.stats.resumed).toBe(cut + 1), { timeout: 10_000 })
+      }
+      await vi.waitFor(() => expect(heard).toEqual(expected), { timeout: 10_000 })
+      expect(server.stats).toMatchObject({ created: 1, refused: 0 })
+      await client.sendEvent('e', 'after', 'text')
+      await vi.waitFor(() => expect(heard.at(-1)).toBe('after'))
+      expect(connections).toEqual([id])
+    }, 30_000)
+
+    test('begins a new session when its session has ended', async () => {
+      const { url, server } = await start()
+      const { connections } = await connect(url)
+      await server.end(connections[0] as string)
+      await vi.waitFor(() => expect(connections).toHaveLength(2), { timeout: 10_000 })
+      expect(connections[1]).not.toBe(connections[0])
+    })
+  })
+})

@@ -1,0 +1,72 @@
+// The store is not always there when the server needs it.
+import { afterEach, describe, expect, test } from 'vitest'
+import { createReliableServer, memoryStore, type ReliableServer, type Store } from '../../src/server.ts'
+import { FakeServer } from './fake.ts'
+
+describe('a server whose store cannot be opened', () => {
+  const servers: ReliableServer[] = []
+  afterEach(async () => {
+    for (const server of servers.splice(0)) await server.close({ timeout: 0 })
+  })
+  const start = (store: Store) => {
+    const wss = new FakeServer()
+    const errors: unknown[] = []
+    const server = createReliableServer(wss, { store, onError: error => errors.push(error) })
+    servers.push(server)
+    return { wss, server, errors }
+  }
+
+  test('tries again with the next client', async () => {
+    const memory = memoryStore()
+    let failures = 1
+    const { wss, server, errors } = start({
+      open: (...args) => (failures-- > 0 ? Promise.reject(new Error('no store')) : memory.open(...args)),
+    })
+    expect((await wss.connect()).end?.code).toBe(1011)
+    const client = await wss.connect()
+    expect(client.frames[0]).toMatchObject({ event: 'connected' })
+    expect(await server.send(client.frames[0].connectionId, 'x')).toBe(1)
+    expect(errors[0]).toEqual(new Error('no store'))
+  })
+
+  test('opens it once for all clients that come at the same time', async () => {
+    const memory = memoryStore()
+    let opened = 0
+    const { wss } = start({
+      open: async (...args) => {
+        opened++
+        return memory.open(...args)
+      },
+    })
+    await Promise.all(Array.from({ length: 5 }, () => wss.connect()))
+    expect(opened).toBe(1)
+  })
+
+  test('reports an open() that throws instead of rejecting', async () => {
+    const { wss, errors } = start({
+      open: () => {
+        throw new Error('no store')
+      },
+    })
+    expect((await wss.connect()).end?.code).toBe(1011)
+    expect(errors[0]).toEqual(new Error('no store'))
+  })
+
+  test('can be closed while it is still being opened, and closes it when it is open', async () => {
+    const memory = memoryStore()
+    let finish = () => {}
+    const closed = new Promise<void>(resolve => {
+      const { server } = start({
+        open: async (...args) => {
+          await new Promise<void>(open => {
+            finish = open
+          })
+          const node = await memory.open(...args)
+          return { ...node, close: async () => resolve() }
+        },
+      })
+      server.close({ timeout: 0 }).then(() => finish())
+    })
+    await closed
+  })
+})

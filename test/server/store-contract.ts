@@ -1,0 +1,368 @@
+// The contract of a store, as tests. Any other store can be held to it too.
+import { describe, expect, test, vi } from 'vitest'
+import type { Effect, Store, StoreEvent, StoreLimits, StoreNode } from '../../src/server.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
+
+const LIMITS: StoreLimits = {
+  sessionTimeout: 60_000,
+  maxUnacknowledged: 5,
+  maxUnacknowledgedBytes: 1_000,
+  maxGroups: 3,
+  dedupeWindow: 4,
+}
+
+/** `next`: a store as one more node sees it, with the same sessions as the others of this test. */
+export const describeStore = (next: () => Store): void => {
+  cleanUp()
+
+  const open = async (limits: Partial<StoreLimits> = {}) => {
+    const news: StoreEvent[] = []
+    const node = await next().open({ ...LIMITS, ...limits }, piece => news.push(piece))
+    cleanup(() => node.close())
+    return Object.assign(node, { news })
+  }
+  const begin = (node: StoreNode, id = 'a', groups: string[] = []) =>
+    node.create({ id, token: 't1', userId: 'u', groups })
+  const send = (session: string, frame: string): Effect => ({ kind: 'send', session, frame })
+  const frames = async (node: StoreNode, id = 'a', epoch = 1) =>
+    (await node.read(id, epoch, 0, 100))?.map(({ sequenceId, frame }) => [sequenceId, frame])
+
+  describe('resuming a session', () => {
+    test('increases the epoch and replaces the token', async () => {
+      const node = await open()
+      expect(await begin(node)).toBe(true)
+      expect(await node.resume('a', 't1', 't2', 'u')).toEqual({
+        epoch: 2,
+        sequenceId: 0,
+        acknowledged: 0,
+        handled: [],
+      })
+      expect((await node.resume('a', 't2', 't3', 'u'))?.epoch).toBe(3)
+      expect(await node.resume('a', 't1', 't9', 'u')).toBeUndefined()
+    })
+
+    test('accepts the older token until the newer one is confirmed', async () => {
+      const node = await open()
+      await begin(node)
+      await node.resume('a', 't1', 't2', 'u')
+      expect((await node.resume('a', 't1', 't3', 'u'))?.epoch).toBe(3)
+      await node.confirm('a', 2)
+      expect((await node.resume('a', 't1', 't4', 'u'))?.epoch).toBe(4)
+      await node.confirm('a', 4)
+      for (const old of ['t1', 't2', 't3']) expect(await node.resume('a', old, 't9', 'u')).toBeUndefined()
+      expect((await node.resume('a', 't4', 't5', 'u'))?.epoch).toBe(5)
+    })
+
+    test('keeps the token that the client holds valid, even if an older attempt arrives last', async () => {
+      const node = await open()
+      await begin(node)
+      // Two attempts with t1. The answer to the first that gets there is read, the other connection has long been given up.
+      await node.resume('a', 't1', 't2', 'u')
+      await node.resume('a', 't1', 't3', 'u')
+      expect((await node.resume('a', 't2', 't4', 'u'))?.epoch).toBe(4)
+      expect(await node.resume('a', 't1', 't9', 'u')).toBeUndefined()
+      expect((await node.resume('a', 't3', 't5', 'u'))?.epoch).toBe(5)
+    })
+
+    test('remembers at most eight tokens: the one that was shown, and the newest', async () => {
+      const node = await open()
+      await begin(node)
+      for (let i = 2; i <= 20; i++) await node.resume('a', 't1', `t${i}`, 'u')
+      expect(await node.resume('a', 't13', 't99', 'u')).toBeUndefined()
+      expect((await node.resume('a', 't14', 't21', 'u'))?.epoch).toBe(21)
+    })
+
+    test('is refused to other users, for other sessions, and without a token', async () => {
+      const node = await open()
+      await begin(node)
+      expect(await node.resume('a', 't1', 't2', 'v')).toBeUndefined()
+      expect(await node.resume('a', 't1', 't2', '')).toBeUndefined()
+      expect(await node.resume('b', 't1', 't2', 'u')).toBeUndefined()
+      expect(await node.resume('a', '', 't2', 'u')).toBeUndefined()
+      await node.confirm('a', 1)
+      expect(await node.resume('a', '', 't2', 'u')).toBeUndefined()
+      expect((await node.resume('a', 't1', 't2', 'u'))?.epoch).toBe(2)
+    })
+
+    test('notifies the previous node, unless it is the same one', async () => {
+      const [first, second] = [await open(), await open()]
+      await begin(first)
+      await first.resume('a', 't1', 't2', 'u')
+      await second.resume('a', 't2', 't3', 'u')
+      await vi.waitFor(() => expect(first.news).toEqual([{ kind: 'moved', session: 'a', epoch: 3 }]))
+      expect(second.news).toEqual([])
+    })
+
+    test('invalidates everything that an older epoch asks for', async () => {
+      const [first, second] = [await open(), await open()]
+      await begin(first)
+      await first.commit([send('a', '{1}')])
+      await second.resume('a', 't1', 't2', 'u')
+      const claim = { session: 'a', epoch: 1, ackId: 1 }
+      expect(await first.commit([send('a', '{2}')], claim)).toEqual({ outcome: 'lost', count: 0 })
+      await first.acknowledge('a', 1, 1)
+      await first.confirm('a', 1)
+      expect(await first.read('a', 1, 0, 10)).toBeUndefined()
+      expect(await first.touch([{ id: 'a', epoch: 1 }])).toEqual([-1])
+      expect(await second.touch([{ id: 'a', epoch: 2 }])).toEqual([1])
+      expect(await frames(second, 'a', 2)).toEqual([[1, '{1}']])
+    })
+  })
+
+  describe('a commit', () => {
+    test('applies all effects and remembers the id, once', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b')
+      const effects: Effect[] = [
+        { kind: 'join', session: 'a', group: 'g' },
+        { kind: 'join', session: 'b', group: 'g' },
+        send('a', '{1}'),
+        { kind: 'publish', group: 'g', frame: '{2}', except: 'b' },
+        { kind: 'leave', session: 'a', group: 'g' },
+        { kind: 'publish', group: 'g', frame: '{3}' },
+      ]
+      const claim = { session: 'a', epoch: 1, ackId: 17 }
+      expect(await node.commit(effects, claim)).toEqual({ outcome: 'done', count: 1 })
+      expect(await node.commit(effects, claim)).toEqual({ outcome: 'duplicate', count: 0 })
+      expect(await frames(node)).toEqual([
+        [1, '{1}'],
+        [2, '{2}'],
+      ])
+      expect(await frames(node, 'b')).toEqual([[1, '{3}']])
+      expect((await node.resume('a', 't1', 't2', 'u'))?.handled).toEqual([17])
+    })
+
+    test('changes nothing if it is refused', async () => {
+      const node = await open()
+      await begin(node, 'a', ['x', 'y'])
+      const join = (group: string): Effect => ({ kind: 'join', session: 'a', group })
+      const claim = (ackId: number) => ({ session: 'a', epoch: 1, ackId })
+      const members: Effect = { kind: 'publish', group: 'g', frame: '{}', membersOnly: true }
+      expect((await node.commit([send('a', '{1}'), members], claim(1))).outcome).toBe('forbidden')
+      expect((await node.commit([send('a', '{1}'), join('z'), join('w')], claim(1))).outcome).toBe('full')
+      expect(await frames(node)).toEqual([])
+      expect((await node.commit([join('z'), join('z'), join('x')], claim(1))).outcome).toBe('done')
+      expect((await node.commit([join('w')])).outcome).toBe('full')
+      expect((await node.commit([send('nobody', '{}'), join('x')])).outcome).toBe('done')
+      expect((await node.commit([{ kind: 'join', session: 'nobody', group: 'x' }])).count).toBe(0)
+      expect((await node.commit([{ ...members, group: 'z' }], claim(2))).count).toBe(1)
+    })
+
+    test.each(['count', '__proto__', 'constructor', '1', ' ', 'a:b', '*', '\u0000', 'é💡'])(
+      'joins a group named %j like any other',
+      async group => {
+        const node = await open()
+        await begin(node)
+        const effects: Effect[] = [
+          { kind: 'join', session: 'a', group },
+          { kind: 'join', session: 'a', group: 'other' },
+          { kind: 'publish', group, frame: '{1}' },
+        ]
+        const claim = { session: 'a', epoch: 1, ackId: 1 }
+        expect(await node.commit(effects, claim)).toEqual({ outcome: 'done', count: 1 })
+        expect(await node.commit(effects, claim)).toEqual({ outcome: 'duplicate', count: 0 })
+        expect(await frames(node)).toEqual([[1, '{1}']])
+        const more = ['x', 'y'].map((name): Effect => ({ kind: 'join', session: 'a', group: name }))
+        expect((await node.commit(more)).outcome).toBe('full')
+      },
+    )
+
+    test('remembers as many ids as dedupeWindow allows', async () => {
+      const node = await open()
+      await begin(node)
+      const claim = (ackId: number) => ({ session: 'a', epoch: 1, ackId })
+      // Not in order: other clients choose their ids as they like.
+      for (const id of [9_007_199_254_740_991, 3, 0, 7, 5]) await node.commit([], claim(id))
+      expect((await node.commit([], claim(3))).outcome).toBe('duplicate')
+      expect((await node.resume('a', 't1', 't2', 'u'))?.handled).toEqual([3, 0, 7, 5])
+    })
+
+    test('is applied every time if it has no id', async () => {
+      const node = await open()
+      await begin(node)
+      for (const _ of [1, 2]) await node.commit([send('a', '{}')], { session: 'a', epoch: 1 })
+      expect((await frames(node))?.length).toBe(2)
+    })
+
+    test('notifies the node that holds the session, whichever node commits', async () => {
+      const [first, second] = [await open(), await open()]
+      await begin(first)
+      await second.commit([send('a', '{1}'), send('a', '{2}')])
+      await vi.waitFor(() => expect(first.news).toContainEqual({ kind: 'messages', session: 'a' }))
+      expect(second.news).toEqual([])
+    })
+
+    test('to the group of all sessions reaches every session', async () => {
+      const node = await open()
+      for (const id of ['a', 'b', 'c']) await begin(node, id)
+      await node.end('b', 1008, 'x')
+      expect((await node.commit([{ kind: 'publish', group: '', frame: '{}', except: 'c' }])).count).toBe(1)
+      expect((await node.commit([{ kind: 'publish', group: '', frame: '{}' }])).count).toBe(2)
+    })
+
+    test.each([
+      ['messages', Array.from({ length: 6 }, () => '{}')],
+      ['bytes', ['x'.repeat(500), 'é'.repeat(251)]],
+    ])('with more %s than a session may hold ends the session', async (_, list) => {
+      const node = await open()
+      await begin(node, 'a', ['g'])
+      const { outcome, count } = await node.commit(
+        list.map(frame => send('a', frame)),
+        { session: 'a', epoch: 1, ackId: 1 },
+      )
+      expect([outcome, count]).toEqual(['done', 0])
+      const end = {
+        kind: 'ended',
+        session: 'a',
+        code: 1013,
+        reason: 'slow consumer: too much is unacknowledged',
+      }
+      await vi.waitFor(() => expect(node.news).toContainEqual(end))
+      expect(await node.resume('a', 't1', 't2', 'u')).toBeUndefined()
+      expect((await node.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
+    })
+  })
+
+  describe('a patient commit', () => {
+    const publish: Effect = { kind: 'publish', group: 'g', frame: '{}' }
+    const claim = (ackId: number) => ({ session: 'a', epoch: 1, ackId, patient: true })
+
+    test('is refused as busy instead of ending a connected member that is behind, until the member acknowledges', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      for (let i = 1; i <= 4; i++) expect((await node.commit([publish], claim(i))).outcome).toBe('done')
+      expect((await node.commit([publish, publish], claim(5))).outcome).toBe('busy')
+      expect((await node.commit([publish], claim(5))).outcome).toBe('done')
+      expect((await node.commit([publish], claim(6))).outcome).toBe('busy')
+      expect(await frames(node, 'b')).toHaveLength(5)
+      await node.acknowledge('b', 1, 5)
+      expect((await node.commit([publish], claim(6))).outcome).toBe('done')
+      expect(node.news.filter(({ kind }) => kind === 'ended')).toEqual([])
+    })
+
+    test('counts bytes too', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      const large: Effect = { ...publish, frame: `{"${'x'.repeat(594)}"}` }
+      expect((await node.commit([large], claim(1))).outcome).toBe('done')
+      expect((await node.commit([large], claim(2))).outcome).toBe('busy')
+    })
+
+    test('does not wait for members that are not connected: their sessions are ended', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      await node.detach('b', 1)
+      for (let i = 1; i <= 5; i++) await node.commit([publish], claim(i))
+      expect(await node.commit([publish], claim(6))).toEqual({ outcome: 'done', count: 0 })
+      expect(await node.resume('b', 't1', 't2', 'u')).toBeUndefined()
+    })
+
+    test('waits again for a member that was resumed', async () => {
+      const node = await open()
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      await node.detach('b', 1)
+      await node.resume('b', 't1', 't2', 'u')
+      for (let i = 1; i <= 5; i++) await node.commit([publish], claim(i))
+      expect((await node.commit([publish], claim(6))).outcome).toBe('busy')
+    })
+  })
+
+  describe('the backlog', () => {
+    const fill = async (node: StoreNode, count: number) => {
+      await begin(node)
+      for (let i = 1; i <= count; i++) await node.commit([send('a', `{${i}}`)])
+    }
+
+    test('is read from a given number on, in parts', async () => {
+      const node = await open()
+      await fill(node, 5)
+      const numbers = async (after: number, limit: number) =>
+        (await node.read('a', 1, after, limit))?.map(({ sequenceId }) => sequenceId)
+      expect(await numbers(0, 2)).toEqual([1, 2])
+      expect(await numbers(2, 2)).toEqual([3, 4])
+      expect(await numbers(4, 2)).toEqual([5])
+      expect(await numbers(5, 2)).toEqual([])
+    })
+
+    test('is freed by cumulative acknowledgements, once, and never beyond its end', async () => {
+      const node = await open({ maxUnacknowledgedBytes: 15 })
+      await fill(node, 5)
+      await node.acknowledge('a', 1, 3)
+      await node.acknowledge('a', 1, 2)
+      expect(await frames(node)).toEqual([
+        [4, '{4}'],
+        [5, '{5}'],
+      ])
+      await node.acknowledge('a', 1, Number.MAX_SAFE_INTEGER)
+      expect(await frames(node)).toEqual([])
+      const lease = await node.resume('a', 't1', 't2', 'u')
+      expect(lease).toMatchObject({ sequenceId: 5, acknowledged: 5 })
+      // Its room is free again, to the byte.
+      const counts = []
+      for (let i = 0; i < 6; i++) counts.push((await node.commit([send('a', '{x}')])).count)
+      expect(counts).toEqual([1, 2, 3, 4, 5, 0])
+    })
+
+    test('returns frames unchanged', async () => {
+      const node = await open()
+      await begin(node)
+      const frame = JSON.stringify({ text: '\u0000 é 💡 \\ "', lone: '\ud800' })
+      await node.commit([send('a', frame)])
+      expect(await frames(node)).toEqual([[1, frame]])
+    })
+  })
+
+  describe('the session timeout', () => {
+    const gone = (node: StoreNode, group = 'g') =>
+      vi.waitFor(
+        async () => expect((await node.commit([{ kind: 'publish', group, frame: '{}' }])).count).toBe(0),
+        { timeout: 5_000 },
+      )
+
+    test('starts when the connection is gone, and ends the session', async () => {
+      const node = await open({ sessionTimeout: 50, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 })
+      await begin(node, 'a', ['g'])
+      await node.detach('a', 1)
+      await gone(node)
+      expect(await node.resume('a', 't1', 't2', 'u')).toBeUndefined()
+      expect(await node.touch([{ id: 'a', epoch: 1 }])).toEqual([-1])
+    })
+
+    test('stops when the session is resumed', async () => {
+      const node = await open({ sessionTimeout: 400, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 })
+      await begin(node)
+      await begin(node, 'b', ['g'])
+      for (const id of ['a', 'b']) await node.detach(id, 1)
+      expect((await node.resume('a', 't1', 't2', 'u'))?.epoch).toBe(2)
+      const kept = setInterval(() => node.touch([{ id: 'a', epoch: 2 }]), 10)
+      await gone(node)
+      clearInterval(kept)
+      expect((await node.resume('a', 't2', 't3', 'u'))?.epoch).toBe(3)
+    })
+
+    test('starts for the sessions of a node that closes the store', async () => {
+      const [first, second] = [
+        await open({ sessionTimeout: 50, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 }),
+        await open({ sessionTimeout: 50, maxUnacknowledged: 1_000, maxUnacknowledgedBytes: 1e6 }),
+      ]
+      await begin(first, 'a', ['g'])
+      await first.close()
+      await gone(second)
+    })
+  })
+
+  test('ending a session notifies its node and removes it from its groups', async () => {
+    const [first, second] = [await open(), await open()]
+    await begin(first, 'a', ['g'])
+    expect(await second.end('a', 4000, 'a reason: with 3 words')).toBe(true)
+    const end = { kind: 'ended', session: 'a', code: 4000, reason: 'a reason: with 3 words' }
+    await vi.waitFor(() => expect(first.news).toEqual([end]))
+    expect(await second.end('a', 4000, 'x')).toBe(false)
+    expect((await first.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
+  })
+}
