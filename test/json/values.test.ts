@@ -55,9 +55,9 @@ const byHand = () => {
 
 const buffer = (bytes: Uint8Array): ArrayBuffer => bytes.slice().buffer as ArrayBuffer
 
-describe('text', () => {
+describe('a text message of json()', () => {
   test.each(['null', '0', '""', 'false', '[]', '{"a":[1,{"b":null}]}', ' "héllo 😀" '])(
-    '%s is heard as its value, in the turn of the socket',
+    '%s is dispatched as its value during the event of the socket',
     text => {
       const { hear, story } = follow(undefined)
       hear(text)
@@ -66,7 +66,7 @@ describe('text', () => {
   )
 
   test.each(['', 'hello', '{"a":', 'undefined', 'NaN', "{'a':1}"])(
-    '%j is no JSON: it is invalid, whole, with the reason',
+    '%j, which is not JSON, is invalid, with the whole text and the reason',
     text => {
       const { hear, story } = follow(z.unknown())
       hear(text)
@@ -80,27 +80,27 @@ describe('text', () => {
     },
   )
 
-  test('what is invalid stops nothing', () => {
+  test('that is invalid does not stop later messages', () => {
     const { hear, story } = follow(undefined)
     for (const text of ['1', '{', '2']) hear(text)
     expect(story.map(([kind]) => kind)).toEqual(['message', 'invalid', 'message'])
   })
 
-  test('a key __proto__ is a property like another', () => {
+  test('may have __proto__ as the key of an ordinary property', () => {
     const { hear, story } = follow(undefined)
     hear('{"__proto__":{"admin":true}}')
     expect(Object.keys(story[0]?.[1])).toEqual(['__proto__'])
     expect(story[0]?.[1].admin).toBeUndefined()
   })
 
-  test('the socket has its own listeners as before', () => {
+  test('also reaches the socket’s own listeners', () => {
     const { hear, heard } = follow(undefined)
     hear('{')
     hear('1')
     expect(heard('text')).toEqual(['{', '1'])
   })
 
-  test('binary messages without a codec are left to the socket’s own listeners', () => {
+  test('is not made of a binary message, which without a codec is left to the socket’s own listeners', () => {
     const { hear, heard, story } = follow(undefined)
     hear(new ArrayBuffer(3))
     expect(heard('binary')).toEqual([new ArrayBuffer(3)])
@@ -205,7 +205,7 @@ describe.each([
   ['synchronous', SYNC],
   ['asynchronous', ASYNC],
 ])('a %s schema', (how, schemas) => {
-  test.each(schemas)('of %s: its output is heard, its issues with their path', async (_, schema) => {
+  test.each(schemas)('of %s gives listeners its output, or its issues with their path', async (_, schema) => {
     const { hear, story } = follow(schema)
     const wrong = '{"at":"yesterday"}'
     hear(`{"at":"${past}"}`)
@@ -221,8 +221,8 @@ describe.each([
   })
 })
 
-describe('the order', () => {
-  test('of messages is kept when a later one is known sooner', async () => {
+describe('the order of messages in json()', () => {
+  test('is kept when a later message is validated sooner', async () => {
     const { schema, answers, answer } = byHand()
     const { hear, story } = follow(schema)
     for (const text of ['1', '2', '3']) hear(text)
@@ -237,7 +237,7 @@ describe('the order', () => {
     expect(story.map(([, value]) => value)).toEqual([1, 2, 3])
   })
 
-  test('of what is known at once behind what is not is kept, and then it is heard at once again', async () => {
+  test('is kept when some validators are synchronous and others are not, and afterwards dispatch is synchronous again', async () => {
     const { schema, answer } = byHand()
     const mixed = schemaOf(value => (value > 1 ? { value } : schema['~standard'].validate(value)))
     const { hear, story } = follow(mixed)
@@ -253,7 +253,7 @@ describe('the order', () => {
     expect(story[3]).toEqual(['message', 3])
   })
 
-  test('of a message that comes while an earlier one is being told is kept for all listeners', async () => {
+  test('is the same for all listeners when a message arrives while another is being dispatched', async () => {
     const { schema, answer } = byHand()
     const { hear, socket } = opened()
     const values = json(
@@ -272,7 +272,7 @@ describe('the order', () => {
     expect(heard).toEqual(['first 1', 'second 1', 'first 2', 'second 2'])
   })
 
-  test('holds for any mixture, each message once, and none is left', async () => {
+  test('is kept in any mixture of validators, each message once and none missing', async () => {
     const kinds = fc.constantFrom('now', 'wrong', 'later', 'refused', 'throws', 'no JSON')
     await fc.assert(
       fc.asyncProperty(
@@ -310,7 +310,7 @@ describe('the order', () => {
     )
   })
 
-  test('is finished after the socket has closed', async () => {
+  test('is kept for messages that are validated after the socket has closed', async () => {
     const { schema, answer, refuse } = byHand()
     const { hear, story, socket, native } = follow(schema)
     for (const text of ['1', '2', '3']) hear(text)
@@ -329,7 +329,7 @@ describe('the order', () => {
   })
 })
 
-describe('a validator that fails', () => {
+describe('a validator of json()', () => {
   const reason = new Error('no database')
   test.each<[string, (value: unknown) => any, unknown, string]>([
     [
@@ -350,7 +350,7 @@ describe('a validator that fails', () => {
     ],
     ['rejects with nothing', () => Promise.reject(), undefined, 'failed'],
     [
-      'throws what has no text',
+      'throws an object without a message',
       () => {
         throw Object.create(null)
       },
@@ -358,7 +358,7 @@ describe('a validator that fails', () => {
       'failed',
     ],
   ])(
-    'and %s makes the message invalid, with the reason, and stops nothing',
+    'that %s makes the message invalid, with the reason, and does not stop later messages',
     async (_, fail, cause, message) => {
       const { hear, story } = follow(schemaOf(value => (value === 1 ? fail(value) : { value })))
       hear('1')
@@ -374,7 +374,7 @@ describe('a validator that fails', () => {
   test.each([
     ['at once', () => undefined],
     ['later', async () => undefined],
-  ])('and says nothing, %s, makes the message invalid', async (_, validate) => {
+  ])('that returns nothing, %s, makes the message invalid', async (_, validate) => {
     const { hear, story } = follow(schemaOf(validate))
     hear('1')
     await settled()
@@ -383,7 +383,7 @@ describe('a validator that fails', () => {
     ])
   })
 
-  test('may answer with any thenable', async () => {
+  test('may return any thenable', async () => {
     class Later {
       // biome-ignore lint/suspicious/noThenProperty: the point of the test
       then(resolve: (result: unknown) => void) {
@@ -396,7 +396,7 @@ describe('a validator that fails', () => {
     expect(story).toEqual([['message', 'later']])
   })
 
-  test('is called on its own object', () => {
+  test('is called as a method of its own object', () => {
     const standard = {
       version: 1 as const,
       seen: [] as unknown[],
@@ -410,15 +410,15 @@ describe('a validator that fails', () => {
     expect(standard.seen).toEqual([1])
   })
 
-  test('what is no Standard Schema is refused at once', () => {
+  test('must belong to a Standard Schema, or json() throws a TypeError', () => {
     const { socket } = opened()
     const schema = { parse: JSON.parse } as any
     expect(() => json(socket, schema)).toThrow(new TypeError('json() takes a Standard Schema'))
   })
 })
 
-describe('invalid with no listener', () => {
-  test('is reported with all that is known, and ends no process', () => {
+describe('an invalid message of json() without a listener', () => {
+  test('is reported with its text and issues, and does not end the process', () => {
     const { hear, socket } = opened()
     const listener = vi.fn()
     json(socket, z.number()).on('message', listener)
@@ -429,7 +429,7 @@ describe('invalid with no listener', () => {
     expect(listener).not.toHaveBeenCalled()
   })
 
-  test('is reported as the platform does where it does', () => {
+  test('is reported with reportError() where there is one', () => {
     const report = vi.fn()
     vi.stubGlobal('reportError', report)
     const { hear, socket } = opened()
@@ -439,7 +439,7 @@ describe('invalid with no listener', () => {
     expect(reported).toEqual([])
   })
 
-  test('is reported though the issues are none', () => {
+  test('is reported even if the list of issues is empty', () => {
     const { hear, socket } = opened()
     json(
       socket,
@@ -449,7 +449,7 @@ describe('invalid with no listener', () => {
     expect(reported).toHaveLength(1)
   })
 
-  test('is not reported when somebody has heard it, once or always', () => {
+  test('is not reported if a listener was called, even one that is called once', () => {
     const { hear, socket } = opened()
     const values = json(socket)
     values.on('message', () => {})
@@ -460,7 +460,7 @@ describe('invalid with no listener', () => {
     expect(reported).toHaveLength(1)
   })
 
-  test('is nothing to report once all have left', async () => {
+  test('is not reported if there are no listeners at all any more', async () => {
     const { schema, refuse } = byHand()
     const { hear, socket } = opened()
     const leave = json(socket, schema).on('message', () => {})
@@ -472,7 +472,7 @@ describe('invalid with no listener', () => {
   })
 })
 
-describe('listening', () => {
+describe('listeners of json()', () => {
   /** A socket, and how many listen to a type of its messages, beside the test. */
   const watched = () => {
     const { socket, hear } = opened()
@@ -491,7 +491,7 @@ describe('listening', () => {
     return { socket: watch, hear, listeners: () => [here.text?.size, here.binary?.size] }
   }
 
-  test('decodes once for any number of listeners', () => {
+  test('share one decoding and validation of each message', () => {
     const { hear, socket } = opened()
     const validate = vi.fn(value => ({ value }))
     const values = json(socket, schemaOf(validate))
@@ -503,7 +503,7 @@ describe('listening', () => {
     for (const listener of listeners) expect(listener.mock.calls).toEqual([[1]])
   })
 
-  test('is listening to the socket, and only as long as somebody is here', () => {
+  test('make json() listen to the socket only while there are any', () => {
     const { socket, listeners, hear } = watched()
     const values = json(socket, undefined, msgpack)
     expect(listeners()).toEqual([0, 0])
@@ -522,7 +522,7 @@ describe('listening', () => {
     expect([heard.mock.calls, ...listeners()]).toEqual([[[1]], 0, 0])
   })
 
-  test('the same listener twice is one, with the wishes of the first time', () => {
+  test('that are added twice are called once, with the options of the first time', () => {
     const { hear, socket } = opened()
     const values = json(socket)
     const listener = vi.fn()
@@ -536,7 +536,7 @@ describe('listening', () => {
     expect(listener).toHaveBeenCalledTimes(2)
   })
 
-  test('a listener may hear both, and leave one', () => {
+  test('can listen to both events, and be removed from one', () => {
     const { hear, socket } = opened()
     const values = json(socket)
     const listener = vi.fn()
@@ -548,7 +548,7 @@ describe('listening', () => {
     expect(listener.mock.calls).toEqual([[expect.objectContaining({ text: '{' })]])
   })
 
-  test('once is over before its listener is called', () => {
+  test('with once are removed before they are called', () => {
     const { hear, socket } = opened()
     const values = json(socket)
     const heard: unknown[] = []
@@ -561,7 +561,7 @@ describe('listening', () => {
     expect(heard).toEqual([1, 2])
   })
 
-  test('leaves nothing on a signal, which ends it, or never lets it begin', () => {
+  test('with a signal are removed when it is aborted, not added if it was, and leave nothing on it', () => {
     const { hear, socket } = opened()
     const values = json(socket)
     const controller = new AbortController()
@@ -578,7 +578,7 @@ describe('listening', () => {
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
-  test('who is removed by an earlier listener does not hear the message, who joins hears the next', () => {
+  test('that an earlier listener removes are not called, and those that it adds are called from the next message on', () => {
     const { hear, socket } = opened()
     const values = json(socket)
     const [late, gone] = [vi.fn(), vi.fn()]
@@ -593,7 +593,7 @@ describe('listening', () => {
     expect(late.mock.calls).toEqual([[2]])
   })
 
-  test('a listener that throws is reported, and harms nobody, now or later', async () => {
+  test('that throw are reported, and the others still run', async () => {
     const { schema, answer } = byHand()
     const { hear, story, values } = follow(
       schemaOf(value => (value === 1 ? schema['~standard'].validate(1) : { value })),
@@ -614,7 +614,7 @@ describe('listening', () => {
     expect(reported.map(({ message }) => message)).toEqual(['broken', 'broken', 'broken', 'broken'])
   })
 
-  test('to what there is not, or with what cannot be called, is refused', () => {
+  test('must be functions, for one of the two events, or on() throws a TypeError', () => {
     const { socket } = opened()
     const { on } = json(socket) as any
     const unknown = new TypeError("There is no event 'text', only message, invalid")
@@ -625,14 +625,14 @@ describe('listening', () => {
   })
 })
 
-describe('sending', () => {
-  test.each([null, 0, '', 'héllo', false, [1, [2]], { a: { b: null } }])('%j is its JSON', value => {
+describe('send() of json()', () => {
+  test.each([null, 0, '', 'héllo', false, [1, [2]], { a: { b: null } }])('sends %j as JSON', value => {
     const { socket, sent } = opened()
     expect(json(socket).send(value)).toBe('sent')
     expect(sent).toEqual([JSON.stringify(value)])
   })
 
-  test('is the socket’s own, with its outcomes and options', () => {
+  test('has the results and options of the socket’s send()', () => {
     const { socket, native, heard } = setup()
     const { send } = json(socket)
     expect(send({ bid: 1 }, { key: 'EURUSD' })).toBe('queued')
@@ -655,7 +655,7 @@ describe('sending', () => {
     ['an object whose toJSON says nothing', { toJSON() {} }, /cannot encode object/],
     ['a bigint', { id: 1n }, /BigInt/],
     ['a cycle', cycle, /circular/],
-  ])('%s throws a TypeError that says why, and nothing leaves', (_, value, message) => {
+  ])('throws a TypeError with the reason for %s and sends nothing', (_, value, message) => {
     const { socket, sent } = opened()
     const send = () => json(socket).send(value)
     expect(send).toThrow(TypeError)
@@ -664,10 +664,10 @@ describe('sending', () => {
   })
 })
 
-describe('a codec', () => {
+describe('a codec of json()', () => {
   const price = { symbol: 'EURUSD', bid: 1.0845, when: new Date(past), raw: Uint8Array.of(1, 2) }
 
-  test('MessagePack goes both ways, through a schema', () => {
+  test('encodes and decodes MessagePack, with a schema', () => {
     const { socket, sent, hear } = opened()
     const schema = z.object({
       symbol: z.string(),
@@ -685,7 +685,7 @@ describe('a codec', () => {
     expect(heard).toEqual([price])
   })
 
-  test('a view into a larger buffer goes out as what it shows, also from the queue', () => {
+  test('may return a view of a larger buffer, of which only the viewed bytes are sent, also from the queue', () => {
     const { socket, native } = setup()
     const shared = new Uint8Array(1_000)
     const values = json(socket, undefined, {
@@ -704,7 +704,7 @@ describe('a codec', () => {
     expect(seen).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
   })
 
-  test('bytes that it cannot decode, or that are wrong, are invalid, with the bytes', () => {
+  test('makes bytes invalid that it cannot decode or that do not match the schema', () => {
     const { socket, hear } = opened()
     const values = json(socket, z.number(), msgpack)
     const invalid: any[] = []
@@ -721,7 +721,7 @@ describe('a codec', () => {
     expect(invalid[1].issues[0].message).toMatch(/expected number/)
   })
 
-  test('leaves text to JSON, and the order is one', async () => {
+  test('leaves text to JSON, in one order with binary messages', async () => {
     const { schema, answer } = byHand()
     const { socket, hear } = opened()
     const values = json(socket, schema, msgpack)
@@ -735,7 +735,7 @@ describe('a codec', () => {
     expect(heard).toEqual([1, 2, 3])
   })
 
-  test('with a life of its own keeps it', () => {
+  test('is called as methods of its own object', () => {
     class Counting {
       count = 0
       encode(_value: string) {
@@ -754,7 +754,7 @@ describe('a codec', () => {
     expect([(sent[0] as Uint8Array)[0], heard]).toEqual([1, [5]])
   })
 
-  test('is given nothing but the value', () => {
+  test('is called with one argument', () => {
     const { socket, hear } = opened()
     const codec = { encode: vi.fn(() => 'x'), decode: vi.fn(() => 1) }
     const values = json(socket, undefined, codec)
@@ -764,7 +764,7 @@ describe('a codec', () => {
     expect([codec.encode.mock.calls, codec.decode.mock.calls]).toEqual([[[1]], [[new ArrayBuffer(1)]]])
   })
 
-  test('that throws lets send throw it, and nothing leaves', () => {
+  test('that throws makes send() throw the same error and send nothing', () => {
     const { socket, sent } = opened()
     expect(() => json(socket, undefined, msgpack).send(() => {})).toThrow(/Unrecognized object/)
     expect(sent).toEqual([])

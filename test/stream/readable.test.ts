@@ -5,8 +5,8 @@ import { fresh, setup, watchedSignal } from './setup.ts'
 
 fresh()
 
-describe('readable', () => {
-  test('gives what comes in, over reconnections, and closes with the socket', async () => {
+describe('readable()', () => {
+  test('gives messages over reconnections and closes with the socket', async () => {
     const { socket, native, listeners } = setup()
     native().accept()
     const reader = readable(socket).getReader()
@@ -24,7 +24,7 @@ describe('readable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('an overflow is its error, after what waits', async () => {
+  test('fails when the buffer is full, after the buffered messages', async () => {
     const { socket, native, listeners } = setup()
     native().accept()
     const reader = readable(socket, { highWaterMark: 60 }).getReader()
@@ -36,7 +36,7 @@ describe('readable', () => {
     await expect(reader.closed).rejects.toThrow('65 bytes are buffered')
   })
 
-  test('takes nothing ahead of its reader: all that waits counts', async () => {
+  test('has no queue of its own besides the buffer', async () => {
     const { socket, native } = setup()
     native().accept()
     const stream = readable(socket, { highWaterMark: 0 })
@@ -45,7 +45,7 @@ describe('readable', () => {
     await expect(stream.getReader().read()).rejects.toThrow('0 bytes are buffered')
   })
 
-  test('the end of a socket that gave up is its error', async () => {
+  test('fails with the error of a socket that gave up', async () => {
     const { socket, native } = setup({ retry: false })
     native().accept()
     const reader = readable(socket).getReader()
@@ -53,7 +53,7 @@ describe('readable', () => {
     await expect(reader.read()).rejects.toBe((socket.state as { cause: unknown }).cause)
   })
 
-  test('cancelled it stops listening, also while a reader waits, and leaves the socket open', async () => {
+  test('stops listening when it is cancelled, even during a read, and leaves the socket open', async () => {
     const { socket, native, listeners } = setup()
     native().accept()
     const { signal, listening } = watchedSignal()
@@ -66,7 +66,7 @@ describe('readable', () => {
     expect(socket.state.name).toBe('open')
   })
 
-  test('an aborted signal is its error', async () => {
+  test('fails with the reason of its aborted signal', async () => {
     const { socket, listeners } = setup()
     const controller = new AbortController()
     const reader = readable(socket, { signal: controller.signal }).getReader()
@@ -76,7 +76,7 @@ describe('readable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('where there are no streams, using it throws, and nothing listens', () => {
+  test('throws where the platform has no streams, and does not listen', () => {
     vi.stubGlobal('ReadableStream', undefined)
     const { socket, listeners } = setup()
     expect(() => readable(socket)).toThrow()

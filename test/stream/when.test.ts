@@ -5,8 +5,8 @@ import { fresh, setup, watchedSignal } from './setup.ts'
 
 fresh()
 
-describe('when', () => {
-  test('resolves with the next event of the type, once', async () => {
+describe('when()', () => {
+  test('resolves with the next event of the type', async () => {
     const { socket, native, listeners } = setup()
     native().accept()
     const text = when(socket, 'text')
@@ -19,7 +19,7 @@ describe('when', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('open: the next connection, or the present one', async () => {
+  test('resolves for open with the next connection or the current one', async () => {
     const { socket, native, heard, listeners } = setup({ protocols: 'v2' })
     const next = when(socket, 'open')
     native().accept('v2')
@@ -34,7 +34,7 @@ describe('when', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('rejects when the socket ends for good, with the cause', async () => {
+  test('rejects with the cause when the socket ends for good', async () => {
     const { socket, native, listeners } = setup({ retry: false })
     const open = when(socket, 'open')
     native().drop()
@@ -43,7 +43,7 @@ describe('when', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('hears what belongs to the end: close, state, drop', async () => {
+  test('resolves with the close, state and drop events of the end', async () => {
     const { socket, native, listeners } = setup({ retry: false })
     native().accept().freeze('up')
     socket.send('tail')
@@ -58,14 +58,14 @@ describe('when', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('close of a socket that never opened rejects rather than hang', async () => {
+  test('rejects for close if the socket ends without having opened', async () => {
     const { socket } = setup()
     const close = when(socket, 'close')
     socket.close()
     await expect(close).rejects.toMatchObject({ code: 'CLOSED' })
   })
 
-  test('waits for a socket that is to connect later', async () => {
+  test('waits for a socket that connects later', async () => {
     const { socket, native } = setup({ autoConnect: false })
     const open = when(socket, 'open')
     await settled()
@@ -74,7 +74,7 @@ describe('when', () => {
     expect(await open).toMatchObject({ attempt: 0 })
   })
 
-  test('aborted: rejects with the reason, and leaves no listener', async () => {
+  test('rejects with the reason when its signal is aborted, and leaves no listener', async () => {
     const { socket, native, listeners } = setup()
     const { controller, signal, listening } = watchedSignal()
     const open = when(socket, 'open', { signal })
@@ -86,7 +86,7 @@ describe('when', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('lets go of the signal when it is done', async () => {
+  test('leaves no listener on its signal', async () => {
     const { socket, native } = setup()
     const { signal, listening } = watchedSignal()
     const open = when(socket, 'open', { signal })
@@ -96,7 +96,7 @@ describe('when', () => {
     expect(listening()).toBe(0)
   })
 
-  test('rejects with a TypeError for an event that there is not', async () => {
+  test('rejects with a TypeError for an unknown event', async () => {
     const { socket, listeners } = setup()
     await expect(when(socket, 'message' as 'text')).rejects.toThrow(TypeError)
     expect(listeners()).toBe(0)

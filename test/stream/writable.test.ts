@@ -6,7 +6,7 @@ import { follow, fresh, setup, watchedSignal } from './setup.ts'
 
 fresh()
 
-describe('writable', () => {
+describe('writable()', () => {
   /** A connection of which nothing leaves until the test says so. */
   const start = (
     options: SocketOptions = {},
@@ -19,14 +19,14 @@ describe('writable', () => {
   }
   const tick = () => vi.advanceTimersByTimeAsync(10)
 
-  test('sends each chunk as a message: text, bytes, Blobs', async () => {
+  test('sends each chunk as a message: text, bytes or a Blob', async () => {
     const { writer, native } = start()
     const chunks = ['text', new Uint8Array([1, 2]), new Blob(['b'])]
     for (const chunk of chunks) await writer.write(chunk)
     expect(sent(native())).toEqual(chunks)
   })
 
-  test('a write is done when there is room again', async () => {
+  test('completes a write when there is room again', async () => {
     const { writer, native, socket } = start()
     await writer.write('x'.repeat(10))
     const fate = follow(writer.write('y'))
@@ -43,7 +43,7 @@ describe('writable', () => {
     expect(vi.getTimerCount()).toBe(1) // The core's own, for the tail.
   })
 
-  test('looks no less often for messages that come in', async () => {
+  test('checks no less often when messages arrive', async () => {
     const { writer, native } = start()
     const fate = follow(writer.write('x'.repeat(11)))
     for (let i = 0; i < 20; i++) {
@@ -55,7 +55,7 @@ describe('writable', () => {
     expect(fate.is).toBe('kept')
   })
 
-  test('looks less and less often at a buffer that does not move', async () => {
+  test('checks a buffer that does not change less and less often', async () => {
     const { writer, native, socket } = start()
     const fate = follow(writer.write('x'.repeat(11)))
     const looked = vi.spyOn(socket, 'bufferedAmount', 'get')
@@ -67,7 +67,7 @@ describe('writable', () => {
     expect(fate.is).toBe('kept')
   })
 
-  test('never more than the mark and one chunk wait, whatever the source has', async () => {
+  test('never has more than the mark and one chunk buffered, whatever the size of the source', async () => {
     const { stream, socket, native, writer } = start()
     let most = 0
     let given = 0
@@ -91,7 +91,7 @@ describe('writable', () => {
     expect(most).toBeGreaterThan(10)
   })
 
-  test.each(['text', 'binary'])('any %s message is a reason to look for room', async kind => {
+  test.each(['text', 'binary'])('checks for room when a %s message arrives', async kind => {
     const { writer, native } = start()
     const fate = follow(writer.write('x'.repeat(11)))
     await settled()
@@ -101,7 +101,7 @@ describe('writable', () => {
     expect(fate.is).toBe('kept')
   })
 
-  test('what others send counts: it waits before it sends', async () => {
+  test('counts what others send, and waits before it sends', async () => {
     const { writer, native, socket } = start()
     socket.send('z'.repeat(11))
     const fate = follow(writer.write('mine'))
@@ -113,7 +113,7 @@ describe('writable', () => {
     expect(sent(native())[1]).toBe('mine')
   })
 
-  test('without a connection it fills up to the mark, and then waits for one, without a timer', async () => {
+  test('queues up to the mark without a connection, then waits for one without a timer', async () => {
     const { socket, native } = setup()
     native().drop()
     vi.setSystemTime(0)
@@ -131,7 +131,7 @@ describe('writable', () => {
     expect(sent(server.latest)).toEqual(['x'.repeat(10), 'y', 'z'])
   })
 
-  test('what came back unsent from a lost connection is waited for', async () => {
+  test('waits for messages that were taken back from a lost connection', async () => {
     const { writer, native } = start()
     const fate = follow(writer.write('x'.repeat(11)))
     await settled()
@@ -143,7 +143,7 @@ describe('writable', () => {
     expect(fate.is).toBe('kept')
   })
 
-  test('1 MiB is the mark by default', async () => {
+  test('has a mark of 1 MiB by default', async () => {
     const { writer } = start({}, {})
     await writer.write(new Uint8Array(2 ** 20))
     const fate = follow(writer.write('y'))
@@ -151,7 +151,7 @@ describe('writable', () => {
     expect(fate.is).toBe('pending')
   })
 
-  test('closing waits until all has left, stops listening, and leaves the socket open', async () => {
+  test('waits on close until everything is sent, stops listening and leaves the socket open', async () => {
     const { writer, native, socket, listeners } = start()
     await writer.write('abc')
     const fate = follow(writer.close())
@@ -169,7 +169,7 @@ describe('writable', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('closing is not done by a socket that is closed, and drops what waits', async () => {
+  test('fails on close if the socket is closed and drops queued messages', async () => {
     const { socket, listeners } = setup()
     const writer = writable(socket).getWriter()
     await writer.write('waits')
@@ -182,7 +182,7 @@ describe('writable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('nobody need write for it to hear that the socket has ended', async () => {
+  test('fails when the socket ends, even without a write', async () => {
     const { native, writer, socket, listeners } = start({ retry: false })
     native().close(4401).drop()
     vi.advanceTimersByTime(0)
@@ -190,7 +190,7 @@ describe('writable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('a write that waits hears that the socket has ended', async () => {
+  test('rejects a waiting write when the socket ends', async () => {
     const { native, writer, socket, listeners } = start({ retry: false })
     const fate = follow(writer.write('x'.repeat(11)))
     const next = follow(writer.write('never sent'))
@@ -204,7 +204,7 @@ describe('writable', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('a socket that has ended takes nothing', async () => {
+  test('fails at once for a socket that has ended', async () => {
     const { socket } = setup()
     socket.close()
     const writer = writable(socket).getWriter()
@@ -212,7 +212,7 @@ describe('writable', () => {
     expect(socket.stats.dropped).toBe(0)
   })
 
-  test('what is written while the socket closes is dropped, and that is the error', async () => {
+  test('fails if a chunk is written while the socket is closing', async () => {
     const { writer, socket, native, listeners } = start()
     native().freeze('down')
     socket.close()
@@ -221,14 +221,14 @@ describe('writable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('what send() throws is the error, and nobody listens any more', async () => {
+  test('fails with whatever send() throws, and stops listening', async () => {
     const { writer, listeners } = start()
     await expect(writer.write(1 as never)).rejects.toThrow(TypeError)
     await expect(writer.closed).rejects.toThrow(TypeError)
     expect(listeners()).toBe(0)
   })
 
-  test('a message that a full queue rejects is the error', async () => {
+  test('fails if a full queue rejects a message', async () => {
     const { socket, listeners } = setup({ queue: { maxBytes: 3 } })
     const writer = writable(socket).getWriter()
     await expect(writer.write('four')).rejects.toThrow('overflow')
@@ -236,7 +236,7 @@ describe('writable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('a message that is dropped later is the error', async () => {
+  test('fails if a message is dropped later', async () => {
     const { socket, heard, listeners } = setup({ queue: { maxBytes: 8, overflow: 'drop-oldest' } })
     const writer = writable(socket).getWriter()
     await writer.write('mine 1')
@@ -247,7 +247,7 @@ describe('writable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('one that is too big for the server is the error', async () => {
+  test('fails if a message is too big for the server', async () => {
     const { writer, native } = start({ retry: () => 0 }, {})
     await writer.write('huge')
     native().close(1009).drop()
@@ -259,7 +259,7 @@ describe('writable', () => {
     await expect(writer.closed).rejects.toThrow('A message was dropped: too-big')
   })
 
-  test("what becomes of messages with wishes, which are others', does not matter", async () => {
+  test('ignores drops of messages that were sent with options, which are not its own', async () => {
     const { socket, heard } = setup()
     const writer = writable(socket).getWriter()
     const closed = follow(writer.closed)
@@ -276,7 +276,7 @@ describe('writable', () => {
     expect(closed.is).toBe('pending')
   })
 
-  test('aborted at once, though a write waits; what the socket has it keeps', async () => {
+  test('aborts at once during a waiting write, and leaves the socket its messages', async () => {
     const { socket, heard, listeners } = setup()
     const writer = writable(socket, { highWaterMark: 3 }).getWriter()
     const fate = follow(writer.write('waits'))
@@ -290,7 +290,7 @@ describe('writable', () => {
     expect(vi.getTimerCount()).toBe(timers)
   })
 
-  test('aborted while it polls, it leaves no timer', async () => {
+  test('leaves no timer when it is aborted while it waits for room', async () => {
     const { writer, native } = start()
     follow(writer.write('x'.repeat(11)))
     await settled()
@@ -301,7 +301,7 @@ describe('writable', () => {
     native().drain()
   })
 
-  test('a pipe whose sink is aborted ends at once, offline', async () => {
+  test('ends a pipe at once when its signal is aborted without a connection', async () => {
     const { socket, listeners } = setup()
     const stop = new AbortController()
     const source = new ReadableStream({ pull: controller => controller.enqueue('x'.repeat(100)) })
@@ -315,7 +315,7 @@ describe('writable', () => {
     expect([listeners(), socket.queued]).toEqual([0, 1])
   })
 
-  test('its signal is its error at once, and is let go of when it is closed', async () => {
+  test('fails with the reason of its signal at once, and leaves no listener on it when it is closed', async () => {
     const { socket, native, listeners } = setup()
     native().accept()
     const { controller, signal, listening } = watchedSignal()
@@ -333,7 +333,7 @@ describe('writable', () => {
     expect(sent(native())).toEqual(['a'])
   })
 
-  test('where streams have no signal, an abort follows the write that waits', async () => {
+  test('aborts after the waiting write where streams have no signal', async () => {
     const Native = WritableStream
     vi.stubGlobal(
       'WritableStream',

@@ -38,8 +38,8 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-describe('handshakes', () => {
-  test('are accepted in a later task, driven by fake timers', () => {
+describe('handshakes of the fake server', () => {
+  test('are accepted in a later task, which fake timers control', () => {
     const { socket, events } = meet()
     expect([socket.readyState, events]).toEqual([0, []])
     task()
@@ -47,7 +47,7 @@ describe('handshakes', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('the answer is what the server says when it is given', () => {
+  test('are answered by the policy of the moment of the answer', () => {
     const { server, events } = meet()
     server.refuse()
     expect(events).toEqual(refused)
@@ -62,7 +62,7 @@ describe('handshakes', () => {
     expect([server.attempts, server.clients.length, events.length]).toEqual([4, 1, 2])
   })
 
-  test('hang without a timer until somebody answers', () => {
+  test('stay pending without a timer after hang()', () => {
     const server = createFakeServer()
     server.hang()
     const logs = [1, 2, 3].map(() => record(new server.WebSocket(url)))
@@ -78,7 +78,7 @@ describe('handshakes', () => {
     expect(server.clients).toEqual([server.connections[0], server.connections[2]])
   })
 
-  test('a page that tries again at once does so in another task', () => {
+  test('happen in another task when a page tries again at once', () => {
     const { server, socket } = meet()
     socket.onclose = () => new server.WebSocket(url)
     server.refuse()
@@ -87,14 +87,14 @@ describe('handshakes', () => {
     expect(server.latest.socket.readyState).toBe(3)
   })
 
-  test('hang() is for those to come and those not answered yet', () => {
+  test('that are not answered yet stay pending after hang(), as do later ones', () => {
     const { server, socket } = meet()
     server.hang()
     task()
     expect(socket.readyState).toBe(0)
   })
 
-  test('a peer may answer before its task: it does so once, and no timer is left', () => {
+  test('can be answered by the peer before their task, once and without a remaining timer', () => {
     const { peer, events } = meet()
     peer.accept()
     expect(vi.getTimerCount()).toBe(0)
@@ -104,7 +104,7 @@ describe('handshakes', () => {
     expect(() => peer.refuse()).toThrow(/handshake is over/)
   })
 
-  test('a page that gives up hears error and close in a later task, and the answer comes too late', () => {
+  test('that the page gives up end with error and close in a later task, and a later answer has no effect', () => {
     const { socket, peer, events } = meet()
     socket.close()
     expect([socket.readyState, events]).toEqual([2, []])
@@ -115,7 +115,7 @@ describe('handshakes', () => {
     expect(peer.closed).toBeUndefined()
   })
 
-  test('a page that gives up hears nothing of a refusal', () => {
+  test('that the page gives up ignore a refusal', () => {
     const { socket, peer, events } = meet()
     socket.close()
     peer.refuse()
@@ -124,7 +124,7 @@ describe('handshakes', () => {
     expect(events).toEqual(refused)
   })
 
-  test('a connection that is cut during the handshake has failed', () => {
+  test('fail when the connection is cut', () => {
     const { peer, events } = meet()
     peer.drop()
     task()
@@ -135,29 +135,29 @@ describe('handshakes', () => {
     [undefined, ['v1', 'v2'], 'v1'],
     [['v2', 'v3'], ['v1', 'v3', 'v2'], 'v3'],
     [['v2'], [], ''],
-  ])('of a server that knows %j, a page that offers %j gets %j', (protocols, offered, selected) => {
+  ])('of a server that supports %j and a page that offers %j select %j', (protocols, offered, selected) => {
     const { socket, peer } = meet(protocols && { protocols }, offered)
     expect(peer.protocols).toEqual(offered)
     task()
     expect([socket.readyState, socket.protocol]).toEqual([1, selected])
   })
 
-  test('a subprotocol can be selected by hand, but none that was not offered', () => {
+  test('can select any subprotocol that the page offers, and no other', () => {
     const { socket, peer } = meet({}, ['v1', 'v2'])
     expect(() => peer.accept('v3')).toThrow(/not offer 'v3'/)
     peer.accept('v2')
     expect(socket.protocol).toBe('v2')
   })
 
-  test('a server that selects none of those that are offered ends the attempt', () => {
+  test('fail if the server selects none of the offered subprotocols', () => {
     const { peer, events } = meet({}, 'v1')
     peer.accept('')
     expect(events).toEqual(refused)
   })
 })
 
-describe('the constructor', () => {
-  test('resolves relative URLs where there is something to resolve against', () => {
+describe('the WebSocket constructor of the fake server', () => {
+  test('resolves relative URLs if there is a base', () => {
     const { WebSocket } = createFakeServer({ base: 'https://page.test/a/b?c' })
     expect(new WebSocket('../feed').url).toBe('wss://page.test/feed')
     const bare = createFakeServer()
@@ -184,12 +184,12 @@ describe('the constructor', () => {
     expect([server.attempts, vi.getTimerCount()]).toEqual([0, 0])
   })
 
-  test('takes subprotocols as a string, or one by one from what can be iterated', () => {
+  test('accepts subprotocols as a string or as any iterable', () => {
     expect(meet({}, 'v1').peer.protocols).toEqual(['v1'])
     expect(meet({}, new Set(['v1', 'v2']) as unknown as string[]).peer.protocols).toEqual(['v1', 'v2'])
   })
 
-  test('its sockets are event targets of one class a server', () => {
+  test('makes event targets, of one class for each server', () => {
     const { server, socket } = meet()
     const other = createFakeServer()
     expect(socket).toBeInstanceOf(server.WebSocket)
@@ -200,7 +200,7 @@ describe('the constructor', () => {
     expect(server.latest.socket).toBe(socket)
   })
 
-  test('can be extended', () => {
+  test('can be extended by a class', () => {
     const server = createFakeServer()
     const heard: string[] = []
     class Mine extends server.WebSocket {
@@ -215,7 +215,7 @@ describe('the constructor', () => {
     expect([heard, server.latest.received]).toEqual([['x'], ['x']])
   })
 
-  test('has the type of the real one', () => {
+  test('has the type of the platform’s constructor', () => {
     const server = createFakeServer()
     expectTypeOf(server.WebSocket).toEqualTypeOf<typeof WebSocket>()
     expectTypeOf(server).toHaveProperty('latest').toEqualTypeOf<FakePeer>()
@@ -228,7 +228,7 @@ describe('the constructor', () => {
   })
 })
 
-test('a handler keeps the place at which it was first set, until it is null', () => {
+test('a handler of a fake WebSocket keeps the place where it was first set, until it is null', () => {
   const { socket, peer } = open()
   const heard: string[] = []
   const say = (what: string) => () => heard.push(what)
@@ -246,7 +246,7 @@ test('a handler keeps the place at which it was first set, until it is null', ()
   expect(heard).toEqual(['handler', 'listener', 'listener', 'listener', 'handler'])
 })
 
-describe('messages', () => {
+describe('messages of the fake server', () => {
   test('from the peer arrive at once, and only while the socket is open', () => {
     const { socket, peer, events } = open()
     socket.binaryType = 'arraybuffer'
@@ -262,7 +262,7 @@ describe('messages', () => {
     expect(events).toHaveLength(3)
   })
 
-  test('bytes are a Blob by default, and never the sender’s own memory', async () => {
+  test('arrive as Blobs by default, and never as the sender’s own memory', async () => {
     const { socket, peer } = open()
     const heard: any[] = []
     socket.onmessage = ({ data }) => heard.push(data)
@@ -276,7 +276,7 @@ describe('messages', () => {
     expect(() => peer.send(new Blob() as any)).toThrow(/Blob/)
   })
 
-  test('say where they come from', () => {
+  test('carry the origin of the server', () => {
     const { socket, peer } = open()
     const heard = vi.fn()
     socket.onmessage = ({ origin }) => heard(origin)
@@ -284,7 +284,7 @@ describe('messages', () => {
     expect(heard).toHaveBeenCalledWith('wss://push.test')
   })
 
-  test('from the page have arrived at once, as the platform converts them', () => {
+  test('from the page arrive at once, converted as on the platform', () => {
     const { socket, peer } = open()
     const blob = new Blob(['x'])
     const bytes = Uint8Array.of(1, 2, 3)
@@ -312,7 +312,7 @@ describe('messages', () => {
     expect(peer.received[4]).toBe(blob)
   })
 
-  test('what cannot be sent throws, and counts for nothing', () => {
+  test('that cannot be sent throw, and do not add to bufferedAmount', () => {
     const { socket, peer } = open()
     expect(() => socket.send(new Uint8Array(new SharedArrayBuffer(1)) as any)).toThrow(TypeError)
     expect(() => (socket.send as () => void)()).toThrow(TypeError)
@@ -322,13 +322,13 @@ describe('messages', () => {
     expect([peer.received, socket.bufferedAmount]).toEqual([[new Uint8Array()], 0])
   })
 
-  test('send() while connecting throws InvalidStateError', () => {
+  test('cannot be sent while CONNECTING: send() throws an InvalidStateError', () => {
     const { socket, peer } = meet()
     expect(() => socket.send('x')).toThrow(expect.objectContaining({ name: 'InvalidStateError' }))
     expect([peer.received, peer.unsent, socket.bufferedAmount]).toEqual([[], [], 0])
   })
 
-  test('a server that answers does so in a task of its own', () => {
+  test('are answered in a task of their own', () => {
     const { socket, events } = open({ message: (data, peer) => peer.send(`echo ${data}`) })
     socket.send('a')
     socket.send('b')
@@ -337,7 +337,7 @@ describe('messages', () => {
     expect(events.map(({ data }) => data)).toEqual(['echo a', 'echo b'])
   })
 
-  test('a server is not asked for an answer that could no longer be sent', () => {
+  test('are not passed to the server if it could not send an answer any more', () => {
     const message = vi.fn()
     const { socket, peer } = open({ message })
     socket.send('a')
@@ -347,8 +347,8 @@ describe('messages', () => {
   })
 })
 
-describe('bufferedAmount', () => {
-  test('counts what is sent, as UTF-8, until the task is over', () => {
+describe('bufferedAmount of a fake WebSocket', () => {
+  test('counts bytes of UTF-8 until the end of the task', () => {
     const { socket } = open()
     socket.send('€')
     expect(socket.bufferedAmount).toBe(3)
@@ -360,7 +360,7 @@ describe('bufferedAmount', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('a promise does not end a task', async () => {
+  test('does not change in a microtask', async () => {
     const { socket } = open()
     socket.send('x')
     await null
@@ -379,7 +379,7 @@ describe('bufferedAmount', () => {
     expect([socket.bufferedAmount, vi.getTimerCount()]).toEqual([0, 0])
   })
 
-  test('keeps what was sent after the end for ever', () => {
+  test('counts what is sent after the end for ever', () => {
     const { socket, peer } = open()
     peer.close()
     socket.send('abc')
@@ -389,8 +389,8 @@ describe('bufferedAmount', () => {
   })
 })
 
-describe('a frozen line', () => {
-  test('takes nothing, and shows it in bufferedAmount', () => {
+describe('a frozen connection of the fake server', () => {
+  test('transmits nothing, and shows it in bufferedAmount', () => {
     const { socket, peer } = open()
     peer.freeze()
     socket.send('aaaa')
@@ -401,7 +401,7 @@ describe('a frozen line', () => {
     expect([socket.bufferedAmount, peer.received, peer.unsent]).toEqual([0, ['aaaa', 'bb'], []])
   })
 
-  test('takes as many bytes as it is told; a message has arrived with its last one', () => {
+  test('transmits as many bytes as drain() says, and a message arrives with its last byte', () => {
     const { socket, peer } = open()
     peer.freeze('up')
     for (const text of ['aaaa', '', 'bb']) socket.send(text)
@@ -412,7 +412,7 @@ describe('a frozen line', () => {
     expect([socket.bufferedAmount, peer.received]).toEqual([0, ['aaaa', '', 'bb']])
   })
 
-  test('what is unsent when it breaks stays so, and can turn out to have left', () => {
+  test('keeps unsent messages when it breaks, and drain() can still transmit them', () => {
     const { socket, peer } = open()
     peer.freeze()
     socket.send('aaaa')
@@ -425,7 +425,7 @@ describe('a frozen line', () => {
     expect(peer.unsent).toEqual(['bb'])
   })
 
-  test('holds what the peer sends, in order, its close frame as well', () => {
+  test('holds back what the peer sends, in order and including its close frame', () => {
     const { peer, events } = open()
     peer.freeze('down').send('a').send('b').close(4000)
     task()
@@ -438,7 +438,7 @@ describe('a frozen line', () => {
     ])
   })
 
-  test('holds an answer to the handshake', () => {
+  test('holds back the answer to the handshake', () => {
     const { peer, events } = meet()
     peer.freeze()
     task()
@@ -447,13 +447,13 @@ describe('a frozen line', () => {
     expect(events).toEqual([{ type: 'open', readyState: 1 }])
   })
 
-  test('loses what it holds when it breaks', () => {
+  test('loses what it holds back when it breaks', () => {
     const { peer, events } = open()
     peer.freeze().send('lost').drop().thaw()
     expect(events).toEqual(refused)
   })
 
-  test('one direction does not stop the other', () => {
+  test('can be frozen in one direction only', () => {
     const { socket, peer, events } = open()
     peer.freeze('down')
     socket.send('up')
@@ -474,7 +474,7 @@ describe('a frozen line', () => {
     expect(events).toEqual([{ type: 'close', readyState: 3, code: 4000, reason: 'bye', wasClean: true }])
   })
 
-  test('frozen between the page’s close() and the answer, it holds the answer', () => {
+  test('holds back the answer to the page’s close() if it is frozen before the answer', () => {
     const { socket, peer, events } = open()
     socket.close()
     peer.freeze('down')
@@ -484,7 +484,7 @@ describe('a frozen line', () => {
     expect(events).toHaveLength(1)
   })
 
-  test('frozen after the page’s close(), the peer may still answer with another code', () => {
+  test('allows the peer to answer the page’s close() with another code', () => {
     const { socket, peer, events } = open()
     socket.close()
     peer.freeze('down')
@@ -493,7 +493,7 @@ describe('a frozen line', () => {
     expect(events).toMatchObject([{ type: 'close', code: 4001, wasClean: true }])
   })
 
-  test('a close frame waits behind what was sent before it', () => {
+  test('holds back a close frame behind earlier messages', () => {
     const { socket, peer } = open()
     peer.freeze('up')
     socket.send('first')
@@ -503,7 +503,7 @@ describe('a frozen line', () => {
     expect([peer.received, peer.closed]).toEqual([['first'], { code: 1005, reason: '' }])
   })
 
-  test('frozen upwards, the peer’s close frame arrives and cannot be answered', () => {
+  test('that is frozen upwards delivers the peer’s close frame, which cannot be answered', () => {
     const { socket, peer, events } = open()
     peer.freeze('up').close(1012, 'deploy')
     expect([socket.readyState, events, peer.closed]).toEqual([2, [], undefined])
@@ -516,8 +516,8 @@ describe('a frozen line', () => {
   })
 })
 
-describe('ends', () => {
-  test('the page’s close() is answered in a later task', () => {
+describe('the end of a fake connection', () => {
+  test('comes in a later task after the page’s close()', () => {
     const { socket, peer, events } = open()
     socket.close(4000, 'bye')
     expect([socket.readyState, peer.closed, events]).toEqual([2, { code: 4000, reason: 'bye' }, []])
@@ -526,7 +526,7 @@ describe('ends', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('the page’s close() throws for what it may not say, and only the first counts', () => {
+  test('is caused by the first close() of the page, which throws for invalid arguments', () => {
     const { socket, peer } = open()
     for (const code of [999, 1001, 2999, 5000]) {
       expect(() => socket.close(code)).toThrow(expect.objectContaining({ name: 'InvalidAccessError' }))
@@ -541,7 +541,7 @@ describe('ends', () => {
     expect([socket.readyState, vi.getTimerCount()]).toEqual([3, 0])
   })
 
-  test('close frames that cross: each end hears the other’s', () => {
+  test('gives each end the other’s close frame if both are sent at the same time', () => {
     const { socket, peer, events } = open()
     socket.close(4000, 'page')
     peer.close(1001, 'peer')
@@ -551,13 +551,13 @@ describe('ends', () => {
     expect(events).toHaveLength(1)
   })
 
-  test('the peer’s close frame is answered with the same', () => {
+  test('answers the peer’s close frame with the same code', () => {
     const { peer } = open()
     peer.close(1012, 'deploy')
     expect(peer.closed).toEqual({ code: 1012, reason: 'deploy' })
   })
 
-  test('a cut is 1006 at both ends, and leaves no timer', () => {
+  test('has the code 1006 at both ends after a cut, and leaves no timer', () => {
     const { socket, peer, events } = open()
     socket.close()
     peer.drop()
@@ -566,7 +566,7 @@ describe('ends', () => {
     expect(open().peer.drop().closed).toEqual({ code: 1006, reason: '' })
   })
 
-  test('close events are those of the platform where it has them', () => {
+  test('dispatches the platform’s CloseEvent where there is one', () => {
     const events: Event[] = []
     const hear = () => {
       const { socket, peer } = open()
@@ -588,7 +588,7 @@ describe('ends', () => {
     expect(events.map(event => event instanceof CloseEvent)).toEqual([false, true])
   })
 
-  test('events have the time of the fake clock', () => {
+  test('has the time of the fake clock in its events', () => {
     const { socket, peer } = open()
     const times: number[] = []
     for (const type of ['message', 'close'])
@@ -601,7 +601,7 @@ describe('ends', () => {
   })
 })
 
-describe('a script that asks for what cannot be is told', () => {
+describe('an impossible call of a test script throws an error that says so', () => {
   test.each<[string, (peer: FakePeer) => unknown, RegExp]>([
     [
       'send() before the handshake',
@@ -630,7 +630,7 @@ describe('a script that asks for what cannot be is told', () => {
   })
 })
 
-describe('record', () => {
+describe('record()', () => {
   const follow = () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5)
     const server = createFakeServer()
@@ -638,7 +638,7 @@ describe('record', () => {
     return { server, socket, log: record(socket) }
   }
 
-  test('a SteadySocket: an outage reads as a list', () => {
+  test('lists the events of a SteadySocket in an outage', () => {
     const { server, socket, log } = follow()
     task()
     server.latest.send('hello').send(Uint8Array.of(1, 2))
@@ -674,7 +674,7 @@ describe('record', () => {
     expect(JSON.parse(JSON.stringify(log.events))).toEqual(log.events)
   })
 
-  test('a WebSocket: events with the state at the time, and Blobs by their size', () => {
+  test('lists the events of a WebSocket with the readyState in the listener, and Blobs by their size', () => {
     const { socket, peer, events } = meet()
     peer
       .accept()
@@ -690,7 +690,7 @@ describe('record', () => {
     ])
   })
 
-  test('stops when it is told to', () => {
+  test('records nothing after stop()', () => {
     const { server, socket, log } = follow()
     const bare = meet()
     const second = record(bare.socket)
@@ -702,7 +702,7 @@ describe('record', () => {
     expect([socket.state.name, server.clients.length, bare.events.length]).toEqual(['open', 1, 1])
   })
 
-  test('takes a socket with addEventListener for a WebSocket, even if it has `on`', () => {
+  test('treats a socket with addEventListener() as a WebSocket, even if it has on()', () => {
     const { server } = meet()
     const on = vi.fn()
     const socket = Object.assign(new server.WebSocket(url), { on })
@@ -711,7 +711,7 @@ describe('record', () => {
     expect([events.length, on.mock.calls]).toEqual([1, []])
   })
 
-  test('takes nothing else', () => {
+  test('throws a TypeError for other objects', () => {
     expect(() => record({} as any)).toThrow(TypeError)
     const { WebSocket } = createFakeServer()
     record(createSocket(url, { WebSocket, binaryType: 'blob' })).stop()
@@ -720,7 +720,7 @@ describe('record', () => {
   })
 })
 
-test('an application sees the whole of an outage, and nothing is lost that had not left', () => {
+test('an application over the fake server sees every event of an outage and loses no unsent message', () => {
   const server = createFakeServer()
   const socket = createSocket(url, { WebSocket: server.WebSocket, retry: () => 1_000 })
   task()
@@ -734,7 +734,7 @@ test('an application sees the whole of an outage, and nothing is lost that had n
   expect(server.latest.received).toEqual(['unsent'])
 })
 
-test('a dead connection is noticed by a heartbeat, and a living one is not taken for dead', () => {
+test('a heartbeat over the fake server detects a dead connection and no living one', () => {
   const server = createFakeServer({
     message: (data, peer) => data === 'ping' && void peer.send('pong'),
   })
