@@ -24,27 +24,32 @@ beforeEach(() => {
   vi.spyOn(console, 'error').mockImplementation(error => reported.push(error))
 })
 
-/** A socket that is open, and what its peer says. */
-const opened = () => {
-  const rig = setup()
-  const native = rig.native().accept()
-  return { ...rig, hear: (data: string | ArrayBuffer) => native.send(data), sent: native.received, native }
+/** An open socket, and how to deliver messages to it. */
+const openSocket = () => {
+  const made = setup()
+  const native = made.native().accept()
+  return {
+    ...made,
+    deliver: (data: string | ArrayBuffer) => native.send(data),
+    sent: native.received,
+    native,
+  }
 }
 
-/** Values over such a socket, and all that is heard of them, in order. */
-const follow = <Value>(schema: Schema<Value> | undefined) => {
-  const rig = opened()
-  const values = schema ? json(rig.socket, schema) : json(rig.socket)
+/** Values over such a socket, and their events in order. */
+const recordedValues = <Value>(schema: Schema<Value> | undefined) => {
+  const made = openSocket()
+  const values = schema ? json(made.socket, schema) : json(made.socket)
   const story: [string, any][] = []
   values.on('message', (value: unknown) => story.push(['message', value]))
   values.on('invalid', invalid => story.push(['invalid', invalid]))
-  return { ...rig, values, story }
+  return { ...made, values, story }
 }
 
-/** A schema that is this function. */
+/** A schema with this validator. */
 const schemaOf = (validate: (value: any) => any): Schema<any> => ({ '~standard': { version: 1, validate } })
 
-/** A schema whose answers the test gives, in whatever order. */
+/** A schema whose validator answers when the test says so, in any order. */
 const byHand = () => {
   const answers = new Map<unknown, { resolve: (result: any) => void; reject: (reason: unknown) => void }>()
   const schema = schemaOf(value => new Promise((resolve, reject) => answers.set(value, { resolve, reject })))
@@ -59,8 +64,8 @@ describe('a text message of json()', () => {
   test.each(['null', '0', '""', 'false', '[]', '{"a":[1,{"b":null}]}', ' "héllo 😀" '])(
     '%s is dispatched as its value during the event of the socket',
     text => {
-      const { hear, story } = follow(undefined)
-      hear(text)
+      const { deliver, story } = recordedValues(undefined)
+      deliver(text)
       expect(story).toEqual([['message', JSON.parse(text)]])
     },
   )
@@ -68,8 +73,8 @@ describe('a text message of json()', () => {
   test.each(['', 'hello', '{"a":', 'undefined', 'NaN', "{'a':1}"])(
     '%j, which is not JSON, is invalid, with the whole text and the reason',
     text => {
-      const { hear, story } = follow(z.unknown())
-      hear(text)
+      const { deliver, story } = recordedValues(z.unknown())
+      deliver(text)
       const [[kind, invalid]] = story as [[string, any]]
       expect(kind).toBe('invalid')
       expect(invalid).toEqual({
@@ -81,28 +86,28 @@ describe('a text message of json()', () => {
   )
 
   test('that is invalid does not stop later messages', () => {
-    const { hear, story } = follow(undefined)
-    for (const text of ['1', '{', '2']) hear(text)
+    const { deliver, story } = recordedValues(undefined)
+    for (const text of ['1', '{', '2']) deliver(text)
     expect(story.map(([kind]) => kind)).toEqual(['message', 'invalid', 'message'])
   })
 
   test('may have __proto__ as the key of an ordinary property', () => {
-    const { hear, story } = follow(undefined)
-    hear('{"__proto__":{"admin":true}}')
+    const { deliver, story } = recordedValues(undefined)
+    deliver('{"__proto__":{"admin":true}}')
     expect(Object.keys(story[0]?.[1])).toEqual(['__proto__'])
     expect(story[0]?.[1].admin).toBeUndefined()
   })
 
   test('also reaches the socket’s own listeners', () => {
-    const { hear, heard } = follow(undefined)
-    hear('{')
-    hear('1')
+    const { deliver, heard } = recordedValues(undefined)
+    deliver('{')
+    deliver('1')
     expect(heard('text')).toEqual(['{', '1'])
   })
 
   test('is not made of a binary message, which without a codec is left to the socket’s own listeners', () => {
-    const { hear, heard, story } = follow(undefined)
-    hear(new ArrayBuffer(3))
+    const { deliver, heard, story } = recordedValues(undefined)
+    deliver(new ArrayBuffer(3))
     expect(heard('binary')).toEqual([new ArrayBuffer(3)])
     expect(story).toEqual([])
   })
@@ -118,10 +123,10 @@ describe('JSON that the server sends as binary', () => {
   ]
 
   test('is invalid, with its text and a message that names the mistake, in the order of arrival', () => {
-    const { hear, heard, story } = follow(undefined)
-    hear('1')
-    hear(bytesOf('{"a":1}'))
-    hear('2')
+    const { deliver, heard, story } = recordedValues(undefined)
+    deliver('1')
+    deliver(bytesOf('{"a":1}'))
+    deliver('2')
     expect(story).toEqual([
       ['message', 1],
       ['invalid', { text: '{"a":1}', issues }],
@@ -142,9 +147,9 @@ describe('JSON that the server sends as binary', () => {
   })
 
   test('is reported if there is no listener for invalid', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     json(socket).on('message', () => {})
-    hear(bytesOf('{"a":1}'))
+    deliver(bytesOf('{"a":1}'))
     expect(reported).toEqual([
       expect.objectContaining({
         message: expect.stringMatching(/^on\('invalid'\) has no listener: JSON sent as binary/),
@@ -153,20 +158,20 @@ describe('JSON that the server sends as binary', () => {
   })
 
   test.each(['1', '"text"', 'null!', '{"a":', 'not JSON'])('is not confused with the bytes of %j', text => {
-    const { hear, story } = follow(undefined)
-    hear(bytesOf(text))
+    const { deliver, story } = recordedValues(undefined)
+    deliver(bytesOf(text))
     expect(story).toEqual([])
   })
 
   test('is decoded by a codec', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const values = json(socket, undefined, {
       encode: () => '',
       decode: bytes => JSON.parse(new TextDecoder().decode(bytes)),
     })
     const received: unknown[] = []
     values.on('message', value => received.push(value))
-    hear(bytesOf('{"a":1}'))
+    deliver(bytesOf('{"a":1}'))
     expect(received).toEqual([{ a: 1 }])
   })
 })
@@ -206,10 +211,10 @@ describe.each([
   ['asynchronous', ASYNC],
 ])('a %s schema', (how, schemas) => {
   test.each(schemas)('of %s gives listeners its output, or its issues with their path', async (_, schema) => {
-    const { hear, story } = follow(schema)
+    const { deliver, story } = recordedValues(schema)
     const wrong = '{"at":"yesterday"}'
-    hear(`{"at":"${past}"}`)
-    hear(wrong)
+    deliver(`{"at":"${past}"}`)
+    deliver(wrong)
     expect(story.length).toBe(how === 'synchronous' ? 2 : 0)
     await settled()
     expect(story[0]).toEqual(['message', { at: new Date(past) }])
@@ -224,9 +229,9 @@ describe.each([
 describe('the order of messages in json()', () => {
   test('is kept when a later message is validated sooner', async () => {
     const { schema, answers, answer } = byHand()
-    const { hear, story } = follow(schema)
-    for (const text of ['1', '2', '3']) hear(text)
-    // All are asked about at once.
+    const { deliver, story } = recordedValues(schema)
+    for (const text of ['1', '2', '3']) deliver(text)
+    // The validator is called for all at once.
     expect([...answers.keys()]).toEqual([1, 2, 3])
     answer(3)
     answer(2)
@@ -240,33 +245,33 @@ describe('the order of messages in json()', () => {
   test('is kept when some validators are synchronous and others are not, and afterwards dispatch is synchronous again', async () => {
     const { schema, answer } = byHand()
     const mixed = schemaOf(value => (value > 1 ? { value } : schema['~standard'].validate(value)))
-    const { hear, story } = follow(mixed)
-    hear('1')
-    hear('2')
-    hear('{')
+    const { deliver, story } = recordedValues(mixed)
+    deliver('1')
+    deliver('2')
+    deliver('{')
     await settled()
     expect(story).toEqual([])
     answer(1)
     await settled()
     expect(story.map(([kind]) => kind)).toEqual(['message', 'message', 'invalid'])
-    hear('3')
+    deliver('3')
     expect(story[3]).toEqual(['message', 3])
   })
 
   test('is the same for all listeners when a message arrives while another is being dispatched', async () => {
     const { schema, answer } = byHand()
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const values = json(
       socket,
       schemaOf(value => (value > 1 ? { value } : schema['~standard'].validate(value))),
     )
     const heard: string[] = []
     values.on('message', value => {
-      if (value === 1) hear('2')
+      if (value === 1) deliver('2')
     })
     values.on('message', value => heard.push(`first ${value}`))
     values.on('message', value => heard.push(`second ${value}`))
-    hear('1')
+    deliver('1')
     answer(1)
     await settled()
     expect(heard).toEqual(['first 1', 'second 1', 'first 2', 'second 2'])
@@ -278,7 +283,7 @@ describe('the order of messages in json()', () => {
       fc.asyncProperty(
         fc.array(fc.record({ kind: kinds, rounds: fc.nat(5), pause: fc.boolean() }), { maxLength: 20 }),
         async messages => {
-          const { hear, story } = follow(
+          const { deliver, story } = recordedValues(
             schemaOf(({ kind, rounds, i }) => {
               if (kind === 'throws') throw new Error(`${i}`)
               if (kind === 'now') return { value: i }
@@ -292,7 +297,7 @@ describe('the order of messages in json()', () => {
             }),
           )
           for (const [i, { kind, rounds, pause }] of messages.entries()) {
-            hear(kind === 'no JSON' ? `${i}!` : JSON.stringify({ kind, rounds, i }))
+            deliver(kind === 'no JSON' ? `${i}!` : JSON.stringify({ kind, rounds, i }))
             if (pause) await undefined
           }
           await settled()
@@ -303,7 +308,7 @@ describe('the order of messages in json()', () => {
           expect(seen).toEqual([...messages.keys()])
           const good = messages.map(({ kind }) => kind === 'now' || kind === 'later')
           expect(story.map(([kind]) => kind === 'message')).toEqual(good)
-          hear('{"kind":"now","i":-1}')
+          deliver('{"kind":"now","i":-1}')
           expect(story.at(-1)).toEqual(['message', -1])
         },
       ),
@@ -312,8 +317,8 @@ describe('the order of messages in json()', () => {
 
   test('is kept for messages that are validated after the socket has closed', async () => {
     const { schema, answer, refuse } = byHand()
-    const { hear, story, socket, native } = follow(schema)
-    for (const text of ['1', '2', '3']) hear(text)
+    const { deliver, story, socket, native } = recordedValues(schema)
+    for (const text of ['1', '2', '3']) deliver(text)
     socket.close()
     native.close(1000)
     refuse(2, new Error('too late'))
@@ -360,9 +365,9 @@ describe('a validator of json()', () => {
   ])(
     'that %s makes the message invalid, with the reason, and does not stop later messages',
     async (_, fail, cause, message) => {
-      const { hear, story } = follow(schemaOf(value => (value === 1 ? fail(value) : { value })))
-      hear('1')
-      hear('2')
+      const { deliver, story } = recordedValues(schemaOf(value => (value === 1 ? fail(value) : { value })))
+      deliver('1')
+      deliver('2')
       await settled()
       expect(story).toEqual([
         ['invalid', { text: '1', issues: [{ message, cause }] }],
@@ -375,8 +380,8 @@ describe('a validator of json()', () => {
     ['at once', () => undefined],
     ['later', async () => undefined],
   ])('that returns nothing, %s, makes the message invalid', async (_, validate) => {
-    const { hear, story } = follow(schemaOf(validate))
-    hear('1')
+    const { deliver, story } = recordedValues(schemaOf(validate))
+    deliver('1')
     await settled()
     expect(story).toEqual([
       ['invalid', { text: '1', issues: [expect.objectContaining({ cause: expect.any(TypeError) })] }],
@@ -390,8 +395,8 @@ describe('a validator of json()', () => {
         resolve({ value: 'later' })
       }
     }
-    const { hear, story } = follow(schemaOf(() => new Later()))
-    hear('1')
+    const { deliver, story } = recordedValues(schemaOf(() => new Later()))
+    deliver('1')
     await settled()
     expect(story).toEqual([['message', 'later']])
   })
@@ -405,13 +410,13 @@ describe('a validator of json()', () => {
         return { value }
       },
     }
-    const { hear } = follow({ '~standard': standard })
-    hear('1')
+    const { deliver } = recordedValues({ '~standard': standard })
+    deliver('1')
     expect(standard.seen).toEqual([1])
   })
 
   test('must belong to a Standard Schema, or json() throws a TypeError', () => {
-    const { socket } = opened()
+    const { socket } = openSocket()
     const schema = { parse: JSON.parse } as any
     expect(() => json(socket, schema)).toThrow(new TypeError('json() takes a Standard Schema'))
   })
@@ -419,10 +424,10 @@ describe('a validator of json()', () => {
 
 describe('an invalid message of json() without a listener', () => {
   test('is reported with its text and issues, and does not end the process', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const listener = vi.fn()
     json(socket, z.number()).on('message', listener)
-    hear('"one"')
+    deliver('"one"')
     expect(reported).toEqual([expect.any(TypeError)])
     expect(reported[0]).toMatchObject({ text: '"one"', issues: [{ path: [] }] })
     expect(reported[0].message).toMatch(/^on\('invalid'\) has no listener: .*expected number/)
@@ -432,39 +437,39 @@ describe('an invalid message of json() without a listener', () => {
   test('is reported with reportError() where there is one', () => {
     const report = vi.fn()
     vi.stubGlobal('reportError', report)
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     json(socket, z.number()).on('message', () => {})
-    hear('"one"')
+    deliver('"one"')
     expect(report).toHaveBeenCalledOnce()
     expect(reported).toEqual([])
   })
 
   test('is reported even if the list of issues is empty', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     json(
       socket,
       schemaOf(() => ({ issues: [] })),
     ).on('message', () => {})
-    hear('1')
+    deliver('1')
     expect(reported).toHaveLength(1)
   })
 
   test('is not reported if a listener was called, even one that is called once', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     values.on('message', () => {})
     values.on('invalid', () => {}, { once: true })
-    hear('{')
+    deliver('{')
     expect(reported).toEqual([])
-    hear('{')
+    deliver('{')
     expect(reported).toHaveLength(1)
   })
 
   test('is not reported if there are no listeners at all any more', async () => {
     const { schema, refuse } = byHand()
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const leave = json(socket, schema).on('message', () => {})
-    hear('1')
+    deliver('1')
     leave()
     refuse(1, new Error('no'))
     await settled()
@@ -473,9 +478,9 @@ describe('an invalid message of json() without a listener', () => {
 })
 
 describe('listeners of json()', () => {
-  /** A socket, and how many listen to a type of its messages, beside the test. */
+  /** A socket, and the number of its listeners for text and binary messages without those of the test. */
   const watched = () => {
-    const { socket, hear } = opened()
+    const { socket, deliver } = openSocket()
     const here = { text: new Set(), binary: new Set() } as Record<string, Set<unknown>>
     const watch = {
       ...socket,
@@ -488,23 +493,23 @@ describe('listeners of json()', () => {
         socket.off(type, listener)
       },
     }
-    return { socket: watch, hear, listeners: () => [here.text?.size, here.binary?.size] }
+    return { socket: watch, deliver, listeners: () => [here.text?.size, here.binary?.size] }
   }
 
   test('share one decoding and validation of each message', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const validate = vi.fn(value => ({ value }))
     const values = json(socket, schemaOf(validate))
     const listeners = [vi.fn(), vi.fn(), vi.fn()]
     for (const listener of listeners) values.on('message', listener)
     values.on('invalid', () => {})
-    hear('1')
+    deliver('1')
     expect(validate).toHaveBeenCalledTimes(1)
     for (const listener of listeners) expect(listener.mock.calls).toEqual([[1]])
   })
 
   test('make json() listen to the socket only while there are any', () => {
-    const { socket, listeners, hear } = watched()
+    const { socket, listeners, deliver } = watched()
     const values = json(socket, undefined, msgpack)
     expect(listeners()).toEqual([0, 0])
     const controller = new AbortController()
@@ -518,38 +523,38 @@ describe('listeners of json()', () => {
     expect(listeners()).toEqual([0, 0])
     const heard = vi.fn()
     values.on('message', heard, { once: true })
-    hear('1')
+    deliver('1')
     expect([heard.mock.calls, ...listeners()]).toEqual([[[1]], 0, 0])
   })
 
   test('that are added twice are called once, with the options of the first time', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     const listener = vi.fn()
     values.on('message', listener)
     values.on('message', listener, { once: true })
-    hear('1')
-    hear('2')
+    deliver('1')
+    deliver('2')
     expect(listener.mock.calls).toEqual([[1], [2]])
     values.off('message', listener)
-    hear('3')
+    deliver('3')
     expect(listener).toHaveBeenCalledTimes(2)
   })
 
   test('can listen to both events, and be removed from one', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     const listener = vi.fn()
     const leave = values.on('message', listener)
     values.on('invalid', listener)
     leave()
-    hear('1')
-    hear('{')
+    deliver('1')
+    deliver('{')
     expect(listener.mock.calls).toEqual([[expect.objectContaining({ text: '{' })]])
   })
 
   test('with once are removed before they are called', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     const heard: unknown[] = []
     const again = (value: unknown) => {
@@ -557,29 +562,29 @@ describe('listeners of json()', () => {
       if (value === 1) values.on('message', again, { once: true })
     }
     values.on('message', again, { once: true })
-    for (const text of ['1', '2', '3']) hear(text)
+    for (const text of ['1', '2', '3']) deliver(text)
     expect(heard).toEqual([1, 2])
   })
 
   test('with a signal are removed when it is aborted, not added if it was, and leave nothing on it', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     const controller = new AbortController()
     const { signal } = controller
     const listener = vi.fn()
     values.on('message', listener, { signal, once: true })
-    hear('1')
+    deliver('1')
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
     values.on('message', listener, { signal })
     controller.abort()
     values.on('message', listener, { signal })
-    hear('2')
+    deliver('2')
     expect(listener.mock.calls).toEqual([[1]])
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
   test('that an earlier listener removes are not called, and those that it adds are called from the next message on', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     const [late, gone] = [vi.fn(), vi.fn()]
     values.on('message', () => {
@@ -587,15 +592,15 @@ describe('listeners of json()', () => {
       values.on('message', late)
     })
     values.on('message', gone)
-    hear('1')
-    hear('2')
+    deliver('1')
+    deliver('2')
     expect(gone).not.toHaveBeenCalled()
     expect(late.mock.calls).toEqual([[2]])
   })
 
   test('that throw are reported, and the others still run', async () => {
     const { schema, answer } = byHand()
-    const { hear, story, values } = follow(
+    const { deliver, story, values } = recordedValues(
       schemaOf(value => (value === 1 ? schema['~standard'].validate(1) : { value })),
     )
     const broken = () => {
@@ -605,17 +610,17 @@ describe('listeners of json()', () => {
     values.on('invalid', broken)
     const last = vi.fn()
     values.on('message', last)
-    for (const text of ['1', '2', '{']) hear(text)
+    for (const text of ['1', '2', '{']) deliver(text)
     answer(1)
     await settled()
-    hear('3')
+    deliver('3')
     expect(last.mock.calls).toEqual([[1], [2], [3]])
     expect(story.map(([kind]) => kind)).toEqual(['message', 'message', 'invalid', 'message'])
     expect(reported.map(({ message }) => message)).toEqual(['broken', 'broken', 'broken', 'broken'])
   })
 
   test('must be functions, for one of the two events, or on() throws a TypeError', () => {
-    const { socket } = opened()
+    const { socket } = openSocket()
     const { on } = json(socket) as any
     const unknown = new TypeError("There is no event 'text', only message, invalid")
     const uncallable = new TypeError("The listener for 'message' must be a function")
@@ -627,7 +632,7 @@ describe('listeners of json()', () => {
 
 describe('send() of json()', () => {
   test.each([null, 0, '', 'héllo', false, [1, [2]], { a: { b: null } }])('sends %j as JSON', value => {
-    const { socket, sent } = opened()
+    const { socket, sent } = openSocket()
     expect(json(socket).send(value)).toBe('sent')
     expect(sent).toEqual([JSON.stringify(value)])
   })
@@ -656,7 +661,7 @@ describe('send() of json()', () => {
     ['a bigint', { id: 1n }, /BigInt/],
     ['a cycle', cycle, /circular/],
   ])('throws a TypeError with the reason for %s and sends nothing', (_, value, message) => {
-    const { socket, sent } = opened()
+    const { socket, sent } = openSocket()
     const send = () => json(socket).send(value)
     expect(send).toThrow(TypeError)
     expect(send).toThrow(message)
@@ -668,7 +673,7 @@ describe('a codec of json()', () => {
   const price = { symbol: 'EURUSD', bid: 1.0845, when: new Date(past), raw: Uint8Array.of(1, 2) }
 
   test('encodes and decodes MessagePack, with a schema', () => {
-    const { socket, sent, hear } = opened()
+    const { socket, sent, deliver } = openSocket()
     const schema = z.object({
       symbol: z.string(),
       bid: z.number(),
@@ -681,7 +686,7 @@ describe('a codec of json()', () => {
     values.send(price)
     const [bytes] = sent as [Uint8Array]
     expect(msgpack.decode(bytes)).toEqual(price)
-    hear(buffer(bytes))
+    deliver(buffer(bytes))
     expect(heard).toEqual([price])
   })
 
@@ -705,15 +710,15 @@ describe('a codec of json()', () => {
   })
 
   test('makes bytes invalid that it cannot decode or that do not match the schema', () => {
-    const { socket, hear } = opened()
+    const { socket, deliver } = openSocket()
     const values = json(socket, z.number(), msgpack)
     const invalid: any[] = []
     values.on('invalid', one => invalid.push(one))
     const own: unknown[] = []
     socket.on('binary', data => own.push(data))
     const [broken, wrong] = [buffer(Uint8Array.of(0xc1)), buffer(msgpack.encode('one'))]
-    hear(broken)
-    hear(wrong)
+    deliver(broken)
+    deliver(wrong)
     expect(invalid.map(({ data }) => data)).toEqual([broken, wrong])
     expect(invalid[0].data).toBe(own[0])
     expect(invalid.map(one => 'text' in one)).toEqual([false, false])
@@ -723,13 +728,13 @@ describe('a codec of json()', () => {
 
   test('leaves text to JSON, in one order with binary messages', async () => {
     const { schema, answer } = byHand()
-    const { socket, hear } = opened()
+    const { socket, deliver } = openSocket()
     const values = json(socket, schema, msgpack)
     const heard: unknown[] = []
     values.on('message', value => heard.push(value))
-    hear('1')
-    hear(buffer(msgpack.encode(2)))
-    hear('3')
+    deliver('1')
+    deliver(buffer(msgpack.encode(2)))
+    deliver('3')
     for (const n of [3, 2, 1]) answer(n)
     await settled()
     expect(heard).toEqual([1, 2, 3])
@@ -745,27 +750,27 @@ describe('a codec of json()', () => {
         return data.byteLength + this.count
       }
     }
-    const { socket, sent, hear } = opened()
+    const { socket, sent, deliver } = openSocket()
     const values = json(socket, undefined, new Counting())
     const heard: unknown[] = []
     values.on('message', value => heard.push(value))
     values.send('a')
-    hear(new ArrayBuffer(4))
+    deliver(new ArrayBuffer(4))
     expect([(sent[0] as Uint8Array)[0], heard]).toEqual([1, [5]])
   })
 
   test('is called with one argument', () => {
-    const { socket, hear } = opened()
+    const { socket, deliver } = openSocket()
     const codec = { encode: vi.fn(() => 'x'), decode: vi.fn(() => 1) }
     const values = json(socket, undefined, codec)
     values.on('message', () => {})
     values.send(1 as never, { ttl: 5 })
-    hear(new ArrayBuffer(1))
+    deliver(new ArrayBuffer(1))
     expect([codec.encode.mock.calls, codec.decode.mock.calls]).toEqual([[[1]], [[new ArrayBuffer(1)]]])
   })
 
   test('that throws makes send() throw the same error and send nothing', () => {
-    const { socket, sent } = opened()
+    const { socket, sent } = openSocket()
     expect(() => json(socket, undefined, msgpack).send(() => {})).toThrow(/Unrecognized object/)
     expect(sent).toEqual([])
   })

@@ -2,13 +2,13 @@ import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { type Message, messages, type ReadOptions, readable, writable } from '../../src/stream.ts'
 import { reopen, settled } from '../support/setup.ts'
-import { collect, follow, fresh, setup, watchedSignal } from './setup.ts'
+import { collect, fresh, outcomeOf, watchedSignal, watchedSocket } from './setup.ts'
 
 fresh()
 
 describe('messages()', () => {
   test('gives text and binary messages in order, from the call on', async () => {
-    const { socket, native } = setup()
+    const { socket, native } = watchedSocket()
     native().accept()
     native().send('before')
     const iterator = messages(socket)
@@ -23,7 +23,7 @@ describe('messages()', () => {
   })
 
   test('continues over reconnections', async () => {
-    const { socket, native } = setup()
+    const { socket, native } = watchedSocket()
     native().accept()
     const heard: Message[] = []
     const all = collect(messages(socket), heard)
@@ -38,7 +38,7 @@ describe('messages()', () => {
   })
 
   test('serves concurrent readers in order', async () => {
-    const { socket, native } = setup()
+    const { socket, native } = watchedSocket()
     native().accept()
     const iterator = messages(socket)
     const all = Promise.all([iterator.next(), iterator.next(), iterator.next()])
@@ -48,7 +48,7 @@ describe('messages()', () => {
 
   describe('at the end', () => {
     test('gives the buffered messages after close(), then is done and has no listeners', async () => {
-      const { socket, native, listeners } = setup()
+      const { socket, native, listeners } = watchedSocket()
       native().accept()
       const iterator = messages(socket)
       native().send('a')
@@ -61,7 +61,7 @@ describe('messages()', () => {
     })
 
     test('resolves a waiting read after close()', async () => {
-      const { socket } = setup()
+      const { socket } = watchedSocket()
       const first = messages(socket).next()
       socket.close()
       expect(await first).toEqual({ value: undefined, done: true })
@@ -69,14 +69,14 @@ describe('messages()', () => {
 
     test('is done after the socket’s own signal was aborted', async () => {
       const life = new AbortController()
-      const { socket } = setup({ signal: life.signal })
+      const { socket } = watchedSocket({ signal: life.signal })
       const first = messages(socket).next()
       life.abort()
       expect(await first).toEqual({ value: undefined, done: true })
     })
 
     test('is done after the server’s 1000 if the socket does not reconnect', async () => {
-      const { socket, native } = setup({ retry: false })
+      const { socket, native } = watchedSocket({ retry: false })
       native().accept()
       const all = collect(messages(socket))
       native().send('a')
@@ -87,7 +87,7 @@ describe('messages()', () => {
     test.each([1001, 1006, 4401])(
       'throws the SocketError of a socket that gave up after %i, after the buffered messages',
       async code => {
-        const { socket, native, listeners } = setup({ retry: false })
+        const { socket, native, listeners } = watchedSocket({ retry: false })
         native().accept()
         const heard: Message[] = []
         const iterator = messages(socket)
@@ -105,14 +105,14 @@ describe('messages()', () => {
     )
 
     test('is done at once for a socket that has ended before', async () => {
-      const { socket, listeners } = setup()
+      const { socket, listeners } = watchedSocket()
       socket.close()
       expect(await collect(messages(socket))).toEqual([])
       expect(listeners()).toBe(0)
     })
 
     test('waits for a socket that connects later', async () => {
-      const { socket, native } = setup({ autoConnect: false })
+      const { socket, native } = watchedSocket({ autoConnect: false })
       const first = messages(socket).next()
       await settled()
       socket.connect()
@@ -123,7 +123,7 @@ describe('messages()', () => {
 
   describe('with a signal', () => {
     test('rejects with the reason at once when it is aborted, then is done', async () => {
-      const { socket, native, listeners } = setup()
+      const { socket, native, listeners } = watchedSocket()
       native().accept()
       const { controller, signal, listening } = watchedSignal()
       const iterator = messages(socket, { signal })
@@ -135,10 +135,10 @@ describe('messages()', () => {
     })
 
     test('rejects one of two waiting reads with the reason and resolves the other', async () => {
-      const { socket } = setup()
+      const { socket } = watchedSocket()
       const { controller, signal } = watchedSignal()
       const iterator = messages(socket, { signal })
-      const fates = [follow(iterator.next()), follow(iterator.next())]
+      const fates = [outcomeOf(iterator.next()), outcomeOf(iterator.next())]
       controller.abort()
       await settled()
       expect(fates.map(({ is }) => is)).toEqual(['broken', 'kept'])
@@ -146,16 +146,16 @@ describe('messages()', () => {
     })
 
     test('rejects with the reason even if that is the error of a closed socket', async () => {
-      const { socket } = setup()
+      const { socket } = watchedSocket()
       socket.close()
       const { cause } = socket.state as { cause: unknown }
-      const other = setup()
+      const other = watchedSocket()
       const iterator = messages(other.socket, { signal: AbortSignal.abort(cause) })
       await expect(iterator.next()).rejects.toBe(cause)
     })
 
     test('never listens if it was aborted before', async () => {
-      const { socket, listeners } = setup()
+      const { socket, listeners } = watchedSocket()
       const reason = new Error('before')
       const iterator = messages(socket, { signal: AbortSignal.abort(reason) })
       expect(listeners()).toBe(0)
@@ -163,7 +163,7 @@ describe('messages()', () => {
     })
 
     test('leaves no listener on it when the socket has ended', async () => {
-      const { socket } = setup()
+      const { socket } = watchedSocket()
       const { signal, listening } = watchedSignal()
       messages(socket, { signal })
       expect(listening()).toBe(1)
@@ -175,7 +175,7 @@ describe('messages()', () => {
 
   describe('when its consumer stops', () => {
     test('stops listening when the loop is left', async () => {
-      const { socket, native, listeners } = setup()
+      const { socket, native, listeners } = watchedSocket()
       native().accept()
       const { signal, listening } = watchedSignal()
       const iterator = messages(socket, { signal })
@@ -191,14 +191,14 @@ describe('messages()', () => {
     })
 
     test('stops listening on return() before the first read', async () => {
-      const { socket, listeners } = setup()
+      const { socket, listeners } = watchedSocket()
       const iterator = messages(socket)
       expect(await iterator.return()).toEqual({ value: undefined, done: true })
       expect(listeners()).toBe(0)
     })
 
     test('returns without waiting for a message, and resolves waiting reads', async () => {
-      const { socket, listeners } = setup()
+      const { socket, listeners } = watchedSocket()
       const iterator = messages(socket)
       const reader = iterator.next()
       const left = iterator.return()
@@ -208,7 +208,7 @@ describe('messages()', () => {
     })
 
     test('rejects throw() with its argument and stops listening', async () => {
-      const { socket, listeners } = setup()
+      const { socket, listeners } = watchedSocket()
       const iterator = messages(socket)
       await expect(iterator.throw('enough')).rejects.toBe('enough')
       expect(listeners()).toBe(0)
@@ -216,7 +216,7 @@ describe('messages()', () => {
     })
 
     test('does not throw an error that was not read', async () => {
-      const { socket, native } = setup({ retry: false })
+      const { socket, native } = watchedSocket({ retry: false })
       native().accept()
       const iterator = messages(socket)
       native().send('a')
@@ -229,7 +229,7 @@ describe('messages()', () => {
 
   describe('when the buffer is full', () => {
     const start = (options: ReadOptions) => {
-      const rig = setup()
+      const rig = watchedSocket()
       rig.native().accept()
       const iterator = messages(rig.socket, options)
       const deliver = (...all: string[]) => {
@@ -371,7 +371,7 @@ describe('messages()', () => {
   test.each([Number.NaN, -1, 'much'])(
     'throws a TypeError for a highWaterMark of %s before it listens',
     mark => {
-      const { socket, listeners } = setup()
+      const { socket, listeners } = watchedSocket()
       for (const use of [messages, readable, writable]) {
         expect(() => use(socket, { highWaterMark: mark as number })).toThrow(TypeError)
       }
@@ -380,7 +380,7 @@ describe('messages()', () => {
   )
 
   test('reads 200,000 buffered messages in linear time', async () => {
-    const { socket, native } = setup()
+    const { socket, native } = watchedSocket()
     native().accept()
     const iterator = messages(socket, { highWaterMark: Infinity })
     for (let i = 0; i < 200_000; i++) native().send('x')
@@ -417,7 +417,7 @@ test('messages() gives every message once and in order, or reports it, in any se
       fc.constantFrom(0, 100, 300, 2 ** 24),
       fc.constantFrom('error', 'drop-oldest', 'drop-newest'),
       async (steps, highWaterMark, overflow) => {
-        const { socket, native, listeners } = setup({
+        const { socket, native, listeners } = watchedSocket({
           retry: ({ cause }) => cause.close?.code !== 4400 && 10,
         })
         native().accept()

@@ -1,13 +1,13 @@
 import { describe, expect, test, vi } from 'vitest'
 import { readable } from '../../src/stream.ts'
 import { reopen, settled } from '../support/setup.ts'
-import { fresh, setup, watchedSignal } from './setup.ts'
+import { fresh, watchedSignal, watchedSocket } from './setup.ts'
 
 fresh()
 
 describe('readable()', () => {
   test('gives messages over reconnections and closes with the socket', async () => {
-    const { socket, native, listeners } = setup()
+    const { socket, native, listeners } = watchedSocket()
     native().accept()
     const reader = readable(socket).getReader()
     const own = new Promise(resolve => socket.once('binary', resolve))
@@ -25,7 +25,7 @@ describe('readable()', () => {
   })
 
   test('fails when the buffer is full, after the buffered messages', async () => {
-    const { socket, native, listeners } = setup()
+    const { socket, native, listeners } = watchedSocket()
     native().accept()
     const reader = readable(socket, { highWaterMark: 60 }).getReader()
     native().send('a')
@@ -37,7 +37,7 @@ describe('readable()', () => {
   })
 
   test('has no queue of its own besides the buffer', async () => {
-    const { socket, native } = setup()
+    const { socket, native } = watchedSocket()
     native().accept()
     const stream = readable(socket, { highWaterMark: 0 })
     await settled()
@@ -46,7 +46,7 @@ describe('readable()', () => {
   })
 
   test('fails with the error of a socket that gave up', async () => {
-    const { socket, native } = setup({ retry: false })
+    const { socket, native } = watchedSocket({ retry: false })
     native().accept()
     const reader = readable(socket).getReader()
     native().close(4401)
@@ -54,7 +54,7 @@ describe('readable()', () => {
   })
 
   test('stops listening when it is cancelled, even during a read, and leaves the socket open', async () => {
-    const { socket, native, listeners } = setup()
+    const { socket, native, listeners } = watchedSocket()
     native().accept()
     const { signal, listening } = watchedSignal()
     const reader = readable(socket, { signal }).getReader()
@@ -67,7 +67,7 @@ describe('readable()', () => {
   })
 
   test('fails with the reason of its aborted signal', async () => {
-    const { socket, listeners } = setup()
+    const { socket, listeners } = watchedSocket()
     const controller = new AbortController()
     const reader = readable(socket, { signal: controller.signal }).getReader()
     const read = reader.read()
@@ -78,7 +78,7 @@ describe('readable()', () => {
 
   test('throws where the platform has no streams, and does not listen', () => {
     vi.stubGlobal('ReadableStream', undefined)
-    const { socket, listeners } = setup()
+    const { socket, listeners } = watchedSocket()
     expect(() => readable(socket)).toThrow()
     expect(listeners()).toBe(0)
   })

@@ -1,13 +1,13 @@
 import { describe, expect, test, vi } from 'vitest'
 import { when } from '../../src/stream.ts'
 import { reopen, settled } from '../support/setup.ts'
-import { fresh, setup, watchedSignal } from './setup.ts'
+import { fresh, watchedSignal, watchedSocket } from './setup.ts'
 
 fresh()
 
 describe('when()', () => {
   test('resolves with the next event of the type', async () => {
-    const { socket, native, listeners } = setup()
+    const { socket, native, listeners } = watchedSocket()
     native().accept()
     const text = when(socket, 'text')
     const binary = when(socket, 'binary')
@@ -20,7 +20,7 @@ describe('when()', () => {
   })
 
   test('resolves for open with the next connection or the current one', async () => {
-    const { socket, native, heard, listeners } = setup({ protocols: 'v2' })
+    const { socket, native, heard, listeners } = watchedSocket({ protocols: 'v2' })
     const next = when(socket, 'open')
     native().accept('v2')
     const event = { attempt: 0, url: 'ws://page.test/feed', protocol: 'v2', reconnected: false }
@@ -35,7 +35,7 @@ describe('when()', () => {
   })
 
   test('rejects with the cause when the socket ends for good', async () => {
-    const { socket, native, listeners } = setup({ retry: false })
+    const { socket, native, listeners } = watchedSocket({ retry: false })
     const open = when(socket, 'open')
     native().drop()
     await expect(open).rejects.toBe((socket.state as { cause: unknown }).cause)
@@ -44,7 +44,7 @@ describe('when()', () => {
   })
 
   test('resolves with the close, state and drop events of the end', async () => {
-    const { socket, native, listeners } = setup({ retry: false })
+    const { socket, native, listeners } = watchedSocket({ retry: false })
     native().accept().freeze('up')
     socket.send('tail')
     const close = when(socket, 'close')
@@ -59,14 +59,14 @@ describe('when()', () => {
   })
 
   test('rejects for close if the socket ends without having opened', async () => {
-    const { socket } = setup()
+    const { socket } = watchedSocket()
     const close = when(socket, 'close')
     socket.close()
     await expect(close).rejects.toMatchObject({ code: 'CLOSED' })
   })
 
   test('waits for a socket that connects later', async () => {
-    const { socket, native } = setup({ autoConnect: false })
+    const { socket, native } = watchedSocket({ autoConnect: false })
     const open = when(socket, 'open')
     await settled()
     socket.connect()
@@ -75,7 +75,7 @@ describe('when()', () => {
   })
 
   test('rejects with the reason when its signal is aborted, and leaves no listener', async () => {
-    const { socket, native, listeners } = setup()
+    const { socket, native, listeners } = watchedSocket()
     const { controller, signal, listening } = watchedSignal()
     const open = when(socket, 'open', { signal })
     controller.abort('reason')
@@ -87,7 +87,7 @@ describe('when()', () => {
   })
 
   test('leaves no listener on its signal', async () => {
-    const { socket, native } = setup()
+    const { socket, native } = watchedSocket()
     const { signal, listening } = watchedSignal()
     const open = when(socket, 'open', { signal })
     expect(listening()).toBe(1)
@@ -97,7 +97,7 @@ describe('when()', () => {
   })
 
   test('rejects with a TypeError for an unknown event', async () => {
-    const { socket, listeners } = setup()
+    const { socket, listeners } = watchedSocket()
     await expect(when(socket, 'message' as 'text')).rejects.toThrow(TypeError)
     expect(listeners()).toBe(0)
   })

@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest'
 import type { SocketOptions } from '../../src/index.ts'
 import { writable } from '../../src/stream.ts'
 import { reopen, sent, server, settled } from '../support/setup.ts'
-import { follow, fresh, setup, watchedSignal } from './setup.ts'
+import { fresh, outcomeOf, watchedSignal, watchedSocket } from './setup.ts'
 
 fresh()
 
@@ -12,7 +12,7 @@ describe('writable()', () => {
     options: SocketOptions = {},
     how: Parameters<typeof writable>[1] = { highWaterMark: 10 },
   ) => {
-    const rig = setup(options)
+    const rig = watchedSocket(options)
     rig.native().accept().freeze('up')
     const stream = writable(rig.socket, how)
     return { ...rig, stream, writer: stream.getWriter() }
@@ -29,8 +29,8 @@ describe('writable()', () => {
   test('completes a write when there is room again', async () => {
     const { writer, native, socket } = start()
     await writer.write('x'.repeat(10))
-    const fate = follow(writer.write('y'))
-    const later = follow(writer.write('z'))
+    const fate = outcomeOf(writer.write('y'))
+    const later = outcomeOf(writer.write('z'))
     await tick()
     expect([fate.is, later.is, writer.desiredSize]).toEqual(['pending', 'pending', -1])
     expect(socket.bufferedAmount).toBe(11)
@@ -45,7 +45,7 @@ describe('writable()', () => {
 
   test('checks no less often when messages arrive', async () => {
     const { writer, native } = start()
-    const fate = follow(writer.write('x'.repeat(11)))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
     for (let i = 0; i < 20; i++) {
       native().send('news')
       await settled()
@@ -57,7 +57,7 @@ describe('writable()', () => {
 
   test('checks a buffer that does not change less and less often', async () => {
     const { writer, native, socket } = start()
-    const fate = follow(writer.write('x'.repeat(11)))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
     const looked = vi.spyOn(socket, 'bufferedAmount', 'get')
     await vi.advanceTimersByTimeAsync(60_000)
     expect(looked.mock.calls.length).toBeLessThan(80)
@@ -79,7 +79,7 @@ describe('writable()', () => {
       },
     })
     writer.releaseLock()
-    const piped = follow(source.pipeTo(stream))
+    const piped = outcomeOf(source.pipeTo(stream))
     for (let i = 0; i < 400 && piped.is === 'pending'; i++) {
       native().drain(Math.min(3, native().socket.bufferedAmount))
       await tick()
@@ -93,7 +93,7 @@ describe('writable()', () => {
 
   test.each(['text', 'binary'])('checks for room when a %s message arrives', async kind => {
     const { writer, native } = start()
-    const fate = follow(writer.write('x'.repeat(11)))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
     await settled()
     native().drain(1)
     native().send(kind === 'text' ? 'ack' : new ArrayBuffer(1))
@@ -104,7 +104,7 @@ describe('writable()', () => {
   test('counts what others send, and waits before it sends', async () => {
     const { writer, native, socket } = start()
     socket.send('z'.repeat(11))
-    const fate = follow(writer.write('mine'))
+    const fate = outcomeOf(writer.write('mine'))
     await tick()
     expect(sent(native())).toHaveLength(1)
     native().drain()
@@ -114,14 +114,14 @@ describe('writable()', () => {
   })
 
   test('queues up to the mark without a connection, then waits for one without a timer', async () => {
-    const { socket, native } = setup()
+    const { socket, native } = watchedSocket()
     native().drop()
     vi.setSystemTime(0)
     const writer = writable(socket, { highWaterMark: 10 }).getWriter()
     const timers = vi.getTimerCount()
     await writer.write('x'.repeat(10))
-    const fate = follow(writer.write('y'))
-    const later = follow(writer.write('z'))
+    const fate = outcomeOf(writer.write('y'))
+    const later = outcomeOf(writer.write('z'))
     await settled()
     expect([socket.queued, socket.bufferedAmount]).toEqual([2, 11])
     expect(vi.getTimerCount()).toBe(timers)
@@ -133,7 +133,7 @@ describe('writable()', () => {
 
   test('waits for messages that were taken back from a lost connection', async () => {
     const { writer, native } = start()
-    const fate = follow(writer.write('x'.repeat(11)))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
     await settled()
     native().drop()
     await tick()
@@ -146,7 +146,7 @@ describe('writable()', () => {
   test('has a mark of 1 MiB by default', async () => {
     const { writer } = start({}, {})
     await writer.write(new Uint8Array(2 ** 20))
-    const fate = follow(writer.write('y'))
+    const fate = outcomeOf(writer.write('y'))
     await tick()
     expect(fate.is).toBe('pending')
   })
@@ -154,7 +154,7 @@ describe('writable()', () => {
   test('waits on close until everything is sent, stops listening and leaves the socket open', async () => {
     const { writer, native, socket, listeners } = start()
     await writer.write('abc')
-    const fate = follow(writer.close())
+    const fate = outcomeOf(writer.close())
     await tick()
     expect(fate.is).toBe('pending')
     native().drain(2)
@@ -170,10 +170,10 @@ describe('writable()', () => {
   })
 
   test('fails on close if the socket is closed and drops queued messages', async () => {
-    const { socket, listeners } = setup()
+    const { socket, listeners } = watchedSocket()
     const writer = writable(socket).getWriter()
     await writer.write('waits')
-    const fate = follow(writer.close())
+    const fate = outcomeOf(writer.close())
     await settled()
     socket.close()
     await settled()
@@ -192,8 +192,8 @@ describe('writable()', () => {
 
   test('rejects a waiting write when the socket ends', async () => {
     const { native, writer, socket, listeners } = start({ retry: false })
-    const fate = follow(writer.write('x'.repeat(11)))
-    const next = follow(writer.write('never sent'))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
+    const next = outcomeOf(writer.write('never sent'))
     await settled()
     native().close(4401).drop()
     await tick()
@@ -205,7 +205,7 @@ describe('writable()', () => {
   })
 
   test('fails at once for a socket that has ended', async () => {
-    const { socket } = setup()
+    const { socket } = watchedSocket()
     socket.close()
     const writer = writable(socket).getWriter()
     await expect(writer.write('x')).rejects.toMatchObject({ code: 'CLOSED' })
@@ -229,7 +229,7 @@ describe('writable()', () => {
   })
 
   test('fails if a full queue rejects a message', async () => {
-    const { socket, listeners } = setup({ queue: { maxBytes: 3 } })
+    const { socket, listeners } = watchedSocket({ queue: { maxBytes: 3 } })
     const writer = writable(socket).getWriter()
     await expect(writer.write('four')).rejects.toThrow('overflow')
     await expect(writer.closed).rejects.toThrow('overflow')
@@ -237,7 +237,7 @@ describe('writable()', () => {
   })
 
   test('fails if a message is dropped later', async () => {
-    const { socket, heard, listeners } = setup({ queue: { maxBytes: 8, overflow: 'drop-oldest' } })
+    const { socket, heard, listeners } = watchedSocket({ queue: { maxBytes: 8, overflow: 'drop-oldest' } })
     const writer = writable(socket).getWriter()
     await writer.write('mine 1')
     await writer.write('2')
@@ -260,9 +260,9 @@ describe('writable()', () => {
   })
 
   test('ignores drops of messages that were sent with options, which are not its own', async () => {
-    const { socket, heard } = setup()
+    const { socket, heard } = watchedSocket()
     const writer = writable(socket).getWriter()
-    const closed = follow(writer.closed)
+    const closed = outcomeOf(writer.closed)
     await writer.write('mine')
     const abort = new AbortController()
     socket.send('a', { volatile: true })
@@ -277,9 +277,9 @@ describe('writable()', () => {
   })
 
   test('aborts at once during a waiting write, and leaves the socket its messages', async () => {
-    const { socket, heard, listeners } = setup()
+    const { socket, heard, listeners } = watchedSocket()
     const writer = writable(socket, { highWaterMark: 3 }).getWriter()
-    const fate = follow(writer.write('waits'))
+    const fate = outcomeOf(writer.write('waits'))
     await settled()
     const timers = vi.getTimerCount()
     await writer.abort('enough')
@@ -292,7 +292,7 @@ describe('writable()', () => {
 
   test('leaves no timer when it is aborted while it waits for room', async () => {
     const { writer, native } = start()
-    follow(writer.write('x'.repeat(11)))
+    outcomeOf(writer.write('x'.repeat(11)))
     await settled()
     // The core's, and its own.
     expect(vi.getTimerCount()).toBe(2)
@@ -302,10 +302,10 @@ describe('writable()', () => {
   })
 
   test('ends a pipe at once when its signal is aborted without a connection', async () => {
-    const { socket, listeners } = setup()
+    const { socket, listeners } = watchedSocket()
     const stop = new AbortController()
     const source = new ReadableStream({ pull: controller => controller.enqueue('x'.repeat(100)) })
-    const fate = follow(source.pipeTo(writable(socket, { highWaterMark: 10, signal: stop.signal })))
+    const fate = outcomeOf(source.pipeTo(writable(socket, { highWaterMark: 10, signal: stop.signal })))
     await tick()
     const timers = vi.getTimerCount()
     stop.abort('enough')
@@ -316,7 +316,7 @@ describe('writable()', () => {
   })
 
   test('fails with the reason of its signal at once, and leaves no listener on it when it is closed', async () => {
-    const { socket, native, listeners } = setup()
+    const { socket, native, listeners } = watchedSocket()
     native().accept()
     const { controller, signal, listening } = watchedSignal()
     const closed = writable(socket, { signal }).getWriter()
@@ -347,9 +347,9 @@ describe('writable()', () => {
       },
     )
     const { writer, native, listeners } = start()
-    const fate = follow(writer.write('x'.repeat(11)))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
     await settled()
-    const abort = follow(writer.abort('enough'))
+    const abort = outcomeOf(writer.abort('enough'))
     await tick()
     native().drain()
     await vi.advanceTimersByTimeAsync(20)

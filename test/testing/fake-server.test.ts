@@ -5,17 +5,17 @@ import { createFakeServer, type FakePeer, type FakeServerOptions, record } from 
 
 const url = 'wss://push.test/feed'
 
-/** A server, a WebSocket that leads to it, and what is heard of it. */
-const meet = (options: FakeServerOptions = {}, protocols?: string | string[]) => {
+/** A server, a WebSocket that connects to it, its peer and its events. */
+const connect = (options: FakeServerOptions = {}, protocols?: string | string[]) => {
   const server = createFakeServer(options)
   const socket = new server.WebSocket(url, protocols)
   const { events } = record(socket)
   return { server, socket, events, peer: server.latest }
 }
 
-/** The same, once it is open, and nothing said about it. */
-const open = (options?: FakeServerOptions) => {
-  const all = meet(options)
+/** The same, once it is open, without the events so far. */
+const openConnection = (options?: FakeServerOptions) => {
+  const all = connect(options)
   all.peer.accept()
   all.events.length = 0
   return all
@@ -40,7 +40,7 @@ afterEach(() => {
 
 describe('handshakes of the fake server', () => {
   test('are accepted in a later task, which fake timers control', () => {
-    const { socket, events } = meet()
+    const { socket, events } = connect()
     expect([socket.readyState, events]).toEqual([0, []])
     task()
     expect([socket.readyState, events]).toEqual([1, [{ type: 'open', readyState: 1 }]])
@@ -48,7 +48,7 @@ describe('handshakes of the fake server', () => {
   })
 
   test('are answered by the policy of the moment of the answer', () => {
-    const { server, events } = meet()
+    const { server, events } = connect()
     server.refuse()
     expect(events).toEqual(refused)
     task()
@@ -79,7 +79,7 @@ describe('handshakes of the fake server', () => {
   })
 
   test('happen in another task when a page tries again at once', () => {
-    const { server, socket } = meet()
+    const { server, socket } = connect()
     socket.onclose = () => new server.WebSocket(url)
     server.refuse()
     expect([server.attempts, server.latest.socket.readyState]).toEqual([2, 0])
@@ -88,14 +88,14 @@ describe('handshakes of the fake server', () => {
   })
 
   test('that are not answered yet stay pending after hang(), as do later ones', () => {
-    const { server, socket } = meet()
+    const { server, socket } = connect()
     server.hang()
     task()
     expect(socket.readyState).toBe(0)
   })
 
   test('can be answered by the peer before their task, once and without a remaining timer', () => {
-    const { peer, events } = meet()
+    const { peer, events } = connect()
     peer.accept()
     expect(vi.getTimerCount()).toBe(0)
     task()
@@ -105,7 +105,7 @@ describe('handshakes of the fake server', () => {
   })
 
   test('that the page gives up end with error and close in a later task, and a later answer has no effect', () => {
-    const { socket, peer, events } = meet()
+    const { socket, peer, events } = connect()
     socket.close()
     expect([socket.readyState, events]).toEqual([2, []])
     peer.accept()
@@ -116,7 +116,7 @@ describe('handshakes of the fake server', () => {
   })
 
   test('that the page gives up ignore a refusal', () => {
-    const { socket, peer, events } = meet()
+    const { socket, peer, events } = connect()
     socket.close()
     peer.refuse()
     expect([socket.readyState, events]).toEqual([2, []])
@@ -125,7 +125,7 @@ describe('handshakes of the fake server', () => {
   })
 
   test('fail when the connection is cut', () => {
-    const { peer, events } = meet()
+    const { peer, events } = connect()
     peer.drop()
     task()
     expect(events).toEqual(refused)
@@ -136,21 +136,21 @@ describe('handshakes of the fake server', () => {
     [['v2', 'v3'], ['v1', 'v3', 'v2'], 'v3'],
     [['v2'], [], ''],
   ])('of a server that supports %j and a page that offers %j select %j', (protocols, offered, selected) => {
-    const { socket, peer } = meet(protocols && { protocols }, offered)
+    const { socket, peer } = connect(protocols && { protocols }, offered)
     expect(peer.protocols).toEqual(offered)
     task()
     expect([socket.readyState, socket.protocol]).toEqual([1, selected])
   })
 
   test('can select any subprotocol that the page offers, and no other', () => {
-    const { socket, peer } = meet({}, ['v1', 'v2'])
+    const { socket, peer } = connect({}, ['v1', 'v2'])
     expect(() => peer.accept('v3')).toThrow(/not offer 'v3'/)
     peer.accept('v2')
     expect(socket.protocol).toBe('v2')
   })
 
   test('fail if the server selects none of the offered subprotocols', () => {
-    const { peer, events } = meet({}, 'v1')
+    const { peer, events } = connect({}, 'v1')
     peer.accept('')
     expect(events).toEqual(refused)
   })
@@ -185,12 +185,12 @@ describe('the WebSocket constructor of the fake server', () => {
   })
 
   test('accepts subprotocols as a string or as any iterable', () => {
-    expect(meet({}, 'v1').peer.protocols).toEqual(['v1'])
-    expect(meet({}, new Set(['v1', 'v2']) as unknown as string[]).peer.protocols).toEqual(['v1', 'v2'])
+    expect(connect({}, 'v1').peer.protocols).toEqual(['v1'])
+    expect(connect({}, new Set(['v1', 'v2']) as unknown as string[]).peer.protocols).toEqual(['v1', 'v2'])
   })
 
   test('makes event targets, of one class for each server', () => {
-    const { server, socket } = meet()
+    const { server, socket } = connect()
     const other = createFakeServer()
     expect(socket).toBeInstanceOf(server.WebSocket)
     expect(socket).toBeInstanceOf(EventTarget)
@@ -229,7 +229,7 @@ describe('the WebSocket constructor of the fake server', () => {
 })
 
 test('a handler of a fake WebSocket keeps the place where it was first set, until it is null', () => {
-  const { socket, peer } = open()
+  const { socket, peer } = openConnection()
   const heard: string[] = []
   const say = (what: string) => () => heard.push(what)
   expect(socket.onmessage).toBeNull()
@@ -248,7 +248,7 @@ test('a handler of a fake WebSocket keeps the place where it was first set, unti
 
 describe('messages of the fake server', () => {
   test('from the peer arrive at once, and only while the socket is open', () => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     socket.binaryType = 'arraybuffer'
     socket.binaryType = 'text' as BinaryType
     expect(socket.binaryType).toBe('arraybuffer')
@@ -263,7 +263,7 @@ describe('messages of the fake server', () => {
   })
 
   test('arrive as Blobs by default, and never as the sender’s own memory', async () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     const heard: any[] = []
     socket.onmessage = ({ data }) => heard.push(data)
     const bytes = Uint8Array.of(1, 2)
@@ -277,7 +277,7 @@ describe('messages of the fake server', () => {
   })
 
   test('carry the origin of the server', () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     const heard = vi.fn()
     socket.onmessage = ({ origin }) => heard(origin)
     peer.send('x')
@@ -285,7 +285,7 @@ describe('messages of the fake server', () => {
   })
 
   test('from the page arrive at once, converted as on the platform', () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     const blob = new Blob(['x'])
     const bytes = Uint8Array.of(1, 2, 3)
     for (const data of [
@@ -313,7 +313,7 @@ describe('messages of the fake server', () => {
   })
 
   test('that cannot be sent throw, and do not add to bufferedAmount', () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     expect(() => socket.send(new Uint8Array(new SharedArrayBuffer(1)) as any)).toThrow(TypeError)
     expect(() => (socket.send as () => void)()).toThrow(TypeError)
     const gone = new ArrayBuffer(1)
@@ -323,13 +323,13 @@ describe('messages of the fake server', () => {
   })
 
   test('cannot be sent while CONNECTING: send() throws an InvalidStateError', () => {
-    const { socket, peer } = meet()
+    const { socket, peer } = connect()
     expect(() => socket.send('x')).toThrow(expect.objectContaining({ name: 'InvalidStateError' }))
     expect([peer.received, peer.unsent, socket.bufferedAmount]).toEqual([[], [], 0])
   })
 
   test('are answered in a task of their own', () => {
-    const { socket, events } = open({ message: (data, peer) => peer.send(`echo ${data}`) })
+    const { socket, events } = openConnection({ message: (data, peer) => peer.send(`echo ${data}`) })
     socket.send('a')
     socket.send('b')
     expect(events).toEqual([])
@@ -339,7 +339,7 @@ describe('messages of the fake server', () => {
 
   test('are not passed to the server if it could not send an answer any more', () => {
     const message = vi.fn()
-    const { socket, peer } = open({ message })
+    const { socket, peer } = openConnection({ message })
     socket.send('a')
     peer.drop()
     task()
@@ -349,7 +349,7 @@ describe('messages of the fake server', () => {
 
 describe('bufferedAmount of a fake WebSocket', () => {
   test('counts bytes of UTF-8 until the end of the task', () => {
-    const { socket } = open()
+    const { socket } = openConnection()
     socket.send('€')
     expect(socket.bufferedAmount).toBe(3)
     socket.send(new Blob(['12345']))
@@ -361,7 +361,7 @@ describe('bufferedAmount of a fake WebSocket', () => {
   })
 
   test('does not change in a microtask', async () => {
-    const { socket } = open()
+    const { socket } = openConnection()
     socket.send('x')
     await null
     expect(socket.bufferedAmount).toBe(1)
@@ -373,14 +373,14 @@ describe('bufferedAmount of a fake WebSocket', () => {
     ['a cut', peer => peer.drop()],
     ['a freeze', peer => peer.freeze()],
   ])('%s is a new task', (_, act) => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     socket.send('x')
     act(peer)
     expect([socket.bufferedAmount, vi.getTimerCount()]).toEqual([0, 0])
   })
 
   test('counts what is sent after the end for ever', () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     peer.close()
     socket.send('abc')
     socket.send('d')
@@ -391,7 +391,7 @@ describe('bufferedAmount of a fake WebSocket', () => {
 
 describe('a frozen connection of the fake server', () => {
   test('transmits nothing, and shows it in bufferedAmount', () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     peer.freeze()
     socket.send('aaaa')
     socket.send('bb')
@@ -402,7 +402,7 @@ describe('a frozen connection of the fake server', () => {
   })
 
   test('transmits as many bytes as drain() says, and a message arrives with its last byte', () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     peer.freeze('up')
     for (const text of ['aaaa', '', 'bb']) socket.send(text)
     expect(peer.drain(5).received).toEqual(['aaaa', ''])
@@ -413,7 +413,7 @@ describe('a frozen connection of the fake server', () => {
   })
 
   test('keeps unsent messages when it breaks, and drain() can still transmit them', () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     peer.freeze()
     socket.send('aaaa')
     socket.send('bb')
@@ -426,7 +426,7 @@ describe('a frozen connection of the fake server', () => {
   })
 
   test('holds back what the peer sends, in order and including its close frame', () => {
-    const { peer, events } = open()
+    const { peer, events } = openConnection()
     peer.freeze('down').send('a').send('b').close(4000)
     task()
     expect(events).toEqual([])
@@ -439,7 +439,7 @@ describe('a frozen connection of the fake server', () => {
   })
 
   test('holds back the answer to the handshake', () => {
-    const { peer, events } = meet()
+    const { peer, events } = connect()
     peer.freeze()
     task()
     expect(events).toEqual([])
@@ -448,13 +448,13 @@ describe('a frozen connection of the fake server', () => {
   })
 
   test('loses what it holds back when it breaks', () => {
-    const { peer, events } = open()
+    const { peer, events } = openConnection()
     peer.freeze().send('lost').drop().thaw()
     expect(events).toEqual(refused)
   })
 
   test('can be frozen in one direction only', () => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     peer.freeze('down')
     socket.send('up')
     expect(peer.received).toEqual(['up'])
@@ -463,7 +463,7 @@ describe('a frozen connection of the fake server', () => {
   })
 
   test.each(['up', 'down', 'both'] as const)('frozen %s, the page’s close() does not end', direction => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     peer.freeze(direction)
     socket.close(4000, 'bye')
     expect(vi.getTimerCount()).toBe(0)
@@ -475,7 +475,7 @@ describe('a frozen connection of the fake server', () => {
   })
 
   test('holds back the answer to the page’s close() if it is frozen before the answer', () => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     socket.close()
     peer.freeze('down')
     task()
@@ -485,7 +485,7 @@ describe('a frozen connection of the fake server', () => {
   })
 
   test('allows the peer to answer the page’s close() with another code', () => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     socket.close()
     peer.freeze('down')
     task()
@@ -494,7 +494,7 @@ describe('a frozen connection of the fake server', () => {
   })
 
   test('holds back a close frame behind earlier messages', () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     peer.freeze('up')
     socket.send('first')
     socket.close()
@@ -504,7 +504,7 @@ describe('a frozen connection of the fake server', () => {
   })
 
   test('that is frozen upwards delivers the peer’s close frame, which cannot be answered', () => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     peer.freeze('up').close(1012, 'deploy')
     expect([socket.readyState, events, peer.closed]).toEqual([2, [], undefined])
     peer.drop()
@@ -518,7 +518,7 @@ describe('a frozen connection of the fake server', () => {
 
 describe('the end of a fake connection', () => {
   test('comes in a later task after the page’s close()', () => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     socket.close(4000, 'bye')
     expect([socket.readyState, peer.closed, events]).toEqual([2, { code: 4000, reason: 'bye' }, []])
     task()
@@ -527,7 +527,7 @@ describe('the end of a fake connection', () => {
   })
 
   test('is caused by the first close() of the page, which throws for invalid arguments', () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     for (const code of [999, 1001, 2999, 5000]) {
       expect(() => socket.close(code)).toThrow(expect.objectContaining({ name: 'InvalidAccessError' }))
     }
@@ -542,7 +542,7 @@ describe('the end of a fake connection', () => {
   })
 
   test('gives each end the other’s close frame if both are sent at the same time', () => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     socket.close(4000, 'page')
     peer.close(1001, 'peer')
     expect(events).toMatchObject([{ type: 'close', code: 1001, reason: 'peer', wasClean: true }])
@@ -552,24 +552,24 @@ describe('the end of a fake connection', () => {
   })
 
   test('answers the peer’s close frame with the same code', () => {
-    const { peer } = open()
+    const { peer } = openConnection()
     peer.close(1012, 'deploy')
     expect(peer.closed).toEqual({ code: 1012, reason: 'deploy' })
   })
 
   test('has the code 1006 at both ends after a cut, and leaves no timer', () => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     socket.close()
     peer.drop()
     expect(events).toEqual(refused)
     expect(vi.getTimerCount()).toBe(0)
-    expect(open().peer.drop().closed).toEqual({ code: 1006, reason: '' })
+    expect(openConnection().peer.drop().closed).toEqual({ code: 1006, reason: '' })
   })
 
   test('dispatches the platform’s CloseEvent where there is one', () => {
     const events: Event[] = []
     const hear = () => {
-      const { socket, peer } = open()
+      const { socket, peer } = openConnection()
       socket.onclose = event => events.push(event)
       peer.close(4000)
     }
@@ -589,7 +589,7 @@ describe('the end of a fake connection', () => {
   })
 
   test('has the time of the fake clock in its events', () => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     const times: number[] = []
     for (const type of ['message', 'close'])
       socket.addEventListener(type, ({ timeStamp }) => times.push(timeStamp))
@@ -626,7 +626,7 @@ describe('an impossible call of a test script throws an error that says so', () 
     ['a long reason', peer => peer.accept().close(1000, 'é'.repeat(62)), /123 bytes/],
     ['drain() of what is not there', peer => peer.accept().drain(1), /^drain\(1\): the page has 0 bytes/],
   ])('%s', (_, act, message) => {
-    expect(() => act(meet().peer)).toThrow(message)
+    expect(() => act(connect().peer)).toThrow(message)
   })
 })
 
@@ -675,7 +675,7 @@ describe('record()', () => {
   })
 
   test('lists the events of a WebSocket with the readyState in the listener, and Blobs by their size', () => {
-    const { socket, peer, events } = meet()
+    const { socket, peer, events } = connect()
     peer
       .accept()
       .send('x')
@@ -692,7 +692,7 @@ describe('record()', () => {
 
   test('records nothing after stop()', () => {
     const { server, socket, log } = follow()
-    const bare = meet()
+    const bare = connect()
     const second = record(bare.socket)
     log.stop()
     second.stop()
@@ -703,7 +703,7 @@ describe('record()', () => {
   })
 
   test('treats a socket with addEventListener() as a WebSocket, even if it has on()', () => {
-    const { server } = meet()
+    const { server } = connect()
     const on = vi.fn()
     const socket = Object.assign(new server.WebSocket(url), { on })
     const { events } = record(socket)
