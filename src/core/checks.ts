@@ -1,10 +1,15 @@
 import { byteLength, checkData, type Data } from './data.js'
+import { type CheckListener, checkListener } from './emitter.js'
+import { SocketError } from './errors.js'
 import type { SendOptions, SocketOptions } from './types.js'
 
 /** The part that rejects invalid arguments before anything has changed. */
 export interface Checks {
   options(options: SocketOptions<any>): void
+  listener: CheckListener
   send(data: Data, options: SendOptions | undefined): void
+  /** Attempts need a constructor of native sockets. */
+  connect(WebSocket: unknown): void
   close(code: number | undefined, reason: string | undefined): void
 }
 
@@ -43,9 +48,17 @@ export const checks: Checks = {
     }
   },
 
+  listener: checkListener,
+
   send(data, options) {
     checkData(data)
     if (options?.ttl !== undefined) checkNumber('ttl', options.ttl)
+  },
+
+  connect(WebSocket = globalThis.WebSocket) {
+    if (!WebSocket) {
+      throw new SocketError('NO_WEBSOCKET', undefined, undefined, 'pass one as options.WebSocket')
+    }
   },
 
   close(code, reason) {

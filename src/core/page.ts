@@ -60,7 +60,7 @@ export interface PageWatch {
 
 /** The part for the option `wake`. */
 export type WatchPage = (
-  source: PageEventSource | undefined,
+  source: PageEventSource | false | undefined,
   url: () => string,
   /** Takes an input through the table of states. */
   step: (input: Input, table: Table) => void,
@@ -71,7 +71,8 @@ export type WatchPage = (
 
 /** The part for the option `wake`: shortens and prolongs waits, and gives up the connection of a page that is put away. */
 export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, heartbeat) => {
-  const whileOffline = (delay: number) => (isOffline(url()) ? Math.max(delay, OFFLINE_DELAY) : delay)
+  const whileOffline = (delay: number) =>
+    source && isOffline(url()) ? Math.max(delay, OFFLINE_DELAY) : delay
   const onEvent = (type: PageEvent) =>
     defer(() => {
       if (type === 'sleep') step({ type, cause: new SocketError('PAGE_HIDDEN') }, pageTable)
@@ -81,6 +82,6 @@ export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, 
         step({ type, now: Date.now(), delay }, pageTable)
       }
     })
-  const stop = guard(source, onEvent)
+  const stop = source && guard(source, onEvent)
   return { whileOffline, stop: () => stop && guard(stop) }
 }
