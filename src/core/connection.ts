@@ -10,9 +10,6 @@ import type { AttemptContext, Endpoint, SocketOptions } from './types.js'
  */
 export type Abandon = () => [close: CloseInfo | undefined, unsent: number | undefined]
 
-/** The `close` event that belongs to an `error` event comes within this many milliseconds, or never. */
-const CLOSE_FOLLOWS = 100
-
 /** Starts an attempt, which ends once: with `onFailed`, or by the function that is returned. If the endpoint and protocols are fixed, errors of the platform's constructor are thrown from here. */
 export const openConnection = (
   endpoint: Endpoint,
@@ -74,11 +71,11 @@ export const openConnection = (
       if (handshaken) fail('CONNECTION_LOST')
       else refuse()
     }
-    // The `close` event that follows says all there is to say. It is missing after some failures: in Chromium 156 when a
+    // The `close` event that follows within 100 ms says all there is to say. It is missing after some failures: in Chromium 156 when a
     // Content-Security-Policy forbids the connection, in WebKitGTK 2.50 for `ws:` in an `https:` page and for a blocked port, and
     // in Node 22.
     socket.onerror = () => {
-      if (!handshaken && !signal.aborted) setTimer(CLOSE_FOLLOWS, refuse)
+      if (!handshaken && !signal.aborted) setTimer(100, refuse)
     }
   }
 

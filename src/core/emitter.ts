@@ -71,10 +71,11 @@ export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | u
 }
 
 export const checkListener: CheckListener = (lists, type, listener) => {
-  if (!(type in lists)) {
-    throw new TypeError(`There is no event '${String(type)}', only ${Object.keys(lists).join(', ')}`)
+  if (!(type in lists) || typeof listener !== 'function') {
+    throw new TypeError(
+      `'${String(type)}' must be one of ${Object.keys(lists).join(', ')}, and its listener a function`,
+    )
   }
-  if (typeof listener !== 'function') throw new TypeError('A listener must be a function')
 }
 
 /** Makes an emitter over empty lists. Without a check, its caller is trusted. */

@@ -1,7 +1,7 @@
 import type { Checks } from './checks.js'
 import { type Abandon, openConnection } from './connection.js'
 import type { Emitter } from './emitter.js'
-import { SocketError } from './errors.js'
+import { checkNumber, SocketError } from './errors.js'
 import type { Heartbeat, StartHeartbeat } from './heartbeat.js'
 import type { PageWatch, WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
@@ -21,19 +21,6 @@ type Enter = {
   [Name in State['name']]: (next: Extract<State, { name: Name }>, last: State) => void
 }
 
-// A server that accepts connections only to drop them does so within seconds, and must not be treated as healthy.
-const MIN_UPTIME = 5_000
-
-// Chromium delays attempts by up to 5 s after many failures: a shorter timeout ends some that have not even started.
-// https://source.chromium.org/chromium/chromium/src/+/main:services/network/websocket_throttler.cc
-const CONNECT_TIMEOUT = 10_000
-
-/** How long `close()` waits for the closing handshake, in milliseconds. */
-const CLOSE_TIMEOUT = 3_000
-
-/** The longest that the timeout grows to, in milliseconds. */
-const MAX_CONNECT_TIMEOUT = 60_000
-
 /** Takes everything that happens through the table in states.ts, and carries out the effects of entering each state. */
 export const createLifecycle = <Binary extends BinaryType>(
   endpoint: Endpoint,
@@ -51,9 +38,12 @@ export const createLifecycle = <Binary extends BinaryType>(
   const {
     autoConnect = true,
     retry = createRetry(),
-    minUptime = MIN_UPTIME,
-    connectTimeout = CONNECT_TIMEOUT,
-    closeTimeout = CLOSE_TIMEOUT,
+    // A server that accepts connections only to drop them does so within seconds, and must not be treated as healthy.
+    minUptime = 5_000,
+    // Chromium delays attempts by up to 5 s after many failures: a shorter timeout ends some that have not even started.
+    // https://source.chromium.org/chromium/chromium/src/+/main:services/network/websocket_throttler.cc
+    connectTimeout = 10_000,
+    closeTimeout = 3_000,
     heartbeat: heartbeatOptions,
     wake,
     signal,
@@ -105,10 +95,10 @@ export const createLifecycle = <Binary extends BinaryType>(
       }
       if (last.name !== 'waiting') downSince = Date.now()
       counts.attempts++
-      // Twice as long as the last one, if that one ran into its deadline.
+      // Twice as long as the last one, up to a minute, if that one ran into its deadline.
       deadline =
         next.cause?.code === 'CONNECT_TIMEOUT'
-          ? Math.max(connectTimeout, Math.min(deadline * 2, MAX_CONNECT_TIMEOUT))
+          ? Math.max(connectTimeout, Math.min(deadline * 2, 60_000))
           : connectTimeout
       try {
         abandon = openConnection(endpoint, options, next, deadline, setTimer, onNative, onOpen, lose, prepare)
@@ -158,7 +148,16 @@ export const createLifecycle = <Binary extends BinaryType>(
     native = abandon = undefined
     queue.detach(unsent, close?.code)
     if (last.name === 'open' || last.name === 'closing') {
-      emit('close', { ...NO_CLOSE_FRAME, ...close, cause, willRetry: delay !== undefined, delay })
+      // Without a close frame: https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
+      emit('close', {
+        code: 1006,
+        reason: '',
+        wasClean: false,
+        ...close,
+        cause,
+        willRetry: delay !== undefined,
+        delay,
+      })
     }
   }
 
@@ -194,9 +193,7 @@ export const createLifecycle = <Binary extends BinaryType>(
       try {
         const elapsed = Math.max(0, now - downSince)
         if (retry && isLive()) delay = retry({ attempt, cause, uptime, elapsed })
-        if (delay !== false && !(typeof delay === 'number' && delay >= 0)) {
-          throw new TypeError(`retry must return false or a number from 0, not ${delay}`)
-        }
+        if (delay !== false) checkNumber('The delay of retry', delay)
       } catch (error) {
         cause = new SocketError('RETRY_FAILED', error)
         delay = false
@@ -256,7 +253,3 @@ export const createLifecycle = <Binary extends BinaryType>(
   else signal?.addEventListener('abort', abort)
   return lifecycle
 }
-
-/** The end of a connection without a close frame. */
-// https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
-const NO_CLOSE_FRAME = { code: 1006, reason: '', wasClean: false }

@@ -1,3 +1,5 @@
+import { checkNumber } from './errors.js'
+
 /** The argument of a `retry` function. */
 export interface RetryContext {
   /** The number of the next attempt in a row. 1 after a connection that lasted at least `minUptime`. */
@@ -66,14 +68,12 @@ const SERVER_AWAY = [1001, 1012, 1013]
 /** Losses of this client alone: no other client is on its way, and somebody is looking at the page. */
 const CLIENT_ONLY = ['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN']
 
-const isFinal = ({ close }: RetryContext['cause']) => {
-  const code = close?.code ?? 0
-  return FINAL.includes(code) || (code >= 4400 && code < 4500 && !TEMPORARY.includes(code))
-}
+const isFinal = (code = 0) =>
+  FINAL.includes(code) || (code >= 4400 && code < 4500 && !TEMPORARY.includes(code))
 
 /** How the bare core waits: exponential backoff with full jitter. It gives up on final close codes. */
 export const jitter: Retry = ({ attempt, cause }) =>
-  !isFinal(cause) && Math.random() * Math.min(MAX, BASE * 2 ** (attempt - 1))
+  !isFinal(cause.close?.code) && Math.random() * Math.min(MAX, BASE * 2 ** (attempt - 1))
 
 /**
  * Exponential backoff, capped first, then with full jitter. Other kinds of jitter need fewer attempts, but the clients come in waves, with
@@ -95,17 +95,15 @@ export const backoff = ({
   random = Math.random,
 }: BackoffOptions = {}): Retry => {
   for (const value of [base, max, attempts, spread]) {
-    if (!(value >= 0)) throw new TypeError('backoff() needs numbers that are at least 0')
+    checkNumber('An option of backoff()', value)
   }
   return ({ attempt, cause }) => {
-    if (attempt > attempts || isFinal(cause)) return false
-    const { code, close } = cause
-    const closeCode = close?.code ?? 0
+    const { code, close: { code: closeCode = 0, reason = '' } = {} } = cause
+    if (attempt > attempts || isFinal(closeCode)) return false
     const chance = random()
     // The smaller of two random numbers: dense at first, sparse at the end.
     const spreadOut = spread * (1 - Math.sqrt(1 - chance))
-    const retryAfter =
-      (closeCode === 1012 || closeCode === 1013) && /^retry-after=(\d+)$/.exec(close?.reason ?? '')
+    const retryAfter = (closeCode === 1012 || closeCode === 1013) && /^retry-after=(\d+)$/.exec(reason)
     if (retryAfter) return Number(retryAfter[1]) * 1_000 + spreadOut
     // Whoever asks for a new connection does not wait for what failed before.
     if (attempt > 1 && code !== 'RECONNECT_REQUESTED')
