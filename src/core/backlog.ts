@@ -41,9 +41,6 @@ export type Backlog = readonly [
   reclaim: (tooBig: boolean) => void,
 ]
 
-/** More empty places than this are worth a clean-up. */
-const SLACK = 1_024
-
 export const createBacklog = (
   counts: QueueCounts,
   drop: (data: Data, reason: DropReason) => 'dropped',
@@ -111,8 +108,8 @@ export const createBacklog = (
     const conditional = conditionsOf(messages[place])
     const data = dataOf(messages[place]) as Data
     stopWaiting(marks[place] as number, conditional)
-    // Its timer may be late: the process slept, or the page is hidden.
-    if (send && !(conditional && conditional.expires < Date.now())) marks[place] = send(data)
+    // Its timer may be late: the process slept, or the page is hidden. Without conditions there is no time to compare with.
+    if (send && !((conditional?.expires as number) < Date.now())) marks[place] = send(data)
     else {
       messages[place] = undefined
       marks[place] = 0
@@ -124,7 +121,8 @@ export const createBacklog = (
     while (oldest < next && (marks[oldest] as number) <= left) messages[oldest++] = suspect = undefined
     const used = next - oldest + counts.queued
     if (!used) oldest = next = end = 0
-    if (messages.length > SLACK + 2 * used) compact()
+    // With fewer empty places, a clean-up is not worth its time.
+    if (messages.length > 1_024 + 2 * used) compact()
     return end > 0
   }
 

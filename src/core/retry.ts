@@ -72,8 +72,10 @@ const isFinal = (code = 0) =>
   FINAL.includes(code) || (code >= 4400 && code < 4500 && !TEMPORARY.includes(code))
 
 /** How the bare core waits: exponential backoff with full jitter. It gives up on final close codes. */
-export const jitter: Retry = ({ attempt, cause }) =>
-  !isFinal(cause.close?.code) && Math.random() * Math.min(MAX, BASE * 2 ** (attempt - 1))
+export const jitter =
+  (): Retry =>
+  ({ attempt, cause }) =>
+    !isFinal(cause.close?.code) && Math.random() * Math.min(MAX, BASE * 2 ** (attempt - 1))
 
 /**
  * Exponential backoff, capped first, then with full jitter. Other kinds of jitter need fewer attempts, but the clients come in waves, with

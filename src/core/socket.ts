@@ -27,18 +27,6 @@ export type CreateSocket = <Binary extends BinaryType = 'arraybuffer'>(
   options?: SocketOptions<Binary>,
 ) => Socket<Binary>
 
-const createCounts = (): Counts => ({
-  attempts: 0,
-  connections: 0,
-  sent: 0,
-  received: 0,
-  reclaimed: 0,
-  dropped: 0,
-  queued: 0,
-  queuedBytes: 0,
-  latency: undefined,
-})
-
 /**
  * Makes a `createSocket` from its parts. The parameters are positional, so that a minifier sees which parts are absent, and removes the code
  * that would use them.
@@ -70,7 +58,17 @@ export const makeCreateSocket =
       lists,
       checks?.listener,
     )
-    const counts = createCounts()
+    const counts: Counts = {
+      attempts: 0,
+      connections: 0,
+      sent: 0,
+      received: 0,
+      reclaimed: 0,
+      dropped: 0,
+      queued: 0,
+      queuedBytes: 0,
+      latency: undefined,
+    }
     const drop = (data: Data, reason: DropReason) => {
       counts.dropped++
       emit('drop', { data, reason })
