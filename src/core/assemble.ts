@@ -78,15 +78,15 @@ export type AssembledCreateSocket<Given extends Parts> = <Binary extends BinaryT
 export const assemble = <const Given extends Parts>(
   parts: Given = {} as Given,
 ): AssembledCreateSocket<Given> => {
-  const {
-    delivery = createQueue,
-    backoff = () => jitter,
-    heartbeat,
-    pageEvents,
-    prepare,
-    checks,
-  }: Parts = parts
-  const create = makeCreateSocket(delivery, backoff, heartbeat, pageEvents, prepare, checks)
+  const given: Parts = parts
+  const create = makeCreateSocket(
+    given.delivery ?? createQueue,
+    given.backoff ?? jitter,
+    given.heartbeat,
+    given.pageEvents,
+    given.prepare,
+    given.checks,
+  )
   const createSocket: CreateSocket = (endpoint, options = {}) => {
     /** The options by the part that serves them. */
     const served: { [Part in keyof Parts]: unknown } = {

@@ -60,3 +60,8 @@ export class SocketError extends Error {
     this.stack
   }
 }
+
+/** Throws unless the value is a duration, a size or a count. */
+export const checkNumber = (name: string, value: unknown): void => {
+  if (!(typeof value === 'number' && value >= 0)) throw new TypeError(`${name} must be a number from 0`)
+}

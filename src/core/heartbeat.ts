@@ -47,13 +47,6 @@ export type StartHeartbeat = (
   bytes: () => { readonly left: number; readonly buffered: number },
 ) => Heartbeat
 
-// Proxies cut connections that are silent, most of them after 60 s: this leaves time for a second message.
-// https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout
-const INTERVAL = 25_000
-
-// Many round trips of a bad mobile connection. With the interval, a dead connection is noticed after 35 s; socket.io needs 45 s.
-const TIMEOUT = 10_000
-
 /** The longest that `timeout` grows to, in milliseconds. */
 const MAX_TIMEOUT = 60_000
 
@@ -68,7 +61,15 @@ const PROBE_TIMEOUT = 3_000
  * advances while the machine sleeps.
  */
 export const heartbeat: StartHeartbeat = (
-  { interval = INTERVAL, timeout = TIMEOUT, message, isReply },
+  {
+    // Proxies cut connections that are silent, most of them after 60 s: this leaves time for a second message.
+    // https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout
+    interval = 25_000,
+    // Many round trips of a bad mobile connection. With the interval, a dead connection is noticed after 35 s; socket.io needs 45 s.
+    timeout = 10_000,
+    message,
+    isReply,
+  },
   send,
   onTimeout,
   counts,

@@ -15,12 +15,6 @@ export type PageEvent = 'wake' | 'sleep' | 'offline'
  */
 export type PageEventSource = (report: (event: PageEvent) => void) => () => void
 
-/** How far apart clients are kept that wake up together, in milliseconds. */
-const WAKE_SPREAD = 300
-
-/** How often to try, in milliseconds, while the browser says that there is no network. It can be wrong. */
-const OFFLINE_DELAY = 30_000
-
 /** Reports the events of the page and of the network. In a worker there are fewer of them. */
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html, https://wicg.github.io/page-lifecycle/
 export const browserEvents: PageEventSource = report => {
@@ -60,7 +54,7 @@ export interface PageWatch {
 
 /** The part for the option `wake`. */
 export type WatchPage = (
-  source: PageEventSource | undefined,
+  source: PageEventSource | false | undefined,
   url: () => string,
   /** Takes an input through the table of states. */
   step: (input: Input, table: Table) => void,
@@ -71,16 +65,18 @@ export type WatchPage = (
 
 /** The part for the option `wake`: shortens and prolongs waits, and gives up the connection of a page that is put away. */
 export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, heartbeat) => {
-  const whileOffline = (delay: number) => (isOffline(url()) ? Math.max(delay, OFFLINE_DELAY) : delay)
+  // The browser can be wrong about the network: it is tried every 30 s.
+  const whileOffline = (delay: number) => (source && isOffline(url()) ? Math.max(delay, 30_000) : delay)
   const onEvent = (type: PageEvent) =>
     defer(() => {
       if (type === 'sleep') step({ type, cause: new SocketError('PAGE_HIDDEN') }, pageTable)
       else if (heartbeat()) heartbeat()?.probe()
       else {
-        const delay = whileOffline(type === 'wake' ? Math.random() * WAKE_SPREAD : 0)
+        // Clients that wake up together are kept apart.
+        const delay = whileOffline(type === 'wake' ? Math.random() * 300 : 0)
         step({ type, now: Date.now(), delay }, pageTable)
       }
     })
-  const stop = guard(source, onEvent)
+  const stop = source && guard(source, onEvent)
   return { whileOffline, stop: () => stop && guard(stop) }
 }
