@@ -6,7 +6,7 @@ import type { PrepareConnection } from './prepare.js'
 import { type CreateQueue, createQueue, missing } from './queue.js'
 import { jitter, type Retry } from './retry.js'
 import { type CreateSocket, makeCreateSocket } from './socket.js'
-import type { Endpoint, QueueOptions, Socket, SocketOptions } from './types.js'
+import type { BinaryType, Endpoint, QueueOptions, Socket, SocketOptions } from './types.js'
 
 /** The parts of a socket that can be left out. A part that is left out costs nothing. */
 export interface Parts {
@@ -46,7 +46,7 @@ export type AssembledOptions<Given extends Parts, Binary extends BinaryType = 'a
   'heartbeat' | 'wake' | 'highWaterMark' | 'queue' | 'prepare'
 > & {
   /** Limits for messages that wait. Default: 16 MiB. */
-  queue?: Omit<QueueOptions, 'overflow'> | undefined
+  queue?: Omit<QueueOptions, 'overflow'> | false | undefined
 } & Served<Given, Binary>['heartbeat'] &
   Served<Given, Binary>['pageEvents'] &
   Served<Given, Binary>['delivery'] &
@@ -93,7 +93,7 @@ export const assemble = <const Given extends Parts>(
       heartbeat: options.heartbeat,
       pageEvents: options.wake,
       prepare: options.prepare,
-      delivery: options.highWaterMark ?? options.queue?.overflow,
+      delivery: options.highWaterMark ?? (options.queue || undefined)?.overflow,
     }
     for (const part in served) {
       if (served[part as keyof Parts] && !parts[part as keyof Parts]) throw missing('An option', part)

@@ -13,6 +13,43 @@ export interface Checks {
   close(code: number | undefined, reason: string | undefined): void
 }
 
+/** The names of all options, by where they belong. */
+const NAMES = {
+  createSocket: [
+    'protocols',
+    'binaryType',
+    'autoConnect',
+    'retry',
+    'minUptime',
+    'connectTimeout',
+    'closeTimeout',
+    'prepare',
+    'queue',
+    'highWaterMark',
+    'heartbeat',
+    'wake',
+    'signal',
+    'WebSocket',
+  ],
+  queue: ['maxMessages', 'maxBytes', 'overflow', 'keepWhenClosed'],
+  heartbeat: ['interval', 'timeout', 'message', 'isReply'],
+  send: ['ttl', 'key', 'volatile', 'signal'],
+}
+
+/** How many letters of one word are missing in the other. Enough to find the name that was meant. */
+const difference = (one: string, other: string) =>
+  [...one].filter(letter => !other.includes(letter)).length + Math.abs(one.length - other.length)
+
+/** Throws for an option that does not exist, because a misspelt one would have no effect, or another one. */
+const checkNames = (place: keyof typeof NAMES, options: object | false | undefined) => {
+  const names = NAMES[place]
+  for (const name in options || {}) {
+    if (names.includes(name)) continue
+    const [nearest] = [...names].sort((a, b) => difference(name, a) - difference(name, b))
+    throw new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
+  }
+}
+
 /** The options that are numbers, and those that are one of several words. */
 const NUMBERS = [
   'minUptime',
@@ -33,6 +70,9 @@ const CHOICES: Record<string, readonly unknown[]> = {
 export const checks: Checks = {
   options(options) {
     const { queue, heartbeat } = options
+    checkNames('createSocket', options)
+    checkNames('queue', queue)
+    checkNames('heartbeat', heartbeat)
     for (const [name, value] of Object.entries({ ...options, ...queue, ...heartbeat })) {
       if (value === undefined) continue
       if (NUMBERS.includes(name)) checkNumber(name, value)
@@ -46,7 +86,9 @@ export const checks: Checks = {
 
   send(data, options) {
     checkData(data)
-    if (options?.ttl !== undefined) checkNumber('ttl', options.ttl)
+    if (!options) return
+    checkNames('send', options)
+    if (options.ttl !== undefined) checkNumber('ttl', options.ttl)
   },
 
   connect(WebSocket = globalThis.WebSocket) {

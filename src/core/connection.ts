@@ -39,7 +39,9 @@ export const openConnection = (
     else report()
   }
 
-  const refuse = () => fail('CONNECTION_REFUSED', undefined, 'the browser does not say why')
+  /** Node, Deno and Bun say in the `error` event why a handshake failed. Browsers do not. */
+  let why: { readonly error?: unknown; readonly message?: string } = {}
+  const refuse = () => fail('CONNECTION_REFUSED', why.error, why.message || 'the browser does not say why')
 
   const resolve = <Value>(given: Value | ((context: AttemptContext) => Value | PromiseLike<Value>)) =>
     typeof given === 'function'
@@ -74,7 +76,8 @@ export const openConnection = (
     // The `close` event that follows within 100 ms says all there is to say. It is missing after some failures: in Chromium 156 when a
     // Content-Security-Policy forbids the connection, in WebKitGTK 2.50 for `ws:` in an `https:` page and for a blocked port, and
     // in Node 22.
-    socket.onerror = () => {
+    socket.onerror = event => {
+      if ((event as ErrorEvent).message) why = event as ErrorEvent
       if (!handshaken && !signal.aborted) setTimer(100, refuse)
     }
   }
@@ -89,8 +92,11 @@ export const openConnection = (
   return () => {
     scope.abort()
     if (native) {
-      native.onopen = native.onmessage = native.onclose = null
-      native.close()
+      const socket = native
+      socket.onmessage = socket.onclose = null
+      // In React Native, `close()` before `open` has no effect.
+      socket.onopen = () => socket.close()
+      socket.close()
     }
     return [close, close && Math.min(unsent, native?.bufferedAmount ?? 0)]
   }

@@ -3,7 +3,7 @@ import { type ConditionalMessage, createMessage } from './conditions.js'
 import { byteLength, copyData, type Data } from './data.js'
 import { isHidden } from './page.js'
 import { type CreateQueue, MAX_BYTES, type NativeSocket } from './queue.js'
-import type { SendOptions } from './types.js'
+import type { DropReason, SendOptions } from './types.js'
 
 /** How often a native socket with a backlog is checked, in milliseconds. The interval doubles each time that nothing has left. */
 const POLL = 10
@@ -15,13 +15,14 @@ const SLOWEST_POLL = 1_000
  */
 export const delivery: CreateQueue = (
   {
-    queue: { maxMessages = Infinity, maxBytes = MAX_BYTES, overflow } = {},
+    queue,
     // Enough for 400 Mbit/s at a round trip of 20 ms. Whatever the browser has buffered can be lost with the connection.
     highWaterMark = 2 ** 20,
   },
   counts,
   drop,
 ) => {
+  const { maxMessages = Infinity, maxBytes = MAX_BYTES, overflow } = queue || {}
   const dropOldest = overflow === 'drop-oldest'
   const [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim] = createBacklog(counts, drop)
   let native: NativeSocket | undefined
@@ -86,6 +87,11 @@ export const delivery: CreateQueue = (
     return counts.queuedBytes + size - byteLength(older.data as Data) > maxBytes
   }
 
+  const clear = (reason: DropReason = 'closed') => {
+    while (counts.queued) advance(reason)
+    forgetSent()
+  }
+
   return {
     left: () => written - readBuffered(),
 
@@ -100,6 +106,7 @@ export const delivery: CreateQueue = (
         return 'sent'
       }
       if (options?.volatile) return drop(data, 'volatile')
+      if (queue === false && native?.readyState !== 1) return drop(data, 'disconnected')
 
       const size = byteLength(data)
       const older = keys.get(options?.key)
@@ -134,11 +141,9 @@ export const delivery: CreateQueue = (
       forgetSent(unsent)
       reclaim(code === 1009)
       written = 0
+      if (queue === false) clear('disconnected')
     },
 
-    clear() {
-      while (counts.queued) advance('closed')
-      forgetSent()
-    },
+    clear,
   }
 }

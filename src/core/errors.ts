@@ -20,6 +20,11 @@ export type SocketErrorCode =
   | 'RECONNECT_REQUESTED'
   /** `retry` failed, which ends reconnecting (`cause` is the error). */
   | 'RETRY_FAILED'
+  /**
+   * A binary message arrived while `binary` has no listener (`cause` is its data). Reported once. Many servers send the text that they pass
+   * on as binary by mistake.
+   */
+  | 'UNHANDLED_BINARY'
   /** The peer did not answer the heartbeat in time. */
   | 'UNRESPONSIVE'
 

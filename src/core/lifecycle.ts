@@ -9,7 +9,7 @@ import type { Queue } from './queue.js'
 import type { Retry } from './retry.js'
 import { failures, type Input, type State, type Table, transition } from './states.js'
 import { createTimer } from './timers.js'
-import type { Endpoint, Socket, SocketEvents, SocketOptions, Stats } from './types.js'
+import type { BinaryType, Endpoint, Socket, SocketEvents, SocketOptions, Stats } from './types.js'
 
 /** The counts of a socket, which `stats` shows. */
 export type Counts = { -readonly [Name in keyof Stats]: Stats[Name] }
@@ -20,6 +20,8 @@ export type Lifecycle = Omit<Socket<any>, 'on' | 'once' | 'off' | 'send'>
 type Enter = {
   [Name in State['name']]: (next: Extract<State, { name: Name }>, last: State) => void
 }
+
+const UNHANDLED_BINARY = "no listener for 'binary': a server that passes text on must send it as text"
 
 /** Takes everything that happens through the table in states.ts, and carries out the effects of entering each state. */
 export const createLifecycle = <Binary extends BinaryType>(
@@ -49,6 +51,7 @@ export const createLifecycle = <Binary extends BinaryType>(
     signal,
     WebSocket,
   } = options
+  const { keepWhenClosed } = options.queue || {}
   /** The deadline of an attempt or of the closing handshake, or the end of a wait. */
   const setTimer = createTimer()
   let state: State = { name: 'closed' }
@@ -61,6 +64,7 @@ export const createLifecycle = <Binary extends BinaryType>(
   let deadline = 0
   /** What heartbeats remember from one connection to the next. */
   const memory = { timeouts: 0 }
+  let isBinaryReported = false
   /** Since when there has been no connection that lasted. */
   let downSince = 0
   let lastUrl = ''
@@ -105,8 +109,11 @@ export const createLifecycle = <Binary extends BinaryType>(
       try {
         abandon = openConnection(endpoint, options, next, deadline, setTimer, onNative, onOpen, lose, prepare)
       } catch (error) {
-        // Retrying cannot help: the endpoint is fixed.
-        refused = new SocketError('ENDPOINT_FAILED', error)
+        const code = (WebSocket ?? globalThis.WebSocket) ? 'ENDPOINT_FAILED' : 'NO_WEBSOCKET'
+        const failed = new SocketError(code, error)
+        if (last.name !== 'closed') return lose(failed)
+        // Retrying cannot help: the endpoint is fixed, and it has never worked.
+        refused = failed
         emit('error', refused)
         close(refused)
       }
@@ -140,7 +147,7 @@ export const createLifecycle = <Binary extends BinaryType>(
       disconnect(last, cause as SocketError)
       page?.stop()
       signal?.removeEventListener('abort', abort)
-      queue.clear()
+      if (!keepWhenClosed || signal?.aborted) queue.clear()
     },
   }
 
@@ -178,7 +185,11 @@ export const createLifecycle = <Binary extends BinaryType>(
     if (heartbeat?.onMessage(event)) return
     const { data } = event
     counts.received++
-    emit(typeof data === 'string' ? 'text' : 'binary', data)
+    const isText = typeof data === 'string'
+    if (!emit(isText ? 'text' : 'binary', data) && !isText && !isBinaryReported) {
+      isBinaryReported = true
+      emit('error', new SocketError('UNHANDLED_BINARY', data, undefined, UNHANDLED_BINARY))
+    }
     if (counts.queued) defer(queue.flush)
   }
 
@@ -197,7 +208,7 @@ export const createLifecycle = <Binary extends BinaryType>(
       let delay: number | false = false
       try {
         const elapsed = Math.max(0, now - downSince)
-        if (retry && isLive()) delay = retry({ attempt, cause, uptime, elapsed })
+        if (retry && isLive()) delay = retry({ attempt, cause, uptime, elapsed, url: url() })
         if (delay !== false) checkNumber('The delay of retry', delay)
       } catch (error) {
         cause = new SocketError('RETRY_FAILED', error)
@@ -205,7 +216,7 @@ export const createLifecycle = <Binary extends BinaryType>(
         emit('error', cause)
       }
       if (again) delay = delay || 0
-      if (delay !== false && page) delay = page.whileOffline(delay)
+      if (delay !== false && page && !again) delay = page.adjust(delay, cause)
       step({ type: 'lost', now, cause, attempt, delay })
     })
 
@@ -217,10 +228,12 @@ export const createLifecycle = <Binary extends BinaryType>(
       connect()
       if (refused) throw (refused as SocketError).cause
     },
-    reconnect(cause) {
+    reconnect(cause, code, reason) {
       checks?.connect(WebSocket)
+      checks?.close(code, reason)
       if (signal?.aborted) return
       defer(() => {
+        if (code !== undefined && state.name === 'open') native?.close(code, reason)
         if (isLive()) lose(new SocketError('RECONNECT_REQUESTED', cause), true)
         else step({ type: 'connect' })
       })

@@ -1,6 +1,7 @@
 import { guard } from './emitter.js'
 import { SocketError } from './errors.js'
 import type { Heartbeat } from './heartbeat.js'
+import { isLocal } from './network.js'
 import { type Input, pageTable, type Table } from './states.js'
 
 /**
@@ -18,8 +19,10 @@ export type PageEventSource = (report: (event: PageEvent) => void) => () => void
 /** Reports the events of the page and of the network. In a worker there are fewer of them. */
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html, https://wicg.github.io/page-lifecycle/
 export const browserEvents: PageEventSource = report => {
+  // A service worker has no such events, and Chromium warns about listeners that are added after its start.
+  if ('registration' in globalThis) return () => {}
   const sources: [unknown, string][] = [
-    [globalThis, 'online pageshow offline pagehide'],
+    [globalThis, globalThis.document ? 'online pageshow offline pagehide' : 'online offline'],
     [globalThis.document, 'visibilitychange resume freeze'],
     [(globalThis.navigator as { connection?: unknown } | undefined)?.connection, 'change'],
   ]
@@ -39,16 +42,18 @@ export const browserEvents: PageEventSource = report => {
 
 /** Whether the browser believes that this address cannot be reached now. It is sometimes wrong. */
 // https://html.spec.whatwg.org/multipage/system-state.html#navigator.online
-export const isOffline = (url: string): boolean =>
-  globalThis.navigator?.onLine === false && !/^\w+:\/\/(localhost|127(\.\d+){3}|\[::1\])[:/]/.test(url)
+export const isOffline = (url: string): boolean => globalThis.navigator?.onLine === false && !isLocal(url)
 
 /** Whether the page is hidden, so that its timers are throttled to one a second or a minute. */
 export const isHidden = (): boolean => globalThis.document?.visibilityState === 'hidden'
 
 /** Makes a socket follow page events for as long as it is not closed. */
 export interface PageWatch {
-  /** The delay before the next attempt, longer while the browser says that there is no network. */
-  whileOffline(delay: number): number
+  /**
+   * The delay before the next attempt: longer while the browser says that there is no network, and short for a connection that broke in
+   * the seconds after a wake-up, because no other client lost one then.
+   */
+  adjust(delay: number, cause?: SocketError): number
   stop(): void
 }
 
@@ -63,12 +68,17 @@ export type WatchPage = (
   heartbeat: () => Heartbeat | undefined,
 ) => PageWatch
 
+/** How long after a wake-up a connection that breaks has broken because of it, in milliseconds. */
+const JUST_WOKEN = 3_000
+
 /** The part for the option `wake`: shortens and prolongs waits, and gives up the connection of a page that is put away. */
 export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, heartbeat) => {
   // The browser can be wrong about the network: it is tried every 30 s.
   const whileOffline = (delay: number) => (source && isOffline(url()) ? Math.max(delay, 30_000) : delay)
+  let lastWake = -Infinity
   const onEvent = (type: PageEvent) =>
     defer(() => {
+      if (type === 'wake') lastWake = performance.now()
       if (type === 'sleep') step({ type, cause: new SocketError('PAGE_HIDDEN') }, pageTable)
       else if (heartbeat()) heartbeat()?.probe()
       else {
@@ -78,5 +88,11 @@ export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, 
       }
     })
   const stop = source && guard(source, onEvent)
-  return { whileOffline, stop: () => stop && guard(stop) }
+  return {
+    adjust(delay, cause) {
+      const isOwn = cause?.close?.code === 1006 && performance.now() - lastWake < JUST_WOKEN
+      return whileOffline(isOwn ? Math.min(delay, Math.random() * 300) : delay)
+    },
+    stop: () => stop && guard(stop),
+  }
 }

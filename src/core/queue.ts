@@ -33,7 +33,7 @@ export interface Queue {
    */
   detach(unsent: number | undefined, code: number | undefined): void
   /** Drops everything that waits. */
-  clear(): void
+  clear(reason?: DropReason): void
   /** How many bytes have left on the present connection, counted from any fixed number. */
   left(): number
 }
@@ -53,11 +53,8 @@ export const missing = (user: string, part: string): TypeError =>
   new TypeError(`${user} needs the part '${part}' of steadysocket/core: pass it to assemble()`)
 
 /** The queue of the bare core: first in, first out, with a limit of bytes. Messages that the browser has accepted are gone. */
-export const createQueue: CreateQueue = (
-  { queue: { maxMessages = Infinity, maxBytes = MAX_BYTES } = {} },
-  counts,
-  drop,
-) => {
+export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
+  const { maxMessages = Infinity, maxBytes = MAX_BYTES } = queue || {}
   let waiting: Data[] = []
   let native: NativeSocket | undefined
 
@@ -83,6 +80,7 @@ export const createQueue: CreateQueue = (
         send(data)
         return 'sent'
       }
+      if (queue === false) return drop(data, 'disconnected')
       const size = byteLength(data)
       if (counts.queued >= maxMessages || counts.queuedBytes + size > maxBytes) return drop(data, 'overflow')
       waiting.push(copyData(data))

@@ -1,4 +1,5 @@
 import { checkNumber } from './errors.js'
+import { isLocal } from './network.js'
 
 /** The argument of a `retry` function. */
 export interface RetryContext {
@@ -14,6 +15,8 @@ export interface RetryContext {
   readonly uptime: number
   /** How long there has been no connection that lasted, in milliseconds. */
   readonly elapsed: number
+  /** The address of the attempt or connection that has ended. */
+  readonly url?: string
 }
 
 /**
@@ -68,14 +71,19 @@ const SERVER_AWAY = [1001, 1012, 1013]
 /** Losses of this client alone: no other client is on its way, and somebody is looking at the page. */
 const CLIENT_ONLY = ['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN']
 
-const isFinal = (code = 0) =>
-  FINAL.includes(code) || (code >= 4400 && code < 4500 && !TEMPORARY.includes(code))
+/** Only a close frame on an open connection is final. Some platforms report a refused handshake as 1002. */
+const isFinal = ({ code, close }: RetryContext['cause']) => {
+  const closeCode = (code === 'CONNECTION_LOST' && close?.code) || 0
+  return (
+    FINAL.includes(closeCode) || (closeCode >= 4400 && closeCode < 4500 && !TEMPORARY.includes(closeCode))
+  )
+}
 
 /** How the bare core waits: exponential backoff with full jitter. It gives up on final close codes. */
 export const jitter =
   (): Retry =>
   ({ attempt, cause }) =>
-    !isFinal(cause.close?.code) && Math.random() * Math.min(MAX, BASE * 2 ** (attempt - 1))
+    !isFinal(cause) && Math.random() * Math.min(MAX, BASE * 2 ** (attempt - 1))
 
 /**
  * Exponential backoff, capped first, then with full jitter. Other kinds of jitter need fewer attempts, but the clients come in waves, with
@@ -99,9 +107,9 @@ export const backoff = ({
   for (const value of [base, max, attempts, spread]) {
     checkNumber('An option of backoff()', value)
   }
-  return ({ attempt, cause }) => {
+  return ({ attempt, cause, url = '' }) => {
     const { code, close: { code: closeCode = 0, reason = '' } = {} } = cause
-    if (attempt > attempts || isFinal(closeCode)) return false
+    if (attempt > attempts || isFinal(cause)) return false
     const chance = random()
     // The smaller of two random numbers: dense at first, sparse at the end.
     const spreadOut = spread * (1 - Math.sqrt(1 - chance))
@@ -110,7 +118,9 @@ export const backoff = ({
     // Whoever asks for a new connection does not wait for what failed before.
     if (attempt > 1 && code !== 'RECONNECT_REQUESTED')
       return chance * Math.min(max, base * 2 ** Math.min(attempt - 1, 99))
-    if (code === 'CONNECTION_LOST' && SERVER_AWAY.includes(closeCode)) return spreadOut
+    // A server in a private network has few clients, and a developer waits for it.
+    if (code === 'CONNECTION_LOST' && SERVER_AWAY.includes(closeCode))
+      return isLocal(url) ? chance * 100 : spreadOut
     return chance * (CLIENT_ONLY.includes(code) ? 300 : base)
   }
 }

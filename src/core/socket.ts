@@ -7,7 +7,15 @@ import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
 import type { CreateQueue } from './queue.js'
 import type { Retry } from './retry.js'
-import type { DropReason, Endpoint, SendOptions, Socket, SocketEvents, SocketOptions } from './types.js'
+import type {
+  BinaryType,
+  DropReason,
+  Endpoint,
+  SendOptions,
+  Socket,
+  SocketEvents,
+  SocketOptions,
+} from './types.js'
 
 /**
  * Makes a WebSocket that stays up.
@@ -74,6 +82,7 @@ export const makeCreateSocket =
       emit('drop', { data, reason })
       return 'dropped' as const
     }
+    const { keepWhenClosed } = options.queue || {}
     const queue = createQueue(options, counts, drop)
     const lifecycle = createLifecycle(
       endpoint,
@@ -98,7 +107,8 @@ export const makeCreateSocket =
         checks?.send(data, how)
         const { state } = lifecycle
         // Before the first attempt messages wait. After the last one they would wait for ever.
-        if (state.name === 'closing' || (state.name === 'closed' && state.cause)) return drop(data, 'closed')
+        const isEnding = state.name === 'closing' || (state.name === 'closed' && state.cause)
+        if (isEnding && (!keepWhenClosed || options.signal?.aborted)) return drop(data, 'closed')
         const outcome = queue.push(data, how)
         if (outcome !== 'queued' || state.name !== 'open') return outcome
         defer(queue.flush)
