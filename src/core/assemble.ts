@@ -93,10 +93,11 @@ export const assemble = <const Given extends Parts>(
       heartbeat: options.heartbeat,
       pageEvents: options.wake,
       prepare: options.prepare,
-      delivery: options.highWaterMark ?? options.queue?.overflow,
+      delivery: options.queue?.overflow ?? options.highWaterMark,
     }
-    for (const part in served) {
-      if (served[part as keyof Parts] && !parts[part as keyof Parts]) throw missing('An option', part)
+    for (const [part, option] of Object.entries(served)) {
+      // Infinity is no limit: there is nothing to serve.
+      if (option && option !== Infinity && !parts[part as keyof Parts]) throw missing('An option', part)
     }
     return create(endpoint, options)
   }

@@ -68,10 +68,11 @@ export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | u
 }
 
 export const checkListener: CheckListener = (lists, type, listener) => {
-  if (!(type in lists) || typeof listener !== 'function') {
-    throw new TypeError(
-      `'${String(type)}' must be one of ${Object.keys(lists).join(', ')}, and its listener a function`,
-    )
+  if (!(type in lists)) {
+    throw new TypeError(`There is no event '${String(type)}', only ${Object.keys(lists).join(', ')}`)
+  }
+  if (typeof listener !== 'function') {
+    throw new TypeError(`The listener for '${String(type)}' must be a function`)
   }
 }
 
