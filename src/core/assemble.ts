@@ -22,7 +22,7 @@ export interface Parts {
   prepare?: PrepareConnection
   /** The default of the option `retry`. Without this part it is exponential backoff with full jitter, whatever the cause. */
   backoff?: () => Retry
-  /** Rejects invalid options and arguments with an error that says what to pass. */
+  /** Rejects invalid options, arguments and listeners, and a missing `WebSocket`, with an error that says what to pass. */
   checks?: Checks
 }
 
