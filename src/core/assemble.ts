@@ -22,7 +22,7 @@ export interface Parts {
   prepare?: PrepareConnection
   /** The default of the option `retry`. Without this part it is exponential backoff with full jitter, whatever the cause. */
   backoff?: () => Retry
-  /** Rejects invalid options and arguments with an error that says what to pass. */
+  /** Rejects invalid options, arguments and listeners, and a missing `WebSocket`, with an error that says what to pass. */
   checks?: Checks
 }
 
@@ -93,10 +93,11 @@ export const assemble = <const Given extends Parts>(
       heartbeat: options.heartbeat,
       pageEvents: options.wake,
       prepare: options.prepare,
-      delivery: options.highWaterMark ?? (options.queue || undefined)?.overflow,
+      delivery: (options.queue || undefined)?.overflow ?? options.highWaterMark,
     }
-    for (const part in served) {
-      if (served[part as keyof Parts] && !parts[part as keyof Parts]) throw missing('An option', part)
+    for (const [part, option] of Object.entries(served)) {
+      // Infinity is no limit: there is nothing to serve.
+      if (option && option !== Infinity && !parts[part as keyof Parts]) throw missing('An option', part)
     }
     return create(endpoint, options)
   }

@@ -45,10 +45,7 @@ interface Subscription {
   stop: () => void
 }
 
-/** The subscriptions to each event. Without a prototype, so that `in` finds events only. */
-export type Lists<Events> = Record<keyof Events, Subscription[]>
-
-/** Throws for an unknown event, and for a listener that is not a function. */
+/** Throws for an unknown event, and for a listener that is not a function. `lists` has a member for each event. */
 export type CheckListener = (lists: object, type: PropertyKey, listener: unknown) => void
 
 // https://html.spec.whatwg.org/multipage/webappapis.html#report-the-exception
@@ -71,18 +68,21 @@ export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | u
 }
 
 export const checkListener: CheckListener = (lists, type, listener) => {
-  if (!(type in lists) || typeof listener !== 'function') {
-    throw new TypeError(
-      `'${String(type)}' must be one of ${Object.keys(lists).join(', ')}, and its listener a function`,
-    )
+  if (!(type in lists)) {
+    throw new TypeError(`There is no event '${String(type)}', only ${Object.keys(lists).join(', ')}`)
+  }
+  if (typeof listener !== 'function') {
+    throw new TypeError(`The listener for '${String(type)}' must be a function`)
   }
 }
 
-/** Makes an emitter over empty lists. Without a check, its caller is trusted. */
+/** Makes an emitter that trusts its caller, unless there is a check. */
 export const createUncheckedEmitter = <Events>(
-  lists: Lists<Events>,
+  types: readonly (keyof Events)[],
   check?: CheckListener,
 ): Emitter<Events> => {
+  const lists = Object.create(null) as Record<keyof Events, Subscription[]>
+  for (const type of types) lists[type] = []
   const events: (() => void)[] = []
   const jobs: (() => void)[] = []
   let busy = false
@@ -162,8 +162,5 @@ export const createUncheckedEmitter = <Events>(
  * emit('price', 3)
  * ```
  */
-export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter<Events> => {
-  const lists = Object.create(null) as Lists<Events>
-  for (const type of types) lists[type] = []
-  return createUncheckedEmitter(lists, checkListener)
-}
+export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter<Events> =>
+  createUncheckedEmitter(types, checkListener)

@@ -52,18 +52,8 @@ export const makeCreateSocket =
     // A copy, so that later changes to the caller's object have no effect.
     const options = { ...given }
     checks?.options(options)
-    const lists = {
-      __proto__: null,
-      state: [],
-      open: [],
-      text: [],
-      binary: [],
-      close: [],
-      error: [],
-      drop: [],
-    }
     const { on, once, off, emit, defer } = createUncheckedEmitter<SocketEvents<Binary>>(
-      lists,
+      ['state', 'open', 'text', 'binary', 'close', 'error', 'drop'],
       checks?.listener,
     )
     const counts: Counts = {
