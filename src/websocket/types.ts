@@ -7,9 +7,9 @@ export interface SteadyWebSocketOptions extends Omit<SocketOptions, 'protocols' 
 // https://github.com/whatwg/websockets/pull/76
 export interface WebSocketInit {
   /** The subprotocols to offer. Default: none. */
-  protocols?: string | string[]
+  protocols?: string | string[] | undefined
   /** The address space of the server, for the browser's local network access checks. Default: the browser decides. */
-  targetAddressSpace?: 'public' | 'local' | 'loopback'
+  targetAddressSpace?: 'public' | 'local' | 'loopback' | undefined
 }
 
 /** A `CloseEvent` that also says whether the socket will reconnect. */
