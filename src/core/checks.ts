@@ -1,12 +1,12 @@
 import { byteLength, checkData, type Data } from './data.js'
-import { type CheckListener, checkListener } from './emitter.js'
+import { createEmitter } from './emitter.js'
 import { checkNumber, SocketError } from './errors.js'
 import type { SendOptions, SocketOptions } from './types.js'
 
 /** The part that rejects invalid arguments before anything has changed. */
 export interface Checks {
   options(options: SocketOptions<any>): void
-  listener: CheckListener
+  createEmitter: typeof createEmitter
   send(data: Data, options: SendOptions | undefined): void
   /** Attempts need a constructor of native sockets. */
   connect(WebSocket: unknown): void
@@ -82,7 +82,7 @@ export const checks: Checks = {
     }
   },
 
-  listener: checkListener,
+  createEmitter,
 
   send(data, options) {
     checkData(data)

@@ -52,10 +52,9 @@ export const makeCreateSocket =
     // A copy, so that later changes to the caller's object have no effect.
     const options = { ...given }
     checks?.options(options)
-    const { on, once, off, emit, defer } = createUncheckedEmitter<SocketEvents<Binary>>(
-      ['state', 'open', 'text', 'binary', 'close', 'error', 'drop'],
-      checks?.listener,
-    )
+    const { on, once, off, emit, defer } = (checks?.createEmitter ?? createUncheckedEmitter)<
+      SocketEvents<Binary>
+    >(['state', 'open', 'text', 'binary', 'close', 'error', 'drop'])
     const counts: Counts = {
       attempts: 0,
       connections: 0,
