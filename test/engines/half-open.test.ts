@@ -35,6 +35,24 @@ const summary = (times: readonly number[]) =>
     .map(time => `${Math.round(time)}`.padStart(5))
     .join('')
 
+/** In the page: how long the slowest of many errands took, which a socket of the engine's own runs to another server and back. */
+function runErrands(url: string) {
+  const errands = { slowest: 0 }
+  const socket = new WebSocket(url)
+  let since = performance.now()
+  const go = () => {
+    since = performance.now()
+    socket.send('errand')
+  }
+  socket.onopen = go
+  socket.onmessage = () => {
+    errands.slowest = Math.max(errands.slowest, performance.now() - since)
+    setTimeout(go, 20)
+  }
+  Object.assign(globalThis, { errands })
+}
+declare const errands: { slowest: number }
+
 inEveryEngine(rig => {
   const rows: string[] = []
 
@@ -44,7 +62,10 @@ inEveryEngine(rig => {
     const dialled: number[] = []
     let late = 0
     const page = await rig.open()
+    const elsewhere = rig.keep(await startServer())
+    await page.evaluate(runErrands, `${elsewhere.url}/echo`)
     for (let run = 0; run < runs; run++) {
+      await page.evaluate(() => void (errands.slowest = 0))
       const server = rig.keep(await startServer())
       const proxy = rig.keep(await startProxy({ port: server.port }))
       await page.evaluate(startTalk, proxy.url('/echo'), {
@@ -77,6 +98,11 @@ inEveryEngine(rig => {
       await page.evaluate(() => talk.socket.close())
       await server.until(() => server.clients.length === 0)
 
+      // A healthy connection was taken for a dead one as well, and rightly so: the engine's own socket waited for as long. Once more.
+      if (record.closes.length > 1 && (await page.evaluate(() => errands.slowest)) >= timeout / 2) {
+        run--
+        continue
+      }
       const { unknown } = settle(record, arrivals(server))
       // The old connection did not die in the end: what it had been given arrived, late, and once.
       expect(unknown).toEqual([])
