@@ -209,7 +209,7 @@ type StoredHead = Omit<FrameHead<MessageFrame>, 'sequenceId'>
 export const writeMessage = (
   { dataType, data }: Payload,
   from: { group: string; fromUserId?: string | undefined } | undefined,
-  max = Infinity,
+  max: number = Infinity,
 ): string => {
   const head: StoredHead = { type: 'message', from: from ? 'group' : 'server', ...from }
   const encoded = encodeAs(dataType, dataType === 'binary' ? base64(data) : data)
