@@ -1,6 +1,5 @@
-// One configuration, every file that is published. Each entry that package.json names: ESM (readable and minified) and
-// CommonJS. The core with the drop-in class: UMD for script tags, readable and minified. Declarations come from `tsc`
-// (npm run build).
+// Builds every published file. The entries that package.json names: ESM (readable and minified) and CommonJS. The core with the drop-in
+// class: UMD for script tags, readable and minified. `tsc` has written the declarations before (npm run build).
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
 import { brotliCompressSync, constants } from 'node:zlib'
@@ -65,30 +64,28 @@ const entries = Object.values(exports).flatMap(
   ({ import: module }) => /dist\/(.*)\.js/.exec(module?.default)?.[1] ?? [],
 )
 
-/** Every entry stands on the same core, which a page then has once: each imports the file of its own kind. */
-const entry = name => {
-  const file = (kind, more) => ({
-    ...shared,
-    file: `dist/${name}${kind}`,
-    paths: id => (/\/index(\.js)?$/.test(id) ? `./index${kind}` : id),
-    ...more,
-  })
-  return {
-    input: `src/${name}.ts`,
-    external: (id, importer) => importer !== undefined && /\/index\.js$/.test(id),
-    plugins,
-    output: [
-      file('.js', { format: 'es' }),
-      file('.min.js', { format: 'es', plugins: [minify(true)] }),
-      file('.cjs', { format: 'cjs', plugins: name === 'index' ? [declarations] : [] }),
-    ],
-  }
-}
+/** What several entries use is in a chunk of its own, so that a page has it once, however it mixes them. */
+const output = (kind, more) => ({
+  ...shared,
+  dir: 'dist',
+  entryFileNames: `[name]${kind}`,
+  chunkFileNames: `[name]${kind}`,
+  manualChunks: id => (/\/src\/core\//.test(id) ? 'shared' : undefined),
+  ...more,
+})
 
 const umd = { ...shared, format: 'umd', name: 'SteadySocket' }
 
 export default [
-  ...entries.map(entry),
+  {
+    input: Object.fromEntries(entries.map(name => [name, `src/${name}.ts`])),
+    plugins,
+    output: [
+      output('.js', { format: 'es' }),
+      output('.min.js', { format: 'es', plugins: [minify(true)] }),
+      output('.cjs', { format: 'cjs', plugins: [declarations] }),
+    ],
+  },
   {
     input: 'src/umd.ts',
     plugins,

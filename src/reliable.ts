@@ -1,1 +1,14 @@
-export * from './reliable/socket.js'
+export { type CreateReliableSocket, createReliableSocket, reliableSocketOver } from './reliable/socket.js'
+export type {
+  Gap,
+  Outcome,
+  ReliableDropReason,
+  ReliableEvents,
+  ReliableMessage,
+  ReliableOptions,
+  ReliableSendOptions,
+  ReliableSocket,
+  ReliableState,
+  ReliableStats,
+  SentMessage,
+} from './reliable/types.js'

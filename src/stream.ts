@@ -1,1 +1,5 @@
-export * from './stream/stream.js'
+export { messages } from './stream/messages.js'
+export { readable } from './stream/readable.js'
+export type { Message, Overflow, ReadOptions, WriteOptions } from './stream/types.js'
+export { when } from './stream/when.js'
+export { writable } from './stream/writable.js'

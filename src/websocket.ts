@@ -1,1 +1,11 @@
-export * from './websocket/steady-websocket.js'
+export {
+  SteadyWebSocket,
+  type SteadyWebSocketConstructor,
+  webSocketOver,
+} from './websocket/steady-websocket.js'
+export type {
+  SteadyCloseEvent,
+  SteadyErrorEvent,
+  SteadyWebSocketOptions,
+  WebSocketInit,
+} from './websocket/types.js'

@@ -1,35 +1,59 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
+import Report from './support/reporter.ts'
+import { type Effort, runFolder } from './support/run.ts'
 
-/** What depends on when things happen, or on memory. */
-const PUNCTUAL = ['half-open', 'outages', 'page-life', 'soak', 'tail'].map(
-  name => `test/engines/${name}.test.ts`,
-)
+/** What an engine shows of the promises of the package, for every run. */
+const BRIEF = ['half-open', 'messages', 'outages', 'tail'].join()
+
+/** Compilers, bundlers, other packages and other languages, several processes at a time: for `npm run test:all`, and for a change to what they test. */
+const LONG = [
+  'bench/*',
+  'comparison/*',
+  'demo/*',
+  'interop/{recipes,reliable-nodes,reliable-pairs,reliable-python,server-redis,server-redis-store}',
+  'package/{bundlers,declarations,recipes,release}',
+].map(name => `test/${name}.test.ts`)
 
 const project = (name: string, environment: string, include: string[], more: object = {}) => ({
   extends: true as const,
   test: { name, environment, include, ...more },
 })
 
-export default defineConfig({
-  test: {
-    // No assertion: only what ends a run that hangs, on a machine that may be busy.
-    testTimeout: 20_000,
-    root: fileURLToPath(new URL('..', import.meta.url)),
-    reporters: process.env.CI
-      ? ['default', ['json', { outputFile: `.tmp/results-${process.pid}.json` }]]
-      : ['default'],
-    projects: [
-      project('node', 'node', ['test/**/*.test.ts'], { exclude: ['test/jsdom/**', 'test/engines/**'] }),
-      project('page', 'jsdom', ['test/jsdom/**/*.test.ts']),
-      // Real engines, driven from Node. Where nothing is measured two files at a time: they wait for most of it. The others one
-      // after the other, for two cores cannot be punctual for two.
-      project('engines', 'node', ['test/engines/**/*.test.ts'], {
-        exclude: PUNCTUAL,
-        maxWorkers: 2,
-        sequence: { groupOrder: 1 },
-      }),
-      project('punctual', 'node', PUNCTUAL, { fileParallelism: false, sequence: { groupOrder: 2 } }),
-    ],
-  },
+export default defineConfig(({ mode }) => {
+  // The mode is the only thing that npm scripts can say in the same way on every system. Without one, whoever names a file gets all of it.
+  const quick = mode === 'quick' && process.env.CI !== 'true'
+  const effort: Effort = mode === 'soak' ? 'soak' : quick ? 'quick' : 'all'
+  process.env.TEST_EFFORT = effort
+  runFolder()
+
+  return {
+    test: {
+      // No assertion: only what ends a run that hangs, on a machine that may be busy.
+      testTimeout: 120_000,
+      hookTimeout: 120_000,
+      root: fileURLToPath(new URL('..', import.meta.url)),
+      silent: 'passed-only',
+      // Vitest leaves one core to itself, which is half of a small machine.
+      maxWorkers: Math.max(2, availableParallelism() - 1),
+      reporters: [new Report()],
+      projects: [
+        project('node', 'node', ['test/**/*.test.ts'], {
+          exclude: ['test/jsdom/**', 'test/engines/**', ...(quick ? LONG : [])],
+        }),
+        project('jsdom', 'jsdom', ['test/jsdom/**/*.test.ts']),
+        // Real engines, driven from Node. They wait for most of the time, and no clock of theirs is compared with one of ours.
+        project(
+          'engines',
+          'node',
+          [quick ? `test/engines/{${BRIEF}}.test.ts` : 'test/engines/**/*.test.ts'],
+          {
+            maxWorkers: 3,
+            sequence: { groupOrder: 1 },
+          },
+        ),
+      ],
+    },
+  }
 })

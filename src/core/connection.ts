@@ -1,124 +1,126 @@
-import { check } from './data.js'
 import { type CloseInfo, SocketError, type SocketErrorCode } from './errors.js'
-import type { Settings } from './options.js'
-import type { AttemptContext, Connection, Endpoint } from './types.js'
+import type { PrepareConnection } from './prepare.js'
+import { createTimer } from './timers.js'
+import type { AttemptContext, Endpoint, SocketOptions } from './types.js'
 
-/** One attempt, and the connection that came of it. */
-export interface Line {
-  /** Not there while the endpoint function is being asked. */
-  native?: WebSocket
-  /** How the native socket ended, once it has, and how many bytes had not left it then. */
-  ended?: CloseInfo
-  unsent?: number
-  /** Hands on what comes from now on, and what came before and `prepare` did not take. */
-  take(hear: (event: MessageEvent) => void): void
+/** One attempt to connect, and the native socket that it makes. It ends once: with `onFailed`, or by `abandon()`. */
+export interface Connection {
+  /** Undefined while the endpoint function runs. */
+  readonly native: WebSocket | undefined
+  /** Passes every message to the listener from now on, starting with those that `prepare` left unread. */
+  receive(listener: (event: MessageEvent) => void): void
+  /** Starts the closing handshake. `onFailed` follows when it is done, or with `cause` after `closeTimeout`. */
+  close(code: number | undefined, reason: string | undefined, cause: SocketError): void
   /**
-   * Lets go, and closes in the background: on a dead peer the browser's own close takes a minute, or for ever.
-   * Says how many bytes had not left the native socket when it ended; if it has not, nobody knows.
+   * Stops listening and closes in the background, because on a dead peer the browser's own `close` event takes a minute or never
+   * comes. `close` and `unsent` (the number of bytes that certainly never left) are known only if the native socket has closed.
    */
-  leave(): number | undefined
+  abandon(): { readonly close: CloseInfo | undefined; readonly unsent: number | undefined }
 }
 
-/** By when, in milliseconds, the `close` after an `error` has come if it comes at all. */
+/** The `close` event that belongs to an `error` event comes within this many milliseconds, or never. */
 const CLOSE_FOLLOWS = 100
 
-/** Starts an attempt. With nothing to ask for, what the platform's constructor throws comes out of here. */
-export const dial = <Binary extends BinaryType>(
+/** Starts an attempt. If the endpoint and protocols are fixed, errors of the platform's constructor are thrown from here. */
+export const openConnection = (
   endpoint: Endpoint,
-  { protocols, binaryType, prepare, WebSocket = globalThis.WebSocket }: Settings<Binary>,
+  {
+    protocols,
+    binaryType = 'arraybuffer',
+    closeTimeout = 3_000,
+    prepare,
+    WebSocket = globalThis.WebSocket,
+  }: SocketOptions<any>,
   { attempt, cause }: { readonly attempt: number; readonly cause?: SocketError | undefined },
-  failed: (error: SocketError) => void,
-  ready: (native: WebSocket) => void,
-): Line => {
+  deadline: number,
+  onOpen: (native: WebSocket) => void,
+  onFailed: (cause: SocketError) => void,
+  prepareConnection?: PrepareConnection,
+): Connection => {
   const scope = new AbortController()
   const { signal } = scope
-  const ask = <Value>(given: Value | ((context: AttemptContext) => Value | PromiseLike<Value>)) =>
-    typeof given === 'function'
-      ? (given as (context: AttemptContext) => Value | PromiseLike<Value>)({ attempt, cause, signal })
-      : given
-  const early: MessageEvent[] = []
-  let silence: ReturnType<typeof setTimeout> | undefined
-  const takers: [take: (data: any) => void, giveUp: (reason: unknown) => void][] = []
+  const setTimer = createTimer()
+  let native: WebSocket | undefined
+  let close: CloseInfo | undefined
+  let unsent = 0
+  let unread: MessageEvent[] = []
 
   const fail = (code: SocketErrorCode, error?: unknown, detail?: string) => {
-    if (!signal.aborted) failed(new SocketError(code, error, line.ended, detail))
+    if (signal.aborted) return
+    const report = () => onFailed(new SocketError(code, error, close, detail))
+    // After a freeze, Chromium's `bufferedAmount` is stale until the next task. `abandon()` reads it again then.
+    if (unsent) setTimer(0, report)
+    else report()
   }
 
   const refuse = () => fail('CONNECTION_REFUSED', undefined, 'the browser does not say why')
 
+  const resolve = <Value>(given: Value | ((context: AttemptContext) => Value | PromiseLike<Value>)) =>
+    typeof given === 'function'
+      ? (given as (context: AttemptContext) => Value | PromiseLike<Value>)({ attempt, cause, signal })
+      : given
+
   const open = (url: string | URL, subprotocols: string | string[] | undefined) => {
     if (signal.aborted) return
-    const native: WebSocket = new WebSocket(url, subprotocols)
-    let opened = false
-    line.native = native
-    native.binaryType = binaryType
-    native.onopen = async () => {
-      opened = true
+    const socket: WebSocket = new WebSocket(url, subprotocols)
+    let handshaken = false
+    native = socket
+    socket.binaryType = binaryType
+    socket.onopen = async () => {
+      handshaken = true
       try {
-        // Without it nothing is awaited: open is open at once.
-        if (prepare) await prepare(connection(native))
+        // Without `prepare` nothing is awaited, so that the socket is open in the same task.
+        if (prepare && prepareConnection) unread = await prepareConnection(prepare, socket, signal)
       } catch (error) {
         return fail('PREPARE_FAILED', error)
       }
-      if (!signal.aborted && !line.ended) ready(native)
+      if (signal.aborted || close) return
+      setTimer()
+      onOpen(socket)
     }
-    native.onmessage = event => {
-      const taker = takers.shift()
-      if (taker) taker[0](event.data)
-      else early.push(event)
-    }
-    native.onclose = ({ code, reason, wasClean }) => {
-      line.ended = { code, reason, wasClean }
-      line.unsent = native.bufferedAmount ?? 0
-      if (opened) fail('CONNECTION_LOST')
+    socket.onmessage = event => unread.push(event)
+    socket.onclose = ({ code, reason, wasClean }) => {
+      close = { code, reason, wasClean }
+      unsent = socket.bufferedAmount ?? 0
+      if (handshaken) fail('CONNECTION_LOST')
       else refuse()
     }
-    // The close that follows says all there is to say. None does after some failures to connect: in Chromium 156 (a
-    // Content-Security-Policy forbids it), WebKitGTK 2.50 (`ws:` in an `https:` page, a blocked port) and Node 22.
-    native.onerror = () => {
-      if (!opened && !signal.aborted) silence = setTimeout(refuse, CLOSE_FOLLOWS)
+    // The `close` event that follows says all there is to say. It is missing after some failures: in Chromium 156 when a
+    // Content-Security-Policy forbids the connection, in WebKitGTK 2.50 for `ws:` in an `https:` page and for a blocked port, and
+    // in Node 22.
+    socket.onerror = () => {
+      if (!handshaken && !signal.aborted) setTimer(CLOSE_FOLLOWS, refuse)
     }
-  }
-
-  const connection = (native: WebSocket): Connection<Binary> => ({
-    send(data) {
-      check(data)
-      native.send(data as ArrayBuffer)
-    },
-    receive: () =>
-      new Promise((...taker) => {
-        const event = early.shift()
-        if (signal.aborted) taker[1](signal.reason)
-        else if (event) taker[0](event.data)
-        else takers.push(taker)
-      }),
-    url: native.url,
-    protocol: native.protocol,
-    signal,
-  })
-
-  const line: Line = {
-    take(hear) {
-      ;(line.native as WebSocket).onmessage = hear
-      takers.length = 0
-      early.splice(0).forEach(hear)
-    },
-    leave() {
-      const { native, ended, unsent } = line
-      clearTimeout(silence)
-      scope.abort()
-      for (const [, giveUp] of takers) giveUp(signal.reason)
-      if (!native) return
-      native.onopen = native.onmessage = native.onclose = null
-      native.close()
-      return ended && Math.min(unsent as number, native.bufferedAmount ?? 0)
-    },
   }
 
   if (typeof endpoint === 'function' || typeof protocols === 'function') {
-    ;(async () => open(...(await Promise.all([ask(endpoint), ask(protocols)]))))().catch(error =>
+    ;(async () => open(...(await Promise.all([resolve(endpoint), resolve(protocols)]))))().catch(error =>
       fail('ENDPOINT_FAILED', error),
     )
   } else open(endpoint, protocols)
-  return line
+  setTimer(deadline, () => fail('CONNECT_TIMEOUT', undefined, `${deadline} ms`))
+
+  return {
+    get native() {
+      return native
+    },
+    receive(listener) {
+      ;(native as WebSocket).onmessage = listener
+      unread.splice(0).forEach(listener)
+    },
+    close(code, reason, cause) {
+      native?.close(code, reason)
+      // A native socket that has closed is about to report it.
+      if (!close) setTimer(closeTimeout, () => onFailed(cause))
+    },
+    abandon() {
+      setTimer()
+      scope.abort()
+      if (native) {
+        native.onopen = native.onmessage = native.onclose = null
+        native.close()
+      }
+      return { close, unsent: close && Math.min(unsent, native?.bufferedAmount ?? 0) }
+    },
+  }
 }

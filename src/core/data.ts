@@ -1,18 +1,23 @@
-/** What `send()` takes, as the platform's does. */
+/** Everything that `send()` accepts, as on the platform's `WebSocket`. */
 // https://websockets.spec.whatwg.org/#dom-websocket-send
 export type Data = string | ArrayBuffer | ArrayBufferView | Blob
 
-/** Throws for what no WebSocket can carry, shared memory included. Tags, because a page may have several realms. */
-export const check = (data: Data): void => {
+/** Recognized by its members, because Blobs of happy-dom and React Native have no tag. */
+const isBlob = (data: any) => data?.size >= 0 && typeof data.slice === 'function'
+
+/** Throws a `TypeError` for anything that a WebSocket cannot send, including shared memory. */
+// Buffers are compared by tag, because a page may have objects from several realms.
+export const checkData = (data: Data): void => {
   if (
     typeof data !== 'string' &&
-    !/ (ArrayBuffer|Blob|File)]/.test({}.toString.call(ArrayBuffer.isView(data) ? data.buffer : data))
+    !isBlob(data) &&
+    {}.toString.call(ArrayBuffer.isView(data) ? data.buffer : data) !== '[object ArrayBuffer]'
   ) {
-    throw new TypeError('send() takes a string, ArrayBuffer, view or Blob')
+    throw new TypeError('send() needs a string, an ArrayBuffer, a view of one, or a Blob')
   }
 }
 
-/** The bytes of a message on the wire, without framing: for text those of its UTF-8. */
+/** The number of bytes of a message on the wire, without framing. Text is counted in UTF-8. */
 export const byteLength = (data: Data): number => {
   if (typeof data !== 'string') return 'size' in data ? data.size : data.byteLength
   let bytes = data.length
@@ -24,10 +29,10 @@ export const byteLength = (data: Data): number => {
   return bytes
 }
 
-/** The message as it is now, whatever becomes of the caller's buffer. Strings and Blobs cannot change. */
-export const copy = (data: Data): Data => {
+/** A copy that does not change when the caller reuses its buffer. Strings and Blobs are immutable. */
+export const copyData = (data: Data): Data => {
   if (typeof data === 'string' || 'size' in data) return data
-  // Of a view the part that it shows; a buffer is all of itself.
+  // A view is copied as far as it shows its buffer; a buffer is copied as a whole.
   const { buffer = data, byteOffset = 0, byteLength } = data as ArrayBufferView
   return (buffer as ArrayBuffer).slice(byteOffset, byteOffset + byteLength)
 }

@@ -69,6 +69,8 @@ export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | u
  * is dispatched after the present one has reached everybody.
  *
  * ```ts
+ * import { createEmitter } from 'steadysocket'
+ *
  * const { on, emit } = createEmitter<{ price: number }>(['price'])
  * on('price', price => show(price))
  * emit('price', 3)
@@ -85,7 +87,7 @@ export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter
 
   const checkType = (type: keyof Events) => {
     if (!types.includes(type)) {
-      throw new TypeError(`There is no event '${String(type)}': the events are ${types.join(', ')}`)
+      throw new TypeError(`There is no event '${String(type)}', only ${types.join(', ')}`)
     }
   }
 
@@ -100,9 +102,7 @@ export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter
 
   // A list is never changed, only replaced: the one that is being dispatched to stays as it is.
   const dispatch = (type: keyof Events, payload: any) => {
-    const list = lists[type]
-    for (let i = 0; i < list.length; i++) {
-      const { listener, once } = list[i] as Subscription
+    for (const { listener, once } of lists[type]) {
       if (!listener) continue
       if (once) remove(type, listener)
       guard(listener, payload)

@@ -1,62 +1,62 @@
-/** Why something failed. A closed list: a `switch` over it can be exhaustive. */
+/** What went wrong. The list is closed, so a `switch` over it can be exhaustive. */
 export type SocketErrorCode =
-  /** `close()` was called, or `signal` was aborted (`cause`: its reason). */
+  /** `close()` was called, or `signal` was aborted (`cause` is its reason). */
   | 'CLOSED'
-  /** A connection that was open, or being prepared, ended (`close`: how). */
+  /** A connection ended that was open or was being prepared (`close` is its close frame). */
   | 'CONNECTION_LOST'
-  /** The handshake failed. Browsers do not say why: refused, DNS, TLS, 401, 403, 429 all look the same. */
+  /** The handshake failed. Browsers do not say why: refused, DNS, TLS, 401, 403 and 429 all look the same. */
   | 'CONNECTION_REFUSED'
-  /** No connection within `connectTimeout`. */
+  /** There was no connection within `connectTimeout`. */
   | 'CONNECT_TIMEOUT'
-  /** The endpoint or protocols function failed, or the platform refused what it gave (`cause`: why). */
+  /** The endpoint or protocols function failed, or the platform rejected its result (`cause` is the error). */
   | 'ENDPOINT_FAILED'
-  /** There is no `WebSocket` here. */
+  /** There is no `WebSocket` on this platform. */
   | 'NO_WEBSOCKET'
-  /** The page was put away (back/forward cache, frozen). */
+  /** The page was put into the back/forward cache, or frozen. */
   | 'PAGE_HIDDEN'
-  /** `prepare` failed (`cause`: why). */
+  /** `prepare` failed (`cause` is the error). */
   | 'PREPARE_FAILED'
-  /** `reconnect()` was called (`cause`: what it was given). */
+  /** `reconnect()` was called (`cause` is its argument). */
   | 'RECONNECT_REQUESTED'
-  /** `retry` failed, which ends the retrying (`cause`: why). */
+  /** `retry` failed, which ends reconnecting (`cause` is the error). */
   | 'RETRY_FAILED'
-  /** The peer gave no sign of life within the time of `heartbeat`. */
+  /** The peer did not answer the heartbeat in time. */
   | 'UNRESPONSIVE'
 
-/** How a connection ended, as its close frame said. */
+/** How a connection ended, according to its close frame. */
 // https://websockets.spec.whatwg.org/#the-closeevent-interface
 export interface CloseInfo {
-  /** 1005: a close frame without a code. 1006: no close frame. */
+  /** The close code. 1005: a close frame without a code. 1006: no close frame. */
   readonly code: number
-  /** What the frame gave as a reason; `''`: nothing. */
+  /** The reason in the close frame, or an empty string. */
   readonly reason: string
-  /** Whether both sides said goodbye, as the browser saw it. Browsers differ: go by `code`. */
+  /** Whether the browser considers the closing handshake complete. Browsers differ here, so rely on `code`. */
   readonly wasClean: boolean
 }
 
-/** What ended an attempt or a connection. The only class of error that comes from an outage. */
+/** Why an attempt or a connection ended. The only class of errors that outages cause. */
 export class SocketError extends Error {
-  /** What happened. */
+  /** What went wrong. */
   declare readonly code: SocketErrorCode
-  /** What really happened: the error of a user's function or of the platform. */
+  /** The underlying error, from a function of the application or from the platform. */
   declare readonly cause: unknown
-  /** The close frame, or 1006, where the browser reported a close. */
+  /** The close frame, if the browser reported a close; code 1006 if there was no frame. */
   declare readonly close: CloseInfo | undefined
 
-  /** Made here; public for tests and for a `retry` of your own. `detail` ends the message. */
+  /** Sockets create these errors. Public for tests and for `retry` functions. `detail` ends the message. */
   constructor(
     code: SocketErrorCode,
     cause?: unknown,
     close?: CloseInfo,
-    detail: unknown = close ? `${close.code} ${close.reason}` : cause === undefined ? '' : 'see cause',
+    detail: unknown = close ? `${close.code} ${close.reason}`.trim() : cause === undefined ? '' : 'see cause',
   ) {
     super(detail ? `${code}: ${detail}` : code)
     this.name = 'SocketError'
     this.code = code
     this.cause = cause
     this.close = close
-    // V8 keeps the closures of a stack that nobody has read, and they lead to the native socket of the attempt,
-    // whose own cause leads to the attempt before: 4 kB a reconnection. Reading it once lets go of them.
+    // V8 keeps the closures of a stack that nobody has read. They lead to the native socket of the attempt, whose own cause leads
+    // to the attempt before: 4 kB for each reconnection. Reading the stack once releases them.
     this.stack
   }
 }

@@ -1,99 +1,142 @@
-/** What a `retry` function is told. */
+/** The argument of a `retry` function. */
 export interface RetryContext {
-  /** Which attempt in a row the next one will be; 1 after a connection that lasted. */
+  /** The number of the next attempt in a row. 1 after a connection that lasted at least `minUptime`. */
   readonly attempt: number
-  /** Why there is a need for it. */
-  readonly cause: { readonly code: string; readonly close?: { code: number; reason: string } | undefined }
-  /** How long the lost connection lasted, in milliseconds; 0 if it never opened. */
+  /** Why another attempt is necessary. */
+  readonly cause: {
+    readonly code: string
+    readonly close?: { code: number; reason: string } | undefined
+    readonly cause?: unknown
+  }
+  /** How long the lost connection lasted, in milliseconds. 0 if it never opened. */
   readonly uptime: number
-  /** How long there has been no connection, in milliseconds. */
+  /** How long there has been no connection that lasted, in milliseconds. */
   readonly elapsed: number
 }
 
 /**
- * Says how many milliseconds to wait before the next attempt, or `false` to give up. If it throws, or returns anything else, the
+ * Returns the number of milliseconds to wait before the next attempt, or `false` to give up. If it throws or returns anything else, the
  * socket is closed with `RETRY_FAILED`.
  */
 export type Retry = (context: RetryContext) => number | false
 
-// The defaults were set with test/bench/herd.mjs: 10,000 clients and a server that takes back 500 of them a second.
-/** How `backoff()` waits. A number that is negative or none is a `TypeError`. */
+/** Options of `backoff()`. Throws a `TypeError` unless all numbers are at least 0. */
+// The defaults were chosen with test/bench/herd.mjs: 10,000 clients, and a server that accepts 500 of them a second.
 export interface BackoffOptions {
   /**
-   * The longest first wait, in milliseconds; it doubles from there. Default: 1,900, of which full jitter makes a median
-   * under a second for a client that is alone. Peers that wait for less have 10 to 100 % of a fleet in one tenth of a second,
-   * after a crash, where ours has 8.
+   * The longest first wait in milliseconds. It doubles with every further attempt. Default: 1,900. With full jitter, a client that is
+   * alone waits for a median of less than a second, and 8 % of a fleet come back in the busiest tenth of a second after a crash.
+   * Libraries that wait for less see 10 to 100 % there.
    */
-  base?: number
+  base?: number | undefined
   /**
-   * The longest that a wait grows to, in milliseconds, before jitter. Default: 5,500. The server has 99 % of its clients back after
-   * 21 s, where the ideal is 20; with 10,000 it takes 23 s, with 30,000 it takes 35.
+   * The longest wait in milliseconds, before jitter. Default: 5,500. A server that accepts 500 clients a second then has 99 % of 10,000
+   * back after 21 s, where 20 s are ideal. With 10,000 here it takes 23 s, with 30,000 it takes 35 s.
    */
-  max?: number
-  /** How many times in a row to try again before giving up. Default: for ever, as an outage ends, and a page may stay open. */
-  attempts?: number
+  max?: number | undefined
+  /** The number of attempts in a row before giving up. Default: `Infinity`, because outages end, and a page may stay open. */
+  attempts?: number | undefined
   /**
-   * Over how many milliseconds clients come back to a server that said that it goes away (1001, 1012, 1013): many at
-   * first, then fewer and fewer, which leaves room for those it had to refuse. Default: 13,000, so that no tenth of a
-   * second sees more than 3 % of them. The price is a median of 3.8 s for each of them, where others take a tenth of a second, all
-   * at once.
+   * The number of milliseconds over which clients come back to a server that announced that it goes away (1001, 1012, 1013): many at
+   * first, then fewer and fewer, which leaves room for those it had to refuse. Default: 13,000. No tenth of a second then sees more than
+   * 3 % of the clients. The price is a median of 3.8 s for each of them, where others come back within a tenth of a second, all at once.
    */
-  spread?: number
-  /** A random number from 0 up to 1. Default: `Math.random`. */
-  random?: () => number
+  spread?: number | undefined
+  /** Returns a random number from 0 up to 1. Default: `Math.random`. */
+  random?: (() => number) | undefined
 }
 
-/** Close codes after which the next attempt would fare no better: the protocol's own, and refusals of this client. */
+/** The longest first wait and the longest wait, in milliseconds. */
+const BASE = 1_900
+const MAX = 5_500
+
+/** Close codes after which another attempt would fare no better: errors of the protocol, and refusals of this client. */
 // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
-const FINAL = /^\w+ (100[23789]|1010|300[03]|44(?!08|25|29)..) /
+const FINAL = [1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003]
+
+/** The temporary ones among 44xx, which are read like HTTP's 4xx: request timeout, too early, too many requests. */
+const TEMPORARY = [4408, 4425, 4429]
 
 /**
- * Connections to a server that went away: it happened to every client at once. Not so 1006: a connection that breaks
- * without a word has mostly broken for one client alone, and if not, the waits after the first keep them apart.
+ * The server goes away, from all its clients at once. 1006 is not among them: a connection that breaks without a close frame has mostly
+ * broken for one client alone, and if not, the later waits keep the clients apart.
  */
-const SHARED = /^CONNECTION_LOST 10(01|12|13) /
+const SERVER_AWAY = [1001, 1012, 1013]
 
-/** Losses that are this client's alone: nobody else is on the way, and somebody is looking at the page. */
-const ALONE = /^(UNRESPONSIVE|RECONNECT_REQUESTED|PAGE_HIDDEN)/
+/** Losses of this client alone: no other client is on its way, and somebody is looking at the page. */
+const CLIENT_ONLY = ['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN']
 
-/** Somebody asked for it, which is no failure, whatever came before. */
-const ASKED = /^RECONNECT_REQUESTED/
+const isFinal = ({ close }: RetryContext['cause']) => {
+  const code = close?.code ?? 0
+  return FINAL.includes(code) || (code >= 4400 && code < 4500 && !TEMPORARY.includes(code))
+}
 
-const RETRY_AFTER = /^\w+ 101[23] retry-after=(\d+)$/
+const exponential = (attempt: number, base: number, max: number) =>
+  Math.min(max, base * 2 ** Math.min(attempt - 1, 99))
+
+/** Asks a `retry` function. Throws what it throws, and a `TypeError` for an invalid result. */
+export const askRetry = (retry: Retry | false, context: RetryContext): number | false => {
+  const delay = retry ? retry(context) : false
+  if (delay === false || (typeof delay === 'number' && delay >= 0)) return delay
+  throw new TypeError(`retry must return false, or a number that is at least 0, not ${delay}`)
+}
+
+// Chromium delays attempts by up to 5 s after many failures: a shorter timeout ends some that have not even started.
+// https://source.chromium.org/chromium/chromium/src/+/main:services/network/websocket_throttler.cc
+const CONNECT_TIMEOUT = 10_000
+
+/** The longest that the timeout grows to, in milliseconds. */
+const MAX_CONNECT_TIMEOUT = 60_000
+
+/** How many milliseconds an attempt may take: twice as long as the last one, if that one ran into its deadline. */
+export const nextDeadline = (
+  last: number,
+  { connectTimeout = CONNECT_TIMEOUT }: { connectTimeout?: number | undefined },
+  cause: { readonly code: string } | undefined,
+): number =>
+  cause?.code === 'CONNECT_TIMEOUT'
+    ? Math.max(connectTimeout, Math.min(last * 2, MAX_CONNECT_TIMEOUT))
+    : connectTimeout
+
+/** How the bare core waits: exponential backoff with full jitter. It gives up on final close codes. */
+export const jitter: Retry = ({ attempt, cause }) =>
+  !isFinal(cause) && Math.random() * exponential(attempt, BASE, MAX)
 
 /**
- * Exponential backoff, capped first, then with full jitter: others need fewer attempts, but come in waves, with a peak of
- * 2.6 to 2.9 times the mean instead of 2.0. The first wait follows the cause. Gives up on close codes that say that the
- * next attempt will fare no better: 1002, 1003, 1007 to 1010, 3000, 3003 and 4400 to 4499, but not 4408, 4425 and 4429. After 1012
- * or 1013 with the reason `retry-after=SECONDS` it waits so long, and up to `spread` more. Throws a `TypeError` for what is not a
- * number from 0 up.
+ * Exponential backoff, capped first, then with full jitter. Other kinds of jitter need fewer attempts, but the clients come in waves, with
+ * a peak of 2.6 to 2.9 times the mean instead of 2.0. The first wait depends on the cause. Gives up on close codes after which the next
+ * attempt would fare no better: 1002, 1003, 1007 to 1010, 3000, 3003 and 4400 to 4499, except 4408, 4425 and 4429. After 1012 or 1013
+ * with the reason `retry-after=SECONDS` it waits that long, and up to `spread` more. Throws a `TypeError` unless all numbers are at
+ * least 0.
  *
  * ```ts
  * const socket = createSocket('wss://push.example.com/feed', { retry: backoff({ max: 30_000, attempts: 10 }) })
  * ```
  */
-// https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
 // https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
 export const backoff = ({
-  base = 1_900,
-  max = 5_500,
+  base = BASE,
+  max = MAX,
   attempts = Infinity,
   spread = 13_000,
   random = Math.random,
 }: BackoffOptions = {}): Retry => {
   for (const value of [base, max, attempts, spread]) {
-    if (!(value >= 0)) throw new TypeError('backoff() takes numbers from 0 up')
+    if (!(value >= 0)) throw new TypeError('backoff() needs numbers that are at least 0')
   }
   return ({ attempt, cause }) => {
-    const story = `${cause.code} ${cause.close?.code} ${cause.close?.reason}`
-    if (attempt > attempts || FINAL.test(story)) return false
-    const hint = RETRY_AFTER.exec(story)
+    if (attempt > attempts || isFinal(cause)) return false
+    const { code, close } = cause
+    const closeCode = close?.code ?? 0
     const chance = random()
-    // The smaller of two draws: dense at first, thin at the end.
-    const thinned = spread * (1 - Math.sqrt(1 - chance))
-    if (hint) return Number(hint[1]) * 1_000 + thinned
-    if (attempt > 1 && !ASKED.test(story))
-      return chance * Math.min(max, base * 2 ** Math.min(attempt - 1, 99))
-    return SHARED.test(story) ? thinned : chance * (ALONE.test(story) ? 300 : base)
+    // The smaller of two random numbers: dense at first, sparse at the end.
+    const spreadOut = spread * (1 - Math.sqrt(1 - chance))
+    const retryAfter =
+      (closeCode === 1012 || closeCode === 1013) && /^retry-after=(\d+)$/.exec(close?.reason ?? '')
+    if (retryAfter) return Number(retryAfter[1]) * 1_000 + spreadOut
+    // Whoever asks for a new connection does not wait for what failed before.
+    if (attempt > 1 && code !== 'RECONNECT_REQUESTED') return chance * exponential(attempt, base, max)
+    if (code === 'CONNECTION_LOST' && SERVER_AWAY.includes(closeCode)) return spreadOut
+    return chance * (CLIENT_ONLY.includes(code) ? 300 : base)
   }
 }

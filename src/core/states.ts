@@ -1,16 +1,15 @@
 import type { SocketError } from './errors.js'
 
 /**
- * Where a socket is. Each member carries what is true in it, and nothing more. `since` and `until` are milliseconds of
- * `Date.now()`, `delay` is in milliseconds. `attempt`: how many attempts failed in a row; it is 0 again after a connection that
- * lasted `minUptime`.
+ * The state of a socket. `since` and `until` are times in milliseconds as of `Date.now()`, `delay` is a number of milliseconds. `attempt`
+ * is the number of attempts that have failed in a row; a connection that lasts `minUptime` resets it to 0.
  */
 export type State =
-  /** No connection, and none will be made until `connect()`. Without a cause: there was no attempt yet. */
+  /** There is no connection, and there will be none until `connect()`. `cause` is absent before the first attempt. */
   | { readonly name: 'closed'; readonly cause?: SocketError }
-  /** An attempt is under way. The one before failed because of `cause`. */
+  /** An attempt is in progress. `cause` is why the one before failed. */
   | { readonly name: 'connecting'; readonly attempt: number; readonly cause?: SocketError | undefined }
-  /** Ready since `since`, `prepare` included. `protocol`: the subprotocol that the server selected; `''`: none. */
+  /** The connection is ready, and `prepare` is done. `protocol` is the subprotocol that the server selected, or an empty string. */
   | {
       readonly name: 'open'
       readonly attempt: number
@@ -18,7 +17,7 @@ export type State =
       readonly url: string
       readonly protocol: string
     }
-  /** The next attempt starts at `until`, `delay` after the loss; `Infinity`: when the page wakes. `cause`: what was lost, and how. */
+  /** The next attempt starts at `until`, `delay` after the loss. `Infinity` means when the page wakes up. `cause` is why. */
   | {
       readonly name: 'waiting'
       readonly attempt: number
@@ -26,7 +25,7 @@ export type State =
       readonly until: number
       readonly cause: SocketError
     }
-  /** `close()` was called with `code` and `reason`, the closing handshake is under way. */
+  /** `close()` was called with `code` and `reason`, and the closing handshake is in progress. */
   | {
       readonly name: 'closing'
       readonly code: number | undefined
@@ -34,7 +33,7 @@ export type State =
       readonly cause: SocketError
     }
 
-/** What can happen to a socket, with all that a state made from it needs to know. */
+/** Everything that can happen to a socket, with what the next state needs to know. */
 export type Input =
   | { readonly type: 'connect' }
   | { readonly type: 'opened'; readonly now: number; readonly url: string; readonly protocol: string }
@@ -42,14 +41,14 @@ export type Input =
       readonly type: 'lost'
       readonly now: number
       readonly cause: SocketError
-      /** How many failures in a row this makes. */
+      /** The number of failures in a row, including this one. */
       readonly attempt: number
-      /** What the policy says; `false`: it gives up. */
+      /** The result of `retry`: `false` means to give up. */
       readonly delay: number | false
     }
   /** The page or network came back: no wait needs to be longer than `delay`. */
   | { readonly type: 'wake'; readonly now: number; readonly delay: number }
-  /** The network went: no wait needs to be shorter than `delay`. */
+  /** The network is gone: no wait needs to be shorter than `delay`. */
   | { readonly type: 'offline'; readonly now: number; readonly delay: number }
   | { readonly type: 'sleep'; readonly cause: SocketError }
   | {
@@ -59,8 +58,9 @@ export type Input =
       readonly cause: SocketError
     }
 
-type Table = {
-  readonly [Name in State['name']]: {
+/** For each state, what each input makes of it. */
+export type Table = {
+  readonly [Name in State['name']]?: {
     readonly [Type in Input['type']]?: (
       state: Extract<State, { name: Name }>,
       input: Extract<Input, { type: Type }>,
@@ -82,6 +82,7 @@ const waiting = ({ attempt, cause }: Failed & Cause, { delay, now }: Wait): Stat
   cause,
 })
 
+/** The wait of a page that was put away. */
 const ASLEEP = { delay: Infinity, now: 0 }
 
 const first = () => connecting({ attempt: 0 })
@@ -89,49 +90,60 @@ const finish = (_: State, input: Cause) => closed(input)
 const lost = (_: State, input: Extract<Input, { type: 'lost' }>) =>
   input.delay === false ? closed(input) : waiting(input, input as Wait)
 
-/** What each state makes of each input. What is not in the table is ignored. */
-const machine: Table = {
+/** The transitions of every socket. An absent cell means that the input is ignored. */
+export const table: Table = {
   closed: {
     connect: first,
-    // Before the first attempt there is still something to refuse: what is sent after `close()` must not pile up.
+    // Closing is possible before the first attempt, too. Otherwise messages sent after `close()` would pile up.
     close: (state, input) => (state.cause ? undefined : closed(input)),
   },
   connecting: {
     opened: ({ attempt }, { now, url, protocol }) => ({ name: 'open', attempt, since: now, url, protocol }),
     lost,
-    sleep: ({ attempt }, { cause }) => waiting({ attempt, cause }, ASLEEP),
     close: finish,
   },
   open: {
     lost,
-    sleep: (_, { cause }) => waiting({ attempt: 0, cause }, ASLEEP),
     close: (_, { code, reason, cause }) => ({ name: 'closing', code, reason, cause }),
   },
   waiting: {
     connect: connecting,
-    // A network that returns wakes every client behind it: the short wait keeps them apart. A wait that should be over
-    // by the clock is not near: the process slept, and its timer with it.
-    wake: (state, input) =>
-      input.now > state.until || input.now + input.delay < state.until ? waiting(state, input) : undefined,
-    offline: (state, input) => (input.now + input.delay > state.until ? waiting(state, input) : undefined),
-    sleep: state => (state.delay < Infinity ? waiting(state, ASLEEP) : undefined),
     close: finish,
   },
   closing: {
     connect: first,
     lost: closed,
+  },
+}
+
+/** The transitions caused by page events: rows of the same table, needed only where those events are observed. */
+export const pageTable: Table = {
+  connecting: {
+    sleep: ({ attempt }, { cause }) => waiting({ attempt, cause }, ASLEEP),
+  },
+  open: {
+    sleep: (_, { cause }) => waiting({ attempt: 0, cause }, ASLEEP),
+  },
+  waiting: {
+    // A network that comes back wakes every client behind it: the short wait keeps them apart. If the wait should be over by the
+    // clock, the process slept, and its timer with it.
+    wake: (state, input) =>
+      input.now > state.until || input.now + input.delay < state.until ? waiting(state, input) : undefined,
+    offline: (state, input) => (input.now + input.delay > state.until ? waiting(state, input) : undefined),
+    sleep: state => (state.delay < Infinity ? waiting(state, ASLEEP) : undefined),
+  },
+  closing: {
     sleep: closed,
   },
 }
 
-/** The state that follows, or `undefined` where the input means nothing. */
-export const transition = (state: State, input: Input): State | undefined =>
-  // The table's own type says that each cell takes its row's state and its column's input.
-  (machine[state.name] as Record<string, (state: State, input: Input) => State | undefined>)[input.type]?.(
-    state,
-    input,
-  )
+/** The next state, or `undefined` if the table ignores the input. */
+export const transition = (state: State, input: Input, cells: Table = table): State | undefined =>
+  // The table's type guarantees that each cell accepts the state of its row and the input of its column.
+  (cells[state.name] as Record<string, (state: State, input: Input) => State | undefined> | undefined)?.[
+    input.type
+  ]?.(state, input)
 
-/** How many failures in a row a loss now makes: a connection that lasted `minUptime` ended the row before it. */
+/** The number of failures in a row after a loss. A connection that lasted `minUptime` starts the count again. */
 export const failures = (state: State, uptime: number, minUptime: number): number =>
   state.name !== 'open' || uptime < minUptime ? ('attempt' in state ? state.attempt : 0) + 1 : 1

@@ -1,125 +1,171 @@
 import type { Data } from './data.js'
-import type { Listener, ListenOptions } from './emitter.js'
+import type { Emitter } from './emitter.js'
 import type { CloseInfo, SocketError } from './errors.js'
 import type { HeartbeatOptions } from './heartbeat.js'
-import type { Wake } from './page.js'
-import type { DropReason, QueueOptions, SendOptions } from './queue.js'
+import type { PageEventSource } from './page.js'
 import type { Retry } from './retry.js'
 import type { State } from './states.js'
 
-/** What an endpoint or protocols function is told about the attempt that it is called for. */
+/** The argument of an endpoint or protocols function. */
 export interface AttemptContext {
-  /** How many attempts failed before this one in a row. */
+  /** The number of attempts in a row that have failed before this one. */
   readonly attempt: number
   /** Why the last attempt or connection ended, if there was one. */
   readonly cause: SocketError | undefined
-  /** Aborted when the attempt is over, or the connection made by it. */
+  /** Aborted when the attempt, or the connection that it made, has ended. */
   readonly signal: AbortSignal
 }
 
 type PerAttempt<Value> = Value | ((context: AttemptContext) => Value | PromiseLike<Value>)
 
-/** Where to connect to: fixed, or asked for at every attempt. */
+/** The address to connect to: fixed, or a function that is called for every attempt. */
 // https://websockets.spec.whatwg.org/#dom-websocket-websocket
 export type Endpoint = PerAttempt<string | URL>
 
-/** A new connection, before anybody else may use it. */
-export interface Connection<Binary extends BinaryType = 'arraybuffer'> {
-  /** Sends ahead of everything that waits. Throws a `TypeError` for what no WebSocket can carry. */
+/** A new connection, as `prepare` sees it before anything else may use it. */
+export interface PreparedConnection<Binary extends BinaryType = 'arraybuffer'> {
+  /** Sends a message ahead of everything that waits. Throws a `TypeError` for data that a WebSocket cannot send. */
   send(data: Data): void
-  /** Takes the next inbound message. Rejects when the connection is lost. */
+  /** Resolves with the next message from the server. Rejects when the connection is lost. */
   receive(): Promise<string | BinaryMessage<Binary>>
-  /** Where it leads, as the browser resolved it. */
+  /** The address, as the browser resolved it. */
   readonly url: string
-  /** The subprotocol that the server selected; `''`: none. */
+  /** The subprotocol that the server selected, or an empty string. */
   readonly protocol: string
-  /** Aborted when the connection is over. */
+  /** Aborted when the connection has ended. */
   readonly signal: AbortSignal
 }
 
-/** How binary messages arrive: as `binaryType` says. */
+/** The type of binary messages, according to `binaryType`. */
 // https://websockets.spec.whatwg.org/#dom-websocket-binarytype
 export type BinaryMessage<Binary extends BinaryType> = Binary extends 'blob' ? Blob : ArrayBuffer
 
-/** How to connect, and to stay connected. All durations are in milliseconds. What makes no sense is a `TypeError`. */
-export interface SocketOptions<Binary extends BinaryType = 'arraybuffer'> {
-  /** Subprotocols to offer: fixed, or asked for at every attempt. Default: none. */
-  protocols?: PerAttempt<string | string[] | undefined>
-  /** How binary messages arrive, on every connection. It sets the type of the `binary` event. Default: `'arraybuffer'`. */
-  binaryType?: Binary
-  /** Connect at once, as the platform does, or wait for `connect()`. Default: true. */
-  autoConnect?: boolean
-  /** How long to wait before the next attempt, or `false` to give up; `false`: never try again. Default: `backoff()`. */
-  retry?: Retry | false
-  /** A connection that is lost sooner counts as one more failure in a row. Default: 5,000. */
-  minUptime?: number
-  /** From the start of an attempt to `open`. Doubles, up to 60,000, while attempts run into it. Default: 10,000. */
-  connectTimeout?: number
-  /** How long `close()` waits for the closing handshake before it lets go. Default: 3,000. */
-  closeTimeout?: number
+/** Why a message will not be sent. */
+export type DropReason =
+  /** The queue is full. */
+  | 'overflow'
+  /** Its `ttl` has passed. */
+  | 'expired'
+  /** A newer message has the same `key`. */
+  | 'replaced'
+  /** It was `volatile`, and could not be sent at once. */
+  | 'volatile'
+  /** Its `signal` was aborted. */
+  | 'aborted'
+  /** The socket was closed for good. */
+  | 'closed'
+  /** Two connections in a row were closed with 1009 because of it. */
+  | 'too-big'
+
+/** Options for one message. */
+export interface SendOptions {
+  /** Drop the message if it has not been sent after this many milliseconds. Default: `Infinity`. */
+  ttl?: number | undefined
   /**
-   * Runs on every new connection, before `open` and before anything else is sent: to authenticate, to resubscribe.
-   * What it does not `receive()` reaches the listeners after `open`. If it fails, so did the attempt. Default: nothing.
+   * Replace an older message with the same key that still waits. The new one goes to the end of the queue. Keys are compared like those of
+   * a `Map`. Default: none.
    */
-  prepare?: (connection: Connection<Binary>) => unknown
-  /** Limits of what waits. Default: 16 MiB. */
-  queue?: QueueOptions
-  /** Hand no message to the browser while it has more than so many bytes to send. Default: 1 MiB. */
-  highWaterMark?: number
-  /** Notices dead connections. Default: off, for the message must be one that the server understands. */
-  heartbeat?: HeartbeatOptions
-  /** Where to learn that the page or network came back; `false`: nowhere. Default: `pageWake`. */
-  wake?: Wake | false
-  /** Closes for good when aborted. Default: none. */
-  signal?: AbortSignal
-  /** The native socket's constructor. Default: `globalThis.WebSocket`, at the moment of use. */
-  WebSocket?: new (
-    url: any,
-    protocols?: any,
-  ) => any
+  key?: unknown
+  /** Drop the message if it cannot be sent at once. Default: false. */
+  volatile?: boolean | undefined
+  /** Drop the message when this signal is aborted, as long as it has not been sent. Default: none. */
+  signal?: AbortSignal | undefined
 }
 
-/** The end of a connection that was open. A connection that had to be abandoned has code 1006. */
+/** Limits for messages that wait. A message beyond them is reported by a `drop` event with the reason `'overflow'`. */
+export interface QueueOptions {
+  /** How many messages may wait. Default: `Infinity`, because memory is limited by bytes. */
+  maxMessages?: number | undefined
+  /** How many bytes may wait. Default: 16 MiB. */
+  maxBytes?: number | undefined
+  /**
+   * What to drop when the queue is full: the new message (`'reject'`), which `send()` then reports, or as many of the oldest as necessary
+   * (`'drop-oldest'`). Default: `'reject'`.
+   */
+  overflow?: 'reject' | 'drop-oldest' | undefined
+}
+
+/** How to connect, and to stay connected. Durations are in milliseconds. Invalid values throw a `TypeError`. */
+export interface SocketOptions<Binary extends BinaryType = 'arraybuffer'> {
+  /** Subprotocols to offer: fixed, or a function that is called for every attempt. Default: none. */
+  protocols?: PerAttempt<string | string[] | undefined>
+  /**
+   * The type of binary messages, on every connection and in the `binary` event. Default: `'arraybuffer'`, because a Blob can only be read
+   * asynchronously, and messages that are read that way can overtake each other.
+   */
+  binaryType?: Binary | undefined
+  /** Connect at once, as the platform does. With `false`, wait for `connect()`. Default: true. */
+  autoConnect?: boolean | undefined
+  /** The delay before the next attempt. `false` means never to try again. Default: `backoff()`. */
+  retry?: Retry | false | undefined
+  /** A connection that lasts for less time counts as one more failure in a row. Default: 5,000. */
+  minUptime?: number | undefined
+  /**
+   * The time from the start of an attempt to `open`. It doubles, up to 60,000, after each attempt that ran into it. Default: 10,000.
+   */
+  connectTimeout?: number | undefined
+  /** How long `close()` waits for the closing handshake. Default: 3,000. */
+  closeTimeout?: number | undefined
+  /**
+   * Runs on every new connection, before `open` and before anything else is sent, in order to authenticate or to subscribe again. The
+   * messages that it does not `receive()` reach the listeners after `open`. If it fails, so does the attempt. Default: none.
+   */
+  prepare?: ((connection: PreparedConnection<Binary>) => unknown) | undefined
+  /** Limits for messages that wait. Default: 16 MiB. */
+  queue?: QueueOptions | undefined
+  /** The most bytes that the browser is given to send at a time. Default: 1 MiB. */
+  highWaterMark?: number | undefined
+  /** Detects dead connections. Default: off, because the server must understand the message. */
+  heartbeat?: HeartbeatOptions | undefined
+  /** The source of page and network events. `false` disables them. Default: `browserEvents`. */
+  wake?: PageEventSource | false | undefined
+  /** Aborting this signal closes the socket for good. Default: none. */
+  signal?: AbortSignal | undefined
+  /** The constructor of native sockets. Default: `globalThis.WebSocket` at the time of use. */
+  WebSocket?: (new (url: any, protocols?: any) => any) | undefined
+}
+
+/** The end of a connection that was open. The code is 1006 if the connection had to be abandoned. */
 export interface CloseEventData extends CloseInfo {
-  /** What ended it. */
+  /** Why it ended. */
   readonly cause: SocketError
-  /** Whether another attempt will follow by itself. */
+  /** Whether another attempt follows without further calls. */
   readonly willRetry: boolean
-  /** Milliseconds to the next attempt; `Infinity`: when the page wakes; `undefined`: there will be none. */
+  /** Milliseconds until the next attempt. `Infinity`: when the page wakes up. `undefined`: there is none. */
   readonly delay: number | undefined
 }
 
 /** A connection that is ready. */
 export interface OpenEventData {
-  /** How many attempts failed before this one in a row. */
+  /** The number of attempts in a row that failed before this one. */
   readonly attempt: number
-  /** Where it leads, as the browser resolved it. */
+  /** The address, as the browser resolved it. */
   readonly url: string
-  /** The subprotocol that the server selected; `''`: none. */
+  /** The subprotocol that the server selected, or an empty string. */
   readonly protocol: string
   /** Whether there was an open connection before. */
   readonly reconnected: boolean
 }
 
-/** Each event and what its listeners are called with. */
+/** The events of a socket, with the payload of each. */
 export interface SocketEvents<Binary extends BinaryType = 'arraybuffer'> {
-  /** Every transition, once. */
+  /** The state has changed. */
   state: State
-  /** Ready: after `prepare`, before what waits is sent. */
+  /** The connection is ready: after `prepare`, and before queued messages are sent. */
   open: OpenEventData
   /** A text message. */
   text: string
-  /** A binary message, as `binaryType` says. */
+  /** A binary message, of the type given by `binaryType`. */
   binary: BinaryMessage<Binary>
-  /** A connection that was open has ended: one for each `open`. */
+  /** A connection that was open has ended. There is one such event for each `open`. */
   close: CloseEventData
-  /** An attempt failed, or `retry` did. */
+  /** An attempt or `retry` has failed. */
   error: SocketError
   /** A message will not be sent. */
   drop: { readonly data: Data; readonly reason: DropReason }
 }
 
-/** A snapshot. Counts are since the socket was made. */
+/** A snapshot of a socket's counts, since it was made. */
 export interface Stats {
   /** Attempts to connect. */
   readonly attempts: number
@@ -129,68 +175,63 @@ export interface Stats {
   readonly sent: number
   /** Messages that reached the listeners. */
   readonly received: number
-  /** Messages that came back from the browser unsent when their connection ended, to be sent again. */
+  /** Messages that the browser had not sent when their connection ended, and that are sent again. */
   readonly reclaimed: number
   /** Messages that will not be sent: one for each `drop` event. */
   readonly dropped: number
   /** Messages that wait. */
   readonly queued: number
-  /** Their bytes. */
+  /** The bytes of the messages that wait. */
   readonly queuedBytes: number
-  /** The last heartbeat's round trip in milliseconds; `undefined` before there was one. */
+  /** The round trip of the last heartbeat in milliseconds, or `undefined` before the first. */
   readonly latency: number | undefined
 }
 
-/** A WebSocket that stays up. Its methods can be passed about unbound. */
-// `out`: a socket of Blobs is not one of ArrayBuffers. TypeScript does not see that by itself through the conditional type.
+/** A WebSocket that stays up. Its methods may be passed around without the socket. */
+// `out`: a socket of Blobs is not one of ArrayBuffers, which TypeScript cannot tell through the conditional type.
 export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
-  /** Listens, and returns how to stop. The same listener twice is one. Throws a `TypeError` for an event that there is not. */
-  on<Type extends keyof SocketEvents>(
-    type: Type,
-    listener: Listener<SocketEvents<Binary>[Type]>,
-    options?: ListenOptions,
-  ): () => void
-  /** Listens for the next one only, otherwise as `on()`. */
-  once<Type extends keyof SocketEvents>(
-    type: Type,
-    listener: Listener<SocketEvents<Binary>[Type]>,
-    options?: ListenOptions,
-  ): () => void
-  /** Listens no more. A listener that was not there is no mistake. */
-  off<Type extends keyof SocketEvents>(type: Type, listener: Listener<SocketEvents<Binary>[Type]>): void
   /**
-   * Sends a message now (`'sent'`: the browser has it) or when there is a connection (`'queued'`), in the order of the
-   * calls; or never (`'dropped'`, and a `drop` event says why). Throws a `TypeError` for what no WebSocket can carry, and for
-   * a `ttl` that is not a number from 0 up. Binary data is copied.
+   * Adds a listener and returns a function that removes it. Adding the same listener twice has no effect. Throws a `TypeError` for an
+   * unknown event and for a listener that is not a function.
+   */
+  on: Emitter<SocketEvents<Binary>>['on']
+  /** Like `on()`, for the next event only. */
+  once: Emitter<SocketEvents<Binary>>['once']
+  /** Removes a listener. Removing one that was never added has no effect. Throws a `TypeError` for an unknown event. */
+  off: Emitter<SocketEvents<Binary>>['off']
+  /**
+   * Sends a message, in the order of the calls. Returns `'sent'` if the browser has accepted it, `'queued'` if it waits for a connection,
+   * and `'dropped'` if it will not be sent, which a `drop` event explains. Binary data is copied. Throws a `TypeError` for data that a
+   * WebSocket cannot send, and for an invalid `ttl`.
    */
   send(data: Data, options?: SendOptions): 'sent' | 'queued' | 'dropped'
   /**
-   * Connects now if there is no connection. Throws what the platform throws for a malformed URL, and `NO_WEBSOCKET` where there is
-   * none. After `signal` was aborted it does nothing.
+   * Connects now, unless there is a connection. Throws what the platform throws for a malformed URL, and a `SocketError` with the code
+   * `NO_WEBSOCKET` if the platform has no WebSocket. Has no effect after `signal` was aborted.
    */
   connect(): void
   /**
-   * Gives up the present connection or wait, and connects anew, also after `close()`. Its events have `cause` as the cause of
-   * their error. Throws `NO_WEBSOCKET` where there is none.
+   * Gives up the present connection or wait, and connects again, also after `close()`. `cause` becomes the `cause` of the error that the
+   * events carry. Throws a `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket.
    */
   reconnect(cause?: unknown): void
   /**
-   * Closes for good; what waits is sent first if there is a connection.
-   * Throws an `InvalidAccessError` for a code that is not 1000 or 3000 to 4999, and a `SyntaxError` for a reason of more than
-   * 123 bytes, as the platform does: https://websockets.spec.whatwg.org/#dom-websocket-close
+   * Closes for good. If there is a connection, queued messages are sent first. Throws an `InvalidAccessError` for a code other than 1000
+   * and 3000 to 4999, and a `SyntaxError` for a reason of more than 123 bytes, as the platform does:
+   * https://websockets.spec.whatwg.org/#dom-websocket-close
    */
   close(code?: number, reason?: string): void
-  /** Where it is: the same object until the next `state` event. */
+  /** The present state: the same object until the next `state` event. */
   readonly state: State
-  /** How many messages wait. */
+  /** The number of messages that wait. */
   readonly queued: number
-  /** Bytes not yet sent: those that wait and those that the browser has. */
+  /** The number of bytes that have not been sent: those that wait, and those in the browser's buffer. */
   readonly bufferedAmount: number
-  /** The last heartbeat's round trip in milliseconds; `undefined` before there was one. */
+  /** The round trip of the last heartbeat in milliseconds, or `undefined` before the first. */
   readonly latency: number | undefined
-  /** Where the last attempt went; empty before there was one. */
+  /** The address of the last attempt, or an empty string before the first. */
   readonly url: string
-  /** The subprotocol that the server selected; `''`: none, or no connection. */
+  /** The subprotocol that the server selected, or an empty string. */
   readonly protocol: string
   /** Counts since the socket was made: a new object each time. */
   readonly stats: Stats

@@ -62,7 +62,7 @@ export type MessageFrame = {
   readonly from: 'server' | 'group'
   readonly group?: string | null | undefined
   /** The user who sent it, of a message from a group. */
-  readonly fromUserId?: string | undefined
+  readonly fromUserId?: string | null | undefined
   readonly sequenceId: number
 } & FrameData
 
@@ -108,6 +108,9 @@ export const CLOSE = {
 /** Begins a close reason that says after how many seconds the client may come back: `retry-after=5`. */
 export const RETRY_AFTER = 'retry-after='
 
+/** The message of the error for a frame that breaks the protocol. It quotes nothing, because the frame may contain secrets. */
+export const MALFORMED: string = `The server sent what ${PROTOCOL} does not allow`
+
 /** Bytes as base64. Servers on Node have a faster way: pass its result to `encodeAs('binary', …)`. */
 export const toBase64 = (bytes: Uint8Array): string => {
   let binary = ''
@@ -130,34 +133,31 @@ export const fromBase64 = (text: string): Uint8Array<ArrayBuffer> => {
 /** Data that has the form of its type already, for `encode()`. Throws a `TypeError` for what JSON cannot represent. */
 export const encodeAs = (dataType: DataType, data: unknown): EncodedData => {
   const json: string | undefined = JSON.stringify(data)
-  if (json === undefined) throw new TypeError('data must be a string, a buffer, or a JSON value')
+  if (json === undefined) throw new TypeError('Data must be a string, a buffer, or JSON')
   return `,"dataType":"${dataType}","data":${json}`
 }
 
 /** Data for `encode()`: strings as text, `ArrayBuffer`s and views as binary, everything else as JSON. Throws as `encodeAs()` does. */
 export const encodeData = (data: any): EncodedData => {
-  if (typeof data === 'string') return encodeAs('text', data)
   const isView = ArrayBuffer.isView(data)
-  // Buffers of other windows are no instances of our classes.
-  const tag = {}.toString.call(isView ? data.buffer : data)
-  if (tag === '[object ArrayBuffer]') {
+  // Not `instanceof`: a buffer of another window belongs to another class.
+  const tag = {}.toString.call(isView ? data.buffer : data).slice(8, -1)
+  if (tag === 'ArrayBuffer') {
     const bytes = isView
       ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
       : new Uint8Array(data)
     return encodeAs('binary', toBase64(bytes))
   }
   // As JSON these would be empty objects.
-  const isOpaque = ['[object Blob]', '[object File]', '[object SharedArrayBuffer]'].includes(tag)
-  return encodeAs('json', isOpaque ? undefined : data)
+  const isOpaque = ['Blob', 'File', 'SharedArrayBuffer'].includes(tag)
+  return encodeAs(typeof data === 'string' ? 'text' : 'json', isOpaque ? undefined : data)
 }
 
 /** The data of a frame: a string, an `ArrayBuffer`, or what the JSON says. Throws if it does not have the form of its type. */
 export const decodeData = ({ dataType, data }: FrameData): unknown => {
-  const isString = typeof data === 'string'
-  if (dataType === 'text' && isString) return data
-  if (dataType === 'binary' && isString) return fromBase64(data).buffer
-  if (dataType === 'json' && data !== undefined) return data
-  throw new TypeError('the data does not match its dataType')
+  const isValid = dataType === 'json' ? data !== undefined : typeof data === 'string'
+  if (!isValid || !['json', 'text', 'binary'].includes(dataType)) throw new TypeError(MALFORMED)
+  return dataType === 'binary' ? fromBase64(data).buffer : data
 }
 
 /** A frame as text. `data`: of a frame that has some. */
@@ -170,13 +170,15 @@ export const encode = (head: FrameHead<ClientFrame | ServerFrame>, data: Encoded
  */
 export const decode = (text: unknown): ServerFrame => {
   const frame = JSON.parse(text as string)
-  const { type, success, sequenceId, group } = frame
+  const { type, success, sequenceId, group, fromUserId } = frame
   const isValid =
     type === 'ack'
       ? typeof success === 'boolean'
       : type === 'message'
-        ? Number.isSafeInteger(sequenceId) && typeof (group ?? '') === 'string'
+        ? Number.isSafeInteger(sequenceId) &&
+          typeof (group ?? '') === 'string' &&
+          typeof (fromUserId ?? '') === 'string'
         : typeof type === 'string'
-  if (!isValid) throw new TypeError('the frame breaks the protocol')
+  if (!isValid) throw new TypeError(MALFORMED)
   return frame
 }

@@ -171,8 +171,8 @@ export const contenders = {
       await new Promise(resolve => socket.once('open', resolve))
       return {
         async send(data) {
-          const { outcome } = await socket.send(data, { event: 'm' })
-          if (outcome !== 'delivered') throw new Error(`a message is ${outcome}`)
+          const { status } = await socket.send(data, { event: 'm' })
+          if (status !== 'delivered') throw new Error(`a message is ${status}`)
         },
       }
     },

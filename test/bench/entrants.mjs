@@ -63,8 +63,8 @@ const reliable = WebSocket =>
       return {
         socket,
         async send(data) {
-          const { outcome } = await socket.send(data)
-          if (outcome !== 'delivered') told(data)
+          const { status } = await socket.send(data)
+          if (status !== 'delivered') told(data)
         },
         close: socket.close,
       }

@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { byteLength, check, copy, type Data } from '../../src/core/data.ts'
+import { byteLength, checkData, copyData, type Data } from '../../src/core/data.ts'
 
 /** Any UTF-16 there is: lone surrogates, pairs, controls and all. */
 const anyText = fc.oneof(
@@ -96,7 +96,7 @@ describe('copy', () => {
           for (const original of [buffer, view, new DataView(buffer, start, view.length)]) {
             new Uint8Array(buffer).set(content)
             const before = bytes(original)
-            const kept = copy(original)
+            const kept = copyData(original)
             new Uint8Array(buffer).forEach((byte, index, all) => {
               all[index] = ~byte
             })
@@ -110,7 +110,7 @@ describe('copy', () => {
 
   test('survives the transfer of the original', () => {
     const original = Uint8Array.of(1, 2, 3)
-    const kept = copy(original)
+    const kept = copyData(original)
     structuredClone(original, { transfer: [original.buffer] })
     expect(original).toHaveLength(0)
     expect(bytes(kept)).toEqual([1, 2, 3])
@@ -118,31 +118,31 @@ describe('copy', () => {
 
   test('writes nothing into the original', () => {
     const original = Uint8Array.of(1, 2, 3)
-    const kept = copy(original)
+    const kept = copyData(original)
     new Uint8Array(ArrayBuffer.isView(kept) ? kept.buffer : (kept as ArrayBuffer)).fill(9)
     expect([...original]).toEqual([1, 2, 3])
   })
 
   test('of a small view on a large buffer does not keep the large buffer alive', () => {
-    const kept = copy(new Uint8Array(new ArrayBuffer(1_000_000), 500, 10))
+    const kept = copyData(new Uint8Array(new ArrayBuffer(1_000_000), 500, 10))
     expect((ArrayBuffer.isView(kept) ? kept.buffer : (kept as ArrayBuffer)).byteLength).toBe(10)
   })
 
   test.each(VIEWS.map(View => [View.name, View] as const))('of a %s is as long as it', (_, View) => {
-    expect(byteLength(copy(new View(new ArrayBuffer(64), 16)))).toBe(48)
+    expect(byteLength(copyData(new View(new ArrayBuffer(64), 16)))).toBe(48)
   })
 
   test.each(['', 'text', new Blob(['a']), new File(['a'], 'a.txt')])(
     'of what cannot change is itself: %o',
     data => {
-      expect(copy(data)).toBe(data)
+      expect(copyData(data)).toBe(data)
     },
   )
 
   test('works on a buffer and a view of another realm', () => {
     const { view } = runInNewContext('({ view: Uint8Array.of(1, 2, 3).subarray(1) })')
-    expect(bytes(copy(view))).toEqual([2, 3])
-    expect(bytes(copy(view.buffer))).toEqual([1, 2, 3])
+    expect(bytes(copyData(view))).toEqual([2, 3])
+    expect(bytes(copyData(view.buffer))).toEqual([1, 2, 3])
   })
 
   test('can be sent wherever the original could', () => {
@@ -153,7 +153,7 @@ describe('copy', () => {
       new DataView(new ArrayBuffer(2)),
       new Blob(),
     ]) {
-      expect(() => check(copy(data))).not.toThrow()
+      expect(() => checkData(copyData(data))).not.toThrow()
     }
   })
 })
@@ -174,7 +174,7 @@ describe('check', () => {
   for (const View of VIEWS) sendable[`a ${View.name}`] = new View(new ArrayBuffer(16))
 
   test.each(Object.entries(sendable))('accepts %s', (_, data) => {
-    expect(() => check(data)).not.toThrow()
+    expect(() => checkData(data)).not.toThrow()
   })
 
   const shared = new SharedArrayBuffer(16)
@@ -205,10 +205,10 @@ describe('check', () => {
   for (const View of VIEWS) unsendable[`a ${View.name} on shared memory`] = new View(shared)
 
   test.each(Object.entries(unsendable))('refuses %s with a TypeError', (_, data) => {
-    expect(() => check(data as Data)).toThrow(TypeError)
+    expect(() => checkData(data as Data)).toThrow(TypeError)
   })
 
   test('says what would be taken', () => {
-    expect(() => check({} as Data)).toThrow(/string.*ArrayBuffer.*Blob/)
+    expect(() => checkData({} as Data)).toThrow(/string.*ArrayBuffer.*Blob/)
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import type { WakeNews } from '../../src/index.ts'
+import type { PageEvent } from '../../src/index.ts'
 import { fresh, sent, server, setup } from '../support/setup.ts'
 
 fresh()
@@ -13,7 +13,7 @@ const heartbeat = {
 
 /** A socket with its source of wakefulness in the test's hand. */
 const awake = (options: Parameters<typeof setup>[0] = {}, endpoint?: string) => {
-  let tell = (_: WakeNews) => {}
+  let tell = (_: PageEvent) => {}
   let stops = 0
   const all = setup(
     {
@@ -25,7 +25,7 @@ const awake = (options: Parameters<typeof setup>[0] = {}, endpoint?: string) => 
     },
     endpoint,
   )
-  return { ...all, tell: (news: WakeNews) => tell(news), stops: () => stops }
+  return { ...all, tell: (news: PageEvent) => tell(news), stops: () => stops }
 }
 
 const offline = () => vi.stubGlobal('navigator', { onLine: false })

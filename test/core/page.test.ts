@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
-import { isHidden, isOffline, pageWake } from '../../src/core/page.ts'
+import { browserEvents, isHidden, isOffline } from '../../src/core/page.ts'
 
 const offline = () => vi.stubGlobal('navigator', { onLine: false })
 
@@ -11,7 +11,7 @@ describe('without a page', () => {
       vi.stubGlobal(name, undefined)
     }
     const tell = vi.fn()
-    const stop = pageWake(tell)
+    const stop = browserEvents(tell)
     expect(stop).not.toThrow()
     expect(stop).not.toThrow()
     expect(tell).not.toHaveBeenCalled()
@@ -26,7 +26,7 @@ describe('without a page', () => {
     vi.stubGlobal('addEventListener', scope.addEventListener.bind(scope))
     vi.stubGlobal('removeEventListener', scope.removeEventListener.bind(scope))
     const tell = vi.fn()
-    const stop = pageWake(tell)
+    const stop = browserEvents(tell)
     scope.dispatchEvent(new Event('online'))
     scope.dispatchEvent(new Event('offline'))
     connection.dispatchEvent(new Event('change'))
@@ -39,7 +39,7 @@ describe('without a page', () => {
 
   test('a navigator that knows of no connection and no network is no obstacle', () => {
     vi.stubGlobal('navigator', {})
-    expect(pageWake(() => {})).not.toThrow()
+    expect(browserEvents(() => {})).not.toThrow()
     expect(isOffline('wss://push.example.com/')).toBe(false)
   })
 })

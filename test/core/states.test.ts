@@ -1,7 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { SocketError } from '../../src/core/errors.ts'
-import { failures, type Input, type State, transition } from '../../src/core/states.ts'
+import {
+  failures,
+  type Input,
+  pageTable,
+  type State,
+  transition as transitionIn,
+} from '../../src/core/states.ts'
+
+/** The next state of a socket that observes page events: both parts of the table as one. */
+const transition = (state: State, input: Input) =>
+  transitionIn(state, input) ?? transitionIn(state, input, pageTable)
 
 type Name = State['name']
 type Type = Input['type']

@@ -5,9 +5,9 @@ import {
   type AttemptContext,
   type BackoffOptions,
   backoff,
+  browserEvents,
   type CloseEventData,
   type CloseInfo,
-  type Connection,
   createSocket,
   type Data,
   type DropReason,
@@ -16,7 +16,9 @@ import {
   type Listener,
   type ListenOptions,
   type OpenEventData,
-  pageWake,
+  type PageEvent,
+  type PageEventSource,
+  type PreparedConnection,
   type QueueOptions,
   type Retry,
   type RetryContext,
@@ -28,8 +30,6 @@ import {
   type SocketOptions,
   type State,
   type Stats,
-  type Wake,
-  type WakeNews,
 } from '../../src/index.ts'
 import { createFakeServer } from '../../src/testing.ts'
 
@@ -359,7 +359,7 @@ describe('options', () => {
       ...idle,
       binaryType: 'blob',
       async prepare(connection) {
-        expectTypeOf(connection).toEqualTypeOf<Connection<'blob'>>()
+        expectTypeOf(connection).toEqualTypeOf<PreparedConnection<'blob'>>()
         expectTypeOf(await connection.receive()).toEqualTypeOf<string | Blob>()
         // @ts-expect-error a number
         connection.send(5)
@@ -380,12 +380,12 @@ describe('options', () => {
   })
 
   test('wake is a source, or false', () => {
-    const never: Wake = () => () => {}
-    const often: Wake = tell => {
-      const timer = setInterval(tell, 1_000, 'wake' satisfies WakeNews)
+    const never: PageEventSource = () => () => {}
+    const often: PageEventSource = tell => {
+      const timer = setInterval(tell, 1_000, 'wake' satisfies PageEvent)
       return () => clearInterval(timer)
     }
-    for (const wake of [never, often, pageWake, false as const]) createSocket(url, { ...idle, wake })
+    for (const wake of [never, often, browserEvents, false as const]) createSocket(url, { ...idle, wake })
     // @ts-expect-error it returns how to stop
     createSocket(url, { ...idle, wake: () => {} })
     // @ts-expect-error there is no such news

@@ -3,12 +3,12 @@
 import { vi } from 'vitest'
 import {
   type AttemptContext,
-  type Connection,
   createSocket,
+  type PageEvent,
+  type PageEventSource,
+  type PreparedConnection,
   type Socket,
   type SocketOptions,
-  type Wake,
-  type WakeNews,
 } from '../../src/index.ts'
 import { createFakeServer, type FakePeer, type FakeServer } from '../../src/testing.ts'
 
@@ -44,7 +44,7 @@ export type Step =
   | { do: 'flow'; yes: boolean }
   | { do: 'leave'; bytes: number }
   // The page's surroundings.
-  | { do: 'news'; news: WakeNews; online: boolean }
+  | { do: 'news'; news: PageEvent; online: boolean }
   | { do: 'pass'; time: number }
   | { do: 'jump'; time: number }
   // What the page's own functions left hanging ends after all.
@@ -299,7 +299,7 @@ export class Walk {
   private endpoints = 0
   private preparations = 0
   private watches = 0
-  private tell: ((news: WakeNews) => void) | undefined
+  private tell: ((news: PageEvent) => void) | undefined
 
   /** What each listener heard; the last one came later, and missed so many. */
   private readonly stories: [string, any][][] = [[], [], []]
@@ -362,7 +362,7 @@ export class Walk {
     return does === 'malformed' ? 'http://[malformed' : Promise.resolve('/feed')
   }
 
-  private readonly prepare = ({ send, receive, signal }: Connection): unknown => {
+  private readonly prepare = ({ send, receive, signal }: PreparedConnection): unknown => {
     const { prepare = [] } = this.settings
     this.scopes.add(signal)
     this.react('prepare')
@@ -414,7 +414,7 @@ export class Walk {
     }
   }
 
-  private readonly wake: Wake = tell => {
+  private readonly wake: PageEventSource = tell => {
     this.watches++
     this.tell = tell
     return () => {

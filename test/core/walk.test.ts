@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import type { WakeNews } from '../../src/index.ts'
+import type { PageEvent } from '../../src/index.ts'
+import { byEffort } from '../support/run.ts'
 import { countLooks, fresh, sent, settled, setup } from '../support/setup.ts'
 import { type Action, lean, OCCASIONS, type Parcel, type Settings, type Step, Walk } from './walk-model.ts'
 
@@ -148,7 +149,7 @@ test('whatever happens, in whatever order: one connection, one story, and each m
   timeout: 600_000,
 }, async () => {
   // The same walks each time, so that a change is judged by what it changes; other seeds on request.
-  const { WALK_RUNS = 3_000, WALK_SEED = 20_261_121 } = process.env
+  const { WALK_RUNS = byEffort(600, 3_000), WALK_SEED = 20_261_121 } = process.env
   const steps = fc.array(step, { maxLength: 60, size: 'max' })
   await fc.assert(
     fc.asyncProperty(settings, steps, async (settings, steps) => {
@@ -226,7 +227,7 @@ test('of many messages with one key that come back, only the newest is sent agai
 })
 
 test('a heartbeat between the end of a connection and the second look at its buffer costs no message', () => {
-  let tell = (_: WakeNews) => {}
+  let tell = (_: PageEvent) => {}
   const { socket, native } = setup({
     heartbeat: { message: 'ping' },
     wake: heard => {
@@ -286,7 +287,7 @@ test('receive() rejects also when it is called after the connection was lost', a
 })
 
 test('a probe does not put off the end of a silence that is nearer than its own', () => {
-  let tell = (_: WakeNews) => {}
+  let tell = (_: PageEvent) => {}
   const { heard, native } = setup({
     heartbeat: { interval: 1_000, timeout: 500, message: 'ping' },
     wake: heard => {

@@ -6,12 +6,13 @@ import { hasPython, startPushService } from '../interop/python.ts'
 import { hasRedis, startRedis } from '../interop/redis.ts'
 import { errors, flow, press, push, settle, shows, suffer } from './demo-page.ts'
 import { type Engine, engines, type Page } from './engines.ts'
+import { patience } from './rig.ts'
 
 const chromium = engines().find(({ name }) => name === 'chromium')
 const hasOne = hasRedis()
 const hasPackage = hasPython('websockets')
 
-describe.skipIf(!chromium)('chromium', { timeout: 60_000 }, () => {
+describe.skipIf(!chromium)('chromium', { timeout: patience }, () => {
   const kept: ({ close(): unknown } | { stop(): unknown })[] = []
   const keep = <Kept extends (typeof kept)[number]>(one: Kept): Kept => {
     kept.push(one)
@@ -21,7 +22,7 @@ describe.skipIf(!chromium)('chromium', { timeout: 60_000 }, () => {
 
   beforeAll(async () => {
     if (chromium) engine = await chromium.launch()
-  }, 120_000)
+  }, patience)
   afterEach(async () => {
     for (const one of kept.splice(0).reverse()) await ('close' in one ? one.close() : one.stop())
   })

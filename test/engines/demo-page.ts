@@ -2,7 +2,7 @@
 import type { Page } from './page.ts'
 
 /** Before the test's own end, which says only that there was one. */
-const patience = 50_000
+const patience = 200_000
 
 /** Resolves with the text of what a selector finds, once it matches; rejects with what it shows instead. */
 export const shows = (page: Page, selector: string, pattern: string): Promise<string> =>
@@ -34,12 +34,34 @@ export const shows = (page: Page, selector: string, pattern: string): Promise<st
 export const press = (page: Page, id: string): Promise<void> =>
   page.evaluate(id => document.getElementById(id)?.click(), id)
 
-/** Presses one of the buttons that break something; resolves with what the page says has happened. */
+/**
+ * Presses one of the buttons that break something, once nothing is broken; resolves with what the page says has happened. Meanwhile a timer
+ * and an errand to the server say for how long the machine itself stood still: see `stall`.
+ */
 export const suffer = async (page: Page, id: string): Promise<string> => {
-  await press(page, id)
+  await page.evaluate(async (id: string) => {
+    const { demo } = window as unknown as { demo: { sockets: { state: { name: string } }[] } }
+    const whole = () => demo.sockets.every(({ state }) => state.name === 'open')
+    while (!whole()) await new Promise(resolve => setTimeout(resolve, 50))
+    const watch = { stall: 0 }
+    Object.assign(window, { watch })
+    const errand = async () => {
+      while ((window as { watch?: object }).watch === watch) {
+        const since = performance.now()
+        await new Promise(resolve => setTimeout(resolve, 100))
+        await fetch('/', { method: 'HEAD' }).catch(() => {})
+        watch.stall = Math.max(watch.stall, performance.now() - since)
+      }
+    }
+    void errand()
+    document.getElementById(id)?.click()
+  }, id)
   await shows(page, '#expect', '\\w')
   return shows(page, '#happened', '^[^:]+: .*Lost from the streams')
 }
+
+/** The longest time for which nothing moved in the page or between it and its server, since the last button was pressed. */
+export const stall = (page: Page): Promise<number> => page.evaluate('window.watch.stall')
 
 export const push = (page: Page, text: string): Promise<void> =>
   page.evaluate(text => {

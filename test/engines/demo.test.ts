@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { createServer } from 'vite'
 import { expect, test } from 'vitest'
 import { startDemo } from '../demo/start.ts'
-import { errors, flow, press, push, settle, shows, suffer } from './demo-page.ts'
+import { errors, flow, press, push, settle, shows, stall, suffer } from './demo-page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
 const visit = async (rig: Rig, url: string, type?: 'window') => {
@@ -90,26 +90,32 @@ inEveryEngine(rig => {
   })
 
   test('each broken line is noticed, measured and mended, and the reliable stream loses nothing', async () => {
-    const said = await Promise.all(
-      Object.keys(faults).map(async fault => {
-        const { url } = rig.keep(await startDemo())
-        const page = await visit(rig, url, 'window')
-        await flow(page)
-        const text = await suffer(page, `fault-${fault}`)
-        const [noticed, lost] = [
-          await shows(page, '#noticed', '.'),
-          await shows(page, '#reliable-lost', '\\d'),
-        ]
-        return { fault, text, noticed, lost, errors: await errors(page) }
+    const trial = async (fault: keyof typeof faults) => {
+      const { url } = rig.keep(await startDemo())
+      const page = await visit(rig, url, 'window')
+      await flow(page)
+      let text = await suffer(page, `fault-${fault}`)
+      // The heartbeat waits for two seconds, of which the line takes up to one. A machine that stood still for the other has shown what a dead line looks like, not what a slow one does.
+      while (fault === 'slow' && /a reconnection/.test(text) && (await stall(page)) >= 1_000) {
+        text = await suffer(page, `fault-${fault}`)
+      }
+      expect(text).toMatch(faults[fault])
+      expect(await shows(page, '#noticed', '.')).toMatch(fault === 'slow' ? /…/ : /\d m?s/)
+      expect(await shows(page, '#reliable-lost', '\\d')).toBe('0')
+      expect(await errors(page)).toEqual([])
+    }
+    // Three windows at a time: most of it is waiting, but a machine has to paint them.
+    const lanes = [
+      ['refuse', 'cut'],
+      ['busy', 'restart'],
+      ['slow', 'freeze', 'close'],
+    ] as const
+    await Promise.all(
+      lanes.map(async lane => {
+        for (const fault of lane) await trial(fault)
       }),
     )
-    for (const { fault, text, noticed, lost, errors } of said) {
-      expect(text).toMatch(faults[fault as keyof typeof faults])
-      expect(noticed).toMatch(fault === 'slow' ? /…/ : /\d m?s/)
-      expect(lost).toBe('0')
-      expect(errors).toEqual([])
-    }
-  }, 120_000) // Seven outages, in seven windows that one machine paints: what ends a run that hangs is later here.
+  })
 
   test('messages wait while there is no connection, volatile ones do not, and of quotes only the newest', async () => {
     const { url } = rig.keep(await startDemo())
@@ -164,8 +170,8 @@ inEveryEngine(rig => {
     expect(await page.evaluate("document.getElementById('desk').ariaLabel")).toContain('pen up')
   })
 
-  // WebKit opens no window for a click that no finger made.
-  test.skipIf(rig.name === 'webkit')('a duplicate of the tab is counted', async () => {
+  test('a duplicate of the tab is counted', async () => {
+    await rig.needs('windows that a script opens')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     await press(page, 'duplicate')
@@ -173,8 +179,9 @@ inEveryEngine(rig => {
     await shows(page, '#happened', 'one more')
   })
 
-  // Only Chromium grants the permission to a driver, and has notifications without a desktop around it.
-  test.runIf(rig.name === 'chromium')('the system tells of news while the page is hidden', async () => {
+  test('the system tells of news while the page is hidden', async () => {
+    // With it a driver grants the permission to notify.
+    await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     await page.cdp?.('Browser.grantPermissions', {
@@ -202,7 +209,8 @@ inEveryEngine(rig => {
     expect(await page.evaluate('told.join()')).toContain('are you there?')
   })
 
-  test.runIf(rig.name === 'chromium')('the chart is there where the language is none', async () => {
+  test('the chart is there where the language is none', async () => {
+    await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const page = rig.keep(await rig.engine.open())
     await page.cdp?.('Page.enable')
@@ -246,7 +254,8 @@ inEveryEngine(rig => {
     expect(await page.evaluate('window.before')).toBe(true)
   })
 
-  test.runIf(rig.name === 'chromium')('has no serious accessibility finding, in light and dark', async () => {
+  test('has no serious accessibility finding, in light and dark', async () => {
+    await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')

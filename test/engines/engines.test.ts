@@ -103,24 +103,24 @@ inEveryEngine(rig => {
     expect(await page.evaluate(look)).toEqual(['hidden', 'visible'])
   })
 
-  test('takes a page off the network, where the engine can', async ({ skip }) => {
+  test('takes a page off the network, where the engine can', async () => {
+    await rig.needs('network emulation')
     const page = await rig.open()
-    if (!page.offline) return skip('WebKit has no such command')
     await page.evaluate(watch)
-    await page.offline(true)
+    await page.offline?.(true)
     expect(await page.evaluate(() => navigator.onLine)).toBe(false)
-    await page.offline(false)
+    await page.offline?.(false)
     expect(await page.evaluate(() => navigator.onLine)).toBe(true)
     expect(await page.evaluate(look)).toEqual(['offline', 'online'])
   })
 
-  test('freezes a page, where the engine can', async ({ skip }) => {
+  test('freezes a page, where the engine can', async () => {
+    await rig.needs('freezing a page')
     const page = await rig.open()
-    if (!page.cdp) return skip('only Chromium has such a command')
     await page.evaluate(watch)
     await page.hide()
-    await page.cdp('Page.setWebLifecycleState', { state: 'frozen' })
-    await page.cdp('Page.setWebLifecycleState', { state: 'active' })
+    await page.cdp?.('Page.setWebLifecycleState', { state: 'frozen' })
+    await page.cdp?.('Page.setWebLifecycleState', { state: 'active' })
     await page.show()
     expect(await page.evaluate(look)).toEqual(['hidden', 'freeze', 'resume', 'visible'])
   })

@@ -1,6 +1,7 @@
 // The engines that are here: real ones, from where distributions put them, or from where the environment says.
 import { existsSync, readdirSync } from 'node:fs'
-import { aptInstall, findProgram, missing } from '../support/debian.ts'
+import { aptInstall, canInstall, findProgram } from '../support/debian.ts'
+import { missing } from '../support/run.ts'
 import { launchChromium } from './chromium.ts'
 import { launchFirefox } from './firefox.ts'
 import type { Engine } from './page.ts'
@@ -21,21 +22,25 @@ function program(variable: string, ...usual: string[]) {
   return found
 }
 
+/** Where macOS has them: for all users, or for this one. */
+const applications = (...names: string[]) =>
+  names.flatMap(name =>
+    ['', process.env.HOME ?? ''].map(
+      home => `${home}/Applications/${name}.app/Contents/MacOS/${name === 'Firefox' ? 'firefox' : name}`,
+    ),
+  )
+
 function findChromium() {
   const path = program(
     'CHROME_PATH',
     ...['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
-    '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+    ...applications('Google Chrome', 'Chromium'),
   )
   return path && (() => launchChromium(path))
 }
 
 function findFirefox() {
-  const path = program(
-    'FIREFOX_PATH',
-    ...['firefox-esr', 'firefox'],
-    '/Applications/Firefox.app/Contents/MacOS/firefox',
-  )
+  const path = program('FIREFOX_PATH', ...['firefox-esr', 'firefox'], ...applications('Firefox'))
   return path && (() => launchFirefox(path))
 }
 
@@ -65,7 +70,7 @@ const known = [
 
 /**
  * The engines that can be used, installed first if this is Debian and we are root. One that is missing is reported
- * loudly, and is an error with `CI=true`. `ENGINES=firefox,webkit` asks for these alone.
+ * at the end of the run. `ENGINES=firefox,webkit` asks for these alone.
  */
 export function engines(): Launcher[] {
   const wanted = process.env.ENGINES?.split(',')
@@ -73,7 +78,7 @@ export function engines(): Launcher[] {
     if (wanted && !wanted.includes(name)) return []
     const launch = find() ?? (aptInstall(...packages) ? find() : undefined)
     if (launch) return [{ name, launch }]
-    missing(name, `install ${packages.join(' and ')}, or name it with ${variable}`)
+    missing(name, `install ${packages.join(' and ')}, or name it with ${variable}`, canInstall())
     return []
   })
 }

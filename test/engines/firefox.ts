@@ -15,6 +15,9 @@ export async function launchFirefox(executablePath: string): Promise<Engine> {
     headless: true,
     acceptInsecureCerts: true,
     protocolTimeout: 0,
+    // Nobody is here to answer when it asks for a password, as it did for a WebSocket that gets a 401 until 2025: it would wait for
+    // ever. `0` is: never ask on behalf of what a page loads.
+    extraPrefsFirefox: { 'network.auth.subresource-http-auth-allow': 0 },
   })
   // Not a public property of puppeteer, whose version is therefore pinned; what goes over it is the standard's.
   // https://www.w3.org/TR/webdriver-bidi/

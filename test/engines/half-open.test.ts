@@ -2,6 +2,7 @@
 import { afterAll, expect, test } from 'vitest'
 import { startServer } from '../interop/ws.ts'
 import { type Connection, type Direction, startProxy } from '../support/proxy.ts'
+import { byEffort } from '../support/run.ts'
 import { inEveryEngine } from './rig.ts'
 import { arrivals, harvest, settle, startTalk, type Talk } from './talk.ts'
 
@@ -9,7 +10,9 @@ declare const talk: Talk
 
 const interval = 300
 const timeout = 700
-const runs = process.env.SOAK ? 20 : 1
+/** A timer of the page says whether something was later than this, so that the machine may be as busy as it likes. */
+const margin = 200
+const runs = byEffort(1, 1, 20)
 
 interface Silence {
   readonly name: string
@@ -47,6 +50,7 @@ inEveryEngine(rig => {
       await page.evaluate(startTalk, proxy.url('/echo'), {
         heartbeat: { interval, timeout },
         highWaterMark: 1e9,
+        margin,
       })
       await page.evaluate(() => talk.heard(talk.send(10, 10)))
       const old = proxy.connections[0] as Connection
@@ -88,16 +92,13 @@ inEveryEngine(rig => {
       const [close] = record.closes
       const [first, second] = record.natives
       expect(close?.delay).toBeLessThanOrEqual(300)
+      expect([first?.overdue, close?.overdue], 'noticed late, dialled late').toEqual([undefined, undefined])
       noticed.push((close?.at as number) - (first?.life as number))
       dialled.push((second?.made as number) - (close?.at as number))
       replaced.push((record.opens[1]?.at as number) - (close?.at as number))
     }
-    // Not before it is due, but for what the clocks of events and of scripts are apart; and hardly later. A single run
-    // on a busy machine says little: 82 ms late was the worst of 180.
-    const slack = runs > 1 ? 100 : 500
+    // Not before it is due, but for what the clocks of events and of scripts are apart.
     expect(Math.min(...noticed)).toBeGreaterThanOrEqual(interval + timeout - 5)
-    expect(median(noticed)).toBeLessThanOrEqual(interval + timeout + slack)
-    expect(median(replaced)).toBeLessThanOrEqual(300 + slack)
     rows.push(
       `${silence.name.padEnd(40)} ${summary(noticed)} ${summary(dialled)} ${summary(replaced)}  ${late / runs}`,
     )

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type * as Package from '../../src/index.ts'
 import { startServer, type TestServer } from '../interop/ws.ts'
 import { type FaultProxy, startProxy } from '../support/proxy.ts'
+import { effort } from '../support/run.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
@@ -22,6 +23,8 @@ interface Diary {
   readonly dials: number[]
   /** Resolves as soon as this many such entries are there, with the last of them. */
   until(what: string, count: number): Promise<Entry>
+  /** From now on, writes down `${ms} ms after ${what}`, and the place of that, when so much time has passed after each such entry. */
+  mark(what: string, ms: number): void
 }
 
 interface Wishes {
@@ -32,24 +35,31 @@ interface Wishes {
 }
 
 /** Six minutes reach the throttling to one timer a minute, which Chromium begins after five. */
-const soak = Boolean(process.env.SOAK)
+const soak = effort === 'soak'
 
 const hour = 3_600_000
 
-/** Machine and browser are busy: what the design promises, and this on top of it. */
-const noise = 500
+/**
+ * What the design promises, and this on top of it, is where a mark is set: a timer of the same page. A busy machine makes both late, and
+ * never the longer one earlier.
+ */
+const margin = 500
 
 /**
  * In the page: makes a socket and a diary, as globals. All moments are those of the wall clock, which page and test share.
  * What is sent in `pagehide` is sent by two listeners: one that hears it before the package does, and one after.
  */
-function begin(url: string, { retry, heartbeat }: Wishes) {
+function begin(url: string, { retry, heartbeat }: Wishes, margin: number) {
   const now = Date.now.bind(Date)
   const entries: Entry[] = []
   const dials: number[] = []
   const checks = new Set<() => void>()
+  const marks = new Map<string, number>()
   const note = (what: string, detail?: unknown) => {
     entries.push([what, now(), detail])
+    const ms = marks.get(what)
+    const place = entries.length - 1
+    if (ms !== undefined) setTimeout(() => note(`${ms} ms after ${what}`, place), ms)
     for (const check of checks) check()
   }
   const until = (what: string, count: number) =>
@@ -68,6 +78,21 @@ function begin(url: string, { retry, heartbeat }: Wishes) {
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols)
       dials.push(now())
+      note('dial')
+      // A heartbeat that nothing can put off: a message, the interval, the timeout, each a little later than the package's own.
+      if (!heartbeat) return
+      let silence: ReturnType<typeof setTimeout>
+      const restart = () => {
+        clearTimeout(silence)
+        silence = setTimeout(
+          () => {
+            silence = setTimeout(note, heartbeat.timeout + margin / 2, 'silent for too long')
+          },
+          heartbeat.interval + margin / 2,
+        )
+      }
+      this.addEventListener('message', restart)
+      this.addEventListener('close', () => clearTimeout(silence))
     }
 
     override send(data: string | BufferSource | Blob) {
@@ -104,7 +129,8 @@ function begin(url: string, { retry, heartbeat }: Wishes) {
   socket.on('close', ({ code, cause, delay }) => note('close', [code, cause.code, delay]))
   socket.on('drop', ({ reason }) => note('drop', reason))
   socket.on('text', text => note(`text ${text}`))
-  Object.assign(window, { socket, diary: { entries, dials, until } })
+  const mark = (what: string, ms: number) => marks.set(what, ms)
+  Object.assign(window, { socket, diary: { entries, dials, until, mark } })
 }
 
 const until = (page: Page, what: string, count = 1) =>
@@ -112,7 +138,18 @@ const until = (page: Page, what: string, count = 1) =>
 
 const entries = (page: Page) => page.evaluate(() => diary.entries)
 const named = (all: readonly Entry[], ...names: string[]) => all.filter(([what]) => names.includes(what))
+const mark = (page: Page, what: string, ms: number) =>
+  page.evaluate((what: string, ms: number) => diary.mark(what, ms), what, ms)
+
 const texts = (server: TestServer) => server.received.map(({ data }) => data.toString())
+
+/** That so many attempts were made by then, by the clock of the page: see `margin`. */
+async function expectDials(page: Page, count: number, ms: number, what: string) {
+  const all = await entries(page)
+  const mark = `${ms} ms after ${what}`
+  const end = all.findIndex(([name]) => name === mark)
+  expect(named(end < 0 ? all : all.slice(0, end), 'dial').length, `attempts by ${mark}`).toBe(count)
+}
 
 /** When the server hears the next connection end. */
 const heardClose = (server: TestServer) => server.next('close').then(peer => ({ peer, at: Date.now() }))
@@ -132,7 +169,7 @@ async function meet(
 ): Promise<{ server: TestServer; page: Page }> {
   const server = rig.keep(await startServer())
   const page = await rig.open()
-  await page.evaluate(begin, server.url + path, wishes)
+  await page.evaluate(begin, server.url + path, wishes, margin)
   await until(page, 'open')
   return { server, page }
 }
@@ -146,37 +183,40 @@ async function meetByProxy(
   const server = rig.keep(await startServer())
   const proxy = rig.keep(await startProxy({ port: server.port }))
   const page = await rig.open()
-  await page.evaluate(begin, address(proxy), wishes)
+  await page.evaluate(begin, address(proxy), wishes, margin)
   await until(page, 'open')
   return { server, proxy, page }
 }
 
 inEveryEngine(rig => {
   describe('a page that is left and returned to', () => {
-    // In Chromium a page that is put into the cache is frozen there, and says so.
-    const meanwhile = [
-      'in pagehide',
-      ...(rig.name === 'chromium' ? ['in freeze', 'in resume'] : []),
-      'in pageshow',
-    ]
+    /** What a page that was kept has sent, in order. Where it is frozen meanwhile, as in Chromium, it may say so. */
+    const meanwhile = async (page: Page) => {
+      const frozen = named(await entries(page), 'freeze').length > 0
+      return ['in pagehide', ...(frozen ? ['in freeze', 'in resume'] : []), 'in pageshow']
+    }
+    const keeping = 'keeping a page with an open socket in the back/forward cache'
+    const keepingAttempt = 'keeping a page that is connecting in the back/forward cache'
 
     test('closes at once, opens within a second of the return, and keeps queue and listeners', async () => {
+      const kept = await rig.can(keeping)
       const { server, page } = await meet(rig, '/sink')
+      await mark(page, 'pageshow', 1_000)
       await page.evaluate(() => void socket.send('before'))
       const closed = heardClose(server)
       await page.goto(rig.site.page())
+      // The server hears it while the page is away.
       const { at, peer } = await closed
       const left = Number(await page.evaluate(() => sessionStorage.getItem('left')))
-      expect(at - left).toBeLessThan(1_000)
-      // Firefox takes what is sent in `pagehide`, and sends it or not.
-      const heard = texts(server).filter(text => rig.name !== 'firefox' || text === 'before')
-      expect(heard).toEqual(rig.name === 'firefox' ? ['before'] : ['before', 'in pagehide, early'])
+      // An engine that does not keep such a page takes what is sent in `pagehide`, and sends it or not.
+      const heard = texts(server).filter(text => kept || text === 'before')
+      expect(heard).toEqual(kept ? ['before', 'in pagehide, early'] : ['before'])
 
       await page.back()
-      if (rig.name === 'firefox') {
-        // It does not keep a page that had an open socket, however that is closed: NOTES.md. The page begins anew.
+      if (!kept) {
+        // Firefox does not, however the socket is closed: NOTES.md. The page begins anew.
         expect(await page.evaluate('typeof socket')).toBe('undefined')
-        await page.evaluate(begin, `${server.url}/sink`, {})
+        await page.evaluate(begin, `${server.url}/sink`, {}, margin)
         await until(page, 'open')
         expect(server.clients.length).toBe(1)
         return report(rig, 'left', {
@@ -188,14 +228,15 @@ inEveryEngine(rig => {
       }
       const [, shown] = await until(page, 'pageshow')
       const [, opened] = await until(page, 'open', 2)
-      expect(opened - shown).toBeLessThan(1_000)
+      await expectDials(page, 2, 1_000, 'pageshow')
       report(rig, 'left', { 'close heard after': at - left, 'open after pageshow': opened - shown })
 
       await server.until(() => texts(server).includes('in pageshow'))
       server.push('welcome back')
       await until(page, 'text welcome back')
-      expect(texts(server)).toEqual(['before', 'in pagehide, early', ...meanwhile])
-      expect(server.received.map(({ connection }) => connection)).toEqual([1, 1, ...meanwhile.map(() => 2)])
+      const later = await meanwhile(page)
+      expect(texts(server)).toEqual(['before', 'in pagehide, early', ...later])
+      expect(server.received.map(({ connection }) => connection)).toEqual([1, 1, ...later.map(() => 2)])
       expect(server.clients.length).toBe(1)
       const all = await entries(page)
       expect(
@@ -209,71 +250,75 @@ inEveryEngine(rig => {
     test.each(['waits for its next attempt', 'is in the middle of an attempt'])(
       'that %s opens within a second of the return, and sends what waited',
       async when => {
+        const kept = when.startsWith('waits') || (await rig.can(keepingAttempt))
         const server = rig.keep(await startServer())
         const proxy = rig.keep(await startProxy({ port: server.port }))
         if (when.startsWith('waits')) server.refuse(503)
         else proxy.hang(true)
         const page = await rig.open()
-        await page.evaluate(begin, proxy.url('/sink'), { retry: 600_000 })
+        await page.evaluate(begin, proxy.url('/sink'), { retry: 600_000 }, margin)
         if (when.startsWith('waits')) await until(page, 'waiting')
         else await proxy.accepted(1)
+        await mark(page, 'pageshow', 1_000)
         await page.evaluate(() => [socket.send('first'), socket.send('second')])
         await page.goto(rig.site.page())
         server.refuse(false)
         proxy.hang(false)
         const dialled = proxy.count
         await page.back()
-        if ((await page.evaluate('typeof socket')) === 'undefined') {
-          expect(`${rig.name} ${when}`).toBe('firefox is in the middle of an attempt')
+        if (!kept) {
+          expect(await page.evaluate('typeof socket')).toBe('undefined')
           expect(server.connections.length).toBe(0)
           return report(rig, `left while it ${when}`, { 'not kept': 'reloaded' })
         }
         const [, shown] = await until(page, 'pageshow')
         const [, opened] = await until(page, 'open')
-        expect(opened - shown).toBeLessThan(1_000)
+        await expectDials(page, 2, 1_000, 'pageshow')
         report(rig, `left while it ${when}`, { 'open after pageshow': opened - shown })
         await server.until(() => texts(server).includes('in pageshow'))
-        expect(texts(server)).toEqual(['first', 'second', ...meanwhile])
+        expect(texts(server)).toEqual(['first', 'second', ...(await meanwhile(page))])
         expect(proxy.count).toBe(dialled + 1)
         expect(server.connections.length).toBe(1)
       },
     )
 
-    test('again and again has one connection each time, and sends nothing twice', async ({ skip }) => {
-      if (rig.name === 'firefox') return skip('Firefox does not keep a page that had an open socket')
+    test('again and again has one connection each time, and sends nothing twice', async () => {
+      await rig.needs(keeping)
       const { server, page } = await meet(rig, '/sink')
-      const each = 2 + meanwhile.length
       for (let visit = 1; visit <= 5; visit++) {
         await page.evaluate((visit: number) => void socket.send(`visit ${visit}`), visit)
         await page.goto(rig.site.page())
         await page.back()
         await until(page, 'open', visit + 1)
+        const each = 2 + (await meanwhile(page)).length
         await server.until(() => server.clients.length === 1 && server.received.length === visit * each)
       }
-      const visit = (number: number) => [`visit ${number}`, 'in pagehide, early', ...meanwhile]
+      const later = await meanwhile(page)
+      const visit = (number: number) => [`visit ${number}`, 'in pagehide, early', ...later]
       expect(texts(server)).toEqual([1, 2, 3, 4, 5].flatMap(visit))
       expect(server.connections.length).toBe(6)
       expect(named(await entries(page), 'drop')).toEqual([])
     })
   })
 
-  test('a frozen page has no connection, and is back when it resumes', async ({ skip }) => {
+  test('a frozen page has no connection, and is back when it resumes', async () => {
+    await rig.needs('freezing a page')
     const { server, page } = await meet(rig, '/sink')
-    if (!page.cdp) return skip('only Chromium can be told to freeze a page')
+    // The page is still hidden then, where a timer may fire a second late.
+    const soon = 300 + 1_000 + margin
+    await mark(page, 'resume', soon)
     await page.evaluate(() => void socket.send('before'))
     await page.hide()
     await until(page, 'hidden')
     const closed = heardClose(server)
-    const asked = Date.now()
-    await page.cdp('Page.setWebLifecycleState', { state: 'frozen' })
+    await page.cdp?.('Page.setWebLifecycleState', { state: 'frozen' })
+    // The server hears it while the page is frozen.
     const { at } = await closed
-    expect(at - asked).toBeLessThan(1_000)
-    await page.cdp('Page.setWebLifecycleState', { state: 'active' })
+    await page.cdp?.('Page.setWebLifecycleState', { state: 'active' })
     const [, frozen] = await until(page, 'freeze')
     const [, resumed] = await until(page, 'resume')
     const [, opened] = await until(page, 'open', 2)
-    // The page is still hidden, where a timer may fire a second late.
-    expect(opened - resumed).toBeLessThan(300 + 1_000 + noise)
+    await expectDials(page, 2, soon, 'resume')
     await page.show()
     await server.until(() => texts(server).includes('in resume'))
     server.push('welcome back')
@@ -338,8 +383,8 @@ inEveryEngine(rig => {
       await sink.until(() => sink.received.length === count)
       const took = Date.now() - before
       expect(await page.evaluate(() => document.visibilityState)).toBe('hidden')
+      // All in one task, without a timer: nothing that slows timers down slows this down.
       expect(results).toEqual({ sent: count })
-      expect(took).toBeLessThan(5_000)
       expect(sink.received.map(({ data }) => (data as Buffer).readUint32BE(0))).toEqual(
         Array.from({ length: count }, (_, i) => i),
       )
@@ -363,10 +408,12 @@ inEveryEngine(rig => {
   // https://www.rfc-editor.org/rfc/rfc6761#section-6.3
   const far = (port: number, path = '') => `ws://push.localhost:${port}${path}`
 
-  test('offline, nothing is dialled; online, at once', async ({ skip }) => {
+  test('offline, nothing is dialled; online, at once', async () => {
+    await rig.needs('network emulation')
     const { server, proxy, page } = await meetByProxy(rig, proxy => far(proxy.port, '/sink'), { retry: 50 })
-    if (!page.offline) return skip('WebKitWebDriver cannot take a page off the network')
-    await page.offline(true)
+    const soon = 300 + margin
+    await mark(page, 'online', soon)
+    await page.offline?.(true)
     await until(page, 'offline')
     proxy.reset()
     const [, , delay] = await until(page, 'waiting')
@@ -393,15 +440,15 @@ inEveryEngine(rig => {
     expect(await page.evaluate(() => [diary.dials.length, socket.state.name])).toEqual([1, 'waiting'])
     expect(proxy.count).toBe(1)
 
-    await page.offline(false)
+    await page.offline?.(false)
     const [, online] = await until(page, 'online')
     const [, opened] = await until(page, 'open', 2)
     const dials = await page.evaluate(() => diary.dials)
     expect(dials.length).toBe(2)
-    expect((dials[1] as number) - online).toBeLessThan(300 + noise)
+    await expectDials(page, 2, soon, 'online')
     await server.until(() => server.received.length > 0)
     expect(texts(server)).toEqual(['while offline'])
-    expect(server.clients.length).toBe(1)
+    await server.until(() => server.clients.length === 1)
     report(rig, 'online again', {
       'four attempts elsewhere': took,
       'dial after': (dials[1] as number) - online,
@@ -409,36 +456,39 @@ inEveryEngine(rig => {
     })
   })
 
-  test('a wait that has begun is longer offline, and over online', async ({ skip }) => {
+  test('a wait that has begun is longer offline, and over online', async () => {
+    await rig.needs('network emulation')
     const server = rig.keep(await startServer())
     server.refuse(503)
     const page = await rig.open()
-    if (!page.offline) return skip('WebKitWebDriver cannot take a page off the network')
-    await page.evaluate(begin, far(server.port), { retry: 5_000 })
+    await page.evaluate(begin, far(server.port), { retry: 25_000 }, margin)
+    const soon = 300 + margin
+    await mark(page, 'online', soon)
     await until(page, 'waiting')
-    await page.offline(true)
+    await page.offline?.(true)
     const [, , delay] = await until(page, 'waiting', 2)
     expect(delay).toBe(30_000)
     server.refuse(false)
-    await page.offline(false)
-    const [, online] = await until(page, 'online')
-    const [, opened] = await until(page, 'open')
-    expect(opened - online).toBeLessThan(300 + 2 * noise)
+    await page.offline?.(false)
+    await until(page, 'open')
+    await expectDials(page, 2, soon, 'online')
     expect(await page.evaluate(() => diary.dials.length)).toBe(2)
   })
 
-  test('an open connection that survives being offline is asked, and kept', async ({ skip }) => {
+  test('an open connection that survives being offline is asked, and kept', async () => {
+    await rig.needs('network emulation')
     const heartbeat = { interval: 60_000, timeout: 10_000 }
     const { server, page } = await meet(rig, '/echo', { heartbeat })
-    if (!page.offline) return skip('WebKitWebDriver cannot take a page off the network')
-    await page.offline(true)
+    await mark(page, 'offline', margin)
+    await page.offline?.(true)
     const [, offline] = await until(page, 'offline')
     const [, asked] = await until(page, 'ping')
-    expect(asked - offline).toBeLessThan(noise)
+    const order = (await entries(page)).map(([what]) => what)
+    expect(order.slice(0, order.indexOf('ping'))).not.toContain(`${margin} ms after offline`)
     // In Chromium's emulation the question stays under way until the network is back.
     if (rig.name === 'firefox') await server.until(() => server.received.length > 0)
     else expect(server.received.length).toBe(0)
-    await page.offline(false)
+    await page.offline?.(false)
     const [, online] = await until(page, 'online')
     await page.evaluate(() => void socket.send('still there'))
     await until(page, 'text still there')
@@ -480,7 +530,7 @@ inEveryEngine(rig => {
       const frozen = Date.now()
       const [, noticed, detail] = await until(page, 'close')
       expect(detail).toEqual([1006, 'UNRESPONSIVE', 0])
-      expect(noticed - frozen).toBeLessThan(interval + timeout + noise)
+      expect(named(await entries(page), 'silent for too long')).toEqual([])
       await until(page, 'open', 2)
       report(rig, `clock ${jump / hour} h, then silence`, { 'noticed after': noticed - frozen })
     })
@@ -489,29 +539,40 @@ inEveryEngine(rig => {
       const server = rig.keep(await startServer())
       server.refuse(503)
       const page = await rig.open()
-      await page.evaluate(begin, server.url, { retry: 600 })
-      const [, waiting] = await until(page, 'waiting')
+      await page.evaluate(begin, server.url, { retry: 600 }, margin)
+      const soon = 600 + margin
+      await mark(page, 'waiting', soon)
+      await until(page, 'waiting')
       await page.evaluate(shift, jump)
       server.refuse(false)
-      const [, opened] = await until(page, 'open', 1)
-      expect(opened - waiting).toBeGreaterThan(500)
-      expect(opened - waiting).toBeLessThan(600 + 2 * noise)
+      await until(page, 'open', 1)
+      // A busy machine may have made more attempts meanwhile: the last wait counts.
+      const all = await entries(page)
+      const place = all.findLastIndex(([what]) => what === 'waiting')
+      const after = all.slice(place)
+      const dial = after.findIndex(([what]) => what === 'dial')
+      expect((after[dial]?.[1] as number) - (after[0]?.[1] as number)).toBeGreaterThan(500)
+      const late = after
+        .slice(0, dial)
+        .filter(([what, , of]) => what === `${soon} ms after waiting` && of === place)
+      expect(late).toEqual([])
     })
 
     test('does not keep a page that comes to the front from dialling at once', async () => {
       const server = rig.keep(await startServer())
       server.refuse(503)
       const page = await rig.open()
-      await page.evaluate(begin, server.url, { retry: 600_000 })
+      await page.evaluate(begin, server.url, { retry: 600_000 }, margin)
       await until(page, 'waiting')
+      const soon = 300 + margin
+      await mark(page, 'visible', soon)
       await page.hide()
       await until(page, 'hidden')
       await page.evaluate(shift, jump)
       server.refuse(false)
       await page.show()
-      const [, visible] = await until(page, 'visible')
-      const [, opened] = await until(page, 'open')
-      expect(opened - visible).toBeLessThan(300 + 2 * noise)
+      await until(page, 'open')
+      await expectDials(page, 2, soon, 'visible')
     })
   })
 })

@@ -2,6 +2,7 @@
 import { afterAll, expect, test } from 'vitest'
 import { startServer, type TestServer } from '../interop/ws.ts'
 import { type Connection, startProxy } from '../support/proxy.ts'
+import { byEffort } from '../support/run.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 import { arrivals, harvest, inOrder, settle, startTalk, type Talk, type TalkOptions } from './talk.ts'
@@ -10,7 +11,9 @@ declare const talk: Talk
 
 const count = 300
 const size = 64 * 1024
-const runs = process.env.SOAK ? 30 : 3
+const runs = byEffort(1, 3, 30)
+/** That the engine says what has not left. Where it does not, there is nothing to prove, and nothing may be sent again. */
+const honest = 'telling what has not left'
 
 /** All is handed over at once, so that the browser has the whole of it. */
 const allAtOnce: TalkOptions = { backoff: { base: 20, spread: 20 }, highWaterMark: 1e9 }
@@ -43,15 +46,25 @@ async function stall(rig: Rig, server: TestServer, page: Page, options: TalkOpti
   return connection
 }
 
-/** The connection has ended: waits for the next one, for one more message over it, and settles. */
-async function recover(server: TestServer, page: Page) {
-  await page.evaluate(async () => {
-    await talk.until('open', 2)
+/**
+ * The connection has ended, or may have lived on and delivered all: waits for the next one, for one more message over it, and settles. An
+ * engine may end the connections of a page that it froze, as Chromium 156 does, or not, as 150 did not.
+ */
+async function recover(server: TestServer, page: Page, mayLive = false) {
+  const lives = await page.evaluate(async (mayLive: boolean) => {
+    const lives = () =>
+      mayLive &&
+      talk.count('close') === 0 &&
+      talk.socket.state.name === 'open' &&
+      talk.socket.bufferedAmount === 0
+    await talk.polled(() => talk.count('open') === 2 || lives())
+    const same = talk.count('open') === 1
     talk.send(1, 10)
-  })
+    return same
+  }, mayLive)
   await server.until(() => server.received.some(({ data }) => data.length < size))
   // The readings are taken by now, but for one macrotask at most.
-  await page.evaluate(() => talk.holds(() => talk.natives[0]?.unsent.length === 2))
+  if (!lives) await page.evaluate(() => talk.holds(() => talk.natives[0]?.unsent.length === 2))
   await page.evaluate(() => talk.socket.close())
   await server.until(() => server.clients.length === 0)
   const record = await harvest(page)
@@ -59,6 +72,7 @@ async function recover(server: TestServer, page: Page) {
   const [first, second] = record.natives
   return {
     ...account,
+    lives,
     unsent: first?.unsent as number[],
     handed: first?.handed.length ?? 0,
     again: second?.handed,
@@ -71,6 +85,7 @@ inEveryEngine(rig => {
     rows.push([what, ...unsent, reclaimed, unknown.length, arrived - 1])
 
   test(`what certainly did not leave arrives after a reset, once and in order, ${runs} times`, async () => {
+    const told = await rig.can(honest)
     const server = rig.keep(await startServer())
     const page = await rig.open()
     for (let run = 1; run <= runs; run++) {
@@ -85,14 +100,14 @@ inEveryEngine(rig => {
       expect(reclaimed).toBe(Math.ceil(Math.min(...unsent) / size))
       expect(inOrder(order)).toBe(true)
       expect(again).toEqual(Array.from({ length: reclaimed + 1 }, (_, i) => count - reclaimed + i))
-      // The system's buffers hold some four megabytes of the twenty. WebKitGTK says that all has left as soon as its own
-      // network process has it, so there is nothing to prove, and nothing may be sent again.
-      if (rig.name === 'webkit') expect(reclaimed).toBe(0)
+      // The system's buffers hold some four megabytes of the twenty.
+      if (!told) expect(reclaimed).toBe(0)
       else expect(reclaimed).toBeGreaterThan(count / 2)
     }
   })
 
   test('what waits behind the high-water mark follows it', async () => {
+    const told = await rig.can(honest)
     const server = rig.keep(await startServer())
     const page = await rig.open()
     const connection = await stall(rig, server, page, paced)
@@ -103,11 +118,33 @@ inEveryEngine(rig => {
     expect(inOrder(order)).toBe(true)
     expect(reclaimed).toBe(Math.ceil(Math.min(...unsent) / size))
     expect(again?.length).toBe(count - handed + reclaimed + 1)
-    if (rig.name === 'webkit') expect(handed).toBe(count)
+    if (!told) expect(handed).toBe(count)
     else expect(handed).toBeLessThan(count / 2)
   })
 
-  const chromium = test.runIf(rig.name === 'chromium')
+  /**
+   * Nothing more arrives, though the browser has had the time: another page of it has run so many errands meanwhile. A number of messages to
+   * wait for there is not, as some of what the page calls sent may be with a process that needs the page to go on.
+   */
+  async function quiet(server: TestServer) {
+    const other = rig.keep(await startServer())
+    const page = await rig.open()
+    for (let calm = 0, last = -1; calm < 20; ) {
+      await page.evaluate(
+        (url: string) =>
+          new Promise<void>(resolve => {
+            const socket = new WebSocket(url)
+            socket.onopen = () => socket.send('errand')
+            socket.onmessage = () => socket.close()
+            socket.onclose = () => resolve()
+          }),
+        other.url,
+      )
+      const { length } = server.received
+      calm = length === last ? calm + 1 : 0
+      last = length
+    }
+  }
 
   /** Stalls, freezes the page, lets the line go on, and shows the page again when `meanwhile` is over. */
   async function sleep(
@@ -120,20 +157,20 @@ inEveryEngine(rig => {
     await page.hide()
     await page.cdp?.('Page.setWebLifecycleState', { state: 'frozen' })
     line.thaw()
-    // Nearly all that the system's buffers hold. What the page knows of its own is out of date from here on.
-    await server.until(() => server.received.length >= 60)
+    await quiet(server)
     await meanwhile(line)
     await page.cdp?.('Page.setWebLifecycleState', { state: 'active' })
     await page.show()
-    return recover(server, page)
+    return recover(server, page, true)
   }
 
-  chromium(`nothing is sent twice by a page that was frozen while messages left, ${runs} times`, async () => {
+  test(`nothing is sent twice by a page that was frozen while messages left, ${runs} times`, async () => {
+    await rig.needs('freezing a page')
     const server = rig.keep(await startServer())
     const page = await rig.open()
     for (let run = 1; run <= runs; run++) {
       server.clear()
-      // Chromium ends the connections of a page that it freezes, at the thaw; unless the line has done so before.
+      // Chromium may end the connections of a page that it freezes, at the thaw; unless the line has done so before.
       const reset = run % 2 === 1
       const account = await sleep(server, page, { ...allAtOnce, wake: false }, async line => {
         if (!reset) return
@@ -141,14 +178,20 @@ inEveryEngine(rig => {
         await line.closed
       })
       note(reset ? 'frozen, reset, thawed' : 'frozen, thawed', account)
-      const { unsent, reclaimed, order } = account
+      const { unsent, reclaimed, order, lives, unknown } = account
       expect(inOrder(order)).toBe(true)
+      if (lives) {
+        expect([reset, reclaimed, unknown.length]).toEqual([false, 0, 0])
+        continue
+      }
       expect(reclaimed).toBe(Math.ceil(Math.min(...unsent) / size))
-      expect(reclaimed).toBeGreaterThan(count / 2)
+      // Over a line that goes on, more may leave between the thaw and the end of the connection.
+      if (reset) expect(reclaimed).toBeGreaterThan(count / 2)
     }
   })
 
-  chromium('nothing is sent twice by a page that closes when it is frozen', async () => {
+  test('nothing is sent twice by a page that closes when it is frozen', async () => {
+    await rig.needs('freezing a page')
     const server = rig.keep(await startServer())
     // Given up, the old connection still delivers what it has, and may well do so after the new one has begun.
     note('frozen, as by default', await sleep(server, await rig.open(), allAtOnce, () => {}))

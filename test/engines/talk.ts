@@ -18,6 +18,8 @@ export interface NativeRecord {
   /** Its `bufferedAmount` in its own `close` event, and one macrotask later. */
   readonly unsent: number[]
   made: number
+  /** That it was silent for longer than `heartbeat` allows, and `margin` on top of it, by timers of the page. */
+  overdue?: true
   /** When the last message came in, ours and others alike. */
   life: number
   closed?: number
@@ -42,6 +44,8 @@ export interface TalkRecord {
     readonly cause: string
     readonly willRetry: boolean
     readonly delay?: number
+    /** That no attempt had been made when the delay was over, and `margin` on top of it, by a timer of the page. */
+    readonly overdue?: true
   }[]
   readonly errors: readonly string[]
   readonly stats: Package.Stats
@@ -55,6 +59,8 @@ export interface TalkOptions
   heartbeat?: { interval: number; timeout: number }
   queue?: Package.QueueOptions
   wake?: false
+  /** How late something may be before it is `overdue`. A timer says so: a busy machine makes both late, and never the longer one earlier. */
+  margin?: number
 }
 
 /** What the page has as `talk`. */
@@ -84,7 +90,7 @@ export interface Talk {
 declare const talk: Talk
 
 /** In the page: starts a socket, and makes `talk` of it. */
-export function startTalk(address: string, { backoff, heartbeat, ...options }: TalkOptions = {}) {
+export function startTalk(address: string, { backoff, heartbeat, margin, ...options }: TalkOptions = {}) {
   const kept = <Type extends { closed?: number }>(all: Type[]) => all.filter(one => one.closed === undefined)
   const numberOf = (data: string | ArrayBuffer) =>
     typeof data === 'string' ? Number.parseInt(data, 10) : new DataView(data).getUint32(0)
@@ -106,6 +112,7 @@ export function startTalk(address: string, { backoff, heartbeat, ...options }: T
   let next = 0
   let lastEcho = -1
   let timer: ReturnType<typeof setInterval> | undefined
+  const silences = new Map<number, () => void>()
 
   const tell = (type: Told) => {
     counts[type]++
@@ -122,8 +129,23 @@ export function startTalk(address: string, { backoff, heartbeat, ...options }: T
       live++
       natives.push(own)
       this.record = own
+      let silence: ReturnType<typeof setTimeout> | undefined
       this.addEventListener('message', ({ timeStamp }) => {
         own.life = timeStamp
+        if (!heartbeat || margin === undefined) return
+        clearTimeout(silence)
+        silence = setTimeout(
+          () => {
+            silence = setTimeout(
+              () => {
+                own.overdue = true
+              },
+              heartbeat.timeout + margin / 2,
+            )
+          },
+          heartbeat.interval + margin / 2,
+        )
+        silences.set(own.number, () => clearTimeout(silence))
       })
       this.addEventListener('close', ({ code }) => {
         live--
@@ -163,7 +185,17 @@ export function startTalk(address: string, { backoff, heartbeat, ...options }: T
     tell('open')
   })
   socket.on('close', ({ code, cause, willRetry, delay }) => {
-    record.closes.push({ at: performance.now(), code, cause: cause.code, willRetry, delay })
+    const close: TalkRecord['closes'][number] = {
+      ...{ at: performance.now(), code, cause: cause.code, willRetry },
+      ...(delay !== undefined && { delay }),
+    }
+    record.closes.push(close)
+    if (delay !== undefined && margin !== undefined) {
+      const before = made
+      // What is over is not watched any more.
+      silences.get(made - 1)?.()
+      setTimeout(() => made === before && Object.assign(close, { overdue: true }), delay + margin)
+    }
     tell('close')
   })
   socket.on('error', ({ code }) => {

@@ -1,5 +1,6 @@
 // What keeps the fake honest: the same scripts, played to the native WebSocket of each engine by a real server and a real
 // line, and to the fake by itself, must be recorded alike. Where an engine does otherwise, it is written here.
+import { isDeepStrictEqual } from 'node:util'
 import { expect, test } from 'vitest'
 import { createFakeServer, type FakePeer, type RecordedEvent, record } from '../../src/testing.ts'
 import { startServer } from '../interop/ws.ts'
@@ -545,6 +546,8 @@ inEveryEngine(rig => {
   test.each(scripts)('$name', async script => {
     const fake = await playHere(script)
     const real = await playThere(rig, script)
-    expect(real).toEqual(script.otherwise?.[rig.name]?.(fake, real) ?? fake)
+    // An engine that has given a habit up is as good.
+    const habit = script.otherwise?.[rig.name]?.(fake, real) ?? fake
+    if (!isDeepStrictEqual(real, fake)) expect(real).toEqual(habit)
   })
 })

@@ -117,6 +117,7 @@ inEveryEngine(rig => {
     test.each(['classic', 'module'] as const)(
       'that is a %s script sends, hears, and reconnects',
       async type => {
+        if (kind === 'service' && type === 'module') await rig.needs('module service workers')
         const server = rig.keep(await startServer())
         const proxy = rig.keep(await startProxy({ port: server.port }))
         const page = await start(rig, kind, type, proxy.url('/echo'))
@@ -137,7 +138,7 @@ inEveryEngine(rig => {
           ['open', 'echo.v1', true],
           ['text', 'from the queue'],
         ])
-        expect(server.clients.length).toBe(1)
+        await server.until(() => server.clients.length === 1)
         if (kind === 'service') {
           await page.evaluate(async () => {
             for (const one of await navigator.serviceWorker.getRegistrations()) await one.unregister()

@@ -6,15 +6,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type Certificate, makeCertificate } from '../support/certificate.ts'
-import { aptInstall, findProgram, missing } from '../support/debian.ts'
+import { aptInstall, canInstall, findProgram } from '../support/debian.ts'
 import { freePort } from '../support/ports.ts'
+import { missing } from '../support/run.ts'
 
 const program = () => findProgram(process.env.NGINX_PATH, '/usr/sbin/nginx', 'nginx')
 
 /** Whether nginx can run here. It is installed if that is possible, and reported as missing otherwise. */
 export function hasNginx(): boolean {
   if (program() || (aptInstall('nginx-light') && program())) return true
-  missing('nginx', 'name it with NGINX_PATH')
+  missing('nginx', 'install nginx-light, or name it with NGINX_PATH', canInstall())
   return false
 }
 

@@ -4,7 +4,8 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { aptInstall, findProgram, missing } from '../support/debian.ts'
+import { aptInstall, canInstall, findProgram } from '../support/debian.ts'
+import { missing } from '../support/run.ts'
 
 export type PythonServer = 'websockets' | 'tornado' | 'aiohttp' | 'django'
 
@@ -31,7 +32,8 @@ export function hasPython(name: PythonServer): boolean {
   if (works()) return true
   const packages = modules[name].map(module => `python3-${module}`)
   if (aptInstall('python3', ...packages) && works()) return true
-  missing(`Python's ${name}`, `name an interpreter that has ${modules[name].join(' and ')} with PYTHON_PATH`)
+  const cure = `install ${packages.join(' and ')}, or name an interpreter that has them with PYTHON_PATH`
+  missing(`Python's ${name}`, cure, canInstall())
   return false
 }
 

@@ -8,7 +8,7 @@ import { createClient } from 'redis'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { type RedisClient, redisStore } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
-import { freePort, lastingPort } from '../support/ports.ts'
+import { freePort } from '../support/ports.ts'
 import { connectRedis, hasRedis, startRedis } from './redis.ts'
 import { comeBack, dial, join, startNode, talk, withRedis } from './server-rig.ts'
 
@@ -315,7 +315,7 @@ describe.runIf(hasRedis())('Redis', () => {
       const redis = await startRedis()
       cleanup(() => redis.stop())
       // Ports that nobody else is given while their node is away.
-      const nodes = [await spawn(redis.url, await lastingPort()), await spawn(redis.url, await lastingPort())]
+      const nodes = [await spawn(redis.url, await freePort()), await spawn(redis.url, await freePort())]
       let over = false
       const total = Number(process.env.MESSAGES ?? 4_000)
       let turn = 0

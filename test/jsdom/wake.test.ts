@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { isHidden, isOffline, pageWake, type WakeNews } from '../../src/core/page.ts'
+import { browserEvents, isHidden, isOffline, type PageEvent } from '../../src/core/page.ts'
 
 let connection: EventTarget
 let stops: (() => void)[]
 
 /** Listens as a socket does, and notes the news. */
 const listen = () => {
-  const heard: WakeNews[] = []
-  const stop = pageWake(news => heard.push(news))
+  const heard: PageEvent[] = []
+  const stop = browserEvents(news => heard.push(news))
   stops.push(stop)
   return { heard, stop }
 }
@@ -28,7 +28,7 @@ afterEach(() => {
 })
 
 /** Each event, where it happens, and what it says. */
-const EVENTS: [type: string, where: () => EventTarget, news: WakeNews][] = [
+const EVENTS: [type: string, where: () => EventTarget, news: PageEvent][] = [
   ['online', () => window, 'wake'],
   ['pageshow', () => window, 'wake'],
   ['resume', () => document, 'wake'],

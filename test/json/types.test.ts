@@ -133,6 +133,25 @@ describe('sending', () => {
     narrowed.send({ subscribe: 'EURUSD' })
   })
 
+  test('accepts one type if json() is given it first, and incoming values still have the type of the schema', () => {
+    const values = json<Command>()(create(), Price)
+    values.on('message', value => expectTypeOf(value).toEqualTypeOf<Price>())
+    values.on('invalid', value => expectTypeOf(value).toEqualTypeOf<InvalidText>())
+    values.send({ subscribe: 'EURUSD' })
+    // @ts-expect-error no command
+    values.send({ unsubscribe: 'EURUSD' })
+    json<Command>()(create()).on('message', value => expectTypeOf(value).toEqualTypeOf<unknown>())
+    const packed = json<Command>()(create(), Price, msgpack)
+    packed.on('message', value => expectTypeOf(value).toEqualTypeOf<Price>())
+    packed.on('invalid', value => expectTypeOf(value).toEqualTypeOf<InvalidText | InvalidData>())
+    // @ts-expect-error no command
+    packed.send(1)
+    // @ts-expect-error the codec encodes strings only
+    json<Command>()(create(), Price, { encode: (text: string) => text, decode: msgpack.decode })
+    // @ts-expect-error its binary messages are Blobs
+    json<Command>()(createBlobs(), Price, msgpack)
+  })
+
   test('takes what the codec does', () => {
     expectTypeOf(json(create(), Price, msgpack).send)
       .parameter(0)

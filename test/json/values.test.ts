@@ -100,11 +100,74 @@ describe('text', () => {
     expect(heard('text')).toEqual(['{', '1'])
   })
 
-  test('binary messages without a codec are left to the socket', () => {
+  test('binary messages without a codec are left to the socket’s own listeners', () => {
     const { hear, heard, story } = follow(undefined)
     hear(new ArrayBuffer(3))
     expect(heard('binary')).toEqual([new ArrayBuffer(3)])
     expect(story).toEqual([])
+  })
+})
+
+describe('JSON that the server sends as binary', () => {
+  const bytesOf = (text: string) => new TextEncoder().encode(text).buffer as ArrayBuffer
+  const issues = [
+    {
+      message: 'JSON sent as binary: have the server send a string, or pass a codec',
+      cause: expect.any(TypeError),
+    },
+  ]
+
+  test('is invalid, with its text and a message that names the mistake, in the order of arrival', () => {
+    const { hear, heard, story } = follow(undefined)
+    hear('1')
+    hear(bytesOf('{"a":1}'))
+    hear('2')
+    expect(story).toEqual([
+      ['message', 1],
+      ['invalid', { text: '{"a":1}', issues }],
+      ['message', 2],
+    ])
+    expect(heard('binary')).toHaveLength(1)
+  })
+
+  test('is invalid also on a socket of Blobs', async () => {
+    const { socket, native } = setup({ binaryType: 'blob' })
+    native().accept()
+    const story: unknown[] = []
+    json(socket).on('invalid', invalid => story.push(invalid))
+    native().send(bytesOf('[1]'))
+    native().send(Uint8Array.of(1, 2, 3))
+    vi.useRealTimers()
+    await vi.waitFor(() => expect(story).toEqual([{ text: '[1]', issues }]))
+  })
+
+  test('is reported if there is no listener for invalid', () => {
+    const { hear, socket } = opened()
+    json(socket).on('message', () => {})
+    hear(bytesOf('{"a":1}'))
+    expect(reported).toEqual([
+      expect.objectContaining({
+        message: expect.stringMatching(/^on\('invalid'\) has no listener: JSON sent as binary/),
+      }),
+    ])
+  })
+
+  test.each(['1', '"text"', 'null!', '{"a":', 'not JSON'])('is not confused with the bytes of %j', text => {
+    const { hear, story } = follow(undefined)
+    hear(bytesOf(text))
+    expect(story).toEqual([])
+  })
+
+  test('is decoded by a codec', () => {
+    const { hear, socket } = opened()
+    const values = json(socket, undefined, {
+      encode: () => '',
+      decode: bytes => JSON.parse(new TextDecoder().decode(bytes)),
+    })
+    const received: unknown[] = []
+    values.on('message', value => received.push(value))
+    hear(bytesOf('{"a":1}'))
+    expect(received).toEqual([{ a: 1 }])
   })
 })
 
@@ -554,10 +617,11 @@ describe('listening', () => {
   test('to what there is not, or with what cannot be called, is refused', () => {
     const { socket } = opened()
     const { on } = json(socket) as any
-    const error = new TypeError('on() takes message or invalid, and a function')
-    expect(() => on('text', () => {})).toThrow(error)
-    expect(() => on('message')).toThrow(error)
-    expect(() => on('message', { handleEvent() {} })).toThrow(error)
+    const unknown = new TypeError("There is no event 'text', only message, invalid")
+    const uncallable = new TypeError("The listener for 'message' must be a function")
+    expect(() => on('text', () => {})).toThrow(unknown)
+    expect(() => on('message')).toThrow(uncallable)
+    expect(() => on('message', { handleEvent() {} })).toThrow(uncallable)
   })
 })
 

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest'
-import { backoff, type Connection } from '../../src/index.ts'
+import { backoff, type PreparedConnection } from '../../src/index.ts'
 import type { TestServer } from '../interop/ws.ts'
 import { answer, atEnd, overEach, proxied, start } from './rig.ts'
 
@@ -19,7 +19,7 @@ const guarded = (server: TestServer) => {
   })
 }
 
-const login = (token: string) => async (connection: Connection) => {
+const login = (token: string) => async (connection: PreparedConnection) => {
   connection.send(`login ${token}`)
   const reply = await connection.receive()
   if (reply !== 'welcome') throw new Error(`not welcome: ${reply}`)

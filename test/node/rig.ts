@@ -87,6 +87,19 @@ export const answer = (server: TestServer, reply: (peer: Peer, data: string | Bu
   })
 }
 
+/**
+ * Whether so many milliseconds have passed, by a timer of this process. However busy the machine is, a timer that was to come earlier does come
+ * earlier: what the package does by timers of its own can be compared with this one.
+ */
+export const alarm = (ms: number): (() => boolean) => {
+  let rung = false
+  const timer = setTimeout(() => {
+    rung = true
+  }, ms)
+  atEnd(() => clearTimeout(timer))
+  return () => rung
+}
+
 /** The numbers that the messages of a test begin with. */
 export const numbers = (messages: readonly unknown[]): number[] =>
   messages.map(message => Number.parseInt(String(message), 10))

@@ -18,13 +18,18 @@ export const entries: string[] = Object.keys(JSON.parse(readFileSync(`${root}pac
 /** The scripts that were built. */
 export const scripts: string[] = readdirSync(dist).filter(name => /\.c?js$/.test(name))
 
+/** The chunks that several entries share. Nobody imports them by name. */
+export const chunks: string[] = scripts.filter(name => /^shared\./.test(name))
+
+const ofEntries = scripts.filter(name => !chunks.includes(name))
+
 /** Modules, those for `require`, and those for `<script>`, `require` and AMD loaders. */
-export const modules: string[] = scripts.filter(name => /^\w+(\.min)?\.js$/.test(name))
-export const commons: string[] = scripts.filter(name => name.endsWith('.cjs'))
+export const modules: string[] = ofEntries.filter(name => /^\w+(\.min)?\.js$/.test(name))
+export const commons: string[] = ofEntries.filter(name => name.endsWith('.cjs'))
 export const umds: string[] = scripts.filter(name => name.includes('.umd.'))
 
-/** Those that carry the core in them. */
-export const whole: string[] = scripts.filter(name => /^(index|steadysocket)\./.test(name))
+/** The files that contain the core. */
+export const whole: string[] = [...chunks, ...umds]
 
 export function read(name: string): string {
   return readFileSync(dist + name, 'utf8')
@@ -36,6 +41,12 @@ const sources: Record<string, object> = Object.fromEntries(
 
 /** What a built file exports, by the source of its entry. */
 export const namesOf = (file: string): string[] => Object.keys(sources[entryOf(file)] as object).sort()
+
+/** The types of the values that an entry exports, in the order of their names. */
+export const typesOf = (entry: string): string[] => {
+  const source = sources[entry] as Record<string, unknown>
+  return namesOf(entry).map(name => typeof source[name])
+}
 
 /** The entry that a built file belongs to. */
 export const entryOf = (file: string): string => (umds.includes(file) ? 'umd' : file.split('.')[0]) as string

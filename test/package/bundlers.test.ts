@@ -25,6 +25,7 @@ const PROGRAMS: Record<string, string> = {
   unused: `${imports(entry => `{ ${namesOf(entry).map((name, index) => `${name} as ${entry}${index}`)} }`)}\nheard()`,
   backoff: `import { backoff } from 'steadysocket'\nheard(backoff()({ attempt: 1 }))`,
   when: `import { when } from 'steadysocket/stream'\nheard(when)`,
+  reliableSocketOver: `import { reliableSocketOver } from 'steadysocket/reliable'\nheard(reliableSocketOver)`,
   createSocket: `import { createSocket } from 'steadysocket'${ECHO}`,
   everything: `
     ${imports(entry => `* as ${entry}`)}
@@ -99,5 +100,11 @@ describe.each(Object.entries(bundlers))('%s', { timeout: 60_000 }, (bundler, bun
     expect(size('backoff')).toBeLessThan(size('createSocket') / 10)
     expect(size('when')).toBeLessThan(size('createSocket') / 10)
     expect(size('createSocket')).toBeLessThan(size('everything') / 3)
+  })
+
+  test('leaves the full core out of an app that imports only reliableSocketOver', () => {
+    const { createSocket, reliableSocketOver } = bundled.scripts
+    expect(createSocket).toContain('CONNECT_TIMEOUT')
+    expect(reliableSocketOver).not.toContain('CONNECT_TIMEOUT')
   })
 })

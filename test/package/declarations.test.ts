@@ -13,13 +13,13 @@ afterAll(() => project?.remove())
 
 const PROGRAM = `
 import {
-  backoff, createSocket, pageWake, SocketError,
-  type Connection, type Data, type Endpoint, type Retry, type Socket, type SocketEvents, type SocketOptions, type State,
+  backoff, createSocket, browserEvents, SocketError,
+  type PreparedConnection, type Data, type Endpoint, type Retry, type Socket, type SocketEvents, type SocketOptions, type State,
 } from 'steadysocket'
 
 const endpoint: Endpoint = async ({ attempt, signal }) => attempt ? 'wss://b.test/' : String(signal.aborted)
 const retry: Retry = backoff({ base: 500 })
-const options: SocketOptions<'blob'> = { binaryType: 'blob', retry, wake: pageWake, heartbeat: { message: 'ping' } }
+const options: SocketOptions<'blob'> = { binaryType: 'blob', retry, wake: browserEvents, heartbeat: { message: 'ping' } }
 const socket: Socket<'blob'> = createSocket(endpoint, options)
 
 socket.on('binary', blob => blob.size)
@@ -29,7 +29,7 @@ off()
 const outcome: 'sent' | 'queued' | 'dropped' = socket.send('text' satisfies Data)
 const name: State['name'] = socket.state.name
 createSocket('wss://a.test/').on('binary', buffer => buffer.byteLength)
-export const prepare = async ({ receive }: Connection) => (await receive() as string).length
+export const prepare = async ({ receive }: PreparedConnection) => (await receive() as string).length
 export const text: SocketEvents['text'] = outcome + name
 
 // @ts-expect-error binary messages are Blobs here

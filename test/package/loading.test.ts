@@ -17,6 +17,7 @@ import {
   read,
   root,
   specifier,
+  typesOf,
   umds,
 } from './built.ts'
 
@@ -59,7 +60,7 @@ describe('import', () => {
   test.each(entries)('takes single names of %s', entry => {
     const list = namesOf(entry)
     const code = `import { ${list} } from '${specifier(entry)}'; console.log(JSON.stringify([${list}].map(one => typeof one)))`
-    expect(inNode(code)).toEqual(list.map(() => 'function'))
+    expect(inNode(code)).toEqual(typesOf(entry))
   })
 
   test.each(entries)(

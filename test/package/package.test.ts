@@ -34,7 +34,9 @@ function declarations(): string[] {
 
 describe('the package', () => {
   test('holds what is needed, and nothing else', () => {
-    const code = entries.flatMap(entry => ['.js', '.min.js', '.cjs'].map(ending => `dist/${entry}${ending}`))
+    const code = [...entries, 'shared'].flatMap(entry =>
+      ['.js', '.min.js', '.cjs'].map(ending => `dist/${entry}${ending}`),
+    )
     code.push('dist/steadysocket.umd.js', 'dist/steadysocket.umd.min.js')
     const words = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json']
     expect([...paths].sort()).toEqual(

@@ -1,11 +1,12 @@
 // The package in the runtimes that have a WebSocket of their own: each talks to the same server, and tells the same story.
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { findProgram, missing } from '../support/debian.ts'
+import { findProgram } from '../support/debian.ts'
+import { effort, missing } from '../support/run.ts'
 import { entries, namesOf, root, specifier } from './built.ts'
 import { createProject, type Project } from './installed.ts'
 
@@ -16,12 +17,35 @@ interface Runtime {
   readonly args: readonly string[]
 }
 
-/** Those that are not Node are not among the dependencies: each is larger than all of these together. */
-const optional = (name: string, args: readonly string[]): Runtime[] => {
-  const program = findProgram(`${root}node_modules/.bin/${name}`, name)
+/** Each is larger than all dependencies together, so they are none of these, and only a run of everything brings them. */
+const others = { bun: '1.4.5', deno: '2.9.5' }
+const folder = `${root}.tmp/runtimes/`
+
+/** Both in one command, into a folder of their own: npm takes away what it finds and nobody asked for. */
+let installed = false
+function install() {
+  if (installed) return
+  installed = true
+  mkdirSync(folder, { recursive: true })
+  // Their own scripts fetch the programs.
+  writeFileSync(
+    `${folder}package.json`,
+    JSON.stringify({ private: true, allowScripts: { bun: true, deno: true } }),
+  )
+  const packages = Object.entries(others).map(([name, version]) => `${name}@${version}`)
+  spawnSync('npm', ['install', '--no-save', '--prefix', folder, ...packages], { stdio: 'ignore' })
+}
+
+const optional = (name: keyof typeof others, args: readonly string[]): Runtime[] => {
+  const find = () => findProgram(name, `${folder}node_modules/.bin/${name}`)
+  if (!find() && effort !== 'quick') install()
+  const program = find()
   if (program) return [{ name, program, args }]
-  // Both at once: npm takes away again what it finds there and nobody asked for.
-  missing(name, 'npm install --no-save bun@1.4.5 deno@2.9.5')
+  missing(
+    name,
+    effort === 'quick' ? 'npm run test:all brings it' : 'npm could not install it',
+    effort !== 'quick',
+  )
   return []
 }
 

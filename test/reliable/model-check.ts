@@ -9,7 +9,7 @@ export interface Sent {
   readonly page: number
   readonly onLost: 'drop' | 'resend'
   readonly refuse: boolean
-  outcome: Outcome | { outcome: 'left' } | undefined
+  outcome: Outcome | { status: 'left' } | undefined
   /** It was on a lane. */
   flew: boolean
   /** The gap that told of it said so. */
@@ -227,8 +227,8 @@ export class Check implements Watch {
       const { data } = frame
       if (data) {
         const sent = this.said.get(data.n) as Sent
-        const { outcome = 'left' } = sent.outcome ?? {}
-        this.must(outcome === 'left', `${data.n} is sent, and was ${outcome}`)
+        const { status = 'left' } = sent.outcome ?? {}
+        this.must(status === 'left', `${data.n} is sent, and was ${status}`)
         sent.flew = true
       }
       const bytes = [...this.unacked.values()].reduce((sum, { length }) => sum + length, 0)
@@ -262,12 +262,13 @@ export class Check implements Watch {
     } else if (type === 'message') {
       const session = line.session as Session
       this.must(session, 'a message before connected')
-      if (line.number) this.must(sequenceId === line.number + 1, `${sequenceId} after ${line.number}`)
-      else
-        this.must(
-          sequenceId <= session.acked + 1,
-          `${sequenceId} is first, ${session.acked} was acknowledged`,
-        )
+      // Nothing may be left out but what the client has acknowledged: also on this connection, where it does so at once.
+      const isNext = sequenceId === line.number + 1
+      this.must(sequenceId > line.number, `${sequenceId} after ${line.number}`)
+      this.must(
+        (line.number && isNext) || sequenceId <= session.acked + 1,
+        `${sequenceId} after ${line.number}, ${session.acked} was acknowledged`,
+      )
       line.number = sequenceId
       const body = text.replace(/^.*?,/, '')
       const known = session.messages.get(sequenceId)
@@ -440,13 +441,17 @@ export class Check implements Watch {
   }
 
   settles(n: number, page: number, outcome: Outcome): void {
-    const sent = this.said.get(n) as Sent
     if (page !== this.page) return
-    this.must(!sent.outcome, `${n} is settled twice`)
+    this.must(!this.said.get(n)?.outcome, `${n} is settled twice`)
+    this.ends(n, outcome)
+  }
+
+  private ends(n: number, outcome: Outcome): void {
+    const sent = this.said.get(n) as Sent
     sent.outcome = outcome
-    this.tell(`${n} is ${outcome.outcome}${outcome.outcome === 'dropped' ? `, ${outcome.reason}` : ''}`)
-    TOTALS[outcome.outcome]++
-    if (outcome.outcome === 'unknown') {
+    this.tell(`${n} is ${outcome.status}${outcome.status === 'dropped' ? `, ${outcome.reason}` : ''}`)
+    TOTALS[outcome.status]++
+    if (outcome.status === 'unknown') {
       this.must(sent.told === 'unknown' || sent.closed, `${n} is unknown, and no gap told of it`)
     }
   }
@@ -465,10 +470,15 @@ export class Check implements Watch {
       this.must(session?.messages.get(id)?.includes(JSON.stringify(data)), `${id} is not what was sent`)
       this.delivered.push({ session: session?.id as string, id, data })
     } else if (type === 'gap') this.hearsGap(payload)
-    else if (type === 'drop') {
+    else if (type === 'outcome') {
       // Nobody has the promise of a page that is gone.
-      const sent = this.said.get(payload.data?.n)
-      if (sent?.outcome?.outcome === 'left') sent.outcome = { outcome: 'dropped', reason: payload.reason }
+      const { n } = payload.data ?? {}
+      if (n === undefined) return
+      this.must(
+        this.said.get(n)?.outcome?.status === 'left',
+        `${n} has an outcome, and its page was not left`,
+      )
+      this.ends(n, payload)
     } else if (type === 'open') {
       this.tell('open')
       this.must(!this.mustGap, 'open before the gap')
@@ -629,23 +639,22 @@ export class Check implements Watch {
         }
       }
     }
-    for (const { n, outcome, onLost, refuse, flew, told, closed } of this.said.values()) {
+    for (const { n, outcome, onLost, refuse, flew, told } of this.said.values()) {
       const ids = handled.get(n) ?? new Set()
-      const name = `${n} (${onLost}) is ${outcome?.outcome}`
+      const name = `${n} (${onLost}) is ${outcome?.status}`
       this.must(outcome, `${n} never settled`)
       if (ids.size > 1) this.must(told === 'resent' && onLost === 'resend', `${name}, handled as ${[...ids]}`)
-      if (outcome?.outcome === 'delivered') {
+      if (outcome?.status === 'delivered') {
         this.must(done.has(n), `${name}, and was not handled`)
         this.must(!refuse, `${name}, and was refused`)
-      } else if (outcome?.outcome === 'dropped') {
+      } else if (outcome?.status === 'dropped') {
         if (outcome.reason === 'refused') this.must(refuse, `${name}, and was not refused`)
         else this.must(!flew && !ids.size, `${name}, and was sent`)
-      } else if (outcome?.outcome === 'left' && told !== 'unknown' && !refuse && !closed) {
-        this.must(done.has(n), `${name}, and was not handled`)
-      }
+      } else
+        this.must(outcome?.status !== 'left', `${n} was carried over to another page, and has no outcome`)
       // Carried out in the session that lasts: its echo came, once.
       const echoed = final && [...ids].some(id => id.startsWith(`${final.id}:`))
-      if (echoed && outcome?.outcome === 'delivered') this.must(final.echoes.has(n), `${name}, no echo`)
+      if (echoed && outcome?.status === 'delivered') this.must(final.echoes.has(n), `${name}, no echo`)
       if (refuse && final) this.must(!final.echoes.has(n), `${name}, and has an echo`)
     }
     // All that was written to the last session has arrived, in order, once: that is checked as it comes.

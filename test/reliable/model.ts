@@ -276,7 +276,7 @@ export class World {
       saved,
       ...(this.plan.stubborn && { retry: () => 200 }),
     })
-    for (const type of ['message', 'gap', 'drop', 'state', 'open', 'error'] as const) {
+    for (const type of ['message', 'gap', 'outcome', 'state', 'open', 'error'] as const) {
       socket.on(type, (payload: unknown) => this.check.hears(page, type, payload))
     }
     return socket
@@ -394,7 +394,7 @@ export class World {
     const { socket, check, network, page } = this
     const saved = socket.save()
     for (const link of network.links) if (link.page === page) link.client.leave()
-    for (const sent of check.said.values()) sent.outcome ??= { outcome: 'left' }
+    for (const sent of check.said.values()) sent.outcome ??= { status: 'left' }
     this.socket = this.open(saved)
     socket.close()
   }

@@ -5,12 +5,14 @@ import { frames, fresh, outcomes, settled, world } from './world.ts'
 
 fresh()
 
-const delivered = { outcome: 'delivered' }
-const unknown = { outcome: 'unknown' }
+const delivered = { status: 'delivered' }
+const unknown = { status: 'unknown' }
+const dropped = (reason: string) => ({ status: 'dropped', reason })
+const retryAfter = (seconds: number) => `retry-after=${seconds}`
 const query = ({ socket }: FakePeer) => Object.fromEntries(new URL(socket.url).searchParams)
 
-describe('resuming', () => {
-  test('asks for the session by its id and its newest token', async () => {
+describe('resuming a session', () => {
+  test("the URL of a new connection contains the session's id and its newest token", async () => {
     const { server, session } = world()
     await server.connect()
     server.wire.peer.drop()
@@ -28,7 +30,7 @@ describe('resuming', () => {
     expect(session().id).toBe('session1')
   })
 
-  test('keeps the rest of the URL, and asks an endpoint function at every attempt', async () => {
+  test('the URL keeps its other parameters, and an endpoint function is called for every attempt', async () => {
     let count = 0
     const { server } = world(
       {},
@@ -41,7 +43,7 @@ describe('resuming', () => {
     expect(server.latest.socket.url).toMatch(/^wss:/)
   })
 
-  test('does not ask for a session without a token', async () => {
+  test('a session without a token is not resumed', async () => {
     const { server } = world()
     await settled()
     server.latest.accept().send('{"type":"system","event":"connected","connectionId":"x"}')
@@ -103,35 +105,38 @@ describe('a lost session', () => {
     ],
   ]
 
-  test.each(losses)('%s is a gap, before anything else is delivered', async (_, lose) => {
-    const w = world()
-    const { socket, server, session, log } = w
-    await server.connect()
-    server.send(session(), 'old')
-    await server.exchange()
-    const dropped = outcomes(socket.send('dropped'))
-    const resent = outcomes(socket.send({ a: 1 }, { onLost: 'resend', event: 'order' }))
-    socket.on('open', ({ resumed }) => {
-      if (!resumed) server.send(session(), 'new')
-    })
-    log.length = 0
-    await lose(w)
-    await server.exchange()
-    const news = log.filter(([type]) => /message|gap|open/.test(type))
-    expect(news.map(([type]) => type)).toEqual(['gap', 'open', 'message'])
-    expect(news[0]?.[1]).toEqual({
-      reason: 'session',
-      unknown: [{ type: 'event', event: 'message', ackId: 1, dataType: 'text', data: 'dropped' }],
-      resent: [{ type: 'event', event: 'order', ackId: 2, dataType: 'json', data: { a: 1 } }],
-    })
-    expect(news[1]?.[1]).toMatchObject({ resumed: false, reconnected: true })
-    expect(news[2]?.[1]).toMatchObject({ id: 1, data: 'new' })
-    expect([...dropped, ...resent]).toEqual([unknown, delivered])
-    expect(session().processed.map(({ ackId }) => ackId)).toEqual([2])
-    expect(server.faults).toEqual([])
-  })
+  test.each(losses)(
+    'a session that is %s causes a gap before anything else is delivered',
+    async (_, lose) => {
+      const w = world()
+      const { socket, server, session, log } = w
+      await server.connect()
+      server.send(session(), 'old')
+      await server.exchange()
+      const dropped = outcomes(socket.send('dropped'))
+      const resent = outcomes(socket.send({ a: 1 }, { onLost: 'resend', event: 'order' }))
+      socket.on('open', ({ resumed }) => {
+        if (!resumed) server.send(session(), 'new')
+      })
+      log.length = 0
+      await lose(w)
+      await server.exchange()
+      const news = log.filter(([type]) => /message|gap|open/.test(type))
+      expect(news.map(([type]) => type)).toEqual(['gap', 'open', 'message'])
+      expect(news[0]?.[1]).toEqual({
+        reason: 'session',
+        unknown: [{ type: 'event', event: 'message', ackId: 1, dataType: 'text', data: 'dropped' }],
+        resent: [{ type: 'event', event: 'order', ackId: 2, dataType: 'json', data: { a: 1 } }],
+      })
+      expect(news[1]?.[1]).toMatchObject({ resumed: false, reconnected: true })
+      expect(news[2]?.[1]).toMatchObject({ id: 1, data: 'new' })
+      expect([...dropped, ...resent]).toEqual([unknown, delivered])
+      expect(session().processed.map(({ ackId }) => ackId)).toEqual([2])
+      expect(server.faults).toEqual([])
+    },
+  )
 
-  test('is heard of where the server says disconnected before it closes with 1008', async () => {
+  test('a session is lost if the server sends disconnected and closes with 1008', async () => {
     const { server, heard } = world()
     await server.connect()
     server.forget()
@@ -147,7 +152,7 @@ describe('a lost session', () => {
   })
 
   test.each([1001, 1011, 1012, 1013])(
-    'stays where the server says disconnected and closes with %i',
+    'a session is kept if the server sends disconnected and closes with %i',
     async code => {
       const { server, heard, socket, session } = world()
       await server.connect()
@@ -164,7 +169,7 @@ describe('a lost session', () => {
     },
   )
 
-  test('tells the outcome at once, not when there is a new session', async () => {
+  test('the loss of a session resolves promises at once, before there is a new session', async () => {
     const { socket, server, heard } = world()
     await server.connect()
     const seen = outcomes(socket.send('x'))
@@ -176,7 +181,7 @@ describe('a lost session', () => {
     expect(seen).toEqual([unknown])
   })
 
-  test('sends in the new session, in order, what waited: it was never sent', async () => {
+  test('messages that were never sent are sent in the new session, in order', async () => {
     const { socket, server, session } = world()
     await server.connect()
     socket.send('a', { onLost: 'resend' })
@@ -190,7 +195,7 @@ describe('a lost session', () => {
     expect(seen).toEqual([delivered, delivered])
   })
 
-  test('gives binary data of the unknown back as it was', async () => {
+  test('a gap contains binary data as an ArrayBuffer', async () => {
     const { socket, server, heard } = world()
     await server.connect()
     socket.send(new Uint8Array([1, 2]))
@@ -201,7 +206,7 @@ describe('a lost session', () => {
     expect([dataType, [...new Uint8Array(data)]]).toEqual(['binary', [1, 2]])
   })
 
-  test('numbers inbound messages anew, and acknowledges nothing of the old one', async () => {
+  test('a new session numbers messages from 1 again, and acknowledges nothing of the old one', async () => {
     const { server, session, heard } = world({ retry: () => 100 })
     await server.connect()
     for (let i = 0; i < 5; i++) server.send(session(), i)
@@ -219,8 +224,8 @@ describe('a lost session', () => {
   })
 })
 
-describe('what the server takes back in one breath', () => {
-  test('is taken back: connected and the end of the session together make one gap', async () => {
+describe('connected and the end of the session in one packet', () => {
+  test('connected and the end of the session in one packet cause one gap', async () => {
     const { server, session, heard } = world()
     await server.connect()
     for (let i = 1; i <= 3; i++) server.send(session(), i)
@@ -240,8 +245,8 @@ describe('what the server takes back in one breath', () => {
   })
 })
 
-describe('1008', () => {
-  test('before there is a session is a refusal: it gives up', async () => {
+describe('a close with 1008', () => {
+  test('1008 before the first session makes the client give up', async () => {
     const { socket, server } = world()
     await settled()
     server.latest.accept().close(1008, 'no')
@@ -249,7 +254,7 @@ describe('1008', () => {
     expect(socket.state).toMatchObject({ name: 'closed', cause: { close: { code: 1008 } } })
   })
 
-  test('after a lost session leads to one fresh one: refused too, it gives up', async () => {
+  test('1008 while resuming leads to one new session, and to giving up if that is refused too', async () => {
     const { socket, server, heard } = world()
     await server.connect()
     server.forget()
@@ -264,7 +269,7 @@ describe('1008', () => {
     expect(heard('gap')).toHaveLength(1)
   })
 
-  test('after a lost session is followed by the fresh one at once, however many attempts there were', async () => {
+  test('1008 while resuming leads to a new session at once, however many attempts failed before', async () => {
     const { socket, server } = world()
     await server.connect()
     server.forget()
@@ -281,7 +286,7 @@ describe('1008', () => {
     expect(query(server.latest)).toEqual({})
   })
 
-  test('on session after session, as soon as they begin, gives up', async () => {
+  test('1008 in a session that replaced a lost one at once makes the client give up', async () => {
     const { socket, server } = world()
     await server.connect()
     server.wire.peer.close(1008)
@@ -291,7 +296,7 @@ describe('1008', () => {
     expect(socket.state.name).toBe('closed')
   })
 
-  test('asks the own policy of the caller too, which may give up', async () => {
+  test("1008 is passed to the application's retry function, which may give up", async () => {
     const retry = vi.fn(() => false as const)
     const { socket, server } = world({ retry })
     await server.connect()
@@ -303,7 +308,7 @@ describe('1008', () => {
     expect(socket.state.name).toBe('closed')
   })
 
-  test('with retry: false ends it', async () => {
+  test('1008 with retry: false closes the socket', async () => {
     const { socket, server } = world({ retry: false })
     await server.connect()
     const seen = outcomes(socket.send('x'))
@@ -314,8 +319,100 @@ describe('1008', () => {
   })
 })
 
+describe('1008 with the reason retry-after=SECONDS', () => {
+  test('1008 with retry-after ends the session but never the client, which begins a new session after that time', async () => {
+    const { socket, server, session, heard } = world()
+    await server.connect()
+    for (let times = 1; times <= 4; times++) {
+      const { id } = session()
+      // As a server says to a client that is slow: nobody is to blame, and it may come back.
+      server.sessions.delete(id)
+      server.wire.peer.close(1008, retryAfter(2))
+      await settled()
+      expect(socket.state).toMatchObject({ name: 'waiting', delay: expect.any(Number) })
+      expect((socket.state as { delay: number }).delay).toBeGreaterThanOrEqual(2_000)
+      expect(heard('gap')).toHaveLength(times)
+      await server.reconnect()
+      expect(query(server.latest)).toEqual({})
+      expect(session().id).not.toBe(id)
+    }
+    expect(heard('error')).toEqual([])
+  })
+
+  test('1008 with retry-after is obeyed before there is a session, and while one is being resumed', async () => {
+    const { socket, server, heard } = world()
+    await settled()
+    server.latest.accept().close(1008, retryAfter(1))
+    await settled()
+    expect(socket.state.name).toBe('waiting')
+    await server.reconnect()
+    server.wire.peer.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    server.latest.accept().close(1008, retryAfter(3))
+    await settled()
+    expect((socket.state as { delay: number }).delay).toBeGreaterThanOrEqual(3_000)
+    expect(heard('gap')).toHaveLength(1)
+  })
+
+  test("1008 with retry-after is passed to the application's retry function as 1013", async () => {
+    const retry = vi.fn(() => false as const)
+    const { socket, server } = world({ retry })
+    await server.connect()
+    server.wire.peer.close(1008, retryAfter(1))
+    await settled()
+    expect(retry).toHaveBeenCalledWith(
+      expect.objectContaining({
+        cause: { code: 'CONNECTION_LOST', close: { code: 1013, reason: 'retry-after=1', wasClean: true } },
+      }),
+    )
+    expect(socket.state.name).toBe('closed')
+  })
+})
+
+describe('a server whose store went back to an older state', () => {
+  test('a lower number in connected than the client has received causes a gap and a new session', async () => {
+    const { server, session, log, heard } = world()
+    await server.connect()
+    const { id } = session()
+    for (let i = 1; i <= 3; i++) server.send(session(), i)
+    await server.exchange()
+    server.wire.peer.drop()
+    // It knows two of the three, and gives the number of the third to another message.
+    session().sent = 2
+    server.tellsNumber = true
+    log.length = 0
+    await vi.advanceTimersByTimeAsync(6_000)
+    const wire = server.accept()
+    server.send(session(), 'another third')
+    await server.deliver(wire)
+    expect(heard('gap')).toEqual([{ reason: 'session', unknown: [], resent: [] }])
+    expect(heard('message')).toEqual([])
+    await server.reconnect()
+    expect(session().id).not.toBe(id)
+    server.send(session(), 'first of the new session')
+    await server.exchange()
+    expect(heard('message').map(({ data }) => data)).toEqual(['first of the new session'])
+    expect(heard('gap')).toHaveLength(1)
+  })
+
+  test('a number in connected that is not lower, and a missing one, cause no gap', async () => {
+    const { server, session, heard } = world()
+    await server.connect()
+    server.send(session(), 1)
+    await server.exchange()
+    server.wire.peer.drop()
+    server.tellsNumber = true
+    await server.reconnect()
+    server.wire.peer.drop()
+    server.send(session(), 2)
+    await server.reconnect()
+    expect(heard('gap')).toEqual([])
+    expect(heard('message').map(({ data }) => data)).toEqual([1, 2])
+  })
+})
+
 describe('two sockets for one session', () => {
-  test('the newest wins, and the other begins a session of its own', async () => {
+  test('the newest of two sockets keeps the session, and the other begins a new one', async () => {
     const { socket, server, session, heard } = world()
     await server.connect()
     const { id } = session()
@@ -341,7 +438,7 @@ describe('two sockets for one session', () => {
 })
 
 describe('groups', () => {
-  test('are joined and left, and say what they hear', async () => {
+  test('groups are joined and left, and their messages contain the group', async () => {
     const { socket, server, session, heard } = world()
     const seen = outcomes(socket.join('news'), socket.join('sport'), socket.leave('sport'))
     await server.connect()
@@ -350,11 +447,13 @@ describe('groups', () => {
     expect([...session().groups]).toEqual(['news'])
     server.send(session(), 'x', { from: 'group', group: 'news' })
     await server.exchange()
-    expect(heard('message')).toEqual([{ id: 1, group: 'news', dataType: 'json', data: 'x' }])
+    expect(heard('message')).toEqual([
+      { id: 1, from: 'group', group: 'news', userId: undefined, dataType: 'json', data: 'x' },
+    ])
     expect(frames(server.latest)[0]).toEqual({ type: 'joinGroup', group: 'news', ackId: 1 })
   })
 
-  test('are not joined again in a session that is resumed', async () => {
+  test('groups are not joined again in a session that was resumed', async () => {
     const { socket, server } = world()
     await server.connect()
     socket.join('news')
@@ -364,7 +463,7 @@ describe('groups', () => {
     expect(frames(wire.peer)).toEqual([])
   })
 
-  test('are joined again in a new session, each in its place among what is sent again', async () => {
+  test('groups are joined again in a new session, in the order of ackId among the messages that are sent again', async () => {
     const { socket, server, session, heard } = world()
     await server.connect()
     socket.join('a')
@@ -390,7 +489,7 @@ describe('groups', () => {
     expect(heard('gap')[0].unknown).toEqual([])
   })
 
-  test('that were left are not joined again', async () => {
+  test('groups that were left are not joined again', async () => {
     const { socket, server } = world()
     await server.connect()
     socket.join('a')
@@ -403,7 +502,7 @@ describe('groups', () => {
     expect(frames(wire.peer)).toEqual([])
   })
 
-  test('are joined again until the server has said that they are', async () => {
+  test('groups are joined again until the server has confirmed them', async () => {
     const { socket, server, session } = world()
     await server.connect()
     socket.join('a')
@@ -423,7 +522,7 @@ describe('groups', () => {
     expect(frames(server.latest)).toEqual([])
   })
 
-  test('that a new session does not allow are dropped with a word', async () => {
+  test('a group that a new session refuses causes a drop event', async () => {
     const { socket, server, heard } = world()
     await server.connect()
     socket.join('a')
@@ -438,7 +537,7 @@ describe('groups', () => {
         type: 'joinGroup',
         group: 'a',
         ackId: 1,
-        outcome: 'dropped',
+        status: 'dropped',
         reason: 'refused',
         error: { name: 'Forbidden' },
       },
@@ -451,7 +550,7 @@ describe('groups', () => {
     expect(frames(wire.peer)).toEqual([])
   })
 
-  test('stay joined through close() and connect()', async () => {
+  test('groups stay joined through close() and connect()', async () => {
     const { socket, server, session } = world()
     await server.connect()
     socket.join('a')
@@ -467,36 +566,39 @@ describe('groups', () => {
     expect([...session().groups]).toEqual(['a', 'b'])
   })
 
-  test.each([true, false])('stay left through close() and connect(), the session kept: %s', async kept => {
-    const { socket, server, session } = world()
-    await server.connect()
-    socket.join('a')
-    await server.exchange()
-    server.wire.peer.freeze('up')
-    socket.leave('a')
-    socket.close()
-    await vi.advanceTimersByTimeAsync(6_000)
-    if (!kept) server.forget()
-    socket.connect()
-    await server.connect()
-    if (!kept) await server.reconnect()
-    await server.exchange()
-    expect([...session().groups]).toEqual([])
-  })
+  test.each([true, false])(
+    'groups that were left stay left through close() and connect() (session kept: %s)',
+    async kept => {
+      const { socket, server, session } = world()
+      await server.connect()
+      socket.join('a')
+      await server.exchange()
+      server.wire.peer.freeze('up')
+      socket.leave('a')
+      socket.close()
+      await vi.advanceTimersByTimeAsync(6_000)
+      if (!kept) server.forget()
+      socket.connect()
+      await server.connect()
+      if (!kept) await server.reconnect()
+      await server.exchange()
+      expect([...session().groups]).toEqual([])
+    },
+  )
 })
 
 describe('a reload', () => {
   /** The page goes, and another comes. */
   const reload = async (w: ReturnType<typeof world>) => {
     const saved = w.socket.save()
-    w.server.wire?.peer.drop()
+    if (w.server.wire?.peer.socket.readyState === 1) w.server.wire.peer.drop()
     w.socket.close()
     await vi.advanceTimersByTimeAsync(0)
     // The same server goes on.
     return world({ saved }, { server: w.server })
   }
 
-  test('keeps the session, the ackIds and the order, and delivers nothing twice', async () => {
+  test('a reload keeps the session, the ackIds and the order, and delivers nothing twice', async () => {
     const first = world()
     await first.server.connect()
     first.socket.join('a')
@@ -528,7 +630,7 @@ describe('a reload', () => {
     expect(second.server.faults).toEqual([])
   })
 
-  test('into a session that is gone tells the gap, and sends what was never sent', async () => {
+  test('a reload into a lost session reports the gap, and sends what was never sent', async () => {
     const first = world()
     await first.server.connect()
     first.socket.join('a')
@@ -546,7 +648,7 @@ describe('a reload', () => {
     expect([...second.session().groups]).toEqual(['a'])
   })
 
-  test('with an old snapshot never gives a new message the number of another', async () => {
+  test('a reload with an old snapshot never gives a new message the ackId of another', async () => {
     const first = world()
     await first.server.connect()
     const saved = first.socket.save()
@@ -562,7 +664,7 @@ describe('a reload', () => {
     expect(first.session().processed.map(({ data }) => data)).toEqual(['after the snapshot', 'another'])
   })
 
-  test('before there was a session keeps what waits, as long as it may', async () => {
+  test('a reload before the first session keeps the waiting messages until they expire', async () => {
     const first = world()
     first.socket.send('too old', { ttl: 10 })
     first.socket.send('early')
@@ -575,7 +677,57 @@ describe('a reload', () => {
     expect(second.heard('drop')).toMatchObject([{ data: 'too old', reason: 'expired' }])
   })
 
-  test('takes null for no session, as storage gives it', async () => {
+  test('a reload reports the outcome of each message that it carried over in one outcome event', async () => {
+    const first = world()
+    await first.server.connect()
+    first.socket.send('processed')
+    first.server.read()
+    first.socket.send('lost with the connection')
+    first.server.wire.peer.drop()
+    first.socket.join('a')
+    first.socket.send('expires', { ttl: 10 })
+    const second = await reload(first)
+    await vi.advanceTimersByTimeAsync(20)
+    const own = outcomes(second.socket.send('of this page'))
+    await second.server.connect()
+    await second.server.exchange()
+    expect(second.heard('outcome')).toEqual([
+      { type: 'event', event: 'message', ackId: 4, dataType: 'text', data: 'expires', ...dropped('expired') },
+      { type: 'event', event: 'message', ackId: 1, dataType: 'text', data: 'processed', ...delivered },
+      {
+        type: 'event',
+        event: 'message',
+        ackId: 2,
+        dataType: 'text',
+        data: 'lost with the connection',
+        ...delivered,
+      },
+      { type: 'joinGroup', group: 'a', ackId: 3, ...delivered },
+    ])
+    expect(own).toEqual([delivered])
+    // A group that is joined again in a new session is no outcome of that message.
+    second.server.forget()
+    second.server.wire.peer.close(1008)
+    await second.server.reconnect()
+    await second.server.exchange()
+    expect([...second.session().groups]).toEqual(['a'])
+    expect(second.heard('outcome')).toHaveLength(4)
+  })
+
+  test('a reload into a lost session reports sent messages as unknown, after the gap', async () => {
+    const first = world()
+    await first.server.connect()
+    first.socket.send('sent')
+    first.server.forget()
+    const second = await reload(first)
+    await second.server.connect()
+    await second.server.reconnect()
+    const news = second.log.filter(([type]) => type === 'gap' || type === 'outcome')
+    expect(news.map(([type]) => type)).toEqual(['gap', 'outcome'])
+    expect(second.heard('outcome')).toMatchObject([{ data: 'sent', status: 'unknown' }])
+  })
+
+  test('saved: null begins a new session', async () => {
     const { server, socket } = world({ saved: null })
     socket.send('x')
     await server.connect()

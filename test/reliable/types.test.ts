@@ -1,12 +1,19 @@
 // The compiler is the judge here, as in test/core/types.test.ts.
 import { describe, expect, expectTypeOf, test } from 'vitest'
-import { createReliableSocket, type Gap, type Outcome, type ReliableState } from '../../src/reliable.ts'
+import { assemble, prepare } from '../../src/core.ts'
+import {
+  createReliableSocket,
+  type Gap,
+  type Outcome,
+  type ReliableState,
+  reliableSocketOver,
+} from '../../src/reliable.ts'
 import { createFakeServer } from '../../src/testing.ts'
 
 const idle = { autoConnect: false, WebSocket: createFakeServer().WebSocket } as const
 
-describe('types', () => {
-  test('tell data apart by its type', () => {
+describe('types of reliable sockets', () => {
+  test('the dataType of a message determines the type of its data', () => {
     const socket = createReliableSocket<{ price: number }>('wss://push.test/', idle)
     socket.on('message', message => {
       if (message.dataType === 'text') expectTypeOf(message.data).toEqualTypeOf<string>()
@@ -25,7 +32,7 @@ describe('types', () => {
     if (socket.state.name === 'waiting') expectTypeOf(socket.state.delay).toEqualTypeOf<number>()
   })
 
-  test('refuse what makes no sense', () => {
+  test('invalid arguments and options do not compile', () => {
     const socket = createReliableSocket('wss://push.test/', idle)
     // @ts-expect-error no such event
     expect(() => socket.on('text', () => {})).toThrow()
@@ -39,6 +46,10 @@ describe('types', () => {
     createReliableSocket('wss://push.test/', { ...idle, heartbeat: { message: 'ping' } })
     // @ts-expect-error the URL has tokens in it
     expect(socket.state.url).toBe(undefined)
+    // @ts-expect-error the part delivery is missing
+    expect(reliableSocketOver(assemble({ prepare }))).toBeTypeOf('function')
+    // @ts-expect-error the parts prepare and delivery are missing
+    expect(reliableSocketOver(assemble())).toBeTypeOf('function')
     // @ts-expect-error no number
     createReliableSocket('wss://push.test/', { ...idle, queue: { overflow: 'drop-oldest' } })
   })

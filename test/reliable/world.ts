@@ -1,7 +1,7 @@
 // A server that speaks the protocol, and the network to it, in the hands of the test: nothing moves by itself.
 import { vi } from 'vitest'
 import type { Endpoint } from '../../src/index.ts'
-import { createReliableSocket, type ReliableOptions } from '../../src/reliable.ts'
+import { type CreateReliableSocket, createReliableSocket, type ReliableOptions } from '../../src/reliable.ts'
 import { createFakeServer, type FakePeer, type FakeServer } from '../../src/testing.ts'
 import { fresh, sent } from '../support/setup.ts'
 
@@ -57,6 +57,8 @@ export class Server {
   resumes = true
   /** Whether it says `disconnected` before it refuses. */
   explains = false
+  /** Whether `connected` has the number of the newest message. */
+  tellsNumber = false
   private count = 0
 
   constructor() {
@@ -91,7 +93,14 @@ export class Server {
       session.wire = wire
       session.tokens.push(`secret${++this.count}`)
       const reconnectionToken = session.tokens.at(-1)
-      this.say(wire, { type: 'system', event: 'connected', connectionId: session.id, reconnectionToken })
+      const sequenceId = this.tellsNumber ? session.sent : undefined
+      this.say(wire, {
+        type: 'system',
+        event: 'connected',
+        connectionId: session.id,
+        reconnectionToken,
+        sequenceId,
+      })
       for (const { text } of session.unacked) wire.down.push(text)
     }
     return wire
@@ -216,18 +225,22 @@ export class Server {
   }
 }
 
-const EVENTS = ['message', 'gap', 'drop', 'state', 'open', 'close', 'error'] as const
+const EVENTS = ['message', 'gap', 'drop', 'outcome', 'state', 'open', 'close', 'error'] as const
 
 export type World = ReturnType<typeof world>
 
 /** A client with all that its listeners hear, and its server: one of its own, where it is given none. */
 export const world = (
   options: ReliableOptions = {},
-  { endpoint = 'wss://push.test/feed', server = new Server() }: { endpoint?: Endpoint; server?: Server } = {},
+  {
+    endpoint = 'wss://push.test/feed',
+    server = new Server(),
+    create = createReliableSocket,
+  }: { endpoint?: Endpoint; server?: Server; create?: CreateReliableSocket } = {},
 ) => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5)
   const log: [type: string, payload: any][] = []
-  const socket = createReliableSocket(endpoint, { WebSocket: server.network.WebSocket, ...options })
+  const socket = create(endpoint, { WebSocket: server.network.WebSocket, ...options })
   for (const type of EVENTS) socket.on(type, (payload: unknown) => log.push([type, payload]))
   const heard = (type: string) => log.filter(([name]) => name === type).map(([, payload]) => payload)
   /** The session that the server has with the client now. */

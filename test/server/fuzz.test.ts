@@ -2,10 +2,11 @@
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { createReliableServer, type ReliableServer, type ReliableServerOptions } from '../../src/server.ts'
+import { byEffort } from '../support/run.ts'
 import { FakeServer, type FakeSocket } from './fake.ts'
 import { audit, speech } from './speech.ts'
 
-const RUNS = Number(process.env.RUNS ?? 5_000)
+const RUNS = Number(process.env.RUNS ?? byEffort(1_000, 5_000))
 
 describe('the server, whatever a client sends', () => {
   let wss: FakeServer

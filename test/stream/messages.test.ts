@@ -249,7 +249,7 @@ describe('messages', () => {
       expect(listeners()).toBe(0)
       const heard: Message[] = []
       await expect(collect(iterator, heard)).rejects.toThrow(
-        '200 bytes wait: read faster, or raise highWaterMark',
+        '200 bytes are buffered: read faster, or raise highWaterMark',
       )
       expect(heard).toEqual(['a', 'b'].map(text))
     })
@@ -280,7 +280,7 @@ describe('messages', () => {
       deliver('a')
       expect((await reader).value).toBe('a')
       deliver('b')
-      await expect(iterator.next()).rejects.toThrow('0 bytes wait')
+      await expect(iterator.next()).rejects.toThrow('0 bytes are buffered')
     })
 
     test('many small messages count, and so do bytes and Blobs', async () => {
@@ -289,7 +289,7 @@ describe('messages', () => {
       native().send(new ArrayBuffer(10))
       native().socket.dispatchEvent(new MessageEvent('message', { data: new Blob(['x'.repeat(20)]) }))
       native().send('one too many')
-      await expect(collect(iterator)).rejects.toThrow(`${64 * 3 + 30} bytes wait`)
+      await expect(collect(iterator)).rejects.toThrow(`${64 * 3 + 30} bytes are buffered`)
     })
 
     test('16 MiB wait by default', async () => {
@@ -298,7 +298,7 @@ describe('messages', () => {
       for (let i = 0; i < 16; i++) deliver(part)
       deliver('one too many')
       const heard: Message[] = []
-      await expect(collect(iterator, heard)).rejects.toThrow('16777216 bytes wait')
+      await expect(collect(iterator, heard)).rejects.toThrow('16777216 bytes are buffered')
       expect(heard).toHaveLength(16)
     })
 
@@ -469,14 +469,15 @@ test('whatever comes in whatever order, it is read in order, once, and nothing i
         const known = [...read, ...dropped].sort((a, b) => a - b)
         expect(new Set(known).size).toBe(known.length)
         if (how === 'return' || how === 'abort') {
-          if (how === 'abort' && !`${errors}`.includes('bytes wait')) expect(errors).toEqual([signal.reason])
+          if (how === 'abort' && !`${errors}`.includes('bytes are buffered'))
+            expect(errors).toEqual([signal.reason])
           return
         }
         if (overflow !== 'error') expect(known).toEqual(Array.from({ length: delivered }, (_, i) => i))
         else {
           // The beginning of all, and an error that says so if it is not all.
           expect(read).toEqual(Array.from({ length: read.length }, (_, i) => i))
-          if (read.length < delivered) expect(`${errors}`).toMatch(/bytes wait/)
+          if (read.length < delivered) expect(`${errors}`).toMatch(/bytes are buffered/)
           else if (how === 'give up') expect(errors).toEqual([(socket.state as { cause: unknown }).cause])
           else expect(errors).toEqual([])
         }

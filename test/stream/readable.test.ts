@@ -32,8 +32,8 @@ describe('readable', () => {
     native().send('b')
     expect(listeners()).toBe(0)
     expect((await reader.read()).value).toBe('a')
-    await expect(reader.read()).rejects.toThrow('65 bytes wait')
-    await expect(reader.closed).rejects.toThrow('65 bytes wait')
+    await expect(reader.read()).rejects.toThrow('65 bytes are buffered')
+    await expect(reader.closed).rejects.toThrow('65 bytes are buffered')
   })
 
   test('takes nothing ahead of its reader: all that waits counts', async () => {
@@ -42,7 +42,7 @@ describe('readable', () => {
     const stream = readable(socket, { highWaterMark: 0 })
     await settled()
     native().send('a')
-    await expect(stream.getReader().read()).rejects.toThrow('0 bytes wait')
+    await expect(stream.getReader().read()).rejects.toThrow('0 bytes are buffered')
   })
 
   test('the end of a socket that gave up is its error', async () => {

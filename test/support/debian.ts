@@ -1,6 +1,8 @@
 // Where the tests need a program that npm cannot bring.
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { runFolder } from './run.ts'
 
 /** The first of these that can be executed. Without a slash, a name is looked up in PATH. */
 export function findProgram(...candidates: (string | undefined)[]): string | undefined {
@@ -17,26 +19,31 @@ export function findProgram(...candidates: (string | undefined)[]): string | und
     })
 }
 
+/** Only root of a Debian or Ubuntu: nobody is ever asked for a password. */
+export const canInstall = (): boolean =>
+  process.getuid?.() === 0 && existsSync('/etc/debian_version') && findProgram('apt-get') !== undefined
+
+// An old list of packages would install old programs, or name files that the mirror no longer has. Whoever is first in a run
+// updates it, the others wait at the lock. Without a network the old list may still do.
+const UPDATE = `[ -e "$1" ] || apt-get -q update >&2 || echo "apt-get update failed: installing from the list that is there" >&2
+touch "$1"`
+
 /** Installs packages of Debian or Ubuntu, if this is one and we are root. Says whether it did. */
 export function aptInstall(...packages: string[]): boolean {
-  if (process.getuid?.() !== 0 || !existsSync('/etc/debian_version') || !findProgram('apt-get')) return false
-  // Other test files may be at it too: wait for the lock rather than fail.
-  const apt = (...args: string[]) =>
-    spawnSync('apt-get', ['-q', '-o', 'DPkg::Lock::Timeout=300', ...args], {
+  if (!canInstall()) return false
+  const run = (program: string, ...args: string[]) =>
+    spawnSync(program, args, {
       env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    }).status === 0
-  const install = () => apt('install', '-y', '--no-install-recommends', ...packages)
+      stdio: ['ignore', 'ignore', 'pipe'],
+      encoding: 'utf8',
+    })
+  const updated = join(runFolder(), 'apt-updated')
+  const { stderr } = run('flock', `${updated}.lock`, 'sh', '-c', UPDATE, 'sh', updated)
+  if (stderr) process.stderr.write(stderr)
   console.warn(`installing ${packages.join(' ')} with apt-get`)
-  return install() || (apt('update') && install())
-}
-
-/**
- * What to do about a program that is not there: a failure where a machine says that it is to run everything
- * (`CI=true`), and otherwise a loud word, after which the caller skips.
- */
-export function missing(what: string, cure: string): void {
-  const message = `${what} is missing: ${cure}`
-  if (process.env.CI === 'true') throw new Error(message)
-  console.warn(`\n*** SKIPPED: ${message}\n`)
+  // Other test files may be at it too: wait for the lock rather than fail.
+  const wait = ['-o', 'DPkg::Lock::Timeout=300']
+  const result = run('apt-get', '-qq', ...wait, 'install', '-y', '--no-install-recommends', ...packages)
+  if (result.status !== 0) process.stderr.write(result.stderr)
+  return result.status === 0
 }

@@ -2,18 +2,18 @@ import { describe, expect, test, vi } from 'vitest'
 import { createFakeServer } from '../../src/testing.ts'
 import { SteadyWebSocket } from '../../src/websocket.ts'
 import { fresh } from '../support/setup.ts'
-import { scene } from './setup.ts'
+import { dropIn } from './setup.ts'
 
 fresh()
 
 const open = () => {
-  const made = scene()
+  const made = dropIn()
   made.server.latest.accept()
   return { ...made, peer: made.server.latest }
 }
 
-describe('events', () => {
-  test('are the platform’s, from the socket, and do not bubble', () => {
+describe('events of the drop-in class', () => {
+  test('are of the platform’s classes, have the socket as target and do not bubble', () => {
     const { socket, peer } = open()
     const heard: any[] = []
     for (const type of ['message', 'error', 'close'] as const) {
@@ -37,7 +37,7 @@ describe('events', () => {
     expect(heard[2]).toMatchObject({ code: 1006, reason: '', wasClean: false, willReconnect: true })
   })
 
-  test('are not made where nobody listens', () => {
+  test('are not created without a listener', () => {
     let all = 0
     const Platform = MessageEvent<unknown>
     vi.stubGlobal(
@@ -72,8 +72,8 @@ describe('events', () => {
   })
 })
 
-describe('listeners', () => {
-  test('may be objects, may leave after the first, may be ended by a signal', () => {
+describe('listeners of the drop-in class', () => {
+  test('can be objects, and support the options once and signal', () => {
     const { socket, peer } = open()
     const heard: string[] = []
     const leave = new AbortController()
@@ -86,7 +86,7 @@ describe('listeners', () => {
     expect(heard).toEqual(['object message', 'once', 'signal', 'object message'])
   })
 
-  test('that are there twice are there once, unless in two phases', () => {
+  test('that are added twice are called once, unless one of them is a capturing listener', () => {
     const server = createFakeServer()
     const socket = new SteadyWebSocket('wss://push.example.com/', [], { WebSocket: server.WebSocket })
     server.latest.accept()
@@ -115,7 +115,7 @@ describe('listeners', () => {
     socket.close()
   })
 
-  test('that are removed while an event is told do not hear it', () => {
+  test('that an earlier listener removes are not called', () => {
     const { socket, peer } = open()
     const heard: string[] = []
     const second = () => heard.push('second')
@@ -129,7 +129,7 @@ describe('listeners', () => {
     expect(heard).toEqual(['first', 'third'])
   })
 
-  test('hear events that are dispatched by hand', () => {
+  test('are called for events that the application dispatches', () => {
     const { socket } = open()
     const heard: string[] = []
     socket.onopen = () => heard.push('on')
@@ -140,8 +140,8 @@ describe('listeners', () => {
   })
 })
 
-describe('on… attributes', () => {
-  test('are null until set, and null again', () => {
+describe('on… attributes of the drop-in class', () => {
+  test('are null until they are set, and can be set to null again', () => {
     const { socket } = open()
     expect([socket.onopen, socket.onmessage, socket.onerror, socket.onclose]).toEqual([
       null,
@@ -156,14 +156,14 @@ describe('on… attributes', () => {
     expect(socket.onmessage).toBe(null)
   })
 
-  test.each([1, 'text', true, undefined, Symbol('x')])('become null for %s', value => {
+  test.each([1, 'text', true, undefined, Symbol('x')])('become null when they are set to %s', value => {
     const { socket } = open()
     socket.onmessage = () => {}
     socket.onmessage = value as never
     expect(socket.onmessage).toBe(null)
   })
 
-  test('keep an object that cannot be called, and do not call it', () => {
+  test('keep an object that is not a function and do not call it', () => {
     const { socket, peer } = open()
     const handleEvent = vi.fn()
     socket.onmessage = { handleEvent } as never
@@ -172,7 +172,7 @@ describe('on… attributes', () => {
     expect(handleEvent).not.toHaveBeenCalled()
   })
 
-  test('cancel what can be cancelled by returning false', () => {
+  test('cancel a cancelable event by returning false', () => {
     const { socket } = open()
     socket.onmessage = () => false
     expect(socket.dispatchEvent(new Event('message', { cancelable: true }))).toBe(false)
@@ -180,7 +180,7 @@ describe('on… attributes', () => {
     expect(socket.dispatchEvent(new Event('message', { cancelable: true }))).toBe(true)
   })
 
-  test('are called with the socket as `this`, in the place where the first was set', () => {
+  test('are called with the socket as `this`, in the place where the first handler was set', () => {
     const { socket, peer } = open()
     const heard: unknown[] = []
     socket.addEventListener('message', () => heard.push('a'))
@@ -199,10 +199,48 @@ describe('on… attributes', () => {
   })
 })
 
-describe('the class', () => {
+describe.each(['before', 'after'])(
+  'where dispatchEvent() calls the on… attributes itself, %s the listeners',
+  order => {
+    /** As in workerd, and in happy-dom up to 20.0. */
+    const Platform = EventTarget
+    class CallingTarget extends Platform {
+      override dispatchEvent(event: Event) {
+        const call = () => {
+          const handler = (this as any)[`on${event.type}`]
+          if (typeof handler === 'function') handler.call(this, event)
+        }
+        if (order === 'before') call()
+        const result = super.dispatchEvent(event)
+        if (order === 'after') call()
+        return result
+      }
+    }
+
+    test('each handler runs once for each event', async () => {
+      vi.stubGlobal('EventTarget', CallingTarget)
+      vi.resetModules()
+      const { SteadyWebSocket: Fresh } = await import('../../src/websocket.ts')
+      vi.stubGlobal('EventTarget', Platform)
+      const server = createFakeServer()
+      const socket = new Fresh('wss://push.example.com/', [], { WebSocket: server.WebSocket, retry: false })
+      vi.stubGlobal('EventTarget', CallingTarget)
+      const calls: string[] = []
+      for (const type of ['open', 'message', 'error', 'close'] as const) {
+        socket[`on${type}`] = () => calls.push(`on${type}`)
+        socket.addEventListener(type, () => calls.push(type))
+      }
+      server.latest.accept().send('hello').drop()
+      const both = (type: string) => (order === 'before' ? [`on${type}`, type] : [type, `on${type}`])
+      expect(calls).toEqual([...both('open'), ...both('message'), ...both('error'), ...both('close')])
+    })
+  },
+)
+
+describe('the drop-in class', () => {
   const constants = { CONNECTING: 0, OPEN: 1, CLOSING: 2, CLOSED: 3 }
 
-  test('has the constants, on itself and on its instances, unwritable and enumerable', () => {
+  test('has read-only, enumerable constants on itself and on its instances', () => {
     const { socket } = open()
     for (const holder of [SteadyWebSocket, SteadyWebSocket.prototype]) {
       for (const [name, value] of Object.entries(constants)) {
@@ -217,7 +255,7 @@ describe('the class', () => {
     expect(socket).toMatchObject(constants)
   })
 
-  test('keeps its members on the prototype, enumerable, and nothing on instances', () => {
+  test('has enumerable members on its prototype and nothing on its instances', () => {
     const { socket } = open()
     expect(Reflect.ownKeys(socket).filter(key => typeof key === 'string')).toEqual([])
     const seen = new Set<string>()
@@ -236,7 +274,7 @@ describe('the class', () => {
     }
   })
 
-  test('looks like the platform’s from outside', () => {
+  test('has the name, length and string tag of the platform’s class', () => {
     const { socket } = open()
     expect(`${socket}`).toBe('[object WebSocket]')
     expect([SteadyWebSocket.name, SteadyWebSocket.length]).toEqual(['WebSocket', 1])
@@ -244,7 +282,7 @@ describe('the class', () => {
     expect(socket).toBeInstanceOf(EventTarget)
   })
 
-  test('throws a TypeError for members that are used on something else', () => {
+  test('throws a TypeError when a member is used on another object', () => {
     const { prototype } = SteadyWebSocket
     for (const use of [
       () => prototype.readyState,

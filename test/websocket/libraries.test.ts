@@ -34,7 +34,7 @@ afterEach(async () => {
 
 const echo = () => server.on('connection', peer => peer.on('message', data => peer.send(`${data}`)))
 
-test('graphql-ws: queries, and comes back after a cut', async () => {
+test('graphql-ws over the drop-in class runs queries and reconnects after a cut', async () => {
   useServer({ schema, validate: () => [], execute: () => ({ data: { hello: 'world' } }) }, server)
   const client = createClient({ url, webSocketImpl: Inner, retryAttempts: 3, retryWait: async () => {} })
   const ask = () =>
@@ -49,7 +49,7 @@ test('graphql-ws: queries, and comes back after a cut', async () => {
   await client.dispose()
 })
 
-test('graphql-ws: hears why it is turned away', async () => {
+test('graphql-ws over the drop-in class gets the code and reason of a refusal', async () => {
   useServer({ schema, onConnect: () => false }, server)
   const client = createClient({ url, webSocketImpl: Inner, retryAttempts: 0 })
   const failed = await new Promise(resolve =>
@@ -58,7 +58,7 @@ test('graphql-ws: hears why it is turned away', async () => {
   expect(failed).toMatchObject({ code: 4403, reason: 'Forbidden' })
 })
 
-test("graphql-ws: its server answers the documents' heartbeat, and stays", async () => {
+test('graphql-ws’s server answers the heartbeat that the guide shows', async () => {
   const [, message] = /message: '(.*?)'/.exec(pieceWith('demo/docs/drop-in.md', 'webSocketImpl')) ?? []
   class Watched extends SteadyWebSocket {
     constructor(url: string | URL, protocols?: string | string[]) {
@@ -79,7 +79,7 @@ test("graphql-ws: its server answers the documents' heartbeat, and stays", async
   await client.dispose()
 })
 
-test('rxjs: sends and hears JSON, in order, and completes', async () => {
+test('rxjs over the drop-in class sends and receives JSON in order and completes', async () => {
   echo()
   const subject = webSocket<number>({ url, WebSocketCtor: Inner })
   const heard = firstValueFrom(subject.pipe(take(3), toArray()))
@@ -90,7 +90,7 @@ test('rxjs: sends and hears JSON, in order, and completes', async () => {
 test.each([
   ['reconnecting-websocket', ReconnectingWebSocket],
   ['partysocket', PartySocket],
-])('%s: opens, echoes, and opens again after a cut', async (_, Library) => {
+])('%s over the drop-in class opens, echoes and opens again after a cut', async (_, Library) => {
   echo()
   const socket = new Library(url, [], { WebSocket: Inner, minReconnectionDelay: 1, maxReconnectionDelay: 5 })
   const next = (type: 'open' | 'message') =>

@@ -3,92 +3,92 @@
 import { describe, expect, test, vi } from 'vitest'
 import { createFakeServer } from '../../src/testing.ts'
 import { SteadyWebSocket } from '../../src/websocket.ts'
-import { fresh } from '../support/setup.ts'
-import { scene, turn } from './setup.ts'
+import { fresh, settled } from '../support/setup.ts'
+import { dropIn } from './setup.ts'
 
 fresh()
 
 const plain = { retry: false } as const
 
-describe('a connection', () => {
-  test('opens, carries messages, and ends with what the peer said', () => {
-    const { server, told } = scene(plain)
+describe('without reconnection, a connection', () => {
+  test('opens, carries messages and ends with the close frame of the server', () => {
+    const { server, events } = dropIn(plain)
     const peer = server.latest.accept()
     peer.send('hello').close(4000, 'enough')
-    expect(told).toEqual(['1 open', '1 message hello', '3 close 4000 enough clean'])
+    expect(events).toEqual(['1 open', '1 message hello', '3 close 4000 enough clean'])
   })
 
-  test('that fails ends with error and close, CLOSED in both', () => {
-    const { server, told } = scene(plain)
+  test('that fails dispatches error and close, and is CLOSED in both', () => {
+    const { server, events } = dropIn(plain)
     server.latest.refuse()
-    expect(told).toEqual(['3 error', '3 close 1006 - unclean'])
+    expect(events).toEqual(['3 error', '3 close 1006 - unclean'])
   })
 
-  test('that is cut tells of an error where the platform did', () => {
-    const { server, told } = scene(plain)
+  test('that breaks dispatches error where the platform does', () => {
+    const { server, events } = dropIn(plain)
     server.latest.accept().drop()
-    expect(told).toEqual(['1 open', '3 error', '3 close 1006 - unclean'])
+    expect(events).toEqual(['1 open', '3 error', '3 close 1006 - unclean'])
   })
 
-  test('ends once', async () => {
-    const { server, socket, told } = scene(plain)
+  test('dispatches close only once', async () => {
+    const { server, socket, events } = dropIn(plain)
     server.latest.accept().close(1000)
     socket.close()
-    await turn()
-    expect(told).toEqual(['1 open', '3 close 1000 - clean'])
+    await settled()
+    expect(events).toEqual(['1 open', '3 close 1000 - clean'])
     expect(server.attempts).toBe(1)
   })
 })
 
-describe('close()', () => {
-  test('is CLOSING at once, CLOSED when the peer has answered', async () => {
-    const { server, socket, told } = scene(plain)
+describe('without reconnection, close()', () => {
+  test('makes the socket CLOSING at once and CLOSED when the server has answered', async () => {
+    const { server, socket, events } = dropIn(plain)
     server.latest.accept()
     socket.close(3001, 'bye')
-    expect([socket.readyState, told]).toEqual([2, ['1 open']])
-    await turn()
-    expect(told).toEqual(['1 open', '3 close 3001 bye clean'])
+    expect([socket.readyState, events]).toEqual([2, ['1 open']])
+    await settled()
+    expect(events).toEqual(['1 open', '3 close 3001 bye clean'])
     expect(server.latest.closed).toEqual({ code: 3001, reason: 'bye' })
   })
 
-  test('before the connection is open is told later, with an error', async () => {
-    const { socket, told } = scene(plain)
+  test('during an attempt dispatches error and close in a later task', async () => {
+    const { socket, events } = dropIn(plain)
     socket.close()
-    expect([socket.readyState, told]).toEqual([2, []])
-    await turn()
-    expect(told).toEqual(['3 error', '3 close 1006 - unclean'])
+    expect([socket.readyState, events]).toEqual([2, []])
+    await settled()
+    expect(events).toEqual(['3 error', '3 close 1006 - unclean'])
   })
 
-  test('in a listener is CLOSING at once, and takes effect when all have heard', async () => {
-    const { server, socket, told } = scene(plain)
+  test('in a listener makes the socket CLOSING at once and takes effect after all listeners have run', async () => {
+    const { server, socket, events } = dropIn(plain)
     socket.addEventListener('open', () => {
       socket.close(3000)
-      told.push(`${socket.readyState} after close`)
+      events.push(`${socket.readyState} after close`)
     })
-    socket.addEventListener('open', () => told.push('another'))
+    socket.addEventListener('open', () => events.push('another'))
     server.latest.accept()
-    expect(told).toEqual(['1 open', '2 after close', 'another'])
+    expect(events).toEqual(['1 open', '2 after close', 'another'])
     expect(socket.readyState).toBe(2)
-    await turn()
-    expect(told.at(-1)).toBe('3 close 3000 - clean')
+    await settled()
+    expect(events.at(-1)).toBe('3 close 3000 - clean')
   })
 
-  test('with a reason and no code is 1000', async () => {
-    const { server, socket } = scene(plain)
+  test('sends 1000 if it is given a reason without a code', async () => {
+    const { server, socket } = dropIn(plain)
     server.latest.accept()
     socket.close(undefined, 'why')
-    await turn()
+    await settled()
     expect(server.latest.closed).toEqual({ code: 1000, reason: 'why' })
   })
 
-  test('waits for a peer that does not answer as long as the platform does', async () => {
-    const { server, socket, told } = scene(plain)
+  test('waits for a server that does not answer as long as the platform does', async () => {
+    const { server, socket, events } = dropIn(plain)
     server.latest.accept().freeze()
     socket.close()
     await vi.advanceTimersByTimeAsync(60_000)
-    expect([socket.readyState, told]).toEqual([2, ['1 open']])
+    expect([socket.readyState, events]).toEqual([2, ['1 open']])
     server.latest.thaw()
-    await turn()
+    await settled()
     expect(socket.readyState).toBe(3)
   })
 
@@ -99,18 +99,18 @@ describe('close()', () => {
     ['999.5, which is rounded to the even 1000', 999.5, 1000],
     ['1000.5, likewise', 1000.5, 1000],
     ['3000.6', 3000.6, 3001],
-  ])('takes %s', async (_, code, heard) => {
-    const { server, socket } = scene(plain)
+  ])('accepts %s as the code', async (_, code, heard) => {
+    const { server, socket } = dropIn(plain)
     server.latest.accept()
     socket.close(code as number)
-    await turn()
+    await settled()
     expect(server.latest.closed?.code).toBe(heard)
   })
 
   test.each([null, Number.NaN, 'x', 0, 1001, 1006, 2999, 4999.5, 5000, 65_536 + 1000, Infinity, -1000])(
-    'does not take %s, and nothing has happened',
+    'throws for the code %s and leaves the connection open',
     code => {
-      const { server, socket } = scene(plain)
+      const { server, socket } = dropIn(plain)
       server.latest.accept()
       expect(() => socket.close(code as number)).toThrow(
         expect.objectContaining({ name: 'InvalidAccessError' }),
@@ -119,19 +119,19 @@ describe('close()', () => {
     },
   )
 
-  test('counts a reason in UTF-8, and converts it', async () => {
-    const { server, socket } = scene(plain)
+  test('measures the reason in bytes of UTF-8 and converts it to a string', async () => {
+    const { server, socket } = dropIn(plain)
     server.latest.accept()
     expect(() => socket.close(1000, 'é'.repeat(62))).toThrow(expect.objectContaining({ name: 'SyntaxError' }))
     socket.close(1000, 42 as never)
-    await turn()
+    await settled()
     expect(server.latest.closed).toEqual({ code: 1000, reason: '42' })
   })
 })
 
-describe('send()', () => {
-  test('throws while CONNECTING', () => {
-    const { socket } = scene(plain)
+describe('without reconnection, send()', () => {
+  test('throws while the socket is CONNECTING', () => {
+    const { socket } = dropIn(plain)
     expect(() => socket.send('early')).toThrow(expect.objectContaining({ name: 'InvalidStateError' }))
   })
 
@@ -143,15 +143,15 @@ describe('send()', () => {
     [{ toString: () => 'own' }, 'own'],
     [['a', 'b'], 'a,b'],
     ['', ''],
-  ])('makes text of %j', (data, text) => {
-    const { server, socket } = scene(plain)
+  ])('converts %j to text', (data, text) => {
+    const { server, socket } = dropIn(plain)
     server.latest.accept()
     socket.send(data as string)
     expect(server.latest.received).toEqual([text])
   })
 
-  test('sends of a view the part that it shows', () => {
-    const { server, socket } = scene(plain)
+  test('sends only the bytes that a view covers', () => {
+    const { server, socket } = dropIn(plain)
     server.latest.accept()
     socket.send(new Uint8Array([1, 2, 3, 4]).subarray(1, 3))
     socket.send(new DataView(new Uint8Array([5, 6, 7]).buffer, 2))
@@ -159,8 +159,23 @@ describe('send()', () => {
     expect(server.latest.received).toEqual([new Uint8Array([2, 3]), new Uint8Array([7]), new Uint8Array([8])])
   })
 
-  test('refuses shared memory', () => {
-    const { server, socket } = scene(plain)
+  test.each([
+    ['without a tag, as in happy-dom', {}],
+    ['without methods that return promises, as in React Native', { arrayBuffer: undefined, text: undefined }],
+  ])('sends a Blob %s', (_, missing) => {
+    const { server, socket } = dropIn(plain)
+    server.latest.accept()
+    const blob = Object.defineProperties(new Blob(['12345']), {
+      ...Object.getOwnPropertyDescriptors(missing),
+      [Symbol.toStringTag]: { value: undefined },
+    })
+    expect(`${blob}`).toBe('[object Object]')
+    socket.send(blob)
+    expect(server.latest.received).toEqual([blob])
+  })
+
+  test('throws a TypeError for shared memory', () => {
+    const { server, socket } = dropIn(plain)
     server.latest.accept()
     const shared = new SharedArrayBuffer(4)
     for (const data of [shared, new Uint8Array(shared)]) {
@@ -169,27 +184,27 @@ describe('send()', () => {
     expect(server.latest.received).toEqual([])
   })
 
-  test('needs an argument', () => {
-    const { server, socket } = scene(plain)
+  test('throws a TypeError without an argument', () => {
+    const { server, socket } = dropIn(plain)
     server.latest.accept()
     expect(() => (socket.send as () => void)()).toThrow(TypeError)
     expect(() => socket.send(Symbol('x') as never)).toThrow(TypeError)
   })
 
-  test('after the end is counted, and lost', async () => {
-    const { server, socket } = scene(plain)
+  test('after the end adds to bufferedAmount and sends nothing', async () => {
+    const { server, socket } = dropIn(plain)
     server.latest.accept()
     socket.close()
     socket.send('née')
     expect(socket.bufferedAmount).toBe(4)
-    await turn()
+    await settled()
     socket.send('x')
     expect(socket.bufferedAmount).toBe(5)
     expect(server.latest.received).toEqual([])
   })
 
-  test('while the peer’s close frame is being answered is counted, and lost', () => {
-    const { server, socket } = scene(plain)
+  test('during the closing handshake of the server adds to bufferedAmount and sends nothing', () => {
+    const { server, socket } = dropIn(plain)
     const native = server.latest.accept().socket
     vi.spyOn(native, 'readyState', 'get').mockReturnValue(2)
     const send = vi.spyOn(native, 'send')
@@ -198,8 +213,8 @@ describe('send()', () => {
     expect(socket.bufferedAmount).toBe(native.bufferedAmount)
   })
 
-  test('hands everything to the platform, however much it has', () => {
-    const { server, socket } = scene(plain)
+  test('passes everything to the platform, however much is buffered there', () => {
+    const { server, socket } = dropIn(plain)
     server.latest.accept().freeze()
     const data = 'x'.repeat(2 ** 20)
     for (let i = 0; i < 20; i++) socket.send(data)
@@ -208,9 +223,9 @@ describe('send()', () => {
   })
 })
 
-describe('bufferedAmount', () => {
-  test('counts UTF-8, and goes down as the line takes it', () => {
-    const { server, socket } = scene(plain)
+describe('without reconnection, bufferedAmount', () => {
+  test('counts bytes of UTF-8 and decreases as they are transmitted', () => {
+    const { server, socket } = dropIn(plain)
     const peer = server.latest.accept().freeze()
     socket.send('née')
     socket.send(new Uint8Array(3))
@@ -219,8 +234,8 @@ describe('bufferedAmount', () => {
     expect(socket.bufferedAmount).toBe(3)
   })
 
-  test('does not go back to zero when the connection ends', () => {
-    const { server, socket } = scene(plain)
+  test('does not return to zero when the connection ends', () => {
+    const { server, socket } = dropIn(plain)
     server.latest.accept().freeze('up')
     socket.send('lost')
     server.latest.drop()
@@ -228,9 +243,9 @@ describe('bufferedAmount', () => {
   })
 })
 
-describe('binaryType', () => {
-  test('is blob, can be set at any time, and ignores what is neither', () => {
-    const { server, socket } = scene(plain)
+describe('without reconnection, binaryType', () => {
+  test('is blob by default, can be set at any time and ignores unknown values', () => {
+    const { server, socket } = dropIn(plain)
     expect(socket.binaryType).toBe('blob')
     socket.binaryType = 'arraybuffer'
     socket.binaryType = 'bytes' as never
@@ -244,7 +259,7 @@ describe('binaryType', () => {
   })
 })
 
-describe('the constructor', () => {
+describe('the constructor of the drop-in class', () => {
   const server = createFakeServer()
   const options = { ...plain, WebSocket: server.WebSocket }
 
@@ -257,7 +272,7 @@ describe('the constructor', () => {
     },
   )
 
-  test('throws it for subprotocols too', () => {
+  test('throws the platform’s SyntaxError for malformed subprotocols', () => {
     for (const protocols of [['a', 'a'], ['a b'], 'é']) {
       expect(() => new SteadyWebSocket('wss://push.example.com/', protocols, options)).toThrow(
         expect.objectContaining({ name: 'SyntaxError' }),
@@ -265,13 +280,13 @@ describe('the constructor', () => {
     }
   })
 
-  test('needs an address, and `new`', () => {
+  test('throws a TypeError without a URL or without `new`', () => {
     const Loose = SteadyWebSocket as any
     expect(() => new Loose()).toThrow(TypeError)
     expect(() => Loose('wss://push.example.com/')).toThrow(TypeError)
   })
 
-  test('throws a SocketError that says what to pass where there is no WebSocket', () => {
+  test('throws a SocketError with the code NO_WEBSOCKET where there is no WebSocket', () => {
     vi.stubGlobal('WebSocket', undefined) // From Node 22 on there is one.
     try {
       expect(() => new SteadyWebSocket('wss://push.example.com/')).toThrow(/NO_WEBSOCKET/)
@@ -280,24 +295,43 @@ describe('the constructor', () => {
     }
   })
 
-  test('resolves the address as the platform does', () => {
-    const { socket } = scene(plain, '/feed?x=1')
+  test('passes an options object in the place of the subprotocols to the native constructor as it is', () => {
+    const seen: unknown[] = []
+    class Native extends server.WebSocket {
+      constructor(url: string | URL, init?: any) {
+        seen.push(init)
+        super(url, init.protocols)
+      }
+    }
+    const init = { protocols: ['v2'], targetAddressSpace: 'local' } as const
+    const socket = new SteadyWebSocket('wss://printer.example/', init as never, {
+      ...plain,
+      WebSocket: Native,
+    })
+    expect(seen).toEqual([init])
+    server.latest.accept()
+    expect(socket.protocol).toBe('v2')
+    socket.close()
+  })
+
+  test('resolves a relative URL as the platform does', () => {
+    const { socket } = dropIn(plain, '/feed?x=1')
     expect(socket.url).toBe('wss://push.example.com/feed?x=1')
   })
 })
 
-test('protocol and extensions are the native ones, also after the end', async () => {
-  const { server, socket } = scene(plain, undefined, ['v2', 'v1'])
+test('without reconnection, protocol and extensions stay those of the native socket after the end', async () => {
+  const { server, socket } = dropIn(plain, undefined, ['v2', 'v1'])
   expect([socket.protocol, socket.extensions]).toEqual(['', ''])
   server.latest.accept('v1')
   expect(socket.protocol).toBe('v1')
   socket.close()
-  await turn()
+  await settled()
   expect(socket.protocol).toBe('v1')
 })
 
-test('nothing of ours ends it: no deadline, and no page that is put away', async () => {
-  const { server, socket } = scene(plain)
+test('without reconnection, no deadline ends an attempt or a connection', async () => {
+  const { server, socket } = dropIn(plain)
   await vi.advanceTimersByTimeAsync(24 * 3_600_000)
   expect(socket.readyState).toBe(0)
   server.latest.accept()

@@ -2,40 +2,32 @@ import { vi } from 'vitest'
 import { createFakeServer, type FakeServer } from '../../src/testing.ts'
 import { SteadyWebSocket, type SteadyWebSocketOptions } from '../../src/websocket.ts'
 
-export interface Scene {
+export interface DropIn {
   readonly server: FakeServer
   readonly socket: SteadyWebSocket
-  /** What its listeners were told, each with the `readyState` of that moment. */
-  readonly told: string[]
+  /** The events of the socket, each with the `readyState` in its listener. */
+  readonly events: string[]
 }
 
-const TYPES = ['open', 'message', 'error', 'close'] as const
+const describeEvent = ({ type, data, code, reason, wasClean, willReconnect }: any) => {
+  if (type === 'message') return `message ${data}`
+  if (type !== 'close') return type
+  return `close ${code} ${reason || '-'} ${wasClean ? 'clean' : 'unclean'}${willReconnect ? ', will reconnect' : ''}`
+}
 
-/** A drop-in socket before a server that waits to be told what to do. Random delays are half of what they could be. */
-export const scene = (
+/** A socket of the drop-in class, and a server that leaves handshakes pending. Random delays are half of their maximum. */
+export const dropIn = (
   options: SteadyWebSocketOptions = {},
   url: ConstructorParameters<typeof SteadyWebSocket>[0] = 'wss://push.example.com/feed',
   protocols?: ConstructorParameters<typeof SteadyWebSocket>[1],
-): Scene => {
+): DropIn => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5)
   const server = createFakeServer({ base: 'https://push.example.com/' })
   server.hang()
   const socket = new SteadyWebSocket(url, protocols, { WebSocket: server.WebSocket, ...options })
-  const told: string[] = []
-  for (const type of TYPES) {
-    socket.addEventListener(type, (event: any) => {
-      const { data, code, reason, wasClean, willReconnect } = event
-      const details =
-        type === 'message'
-          ? ` ${data}`
-          : type === 'close'
-            ? ` ${code} ${reason || '-'} ${wasClean ? 'clean' : 'unclean'}${willReconnect ? ', will reconnect' : ''}`
-            : ''
-      told.push(`${socket.readyState} ${type}${details}`)
-    })
+  const events: string[] = []
+  for (const type of ['open', 'message', 'error', 'close']) {
+    socket.addEventListener(type, event => events.push(`${socket.readyState} ${describeEvent(event)}`))
   }
-  return { server, socket, told }
+  return { server, socket, events }
 }
-
-/** Lets the page's tasks that are due run, and promises. */
-export const turn = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0)

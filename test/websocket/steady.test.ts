@@ -1,26 +1,26 @@
-// With reconnection: what stays as on the platform, and what is told of outages.
+// With reconnection: what stays as on the platform, and what is events of outages.
 import { describe, expect, test, vi } from 'vitest'
 import { createFakeServer } from '../../src/testing.ts'
 import { SteadyWebSocket } from '../../src/websocket.ts'
-import { fresh } from '../support/setup.ts'
-import { scene, turn } from './setup.ts'
+import { fresh, settled } from '../support/setup.ts'
+import { dropIn } from './setup.ts'
 
 fresh()
 
 const soon = () => vi.advanceTimersByTimeAsync(10_000)
 
 describe('an outage', () => {
-  test('is told as a close that is not the last, then an open', async () => {
-    const { server, socket, told } = scene()
+  test('dispatches close with willReconnect: true, then open', async () => {
+    const { server, socket, events } = dropIn()
     server.latest.accept().close(1012, 'restart')
     expect(socket.readyState).toBe(0)
     server.accept()
     await soon()
-    expect(told).toEqual(['1 open', '3 close 1012 restart clean, will reconnect', '1 open'])
+    expect(events).toEqual(['1 open', '3 close 1012 restart clean, will reconnect', '1 open'])
   })
 
-  test('with failed attempts tells of each by an error, which says why', async () => {
-    const { server, socket, told } = scene({ retry: () => 100 })
+  test('dispatches error with the reason, then close, for each failed attempt', async () => {
+    const { server, socket, events } = dropIn({ retry: () => 100 })
     const errors: unknown[] = []
     socket.onerror = ({ error, message }) => errors.push([error?.code, message])
     server.latest.refuse()
@@ -28,22 +28,23 @@ describe('an outage', () => {
     server.latest.refuse()
     await vi.advanceTimersByTimeAsync(100)
     server.latest.accept()
-    expect(told).toEqual(['3 error', '3 error', '1 open'])
+    const failed = ['3 error', '3 close 1006 - unclean, will reconnect']
+    expect(events).toEqual([...failed, ...failed, '1 open'])
     expect(errors[0]).toEqual(['CONNECTION_REFUSED', expect.stringMatching(/^CONNECTION_REFUSED/)])
   })
 
-  test('that the policy gives up on ends with one close', () => {
-    const { server, told } = scene()
+  test('ends with one close event if retry gives up', () => {
+    const { server, events } = dropIn()
     server.latest.accept().close(4401, 'who are you?')
-    expect(told).toEqual(['1 open', '3 close 4401 who are you? clean'])
+    expect(events).toEqual(['1 open', '3 close 4401 who are you? clean'])
   })
 
-  test('that the policy gives up on later ends with a close of its own', async () => {
-    const { server, told } = scene({ retry: ({ attempt }) => attempt < 2 && 100 })
+  test('ends with a close event of its own if retry gives up after a failed attempt', async () => {
+    const { server, events } = dropIn({ retry: ({ attempt }) => attempt < 2 && 100 })
     server.latest.accept().close(1012)
     await vi.advanceTimersByTimeAsync(100)
     server.latest.refuse()
-    expect(told).toEqual([
+    expect(events).toEqual([
       '1 open',
       '3 close 1012 - clean, will reconnect',
       '3 error',
@@ -51,28 +52,42 @@ describe('an outage', () => {
     ])
   })
 
-  test('has a connection that does not answer given up, and says so', async () => {
-    const { server, socket, told } = scene({ heartbeat: { message: 'ping', interval: 1_000, timeout: 500 } })
+  test('of a page that is put away during an attempt ends that attempt with error and close', async () => {
+    let sleep = () => {}
+    const { events } = dropIn({
+      wake: notify => {
+        sleep = () => notify('sleep')
+        return () => {}
+      },
+    })
+    sleep()
+    expect(events).toEqual(['3 error', '3 close 1006 - unclean, will reconnect'])
+  })
+
+  test('begins with close when the server does not answer the heartbeat', async () => {
+    const { server, socket, events } = dropIn({
+      heartbeat: { message: 'ping', interval: 1_000, timeout: 500 },
+    })
     server.latest.accept().freeze()
     await vi.advanceTimersByTimeAsync(1_500)
-    expect(told).toEqual(['1 open', '3 close 1006 - unclean, will reconnect'])
+    expect(events).toEqual(['1 open', '3 close 1006 - unclean, will reconnect'])
     expect([socket.readyState, server.attempts]).toEqual([0, 1])
     await vi.advanceTimersByTimeAsync(300)
     expect(server.attempts).toBe(2)
   })
 
-  test('keeps what is sent, in order, and counts its bytes', async () => {
-    const { server, socket } = scene()
+  test('queues what is sent, in order, and counts its bytes in bufferedAmount', async () => {
+    const { server, socket } = dropIn()
     socket.send('é')
     socket.send(new Uint8Array([1, 2]))
     expect(socket.bufferedAmount).toBe(4)
     const peer = server.latest.accept()
-    await turn()
+    await settled()
     expect([socket.bufferedAmount, peer.received]).toEqual([0, ['é', new Uint8Array([1, 2])]])
   })
 
-  test('keeps Blobs, the platform’s default', async () => {
-    const { server, socket } = scene()
+  test('does not change the default binaryType, blob', async () => {
+    const { server, socket } = dropIn()
     const heard: unknown[] = []
     socket.onmessage = ({ data }) => heard.push(data)
     for (const bytes of [[1], [2]]) {
@@ -82,17 +97,17 @@ describe('an outage', () => {
     expect(heard).toEqual([expect.any(Blob), expect.any(Blob)])
   })
 
-  test('that was an error is none the next time', async () => {
-    const { server, told } = scene()
+  test('dispatches no error event for a later connection that ends cleanly', async () => {
+    const { server, events } = dropIn()
     server.latest.accept().drop()
     await soon()
-    told.length = 0
+    events.length = 0
     server.latest.accept().close(1012)
-    expect(told).toEqual(['1 open', '3 close 1012 - clean, will reconnect'])
+    expect(events).toEqual(['1 open', '3 close 1012 - clean, will reconnect'])
   })
 
-  test('keeps binaryType', async () => {
-    const { server, socket } = scene()
+  test('does not change a binaryType that was set', async () => {
+    const { server, socket } = dropIn()
     const heard: unknown[] = []
     socket.onmessage = ({ data }) => heard.push(data)
     socket.binaryType = 'arraybuffer'
@@ -103,8 +118,8 @@ describe('an outage', () => {
     expect(heard).toEqual([new Uint8Array([1]).buffer, new Uint8Array([2]).buffer])
   })
 
-  test('keeps handlers and listeners', async () => {
-    const { server, socket } = scene()
+  test('does not change handlers and listeners', async () => {
+    const { server, socket } = dropIn()
     const heard: string[] = []
     socket.onmessage = ({ data }) => heard.push(`on ${data}`)
     socket.addEventListener('message', ({ data }) => heard.push(`listener ${data}`))
@@ -116,37 +131,56 @@ describe('an outage', () => {
   })
 })
 
-describe('close()', () => {
-  test('during a wait is told once, later, and nothing more is tried', async () => {
-    const { server, socket, told } = scene()
-    server.latest.accept().close(1012)
-    told.length = 0
-    socket.close()
-    expect([socket.readyState, told]).toEqual([2, []])
+describe('with reconnection, close()', () => {
+  test('in a listener of error makes the close event of that attempt the last one', async () => {
+    const { server, socket, events } = dropIn()
+    socket.onerror = () => socket.close()
+    server.latest.refuse()
     await soon()
-    expect(told).toEqual(['3 close 1006 - unclean'])
+    expect(events).toEqual(['3 error', '3 close 1006 - unclean'])
     expect([socket.readyState, server.attempts]).toEqual([3, 1])
   })
 
-  test('during the first attempt is told as on the platform', async () => {
-    const { socket, told } = scene()
+  test('right after reconnect() dispatches one close event', async () => {
+    const { server, socket, events } = dropIn()
+    server.latest.accept()
+    socket.reconnect()
     socket.close()
-    expect(socket.readyState).toBe(2)
-    await turn()
-    expect(told).toEqual(['3 error', '3 close 1006 - unclean'])
+    await soon()
+    expect(events).toEqual(['1 open', '3 close 1006 - unclean'])
+    expect(socket.readyState).toBe(3)
   })
 
-  test('while open is told once, and is the last', async () => {
-    const { server, socket, told } = scene()
+  test('during a wait dispatches one close event in a later task and stops reconnecting', async () => {
+    const { server, socket, events } = dropIn()
+    server.latest.accept().close(1012)
+    events.length = 0
+    socket.close()
+    expect([socket.readyState, events]).toEqual([2, []])
+    await soon()
+    expect(events).toEqual(['3 close 1006 - unclean'])
+    expect([socket.readyState, server.attempts]).toEqual([3, 1])
+  })
+
+  test('during the first attempt dispatches the events of the platform', async () => {
+    const { socket, events } = dropIn()
+    socket.close()
+    expect(socket.readyState).toBe(2)
+    await settled()
+    expect(events).toEqual(['3 error', '3 close 1006 - unclean'])
+  })
+
+  test('on an open connection dispatches one close event, which is the last', async () => {
+    const { server, socket, events } = dropIn()
     server.latest.accept()
     socket.close(4000, 'done')
     await soon()
-    expect(told).toEqual(['1 open', '3 close 4000 done clean'])
+    expect(events).toEqual(['1 open', '3 close 4000 done clean'])
     expect(server.attempts).toBe(1)
   })
 
-  test('drops what waits, and says so underneath', () => {
-    const { socket } = scene()
+  test('drops queued messages, with an event on the underlying socket', () => {
+    const { socket } = dropIn()
     const dropped: unknown[] = []
     socket.socket.on('drop', drop => dropped.push(drop))
     socket.send('waits')
@@ -154,52 +188,85 @@ describe('close()', () => {
     expect(dropped).toEqual([{ data: 'waits', reason: 'closed' }])
   })
 
-  test('counts what is sent after it, as the platform does', async () => {
-    const { server, socket } = scene()
+  test('lets bufferedAmount count later messages, as the platform does', async () => {
+    const { server, socket } = dropIn()
     server.latest.accept()
     socket.close()
     socket.send('lost')
-    await turn()
+    await settled()
     expect(socket.bufferedAmount).toBe(4)
   })
 
-  test('taken back by reconnect() before it was told is not told', async () => {
-    const { server, socket, told } = scene()
+  test('dispatches nothing if reconnect() undoes it in the same task', async () => {
+    const { server, socket, events } = dropIn()
     socket.close()
     socket.reconnect()
     expect(socket.readyState).toBe(0)
-    await turn()
+    await settled()
     server.latest.accept()
-    expect(told).toEqual(['1 open'])
+    expect(events).toEqual(['1 open'])
   })
 })
 
-describe('reconnect()', () => {
-  test('replaces a connection', async () => {
-    const { server, socket, told } = scene()
+describe('reconnect() of the drop-in class', () => {
+  test('replaces an open connection', async () => {
+    const { server, socket, events } = dropIn()
     server.latest.accept()
     socket.reconnect('because')
     server.accept()
     await vi.advanceTimersByTimeAsync(300)
-    expect(told).toEqual(['1 open', '3 close 1006 - unclean, will reconnect', '1 open'])
+    expect(events).toEqual(['1 open', '3 close 1006 - unclean, will reconnect', '1 open'])
   })
 
-  test('brings back a socket that was closed', async () => {
-    const { server, socket, told } = scene()
+  test('dispatches close in a later task, after the statements that follow it', async () => {
+    const { server, socket, events } = dropIn()
+    server.latest.accept()
+    socket.reconnect()
+    expect([socket.readyState, events]).toEqual([2, ['1 open']])
+    await settled()
+    expect(events).toEqual(['1 open', '3 close 1006 - unclean, will reconnect'])
+    expect(socket.readyState).toBe(0)
+  })
+
+  test('during an attempt dispatches error and close in a later task', async () => {
+    const { socket, events } = dropIn()
+    const causes: unknown[] = []
+    socket.onerror = ({ error }) => causes.push([error?.code, error?.cause])
+    socket.reconnect('because')
+    expect(events).toEqual([])
+    await settled()
+    expect(events).toEqual(['3 error', '3 close 1006 - unclean, will reconnect'])
+    expect(causes).toEqual([['RECONNECT_REQUESTED', 'because']])
+  })
+
+  test('during the closing handshake dispatches close in a later task', async () => {
+    const { server, socket, events } = dropIn()
     server.latest.accept()
     socket.close()
-    await turn()
+    socket.reconnect()
+    expect(events).toEqual(['1 open'])
+    await settled()
+    expect(events).toEqual(['1 open', '3 close 1006 - unclean, will reconnect'])
+    server.latest.accept()
+    expect(events.at(-1)).toBe('1 open')
+  })
+
+  test('connects again after close()', async () => {
+    const { server, socket, events } = dropIn()
+    server.latest.accept()
+    socket.close()
+    await settled()
     socket.reconnect()
     expect(socket.readyState).toBe(0)
     server.latest.accept()
-    expect(told.at(-1)).toBe('1 open')
+    expect(events.at(-1)).toBe('1 open')
   })
 })
 
-describe('an address', () => {
-  test('can be asked for at every attempt, and so can subprotocols', async () => {
+describe('a URL function', () => {
+  test('is called for every attempt, and so is a function for subprotocols', async () => {
     const attempts: unknown[] = []
-    const { server, socket } = scene(
+    const { server, socket } = dropIn(
       { retry: () => 0 },
       async ({ attempt }) => {
         attempts.push(attempt)
@@ -208,37 +275,37 @@ describe('an address', () => {
       () => ['v1'],
     )
     expect([socket.url, socket.readyState]).toEqual(['', 0])
-    await turn()
+    await settled()
     server.latest.refuse()
-    await turn()
+    await settled()
     server.latest.accept()
     expect([socket.url, socket.protocol]).toEqual(['wss://push.example.com/1', 'v1'])
     expect(attempts).toEqual([0, 1])
   })
 
-  test('that cannot be had is an error, and another attempt', async () => {
-    const { told } = scene({ retry: () => 1_000 }, () => Promise.reject(new Error('no token')))
-    await turn()
-    expect(told).toEqual(['3 error'])
+  test('that rejects fails the attempt, with error and close', async () => {
+    const { events } = dropIn({ retry: () => 1_000 }, () => Promise.reject(new Error('no token')))
+    await settled()
+    expect(events).toEqual(['3 error', '3 close 1006 - unclean, will reconnect'])
   })
 })
 
-describe('readyState', () => {
-  test('is OPEN only once prepare is done', async () => {
+describe('with reconnection, readyState', () => {
+  test('is OPEN only after prepare has finished', async () => {
     let finish = () => {}
     const prepared = new Promise<void>(resolve => {
       finish = resolve
     })
-    const { server, socket, told } = scene({ prepare: () => prepared })
+    const { server, socket, events } = dropIn({ prepare: () => prepared })
     server.latest.accept()
-    expect([socket.readyState, told]).toEqual([0, []])
+    expect([socket.readyState, events]).toEqual([0, []])
     finish()
-    await turn()
-    expect(told).toEqual(['1 open'])
+    await settled()
+    expect(events).toEqual(['1 open'])
   })
 
-  test('is CLOSED before connect() where autoConnect is off', () => {
-    const { server, socket } = scene({ autoConnect: false })
+  test('is CLOSED before connect() with autoConnect: false', () => {
+    const { server, socket } = dropIn({ autoConnect: false })
     expect([socket.readyState, server.attempts]).toEqual([3, 0])
     expect(socket.bufferedAmount).toBe(0)
     socket.send('early')
@@ -247,16 +314,16 @@ describe('readyState', () => {
     expect(socket.readyState).toBe(0)
   })
 
-  test('is CLOSING while the peer’s close frame is being answered', () => {
-    const { server, socket } = scene()
+  test('is CLOSING during the closing handshake of the server', () => {
+    const { server, socket } = dropIn()
     const native = server.latest.accept().socket
     vi.spyOn(native, 'readyState', 'get').mockReturnValue(2)
     expect(socket.readyState).toBe(2)
   })
 })
 
-describe('in the place of the platform’s class', () => {
-  test('it stands on what was there before', async () => {
+describe('the drop-in class as globalThis.WebSocket', () => {
+  test('connects with the WebSocket that was there before', async () => {
     const server = createFakeServer()
     vi.stubGlobal('WebSocket', server.WebSocket)
     vi.resetModules()
@@ -269,7 +336,7 @@ describe('in the place of the platform’s class', () => {
     socket.close()
   })
 
-  test('a subclass can bring options of its own', async () => {
+  test('can be a subclass with options of its own', async () => {
     const server = createFakeServer()
     class Patient extends SteadyWebSocket {
       constructor(url: string, protocols?: string | string[]) {
@@ -279,7 +346,7 @@ describe('in the place of the platform’s class', () => {
     const socket = new Patient('wss://push.example.com/feed')
     expect(socket).toBeInstanceOf(SteadyWebSocket)
     expect(server.attempts).toBe(1)
-    await turn()
+    await settled()
     expect(socket.readyState).toBe(1)
     socket.close()
   })

@@ -72,10 +72,6 @@ export const closing: Cases = {
       3002,
       'DOMException InvalidAccessError 15',
     ],
-    deviates: {
-      chromium: 'cuts off what is behind the point',
-      webkit: 'cuts off what is behind the point',
-    },
     differs: { chromium: 'follows the standard', webkit: 'follows the standard' },
   },
   'close lets through what goes wrong while it does': {
@@ -188,11 +184,6 @@ export const closing: Cases = {
       return [close?.code, close?.reason, await told]
     },
     standard: [1000, 'reason', ['close 3 1000 reason clean']],
-    deviates: {
-      chromium: 'takes undefined for 0 there, and throws',
-      firefox: 'forgets the reason',
-      webkit: 'forgets the reason',
-    },
     differs: { all: 'follows the standard' },
   },
   'close while it connects fails the connection, in a later task': {
@@ -219,7 +210,7 @@ export const closing: Cases = {
   'close long after the handshake began': {
     wpt: ['interfaces/WebSocket/close/close-connecting'],
     run: async u => {
-      const socket = u.make(await u.lonely('?opening=2000'))
+      const socket = u.make(await u.lonely(`?opening=told&id=${u.id()}`))
       const told = u.end(socket)
       await u.task()
       const states = [socket.readyState]
@@ -327,11 +318,14 @@ export const closing: Cases = {
   'is closing until the server has answered': {
     wpt: ['Secure-Close-readyState-Closing'],
     run: async u => {
-      const socket = await u.open('?closing=200')
+      const id = u.id()
+      const socket = await u.open(`?closing=told&id=${id}`)
       const told = u.end(socket)
       socket.close(4000)
       await u.rest()
-      return [socket.readyState, await told, socket.readyState]
+      const { readyState } = socket
+      await u.go(id)
+      return [readyState, await told, socket.readyState]
     },
     standard: [2, ['close 3 4000 clean'], 3],
   },
@@ -394,7 +388,6 @@ export const closing: Cases = {
         code => `open 1, close 3 ${code} clean / ${code}`,
       ),
     ],
-    deviates: { webkit: 'answers a close without a code with 1000' },
   },
   'the server closes with 1012, 1013 or 1014': {
     run: async u => {
@@ -405,7 +398,6 @@ export const closing: Cases = {
       return stories
     },
     standard: [1012, 1013, 1014].map(code => `open 1, close 3 ${code} clean`),
-    deviates: { webkit: 'takes them for broken frames' },
   },
   'the server closes with a reason of 123 bytes': {
     run: async u => (await u.next(u.make(u.url(`?code=4000&reason=${'é'.repeat(61)}a`)), 'close')).reason,
@@ -432,12 +424,10 @@ export const closing: Cases = {
       return u.end(socket)
     },
     standard: ['open 1', 'close 3 4000 clean'],
-    deviates: { chromium: 'takes it for a broken frame' },
   },
   'what the server sends in one go with its close frame, after it, is not heard': {
     run: async u => u.end(u.make(u.url('?text=before&hex=88020fa0810161'))),
     standard: ['open 1', 'message 1 before', 'close 3 4000 clean'],
-    deviates: { chromium: 'takes it for a broken frame' },
   },
   'both close at once': {
     run: async u => {
@@ -467,6 +457,5 @@ export const closing: Cases = {
       return u.end(socket)
     },
     standard: ['open 1', 'error 3', 'close 3 1006 unclean'],
-    deviates: { chromium: 'has no error event' },
   },
 }

@@ -31,7 +31,6 @@ export const construction: Cases = {
     wpt: ['constructor/002', 'Create-invalid-urls', 'Create-Secure-url-with-space'],
     run: u => ['ws://foo bar.com/', 'wss://foo bar.com/'].map(url => u.thrown(() => u.make(url))),
     standard: Array(2).fill('DOMException SyntaxError 12'),
-    deviates: { chromium: 'escapes it' },
   },
   'refuses other schemes': {
     wpt: ['constructor/002', 'Create-invalid-urls', 'Create-wrong-scheme'],
@@ -72,7 +71,6 @@ export const construction: Cases = {
   'takes an empty address for that of the document or the worker': {
     run: u => u.thrown(() => u.make('')),
     standard: 'nothing',
-    deviates: { firefox: 'refuses it' },
   },
   'says its address as it was parsed': {
     wpt: [
@@ -188,7 +186,6 @@ export const construction: Cases = {
       return found
     },
     standard: Array(5).fill(['nothing', ['error 3', 'close 3 1006 unclean']]),
-    deviates: { webkit: 'fires `error` while it is connecting, and nothing more' },
     differs: { webkit: 'an `error` alone proves nothing to the core: nothing is told' },
   },
   'is connecting when it is new, and has nothing yet': {

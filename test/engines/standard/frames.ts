@@ -28,9 +28,6 @@ const broken = {
   'a close reason that is too long': `887e007e03e8${'61'.repeat(124)}`,
 }
 
-/** What Firefox takes. */
-const taken = /close code/
-
 export const frames: Cases = {
   ...Object.fromEntries(
     Object.entries(broken).map(([what, hex]) => [
@@ -49,7 +46,6 @@ export const frames: Cases = {
           return told
         },
         standard: ['open 1', 'message 1 before', 'error 3', 'close 3 1006 unclean'],
-        ...(taken.test(what) && { deviates: { firefox: 'takes it for a proper close' } }),
       } satisfies Case,
     ]),
   ),

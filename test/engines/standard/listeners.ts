@@ -207,7 +207,6 @@ export const listeners: Cases = {
       return told
     },
     standard: ['captures', 'listener', 'handler'],
-    deviates: { chromium: 'knows but one order for targets that are no nodes' },
   },
   'listens once, until a signal, until it is removed': {
     run: async u => {

@@ -403,18 +403,14 @@ async function compare(script: string, mutation: string, args: readonly unknown[
 }
 
 inEveryEngine(rig => {
-  // The cases are the same in all engines, and so is what they can notice.
-  test.skipIf(rig.name !== 'chromium').each(Object.entries(mutants))(
-    '%s is noticed',
-    async (_, [caughtBy, mutation]) => {
-      const server = rig.keep(await startHandshakeServer())
-      const script = rig.site.script('/standard.js', source(all))
-      const page = await rig.open({ scripts: [] })
-      const closed = `ws://127.0.0.1:${await freePort()}/`
-      const args = [server.origin, closed, 'WebSocket', [caughtBy]]
-      const [own, mutant] = await page.evaluate(compare, script, `${mutation}`, args)
-      expect(all[caughtBy]?.standard).toEqual(JSON.parse(own ?? '')[0])
-      expect(mutant).not.toBe(own)
-    },
-  )
-})
+  test.each(Object.entries(mutants))('%s is noticed', async (_, [caughtBy, mutation]) => {
+    const server = rig.keep(await startHandshakeServer())
+    const script = rig.site.script('/standard.js', source(all))
+    const page = await rig.open({ scripts: [] })
+    const closed = `ws://127.0.0.1:${await freePort()}/`
+    const args = [server.origin, closed, 'WebSocket', [caughtBy]]
+    const [own, mutant] = await page.evaluate(compare, script, `${mutation}`, args)
+    expect(all[caughtBy]?.standard).toEqual(JSON.parse(own ?? '')[0])
+    expect(mutant).not.toBe(own)
+  })
+}, 'chromium') // The cases are the same in all engines, and so is what they can notice.

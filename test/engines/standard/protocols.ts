@@ -171,7 +171,6 @@ export const protocols: Cases = {
       return told
     },
     standard: refused,
-    deviates: { firefox: 'opens without a subprotocol' },
   },
   'fails when the server chooses what was not offered': {
     wpt: ['constructor/011'],
@@ -192,7 +191,6 @@ export const protocols: Cases = {
       return told
     },
     standard: refused,
-    deviates: { webkit: 'does not look at the case' },
   },
   'fails when the server does not choose': {
     wpt: ['constructor/012'],
@@ -203,7 +201,6 @@ export const protocols: Cases = {
       return told
     },
     standard: refused,
-    deviates: { firefox: 'opens without a subprotocol', webkit: 'opens without a subprotocol' },
   },
   'fails when the server chooses two, or an empty one': {
     run: async u => {
@@ -218,6 +215,5 @@ export const protocols: Cases = {
       return stories
     },
     standard: [refused, refused, refused],
-    deviates: { webkit: 'takes the first of two headers' },
   },
 }

@@ -294,7 +294,6 @@ export const sending: Cases = {
       return [wellFormed, messages]
     },
     standard: [true, ['0x30', '1', '0x32', '0x33', '4', '0x35', '0x36', '7', '0x38']],
-    deviates: { webkit: 'loses what is behind a Blob when it is closed' },
   },
   'what is sent after close() is not sent': {
     run: async u => {
@@ -411,7 +410,6 @@ export const sending: Cases = {
       return [...amounts, socket.bufferedAmount]
     },
     standard: [0, 5, 10, 10, 13, 13],
-    deviates: { webkit: 'counts the heads of frames' },
   },
   'bufferedAmount grows after a close() while it connected': {
     run: async u => {
@@ -425,7 +423,6 @@ export const sending: Cases = {
       return [...amounts, socket.bufferedAmount]
     },
     standard: [5, 6],
-    deviates: { webkit: 'counts the heads of frames' },
   },
   'bufferedAmount keeps what could not be sent': {
     run: async u => {
@@ -438,7 +435,6 @@ export const sending: Cases = {
       return socket.bufferedAmount - before
     },
     standard: 5,
-    deviates: { webkit: 'counts the heads of frames' },
   },
 
   'binaryType takes its two values and no other': {

@@ -286,9 +286,6 @@ export const shape: Cases = {
       'send',
       'url',
     ],
-    deviates: {
-      chromium: 'has `when` of observables as well',
-    },
     differs: { all: 'has more: `socket`, `reconnect`' },
   },
   'says what it is': {

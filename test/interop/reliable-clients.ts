@@ -47,7 +47,7 @@ const connectOurs = async (url: string, { ping }: Manner = {}): Promise<Talker> 
   await new Promise(resolve => socket.once('open', resolve))
   const word = async (promise: ReturnType<typeof socket.send>) => {
     const outcome = await promise
-    return outcome.outcome === 'dropped' ? outcome.reason : outcome.outcome
+    return outcome.status === 'dropped' ? outcome.reason : outcome.status
   }
   return {
     heard,

@@ -3,9 +3,9 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
 import { createReliableServer, memoryStore, redisStore, type Session, type Store } from '../../src/server.ts'
-import { hasPython, startRecipe } from '../interop/python.ts'
-import { connectRedis, hasRedis, startRedis } from '../interop/redis.ts'
-import { startByTheDocuments } from './by-the-documents.ts'
+import { hasPython, startRecipe } from './python.ts'
+import { connectRedis, hasRedis, startRedis } from './redis.ts'
+import { startByTheDocuments } from './reliable-by-the-documents.ts'
 
 export interface Server {
   readonly port: number

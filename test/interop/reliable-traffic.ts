@@ -1,6 +1,6 @@
 // Numbered messages both ways, and the account of them.
 import type { Gap, Outcome, ReliableSocket } from '../../src/reliable.ts'
-import type { Word } from './node.ts'
+import type { Word } from './reliable-node.ts'
 
 /** What came of a stream of numbers from 1 up. */
 export interface Account {
@@ -45,7 +45,7 @@ const AHEAD = 300
 export const createTalker = (socket: ReliableSocket, from: number) => {
   const replies = createAccount()
   const pushes = createAccount()
-  const outcomes: Record<Outcome['outcome'], number> = { delivered: 0, unknown: 0, dropped: 0 }
+  const outcomes: Record<Outcome['status'], number> = { delivered: 0, unknown: 0, dropped: 0 }
   /** What may not happen. */
   const complaints: string[] = []
   let sent = 0
@@ -64,9 +64,9 @@ export const createTalker = (socket: ReliableSocket, from: number) => {
     while (talking && sent - outcomes.delivered < AHEAD && !complaints.length) {
       const n = ++sent
       const word: Word = { from, n, pad: 'x'.repeat(sizeOf(n)) }
-      socket.send(word).then(({ outcome }) => {
-        outcomes[outcome]++
-        if (outcome !== 'delivered') complain(`${n} is ${outcome}`)
+      socket.send(word).then(({ status }) => {
+        outcomes[status]++
+        if (status !== 'delivered') complain(`${n} is ${status}`)
         more()
         check()
       })

@@ -1,11 +1,11 @@
 // Each client with each server, over a network that breaks. Where a client is known not to keep a rule, the test says what it does
 // instead, and so does the table that is printed at the end.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
-import { dial, join, type Peer } from '../interop/server-rig.ts'
 import { cleanUp } from '../support/cleanup.ts'
 import { type Connection, type FaultProxy, startProxy } from '../support/proxy.ts'
-import { type ClientKind, clientKinds, type Manner, type Talker } from './interop-clients.ts'
-import { type Server, type ServerKind, serverKinds } from './interop-servers.ts'
+import { type ClientKind, clientKinds, type Manner, type Talker } from './reliable-clients.ts'
+import { type Server, type ServerKind, serverKinds } from './reliable-servers.ts'
+import { dial, join, type Peer } from './server-rig.ts'
 
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 })
 cleanUp()

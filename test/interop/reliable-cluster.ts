@@ -7,11 +7,11 @@ import { buildSync } from 'esbuild'
 import { WebSocket, WebSocketServer } from 'ws'
 import { createReliableSocket, type ReliableOptions, type ReliableSocket } from '../../src/reliable.ts'
 import { createReliableServer, type ReliableServer, redisStore } from '../../src/server.ts'
-import { type Client, connectRedis, type Redis, startRedis } from '../interop/redis.ts'
 import { cleanup } from '../support/cleanup.ts'
-import { lastingPort } from '../support/ports.ts'
+import { freePort } from '../support/ports.ts'
 import { type FaultProxy, startProxy } from '../support/proxy.ts'
-import type { NodeNews, NodeSettings, Order } from './node.ts'
+import { type Client, connectRedis, type Redis, startRedis } from './redis.ts'
+import type { NodeNews, NodeSettings, Order } from './reliable-node.ts'
 
 export interface Node {
   readonly proxy: FaultProxy
@@ -54,7 +54,7 @@ const build = (): string => {
   const file = `${root}.tmp/reliable-node-${process.pid}.mjs`
   mkdirSync(`${root}.tmp`, { recursive: true })
   buildSync({
-    entryPoints: [`${root}test/reliable/node.ts`],
+    entryPoints: [`${root}test/interop/reliable-node.ts`],
     outfile: file,
     bundle: true,
     packages: 'external',
@@ -135,7 +135,7 @@ export const startCluster = async ({
   /** With a Redis that can be killed, whatever `REDIS_URL` says. */
   mortal?: boolean
 } = {}): Promise<Cluster> => {
-  const redisPort = mortal ? await lastingPort() : 0
+  const redisPort = mortal ? await freePort() : 0
   let server: Redis = await startRedis(redisPort)
   cleanup(() => server.stop())
   const redis = await connectRedis(server.url)
@@ -165,7 +165,7 @@ export const startCluster = async ({
     maxUnacknowledged,
     witness,
   }
-  const node = async () => startNode(file, { ...settings, port: await lastingPort() }, hear)
+  const node = async () => startNode(file, { ...settings, port: await freePort() }, hear)
   const nodes = await Promise.all([node(), node()])
 
   return {

@@ -7,8 +7,8 @@ fresh()
 const acks = (peer: FakePeer) =>
   frames(peer).flatMap(({ type, sequenceId }) => (type === 'sequenceAck' ? [sequenceId] : []))
 
-describe('a message', () => {
-  test('arrives with its number, its group and its data by type', async () => {
+describe('messages from the server', () => {
+  test('a message arrives with its number, its group and its data by type', async () => {
     const { server, session, heard } = world()
     await server.connect()
     server.send(session(), { a: 1 })
@@ -17,14 +17,39 @@ describe('a message', () => {
     server.send(session(), null, { group: null })
     await server.exchange()
     const [json, text, binary, empty] = heard('message')
-    expect(json).toEqual({ id: 1, group: undefined, dataType: 'json', data: { a: 1 } })
-    expect(text).toEqual({ id: 2, group: 'news', dataType: 'text', data: 'text' })
+    const fromServer = { from: 'server', group: undefined, userId: undefined }
+    expect(json).toEqual({ id: 1, ...fromServer, dataType: 'json', data: { a: 1 } })
+    expect(text).toEqual({
+      id: 2,
+      from: 'group',
+      group: 'news',
+      userId: undefined,
+      dataType: 'text',
+      data: 'text',
+    })
     expect(binary).toMatchObject({ id: 3, dataType: 'binary' })
     expect([...new Uint8Array(binary.data)]).toEqual([1, 2, 255])
-    expect(empty).toEqual({ id: 4, group: undefined, dataType: 'json', data: null })
+    expect(empty).toEqual({ id: 4, ...fromServer, dataType: 'json', data: null })
   })
 
-  test('that the server sends again is not delivered again, but acknowledged', async () => {
+  test('a message says who sent it: the server, or a user through a group', async () => {
+    const { server, session, heard } = world()
+    await server.connect()
+    server.send(session(), 1)
+    server.send(session(), 2, { from: 'group', group: 'news', fromUserId: 'alice' })
+    // Whoever is named beside a group is a member of it, whatever else the frame says.
+    server.send(session(), 3, { from: 'server', group: 'news' })
+    server.send(session(), 4, { from: 'group', fromUserId: null })
+    await server.exchange()
+    expect(heard('message').map(({ from, group, userId }) => [from, group, userId])).toEqual([
+      ['server', undefined, undefined],
+      ['group', 'news', 'alice'],
+      ['group', 'news', undefined],
+      ['group', undefined, undefined],
+    ])
+  })
+
+  test('a message that the server repeats is acknowledged, but not delivered again', async () => {
     const { server, session, heard, socket } = world()
     await server.connect()
     for (let i = 1; i <= 3; i++) server.send(session(), i)
@@ -39,7 +64,7 @@ describe('a message', () => {
     expect(socket.stats.lastSequenceId).toBe(4)
   })
 
-  test('sent again alone is acknowledged too, for the server has not heard that it came', async () => {
+  test('a message that the server repeats is acknowledged although nothing new has arrived', async () => {
     const { server, session } = world()
     await server.connect()
     server.send(session(), 1)
@@ -48,10 +73,11 @@ describe('a message', () => {
     server.wire.peer.drop()
     const wire = await server.reconnect()
     await vi.advanceTimersByTimeAsync(1_000)
-    expect(acks(wire.peer)).toEqual([1])
+    // At once after connected, and again for the message that the server repeated.
+    expect(acks(wire.peer)).toEqual([1, 1])
   })
 
-  test('that comes with connected is delivered after open', async () => {
+  test('a message that arrives together with connected is delivered after the open event', async () => {
     const { server, session, log } = world()
     await server.connect()
     server.wire.peer.drop()
@@ -68,7 +94,7 @@ describe('a message', () => {
     ])
   })
 
-  test('beyond a jump of the numbers comes after a gap that says how many are missing', async () => {
+  test('a jump of the sequence numbers is reported as a gap with the number of missing messages, before the next message', async () => {
     const { server, session, log } = world()
     await server.connect()
     server.send(session(), 1)
@@ -85,8 +111,8 @@ describe('a message', () => {
   })
 })
 
-describe('acknowledging', () => {
-  test('waits for a second, and covers everything that came', async () => {
+describe('acknowledging messages', () => {
+  test('an acknowledgement is sent after one second and covers everything that arrived', async () => {
     const { server, session } = world()
     const { peer } = await server.connect()
     expect(vi.getTimerCount()).toBe(1)
@@ -100,7 +126,7 @@ describe('acknowledging', () => {
     expect(acks(peer)).toEqual([5])
   })
 
-  test('happens at once after 300 messages', async () => {
+  test('an acknowledgement is sent at once after 300 messages', async () => {
     const { server, session } = world()
     const { peer } = await server.connect()
     for (let i = 0; i < 750; i++) server.send(session(), i)
@@ -110,7 +136,7 @@ describe('acknowledging', () => {
     expect(acks(peer)).toEqual([300, 600, 750])
   })
 
-  test('happens at once after half a million characters, for servers limit bytes too', async () => {
+  test('an acknowledgement is sent at once after half a million characters', async () => {
     const { server, session } = world()
     const { peer } = await server.connect()
     for (let i = 0; i < 10; i++) server.send(session(), 'x'.repeat(2 ** 17))
@@ -120,7 +146,7 @@ describe('acknowledging', () => {
     expect(acks(peer)).toEqual([4, 8, 10])
   })
 
-  test('comes after the listeners have run, also where one of them throws', async () => {
+  test('an acknowledgement is sent after the listeners have returned, even if one of them throws', async () => {
     const { socket, server, session } = world()
     const { peer } = await server.connect()
     const reports: (() => void)[] = []
@@ -141,7 +167,7 @@ describe('acknowledging', () => {
     expect(reports[0]).toThrow('of a listener')
   })
 
-  test('does not wait when the socket is closed', async () => {
+  test('close() sends an acknowledgement that is due', async () => {
     const { socket, server, session } = world()
     const { peer } = await server.connect()
     server.send(session(), 1)
@@ -152,7 +178,63 @@ describe('acknowledging', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('has nothing to say where nothing came', async () => {
+  test('an acknowledgement is the first frame after a session was resumed', async () => {
+    const { socket, server, session } = world()
+    await server.connect()
+    for (let i = 0; i < 5; i++) server.send(session(), i)
+    await server.deliver()
+    socket.send('unacknowledged')
+    server.wire.peer.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    const wire = server.accept()
+    await server.deliver(wire, 1)
+    expect(frames(wire.peer)).toMatchObject([
+      { type: 'sequenceAck', sequenceId: 5 },
+      { type: 'event', data: 'unacknowledged' },
+    ])
+  })
+
+  test('a page that is reloaded more often than once a second acknowledges everything', async () => {
+    let w = world()
+    await w.server.connect()
+    for (let page = 0; page < 20; page++) {
+      for (let i = 0; i < 100; i++) w.server.send(w.session(), i)
+      await w.server.deliver()
+      await vi.advanceTimersByTimeAsync(500)
+      const saved = w.socket.save()
+      w.server.wire.peer.drop()
+      w.socket.close()
+      await vi.advanceTimersByTimeAsync(0)
+      w = world({ saved }, { server: w.server })
+      await settled()
+      w.server.accept()
+      await w.server.deliver(w.server.wire, 1)
+      w.server.read()
+      expect(w.session().unacked).toEqual([])
+      await w.server.deliver()
+    }
+    expect(w.heard('gap')).toEqual([])
+  })
+
+  test('save() sends an acknowledgement that is due, if there is a connection', async () => {
+    const { socket, server, session } = world()
+    const { peer } = await server.connect()
+    socket.save()
+    expect(acks(peer)).toEqual([])
+    for (let i = 0; i < 5; i++) server.send(session(), i)
+    await server.deliver()
+    socket.save()
+    expect(acks(peer)).toEqual([5])
+    socket.save()
+    await vi.advanceTimersByTimeAsync(5_000)
+    expect(acks(peer)).toEqual([5])
+    server.send(session(), 6)
+    await server.deliver()
+    peer.drop()
+    expect(() => socket.save()).not.toThrow()
+  })
+
+  test('close() sends no acknowledgement if nothing has arrived', async () => {
     const { socket, server } = world()
     const { peer } = await server.connect()
     socket.close()
@@ -160,7 +242,7 @@ describe('acknowledging', () => {
   })
 })
 
-describe('a server that is not to be trusted', () => {
+describe('invalid frames from the server', () => {
   const MALFORMED = [
     'no JSON',
     '',
@@ -189,7 +271,7 @@ describe('a server that is not to be trusted', () => {
     '{"type":"ack","ackId":1,"success":0,"error":[]}',
   ]
 
-  test.each(MALFORMED)('%s is an error event, and nothing else happens', async text => {
+  test.each(MALFORMED)('the frame %s causes an error event, and nothing else', async text => {
     const { socket, server, heard } = world()
     const { peer } = await server.connect()
     const seen = outcomes(socket.send('x'))
@@ -200,10 +282,10 @@ describe('a server that is not to be trusted', () => {
     expect(seen).toEqual(['pending'])
     expect(socket.state.name).toBe('open')
     await server.exchange()
-    expect(seen).toEqual([{ outcome: 'delivered' }])
+    expect(seen).toEqual([{ status: 'delivered' }])
   })
 
-  test('that sends binary frames gets the same', async () => {
+  test('a binary frame causes an error event', async () => {
     const { server, heard } = world()
     const { peer } = await server.connect()
     peer.send(new ArrayBuffer(2))
@@ -219,7 +301,7 @@ describe('a server that is not to be trusted', () => {
     '{"type":"ack","ackId":{"a":1},"success":false,"error":null}',
     '{"type":"message","sequenceId":0,"dataType":"json","data":1}',
     '{"type":"message","sequenceId":-5}',
-  ])('%s means nothing', async text => {
+  ])('the frame %s is ignored', async text => {
     const { server, log } = world()
     const { peer } = await server.connect()
     log.length = 0
@@ -228,7 +310,7 @@ describe('a server that is not to be trusted', () => {
     expect(log).toEqual([])
   })
 
-  test('what could not be read is not acknowledged, and the next message says that it is missing', async () => {
+  test('a message that cannot be read is not acknowledged, and is reported as missing before the next message', async () => {
     const { server, session, heard } = world()
     const { peer } = await server.connect()
     session().sent = 1
@@ -241,7 +323,7 @@ describe('a server that is not to be trusted', () => {
     expect(heard('message')).toMatchObject([{ id: 2 }])
   })
 
-  test('hands fields named __proto__ on as data, and lets them change nothing', async () => {
+  test('a field named __proto__ is delivered as data and changes no prototype', async () => {
     const { server, heard } = world()
     const { peer } = await server.connect()
     peer.send(
@@ -259,7 +341,7 @@ describe('a server that is not to be trusted', () => {
     '{"type":"system","event":"connected"}',
     '{"type":"system","event":"connected","connectionId":7}',
     '{"type":"message","sequenceId":1,"dataType":"json","data":1}',
-  ])('a first frame %s is no session: a failed attempt, on which nothing was sent', async text => {
+  ])('a connection whose first frame is %s fails before anything is sent on it', async text => {
     const { socket, server, heard } = world()
     socket.send('x')
     await settled()
@@ -270,7 +352,7 @@ describe('a server that is not to be trusted', () => {
     expect(frames(server.latest)).toEqual([])
   })
 
-  test('that never begins runs into the deadline', async () => {
+  test('a server that never sends connected runs into connectTimeout', async () => {
     const { socket, server, heard } = world()
     await settled()
     server.latest.accept()
@@ -280,8 +362,8 @@ describe('a server that is not to be trusted', () => {
   })
 })
 
-describe('the heartbeat', () => {
-  test("is the protocol's ping, and a pong counts as life", async () => {
+describe('heartbeat of a reliable socket', () => {
+  test("the heartbeat sends the protocol's ping, and a pong proves that the connection is alive", async () => {
     const { server, socket } = world()
     const { peer } = await server.connect()
     await vi.advanceTimersByTimeAsync(25_000)
@@ -292,7 +374,7 @@ describe('the heartbeat', () => {
     expect(socket.stats.latency).toBe(0)
   })
 
-  test('gives up a connection that does not answer, and the session goes on', async () => {
+  test('a connection that does not answer a ping is abandoned, and the session is resumed', async () => {
     const { server, socket, session } = world({ heartbeat: { interval: 1_000, timeout: 500 } })
     await server.connect()
     const { id } = session()
@@ -302,7 +384,7 @@ describe('the heartbeat', () => {
     expect(session().id).toBe(id)
   })
 
-  test('can be switched off', async () => {
+  test('heartbeat: false sends no pings', async () => {
     const { server, socket } = world({ heartbeat: false })
     const { peer } = await server.connect()
     await vi.advanceTimersByTimeAsync(600_000)

@@ -1,7 +1,7 @@
 // What can happen to connections and to nodes, in an order that a seed decides.
 import type { Connection, Direction, FaultProxy } from '../support/proxy.ts'
 import { createRandom, type Random } from '../support/random.ts'
-import type { Cluster, Node } from './cluster.ts'
+import type { Cluster, Node } from './reliable-cluster.ts'
 
 type Undo = () => unknown
 

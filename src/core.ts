@@ -1,0 +1,15 @@
+export {
+  type AssembledCreateSocket,
+  type AssembledOptions,
+  type AssembledSocket,
+  assemble,
+  type Parts,
+} from './core/assemble.js'
+export { checks } from './core/checks.js'
+export { delivery } from './core/delivery.js'
+export { createEmitter, type Emitter, type Listener, type ListenOptions } from './core/emitter.js'
+export { type CloseInfo, SocketError, type SocketErrorCode } from './core/errors.js'
+export { heartbeat } from './core/heartbeat.js'
+export { browserEvents, pageEvents } from './core/page.js'
+export { prepare } from './core/prepare.js'
+export { backoff } from './core/retry.js'

@@ -1,0 +1,112 @@
+import type { Checks } from './checks.js'
+import type { Data } from './data.js'
+import type { StartHeartbeat } from './heartbeat.js'
+import type { WatchPage } from './page.js'
+import type { PrepareConnection } from './prepare.js'
+import { type CreateQueue, createQueue } from './queue.js'
+import { jitter, type Retry } from './retry.js'
+import { type CreateSocket, makeCreateSocket } from './socket.js'
+import type { Endpoint, QueueOptions, Socket, SocketOptions } from './types.js'
+
+/** The parts of a socket that can be left out. A part that is left out costs nothing. */
+export interface Parts {
+  /** Detects dead connections: serves the option `heartbeat`. */
+  heartbeat?: StartHeartbeat
+  /** Reacts to page and network events: serves the option `wake`. */
+  pageEvents?: WatchPage
+  /**
+   * Sends the unsent tail of a lost connection again, and paces: serves `highWaterMark`, `queue.overflow`, and the options of `send()`.
+   */
+  delivery?: CreateQueue
+  /** Serves the option `prepare`. */
+  prepare?: PrepareConnection
+  /** The default of the option `retry`. Without this part it is exponential backoff with full jitter, whatever the cause. */
+  backoff?: () => Retry
+  /** Rejects invalid options and arguments with an error that says what to pass. */
+  checks?: Checks
+}
+
+/** The options that parts serve, by part. */
+interface PartOptions<Binary extends BinaryType> {
+  heartbeat: Pick<SocketOptions<Binary>, 'heartbeat'>
+  pageEvents: Pick<SocketOptions<Binary>, 'wake'>
+  delivery: Pick<SocketOptions<Binary>, 'highWaterMark' | 'queue'>
+  prepare: Pick<SocketOptions<Binary>, 'prepare'>
+}
+
+type Served<Given extends Parts, Binary extends BinaryType> = {
+  [Name in keyof PartOptions<Binary>]: Given extends { [Part in Name]: object }
+    ? PartOptions<Binary>[Name]
+    : unknown
+}
+
+/** The options of a socket that was assembled from these parts. */
+export type AssembledOptions<Given extends Parts, Binary extends BinaryType = 'arraybuffer'> = Omit<
+  SocketOptions<Binary>,
+  'heartbeat' | 'wake' | 'highWaterMark' | 'queue' | 'prepare'
+> & {
+  /** Limits for messages that wait. Default: 16 MiB. */
+  queue?: Omit<QueueOptions, 'overflow'> | undefined
+} & Served<Given, Binary>['heartbeat'] &
+  Served<Given, Binary>['pageEvents'] &
+  Served<Given, Binary>['delivery'] &
+  Served<Given, Binary>['prepare']
+
+/** A socket that was assembled from these parts. */
+export type AssembledSocket<Given extends Parts, Binary extends BinaryType = 'arraybuffer'> = Given extends {
+  delivery: object
+}
+  ? Socket<Binary>
+  : Omit<Socket<Binary>, 'send'> & { send(data: Data): ReturnType<Socket['send']> }
+
+/** A `createSocket` that was assembled from these parts. */
+export type AssembledCreateSocket<Given extends Parts> = <Binary extends BinaryType = 'arraybuffer'>(
+  endpoint: Endpoint,
+  options?: AssembledOptions<Given, Binary>,
+) => AssembledSocket<Given, Binary>
+
+/** Which part serves which option. */
+const PART_OF = {
+  heartbeat: 'heartbeat',
+  wake: 'pageEvents',
+  highWaterMark: 'delivery',
+  prepare: 'prepare',
+} as const
+
+const missing = (option: string, part: keyof Parts) =>
+  new TypeError(
+    `The option '${option}' needs the part '${part}': import it from steadysocket/core, and pass it to assemble()`,
+  )
+
+/**
+ * Makes a `createSocket` from the parts that an application needs. Options of a part that is missing are a type error, and throw a
+ * `TypeError`.
+ *
+ * ```ts
+ * import { assemble, heartbeat, pageEvents } from 'steadysocket/core'
+ *
+ * export const createSocket = assemble({ heartbeat, pageEvents })
+ * ```
+ */
+export const assemble = <const Given extends Parts>(
+  parts: Given = {} as Given,
+): AssembledCreateSocket<Given> => {
+  const {
+    delivery = createQueue,
+    backoff = () => jitter,
+    heartbeat,
+    pageEvents,
+    prepare,
+    checks,
+  }: Parts = parts
+  const create = makeCreateSocket(delivery, backoff, heartbeat, pageEvents, prepare, checks)
+  const createSocket: CreateSocket = (endpoint, options = {}) => {
+    for (const [option, part] of Object.entries(PART_OF) as [keyof typeof PART_OF, keyof Parts][]) {
+      // Infinity is no limit: there is nothing to serve.
+      if (!parts[part] && options[option] && options[option] !== Infinity) throw missing(option, part)
+    }
+    if (options.queue?.overflow && !parts.delivery) throw missing('queue.overflow', 'delivery')
+    return create(endpoint, options)
+  }
+  return createSocket as AssembledCreateSocket<Given>
+}

@@ -1,0 +1,154 @@
+import {
+  type ConditionalMessage,
+  conditionsOf,
+  dataOf,
+  failedCondition,
+  type Keys,
+  type Message,
+  watch,
+} from './conditions.js'
+import { byteLength, type Data } from './data.js'
+import type { QueueCounts } from './queue.js'
+import type { DropReason } from './types.js'
+
+/**
+ * All messages that are not known to have left, the oldest first. Handing a message over and taking it back moves a boundary, and never the
+ * message:
+ *
+ * ```
+ *  … forgotten │ handed to the browser │ waiting │
+ *              ^ oldest                ^ next    ^ end
+ *  marks:        bytes written so far    own size
+ * ```
+ */
+export interface Backlog {
+  /** The messages with a `key` that wait. */
+  readonly keys: Keys
+  /** Adds a message that was handed to the browser, while nothing waits. `written` counts all bytes so far, including its own. */
+  addSent(message: Message, written: number): void
+  /** Adds a message that waits. */
+  addWaiting(message: Message, size: number): void
+  /** Handles the first message that waits: `use` returns the bytes written so far if it was sent, or why to drop it. */
+  advance(use: (data: Data, expires: number | undefined) => number | DropReason): void
+  /** Drops a message with conditions that waits. */
+  dropWaiting(message: ConditionalMessage, reason: DropReason): void
+  /** Forgets the messages that were sent up to this number of bytes. Returns whether any messages are left. */
+  forgetSent(left: number): boolean
+  /**
+   * Makes all messages wait again that were handed to the browser, if their conditions still hold. `tooBig`: the server closed the
+   * connection because of the size of a message, which can only be the oldest. After the second time in a row it is dropped.
+   */
+  reclaim(tooBig: boolean): void
+}
+
+/** More empty places than this are worth a clean-up. */
+const SLACK = 1_024
+
+export const createBacklog = (
+  counts: QueueCounts,
+  drop: (data: Data, reason: DropReason) => 'dropped',
+): Backlog => {
+  const messages: (Message | undefined)[] = []
+  const marks: number[] = []
+  const keys: Keys = new Map()
+  let oldest = 0
+  let next = 0
+  let end = 0
+  /** The oldest message, if the last connection that carried it was closed because of the size of a message. */
+  let suspect: Data | undefined
+
+  const startWaiting = (place: number, size: number) => {
+    const conditional = conditionsOf(messages[place])
+    marks[place] = size
+    counts.queued++
+    counts.queuedBytes += size
+    if (conditional) watch(conditional, keys, dropWaiting)
+  }
+
+  const stopWaiting = (size: number, message: ConditionalMessage | undefined) => {
+    counts.queued--
+    counts.queuedBytes -= size
+    message?.unwatch?.()
+  }
+
+  const dropWaiting = (message: ConditionalMessage, reason: DropReason) => {
+    const data = message.data as Data
+    message.data = undefined
+    stopWaiting(byteLength(data), message)
+    drop(data, reason)
+  }
+
+  /** Moves the messages together, over the empty places between them. */
+  const compact = () => {
+    let place = 0
+    let sent = 0
+    for (let i = oldest; i < end; i++) {
+      if (dataOf(messages[i]) === undefined) continue
+      if (i < next) sent++
+      messages[place] = messages[i]
+      marks[place++] = marks[i] as number
+    }
+    oldest = 0
+    next = sent
+    messages.length = marks.length = end = place
+  }
+
+  return {
+    keys,
+    dropWaiting,
+
+    addSent(message, written) {
+      messages[next] = message
+      marks[next] = written
+      end = ++next
+    },
+
+    addWaiting(message, size) {
+      messages[end] = message
+      startWaiting(end++, size)
+    },
+
+    advance(use) {
+      // An empty place has left already.
+      while (dataOf(messages[next]) === undefined) marks[next++] = 0
+      const place = next++
+      const conditional = conditionsOf(messages[place])
+      const data = dataOf(messages[place]) as Data
+      stopWaiting(marks[place] as number, conditional)
+      const outcome = use(data, conditional?.expires)
+      if (typeof outcome === 'number') marks[place] = outcome
+      else {
+        messages[place] = undefined
+        marks[place] = 0
+        drop(data, outcome)
+      }
+    },
+
+    forgetSent(left) {
+      while (oldest < next && (marks[oldest] as number) <= left) messages[oldest++] = suspect = undefined
+      const used = next - oldest + counts.queued
+      if (!used) oldest = next = end = 0
+      if (messages.length > SLACK + 2 * used) compact()
+      return end > 0
+    },
+
+    reclaim(tooBig) {
+      for (let place = next - 1; place >= oldest; place--) {
+        const data = dataOf(messages[place])
+        if (data === undefined) continue
+        const conditional = conditionsOf(messages[place])
+        let reason = conditional && failedCondition(conditional, keys)
+        if (tooBig && place === oldest) {
+          if (data === suspect) reason = 'too-big'
+          suspect = data
+        }
+        counts.reclaimed++
+        if (reason) {
+          messages[place] = undefined
+          drop(data, reason)
+        } else startWaiting(place, byteLength(data))
+      }
+      next = oldest
+    },
+  }
+}

@@ -1,0 +1,29 @@
+import { checks } from './checks.js'
+import { delivery } from './delivery.js'
+import { heartbeat } from './heartbeat.js'
+import { pageEvents } from './page.js'
+import { prepare } from './prepare.js'
+import { backoff } from './retry.js'
+import { type CreateSocket, makeCreateSocket } from './socket.js'
+
+/**
+ * Makes a WebSocket that stays up.
+ *
+ * ```ts
+ * const socket = createSocket('wss://push.example.com/feed')
+ * socket.on('text', text => show(text))
+ * socket.send('hello')
+ * ```
+ *
+ * It connects at once, unless `autoConnect` is false. Throws a `TypeError` for invalid options, what the platform throws for a malformed
+ * URL or subprotocol, and a `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket. An outage never throws: it is a
+ * state with a cause.
+ */
+export const createSocket: CreateSocket = /* @__PURE__ */ makeCreateSocket(
+  delivery,
+  backoff,
+  heartbeat,
+  pageEvents,
+  prepare,
+  checks,
+)

@@ -1,0 +1,60 @@
+import type { Data } from './data.js'
+import { createTimer } from './timers.js'
+import type { DropReason, SendOptions } from './types.js'
+
+/** A message sent with options. One without is kept as its bare data, which saves an object for each. */
+export interface ConditionalMessage {
+  /** Undefined once dropped. Its place in the queue stays until it is passed. */
+  data: Data | undefined
+  readonly options: SendOptions
+  readonly expires: number
+  /** Stops watching the conditions. */
+  unwatch?: () => void
+}
+
+/** What a queue keeps for a message. */
+export type Message = Data | ConditionalMessage
+
+/** The messages with a `key` that wait. */
+export type Keys = Map<unknown, ConditionalMessage>
+
+export const createMessage = (data: Data, options: SendOptions | undefined): Message =>
+  options ? { data, options, expires: Date.now() + (options.ttl ?? Infinity) } : data
+
+export const conditionsOf = (message: Message | undefined): ConditionalMessage | undefined =>
+  (message as ConditionalMessage | undefined)?.options && (message as ConditionalMessage)
+
+/** The data of a message, unless the message was dropped. */
+export const dataOf = (message: Message | undefined): Data | undefined => {
+  const conditional = conditionsOf(message)
+  return conditional ? conditional.data : (message as Data | undefined)
+}
+
+/** Watches the conditions of a message that waits. */
+export const watch = (
+  message: ConditionalMessage,
+  keys: Keys,
+  onFailed: (message: ConditionalMessage, reason: DropReason) => void,
+): void => {
+  const { key, signal } = message.options
+  const setTimer = createTimer()
+  const abort = () => onFailed(message, 'aborted')
+  setTimer(message.expires - Date.now(), () => onFailed(message, 'expired'))
+  if (key !== undefined) keys.set(key, message)
+  signal?.addEventListener('abort', abort)
+  message.unwatch = () => {
+    setTimer()
+    signal?.removeEventListener('abort', abort)
+    if (keys.get(key) === message) keys.delete(key)
+  }
+}
+
+/** Why a message that comes back from a lost connection must not wait again. */
+export const failedCondition = (
+  { options: { volatile, signal, key }, expires }: ConditionalMessage,
+  keys: Keys,
+): DropReason | false | undefined =>
+  (volatile && 'volatile') ||
+  (signal?.aborted && 'aborted') ||
+  (expires <= Date.now() && 'expired') ||
+  (keys.has(key) && 'replaced')

@@ -1,0 +1,17 @@
+/** The longest delay that `setTimeout` takes. With a longer one it fires at once. */
+// https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timer-initialisation-steps (a signed 32-bit number)
+const MAX_DELAY = 2 ** 31 - 1
+
+/** Calls `job` after `delay` milliseconds, `Infinity` meaning never. Without arguments it only stops the timer that is running. */
+export type SetTimer = (delay?: number, job?: () => void) => void
+
+/** Makes a timer for delays of any length. Setting it again replaces the timer that is running. */
+export const createTimer = (): SetTimer => {
+  let id: ReturnType<typeof setTimeout> | undefined
+  const setTimer: SetTimer = (delay = Infinity, job) => {
+    clearTimeout(id)
+    if (delay > MAX_DELAY && delay < Infinity) id = setTimeout(setTimer, MAX_DELAY, delay - MAX_DELAY, job)
+    else if (delay < Infinity) id = setTimeout(job as () => void, delay)
+  }
+  return setTimer
+}

@@ -1,0 +1,45 @@
+import { decodeData, type FrameData, type RequestFrame } from './frames.js'
+import type { Outcome, SentMessage } from './types.js'
+
+/** A message of this client, from `send()` to its outcome. The functions belong to this page; everything else can be saved. */
+export interface Message {
+  readonly ackId: number
+  /** The frame, as it is on the wire. */
+  readonly frame: string
+  /** The bytes of the frame. */
+  readonly size: number
+  readonly onLost: 'drop' | 'resend'
+  /** The time at which it expires. `Infinity`, and `null` in saved text, mean never. */
+  readonly expires: number | null
+  readonly type: RequestFrame['type']
+  /** The name of its event or group. */
+  readonly name: string
+  /** Reports the outcome, the first time. */
+  report?: ((outcome: Outcome) => void) | undefined
+  /** Stops waiting for `ttl` and `signal`. */
+  unwatch?(): void
+}
+
+/** Messages by their `ackId`, oldest first, and the sum of their sizes. */
+export type MessageList = Map<number, Message> & { bytes: number }
+
+export const addTo = (list: MessageList, message: Message): void => {
+  list.set(message.ackId, message)
+  list.bytes += message.size
+}
+
+export const removeFrom = (list: MessageList, { ackId, size }: Message): void => {
+  if (list.delete(ackId)) list.bytes -= size
+}
+
+export const listOf = (messages: readonly Message[] = []): MessageList => {
+  const list = Object.assign(new Map<number, Message>(), { bytes: 0 })
+  for (const message of messages) addTo(list, message)
+  return list
+}
+
+/** The message for the application. */
+export const describe = ({ frame }: Message): SentMessage => {
+  const message: SentMessage = JSON.parse(frame)
+  return message.dataType ? { ...message, data: decodeData(message as FrameData) } : message
+}

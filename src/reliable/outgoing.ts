@@ -1,0 +1,191 @@
+import type { Emitter } from '../index.js'
+import { type AckFrame, type EncodedData, encode } from './frames.js'
+import { addTo, describe, listOf, type Message, removeFrom } from './messages.js'
+import type {
+  Gap,
+  Outcome,
+  ReliableDropReason,
+  ReliableEvents,
+  ReliableSendOptions,
+  ReliableStats,
+} from './types.js'
+
+/** The most that may be sent and not acknowledged. A larger message is sent alone. */
+const WINDOW = 256
+const WINDOW_BYTES = 2 ** 20
+
+/** What `save()` keeps of the messages to the server. */
+export interface SavedOutgoing {
+  readonly next?: number
+  readonly joined?: [group: string, message: Message][]
+  readonly sent?: Message[]
+  readonly waiting?: Message[]
+}
+
+/** The members of a request, but for its data, in the order in which they are sent, before its `ackId`. */
+export type RequestHead =
+  | { type: 'event'; event: string }
+  | { type: 'sendToGroup'; group: string; noEcho: boolean | undefined }
+  | { type: 'joinGroup' | 'leaveGroup'; group: string }
+
+/** The messages to the server. */
+export interface Outgoing {
+  /** Sends a message, now or later. `name`: of its event or group. Rejects for invalid arguments. */
+  send(head: RequestHead, name: string, options: ReliableSendOptions, data?: EncodedData): Promise<Outcome>
+  /** Sends waiting messages as far as the window allows. */
+  flush(): void
+  /** Processes the server's answer to a message. */
+  receive(frame: AckFrame): void
+  /** Sends again what is not acknowledged, on a new connection, before everything else. */
+  resend(send: (frame: string) => void): void
+  /** The session is lost: reports what nobody knows, and keeps the rest for the next session. */
+  loseSession(): void
+  /** The socket was closed for good. */
+  close(): void
+  stats(): Pick<ReliableStats, 'dropped' | 'queued' | 'queuedBytes' | 'inFlight' | 'inFlightBytes'>
+  save(): SavedOutgoing
+}
+
+/** Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. */
+export const createOutgoing = (
+  saved: SavedOutgoing,
+  maxMessages: number,
+  maxBytes: number,
+  emit: Emitter<ReliableEvents>['emit'],
+  /** Hands a frame to the connection. `false`: there is none that takes it now. */
+  transmit: (frame: string) => boolean,
+  /** Whether the socket was closed for good. */
+  isClosed: () => boolean,
+): Outgoing => {
+  // One encoder: in Node, making one takes longer than encoding a short message.
+  const encoder = new TextEncoder()
+  const waiting = listOf(saved.waiting)
+  let sent = listOf(saved.sent)
+  /** The messages that joined the groups of this session: sent again in each new session. */
+  const joined = new Map<string, Message>(saved.joined)
+  // Never the number of another message, even if the saved text is old: the server would take it for a repetition.
+  let next = saved.next ? Math.max(saved.next, Date.now() * 1_000) : 1
+  let dropped = 0
+
+  // Their promises were lost with the page that sent them.
+  for (const message of [...sent.values(), ...waiting.values()]) {
+    message.report = outcome => emit('outcome', { ...describe(message), ...outcome })
+  }
+
+  const finish = (message: Message, outcome: Outcome) => {
+    message.unwatch?.()
+    message.report?.(outcome)
+    // One that joins a group is sent again in each new session.
+    message.report = undefined
+    if (outcome.status !== 'dropped') return
+    dropped++
+    emit('drop', { ...describe(message), ...outcome })
+  }
+
+  const drop = (message: Message, reason: ReliableDropReason) => {
+    removeFrom(waiting, message)
+    finish(message, { status: 'dropped', reason })
+  }
+
+  const flush = () => {
+    for (const message of waiting.values()) {
+      const { frame, size, expires } = message
+      // Its timer may be late: the process slept, or the page is hidden.
+      if (expires && expires < Date.now()) drop(message, 'expired')
+      else {
+        const isFull = sent.size >= WINDOW || sent.bytes + size > WINDOW_BYTES
+        if ((sent.size && isFull) || !transmit(frame)) break
+        removeFrom(waiting, message)
+        addTo(sent, message)
+        message.unwatch?.()
+      }
+    }
+  }
+
+  /** Drops the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
+  const watch = (message: Message, ttl: number, signal: AbortSignal | undefined) => {
+    // Longer delays than 2^31 milliseconds fire at once.
+    const timer = ttl < 1e9 ? setTimeout(drop, ttl, message, 'expired') : undefined
+    const abort = () => drop(message, 'aborted')
+    signal?.addEventListener('abort', abort)
+    message.unwatch = () => {
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', abort)
+    }
+  }
+
+  return {
+    flush,
+
+    send: (head, name, { onLost = 'drop', signal, ttl = Infinity }, data) =>
+      new Promise<Outcome>(report => {
+        const isValid =
+          typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
+        if (!isValid) throw new TypeError("Use a name, a ttl from 0 up, and onLost 'drop' or 'resend'")
+        const ackId = next++
+        const frame = encode({ ...head, ackId }, data)
+        const size = encoder.encode(frame).length
+        const expires = Date.now() + ttl
+        const message: Message = { ackId, frame, size, onLost, expires, type: head.type, name, report }
+        if (signal?.aborted) return drop(message, 'aborted')
+        if (isClosed()) return drop(message, 'closed')
+        watch(message, ttl, signal)
+        addTo(waiting, message)
+        flush()
+        if (waiting.has(ackId) && (waiting.size > maxMessages || waiting.bytes > maxBytes)) {
+          drop(message, 'overflow')
+        }
+      }),
+
+    receive({ ackId, success, error }) {
+      const message = sent.get(ackId)
+      if (!message) return
+      const isDone = success || error?.name === 'Duplicate'
+      removeFrom(sent, message)
+      if (isDone && message.type === 'joinGroup') joined.set(message.name, message)
+      if (isDone && message.type === 'leaveGroup') joined.delete(message.name)
+      finish(message, isDone ? { status: 'delivered' } : { status: 'dropped', reason: 'refused', error })
+      flush()
+    },
+
+    resend(send) {
+      for (const { frame } of sent.values()) send(frame)
+    },
+
+    loseSession() {
+      const unknown: Message[] = []
+      const resent: Message[] = []
+      for (const message of sent.values()) (message.onLost === 'drop' ? unknown : resent).push(message)
+      // In the order of `ackId`: a server may take a lower one for a repetition.
+      sent = listOf([...joined.values(), ...resent].sort((one, other) => one.ackId - other.ackId))
+      joined.clear()
+      const gap: Gap = { reason: 'session', unknown: unknown.map(describe), resent: resent.map(describe) }
+      emit('gap', gap)
+      for (const message of unknown) finish(message, { status: 'unknown' })
+    },
+
+    close() {
+      for (const message of sent.values()) {
+        // A membership lasts longer than a connection: it is sent again after `connect()`.
+        if (message.type !== 'joinGroup' && message.type !== 'leaveGroup') removeFrom(sent, message)
+        finish(message, { status: 'unknown' })
+      }
+      for (const message of waiting.values()) drop(message, 'closed')
+    },
+
+    stats: () => ({
+      dropped,
+      queued: waiting.size,
+      queuedBytes: waiting.bytes,
+      inFlight: sent.size,
+      inFlightBytes: sent.bytes,
+    }),
+
+    save: (): SavedOutgoing => ({
+      next,
+      joined: [...joined],
+      sent: [...sent.values()],
+      waiting: [...waiting.values()],
+    }),
+  }
+}

@@ -1,0 +1,114 @@
+import type { AttemptContext, Endpoint, PreparedConnection, Retry, RetryContext } from '../index.js'
+import { CLOSE, decode, MALFORMED, RETRY_AFTER, type ServerFrame } from './frames.js'
+import type { Incoming } from './incoming.js'
+import type { Outgoing } from './outgoing.js'
+
+/** What resumes a session. */
+export interface SessionKey {
+  readonly id: string
+  readonly token: string | undefined
+}
+
+/** The URL as the platform would resolve it. Checked here, because the platform's errors show the URL, and with it the tokens. */
+export const resolveUrl = (endpoint: string | URL): URL => {
+  try {
+    const url = new URL(endpoint, globalThis.document?.baseURI ?? globalThis.location?.href)
+    url.protocol = url.protocol.replace('http', 'ws')
+    // A fragment is an error, as in the platform.
+    if (/^wss?:[^#]+$/.test(url.href)) return url
+  } catch {}
+  throw new DOMException('The endpoint is not the URL of a WebSocket', 'SyntaxError')
+}
+
+/** The session with the server. */
+export interface Session {
+  /** What resumes it; `undefined` before it begins, and after it was lost. */
+  readonly key: SessionKey | undefined
+  /** Whether the present connection has resumed it. */
+  readonly isResumed: boolean
+  /** The URL of the next attempt, with what resumes the session. */
+  endpoint(context: AttemptContext): Promise<URL>
+  /** Waits for `connected`, and sends again what is not acknowledged. */
+  prepare(connection: PreparedConnection): Promise<void>
+  /** Asks the application's policy when to try again, after it has checked whether the session is lost. */
+  retry(context: RetryContext): number | false
+}
+
+/** Begins a session with the first `connected`, and resumes it on each later connection, until the server has lost it. */
+export const createSession = (
+  key: SessionKey | undefined,
+  endpoint: Endpoint,
+  retry: Retry,
+  incoming: Incoming,
+  outgoing: Outgoing,
+): Session => {
+  /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
+  let isResuming = false
+  let isResumed = false
+
+  /** Nothing of the session can be resumed. */
+  const lose = () => {
+    key = undefined
+    incoming.loseSession()
+    outgoing.loseSession()
+  }
+
+  return {
+    async endpoint(context) {
+      isResuming = !!key
+      const url = resolveUrl(typeof endpoint === 'function' ? await endpoint(context) : endpoint)
+      if (key?.token) {
+        url.searchParams.set('awps_connection_id', key.id)
+        url.searchParams.set('awps_reconnection_token', key.token)
+      }
+      return url
+    },
+
+    async prepare({ send, receive, signal }) {
+      let first: ServerFrame | undefined
+      // A server that refuses says `disconnected` first. The code of the close frame after it decides.
+      do {
+        const text = await receive()
+        // The connection may have ended meanwhile, and the session with it.
+        if (signal.aborted) return
+        try {
+          first = decode(text)
+        } catch {}
+      } while (first?.type === 'system' && first.event === 'disconnected')
+      if (first?.type !== 'system' || typeof first.connectionId !== 'string') {
+        throw new TypeError(MALFORMED)
+      }
+      const { connectionId: id, reconnectionToken: token, sequenceId = Infinity } = first
+      isResumed = key?.id === id
+      const isOlder = isResumed && sequenceId < incoming.last
+      if (key && (!isResumed || isOlder)) lose()
+      // It would give the numbers of messages that were delivered to other messages.
+      if (isOlder) throw new TypeError('The server lost a part of the session')
+      key = { id, token }
+      // The server may not have read the last one. A page that is reloaded again and again sends no other.
+      if (incoming.last) incoming.acknowledge(send)
+      outgoing.resend(send)
+    },
+
+    retry(context) {
+      const { code, close } = context.cause
+      // Policy violation: the session is gone, or this client is not allowed. The first may happen to every session, once; if a new
+      // session ends in the same way, it is the second. A new session is begun at once: a server that has lost all of them has let
+      // in one client after the other, and refused each at its own time.
+      if (close?.code !== CLOSE.sessionGone) return retry(context)
+      const mayBegin = isResuming || (key && context.attempt === 1)
+      let cause: RetryContext['cause'] = mayBegin ? { code: 'RECONNECT_REQUESTED' } : context.cause
+      // The server says that this client may come back later, as with the other code.
+      if (close.reason.startsWith(RETRY_AFTER)) cause = { code, close: { ...close, code: CLOSE.tryAgain } }
+      if (key) lose()
+      return retry({ ...context, cause })
+    },
+
+    get key() {
+      return key
+    },
+    get isResumed() {
+      return isResumed
+    },
+  }
+}

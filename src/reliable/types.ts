@@ -1,0 +1,200 @@
+import type {
+  CloseEventData,
+  HeartbeatOptions,
+  Listener,
+  ListenOptions,
+  OpenEventData,
+  QueueOptions,
+  SocketOptions,
+  State,
+  Stats,
+} from '../index.js'
+
+/** What happened to a message. */
+export type Outcome =
+  /** The server has acknowledged it. */
+  | { readonly status: 'delivered' }
+  /** It was sent, and the session or the socket ended before it was acknowledged. The server may or may not have processed it. */
+  | { readonly status: 'unknown' }
+  /** The server has not processed it. */
+  | {
+      readonly status: 'dropped'
+      readonly reason: ReliableDropReason
+      /** The server's answer, for the reason `'refused'`: `{ name, message }` in this protocol. */
+      readonly error?: unknown
+    }
+
+/** Why a message was not processed. */
+export type ReliableDropReason =
+  /** Its `signal` was aborted before it was sent. */
+  | 'aborted'
+  /** The socket was closed before it was sent. */
+  | 'closed'
+  /** Its `ttl` ran out before it was sent. */
+  | 'expired'
+  /** The queue was full. */
+  | 'overflow'
+  /** The server answered with an error. */
+  | 'refused'
+
+/** Options for sending a message. */
+export interface ReliableSendOptions {
+  /**
+   * What to do if the session is lost before the message is acknowledged. `'drop'` reports it as `unknown`. `'resend'` sends it in the
+   * new session, where the server cannot recognize it: it may be processed twice. Default: `'drop'`.
+   */
+  onLost?: 'drop' | 'resend'
+  /** Drops the message when aborted, unless it has been sent. Default: none. */
+  signal?: AbortSignal
+  /** Drops the message if it has not been sent after this many milliseconds. Default: keep it. */
+  ttl?: number
+}
+
+/** A message from the server, or from a group that this client has joined. */
+export type ReliableMessage<Json = unknown> = {
+  /** Its number in the session, counted from 1. */
+  readonly id: number
+  /** Who sent it: the server itself, or a member of a group. Do not trust a message from a group as you trust the server. */
+  readonly from: 'server' | 'group'
+  /** The group that it was published to, if any. */
+  readonly group: string | undefined
+  /** The user who published it, if the server says so. */
+  readonly userId: string | undefined
+} & (
+  | { readonly dataType: 'text'; readonly data: string }
+  | { readonly dataType: 'binary'; readonly data: ArrayBuffer }
+  | { readonly dataType: 'json'; readonly data: Json }
+)
+
+/** A message of this client as it was sent, with binary data as an `ArrayBuffer`. */
+export interface SentMessage {
+  /** The kind of request. */
+  readonly type: 'event' | 'sendToGroup' | 'joinGroup' | 'leaveGroup'
+  /** Its number. The server uses it to acknowledge the message and to recognize a repetition. */
+  readonly ackId: number
+  /** The name of an `event`. */
+  readonly event?: string
+  /** The group, for all other types. */
+  readonly group?: string
+  /** The format of `data`. Absent if there is none. */
+  readonly dataType?: 'text' | 'binary' | 'json'
+  /** The data that was sent. */
+  readonly data?: unknown
+}
+
+/** The exactly-once guarantee was broken. Between the break and this event nothing is delivered. */
+export type Gap =
+  /** The session is lost, with every message that the server had not delivered. Nobody knows how many there were. */
+  | {
+      readonly reason: 'session'
+      /** Messages that were sent but not acknowledged, and will not be sent again. Their outcome is `unknown`. */
+      readonly unknown: readonly SentMessage[]
+      /** Messages that were sent but not acknowledged, and will be sent again. They may be processed twice. */
+      readonly resent: readonly SentMessage[]
+    }
+  /** The sequence numbers jumped: this many messages never arrived, or were not readable. */
+  | { readonly reason: 'skipped'; readonly missed: number }
+
+/** Maps each event to its payload. */
+export interface ReliableEvents<Json = unknown> {
+  /** A message, once and in order. It is acknowledged after its listeners have returned. */
+  message: ReliableMessage<Json>
+  /** Messages are missing, or may have been processed twice: reload what you show. */
+  gap: Gap
+  /** A message was not processed: the same outcome as that of its promise, for everybody. */
+  drop: SentMessage & Extract<Outcome, { status: 'dropped' }>
+  /** The outcome of a message from `options.saved`: its promise was lost with the page that sent it. */
+  outcome: SentMessage & Outcome
+  /** Every transition, once. */
+  state: ReliableState
+  /** The connection is ready, and unacknowledged messages have been sent again. `resumed`: the session is the same as before. */
+  open: Omit<OpenEventData, 'url' | 'protocol'> & { readonly resumed: boolean }
+  /** An open connection has ended: one event for each `open`. */
+  close: CloseEventData
+  /** An attempt failed (`SocketError`), or the server sent a frame that breaks the protocol (`TypeError`). */
+  error: Error
+}
+
+/** The core's state, without the URL, which contains tokens. */
+export type ReliableState = Exclude<State, { name: 'open' }> | Omit<Extract<State, { name: 'open' }>, 'url'>
+
+/** A snapshot. `queued` and `queuedBytes` count messages that have not been sent yet; `sent` and `received` count frames. */
+export interface ReliableStats extends Omit<Stats, 'reclaimed'> {
+  /** Messages that were sent but not acknowledged. */
+  readonly inFlight: number
+  /** Their bytes. */
+  readonly inFlightBytes: number
+  /** The number of the last message that was delivered in this session. */
+  readonly lastSequenceId: number
+}
+
+/** The options of the core that the protocol leaves open, and those of reliable sessions. */
+export interface ReliableOptions
+  extends Omit<
+    SocketOptions,
+    'protocols' | 'binaryType' | 'prepare' | 'queue' | 'highWaterMark' | 'heartbeat'
+  > {
+  /** Limits for messages that have not been sent yet. Default: 16 MiB. */
+  queue?: Omit<QueueOptions, 'overflow'>
+  /** Detects dead connections with the protocol's own ping. `false` for servers that do not answer it. Default: on. */
+  heartbeat?: Omit<HeartbeatOptions, 'message' | 'isReply'> | false
+  /** The text that `save()` returned before the page was reloaded. Use it only once. Default: none, which begins a new session. */
+  saved?: string | null | undefined
+}
+
+/** A WebSocket on which each message arrives once and in order, both ways. Methods do not depend on `this`. */
+export interface ReliableSocket<Json = unknown> {
+  /**
+   * Sends an event to the server. The promise resolves with the outcome, if necessary after an outage. It rejects at once, and only for
+   * invalid arguments: with a `TypeError`, or with the error of `JSON.stringify()`.
+   * Strings are sent as text, `ArrayBuffer`s and views as binary, everything else as JSON. `event`: its name; default: `'message'`.
+   */
+  send(data: unknown, options?: ReliableSendOptions & { event?: string }): Promise<Outcome>
+  /** Sends a message to all members of a group, like `send()`. `noEcho`: not to this client. Default: false. */
+  publish(
+    group: string,
+    data: unknown,
+    options?: ReliableSendOptions & { noEcho?: boolean },
+  ): Promise<Outcome>
+  /** Joins a group, in this session and all later ones. Rejects with a `TypeError` for an invalid name. */
+  join(group: string): Promise<Outcome>
+  /** Leaves a group, in this session and all later ones. Rejects with a `TypeError` for an invalid name. */
+  leave(group: string): Promise<Outcome>
+  /**
+   * Adds a listener and returns a function that removes it. Adding the same listener twice has no effect. Throws a `TypeError` for an
+   * unknown event.
+   */
+  on<Type extends keyof ReliableEvents>(
+    type: Type,
+    listener: Listener<ReliableEvents<Json>[Type]>,
+    options?: ListenOptions,
+  ): () => void
+  /** Like `on()`, for the next event only. */
+  once<Type extends keyof ReliableEvents>(
+    type: Type,
+    listener: Listener<ReliableEvents<Json>[Type]>,
+    options?: ListenOptions,
+  ): () => void
+  /** Removes a listener. Removing one that was never added has no effect. Throws a `TypeError` for an unknown event. */
+  off<Type extends keyof ReliableEvents>(type: Type, listener: Listener<ReliableEvents<Json>[Type]>): void
+  /** Connects now if there is no connection. Throws a `SyntaxError` for a malformed URL. */
+  connect(): void
+  /** Replaces the present connection, also after `close()`. The session continues. */
+  reconnect(cause?: unknown): void
+  /**
+   * Closes for good, without waiting: messages that were sent but not acknowledged are `unknown`, all others are dropped. To wait for the
+   * acknowledgements, await the promises first. Throws for invalid codes and reasons as the core's `close()` does.
+   */
+  close(code?: number, reason?: string): void
+  /** The present state: the same object until the next `state` event. */
+  readonly state: ReliableState
+  /** The session's public id; `undefined` until there is one. */
+  readonly connectionId: string | undefined
+  /** Counts: a new object each time. */
+  readonly stats: ReliableStats
+  /**
+   * The session and its unacknowledged messages as text, to continue after a reload: call it in `pagehide`, and pass the result to
+   * `options.saved`. It contains a secret: `sessionStorage` is the place for it.
+   */
+  save(): string
+}

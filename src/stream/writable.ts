@@ -1,0 +1,98 @@
+import type { Data, Socket } from '../index.js'
+import { checkHighWaterMark, type WriteOptions } from './types.js'
+import { endCause, untilEnded } from './until-ended.js'
+
+/** How often, in milliseconds, to check whether there is room: the platform has no event for it. Doubles with each check. */
+const POLL = 10
+const SLOWEST_POLL = 1_000
+
+/** A `drop` event does not say whose message it was. Those of a stream are sent without options, so that only these reasons can be theirs. */
+const OWN_DROPS: readonly string[] = ['overflow', 'too-big', 'disconnected']
+
+/**
+ * Sends each chunk that is written as one message. The writer waits while more than `highWaterMark` bytes wait to be sent, here or in the
+ * browser, connected or not.
+ *
+ * ```ts
+ * await file.stream().pipeTo(writable(socket))
+ * ```
+ *
+ * Closing the stream waits until everything is sent, and leaves the socket open. Aborting it takes effect at once, and does not take
+ * back what the socket has. It errors with whatever `send()` throws, when a message is dropped, and with the `SocketError` of a socket that
+ * has ended for good. Throws a `TypeError` for a `highWaterMark` that is not a number from 0.
+ */
+export const writable = <Binary extends 'arraybuffer' | 'blob'>(
+  socket: Socket<Binary>,
+  { signal, highWaterMark = 2 ** 20 }: WriteOptions = {},
+): WritableStream<Data> => {
+  checkHighWaterMark(highWaterMark)
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let wake: (() => void) | undefined
+  let stop: ReturnType<typeof untilEnded>
+  /** What has ended the stream. */
+  let failure: { error: unknown } | undefined
+
+  const check = () => wake?.()
+  /** Waits until no more than this number of bytes is left. */
+  const untilBelow = async (limit: number) => {
+    let delay = POLL
+    // A socket that has ended has nothing left, because it has dropped everything.
+    while (!failure && (socket.bufferedAmount > limit || endCause(socket.state))) {
+      await new Promise<void>(resolve => {
+        wake = resolve
+        // Without a connection nothing is sent.
+        if (socket.state.name === 'open') {
+          timer = setTimeout(() => {
+            delay = Math.min(delay * 2, SLOWEST_POLL)
+            resolve()
+          }, delay)
+        }
+      })
+      clearTimeout(timer)
+    }
+    if (failure) throw failure.error
+  }
+  const end = (error?: unknown) => {
+    failure = { error }
+    stop()
+  }
+
+  return new WritableStream<Data>({
+    start(controller) {
+      stop = untilEnded(
+        socket,
+        {
+          text: check,
+          binary: check,
+          state: check,
+          drop({ reason }) {
+            if (OWN_DROPS.includes(reason)) stop(new Error(`A message was dropped: ${reason}`))
+            check()
+          },
+        },
+        signal,
+        error => {
+          if (!failure) controller.error(error)
+          failure ??= { error }
+          check()
+        },
+      )
+      // Without it (Safari before 16.4 has none), an abort waits for the current write.
+      controller.signal?.addEventListener('abort', () => end(controller.signal.reason))
+    },
+    async write(data) {
+      await untilBelow(highWaterMark)
+      try {
+        if (socket.send(data) === 'dropped') stop((socket.state as { cause?: unknown }).cause)
+      } catch (error) {
+        stop(error)
+      }
+      await untilBelow(highWaterMark)
+    },
+    async close() {
+      await untilBelow(0)
+      end()
+    },
+    abort: end,
+  })
+}

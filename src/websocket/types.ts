@@ -1,0 +1,39 @@
+import type { SocketError, SocketOptions } from '../index.js'
+
+/** The options of `createSocket()`, except `protocols` and `binaryType`: these are set as on the platform's `WebSocket`. */
+export interface SteadyWebSocketOptions extends Omit<SocketOptions, 'protocols' | 'binaryType'> {}
+
+/** An options object in the place of `protocols`. It is passed to the native constructor as it is. */
+// https://github.com/whatwg/websockets/pull/76
+export interface WebSocketInit {
+  /** The subprotocols to offer. Default: none. */
+  protocols?: string | string[]
+  /** The address space of the server, for the browser's local network access checks. Default: the browser decides. */
+  targetAddressSpace?: 'public' | 'local' | 'loopback'
+}
+
+/** A `CloseEvent` that also says whether the socket will reconnect. */
+// https://websockets.spec.whatwg.org/#the-closeevent-interface
+export interface SteadyCloseEvent extends CloseEvent {
+  /**
+   * `false` if this is the last `close` event, unless `reconnect()` is called. Always set; declared optional so that a handler for this
+   * event is also a handler for the platform's.
+   */
+  readonly willReconnect?: boolean
+}
+
+/** The platform's `error` event, with the reason for the failure. */
+export interface SteadyErrorEvent extends Event {
+  /** The reason why an attempt failed. Undefined when an open connection broke: see the `close` event that follows. */
+  readonly error?: SocketError
+  /** The message of `error`. */
+  readonly message?: string
+}
+
+/** The events of a `WebSocket` by name. */
+export interface Events {
+  open: Event
+  message: MessageEvent
+  error: SteadyErrorEvent
+  close: SteadyCloseEvent
+}
