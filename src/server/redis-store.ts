@@ -43,14 +43,6 @@ const argumentsOf = (effect: Effect): string[] => {
   return [effect.kind, effect.group, effect.session, '']
 }
 
-/** Reads a notification, such as `ended ID 1008 the reason`. */
-const parseEvent = (line: string): StoreEvent => {
-  const [kind, session = '', number, ...words] = line.split(' ')
-  if (kind === 'moved') return { kind, session, epoch: Number(number) }
-  if (kind === 'ended') return { kind, session, code: Number(number), reason: words.join(' ') }
-  return { kind: 'messages', session }
-}
-
 /**
  * Keeps the commits of a node in the order of the calls. They are sent without waiting for each other, and usually run in that order. A
  * Redis that has forgotten its scripts refuses some of them while it may already run later ones: those have to wait.
@@ -131,10 +123,12 @@ class RedisNode implements StoreNode {
   private readonly name: string
   private readonly scripts: ScriptRunner
   private readonly subscriber: RedisSubscriber
+  private readonly sessionTimeout: number
   private readonly order = new Order()
 
-  constructor(name: string, scripts: ScriptRunner, subscriber: RedisSubscriber) {
+  constructor(name: string, scripts: ScriptRunner, subscriber: RedisSubscriber, sessionTimeout: number) {
     this.name = name
+    this.sessionTimeout = sessionTimeout
     this.scripts = scripts
     this.subscriber = subscriber
   }
@@ -200,8 +194,8 @@ class RedisNode implements StoreNode {
     return newest
   }
 
-  readonly detach: StoreNode['detach'] = async (id, epoch) => {
-    await this.scripts.run('detach', id, epoch)
+  readonly detach: StoreNode['detach'] = async (id, epoch, timeout = this.sessionTimeout) => {
+    await this.scripts.run('detach', id, epoch, timeout)
   }
 
   readonly end: StoreNode['end'] = async (id, code, reason) => {
@@ -228,20 +222,19 @@ const openNode = async (
     prefix,
     // A connected session is touched several times within this span. A session whose node dies is kept for at least `sessionTimeout`.
     2 * limits.sessionTimeout,
-    limits.sessionTimeout,
     limits.maxUnacknowledged,
     limits.maxUnacknowledgedBytes,
     limits.maxGroups,
     limits.dedupeWindow,
   ])
   try {
-    await subscriber.subscribe(`${prefix}n:${name}`, line => onEvent(parseEvent(line)))
+    await subscriber.subscribe(`${prefix}n:${name}`, line => onEvent(JSON.parse(line) as StoreEvent))
     await scripts.load()
   } catch (error) {
     subscriber.destroy()
     throw error
   }
-  return new RedisNode(name, scripts, subscriber)
+  return new RedisNode(name, scripts, subscriber, limits.sessionTimeout)
 }
 
 /**
