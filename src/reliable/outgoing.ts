@@ -93,8 +93,8 @@ export const createOutgoing = (
       // Its timer may be late: the process slept, or the page is hidden.
       if (expires && expires < Date.now()) drop(message, 'expired')
       else {
-        const isFull = sent.size >= WINDOW || sent.bytes + size > WINDOW_BYTES
-        if ((sent.size && isFull) || !transmit(frame)) break
+        if (sent.size && (sent.size >= WINDOW || sent.bytes + size > WINDOW_BYTES)) break
+        if (!transmit(frame)) break
         removeFrom(waiting, message)
         addTo(sent, message)
         message.unwatch?.()
