@@ -12,6 +12,7 @@ export type {
   Session,
 } from './server/options.js'
 export type { Origins, RequestLike } from './server/origin.js'
+export type { PerClient, Rate } from './server/rates.js'
 export {
   type RedisClient,
   type RedisStoreOptions,

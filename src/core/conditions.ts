@@ -25,10 +25,8 @@ export const conditionsOf = (message: Message | undefined): ConditionalMessage |
   (message as ConditionalMessage | undefined)?.options && (message as ConditionalMessage)
 
 /** The data of a message, unless the message was dropped. */
-export const dataOf = (message: Message | undefined): Data | undefined => {
-  const conditional = conditionsOf(message)
-  return conditional ? conditional.data : (message as Data | undefined)
-}
+export const dataOf = (message: Message | undefined): Data | undefined =>
+  conditionsOf(message) ? (message as ConditionalMessage).data : (message as Data | undefined)
 
 /** Watches the conditions of a message that waits. */
 export const watch = (

@@ -1,13 +1,21 @@
 import type { Checks } from './checks.js'
 import type { Data } from './data.js'
-import { createEmitter } from './emitter.js'
+import { createUncheckedEmitter } from './emitter.js'
 import type { StartHeartbeat } from './heartbeat.js'
 import { type Counts, createLifecycle } from './lifecycle.js'
 import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
 import type { CreateQueue } from './queue.js'
 import type { Retry } from './retry.js'
-import type { DropReason, Endpoint, SendOptions, Socket, SocketEvents, SocketOptions } from './types.js'
+import type {
+  BinaryType,
+  DropReason,
+  Endpoint,
+  SendOptions,
+  Socket,
+  SocketEvents,
+  SocketOptions,
+} from './types.js'
 
 /**
  * Makes a WebSocket that stays up.
@@ -27,18 +35,6 @@ export type CreateSocket = <Binary extends BinaryType = 'arraybuffer'>(
   options?: SocketOptions<Binary>,
 ) => Socket<Binary>
 
-const createCounts = (): Counts => ({
-  attempts: 0,
-  connections: 0,
-  sent: 0,
-  received: 0,
-  reclaimed: 0,
-  dropped: 0,
-  queued: 0,
-  queuedBytes: 0,
-  latency: undefined,
-})
-
 /**
  * Makes a `createSocket` from its parts. The parameters are positional, so that a minifier sees which parts are absent, and removes the code
  * that would use them.
@@ -56,36 +52,40 @@ export const makeCreateSocket =
     // A copy, so that later changes to the caller's object have no effect.
     const options = { ...given }
     checks?.options(options)
-    const emitter = createEmitter<SocketEvents<Binary>>([
-      'state',
-      'open',
-      'text',
-      'binary',
-      'close',
-      'error',
-      'drop',
-    ])
-    const { on, once, off, emit, defer } = emitter
-    const counts = createCounts()
+    const { on, once, off, emit, defer } = (checks?.createEmitter ?? createUncheckedEmitter)<
+      SocketEvents<Binary>
+    >(['state', 'open', 'text', 'binary', 'close', 'error', 'drop'])
+    const counts: Counts = {
+      attempts: 0,
+      connections: 0,
+      sent: 0,
+      received: 0,
+      reclaimed: 0,
+      dropped: 0,
+      queued: 0,
+      queuedBytes: 0,
+      latency: undefined,
+    }
     const drop = (data: Data, reason: DropReason) => {
       counts.dropped++
       emit('drop', { data, reason })
       return 'dropped' as const
     }
+    const { keepWhenClosed } = options.queue || {}
     const queue = createQueue(options, counts, drop)
-    const { retry = createRetry() } = options
     const lifecycle = createLifecycle(
       endpoint,
       options,
-      emitter,
+      emit,
+      defer,
       queue,
       counts,
-      retry,
+      createRetry,
       startHeartbeat,
       watchPage,
       prepare,
+      checks,
     )
-    const { close } = lifecycle
 
     return Object.assign(lifecycle, {
       on,
@@ -96,16 +96,12 @@ export const makeCreateSocket =
         checks?.send(data, how)
         const { state } = lifecycle
         // Before the first attempt messages wait. After the last one they would wait for ever.
-        if (state.name === 'closing' || (state.name === 'closed' && state.cause)) return drop(data, 'closed')
+        const isEnding = state.name === 'closing' || (state.name === 'closed' && state.cause)
+        if (isEnding && (!keepWhenClosed || options.signal?.aborted)) return drop(data, 'closed')
         const outcome = queue.push(data, how)
         if (outcome !== 'queued' || state.name !== 'open') return outcome
         defer(queue.flush)
         return counts.queued ? outcome : 'sent'
-      },
-
-      close(code?: number, reason?: string) {
-        checks?.close(code, reason)
-        close(code, reason)
       },
     })
   }

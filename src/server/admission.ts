@@ -4,9 +4,10 @@ import { checkName } from './frames.js'
 import type { Host } from './host.js'
 import type { ReliableServerOptions } from './options.js'
 import type { RequestLike } from './origin.js'
+import type { Gate, Pass } from './rates.js'
 import { directSession, type RequestHost } from './requests.js'
 import { LocalSession } from './session.js'
-import type { Lease } from './store.js'
+import { type Lease, TRY_AGAIN_LATER } from './store.js'
 import { digest, randomName } from './token.js'
 
 /** What admission needs from the server. */
@@ -14,6 +15,7 @@ export interface AdmissionHost<Request> extends RequestHost {
   isAllowedOrigin(request: Request): boolean | PromiseLike<boolean>
   /** Resolves when the store is open. */
   ready(): Promise<Host>
+  readonly gate: Gate
   /** The sessions that this node holds. */
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
@@ -24,6 +26,12 @@ export interface AdmissionHost<Request> extends RequestHost {
 interface Admitted {
   readonly userId: string
   readonly groups: readonly string[]
+}
+
+/** A connection that has been let in. */
+interface Guest {
+  readonly socket: WebSocketLike
+  readonly pass: Pass
 }
 
 /** A new token, and the digest of it that the store keeps. */
@@ -67,12 +75,12 @@ const readAuthorization = (answer: unknown): Admitted => {
 const attach = (
   { sessions, closing }: AdmissionHost<any>,
   local: LocalSession,
-  socket: WebSocketLike,
+  { socket, pass }: Guest,
   lease: Lease,
   token: string,
 ): LocalSession => {
   sessions.set(local.id, local)
-  local.attach(socket, lease, token)
+  local.attach(socket, lease, token, pass)
   if (closing) closeForNow(socket, 1012, closing)
   return local
 }
@@ -80,20 +88,20 @@ const attach = (
 const create = async (
   server: AdmissionHost<any>,
   host: Host,
-  socket: WebSocketLike,
+  guest: Guest,
   { token, digest }: NextToken,
   { userId, groups }: Admitted,
 ): Promise<LocalSession | undefined> => {
   const id = randomName()
   if (!(await host.store.create({ id, token: digest, userId, groups }))) return undefined
   const lease = { epoch: 1, sequenceId: 0, acknowledged: 0, handled: [] }
-  return attach(server, new LocalSession(host, id, userId || undefined, lease), socket, lease, token)
+  return attach(server, new LocalSession(host, id, userId || undefined, lease), guest, lease, token)
 }
 
 const resume = (
   server: AdmissionHost<any>,
   host: Host,
-  socket: WebSocketLike,
+  guest: Guest,
   shown: { readonly id: string; readonly digest: string },
   next: NextToken,
   { userId }: Admitted,
@@ -104,9 +112,9 @@ const resume = (
     if (!lease) return undefined
     const known = sessions.get(id)
     // The same node continues with the same session and its running handler, unless another node has held it in between.
-    if (known && known.epoch + 1 === lease.epoch) return attach(server, known, socket, lease, next.token)
+    if (known && known.epoch + 1 === lease.epoch) return attach(server, known, guest, lease, next.token)
     known?.lose()
-    return attach(server, new LocalSession(host, id, userId || undefined, lease), socket, lease, next.token)
+    return attach(server, new LocalSession(host, id, userId || undefined, lease), guest, lease, next.token)
   })
   const taken = taking
     .catch(() => {})
@@ -116,6 +124,9 @@ const resume = (
   resuming.set(id, taken)
   return taking
 }
+
+const remoteAddress = (request: unknown): string =>
+  (request as { socket?: { remoteAddress?: string } }).socket?.remoteAddress ?? ''
 
 /** The session that a client asks to resume, by the parameters of its URL. */
 const readRecovery = (url = ''): { id: string; token: string } | undefined => {
@@ -139,14 +150,24 @@ export const createAdmission = <Request extends RequestLike>(
       closeForGood(socket, 1008, reason)
     }
     if (typeof admitted === 'string') return refuse(admitted)
+    const { address = remoteAddress } = options
+    const pass = server.gate.enter(admitted.userId, address(request))
+    if (!pass) {
+      host.stats.refused++
+      closeForNow(socket, TRY_AGAIN_LATER, 'too many connections')
+      return
+    }
+    if (socket.readyState === CLOSED) pass.leave()
+    else socket.on('close', pass.leave)
+    const guest = { socket, pass }
     const token = randomName()
     const [next, shown] = await Promise.all([digest(token), digest(recovery?.token ?? '')])
     if (server.closing) return closeForNow(socket, 1012, server.closing)
     if (socket.readyState === CLOSED) return
     const nextToken = { token, digest: next }
     const local = recovery
-      ? await resume(server, host, socket, { id: recovery.id, digest: shown }, nextToken, admitted)
-      : await create(server, host, socket, nextToken, admitted)
+      ? await resume(server, host, guest, { id: recovery.id, digest: shown }, nextToken, admitted)
+      : await create(server, host, guest, nextToken, admitted)
     if (!local) {
       return recovery ? refuse('the session is unknown or has expired') : closeForNow(socket, 1013, 'no room')
     }

@@ -22,6 +22,8 @@ export interface Host {
   readonly resuming: ReadonlyMap<string, Promise<unknown>>
   /** Runs the application's handler. Rejects with a `Refusal`, or with the handler's error. */
   runRequest(session: HeldSession, request: Request): Promise<Task>
+  /** A frame of a client has arrived. */
+  onFrame(session: HeldSession, type: string, bytes: number): void
   report(error: unknown): void
   /** A connection has ended. The session can be resumed. */
   onDisconnect(session: HeldSession, code: number, reason: string): void

@@ -4,8 +4,15 @@ import type { WebSocketLike } from './connection.js'
 import type { Host } from './host.js'
 import { memoryStore } from './memory-store.js'
 import { StoreOpener } from './opener.js'
-import { type Limits, type ReliableServerOptions, resolveLimits } from './options.js'
+import {
+  checkMaxConnections,
+  type Limits,
+  type ReliableServerOptions,
+  resolveLimits,
+  resolveRates,
+} from './options.js'
 import { originCheck, type RequestLike } from './origin.js'
+import { Gate } from './rates.js'
 import { directSession, type RequestHost, runRequest } from './requests.js'
 import type { LocalSession } from './session.js'
 import { SLOW, type StoreEvent, type StoreNode } from './store.js'
@@ -28,6 +35,7 @@ export interface Server<Request extends RequestLike> {
   readonly options: ReliableServerOptions<Request>
   readonly limits: Limits
   isAllowedOrigin(request: Request): boolean | PromiseLike<boolean>
+  readonly gate: Gate
   readonly stats: Host['stats']
   /** The sessions that this node holds. */
   readonly sessions: Map<string, LocalSession>
@@ -81,6 +89,8 @@ export const createServer = <Request extends RequestLike>(
   const limits = resolveLimits(options)
   const isAllowedOrigin = originCheck(options.origins)
   limitPayload(wss, limits)
+  checkMaxConnections(options.maxConnections ?? {})
+  const gate = new Gate(resolveRates(options.rates), options.maxConnections ?? {})
   const report = createReport(options)
   const sessions = new Map<string, LocalSession>()
   const resuming = new Map<string, Promise<unknown>>()
@@ -137,6 +147,9 @@ export const createServer = <Request extends RequestLike>(
       onDisconnect({ id, userId }, code, reason) {
         attempt(() => options.onDisconnect?.(directSession(requests, id, userId), { code, reason }))
       },
+      onFrame({ id, userId }, type, bytes) {
+        if (options.onFrame) attempt(() => options.onFrame?.({ type, bytes }, { id, userId }))
+      },
       forget(session) {
         if (sessions.get(session.id) === session) sessions.delete(session.id)
       },
@@ -150,6 +163,7 @@ export const createServer = <Request extends RequestLike>(
     options,
     limits,
     isAllowedOrigin,
+    gate,
     stats,
     sessions,
     resuming,

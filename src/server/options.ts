@@ -2,6 +2,7 @@
 import type { DataType } from '../reliable/frames.js'
 import type { Payload } from './frames.js'
 import type { Origins, RequestLike } from './origin.js'
+import type { PerClient, Rate } from './rates.js'
 import type { Store } from './store.js'
 
 /** A client's session. It outlives connections and represents the same client on every node. */
@@ -114,6 +115,20 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   dedupeWindow?: number
   /** How long a session outlives its connection, and how long a silent connection counts as alive. Default: 60,000. */
   sessionTimeout?: number
+  /**
+   * How much clients may send each second: per connection, per user and per address. Whoever sends more is read more slowly. `false`: no
+   * limits. Default: 2,000 frames and 16 MiB per connection.
+   */
+  rates?: PerClient<Rate> | false
+  /** How many connections a user and an address may have on this node; others are closed with 1013. Default: any number. */
+  maxConnections?: Omit<PerClient<number>, 'connection'>
+  /** The address of a client, for `rates` and `maxConnections`. Default: the `remoteAddress` of the request's socket. */
+  address?: (request: Request) => string
+  /** Called with every frame of a client before it is handled, pings and acknowledgements included. Default: nothing. */
+  onFrame?: (
+    frame: { readonly type: string; readonly bytes: number },
+    session: { readonly id: string; readonly userId: string | undefined },
+  ) => void
   /** Receives errors of your functions, of the store and of the `WebSocketServer`. Default: `console.error`. */
   onError?: (error: unknown) => void
 }
@@ -188,6 +203,28 @@ const DEFAULTS: Limits = {
   maxGroups: 256,
   dedupeWindow: 4_096,
   sessionTimeout: 60_000,
+}
+
+const DEFAULT_RATES: PerClient<Rate> = { connection: { messages: 2_000, bytes: 2 ** 24 } }
+
+/** Throws a `TypeError` for an invalid rate. */
+export const resolveRates = (rates: PerClient<Rate> | false | undefined): PerClient<Rate> => {
+  if (rates === false) return {}
+  const all: PerClient<Rate> = { ...DEFAULT_RATES, ...rates }
+  for (const rate of Object.values(all) as (Rate | undefined)[]) {
+    for (const value of Object.values(rate ?? {})) {
+      if (!(value > 0)) throw new TypeError('rates takes numbers above 0, in messages and bytes a second')
+    }
+  }
+  return all
+}
+
+/** Throws a `TypeError` for an invalid number of connections. */
+export const checkMaxConnections = (max: PerClient<number>): void => {
+  for (const value of Object.values(max)) {
+    if (value !== Infinity && !(Number.isSafeInteger(value) && value > 0))
+      throw new TypeError('maxConnections takes whole numbers from 1 up')
+  }
 }
 
 /** Throws a `TypeError` for an invalid limit. */

@@ -1,6 +1,7 @@
 // Processes one request of a session: runs the handler, stores its effects, answers.
 import { type Request, writeAck } from './frames.js'
 import type { Host } from './host.js'
+import { delay, PATIENCE } from './patience.js'
 import { Refusal, type Task } from './requests.js'
 import type { CommitOutcome, Effect, StoreNode } from './store.js'
 
@@ -17,9 +18,6 @@ export interface ProcessorOwner {
   lose(): void
   onStoreError(error: unknown): void
 }
-
-/** How long a commit waits for connected members of a group that are behind. Then their sessions are ended. */
-const PATIENCE = 3_000
 
 const DUPLICATE = { name: 'Duplicate', message: 'this message has been handled' }
 
@@ -85,7 +83,7 @@ export class Processor {
       const claim = { session: this.owner.id, epoch: this.owner.epoch, ackId, patient }
       const { outcome } = await this.owner.store.commit(effects, claim)
       if (outcome === 'busy' && this.owner.isActive) {
-        await new Promise(resolve => setTimeout(resolve, Math.min(Math.max(10, waited), 250)))
+        await delay(waited)
         continue
       }
       // A new connection to this node may be the reason. Nothing was stored then, and the claim is still ours to make.

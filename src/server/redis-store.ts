@@ -1,4 +1,6 @@
-import { LIBRARY, SCRIPTS } from './redis-scripts.js'
+import { delay, PATIENCE } from './patience.js'
+import { LIBRARY } from './redis-library.js'
+import { SCRIPTS } from './redis-scripts.js'
 import type {
   CommitOutcome,
   Effect,
@@ -29,6 +31,12 @@ export interface RedisClient {
 export interface RedisStoreOptions {
   /** The beginning of every key and channel. Servers with the same prefix serve the same sessions. Default: `'steadysocket:'`. */
   prefix?: string
+  /** The number of sessions of all nodes together. Further clients are asked to come back later (1013). Default: no limit. */
+  maxSessions?: number
+}
+
+interface RedisNodeSettings extends RedisStoreOptions {
+  readonly sessionTimeout: number
 }
 
 type Script = keyof typeof SCRIPTS
@@ -123,25 +131,34 @@ class RedisNode implements StoreNode {
   private readonly name: string
   private readonly scripts: ScriptRunner
   private readonly subscriber: RedisSubscriber
-  private readonly sessionTimeout: number
+  private readonly settings: RedisNodeSettings
   private readonly order = new Order()
 
-  constructor(name: string, scripts: ScriptRunner, subscriber: RedisSubscriber, sessionTimeout: number) {
+  constructor(name: string, scripts: ScriptRunner, subscriber: RedisSubscriber, settings: RedisNodeSettings) {
     this.name = name
-    this.sessionTimeout = sessionTimeout
+    this.settings = settings
     this.scripts = scripts
     this.subscriber = subscriber
   }
 
   readonly create: StoreNode['create'] = async ({ id, token, userId, groups }) => {
-    await this.scripts.run('create', id, 1, token, userId, this.name, ...groups)
-    return true
+    const { maxSessions = '' } = this.settings
+    const made = await this.scripts.run('create', id, 1, token, userId, this.name, maxSessions, ...groups)
+    return made === 1
   }
 
   readonly resume: StoreNode['resume'] = async (id, token, next, userId) => {
     const lease = await this.scripts.run('resume', id, 0, token, userId, this.name, next)
     if (!lease) return undefined
-    const [epoch, sequenceId, acknowledged, handled] = lease as [number, number, number, unknown[]]
+    const [epoch, sequenceId, acknowledged, handled, rest] = lease as [
+      number,
+      number,
+      number,
+      unknown[],
+      number,
+    ]
+    // The node before has died in the middle of a publication, which has been marked as processed.
+    if (rest) await this.fan(id)
     return { epoch, sequenceId, acknowledged, handled: handled.map(Number) }
   }
 
@@ -154,19 +171,40 @@ class RedisNode implements StoreNode {
     const head = [session, epoch, ackId, patient ? 1 : 0, this.name]
     const tail = effects.flatMap(argumentsOf)
     const place = this.order.take()
+    const job = session || `${this.name}.${place}`
     try {
-      let answer = await this.scripts.runLoaded('commit', ...head, place, 0, ...tail).catch(error => {
+      let answer = await this.scripts.runLoaded('commit', ...head, place, 0, job, ...tail).catch(error => {
         if (!isMissing(error)) throw error
         return ['early']
       })
       if (String((answer as unknown[])[0]) === 'early') {
         await this.order.turn(place)
-        answer = await this.scripts.runText('commit', ...head, place, 1, ...tail)
+        answer = await this.scripts.runText('commit', ...head, place, 1, job, ...tail)
       }
       const [outcome, count] = answer as [unknown, number]
-      return { outcome: String(outcome) as CommitOutcome, count }
+      if (String(outcome) !== 'more') return { outcome: String(outcome) as CommitOutcome, count }
+      if (!claim) return { outcome: 'done', count: await this.fan(job, { place }) }
+      this.order.done(place)
+      return { outcome: 'done', count: await this.fan(job, { patience: patient ? PATIENCE : 0 }) }
     } finally {
       this.order.done(place)
+    }
+  }
+
+  /** Applies what a commit has left to do, in parts. Resolves with the count of the last effect. */
+  private async fan(
+    job: string,
+    { place = 0, patience = 0 }: { place?: number; patience?: number } = {},
+  ): Promise<number> {
+    const lane = place ? this.name : ''
+    let start = Date.now()
+    for (;;) {
+      const waited = Date.now() - start
+      const answer = await this.scripts.run('fan', job, 0, waited < patience ? 1 : 0, lane, place)
+      const [status, count] = answer as [unknown, number]
+      if (String(status) === 'done') return count
+      if (String(status) === 'busy') await delay(waited)
+      else start = Date.now()
     }
   }
 
@@ -191,10 +229,12 @@ class RedisNode implements StoreNode {
       const part = held.slice(i, i + 200).flatMap(({ id, epoch }) => [id, epoch])
       newest.push(...((await this.scripts.run('touch', ...part)) as number[]))
     }
+    // As many as there are, but others come first.
+    for (let i = 0; i < 100 && Number(await this.scripts.run('sweep')) > 0; i++);
     return newest
   }
 
-  readonly detach: StoreNode['detach'] = async (id, epoch, timeout = this.sessionTimeout) => {
+  readonly detach: StoreNode['detach'] = async (id, epoch, timeout = this.settings.sessionTimeout) => {
     await this.scripts.run('detach', id, epoch, timeout)
   }
 
@@ -209,10 +249,11 @@ class RedisNode implements StoreNode {
 
 const openNode = async (
   client: RedisClient,
-  prefix: string,
+  options: RedisStoreOptions,
   limits: StoreLimits,
   onEvent: (event: StoreEvent) => void,
 ): Promise<StoreNode> => {
+  const { prefix = 'steadysocket:' } = options
   const name = randomName()
   const subscriber = client.duplicate()
   // It reconnects by itself, and `touch` reports the events that were lost meanwhile.
@@ -234,18 +275,15 @@ const openNode = async (
     subscriber.destroy()
     throw error
   }
-  return new RedisNode(name, scripts, subscriber, limits.sessionTimeout)
+  return new RedisNode(name, scripts, subscriber, { ...options, sessionTimeout: limits.sessionTimeout })
 }
 
 /**
  * Keeps sessions in one Redis (6.2 or newer, not a Cluster), so that clients may resume on any node. The client must be connected, and
  * closing it is up to you. The store adds an `'error'` listener to it, without which a lost connection would end the process, and opens a second connection, with the client's `duplicate()`, for notifications.
  */
-export const redisStore = (
-  client: RedisClient,
-  { prefix = 'steadysocket:' }: RedisStoreOptions = {},
-): Store => {
+export const redisStore = (client: RedisClient, options: RedisStoreOptions = {}): Store => {
   // Without a listener, the first lost connection to Redis would end the process. What matters fails with the commands.
   client.on('error', () => {})
-  return { open: (limits, onEvent) => openNode(client, prefix, limits, onEvent) }
+  return { open: (limits, onEvent) => openNode(client, options, limits, onEvent) }
 }

@@ -6,18 +6,9 @@ import type { Host } from './host.js'
 import { Inbox, type InboxOwner } from './inbox.js'
 import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
+import type { Pass } from './rates.js'
+import { Connection } from './reading.js'
 import { type Lease, type StoreNode, TRY_AGAIN_LATER } from './store.js'
-
-/** The connection of a session. */
-interface Connection {
-  readonly socket: WebSocketLike
-  /** Whether the client is known to have received `connected`, and with it its newest token. */
-  isConfirmed: boolean
-  /** Whether reading is paused because the inbox is full. */
-  isPaused: boolean
-  /** When the client last sent something. */
-  lastHeard: number
-}
 
 /** How long a session is kept whose client has closed the connection with 1000. */
 const LEFT_TIMEOUT = 10_000
@@ -72,13 +63,13 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
   }
 
   /** Gives the session a connection, in place of the one before, and sends `connected`. */
-  attach(socket: WebSocketLike, lease: Lease, token: string): void {
+  attach(socket: WebSocketLike, lease: Lease, token: string, pass: Pass): void {
     const { stats } = this.host
     const before = this.socket
     this.epoch = lease.epoch
     this.state = {
       name: 'connected',
-      connection: { socket, isConfirmed: false, isPaused: this.inbox.isFull, lastHeard: Date.now() },
+      connection: new Connection(socket, pass, this.inbox.isFull),
     }
     this.outbox.start(lease)
     if (before) {
@@ -97,7 +88,7 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     socket.on('pong', () => {
       const connection = this.connection
       if (connection?.socket !== socket) return
-      connection.lastHeard = Date.now()
+      connection.heard()
       this.onConfirmed()
     })
     socket.ping()
@@ -111,8 +102,11 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       const connection = this.connection
       if (connection?.socket === socket && !this.inbox.isStopped) this.receive(connection, data, isBinary)
     })
-    // What an earlier connection has brought may still wait.
-    if (!this.connection?.isPaused) socket.resume()
+    socket.on('ping', (data: { length: number }) => {
+      const connection = this.connection
+      if (connection?.socket === socket) connection.pace(data.length)
+    })
+    this.connection?.read()
   }
 
   /** Writes new messages, if there are any. */
@@ -136,9 +130,8 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       return
     }
     if (newest !== undefined && newest > this.outbox.sent) this.pump()
-    const { socket, lastHeard, isPaused } = state.connection
-    const silence = Date.now() - lastHeard
-    if (silence > sessionTimeout && !isPaused) socket.terminate()
+    const { socket, silence } = state.connection
+    if (silence > sessionTimeout) socket.terminate()
     else if (silence > sessionTimeout / 3) socket.ping()
   }
 
@@ -171,7 +164,7 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
 
   /** Begins no further request. Resolves when the current one is done. */
   quiesce(): Promise<void> {
-    this.connection?.socket.pause()
+    this.connection?.stop()
     return this.inbox.stop()
   }
 
@@ -203,18 +196,11 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
   }
 
   onFull(): void {
-    const connection = this.connection
-    if (!connection) return
-    connection.isPaused = true
-    connection.socket.pause()
+    this.connection?.setFull(true)
   }
 
   onRoom(): void {
-    const connection = this.connection
-    if (!connection?.isPaused) return
-    connection.isPaused = false
-    connection.lastHeard = Date.now()
-    connection.socket.resume()
+    this.connection?.setFull(false)
   }
 
   /** The store did not answer, and may have done what it was asked. Nothing that is remembered here can be relied on. */
@@ -235,7 +221,8 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
   }
 
   private receive(connection: Connection, data: { length: number }, isBinary: boolean): void {
-    connection.lastHeard = Date.now()
+    connection.heard()
+    connection.pace(data.length)
     try {
       if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
       this.accept(readFrame(String(data)), data.length)
@@ -245,6 +232,7 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
   }
 
   private accept(frame: ReadFrame, bytes: number): void {
+    this.host.onFrame(this, frame.type, bytes)
     if (frame.type === 'ping') this.write(PONG)
     else if (frame.type === 'sequenceAck') this.outbox.acknowledge(frame.sequenceId)
     else if (!this.inbox.add(limitRequest(frame, bytes, this.host.maxMessageBytes), bytes)) {

@@ -154,6 +154,9 @@ export interface Store {
 /** The number of tokens that a store remembers between the one that was shown and the newest. */
 export const MAX_LATER = 6
 
+/** The close reason of a session that the store has lost a part of. */
+export const INCOMPLETE = 'the store has lost a part of the session'
+
 /** The close code of a session whose client did not keep up: the client may begin a new one. */
 // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
 export const TRY_AGAIN_LATER = 1013

@@ -3,8 +3,9 @@ import { closeForNow } from './connection.js'
 import type { Server } from './node.js'
 
 /** Keeps connected sessions alive in the store, and closes connections whose session is lost or whose client is silent. */
-const checkSessions = async ({ ready, sessions, report }: Server<any>): Promise<void> => {
+const checkSessions = async ({ gate, ready, sessions, report }: Server<any>): Promise<void> => {
   try {
+    gate.sweep()
     const { store } = await ready()
     const all = [...sessions.values()]
     const held = all.filter(({ isConnected }) => isConnected).map(({ id, epoch }) => ({ id, epoch }))

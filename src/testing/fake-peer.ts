@@ -45,7 +45,11 @@ export const createPeer = (
 
     accept(protocol) {
       const selected = protocol ?? offered.find(name => !protocols || protocols.includes(name)) ?? ''
-      assertPossible(!selected || offered.includes(selected), 'accept()', `the page does not offer '${selected}'`)
+      assertPossible(
+        !selected || offered.includes(selected),
+        'accept()',
+        `the page does not offer '${selected}'`,
+      )
       answer('accept()')
       connection.deliver(() => {
         if (connection.readyState) return

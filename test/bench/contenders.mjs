@@ -65,6 +65,7 @@ const servers = {
     const wss = new WebSocketServer(local)
     const sessions = []
     const server = createReliableServer(wss, {
+      rates: false,
       store: client ? redisStore(client, { prefix: `bench-${process.pid}:` }) : memoryStore(),
       onConnect: session => sessions.push(session),
       onMessage: () => heard(),

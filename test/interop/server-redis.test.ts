@@ -5,8 +5,8 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 import { createClient } from 'redis'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { redisStore } from '../../src/server.ts'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { type RedisClient, redisStore } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { freePort } from '../support/ports.ts'
 import { connectRedis, hasRedis, startRedis } from './redis.ts'
@@ -37,11 +37,11 @@ describe.runIf(hasRedis())('Redis', () => {
         return all.map(key => key.slice(prefix.length, prefix.length + 2)).filter(kind => kind !== 'o:')
       }
       const peer = await join(node.url)
-      expect(await check()).toEqual(['g:', 'j:', 's:'])
+      expect(await check()).toEqual(['g:', 'j:', 's:', 'y:'])
       peer.say('x', 1)
       peer.send({ type: 'joinGroup', group: 'news', ackId: 2 })
       await peer.ack(2)
-      expect(await check()).toEqual(['b:', 'd:', 'g:', 'g:', 'j:', 's:'])
+      expect(await check()).toEqual(['b:', 'd:', 'g:', 'g:', 'j:', 's:', 'y:', 'y:'])
       peer.send({ type: 'sequenceAck', sequenceId: 1 })
       peer.say('y', 3)
       await peer.ack(3)
@@ -64,6 +64,133 @@ describe.runIf(hasRedis())('Redis', () => {
       expect(Object.keys(kept)).toContain('tokens')
       expect(JSON.stringify(kept)).not.toContain(peer.token)
     })
+
+    test('does not keep sessions that have expired in their groups', async () => {
+      const prefix = `swept-${process.pid}:`
+      const { url, server } = await startNode({
+        store: redisStore(stores.client(), { prefix }),
+        authorize: () => ({ groups: ['g'] }),
+        sessionTimeout: 2_000,
+      })
+      const left = await Promise.all(Array.from({ length: 150 }, () => join(url)))
+      const stays = await join(url)
+      expect(await stores.client().zCard(`${prefix}g:g`)).toBe(151)
+      for (const { socket } of left) socket.terminate()
+      await vi.waitFor(
+        async () => {
+          await server.publish('g', 'x')
+          for (const group of ['', 'g']) {
+            expect(await stores.client().zCard(`${prefix}g:${group}`)).toBe(1)
+            expect(await stores.client().zCard(`${prefix}y:${group}`)).toBe(1)
+          }
+        },
+        { timeout: 15_000, interval: 200 },
+      )
+      expect(stays.end).toBeUndefined()
+    })
+
+    test('has room for maxSessions sessions, of those that have not expired', async () => {
+      const prefix = `room-${process.pid}:`
+      const store = redisStore(stores.client(), { prefix, maxSessions: 2 })
+      const { url } = await startNode({ store, sessionTimeout: 200 })
+      const [first] = [await join(url), await join(url)]
+      expect((await (await dial(url)).closed()).code).toBe(1013)
+      first.socket.terminate()
+      await vi.waitFor(() => join(url), { timeout: 5_000, interval: 50 })
+    })
+
+    describe('a publication to many sessions', () => {
+      const MEMBERS = 350
+      const crowd = async (client = stores.client()) => {
+        const prefix = `crowd-${process.pid}-${Math.random()}:`
+        const limits = {
+          sessionTimeout: 60_000,
+          maxUnacknowledged: 100,
+          maxUnacknowledgedBytes: 2 ** 22,
+          maxGroups: 5,
+          dedupeWindow: 10,
+        }
+        const open = async (over: RedisClient = client) => {
+          const node = await redisStore(over, { prefix }).open(limits, () => {})
+          cleanup(() => node.close())
+          return node
+        }
+        const node = await open()
+        const ids = Array.from({ length: MEMBERS }, (_, i) => `s${i}`)
+        await Promise.all(ids.map(id => node.create({ id, token: 't', userId: '', groups: ['g'] })))
+        const received = (id: string) =>
+          node.read(id, 1, 0, 100).then(list => list?.map(({ frame }) => frame))
+        return { node, open, ids, received }
+      }
+      /** Counts scripts, and lets a test interfere. */
+      const watched = (hook: (call: number) => Promise<unknown> | undefined = () => undefined) => {
+        let calls = 0
+        const client = stores.client()
+        const over: RedisClient = {
+          sendCommand: async args => {
+            if (args[0] === 'EVALSHA') await hook(++calls)
+            return client.sendCommand(args)
+          },
+          on: () => {},
+          duplicate: () => client.duplicate(),
+        }
+        return { over, calls: () => calls }
+      }
+      const publish = (frame: string) => ({ kind: 'publish', group: 'g', frame }) as const
+
+      test('is made in parts of 100, reaches each once, and nothing sent later overtakes it', async () => {
+        const { open, ids, received } = await crowd()
+        const { over, calls } = watched()
+        const node = await open(over)
+        const [count] = await Promise.all([
+          node.commit([publish('{1}')]),
+          node.commit([{ kind: 'send', session: 's99', frame: '{2}' }]),
+          node.commit([publish('{3}')]),
+        ])
+        expect(count).toEqual({ outcome: 'done', count: MEMBERS })
+        for (const id of ids)
+          expect(await received(id)).toEqual(id === 's99' ? ['{1}', '{2}', '{3}'] : ['{1}', '{3}'])
+        expect(calls()).toBeGreaterThan((2 * MEMBERS) / 100)
+      })
+
+      test('of a client is completed by the next node, once, if the first one dies in the middle', async () => {
+        const { node, open, ids, received } = await crowd()
+        await node.create({ id: 'author', token: 't1', userId: 'u', groups: [] })
+        // It dies after the second part.
+        const dying = await open(watched(call => (call === 3 ? new Promise(() => {}) : undefined)).over)
+        const claim = { session: 'author', epoch: 1, ackId: 7 }
+        dying.commit([publish('{1}'), { kind: 'send', session: 'author', frame: '{2}' }], claim)
+        await vi.waitFor(async () => expect(await received('s0')).toEqual(['{1}']))
+        expect(await received('s99')).toEqual([])
+        const next = await open()
+        const lease = await next.resume('author', 't1', 't2', 'u')
+        expect(lease?.handled).toEqual([7])
+        expect((await next.read('author', 2, 0, 10))?.map(({ frame }) => frame)).toEqual(['{2}'])
+        for (const id of ids) expect(await received(id)).toEqual(['{1}'])
+        expect(await next.commit([], { ...claim, epoch: 2 })).toEqual({ outcome: 'duplicate', count: 0 })
+      })
+    })
+
+    test.each(['b:', 'd:', 'j:', 'g:'])(
+      'that loses the key %s of a session ends the session, and refuses to resume it',
+      async kind => {
+        const prefix = `lost-${kind}${process.pid}:`
+        const { url } = await startNode({
+          store: redisStore(stores.client(), { prefix }),
+          onMessage: ({ data }, session) => session.send(data),
+          authorize: () => ({ groups: ['g'] }),
+          sessionTimeout: 1_000,
+        })
+        const peer = await join(url)
+        peer.say('x', 1)
+        await peer.got(1)
+        await stores.client().del(`${prefix}${kind}${kind === 'g:' ? 'g' : peer.id}`)
+        peer.say('y', 2)
+        // The first to find out is the commit of the next message, or the store's own notification.
+        expect([1006, 1008]).toContain((await peer.closed()).code)
+        expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
+      },
+    )
 
     test('may forget its scripts: the store sends them again', async () => {
       const { url } = await startNode({

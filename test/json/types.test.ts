@@ -117,7 +117,7 @@ describe('in TypeScript, send() of json()', () => {
     // @ts-expect-error a symbol
     expect(() => send(Symbol('a'))).toThrow(TypeError)
     // @ts-expect-error a typo
-    send(1, { tll: 5 })
+    expect(() => send(1, { tll: 5 })).toThrow(TypeError)
   })
 
   test('accepts one type if it is given as a type argument', () => {

@@ -1,0 +1,147 @@
+// A client that sends too much is read more slowly, and nobody else notices.
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { FakeSocket } from './fake.ts'
+import { ack, event, startFake } from './start.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+const PING = '{"type":"ping"}'
+const pongs = ({ frames }: FakeSocket) => frames.filter(({ type }) => type === 'pong').length
+
+describe('a client that sends more than its rate', () => {
+  test('is not read until its next frame is due, and loses nothing', async () => {
+    const { wss } = startFake({ rates: { connection: { messages: 100 } } })
+    const [flood, bystander] = [await wss.connect(), await wss.connect()]
+    for (const client of [flood, bystander]) await client.until(() => !client.isPaused)
+    for (let i = 0; i < 250; i++) flood.say(PING)
+    expect([flood.isPaused, pongs(flood)]).toEqual([true, 101])
+    bystander.say(PING)
+    expect(pongs(bystander)).toBe(1)
+    await vi.advanceTimersByTimeAsync(500)
+    expect(pongs(flood)).toBeGreaterThanOrEqual(145)
+    expect(pongs(flood)).toBeLessThanOrEqual(152)
+    await vi.advanceTimersByTimeAsync(1_500)
+    expect([flood.isPaused, pongs(flood)]).toEqual([false, 250])
+  })
+
+  test('is measured by bytes too', async () => {
+    const { wss } = startFake({ rates: { connection: { bytes: 1_000 } }, onMessage: () => {} })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    client.say(event('x'.repeat(3_000), 1))
+    expect(client.isPaused).toBe(true)
+    expect((await ack(client, 1)).success).toBe(true)
+    client.say(PING)
+    await vi.advanceTimersByTimeAsync(1_900)
+    expect(pongs(client)).toBe(0)
+    await vi.advanceTimersByTimeAsync(300)
+    expect(pongs(client)).toBe(1)
+  })
+
+  test('is slowed down with its pings of the WebSocket protocol as well', async () => {
+    const { wss } = startFake({ rates: { connection: { messages: 10 } } })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    for (let i = 0; i < 20; i++) client.emit('ping', Buffer.alloc(4))
+    expect(client.isPaused).toBe(true)
+  })
+
+  test('shares the rate of its user and of its address with its other connections, also when they are new', async () => {
+    for (const rates of [{ user: { messages: 10 } }, { address: { messages: 10 } }]) {
+      const { wss } = startFake({ rates, authorize: () => 'ada', address: () => '::1' })
+      const first = await wss.connect()
+      await first.until(() => !first.isPaused)
+      for (let i = 0; i < 30; i++) first.say(PING)
+      first.terminate()
+      await first.until(() => first.end)
+      const next = await wss.connect()
+      await next.until(() => !next.isPaused)
+      next.say(PING)
+      expect(next.isPaused).toBe(true)
+    }
+  })
+
+  test('is held to 2,000 frames a second by default, and to nothing with rates: false', async () => {
+    for (const [rates, read] of [
+      [undefined, 2_001],
+      [false, 3_000],
+    ] as const) {
+      const { wss } = startFake(rates === undefined ? {} : { rates })
+      const client = await wss.connect()
+      await client.until(() => !client.isPaused)
+      for (let i = 0; i < 3_000; i++) client.say(PING)
+      expect(pongs(client)).toBe(read)
+    }
+  })
+
+  test('does not lose its session for being silent while it is not read', async () => {
+    const { wss } = startFake({ rates: { connection: { bytes: 10 } }, onMessage: () => {} })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    client.alive = false
+    client.say(event('x'.repeat(2_000), 1))
+    await vi.advanceTimersByTimeAsync(90_000)
+    expect(client.end).toBeUndefined()
+  })
+})
+
+describe('the number of connections', () => {
+  test.each(['user', 'address'] as const)('of one %s is limited by maxConnections', async kind => {
+    let name = 'ada'
+    const { wss, server } = startFake({
+      maxConnections: { [kind]: 2 },
+      authorize: () => (kind === 'user' ? name : true),
+      address: () => (kind === 'address' ? name : ''),
+    })
+    const [first] = [await wss.connect(), await wss.connect()]
+    expect((await wss.connect()).end).toEqual({ code: 1013, reason: 'too many connections' })
+    expect(server.stats.refused).toBe(1)
+    name = 'bob'
+    expect((await wss.connect()).end).toBeUndefined()
+    name = 'ada'
+    first.terminate()
+    await first.until(() => first.end)
+    expect((await wss.connect()).end).toBeUndefined()
+  })
+})
+
+describe('onFrame', () => {
+  test('sees every frame of a client, and its failure is reported', async () => {
+    const seen: unknown[] = []
+    const { wss, errors } = startFake({
+      authorize: () => 'ada',
+      onMessage: () => {},
+      onFrame: ({ type, bytes }, { userId }) => {
+        seen.push([type, bytes, userId])
+        if (type === 'event') throw new Error('oops')
+      },
+    })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    client.say(PING)
+    client.say('{"type":"sequenceAck","sequenceId":0}')
+    client.say(event(1, 1))
+    expect((await ack(client, 1)).success).toBe(true)
+    expect(seen).toEqual([
+      ['ping', 15, 'ada'],
+      ['sequenceAck', 37, 'ada'],
+      ['event', 65, 'ada'],
+    ])
+    expect(errors).toEqual([new Error('oops')])
+  })
+})
+
+test.each([
+  { rates: { connection: { messages: 0 } } },
+  { rates: { user: { bytes: -1 } } },
+  { rates: { address: { messages: Number.NaN } } },
+  { maxConnections: { user: 0 } },
+  { maxConnections: { address: 1.5 } },
+])('the server throws a TypeError for %j', options => {
+  expect(() => startFake(options as any)).toThrow(TypeError)
+})
