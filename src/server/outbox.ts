@@ -38,6 +38,7 @@ export class Outbox {
   private cursor: Cursor | undefined
   /** `again`: there may be more messages than the read that is under way returns. */
   private reading: 'no' | 'once' | 'again' = 'no'
+  private running: Promise<void> = Promise.resolve()
   private isAcknowledging = false
   /** Ends the wait for the connection. */
   private wake: () => void = () => {}
@@ -64,11 +65,13 @@ export class Outbox {
   }
 
   /** Writes new messages, if there are any. */
-  async pump(): Promise<void> {
-    if (this.reading !== 'no') {
-      this.reading = 'again'
-      return
-    }
+  pump(): Promise<void> {
+    if (this.reading === 'no') this.running = this.run()
+    else this.reading = 'again'
+    return this.running
+  }
+
+  private async run(): Promise<void> {
     try {
       do {
         this.reading = 'once'
@@ -78,6 +81,16 @@ export class Outbox {
       this.owner.onStoreError(error)
     }
     this.reading = 'no'
+  }
+
+  /** Resolves when everything that the store has now is written, or when the time is up: the client may not read. */
+  async flush(timeout: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise<void>(resolve => {
+      timer = setTimeout(resolve, timeout)
+    })
+    await Promise.race([this.running.then(() => this.pump()), late])
+    clearTimeout(timer)
   }
 
   /** Resolves with whether there may be more. */

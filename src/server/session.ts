@@ -13,6 +13,9 @@ import { type Lease, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 /** How long a session is kept whose client has closed the connection with 1000. */
 const LEFT_TIMEOUT = 10_000
 
+/** How long the end of a session waits for what it was sent before. */
+const FLUSH_TIMEOUT = 1_000
+
 /** Messages are written ahead of the network by so many bytes. */
 const MAX_AHEAD = 2 ** 18
 
@@ -214,6 +217,10 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     closeForNow(connection.socket, 1011, reason)
     this.store.detach(this.id, this.epoch).catch(this.host.report)
     this.host.onDisconnect(this, 1011, reason)
+  }
+
+  flush(): Promise<void> {
+    return this.outbox.flush(FLUSH_TIMEOUT)
   }
 
   processRequest(request: Request): Promise<void> {
