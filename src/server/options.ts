@@ -236,6 +236,9 @@ export const resolveLimits = (options: Partial<Limits>): Limits => {
       throw new TypeError(`${name} takes a whole number from 1 up`)
     limits[name] = value
   }
+  // A timer with more fires at once.
+  if (limits.sessionTimeout >= 2 ** 31)
+    throw new TypeError('sessionTimeout takes at most 2,147,483,647 ms, 24 days')
   return limits
 }
 

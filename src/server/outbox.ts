@@ -52,6 +52,12 @@ export class Outbox {
     return this.cursor?.sent ?? 0
   }
 
+  /** Whether a message with this number was sent, on this connection or an earlier one. */
+  knows(sequenceId: number): boolean {
+    const { sent = 0, newest = 0 } = this.cursor ?? {}
+    return sequenceId <= Math.max(sent, newest)
+  }
+
   /** Begins with everything that is not acknowledged, on a new connection. */
   start({ sequenceId, acknowledged }: Lease): void {
     this.cursor = { sent: acknowledged, newest: sequenceId, acknowledged }

@@ -19,6 +19,7 @@ forEachStore(stores => {
         connectionId: expect.stringMatching(/^[\w-]{22}$/),
         reconnectionToken: expect.stringMatching(/^[\w-]{22}$/),
         userId: 'ada',
+        sequenceId: 0,
       })
       expect(server.stats).toMatchObject({ connections: 1, created: 1, resumed: 0, refused: 0 })
     })
