@@ -20,6 +20,7 @@ const GIVEN: Record<string, string> = {
   Price: "import('zod').ZodObject<{ symbol: import('zod').ZodString }>",
   vi: "typeof import('vitest').vi",
   createReliableSocket: "typeof import('steadysocket/reliable').createReliableSocket",
+  reliableSocketOver: "typeof import('steadysocket/reliable').reliableSocketOver",
   createReliableServer: "typeof import('steadysocket/server').createReliableServer",
   server: "import('steadysocket/server').ReliableServer",
   session: "import('steadysocket/server').Session",
