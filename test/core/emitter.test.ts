@@ -20,8 +20,8 @@ beforeEach(() => {
 })
 afterEach(() => vi.unstubAllGlobals())
 
-describe('listening', () => {
-  test('tells every listener of a type, in the order of subscription, and nobody of another type', () => {
+describe('an emitter', () => {
+  test('calls every listener of an event in the order in which they were added, and no listener of another event', () => {
     const { on, emit } = create()
     const story: string[] = []
     on('text', scribe(story, 'first'))
@@ -31,7 +31,7 @@ describe('listening', () => {
     expect(story).toEqual(['first:hello', 'second:hello'])
   })
 
-  test('hands on the payload itself, not a copy and not an event around it', () => {
+  test('passes the payload itself, neither a copy nor an event object', () => {
     const { on, emit } = createEmitter<{ thing: object }>(['thing'])
     const listener = vi.fn()
     const payload = {}
@@ -41,12 +41,12 @@ describe('listening', () => {
     expect(listener.mock.calls[0]?.[0]).toBe(payload)
   })
 
-  test('says nothing when nobody listens', () => {
+  test('does nothing when an event has no listener', () => {
     const { emit } = create()
     expect(() => emit('text', 'hello')).not.toThrow()
   })
 
-  test('the same listener twice is one', () => {
+  test('adds the same listener only once', () => {
     const { on, emit } = create()
     const listener = vi.fn()
     on('text', listener)
@@ -55,7 +55,7 @@ describe('listening', () => {
     expect(listener).toHaveBeenCalledTimes(1)
   })
 
-  test('the same listener keeps the wishes of its first subscription, as in the DOM', () => {
+  test('keeps the options of the first call when the same listener is added twice, as in the DOM', () => {
     const { on, emit } = create()
     const listener = vi.fn()
     const { signal } = new AbortController()
@@ -67,7 +67,7 @@ describe('listening', () => {
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
-  test('the same listener may hear several types, and leaves them one by one', () => {
+  test('lets one listener receive several events, and removes it from each separately', () => {
     const { on, off, emit } = create()
     const listener = vi.fn()
     const leave = on('text', listener)
@@ -81,22 +81,28 @@ describe('listening', () => {
     expect(listener).toHaveBeenCalledTimes(1)
   })
 
-  test.each(['nonsense', '', 'toString', 'constructor', '__proto__'])('refuses the event name %j', name => {
-    const { on } = create()
-    expect(() => on(name as 'text', () => {})).toThrow(TypeError)
-  })
+  test.each(['nonsense', '', 'toString', 'constructor', '__proto__'])(
+    'throws a TypeError for the event name %j',
+    name => {
+      const { on } = create()
+      expect(() => on(name as 'text', () => {})).toThrow(TypeError)
+    },
+  )
 
-  test.each([undefined, null, 1, 'text', {}, [() => {}]])('refuses %j as a listener', listener => {
-    const { on } = create()
-    expect(() => on('text', listener as never)).toThrow(TypeError)
-  })
+  test.each([undefined, null, 1, 'text', {}, [() => {}]])(
+    'throws a TypeError for %j as a listener',
+    listener => {
+      const { on } = create()
+      expect(() => on('text', listener as never)).toThrow(TypeError)
+    },
+  )
 
-  test('a refusal names the event and those that there are', () => {
+  test('lists the known events in the error for an unknown one', () => {
     const { on } = create()
     expect(() => on('tekst' as 'text', () => {})).toThrow(/tekst.*text.*count/)
   })
 
-  test('two emitters know nothing of each other', () => {
+  test('shares nothing with another emitter', () => {
     const [one, other] = [create(), create()]
     const listener = vi.fn()
     one.on('text', listener)
@@ -105,8 +111,8 @@ describe('listening', () => {
   })
 })
 
-describe('leaving', () => {
-  test('off removes a listener, and only this one', () => {
+describe('removing a listener', () => {
+  test('with off() removes this listener only', () => {
     const { on, off, emit } = create()
     const [gone, stays] = [vi.fn(), vi.fn()]
     on('text', gone)
@@ -117,7 +123,7 @@ describe('leaving', () => {
     expect(stays).toHaveBeenCalledTimes(1)
   })
 
-  test('on returns how to leave, as often as one likes', () => {
+  test('with the function that on() returned may be repeated', () => {
     const { on, emit } = create()
     const [gone, stays] = [vi.fn(), vi.fn()]
     const leave = on('text', gone)
@@ -129,7 +135,7 @@ describe('leaving', () => {
     expect(stays).toHaveBeenCalledTimes(1)
   })
 
-  test('off of a listener that was never there changes nothing', () => {
+  test('that was never added has no effect', () => {
     const { on, off, emit } = create()
     const listener = vi.fn()
     on('text', listener)
@@ -139,7 +145,7 @@ describe('leaving', () => {
     expect(listener).toHaveBeenCalledTimes(1)
   })
 
-  test('who left may come back, to the end of the line', () => {
+  test('and adding it again puts it at the end', () => {
     const { on, off, emit } = create()
     const story: string[] = []
     const [first, second] = [scribe(story, 'first'), scribe(story, 'second')]
@@ -151,7 +157,7 @@ describe('leaving', () => {
     expect(story).toEqual(['second:hello', 'first:hello'])
   })
 
-  test('once hears one piece of news', () => {
+  test('happens after one event with once()', () => {
     const { on, emit } = create()
     const listener = vi.fn()
     on('text', listener, { once: true })
@@ -160,7 +166,7 @@ describe('leaving', () => {
     expect(listener.mock.calls).toEqual([['one']])
   })
 
-  test('once has left before it hears, so that it may subscribe anew from within', () => {
+  test('happens before it is called with once(), so that it may add itself again', () => {
     const { on, emit } = create()
     const heard: string[] = []
     const listener = (text: string) => {
@@ -173,7 +179,7 @@ describe('leaving', () => {
     expect(heard).toEqual(['one', 'two'])
   })
 
-  test('once is once though the listener causes the same news again', () => {
+  test('happens only once with once(), even if the listener emits the same event', () => {
     const { on, emit } = create()
     const listener = vi.fn(() => emit('text', 'again'))
     on('text', listener, { once: true })
@@ -181,7 +187,7 @@ describe('leaving', () => {
     expect(listener).toHaveBeenCalledTimes(1)
   })
 
-  test('once counts as heard though the listener throws', () => {
+  test('happens with once() even if the listener throws', () => {
     const { on, emit } = create()
     const listener = vi.fn(() => {
       throw new Error('oops')
@@ -192,7 +198,7 @@ describe('leaving', () => {
     expect(listener).toHaveBeenCalledTimes(1)
   })
 
-  test('an aborted signal ends the listening', () => {
+  test('happens when its signal is aborted', () => {
     const { on, emit } = create()
     const listener = vi.fn()
     const controller = new AbortController()
@@ -203,7 +209,7 @@ describe('leaving', () => {
     expect(listener.mock.calls).toEqual([['one']])
   })
 
-  test('a signal that is aborted already lets nobody join', () => {
+  test('is not necessary if its signal was aborted before: it is not added', () => {
     const { on, emit } = create()
     const listener = vi.fn()
     const signal = AbortSignal.abort()
@@ -214,7 +220,7 @@ describe('leaving', () => {
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
-  test('one signal ends any number of subscriptions', () => {
+  test('works for any number of listeners with one signal', () => {
     const { on, emit } = create()
     const listeners = [vi.fn(), vi.fn(), vi.fn()]
     const controller = new AbortController()
@@ -224,12 +230,12 @@ describe('leaving', () => {
     for (const listener of listeners) expect(listener).not.toHaveBeenCalled()
   })
 
-  describe('leaves nothing on the signal', () => {
+  describe('removes its own listener from the signal', () => {
     const listener = () => {}
     const ways: Record<string, (emitter: ReturnType<typeof create>, leave: () => void) => void> = {
-      'after off': ({ off }) => off('text', listener),
-      'after what on returned': (_, leave) => leave(),
-      'after once was heard': ({ emit }) => emit('text', 'hello'),
+      'after off()': ({ off }) => off('text', listener),
+      'after the function that on() returned was called': (_, leave) => leave(),
+      'after a once listener has run': ({ emit }) => emit('text', 'hello'),
     }
     test.each(Object.entries(ways))('%s', (_, leave) => {
       const emitter = create()
@@ -241,7 +247,7 @@ describe('leaving', () => {
       expect(getEventListeners(signal, 'abort')).toHaveLength(0)
     })
 
-    test('after it was aborted', () => {
+    test('when the signal was aborted', () => {
       const controller = new AbortController()
       create().on('text', listener, { signal: controller.signal })
       controller.abort()
@@ -249,7 +255,7 @@ describe('leaving', () => {
     })
   })
 
-  test('the signal of a subscription that has ended does not end a later one of the same listener', () => {
+  test('does not remove a later subscription of the same listener through the signal of an earlier one', () => {
     const { on, off, emit } = create()
     const listener = vi.fn()
     const controller = new AbortController()
@@ -262,10 +268,10 @@ describe('leaving', () => {
   })
 })
 
-describe('changes while the news is being told', () => {
+describe('during an event', () => {
   afterEach(() => expect(reported).toEqual([]))
 
-  test('a listener that joins does not hear the present news, but the next', () => {
+  test('a listener that is added receives the next event, but not the present one', () => {
     const { on, emit } = create()
     const late = vi.fn()
     on('text', () => on('text', late))
@@ -275,7 +281,7 @@ describe('changes while the news is being told', () => {
     expect(late.mock.calls).toEqual([['two']])
   })
 
-  test('a listener that was removed by an earlier one does not hear the present news any more', () => {
+  test('a listener that an earlier one removes is not called', () => {
     const { on, off, emit } = create()
     const removed = vi.fn()
     on('text', () => off('text', removed))
@@ -284,7 +290,7 @@ describe('changes while the news is being told', () => {
     expect(removed).not.toHaveBeenCalled()
   })
 
-  test('a listener whose signal was aborted by an earlier one does not hear the present news any more', () => {
+  test('a listener whose signal an earlier one aborts is not called', () => {
     const { on, emit } = create()
     const removed = vi.fn()
     const controller = new AbortController()
@@ -294,7 +300,7 @@ describe('changes while the news is being told', () => {
     expect(removed).not.toHaveBeenCalled()
   })
 
-  test('a listener that was removed and added again by an earlier one waits for the next news', () => {
+  test('a listener that an earlier one removes and adds again is called for the next event', () => {
     const { on, off, emit } = create()
     const late = vi.fn()
     on(
@@ -312,7 +318,7 @@ describe('changes while the news is being told', () => {
     expect(late.mock.calls).toEqual([['two']])
   })
 
-  test('a listener that removes itself does not make the next one miss its turn', () => {
+  test('a listener that removes itself does not make the emitter skip the next one', () => {
     const { on, emit } = create()
     const next = vi.fn()
     const leave: () => void = on('text', () => leave())
@@ -321,7 +327,7 @@ describe('changes while the news is being told', () => {
     expect(next).toHaveBeenCalledTimes(1)
   })
 
-  test('a listener that removes one already told does not make the next one miss its turn', () => {
+  test('a listener that removes an earlier one does not make the emitter skip the next one', () => {
     const { on, off, emit } = create()
     const [first, last] = [vi.fn(), vi.fn()]
     on('text', first)
@@ -332,7 +338,7 @@ describe('changes while the news is being told', () => {
     expect(last).toHaveBeenCalledTimes(1)
   })
 
-  test('a listener that joins hears the news that was caused by the present one', () => {
+  test('a listener that is added receives an event that the present one causes', () => {
     const { on, emit } = create()
     const late = vi.fn()
     on(
@@ -354,7 +360,7 @@ describe('a listener that throws', () => {
     throw oops
   }
 
-  test('harms nobody: the others hear, and so does it the next time', () => {
+  test('does not prevent the others from running, nor itself from running again', () => {
     const { on, emit } = create()
     const [before, faulty, after] = [vi.fn(), vi.fn(thrower), vi.fn()]
     on('text', before)
@@ -367,7 +373,7 @@ describe('a listener that throws', () => {
     for (const listener of [before, faulty, after]) expect(listener).toHaveBeenCalledTimes(2)
   })
 
-  test('is reported as the platform reports it, with the error itself', () => {
+  test('is reported with reportError and the error itself', () => {
     const { on, emit } = create()
     on('text', thrower)
     emit('text', 'hello')
@@ -375,7 +381,7 @@ describe('a listener that throws', () => {
     expect(reported[0]).toBe(oops)
   })
 
-  test('is reported from a microtask where the platform has no reportError', () => {
+  test('is reported from a microtask if the platform has no reportError', () => {
     vi.stubGlobal('reportError', undefined)
     const microtasks: (() => void)[] = []
     vi.stubGlobal('queueMicrotask', (job: () => void) => microtasks.push(job))
@@ -389,7 +395,7 @@ describe('a listener that throws', () => {
     expect(microtasks[0]).toThrow(oops)
   })
 
-  test('is looked up at the moment of use: a later reportError is the one that hears', () => {
+  test('is reported with the reportError of the moment, even if it was replaced', () => {
     const { on, emit } = create()
     const later = vi.fn()
     on('text', thrower)
@@ -399,7 +405,7 @@ describe('a listener that throws', () => {
     expect(reported).toEqual([])
   })
 
-  test('does not stop the news and jobs that wait', () => {
+  test('does not prevent pending events and jobs', () => {
     const { on, emit, defer } = create()
     const story: string[] = []
     on('text', () => {
@@ -412,7 +418,7 @@ describe('a listener that throws', () => {
     expect(story).toEqual(['count:1', 'job'])
   })
 
-  test('leaves the emitter able to tell at once', () => {
+  test('leaves the emitter able to emit at once', () => {
     const { on, emit } = create()
     const heard: string[] = []
     on('text', thrower)
@@ -424,8 +430,8 @@ describe('a listener that throws', () => {
   })
 })
 
-describe('one story in one order', () => {
-  test('news caused by a listener comes after all have heard the present one', () => {
+describe('the order of events', () => {
+  test('puts an event that a listener emits after the present event has reached all listeners', () => {
     const { on, emit } = create()
     const story: string[] = []
     on('text', text => {
@@ -437,7 +443,7 @@ describe('one story in one order', () => {
     expect(story).toEqual(['a:one', 'b:one', 'a:two', 'b:two'])
   })
 
-  test('holds across types, and however deep the news is nested', () => {
+  test('holds across event types and any depth of nesting', () => {
     const { on, emit } = create()
     const stories: string[][] = [[], [], []]
     for (const story of stories) {
@@ -454,7 +460,7 @@ describe('one story in one order', () => {
     expect(stories[2]).toEqual(stories[0])
   })
 
-  test('news has been told when emit returns, unless it is caused by a listener', () => {
+  test('lets emit() return after all listeners have run, unless a listener called it', () => {
     const { on, emit } = create()
     const story: string[] = []
     on('count', scribe(story, 'count'))
@@ -466,7 +472,7 @@ describe('one story in one order', () => {
     expect(story).toEqual(['emit returned', 'count:1'])
   })
 
-  test('100,000 pieces of news that each cause the next are told without recursion', {
+  test('holds without recursion for 100,000 events that each emit the next', {
     timeout: 20_000,
   }, () => {
     const { on, emit } = create()
@@ -481,7 +487,7 @@ describe('one story in one order', () => {
     expect([told, last]).toEqual([100_000, 100_000])
   })
 
-  test('100,000 pieces of news caused by one listener are told in order', { timeout: 20_000 }, () => {
+  test('holds for 100,000 events that one listener emits', { timeout: 20_000 }, () => {
     const { on, emit } = create()
     const heard: number[] = []
     on('text', () => {
@@ -494,15 +500,15 @@ describe('one story in one order', () => {
   })
 })
 
-describe('jobs', () => {
-  test('a job runs at once when nothing is being told', () => {
+describe('a deferred job', () => {
+  test('runs at once when no event is being dispatched', () => {
     const { defer } = create()
     const job = vi.fn()
     defer(job)
     expect(job).toHaveBeenCalledTimes(1)
   })
 
-  test('a job posted by a listener waits until all have heard', () => {
+  test('runs after all listeners of the present event when a listener defers it', () => {
     const { on, emit, defer } = create()
     const story: string[] = []
     on('text', () => defer(() => story.push('job')))
@@ -511,7 +517,7 @@ describe('jobs', () => {
     expect(story).toEqual(['b:hello', 'job'])
   })
 
-  test('a job waits also for the news that came before it and after it', () => {
+  test('runs after the events that were pending before and after it', () => {
     const { on, emit, defer } = create()
     const story: string[] = []
     on('text', () => {
@@ -524,7 +530,7 @@ describe('jobs', () => {
     expect(story).toEqual(['count:1', 'count:2', 'job'])
   })
 
-  test('jobs run one after another, in the order of posting, also those that jobs post', () => {
+  test('runs in the order of defer(), even if another job deferred it', () => {
     const { on, emit, defer } = create()
     const story: string[] = []
     on('text', () => {
@@ -539,7 +545,7 @@ describe('jobs', () => {
     expect(story).toEqual(['first begins', 'first ends', 'second', 'third'])
   })
 
-  test('what a job tells is heard before the next job runs', () => {
+  test('runs after the listeners of an event that an earlier job emitted', () => {
     const { on, emit, defer } = create()
     const story: string[] = []
     on('count', scribe(story, 'count'))
@@ -551,7 +557,7 @@ describe('jobs', () => {
     expect(story).toEqual(['count:1', 'job'])
   })
 
-  test('a job that throws is reported and does not stop the next one', () => {
+  test('that throws is reported, and the next one runs', () => {
     const { on, emit, defer } = create()
     const next = vi.fn()
     const oops = new Error('oops')
@@ -569,7 +575,7 @@ describe('jobs', () => {
   })
 
   // Taking them with `shift()` is quadratic, and takes longer than this.
-  test('400,000 jobs posted by one listener all run, in order, in linear time', { timeout: 4_000 }, () => {
+  test('among 400,000 that one listener defers runs in order, in linear time', { timeout: 4_000 }, () => {
     const { on, emit, defer } = create()
     const total = 400_000
     let run = 0
@@ -586,8 +592,8 @@ describe('jobs', () => {
   })
 })
 
-describe('guard', () => {
-  test('calls the function with the payload and hands back its answer', () => {
+describe('guard()', () => {
+  test('calls the function with the payload and returns its result', () => {
     const double = vi.fn((count: number) => count * 2)
     expect(guard(double, 21)).toBe(42)
     expect(double.mock.calls).toEqual([[21]])
@@ -595,7 +601,7 @@ describe('guard', () => {
   })
 
   test.each([new Error('oops'), 'a string', undefined])(
-    'reports what it throws (%s) and answers nothing',
+    'reports an error (%s) and returns undefined',
     thrown => {
       const answer = guard(() => {
         throw thrown
@@ -619,7 +625,7 @@ describe('emit()', () => {
 })
 
 describe('off()', () => {
-  test('throws a TypeError that names the events there are when the event is unknown', () => {
+  test('throws a TypeError that lists the known events if the event is unknown', () => {
     expect(() => create().off('tekst' as 'text', () => {})).toThrow(/tekst.*text, count/)
   })
 })

@@ -140,12 +140,12 @@ test('the documents are found, and every language in them is tested somewhere', 
   expect([...languages].sort()).toEqual([...ELSEWHERE, 'js', 'ts', 'tsx', 'vue'].sort())
 })
 
-describe('the code compiles', () => {
+describe('the code sample compiles', () => {
   test.each(pieces)('of $place', ({ name }) => {
     expect(complaints.get(name)).toBe(undefined)
   })
 
-  test('and nothing else is the matter', () => {
+  test('and the compiler reports nothing outside the samples', () => {
     expect(complaints.get('the rest')).toBe(undefined)
   })
 })
