@@ -41,7 +41,7 @@ test.each([...documents, ...forMaintainers])(
 )
 
 test('every test that src/README.md names exists', () => {
-  const named = [...prose('src/README.md').matchAll(/`(test\/[^`]+)`: \*(.+?)\*$/gm)]
+  const named = [...prose('src/README.md').matchAll(/`(test\/[^`]+)`: \*(.+?)\*\.$/gm)]
   expect(named.length).toBe(10)
   const missing = named.flatMap(([, file = '', name = '']) => {
     const code = readFileSync(root + file, 'utf8')
