@@ -32,7 +32,11 @@ const faults = {
     'SIGKILL to the node that serves you',
     'The process ends at once. Another node takes over within two seconds with the same data, and reliable sessions continue where they stopped. The node restarts after a few seconds.',
   ],
-  busy: ['Overloaded', '1013, retry-after=4', 'The server says how long to wait. No attempt is made before that.'],
+  busy: [
+    'Overloaded',
+    '1013, retry-after=4',
+    'The server says how long to wait. No attempt is made before that.',
+  ],
 }
 
 const closing =

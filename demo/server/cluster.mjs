@@ -64,7 +64,9 @@ const createChild = (name, env) => {
       })
       const [answer] = await Promise.race([
         once(started, 'message'),
-        once(started, 'exit').then(([code]) => Promise.reject(new Error(`Node ${name} exited with ${code}.`))),
+        once(started, 'exit').then(([code]) =>
+          Promise.reject(new Error(`Node ${name} exited with ${code}.`)),
+        ),
       ])
       child.port = answer.port
     },

@@ -67,7 +67,10 @@ export const createControls = (line, service) => {
     close: {
       code: [1000, 4999, 4000],
       async act({ code }) {
-        if (!isCloseCode(code)) throw new Refusal('A server must not use this close code. Use 1000 to 1014, except 1004 to 1006, or 3000 to 4999.')
+        if (!isCloseCode(code))
+          throw new Refusal(
+            'A server must not use this close code. Use 1000 to 1014, except 1004 to 1006, or 3000 to 4999.',
+          )
         if (!service.close) throw new Refusal(notOurs)
         return `${await service.close(code, 'a button was pressed')} connections were closed with ${code}.`
       },
@@ -84,7 +87,8 @@ export const createControls = (line, service) => {
     kill: {
       node: [1, 99, 1],
       act({ node }) {
-        if (!service.kill) throw new Refusal('There is only one node. Run npm run start:cluster to kill nodes.')
+        if (!service.kill)
+          throw new Refusal('There is only one node. Run npm run start:cluster to kill nodes.')
         const killed = service.kill(String(node))
         if (!killed) throw new Refusal('Only one node is left. Wait until the others have restarted.')
         return `Node ${killed} was killed. It restarts in a few seconds.`

@@ -138,9 +138,7 @@ export const runDemo = async start => {
   const { PORT, HOST } = process.env
   try {
     const { url } = await startDemo({ port: PORT ? Number(PORT) : undefined, host: HOST || undefined, start })
-    console.log(
-      `The demo is at ${url} (an example with a script tag: ${url}recipes/script-tag.html)`,
-    )
+    console.log(`The demo is at ${url} (an example with a script tag: ${url}recipes/script-tag.html)`)
   } catch (error) {
     console.error(error.message)
     process.exit(1)

@@ -43,7 +43,9 @@ const connect = async url => {
   // Without a listener it would end the process.
   client.on('error', () => {})
   await client.connect().catch(error => {
-    throw new Error(`Redis does not answer at REDIS_URL. Check the address and whether it is running: ${error.message || error.code}`)
+    throw new Error(
+      `Redis does not answer at REDIS_URL. Check the address and whether it is running: ${error.message || error.code}`,
+    )
   })
   isThere = true
   return client

@@ -120,7 +120,7 @@ def on_feed_text(text):
 
 def on_picture(data):
     demand(len(data) <= MAX_BINARY, f"A picture must have at most {MAX_BINARY} bytes. This one has {len(data)}.")
-    demand(data.startswith(PICTURES), "Binary messages are pictures here: PNG, JPEG or GIF.")
+    demand(data.startswith(PICTURES), "Binary messages are pictures: send PNG, JPEG or GIF.")
     show(data)
 
 
