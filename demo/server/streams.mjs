@@ -23,7 +23,7 @@ const note = async (stream, n, id) => {
 
 export const createStreams = world => {
   const plain = new WebSocketServer({ noServer: true, maxPayload })
-  const sure = new WebSocketServer({ noServer: true, maxPayload })
+  const sure = new WebSocketServer({ noServer: true })
   const store = heldStore(world.store)
   const held = new Map()
 
@@ -52,6 +52,7 @@ export const createStreams = world => {
   const server = createReliableServer(sure, {
     store,
     sessionTimeout: 60_000,
+    maxMessageBytes: maxPayload,
     authorize: request => idOf(request) ?? false,
     async onConnect(session, { request: { socket } }) {
       const stream = await world.stream(`reliable ${session.userId}`)

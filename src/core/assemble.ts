@@ -102,7 +102,8 @@ export const assemble = <const Given extends Parts>(
   const create = makeCreateSocket(delivery, backoff, heartbeat, pageEvents, prepare, checks)
   const createSocket: CreateSocket = (endpoint, options = {}) => {
     for (const [option, part] of Object.entries(PART_OF) as [keyof typeof PART_OF, keyof Parts][]) {
-      if (options[option] && !parts[part]) throw missing(option, part)
+      // Infinity is no limit: there is nothing to serve.
+      if (!parts[part] && options[option] && options[option] !== Infinity) throw missing(option, part)
     }
     if (options.queue?.overflow && !parts.delivery) throw missing('queue.overflow', 'delivery')
     return create(endpoint, options)

@@ -2,11 +2,8 @@ import { createEmitter, type Socket } from '../index.js'
 import { ANYTHING, type Issue, type Schema } from './schema.js'
 import type { Codec, Encodable, InvalidData, InvalidText, Json, JsonEvents } from './types.js'
 
-/** The first bytes of JSON objects and arrays. */
-const BRACKETS = [0x5b, 0x7b]
-
-/** How much of a Blob is read to find out whether it is JSON text. */
-const MAX_BLOB = 2 ** 16
+/** How many bytes of a binary message are read to find out whether it is text: servers that pass on what they receive often send text so. */
+const MAX_CHECKED = 2 ** 16
 
 /** `json()` with the type of outgoing values given: that of incoming ones follows from the schema. */
 interface JsonOf<Outgoing> {
@@ -95,17 +92,15 @@ export const json: {
   const onText = (text: string) => receive({ text }, () => JSON.parse(text))
   const onBinary = async (data: any) => {
     if (codec) return receive({ data }, () => codec.decode(data))
-    // A server that passes on what it has received often sends text as bytes.
-    if (data.arrayBuffer) data = await data.slice(0, MAX_BLOB).arrayBuffer()
-    if (!BRACKETS.includes(new Uint8Array(data)[0] as number)) return
-    const text = new TextDecoder().decode(data)
+    data = data.slice(0, MAX_CHECKED)
+    const text = new TextDecoder().decode(data.arrayBuffer ? await data.arrayBuffer() : data)
     try {
-      JSON.parse(text)
+      if (typeof JSON.parse(text) !== 'object') return
     } catch {
       return
     }
     receive({ text }, () => {
-      throw new TypeError('JSON sent as binary: the server must send a string, or pass a codec')
+      throw new TypeError('JSON sent as binary: have the server send a string, or pass a codec')
     })
   }
 

@@ -95,14 +95,13 @@ export const createSession = (
       // Policy violation: the session is gone, or this client is not allowed. The first may happen to every session, once; if a new
       // session ends in the same way, it is the second. A new session is begun at once: a server that has lost all of them has let
       // in one client after the other, and refused each at its own time.
-      const isRefused = close?.code === CLOSE.sessionGone
-      const mayBegin = isRefused && (isResuming || (key && context.attempt === 1))
-      if (key && isRefused) lose()
-      if (isRefused && close.reason.startsWith(RETRY_AFTER)) {
-        // The session is gone, but the client may come back, as with this code.
-        return retry({ ...context, cause: { code, close: { code: CLOSE.tryAgain, reason: close.reason } } })
-      }
-      return retry(mayBegin ? { ...context, cause: { code: 'RECONNECT_REQUESTED' } } : context)
+      if (close?.code !== CLOSE.sessionGone) return retry(context)
+      const mayBegin = isResuming || (key && context.attempt === 1)
+      let cause: RetryContext['cause'] = mayBegin ? { code: 'RECONNECT_REQUESTED' } : context.cause
+      // The server says that this client may come back later, as with the other code.
+      if (close.reason.startsWith(RETRY_AFTER)) cause = { code, close: { ...close, code: CLOSE.tryAgain } }
+      if (key) lose()
+      return retry({ ...context, cause })
     },
 
     get key() {

@@ -75,6 +75,7 @@ const createCore = (
  *
  * ```ts
  * import { assemble, delivery, heartbeat, prepare } from 'steadysocket/core'
+ * import { reliableSocketOver } from 'steadysocket/reliable'
  *
  * export const createReliableSocket = reliableSocketOver(assemble({ delivery, heartbeat, prepare }))
  * ```
@@ -135,8 +136,7 @@ export const reliableSocketOver =
     })
     socket.on('text', receive)
     socket.on('binary', receive)
-    socket.on('close', event => emit('close', event))
-    socket.on('error', error => emit('error', error))
+    for (const type of ['close', 'error'] as const) socket.on(type, payload => emit(type, payload as any))
 
     return {
       send: async (data, { event = 'message', ...how } = {}) =>

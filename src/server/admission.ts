@@ -39,11 +39,26 @@ const admit = async <Request extends RequestLike>(
   request: Request,
 ): Promise<Admitted | string> => {
   if (!(await isAllowedOrigin(request))) return 'this origin is not allowed'
-  const answer = authorize ? await authorize(request) : true
-  if (!answer) return 'not authorized'
+  const answer: unknown = authorize ? await authorize(request) : true
+  return answer ? readAuthorization(answer) : 'not authorized'
+}
+
+/** Throws a `TypeError` for anything unexpected: a mistake must not let anyone in without a name. */
+const readAuthorization = (answer: unknown): Admitted => {
   if (answer === true) return { userId: '', groups: [] }
   if (typeof answer === 'string') return { userId: answer, groups: [] }
-  const { userId = '', groups = [] } = answer
+  const isPlain = typeof answer === 'object' && Object.prototype.toString.call(answer) === '[object Object]'
+  const { userId = '', groups = [], ...others } = (isPlain ? answer : {}) as Record<string, unknown>
+  const isValid =
+    isPlain &&
+    typeof userId === 'string' &&
+    Array.isArray(groups) &&
+    !Object.keys(others).length &&
+    // Written by hand, this is a user who was not found.
+    !('userId' in (answer as object) && (answer as { userId?: unknown }).userId === undefined)
+  if (!isValid) {
+    throw new TypeError('authorize() must return a boolean, a user id, or an object with userId and groups')
+  }
   for (const group of groups) checkName('authorize()', group)
   return { userId, groups }
 }

@@ -7,7 +7,7 @@ export interface WebSocketLike {
   readonly protocol: string
   readonly readyState: number
   readonly bufferedAmount: number
-  send(data: string): void
+  send(data: string, done?: (error?: Error) => void): void
   close(code?: number, reason?: string): void
   terminate(): void
   ping(): void

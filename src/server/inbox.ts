@@ -44,6 +44,11 @@ export class Inbox {
     return this.stopped
   }
 
+  /** Whether reading must pause. */
+  get isFull(): boolean {
+    return this.queue.length >= MAX_MESSAGES || this.bytes >= MAX_BYTES
+  }
+
   /** Accepts a request. Returns `false` for a repetition of a request that waits or is being processed: one answer is for both. */
   add(request: Request, bytes: number): boolean {
     const { ackId } = request
@@ -54,7 +59,7 @@ export class Inbox {
     this.queue.push({ request, bytes })
     this.bytes += bytes
     this.running ??= this.run()
-    if (this.queue.length >= MAX_MESSAGES || this.bytes >= MAX_BYTES) this.owner.onFull()
+    if (this.isFull) this.owner.onFull()
     return true
   }
 

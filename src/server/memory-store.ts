@@ -62,7 +62,7 @@ class Sessions {
     clearTimeout(session.expiry)
     this.byId.delete(session.id)
     for (const group of session.groups) this.leave(session, group)
-    session.owner?.({ kind: 'ended', session: session.id, code, reason })
+    session.owner?.({ kind: 'ended', session: session.id, userId: session.userId, code, reason })
   }
 
   /** Starts the timeout. It does not keep the process alive, because the session ends with the process anyway. */
@@ -182,9 +182,9 @@ class MemoryNode implements StoreNode {
     return list.map(({ id, epoch }) => this.sessions.held(id, epoch)?.sequenceId ?? -1)
   }
 
-  readonly detach: StoreNode['detach'] = async (id, epoch) => {
+  readonly detach: StoreNode['detach'] = async (id, epoch, timeout = this.limits.sessionTimeout) => {
     const session = this.sessions.held(id, epoch)
-    if (session) this.sessions.expire(session, this.limits.sessionTimeout)
+    if (session) this.sessions.expire(session, timeout)
   }
 
   readonly end: StoreNode['end'] = async (id, code, reason) => {

@@ -14,6 +14,7 @@ import { SLOW, type StoreEvent, type StoreNode } from './store.js'
 // https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocketserver
 export interface WebSocketServerLike<Request extends RequestLike = RequestLike> {
   readonly options: {
+    maxPayload?: number | undefined
     handleProtocols?: ((protocols: Set<string>, request: Request) => string | false) | null | undefined
   }
   on(event: string, listener: (...args: any[]) => void): unknown
@@ -53,12 +54,33 @@ const createReport =
     }
   }
 
+/** The default of `ws`, 100 MiB: ten clients could fill the memory. */
+const UNLIMITED = 100 * 2 ** 20
+
+/**
+ * Bounds what `ws` reads before anything of ours sees it. Messages that are somewhat too large get through, so that they can be refused
+ * without closing the connection.
+ */
+const limitPayload = ({ options }: WebSocketServerLike<any>, { maxMessageBytes }: Limits): void => {
+  const { maxPayload = 0 } = options
+  // Base64, names and punctuation around the largest message.
+  const least = Math.ceil((maxMessageBytes * 4) / 3) + 4_096
+  if (maxPayload <= 0 || maxPayload === UNLIMITED) {
+    options.maxPayload = Math.max(2 * maxMessageBytes, 2 ** 14)
+  } else if (maxPayload < least) {
+    throw new TypeError(
+      `maxPayload of the WebSocketServer is ${maxPayload}: leave it out, set it to ${least} or more, or lower maxMessageBytes`,
+    )
+  }
+}
+
 export const createServer = <Request extends RequestLike>(
   wss: WebSocketServerLike<Request>,
   options: ReliableServerOptions<Request>,
 ): Server<Request> => {
   const limits = resolveLimits(options)
   const isAllowedOrigin = originCheck(options.origins)
+  limitPayload(wss, limits)
   const report = createReport(options)
   const sessions = new Map<string, LocalSession>()
   const resuming = new Map<string, Promise<unknown>>()
@@ -75,13 +97,26 @@ export const createServer = <Request extends RequestLike>(
     sent: 0,
   }
 
+  /** Runs a hook of the application, whose failure is reported. */
+  const attempt = async (hook: () => unknown) => {
+    try {
+      await hook()
+    } catch (error) {
+      report(error)
+    }
+  }
+
   const onStoreEvent = (event: StoreEvent) => {
-    if (event.kind === 'ended' && event.reason === SLOW) stats.slow++
     const session = sessions.get(event.session)
-    if (!session) return
-    if (event.kind === 'messages') session.pump()
-    else if (event.kind === 'ended') session.finish(event.code, event.reason)
-    else if (event.epoch > session.epoch) session.lose()
+    if (event.kind === 'messages') session?.pump()
+    else if (event.kind === 'moved') {
+      if (session && event.epoch > session.epoch) session.move()
+    } else {
+      const { session: id, userId, code, reason } = event
+      if (reason === SLOW) stats.slow++
+      session?.finish(code, reason)
+      attempt(() => options.onEnd?.({ id, userId: userId || undefined }, { code, reason }))
+    }
   }
 
   const { store: given = memoryStore() } = options
@@ -99,12 +134,8 @@ export const createServer = <Request extends RequestLike>(
       maxBuffered: maxUnacknowledgedBytes + 2 ** 20,
       report,
       runRequest: (session, request) => runRequest(requests, options, session, request),
-      async onDisconnect({ id, userId }, code, reason) {
-        try {
-          await options.onDisconnect?.(directSession(requests, id, userId), { code, reason })
-        } catch (error) {
-          report(error)
-        }
+      onDisconnect({ id, userId }, code, reason) {
+        attempt(() => options.onDisconnect?.(directSession(requests, id, userId), { code, reason }))
       },
       forget(session) {
         if (sessions.get(session.id) === session) sessions.delete(session.id)

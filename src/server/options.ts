@@ -68,8 +68,19 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   onMessage?: (message: ClientMessage, session: Session) => unknown
   /** A session has begun or was resumed. The server reads nothing from the connection until this is done. Default: nothing. */
   onConnect?: (session: Session, context: { readonly resumed: boolean; readonly request: Request }) => unknown
-  /** A connection has ended. The session can be resumed within `sessionTimeout`. Default: nothing. */
+  /**
+   * A session has lost its connection, and no other one has taken its place. It can be resumed within `sessionTimeout`, or within ten seconds
+   * if the client has closed the connection with 1000. Default: nothing.
+   */
   onDisconnect?: (session: Session, close: { readonly code: number; readonly reason: string }) => unknown
+  /**
+   * A session has ended: the application or the client ended it, its client broke the protocol or did not keep up, or it has expired. Called on
+   * the node that held it last, if that is still there. Default: nothing.
+   */
+  onEnd?: (
+    session: { readonly id: string; readonly userId: string | undefined },
+    close: { readonly code: number; readonly reason: string },
+  ) => unknown
   /** Whether a client may join a group. Default: no. */
   onJoin?: (group: string, session: Session) => Eventually<boolean>
   /**
@@ -94,7 +105,8 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   maxUnacknowledged?: number
   /** A session with more bytes of unacknowledged messages is ended. Default: 4 MiB. */
   maxUnacknowledgedBytes?: number
-  /** The largest message that a client may send, in bytes; larger ones are refused with the name `TooLarge`. Also set `maxPayload` of your `WebSocketServer`. Default: 1 MiB. */
+  /** The largest message that a client may send, in bytes; larger ones are refused with the name `TooLarge`. `maxPayload` of
+   * your `WebSocketServer` is set to twice this if you leave it out. Default: 1 MiB. */
   maxMessageBytes?: number
   /** The number of groups that a session may be in. Default: 256. */
   maxGroups?: number

@@ -11,8 +11,10 @@ export interface OutboxOwner {
   readonly store: StoreNode
   /** Whether this node still holds the session. */
   readonly isActive: boolean
-  /** Writes to the current connection. */
-  write(text: string): void
+  /** Writes to the current connection. `done` is called when the text has left this process. */
+  write(text: string, done?: () => void): void
+  /** Whether messages must wait until the connection has sent what it has. */
+  readonly isBackedUp: boolean
   /** A numbered message was written. */
   onSent(): void
   /** The client is known to have received `connected`, and with it the newest token. */
@@ -37,6 +39,8 @@ export class Outbox {
   /** `again`: there may be more messages than the read that is under way returns. */
   private reading: 'no' | 'once' | 'again' = 'no'
   private isAcknowledging = false
+  /** Ends the wait for the connection. */
+  private wake: () => void = () => {}
 
   constructor(owner: OutboxOwner) {
     this.owner = owner
@@ -50,11 +54,13 @@ export class Outbox {
   /** Begins with everything that is not acknowledged, on a new connection. */
   start({ sequenceId, acknowledged }: Lease): void {
     this.cursor = { sent: acknowledged, newest: sequenceId, acknowledged }
+    this.wake()
   }
 
   /** There is no connection to write to. */
   stop(): void {
     this.cursor = undefined
+    this.wake()
   }
 
   /** Writes new messages, if there are any. */
@@ -82,11 +88,23 @@ export class Outbox {
     if (cursor !== this.cursor) return true
     for (const { sequenceId, frame } of messages ?? []) {
       if (cursor !== this.cursor) return true
-      this.owner.write(numbered(sequenceId, frame))
-      this.owner.onSent()
       cursor.sent = sequenceId
+      await this.write(numbered(sequenceId, frame))
     }
     return messages?.length === BATCH
+  }
+
+  /** Resolves when the next message may be written: the store is a better place for what the network does not take. */
+  private write(text: string): Promise<void> | undefined {
+    this.owner.onSent()
+    if (!this.owner.isBackedUp) {
+      this.owner.write(text)
+      return undefined
+    }
+    return new Promise(resolve => {
+      this.wake = resolve
+      this.owner.write(text, resolve)
+    })
   }
 
   /** The client has processed all messages up to this number. One step at a time; of several waiting, the highest includes the others. */

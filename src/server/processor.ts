@@ -68,11 +68,9 @@ export class Processor {
   private describe(error: unknown): { name: string; message: string } {
     if (error instanceof Refusal) return { name: error.name, message: error.message }
     this.host.report(error)
-    // The message may contain what is not meant for clients.
-    return {
-      name: error instanceof Error ? error.name : 'Error',
-      message: 'the message was not handled',
-    }
+    const name = error instanceof Error ? String(error.name) : 'Error'
+    // To clients this one name means success. And the message may contain what is not meant for them.
+    return { name: name === DUPLICATE.name ? 'Error' : name, message: 'the message was not handled' }
   }
 
   /**

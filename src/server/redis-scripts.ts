@@ -6,12 +6,13 @@
 //   d:ID  zset    ids of processed messages, by turn
 //   j:ID  set     groups of the session
 //   g:GROUP  set  sessions in the group; g: is the group of all sessions
+//   o:NODE  string  the place of the node's last commit, so that commits cannot overtake one another
 //   n:NODE   channel of a node
 import { MAX_LATER, SLOW, TRY_AGAIN_LATER } from './store.js'
 
 /** Precedes every script: the settings of the store as the first arguments, and functions. */
 export const LIBRARY = `
-local P, ttl, keep, most, bytes, groups, window = unpack(ARGV, 1, 7)
+local P, ttl, most, bytes, groups, window = unpack(ARGV, 1, 6)
 most, bytes, groups, window = tonumber(most), tonumber(bytes), tonumber(groups), tonumber(window)
 local call = redis.call
 local function S(id) return P .. 's:' .. id end
@@ -27,7 +28,10 @@ local function expire(id, ms)
 end
 local function owns(id, epoch) return call('HGET', S(id), 'epoch') == epoch end
 local function forget(id, close)
-  notify(call('HGET', S(id), 'node'), 'ended ' .. id .. ' ' .. close)
+  local kept = call('HMGET', S(id), 'node', 'user')
+  local code, reason = string.match(close, '^(%d+) (.*)$')
+  local event = { kind = 'ended', session = id, userId = kept[2] or '', code = tonumber(code), reason = reason }
+  notify(kept[1], cjson.encode(event))
   for _, group in ipairs(call('SMEMBERS', J(id))) do call('SREM', G(group), id) end
   call('DEL', S(id), B(id), D(id), J(id))
 end
@@ -38,20 +42,20 @@ local function join(id, group)
   local rest = call('PTTL', S(id))
   if rest > 0 then call('PEXPIRE', J(id), rest) end
 end
-local id, epoch = ARGV[8], ARGV[9]
+local id, epoch = ARGV[7], ARGV[8]
 `
 
 export const SCRIPTS = {
   create: `
-    local token, user, node = unpack(ARGV, 10, 12)
+    local token, user, node = unpack(ARGV, 9, 11)
     call('HSET', S(id), 'tokens', token, 'user', user, 'node', node, 'epoch', 1, 'seq', 0, 'acked', 0, 'bytes', 0)
     call('PEXPIRE', S(id), ttl)
     join(id, '')
-    for i = 13, #ARGV do join(id, ARGV[i]) end
+    for i = 12, #ARGV do join(id, ARGV[i]) end
     return 1`,
 
   resume: `
-    local token, user, node, after = unpack(ARGV, 10, 13)
+    local token, user, node, after = unpack(ARGV, 9, 12)
     local kept = call('HMGET', S(id), 'tokens', 'user', 'node', 'seq', 'acked')
     if not kept[1] or kept[2] ~= user then return false end
     local tokens
@@ -66,7 +70,7 @@ export const SCRIPTS = {
     call('HDEL', S(id), 'away')
     expire(id, ttl)
     for _, group in ipairs(call('SMEMBERS', J(id))) do call('PEXPIRE', G(group), ttl) end
-    if kept[3] ~= node then notify(kept[3], 'moved ' .. id .. ' ' .. mine) end
+    if kept[3] ~= node then notify(kept[3], cjson.encode({ kind = 'moved', session = id, epoch = mine })) end
     return { mine, tonumber(kept[4]), tonumber(kept[5]), call('ZRANGE', D(id), 0, -1) }`,
 
   confirm: `
@@ -74,13 +78,16 @@ export const SCRIPTS = {
     return 1`,
 
   commit: `
-    local ack, patient = ARGV[10], ARGV[11]
+    local ack, patient, lane, place, force = unpack(ARGV, 9, 13)
+    local last = call('GET', P .. 'o:' .. lane)
+    if last and tonumber(last) ~= tonumber(place) - 1 and force == '0' then return { 'early', 0 } end
+    call('SET', P .. 'o:' .. lane, place, 'PX', ttl)
     if id ~= '' then
       if not owns(id, epoch) then return { 'lost', 0 } end
       if ack ~= '' and call('ZSCORE', D(id), ack) then return { 'duplicate', 0 } end
     end
     local more = {}
-    for i = 12, #ARGV, 4 do
+    for i = 14, #ARGV, 4 do
       local kind, target, other = ARGV[i], ARGV[i + 1], ARGV[i + 2]
       if kind == 'members' and call('SISMEMBER', J(id), target) == 0 then return { 'forbidden', 0 } end
       if kind == 'join' and call('SISMEMBER', J(other), target) == 0 then
@@ -104,7 +111,7 @@ export const SCRIPTS = {
     local function fits(kept, size, count, extra) return kept.count + count < most and kept.bytes + extra + size <= bytes end
     if patient == '1' then
       local added = {}
-      for i = 12, #ARGV, 4 do
+      for i = 14, #ARGV, 4 do
         local kind, target, other, frame = unpack(ARGV, i, i + 3)
         if kind == 'publish' or kind == 'members' then
           for _, to in ipairs(call('SMEMBERS', G(target))) do
@@ -142,7 +149,7 @@ export const SCRIPTS = {
       return kept.count
     end
     local count = 0
-    for i = 12, #ARGV, 4 do
+    for i = 14, #ARGV, 4 do
       local kind, target, other, frame = unpack(ARGV, i, i + 3)
       if kind == 'send' then
         count = deliver(target, frame)
@@ -161,13 +168,13 @@ export const SCRIPTS = {
         end
       end
     end
-    for to, node in pairs(notified) do notify(node, 'messages ' .. to) end
+    for to, node in pairs(notified) do notify(node, cjson.encode({ kind = 'messages', session = to })) end
     return { 'done', count }`,
 
   read: `
     if not owns(id, epoch) then return false end
     local found = {}
-    for _, entry in ipairs(call('XRANGE', B(id), '(' .. ARGV[10] .. '-0', '+', 'COUNT', ARGV[11])) do
+    for _, entry in ipairs(call('XRANGE', B(id), '(' .. ARGV[9] .. '-0', '+', 'COUNT', ARGV[10])) do
       found[#found + 1] = string.match(entry[1], '%d+')
       found[#found + 1] = entry[2][2]
     end
@@ -176,7 +183,7 @@ export const SCRIPTS = {
   acknowledge: `
     if not owns(id, epoch) then return 0 end
     local kept = call('HMGET', S(id), 'seq', 'acked')
-    local last = math.min(tonumber(ARGV[10]), tonumber(kept[1]))
+    local last = math.min(tonumber(ARGV[9]), tonumber(kept[1]))
     if last <= tonumber(kept[2]) then return 0 end
     local freed = 0
     for _, entry in ipairs(call('XRANGE', B(id), '-', string.format('%.0f', last))) do freed = freed + #entry[2][2] end
@@ -187,7 +194,7 @@ export const SCRIPTS = {
 
   touch: `
     local newest = {}
-    for i = 8, #ARGV, 2 do
+    for i = 7, #ARGV, 2 do
       local id, epoch = ARGV[i], ARGV[i + 1]
       if owns(id, epoch) then
         expire(id, ttl)
@@ -202,12 +209,12 @@ export const SCRIPTS = {
   detach: `
     if owns(id, epoch) then
       call('HSET', S(id), 'away', 1)
-      expire(id, keep)
+      expire(id, ARGV[9])
     end
     return 1`,
 
   end: `
     if call('EXISTS', S(id)) == 0 then return 0 end
-    forget(id, ARGV[10])
+    forget(id, ARGV[9])
     return 1`,
 }

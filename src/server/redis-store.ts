@@ -43,13 +43,40 @@ const argumentsOf = (effect: Effect): string[] => {
   return [effect.kind, effect.group, effect.session, '']
 }
 
-/** Reads a notification, such as `ended ID 1008 the reason`. */
-const parseEvent = (line: string): StoreEvent => {
-  const [kind, session = '', number, ...words] = line.split(' ')
-  if (kind === 'moved') return { kind, session, epoch: Number(number) }
-  if (kind === 'ended') return { kind, session, code: Number(number), reason: words.join(' ') }
-  return { kind: 'messages', session }
+/**
+ * Keeps the commits of a node in the order of the calls. They are sent without waiting for each other, and usually run in that order. A
+ * Redis that has forgotten its scripts refuses some of them while it may already run later ones: those have to wait.
+ */
+class Order {
+  private next = 1
+  /** The places of commits that have not been answered, the first one first. */
+  private readonly open = new Set<number>()
+  private readonly waiting = new Map<number, () => void>()
+
+  take(): number {
+    this.open.add(this.next)
+    return this.next++
+  }
+
+  /** Resolves when everything before this place is done, one way or the other. */
+  async turn(place: number): Promise<void> {
+    if (this.first !== place) await new Promise<void>(resolve => this.waiting.set(place, resolve))
+  }
+
+  done(place: number): void {
+    this.open.delete(place)
+    const { first } = this
+    if (first === undefined) return
+    this.waiting.get(first)?.()
+    this.waiting.delete(first)
+  }
+
+  private get first(): number | undefined {
+    return this.open.values().next().value
+  }
 }
+
+const isMissing = (error: unknown): boolean => String((error as Error).message).startsWith('NOSCRIPT')
 
 /** Runs the scripts with the settings of one node. */
 class ScriptRunner {
@@ -71,14 +98,23 @@ class ScriptRunner {
   }
 
   async run(script: Script, ...args: (string | number)[]): Promise<unknown> {
-    const rest = ['0', ...this.settings, ...args.map(String)]
     try {
-      return await this.client.sendCommand(['EVALSHA', this.hashes.get(script) as string, ...rest])
+      return await this.runLoaded(script, ...args)
     } catch (error) {
-      if (!String((error as Error).message).startsWith('NOSCRIPT')) throw error
-      // Redis has restarted, or another Redis has taken its place.
-      return this.client.sendCommand(['EVAL', LIBRARY + SCRIPTS[script], ...rest])
+      if (!isMissing(error)) throw error
+      return this.runText(script, ...args)
     }
+  }
+
+  /** Rejects if Redis does not know the script: it has restarted, or another Redis has taken its place. */
+  runLoaded(script: Script, ...args: (string | number)[]): Promise<unknown> {
+    const hash = this.hashes.get(script) as string
+    return this.client.sendCommand(['EVALSHA', hash, '0', ...this.settings, ...args.map(String)])
+  }
+
+  runText(script: Script, ...args: (string | number)[]): Promise<unknown> {
+    const text = LIBRARY + SCRIPTS[script]
+    return this.client.sendCommand(['EVAL', text, '0', ...this.settings, ...args.map(String)])
   }
 }
 
@@ -87,9 +123,12 @@ class RedisNode implements StoreNode {
   private readonly name: string
   private readonly scripts: ScriptRunner
   private readonly subscriber: RedisSubscriber
+  private readonly sessionTimeout: number
+  private readonly order = new Order()
 
-  constructor(name: string, scripts: ScriptRunner, subscriber: RedisSubscriber) {
+  constructor(name: string, scripts: ScriptRunner, subscriber: RedisSubscriber, sessionTimeout: number) {
     this.name = name
+    this.sessionTimeout = sessionTimeout
     this.scripts = scripts
     this.subscriber = subscriber
   }
@@ -112,16 +151,23 @@ class RedisNode implements StoreNode {
 
   readonly commit: StoreNode['commit'] = async (effects, claim) => {
     const { session = '', epoch = 0, ackId = '', patient = false } = claim ?? {}
-    const answer = await this.scripts.run(
-      'commit',
-      session,
-      epoch,
-      ackId,
-      patient ? 1 : 0,
-      ...effects.flatMap(argumentsOf),
-    )
-    const [outcome, count] = answer as [unknown, number]
-    return { outcome: String(outcome) as CommitOutcome, count }
+    const head = [session, epoch, ackId, patient ? 1 : 0, this.name]
+    const tail = effects.flatMap(argumentsOf)
+    const place = this.order.take()
+    try {
+      let answer = await this.scripts.runLoaded('commit', ...head, place, 0, ...tail).catch(error => {
+        if (!isMissing(error)) throw error
+        return ['early']
+      })
+      if (String((answer as unknown[])[0]) === 'early') {
+        await this.order.turn(place)
+        answer = await this.scripts.runText('commit', ...head, place, 1, ...tail)
+      }
+      const [outcome, count] = answer as [unknown, number]
+      return { outcome: String(outcome) as CommitOutcome, count }
+    } finally {
+      this.order.done(place)
+    }
   }
 
   readonly read: StoreNode['read'] = async (id, epoch, after, limit) => {
@@ -148,8 +194,8 @@ class RedisNode implements StoreNode {
     return newest
   }
 
-  readonly detach: StoreNode['detach'] = async (id, epoch) => {
-    await this.scripts.run('detach', id, epoch)
+  readonly detach: StoreNode['detach'] = async (id, epoch, timeout = this.sessionTimeout) => {
+    await this.scripts.run('detach', id, epoch, timeout)
   }
 
   readonly end: StoreNode['end'] = async (id, code, reason) => {
@@ -176,20 +222,19 @@ const openNode = async (
     prefix,
     // A connected session is touched several times within this span. A session whose node dies is kept for at least `sessionTimeout`.
     2 * limits.sessionTimeout,
-    limits.sessionTimeout,
     limits.maxUnacknowledged,
     limits.maxUnacknowledgedBytes,
     limits.maxGroups,
     limits.dedupeWindow,
   ])
   try {
-    await subscriber.subscribe(`${prefix}n:${name}`, line => onEvent(parseEvent(line)))
+    await subscriber.subscribe(`${prefix}n:${name}`, line => onEvent(JSON.parse(line) as StoreEvent))
     await scripts.load()
   } catch (error) {
     subscriber.destroy()
     throw error
   }
-  return new RedisNode(name, scripts, subscriber)
+  return new RedisNode(name, scripts, subscriber, limits.sessionTimeout)
 }
 
 /**

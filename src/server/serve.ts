@@ -58,7 +58,7 @@ const idOf = (session: string | Session): string => (typeof session === 'string'
  * `json.reliable.webpubsub.azure.v1`. Other clients are left to your own `connection` listener; without one, they are closed with 1002.
  *
  * ```ts
- * const server = createReliableServer(new WebSocketServer({ port: 8080, maxPayload: 2 ** 20 }), {
+ * const server = createReliableServer(new WebSocketServer({ port: 8080 }), {
  *   onMessage: ({ event, data }, session) => session.send({ event, data }),
  * })
  * ```

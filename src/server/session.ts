@@ -19,6 +19,12 @@ interface Connection {
   lastHeard: number
 }
 
+/** How long a session is kept whose client has closed the connection with 1000. */
+const LEFT_TIMEOUT = 10_000
+
+/** Messages are written ahead of the network by so many bytes. */
+const MAX_AHEAD = 2 ** 18
+
 type State =
   | { readonly name: 'connected'; readonly connection: Connection }
   /** The node keeps the session only as long as it processes a request, so that a repetition finds it. */
@@ -72,7 +78,7 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     this.epoch = lease.epoch
     this.state = {
       name: 'connected',
-      connection: { socket, isConfirmed: false, isPaused: false, lastHeard: Date.now() },
+      connection: { socket, isConfirmed: false, isPaused: this.inbox.isFull, lastHeard: Date.now() },
     }
     this.outbox.start(lease)
     if (before) {
@@ -105,7 +111,8 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       const connection = this.connection
       if (connection?.socket === socket && !this.inbox.isStopped) this.receive(connection, data, isBinary)
     })
-    socket.resume()
+    // What an earlier connection has brought may still wait.
+    if (!this.connection?.isPaused) socket.resume()
   }
 
   /** Writes new messages, if there are any. */
@@ -135,16 +142,23 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     else if (silence > sessionTimeout / 3) socket.ping()
   }
 
-  /** Another node holds the session: nothing more is read or written. */
-  lose(): void {
+  /** Another node has taken the session over. It goes on there: for the application, nothing has ended. */
+  move(): void {
     const socket = this.socket
     this.leave()
     socket?.terminate()
   }
 
+  /** This node has lost the session, perhaps to another node: nothing more is read or written. */
+  lose(): void {
+    if (this.connection) this.host.onDisconnect(this, 1006, 'the session is lost')
+    this.move()
+  }
+
   /** The session has ended in the store: tells the client and closes the connection. */
   finish(code: number, reason: string): void {
-    const socket = this.socket
+    const { socket } = this
+    if (this.connection) this.host.onDisconnect(this, code, reason)
     this.leave()
     if (socket) closeForGood(socket, code, reason)
   }
@@ -161,14 +175,19 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     return this.inbox.stop()
   }
 
-  write(text: string): void {
+  /** Whether messages must wait until the connection has sent what it has. */
+  get isBackedUp(): boolean {
+    return (this.connection?.socket.bufferedAmount ?? 0) > MAX_AHEAD
+  }
+
+  write(text: string, done?: () => void): void {
     const socket = this.connection?.socket
     if (!socket) return
     // Answers are bounded as well: a client that does not read them is not answered for ever.
     if (socket.bufferedAmount > this.host.maxBuffered) {
       this.host.stats.slow++
       this.end(TRY_AGAIN_LATER, 'slow consumer: does not read what it is sent')
-    } else socket.send(text)
+    } else socket.send(text, done)
   }
 
   onSent(): void {
@@ -202,9 +221,13 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
   onStoreError(error: unknown): void {
     if (!this.isActive) return
     this.host.report(error)
-    const socket = this.socket
-    if (socket) closeForNow(socket, 1011, 'the session store failed')
+    const { connection } = this
     this.leave()
+    if (!connection) return
+    const reason = 'the session store failed'
+    closeForNow(connection.socket, 1011, reason)
+    this.store.detach(this.id, this.epoch).catch(this.host.report)
+    this.host.onDisconnect(this, 1011, reason)
   }
 
   processRequest(request: Request): Promise<void> {
@@ -236,10 +259,16 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
 
   private onClosed(socket: WebSocketLike, code: number, reason: string): void {
     if (this.socket !== socket) return
-    this.outbox.stop()
-    this.state = this.isActive ? { name: 'detached', since: Date.now() } : { name: 'gone', socket: undefined }
     this.host.stats.connections--
-    this.store.detach(this.id, this.epoch).catch(this.host.report)
+    if (!this.isActive) {
+      this.state = { name: 'gone', socket: undefined }
+      return
+    }
+    this.outbox.stop()
+    this.state = { name: 'detached', since: Date.now() }
+    // A client that closes with 1000 hardly comes back. A page that is hidden or reloaded closes without a code.
+    const timeout = Math.min(this.host.sessionTimeout, code === 1000 ? LEFT_TIMEOUT : Infinity)
+    this.store.detach(this.id, this.epoch, timeout).catch(this.host.report)
     this.host.onDisconnect(this, code, reason)
     if (!this.inbox.isBusy) this.leave()
   }

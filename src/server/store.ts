@@ -82,7 +82,14 @@ export type StoreEvent =
   /** Another node holds the session now. */
   | { readonly kind: 'moved'; readonly session: string; readonly epoch: number }
   /** The session is gone. */
-  | { readonly kind: 'ended'; readonly session: string; readonly code: number; readonly reason: string }
+  | {
+      readonly kind: 'ended'
+      readonly session: string
+      /** The user's id, `''` for a user without a name. */
+      readonly userId: string
+      readonly code: number
+      readonly reason: string
+    }
 
 /** A message that the client has not acknowledged. */
 export interface StoredMessage {
@@ -127,8 +134,8 @@ export interface StoreNode {
   acknowledge(id: string, epoch: number, sequenceId: number): Promise<void>
   /** Keeps connected sessions alive. Resolves, for each, with the number of its newest message, or -1 if the session is lost. */
   touch(held: readonly { readonly id: string; readonly epoch: number }[]): Promise<readonly number[]>
-  /** The connection is gone: the session expires after `sessionTimeout`. */
-  detach(id: string, epoch: number): Promise<void>
+  /** The connection is gone: the session expires after `timeout` milliseconds, by default `sessionTimeout`. */
+  detach(id: string, epoch: number, timeout?: number): Promise<void>
   /** Ends a session, on whichever node it is. Resolves with `false` if there is no such session. */
   end(id: string, code: number, reason: string): Promise<boolean>
   /** This node stops using the store. The sessions that it held stay in the store. */

@@ -3,7 +3,14 @@ import { forwardEvents } from './events.js'
 import { callHandler, handlerAttribute } from './handlers.js'
 import { internals as allInternals, type Internals } from './internals.js'
 import { members, requireArgument } from './members.js'
-import type { Events, SteadyWebSocketOptions, WebSocketInit } from './types.js'
+import type {
+  AddOptions,
+  AnyListener,
+  Events,
+  RemoveOptions,
+  SteadyWebSocketOptions,
+  WebSocketInit,
+} from './types.js'
 
 type Handler<Type extends keyof Events> = ((this: WebSocket, event: Events[Type]) => any) | null
 
@@ -23,28 +30,20 @@ export interface SteadyWebSocket
   addEventListener<Type extends keyof Events>(
     type: Type,
     listener: (this: SteadyWebSocket, event: Events[Type]) => any,
-    options?: boolean | AddEventListenerOptions,
+    options?: AddOptions,
   ): void
   /** Adds a listener for an event of any name. */
-  addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void
+  addEventListener(type: string, listener: AnyListener, options?: AddOptions): void
   /** Removes a listener, as on the platform's `WebSocket`. */
   removeEventListener<Type extends keyof Events>(
     type: Type,
     listener: (this: SteadyWebSocket, event: Events[Type]) => any,
-    options?: boolean | EventListenerOptions,
+    options?: RemoveOptions,
   ): void
   /** Removes a listener for an event of any name. */
-  removeEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | EventListenerOptions,
-  ): void
+  removeEventListener(type: string, listener: AnyListener, options?: RemoveOptions): void
   /** The underlying socket, with its state, statistics and `drop` events. */
-  readonly socket: Socket<BinaryType>
+  readonly socket: Socket<'arraybuffer' | 'blob'>
   /** Drops the current connection or wait and connects again, even after `close()`. Its events follow in a later task. */
   reconnect(cause?: unknown): void
 }
@@ -66,10 +65,15 @@ export interface SteadyWebSocketConstructor {
     protocols?: SocketOptions['protocols'] | WebSocketInit,
     options?: SteadyWebSocketOptions,
   ): SteadyWebSocket
+  /** The prototype of the instances. */
   readonly prototype: SteadyWebSocket
+  /** The `readyState` during an attempt, and while waiting for the next one. */
   readonly CONNECTING: 0
+  /** The `readyState` of an open connection. */
   readonly OPEN: 1
+  /** The `readyState` during the closing handshake. */
   readonly CLOSING: 2
+  /** The `readyState` after the end, and during the `error` and `close` events of every connection or attempt that ends. */
   readonly CLOSED: 3
 }
 
@@ -109,14 +113,17 @@ for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries(
  * one that sets options of your own.
  *
  * ```ts
- * import { createSocket } from 'steadysocket'
+ * import { assemble, heartbeat } from 'steadysocket/core'
  * import { webSocketOver } from 'steadysocket/websocket'
  *
- * const PatientSocket = webSocketOver((endpoint, options) => createSocket(endpoint, { ...options, connectTimeout: 60_000 }))
+ * const SmallSocket = webSocketOver(assemble({ heartbeat }))
  * ```
  */
 export const webSocketOver = (
-  createSocket: (endpoint: Endpoint, options: SocketOptions<BinaryType>) => Socket<BinaryType>,
+  createSocket: (
+    endpoint: Endpoint,
+    options: SocketOptions<'arraybuffer' | 'blob'>,
+  ) => Socket<'arraybuffer' | 'blob'>,
 ): SteadyWebSocketConstructor => {
   /** What was global before this class took its place, if it does. */
   const { WebSocket: Platform } = globalThis

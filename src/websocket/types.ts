@@ -37,3 +37,14 @@ export interface Events {
   error: SteadyErrorEvent
   close: SteadyCloseEvent
 }
+
+// Derived from EventTarget, because TypeScript has the DOM's own names for them only with `lib: dom`.
+
+/** A listener for an event of any name: a function, or an object with `handleEvent()`. */
+export type AnyListener = Parameters<EventTarget['addEventListener']>[1]
+
+/** The options of `addEventListener()`. */
+export type AddOptions = Parameters<EventTarget['addEventListener']>[2]
+
+/** The options of `removeEventListener()`. */
+export type RemoveOptions = Parameters<EventTarget['removeEventListener']>[2]

@@ -188,4 +188,4 @@ export async function find(capability: Capability, engine: Engine, site: Site): 
 
 /** Why a test that needs this is skipped. */
 export const without = (capability: Capability, { name, version }: Engine, { said }: Finding): string =>
-  `${name} ${version} lacks ${capability}${said ? ` (${said})` : ''}`
+  `${name} ${version} lacks ${capability}${said ? ` (${said.slice(0, 120)})` : ''}`

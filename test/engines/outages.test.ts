@@ -196,7 +196,7 @@ inEveryEngine(rig => {
         await talk.until('drop', talk.count('drop') + 20)
       })
       expect(await page.evaluate(() => [talk.socket.state.name, talk.socket.queued])).toEqual(['closed', 0])
-      expect(server.clients.length).toBe(0)
+      await server.until(() => server.clients.length === 0)
       await page.evaluate(() => talk.socket.connect())
       await page.evaluate(() => talk.until('open', 2))
       await talkToTheEnd(scene)

@@ -448,7 +448,7 @@ inEveryEngine(rig => {
     await expectDials(page, 2, soon, 'online')
     await server.until(() => server.received.length > 0)
     expect(texts(server)).toEqual(['while offline'])
-    expect(server.clients.length).toBe(1)
+    await server.until(() => server.clients.length === 1)
     report(rig, 'online again', {
       'four attempts elsewhere': took,
       'dial after': (dials[1] as number) - online,

@@ -138,7 +138,7 @@ inEveryEngine(rig => {
           ['open', 'echo.v1', true],
           ['text', 'from the queue'],
         ])
-        expect(server.clients.length).toBe(1)
+        await server.until(() => server.clients.length === 1)
         if (kind === 'service') {
           await page.evaluate(async () => {
             for (const one of await navigator.serviceWorker.getRegistrations()) await one.unregister()

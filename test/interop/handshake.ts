@@ -8,7 +8,7 @@
 //   ?line=HTTP/1.1 …        sends this as the first line
 //   ?auth=user:secret       answers 401 to those who do not say so
 //   ?select=first           selects the first subprotocol offered, or the `last`
-//   ?opening=300            answers so many ms late
+//   ?opening=300            answers so many ms late, or when it is told to: `told`, see /go?id=x
 //   ?tell                   sends what the handshake said, as JSON
 //   ?text=a&text=b          sends text messages
 //   ?hex=8100               sends these bytes as they are
@@ -16,13 +16,13 @@
 //   ?then=end               ends the connection after that, or cuts it: `reset`
 //   ?when=message           does the three above when the first message has come, not at once
 //   ?glued                  sends them in the same packet as its answer to the handshake
-//   ?closing=300            answers a close frame so many ms late, or `never`, or ends without an answer: `end`
+//   ?closing=300            answers a close frame so many ms late, or `never`, or when it is `told` to, or ends without an answer: `end`
 //   ?reply=4321             answers a close frame with this code, rather than with the one that came
 //   ?late=text              answers a close frame only after this text message
 //   ?sink                   does not send back what comes in
-//   ?id=x                   remembers the connection under this name, for /heard?id=x
+//   ?id=x                   remembers the connection under this name, for /heard?id=x and /go?id=x
 //
-// Over HTTP: /heard?id=x says how that connection ended, once it has; /port opens one more port and says its number.
+// Over HTTP: /heard?id=x says how that connection ended, once it has; /go?id=x tells it to go on; /port opens one more port and says its number.
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
@@ -105,6 +105,7 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
   const timers = new Set<NodeJS.Timeout>()
   const ended = new Map<string, Heard>()
   const curious = new Map<string, (heard: Heard) => void>()
+  const told = new Map<string | null, (() => void) | true>()
 
   function later(ms: number, work: () => void) {
     const timer = setTimeout(() => {
@@ -112,6 +113,18 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
       work()
     }, ms)
     timers.add(timer)
+  }
+
+  /** Does the work when it is told to, or has been. */
+  function whenTold(id: string | null, work: () => void) {
+    if (told.get(id) === true) work()
+    else told.set(id, work)
+  }
+
+  function go(id: string | null) {
+    const work = told.get(id)
+    told.set(id, true)
+    if (typeof work === 'function') work()
   }
 
   function finish(id: string | null, heard: Heard) {
@@ -137,6 +150,10 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://server')
     response.setHeader('access-control-allow-origin', '*')
     if (pathname === '/port') return response.end(`${await listen()}`)
+    if (pathname === '/go') {
+      go(searchParams.get('id'))
+      return response.end()
+    }
     if (pathname !== '/heard') return response.writeHead(404).end()
     const id = searchParams.get('id') ?? ''
     const heard = ended.get(id) ?? (await new Promise<Heard>(resolve => curious.set(id, resolve)))
@@ -147,9 +164,11 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     const query = new URL(request.url ?? '/', 'http://server').searchParams
     // A client that goes away in the middle of anything is what is tested here.
     socket.on('error', () => {})
-    const opening = Number(query.get('opening'))
-    if (opening) later(opening, () => shake(request, socket, head, query))
-    else shake(request, socket, head, query)
+    const opening = query.get('opening')
+    const open = () => shake(request, socket, head, query)
+    if (opening === 'told') whenTold(query.get('id'), open)
+    else if (opening) later(Number(opening), open)
+    else open()
   }
 
   function refuse(socket: Duplex, status: number, headers: string[]) {
@@ -247,6 +266,7 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
       const closing = query.get('closing')
       if (closing === 'end') socket.end()
       else if (closing === null) hang()
+      else if (closing === 'told') whenTold(query.get('id'), hang)
       else if (closing !== 'never') later(Number(closing), hang)
     }
 

@@ -43,7 +43,7 @@ client.on('error', () => {})
 await client.connect()
 
 const errors: string[] = []
-const wss = new WebSocketServer({ port: settings.port, host: '127.0.0.1', maxPayload: 2 ** 20 })
+const wss = new WebSocketServer({ port: settings.port, host: '127.0.0.1' })
 wss.on('headers', headers => headers.push(`X-Node: ${process.pid}`))
 const server = createReliableServer(wss, {
   store: redisStore(client, { prefix: settings.prefix }),

@@ -22,7 +22,7 @@ const tell = (peer: Peer, ackId: number, event: string, data: unknown = null) =>
 const datas = ({ messages }: Peer) => messages.map(({ data }) => data)
 
 describe.runIf(hasPython('websockets'))('the Python recipe', () => {
-  test('lets in the pages that it knows, and programs, and no other page', async () => {
+  test('the Python server accepts known pages and programs, and no other pages', async () => {
     const url = await start({ ORIGINS: [null, 'https://app.example.com'] })
     await join(url)
     await join(url, { origin: 'https://app.example.com' })
@@ -31,7 +31,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect(stranger.frames).toEqual([])
   })
 
-  test('ends a session that was left for too long, and no other', async () => {
+  test('the Python server ends a session that has had no connection for too long, and no other', async () => {
     const url = await start({ KEEP: 0.3 })
     const visit = await comeBack(await join(url))
     const left = await join(url)
@@ -47,7 +47,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect((await comeBack(visit)).id).toBe(visit.id)
   })
 
-  test('ends the session of a client that does not acknowledge, by number and by size, and says so', async () => {
+  test('the Python server ends the session of a client with too many unacknowledged messages or bytes', async () => {
     const url = await start({ MAX_UNACKED: 10, MAX_UNACKED_BYTES: 5_000 })
     const slow = await join(url)
     slow.send({ type: 'event', event: 'many', dataType: 'json', data: 11 })
@@ -64,7 +64,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect((await large.closed()).reason).toBe('slow consumer')
   })
 
-  test('bounds sessions, groups, and what it remembers', async () => {
+  test('the Python server limits sessions, groups and remembered ackIds', async () => {
     const url = await start({ MAX_SESSIONS: 2, MAX_GROUPS: 1, MAX_HANDLED: 2 })
     const [peer] = [await join(url), await join(url)]
     expect((await (await dial(url)).closed()).code).toBe(1013)
@@ -79,7 +79,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect((await back.ack(1)).success).toBe(true)
   })
 
-  test('ends the session of a client whose message is too long: it would only come again', async () => {
+  test('the Python server ends the session of a client whose message is too large', async () => {
     const url = await start({ MAX_MESSAGE: 1_000 })
     const peer = await join(url)
     peer.raw('x'.repeat(1_001))
@@ -106,7 +106,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     '{"type":"event","event":"echo","data":1e999}',
     '{"type":"sequenceAck"}',
     '['.repeat(100_000),
-  ])('ends the session of a client that sends %.70s', async text => {
+  ])('the Python server ends the session of a client that sends %.70s', async text => {
     const url = await start()
     const peer = await join(url)
     await tell(peer, 1, 'echo', 1)
@@ -116,7 +116,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect(peer.messages).toHaveLength(1)
   })
 
-  test('refuses a token that is no text', async () => {
+  test('the Python server refuses a token that is not text', async () => {
     const url = await start()
     const { id, recovery } = await join(url)
     const line = connect(Number(new URL(url).port), '127.0.0.1')
@@ -145,14 +145,14 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect((await join(recovery)).id).toBe(id)
   })
 
-  test('asks for the subprotocol', async () => {
+  test('the Python server requires the subprotocol', async () => {
     const url = await start()
     const peer = await dial(url, {}, [])
     // Version 14 and later refuse the handshake.
     expect([1002, 1006]).toContain((await peer.closed()).code)
   })
 
-  test('does not do again what failed half-way', async () => {
+  test('the Python server does not repeat a request that has failed', async () => {
     const peer = await join(await start())
     expect((await tell(peer, 1, 'half')).error.name).toBe('InternalServerError')
     const back = await comeBack(peer)
@@ -161,7 +161,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect(datas(back)).toEqual(['half done', 'next'])
   })
 
-  test('lets an event be handled once that is still being handled when its client comes back', async () => {
+  test('the Python server processes an event once if its client returns while it is being processed', async () => {
     const peer = await join(await start())
     // Done when the other event comes, on the next connection.
     peer.send({ type: 'event', event: 'wait', dataType: 'json', data: 'waited', ackId: 1 })
@@ -178,7 +178,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect(datas(back)).toEqual(['waited', 'next'])
   })
 
-  test('lets members publish, and nobody else', async () => {
+  test('the Python server lets only members publish', async () => {
     const peer = await join(await start())
     peer.send({ type: 'sendToGroup', group: 'g', dataType: 'text', data: 'x', ackId: 1 })
     expect((await peer.ack(1)).error.name).toBe('Forbidden')
@@ -186,7 +186,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect((await peer.ack(2)).error.name).toBe('BadRequest')
   })
 
-  test('takes the older token until the new one is known to have arrived', async () => {
+  test('the Python server accepts the older token until the new one is known to have arrived', async () => {
     const url = await start()
     // This one does not answer pings: it may not have read anything.
     const peer = await dial(url, { autoPong: false })

@@ -7,7 +7,7 @@ import { startNode } from './server-rig.ts'
 
 cleanUp()
 
-test('a page that is reloaded all the time acknowledges what it receives, and learns the outcome of what it sent', async () => {
+test('a page that is reloaded all the time acknowledges what it receives, and gets the outcome of all that it sent', async () => {
   const orders: unknown[] = []
   const { url, server } = await startNode({
     maxUnacknowledged: 200,

@@ -41,7 +41,7 @@ forEachStore(stores => {
     test('is measured without the base64 around its bytes', async () => {
       const { url } = await limited({ maxMessageBytes: 2_000 })
       const { socket, heard } = await connect(url)
-      expect(await socket.send(new Uint8Array(2_000))).toMatchObject({ outcome: 'delivered' })
+      expect(await socket.send(new Uint8Array(2_000))).toMatchObject({ status: 'delivered' })
       expect(await socket.send(new Uint8Array(2_001))).toMatchObject({ reason: 'refused' })
       await vi.waitFor(() => expect(heard).toHaveLength(1))
     })

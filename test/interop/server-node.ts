@@ -8,7 +8,7 @@ const [, , url, port] = process.argv
 const client = createClient({ url: url as string })
 client.on('error', () => {})
 await client.connect()
-const wss = new WebSocketServer({ port: Number(port), host: '127.0.0.1', maxPayload: 2 ** 20 })
+const wss = new WebSocketServer({ port: Number(port), host: '127.0.0.1' })
 createReliableServer(wss, {
   store: redisStore(client),
   onMessage: ({ data }, session) => session.send(data),

@@ -34,7 +34,7 @@ describe.runIf(hasRedis())('Redis', () => {
           const ttl = await stores.client().pTTL(key)
           expect([key, ttl > 0 && ttl <= 10_000]).toEqual([key, true])
         }
-        return all.map(key => key.slice(prefix.length, prefix.length + 2))
+        return all.map(key => key.slice(prefix.length, prefix.length + 2)).filter(kind => kind !== 'o:')
       }
       const peer = await join(node.url)
       expect(await check()).toEqual(['g:', 'j:', 's:'])
@@ -52,7 +52,8 @@ describe.runIf(hasRedis())('Redis', () => {
       await node.server.send(back.id, 'meanwhile')
       await check()
       await node.server.end(back.id)
-      expect(await keys(prefix)).toEqual([])
+      // Of the node, not of a session.
+      expect((await keys(prefix)).filter(key => !key.startsWith(`${prefix}o:`))).toEqual([])
     })
 
     test('never holds a token', async () => {
@@ -75,6 +76,26 @@ describe.runIf(hasRedis())('Redis', () => {
       expect((await peer.ack(1)).success).toBe(true)
       await peer.got(1)
       expect((await comeBack(peer)).id).toBe(peer.id)
+    })
+
+    test('may forget its scripts at any time without reordering messages', async () => {
+      const store = stores.next()
+      const { url, server } = await startNode({ store, maxUnacknowledged: 10_000 })
+      // Another node soon brings the scripts back, in the middle of what this one has on its way.
+      const other = await startNode({ store: stores.next(), maxUnacknowledged: 10_000 })
+      const peer = await join(url)
+      const total = 5_000
+      const sends: Promise<number>[] = []
+      for (let n = 0; n < total; n++) {
+        sends.push(server.send(peer.id, n))
+        if (n % 100 === 50) stores.client().sendCommand(['SCRIPT', 'FLUSH'])
+        if (n % 100 === 60) other.server.send('nobody', n)
+        if (n % 20 === 0) await new Promise(setImmediate)
+      }
+      await Promise.all(sends)
+      expect((await peer.got(total)).map(({ data }) => data)).toEqual(
+        Array.from({ length: total }, (_, n) => n),
+      )
     })
 
     test('that loses a session costs its connection', async () => {

@@ -69,6 +69,7 @@ for (const name of [
 
 /** In some documents a socket or a server is another one. */
 const OWN: Record<string, Record<string, string>> = {
+  'demo/docs/drop-in.md': { socket: "import('steadysocket/websocket').SteadyWebSocket" },
   'demo/docs/reliable.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
   'demo/docs/api/testing.md': { server: "import('steadysocket/testing').FakeServer" },
 }

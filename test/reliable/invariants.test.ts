@@ -267,7 +267,7 @@ class Walk {
 
 const number = (data: unknown): number => Number.parseInt(`${data}`, 10)
 
-test('each message once and in order, both ways, wherever the connection breaks', {
+test('each message arrives once and in order, both ways, wherever the connection breaks (random steps)', {
   timeout: 3_600_000,
 }, async () => {
   const story = fc.array(step, { minLength: 1, maxLength: 60, size: 'max' })

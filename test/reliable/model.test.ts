@@ -24,7 +24,9 @@ afterAll(() => {
   if (process.env.MODEL_RUNS) console.log(JSON.stringify(TOTALS, null, 1))
 })
 
-test('exactly once and in order, both ways, whatever breaks', { timeout: 3_600_000 }, async () => {
+test('client and server deliver exactly once and in order, both ways, whatever breaks (random plans)', {
+  timeout: 3_600_000,
+}, async () => {
   await fc.assert(
     fc.asyncProperty(plans, async plan => {
       await play(plan)

@@ -11,8 +11,8 @@ const dropped = (reason: string) => ({ status: 'dropped', reason })
 const retryAfter = (seconds: number) => `retry-after=${seconds}`
 const query = ({ socket }: FakePeer) => Object.fromEntries(new URL(socket.url).searchParams)
 
-describe('resuming', () => {
-  test('asks for the session by its id and its newest token', async () => {
+describe('resuming a session', () => {
+  test("the URL of a new connection contains the session's id and its newest token", async () => {
     const { server, session } = world()
     await server.connect()
     server.wire.peer.drop()
@@ -30,7 +30,7 @@ describe('resuming', () => {
     expect(session().id).toBe('session1')
   })
 
-  test('keeps the rest of the URL, and asks an endpoint function at every attempt', async () => {
+  test('the URL keeps its other parameters, and an endpoint function is called for every attempt', async () => {
     let count = 0
     const { server } = world(
       {},
@@ -43,7 +43,7 @@ describe('resuming', () => {
     expect(server.latest.socket.url).toMatch(/^wss:/)
   })
 
-  test('does not ask for a session without a token', async () => {
+  test('a session without a token is not resumed', async () => {
     const { server } = world()
     await settled()
     server.latest.accept().send('{"type":"system","event":"connected","connectionId":"x"}')
@@ -105,35 +105,38 @@ describe('a lost session', () => {
     ],
   ]
 
-  test.each(losses)('%s is a gap, before anything else is delivered', async (_, lose) => {
-    const w = world()
-    const { socket, server, session, log } = w
-    await server.connect()
-    server.send(session(), 'old')
-    await server.exchange()
-    const dropped = outcomes(socket.send('dropped'))
-    const resent = outcomes(socket.send({ a: 1 }, { onLost: 'resend', event: 'order' }))
-    socket.on('open', ({ resumed }) => {
-      if (!resumed) server.send(session(), 'new')
-    })
-    log.length = 0
-    await lose(w)
-    await server.exchange()
-    const news = log.filter(([type]) => /message|gap|open/.test(type))
-    expect(news.map(([type]) => type)).toEqual(['gap', 'open', 'message'])
-    expect(news[0]?.[1]).toEqual({
-      reason: 'session',
-      unknown: [{ type: 'event', event: 'message', ackId: 1, dataType: 'text', data: 'dropped' }],
-      resent: [{ type: 'event', event: 'order', ackId: 2, dataType: 'json', data: { a: 1 } }],
-    })
-    expect(news[1]?.[1]).toMatchObject({ resumed: false, reconnected: true })
-    expect(news[2]?.[1]).toMatchObject({ id: 1, data: 'new' })
-    expect([...dropped, ...resent]).toEqual([unknown, delivered])
-    expect(session().processed.map(({ ackId }) => ackId)).toEqual([2])
-    expect(server.faults).toEqual([])
-  })
+  test.each(losses)(
+    'a session that is %s causes a gap before anything else is delivered',
+    async (_, lose) => {
+      const w = world()
+      const { socket, server, session, log } = w
+      await server.connect()
+      server.send(session(), 'old')
+      await server.exchange()
+      const dropped = outcomes(socket.send('dropped'))
+      const resent = outcomes(socket.send({ a: 1 }, { onLost: 'resend', event: 'order' }))
+      socket.on('open', ({ resumed }) => {
+        if (!resumed) server.send(session(), 'new')
+      })
+      log.length = 0
+      await lose(w)
+      await server.exchange()
+      const news = log.filter(([type]) => /message|gap|open/.test(type))
+      expect(news.map(([type]) => type)).toEqual(['gap', 'open', 'message'])
+      expect(news[0]?.[1]).toEqual({
+        reason: 'session',
+        unknown: [{ type: 'event', event: 'message', ackId: 1, dataType: 'text', data: 'dropped' }],
+        resent: [{ type: 'event', event: 'order', ackId: 2, dataType: 'json', data: { a: 1 } }],
+      })
+      expect(news[1]?.[1]).toMatchObject({ resumed: false, reconnected: true })
+      expect(news[2]?.[1]).toMatchObject({ id: 1, data: 'new' })
+      expect([...dropped, ...resent]).toEqual([unknown, delivered])
+      expect(session().processed.map(({ ackId }) => ackId)).toEqual([2])
+      expect(server.faults).toEqual([])
+    },
+  )
 
-  test('is heard of where the server says disconnected before it closes with 1008', async () => {
+  test('a session is lost if the server sends disconnected and closes with 1008', async () => {
     const { server, heard } = world()
     await server.connect()
     server.forget()
@@ -149,7 +152,7 @@ describe('a lost session', () => {
   })
 
   test.each([1001, 1011, 1012, 1013])(
-    'stays where the server says disconnected and closes with %i',
+    'a session is kept if the server sends disconnected and closes with %i',
     async code => {
       const { server, heard, socket, session } = world()
       await server.connect()
@@ -166,7 +169,7 @@ describe('a lost session', () => {
     },
   )
 
-  test('tells the outcome at once, not when there is a new session', async () => {
+  test('the loss of a session resolves promises at once, before there is a new session', async () => {
     const { socket, server, heard } = world()
     await server.connect()
     const seen = outcomes(socket.send('x'))
@@ -178,7 +181,7 @@ describe('a lost session', () => {
     expect(seen).toEqual([unknown])
   })
 
-  test('sends in the new session, in order, what waited: it was never sent', async () => {
+  test('messages that were never sent are sent in the new session, in order', async () => {
     const { socket, server, session } = world()
     await server.connect()
     socket.send('a', { onLost: 'resend' })
@@ -192,7 +195,7 @@ describe('a lost session', () => {
     expect(seen).toEqual([delivered, delivered])
   })
 
-  test('gives binary data of the unknown back as it was', async () => {
+  test('a gap contains binary data as an ArrayBuffer', async () => {
     const { socket, server, heard } = world()
     await server.connect()
     socket.send(new Uint8Array([1, 2]))
@@ -203,7 +206,7 @@ describe('a lost session', () => {
     expect([dataType, [...new Uint8Array(data)]]).toEqual(['binary', [1, 2]])
   })
 
-  test('numbers inbound messages anew, and acknowledges nothing of the old one', async () => {
+  test('a new session numbers messages from 1 again, and acknowledges nothing of the old one', async () => {
     const { server, session, heard } = world({ retry: () => 100 })
     await server.connect()
     for (let i = 0; i < 5; i++) server.send(session(), i)
@@ -221,8 +224,8 @@ describe('a lost session', () => {
   })
 })
 
-describe('what the server takes back in one breath', () => {
-  test('is taken back: connected and the end of the session together make one gap', async () => {
+describe('connected and the end of the session in one packet', () => {
+  test('connected and the end of the session in one packet cause one gap', async () => {
     const { server, session, heard } = world()
     await server.connect()
     for (let i = 1; i <= 3; i++) server.send(session(), i)
@@ -242,8 +245,8 @@ describe('what the server takes back in one breath', () => {
   })
 })
 
-describe('1008', () => {
-  test('before there is a session is a refusal: it gives up', async () => {
+describe('a close with 1008', () => {
+  test('1008 before the first session makes the client give up', async () => {
     const { socket, server } = world()
     await settled()
     server.latest.accept().close(1008, 'no')
@@ -251,7 +254,7 @@ describe('1008', () => {
     expect(socket.state).toMatchObject({ name: 'closed', cause: { close: { code: 1008 } } })
   })
 
-  test('after a lost session leads to one fresh one: refused too, it gives up', async () => {
+  test('1008 while resuming leads to one new session, and to giving up if that is refused too', async () => {
     const { socket, server, heard } = world()
     await server.connect()
     server.forget()
@@ -266,7 +269,7 @@ describe('1008', () => {
     expect(heard('gap')).toHaveLength(1)
   })
 
-  test('after a lost session is followed by the fresh one at once, however many attempts there were', async () => {
+  test('1008 while resuming leads to a new session at once, however many attempts failed before', async () => {
     const { socket, server } = world()
     await server.connect()
     server.forget()
@@ -283,7 +286,7 @@ describe('1008', () => {
     expect(query(server.latest)).toEqual({})
   })
 
-  test('on session after session, as soon as they begin, gives up', async () => {
+  test('1008 in a session that replaced a lost one at once makes the client give up', async () => {
     const { socket, server } = world()
     await server.connect()
     server.wire.peer.close(1008)
@@ -293,7 +296,7 @@ describe('1008', () => {
     expect(socket.state.name).toBe('closed')
   })
 
-  test('asks the own policy of the caller too, which may give up', async () => {
+  test("1008 is passed to the application's retry function, which may give up", async () => {
     const retry = vi.fn(() => false as const)
     const { socket, server } = world({ retry })
     await server.connect()
@@ -305,7 +308,7 @@ describe('1008', () => {
     expect(socket.state.name).toBe('closed')
   })
 
-  test('with retry: false ends it', async () => {
+  test('1008 with retry: false closes the socket', async () => {
     const { socket, server } = world({ retry: false })
     await server.connect()
     const seen = outcomes(socket.send('x'))
@@ -317,7 +320,7 @@ describe('1008', () => {
 })
 
 describe('1008 with the reason retry-after=SECONDS', () => {
-  test('loses the session, but is never final: the client begins a new one after that time', async () => {
+  test('1008 with retry-after ends the session but never the client, which begins a new session after that time', async () => {
     const { socket, server, session, heard } = world()
     await server.connect()
     for (let times = 1; times <= 4; times++) {
@@ -336,7 +339,7 @@ describe('1008 with the reason retry-after=SECONDS', () => {
     expect(heard('error')).toEqual([])
   })
 
-  test('is obeyed before there is a session, and while one is being resumed', async () => {
+  test('1008 with retry-after is obeyed before there is a session, and while one is being resumed', async () => {
     const { socket, server, heard } = world()
     await settled()
     server.latest.accept().close(1008, retryAfter(1))
@@ -351,7 +354,7 @@ describe('1008 with the reason retry-after=SECONDS', () => {
     expect(heard('gap')).toHaveLength(1)
   })
 
-  test('leaves the decision to the policy of the application, which sees that the server wants a retry', async () => {
+  test("1008 with retry-after is passed to the application's retry function as 1013", async () => {
     const retry = vi.fn(() => false as const)
     const { socket, server } = world({ retry })
     await server.connect()
@@ -359,7 +362,7 @@ describe('1008 with the reason retry-after=SECONDS', () => {
     await settled()
     expect(retry).toHaveBeenCalledWith(
       expect.objectContaining({
-        cause: { code: 'CONNECTION_LOST', close: { code: 1013, reason: 'retry-after=1' } },
+        cause: { code: 'CONNECTION_LOST', close: { code: 1013, reason: 'retry-after=1', wasClean: true } },
       }),
     )
     expect(socket.state.name).toBe('closed')
@@ -367,7 +370,7 @@ describe('1008 with the reason retry-after=SECONDS', () => {
 })
 
 describe('a server whose store went back to an older state', () => {
-  test('is noticed by the number in connected: a gap comes first, and a new session begins', async () => {
+  test('a lower number in connected than the client has received causes a gap and a new session', async () => {
     const { server, session, log, heard } = world()
     await server.connect()
     const { id } = session()
@@ -392,7 +395,7 @@ describe('a server whose store went back to an older state', () => {
     expect(heard('gap')).toHaveLength(1)
   })
 
-  test('is not suspected where the numbers agree, or where connected has none', async () => {
+  test('a number in connected that is not lower, and a missing one, cause no gap', async () => {
     const { server, session, heard } = world()
     await server.connect()
     server.send(session(), 1)
@@ -409,7 +412,7 @@ describe('a server whose store went back to an older state', () => {
 })
 
 describe('two sockets for one session', () => {
-  test('the newest wins, and the other begins a session of its own', async () => {
+  test('the newest of two sockets keeps the session, and the other begins a new one', async () => {
     const { socket, server, session, heard } = world()
     await server.connect()
     const { id } = session()
@@ -435,7 +438,7 @@ describe('two sockets for one session', () => {
 })
 
 describe('groups', () => {
-  test('are joined and left, and say what they hear', async () => {
+  test('groups are joined and left, and their messages contain the group', async () => {
     const { socket, server, session, heard } = world()
     const seen = outcomes(socket.join('news'), socket.join('sport'), socket.leave('sport'))
     await server.connect()
@@ -450,7 +453,7 @@ describe('groups', () => {
     expect(frames(server.latest)[0]).toEqual({ type: 'joinGroup', group: 'news', ackId: 1 })
   })
 
-  test('are not joined again in a session that is resumed', async () => {
+  test('groups are not joined again in a session that was resumed', async () => {
     const { socket, server } = world()
     await server.connect()
     socket.join('news')
@@ -460,7 +463,7 @@ describe('groups', () => {
     expect(frames(wire.peer)).toEqual([])
   })
 
-  test('are joined again in a new session, each in its place among what is sent again', async () => {
+  test('groups are joined again in a new session, in the order of ackId among the messages that are sent again', async () => {
     const { socket, server, session, heard } = world()
     await server.connect()
     socket.join('a')
@@ -486,7 +489,7 @@ describe('groups', () => {
     expect(heard('gap')[0].unknown).toEqual([])
   })
 
-  test('that were left are not joined again', async () => {
+  test('groups that were left are not joined again', async () => {
     const { socket, server } = world()
     await server.connect()
     socket.join('a')
@@ -499,7 +502,7 @@ describe('groups', () => {
     expect(frames(wire.peer)).toEqual([])
   })
 
-  test('are joined again until the server has said that they are', async () => {
+  test('groups are joined again until the server has confirmed them', async () => {
     const { socket, server, session } = world()
     await server.connect()
     socket.join('a')
@@ -519,7 +522,7 @@ describe('groups', () => {
     expect(frames(server.latest)).toEqual([])
   })
 
-  test('that a new session does not allow are dropped with a word', async () => {
+  test('a group that a new session refuses causes a drop event', async () => {
     const { socket, server, heard } = world()
     await server.connect()
     socket.join('a')
@@ -547,7 +550,7 @@ describe('groups', () => {
     expect(frames(wire.peer)).toEqual([])
   })
 
-  test('stay joined through close() and connect()', async () => {
+  test('groups stay joined through close() and connect()', async () => {
     const { socket, server, session } = world()
     await server.connect()
     socket.join('a')
@@ -563,22 +566,25 @@ describe('groups', () => {
     expect([...session().groups]).toEqual(['a', 'b'])
   })
 
-  test.each([true, false])('stay left through close() and connect(), the session kept: %s', async kept => {
-    const { socket, server, session } = world()
-    await server.connect()
-    socket.join('a')
-    await server.exchange()
-    server.wire.peer.freeze('up')
-    socket.leave('a')
-    socket.close()
-    await vi.advanceTimersByTimeAsync(6_000)
-    if (!kept) server.forget()
-    socket.connect()
-    await server.connect()
-    if (!kept) await server.reconnect()
-    await server.exchange()
-    expect([...session().groups]).toEqual([])
-  })
+  test.each([true, false])(
+    'groups that were left stay left through close() and connect() (session kept: %s)',
+    async kept => {
+      const { socket, server, session } = world()
+      await server.connect()
+      socket.join('a')
+      await server.exchange()
+      server.wire.peer.freeze('up')
+      socket.leave('a')
+      socket.close()
+      await vi.advanceTimersByTimeAsync(6_000)
+      if (!kept) server.forget()
+      socket.connect()
+      await server.connect()
+      if (!kept) await server.reconnect()
+      await server.exchange()
+      expect([...session().groups]).toEqual([])
+    },
+  )
 })
 
 describe('a reload', () => {
@@ -592,7 +598,7 @@ describe('a reload', () => {
     return world({ saved }, { server: w.server })
   }
 
-  test('keeps the session, the ackIds and the order, and delivers nothing twice', async () => {
+  test('a reload keeps the session, the ackIds and the order, and delivers nothing twice', async () => {
     const first = world()
     await first.server.connect()
     first.socket.join('a')
@@ -624,7 +630,7 @@ describe('a reload', () => {
     expect(second.server.faults).toEqual([])
   })
 
-  test('into a session that is gone tells the gap, and sends what was never sent', async () => {
+  test('a reload into a lost session reports the gap, and sends what was never sent', async () => {
     const first = world()
     await first.server.connect()
     first.socket.join('a')
@@ -642,7 +648,7 @@ describe('a reload', () => {
     expect([...second.session().groups]).toEqual(['a'])
   })
 
-  test('with an old snapshot never gives a new message the number of another', async () => {
+  test('a reload with an old snapshot never gives a new message the ackId of another', async () => {
     const first = world()
     await first.server.connect()
     const saved = first.socket.save()
@@ -658,7 +664,7 @@ describe('a reload', () => {
     expect(first.session().processed.map(({ data }) => data)).toEqual(['after the snapshot', 'another'])
   })
 
-  test('before there was a session keeps what waits, as long as it may', async () => {
+  test('a reload before the first session keeps the waiting messages until they expire', async () => {
     const first = world()
     first.socket.send('too old', { ttl: 10 })
     first.socket.send('early')
@@ -671,7 +677,7 @@ describe('a reload', () => {
     expect(second.heard('drop')).toMatchObject([{ data: 'too old', reason: 'expired' }])
   })
 
-  test('reports the outcome of each message that it carried over in an outcome event, once', async () => {
+  test('a reload reports the outcome of each message that it carried over in one outcome event', async () => {
     const first = world()
     await first.server.connect()
     first.socket.send('processed')
@@ -708,7 +714,7 @@ describe('a reload', () => {
     expect(second.heard('outcome')).toHaveLength(4)
   })
 
-  test('into a session that is gone reports messages that were sent as unknown, after the gap', async () => {
+  test('a reload into a lost session reports sent messages as unknown, after the gap', async () => {
     const first = world()
     await first.server.connect()
     first.socket.send('sent')
@@ -721,7 +727,7 @@ describe('a reload', () => {
     expect(second.heard('outcome')).toMatchObject([{ data: 'sent', status: 'unknown' }])
   })
 
-  test('takes null for no session, as storage gives it', async () => {
+  test('saved: null begins a new session', async () => {
     const { server, socket } = world({ saved: null })
     socket.send('x')
     await server.connect()

@@ -14,8 +14,8 @@ fresh()
 
 const idle = { autoConnect: false, WebSocket: createFakeServer().WebSocket } as const
 
-describe('listeners', () => {
-  test('are heard once each, stop, and hear one piece of news', async () => {
+describe('listeners of a reliable socket', () => {
+  test('a listener is added once, can be removed, and with once runs once', async () => {
     const { socket, server, session } = world()
     const story: string[] = []
     const listener = ({ data }: ReliableMessage) => story.push(`always ${data}`)
@@ -37,7 +37,7 @@ describe('listeners', () => {
     expect(story).toEqual(['always 1', 'once 1', 'option 1', 'always 2'])
   })
 
-  test('leave with their signal, and an aborted one never joins', async () => {
+  test('a listener is removed when its signal is aborted, and not added with an aborted one', async () => {
     const { socket, server, session } = world()
     const leave = new AbortController()
     const heard: number[] = []
@@ -52,7 +52,7 @@ describe('listeners', () => {
     expect(heard).toEqual([1])
   })
 
-  test('leave nothing on a signal when they stop', () => {
+  test('removing a listener removes its own listener from the signal', () => {
     const { signal } = new AbortController()
     const remove = vi.spyOn(signal, 'removeEventListener')
     const { socket } = world()
@@ -60,7 +60,7 @@ describe('listeners', () => {
     expect(remove).toHaveBeenCalledTimes(1)
   })
 
-  test('removed by an earlier one do not hear the present news; added by it, only the next', async () => {
+  test('a listener that an earlier one removes is skipped, and one that it adds runs from the next event on', async () => {
     const { socket, server, session } = world()
     const story: string[] = []
     const second = () => story.push('second')
@@ -79,7 +79,7 @@ describe('listeners', () => {
     expect(story).toEqual(['third'])
   })
 
-  test('all hear the present news before what one of them sets off', async () => {
+  test('all listeners run before the events that one of them causes', async () => {
     const { socket, server, session, heard, log } = world({ queue: { maxMessages: 0 } })
     const story: string[] = []
     socket.on('message', () => {
@@ -97,7 +97,7 @@ describe('listeners', () => {
     expect(log.at(-1)?.[0]).toBe('drop')
   })
 
-  test('need an event that there is, and a function', () => {
+  test('on() and off() reject unknown events, and on() rejects listeners that are not functions', () => {
     const { socket } = world()
     for (const type of ['text', 'toString', '__proto__']) {
       expect(() => socket.on(type as any, () => {})).toThrow(TypeError)
@@ -107,10 +107,10 @@ describe('listeners', () => {
   })
 })
 
-describe('tokens', () => {
+describe('tokens of a reliable socket', () => {
   const secret = /secret|hunter2/
 
-  test('are in nothing that is shown', async () => {
+  test('tokens do not appear in events, states, stats or properties', async () => {
     const { socket, server, log } = world({}, { endpoint: 'wss://push.test/feed?access_token=hunter2' })
     await server.connect()
     server.wire.peer.drop()
@@ -133,7 +133,7 @@ describe('tokens', () => {
     'ftp://hunter2.test/',
     'wss://push.test/?hunter2#part',
     'wss://',
-  ])('are not in the error for a URL that is none: %s', async url => {
+  ])('tokens do not appear in the error for the malformed URL %s', async url => {
     let thrown: any
     try {
       createReliableSocket(url, idle)
@@ -150,7 +150,7 @@ describe('tokens', () => {
     expect(`${error.stack} ${error.cause.stack} ${JSON.stringify(error.cause)}`).not.toMatch(secret)
   })
 
-  test('are not in what is said about a first frame that is broken', async () => {
+  test('tokens do not appear in the error for a malformed first frame', async () => {
     const { server, heard } = world()
     await settled()
     server.latest.accept().send('{"type":"system","event":"connected","reconnectionToken":"secret1"')
@@ -161,8 +161,8 @@ describe('tokens', () => {
   })
 })
 
-describe('the socket', () => {
-  test('says where it is', async () => {
+describe('a reliable socket', () => {
+  test('a reliable socket shows its state, its connectionId and its stats', async () => {
     const { socket, server, heard } = world()
     expect(socket.state.name).toBe('connecting')
     expect(socket.connectionId).toBe(undefined)
@@ -175,7 +175,7 @@ describe('the socket', () => {
     expect(heard('close')).toMatchObject([{ code: 1006, cause: { code: 'RECONNECT_REQUESTED' } }])
   })
 
-  test('waits for connect() where it shall', async () => {
+  test('autoConnect: false waits for connect()', async () => {
     const { socket } = world({ autoConnect: false })
     const sent = socket.send('x')
     expect(socket.state).toEqual({ name: 'closed' })
@@ -186,7 +186,7 @@ describe('the socket', () => {
     expect(await sent).toEqual({ status: 'dropped', reason: 'closed' })
   })
 
-  test('keeps its own word in what the protocol leaves no choice', async () => {
+  test('options that the protocol fixes have no effect', async () => {
     const wrong = {
       protocols: 'other',
       highWaterMark: 0,
@@ -199,7 +199,7 @@ describe('the socket', () => {
     expect(server.latest.protocols).toEqual(['json.reliable.webpubsub.azure.v1'])
   })
 
-  test('has methods that can be passed about unbound', async () => {
+  test('methods do not depend on this', async () => {
     const { socket, server, session } = world()
     const { send, publish, join, leave, on, once, off, close } = socket
     await server.connect()
@@ -220,7 +220,7 @@ describe('the socket', () => {
 })
 
 describe('a reliable socket over a core of parts', () => {
-  test('delivers once and in order through an outage, without the part heartbeat', async () => {
+  test('a core without the part heartbeat delivers once and in order through an outage', async () => {
     const create = reliableSocketOver(assemble({ delivery, prepare }))
     const { socket, server, session, heard } = world({}, { create })
     const { peer } = await server.connect()
@@ -238,14 +238,14 @@ describe('a reliable socket over a core of parts', () => {
     expect(heard('message')).toMatchObject([{ id: 1 }])
   })
 
-  test('sends pings with the part heartbeat', async () => {
+  test('a core with the part heartbeat sends pings', async () => {
     const { server } = world({}, { create: reliableSocketOver(assemble({ delivery, heartbeat, prepare })) })
     const { peer } = await server.connect()
     await vi.advanceTimersByTimeAsync(25_000)
     expect(frames(peer)).toEqual([{ type: 'ping' }])
   })
 
-  test('accepts heartbeat: false without the part, and rejects a heartbeat that nobody can serve', () => {
+  test('a core without the part heartbeat accepts heartbeat: false and rejects heartbeat options', () => {
     const create = reliableSocketOver(assemble({ delivery, prepare }))
     expect(() => create('wss://push.test/', { ...idle, heartbeat: false })).not.toThrow()
     expect(() => create('wss://push.test/', { ...idle, heartbeat: {} })).toThrow(

@@ -12,8 +12,8 @@ import { createFakeServer } from '../../src/testing.ts'
 
 const idle = { autoConnect: false, WebSocket: createFakeServer().WebSocket } as const
 
-describe('types', () => {
-  test('tell data apart by its type', () => {
+describe('types of reliable sockets', () => {
+  test('the dataType of a message determines the type of its data', () => {
     const socket = createReliableSocket<{ price: number }>('wss://push.test/', idle)
     socket.on('message', message => {
       if (message.dataType === 'text') expectTypeOf(message.data).toEqualTypeOf<string>()
@@ -32,7 +32,7 @@ describe('types', () => {
     if (socket.state.name === 'waiting') expectTypeOf(socket.state.delay).toEqualTypeOf<number>()
   })
 
-  test('refuse what makes no sense', () => {
+  test('invalid arguments and options do not compile', () => {
     const socket = createReliableSocket('wss://push.test/', idle)
     // @ts-expect-error no such event
     expect(() => socket.on('text', () => {})).toThrow()

@@ -14,10 +14,20 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
   end: { code: number; reason: string } | undefined
   #held: [data: Buffer, isBinary: boolean][] = []
 
-  send(text: string): void {
+  #undone: (() => void)[] = []
+
+  send(text: string, done: () => void = () => {}): void {
     if (this.readyState !== 1) return
     this.frames.push(JSON.parse(text))
+    if (this.bufferedAmount) this.#undone.push(done)
+    else queueMicrotask(done)
     this.emit('frame')
+  }
+
+  /** The network takes everything that was sent. */
+  drain(): void {
+    this.bufferedAmount = 0
+    for (const done of this.#undone.splice(0)) done()
   }
 
   /** The client says something. */
@@ -48,6 +58,11 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
 
   terminate(): void {
     queueMicrotask(() => this.#gone(1006, ''))
+  }
+
+  /** The number of messages that have not been read. */
+  get unread(): number {
+    return this.#held.length
   }
 
   #flow() {

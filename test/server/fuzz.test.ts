@@ -145,6 +145,47 @@ describe('the limits of the server', () => {
     expect(server.stats.slow).toBe(1)
   })
 
+  test('a client that comes back while its requests are handled is not read beyond the limit either', async () => {
+    const { wss, socket: first } = await start({ onMessage: () => new Promise(() => {}) })
+    await first.until(() => !first.isPaused)
+    for (let i = 1; i <= 256; i++) first.say(event(i))
+    expect(first.isPaused).toBe(true)
+    let [{ connectionId: id, reconnectionToken: token }] = first.frames
+    for (let i = 1; i <= 3; i++) {
+      const next = await wss.connect(`/?awps_connection_id=${id}&awps_reconnection_token=${token}`)
+      token = next.frames[0].reconnectionToken
+      for (let j = 0; j < 100; j++) next.say(event(i * 1_000 + j))
+      await new Promise(setImmediate)
+      expect([next.isPaused, next.unread]).toEqual([true, 100])
+      expect(next.end).toBeUndefined()
+    }
+  })
+
+  test('a client that does not read gets no more messages than its connection buffers', async () => {
+    const { server, socket } = await start({})
+    await socket.until(() => !socket.isPaused)
+    const [{ connectionId: id }] = socket.frames
+    socket.bufferedAmount = 2 ** 20
+    for (let n = 1; n <= 20; n++) await server.send(id, n)
+    await new Promise(setImmediate)
+    const written = () => socket.frames.filter(({ type }) => type === 'message').map(({ data }) => data)
+    expect(written()).toEqual([1])
+    socket.drain()
+    await socket.until(() => written().length === 20)
+    expect(written()).toEqual(Array.from({ length: 20 }, (_, i) => i + 1))
+  })
+
+  test('a client that comes back while the old connection is full gets everything on the new one', async () => {
+    const { server, wss, socket: first } = await start({})
+    await first.until(() => !first.isPaused)
+    const [{ connectionId: id, reconnectionToken: token }] = first.frames
+    first.bufferedAmount = 2 ** 20
+    for (let n = 1; n <= 20; n++) await server.send(id, n)
+    await new Promise(setImmediate)
+    const next = await wss.connect(`/?awps_connection_id=${id}&awps_reconnection_token=${token}`)
+    await next.until(() => next.frames.filter(({ type }) => type === 'message').length === 20)
+  })
+
   test('message ids outside of dedupeWindow are forgotten', async () => {
     let handled = 0
     const { socket } = await start({ onMessage: () => void handled++, dedupeWindow: 10 })

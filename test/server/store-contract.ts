@@ -215,6 +215,7 @@ export const describeStore = (next: () => Store): void => {
       const end = {
         kind: 'ended',
         session: 'a',
+        userId: 'u',
         code: 1013,
         reason: 'slow consumer: too much is unacknowledged',
       }
@@ -360,7 +361,7 @@ export const describeStore = (next: () => Store): void => {
     const [first, second] = [await open(), await open()]
     await begin(first, 'a', ['g'])
     expect(await second.end('a', 4000, 'a reason: with 3 words')).toBe(true)
-    const end = { kind: 'ended', session: 'a', code: 4000, reason: 'a reason: with 3 words' }
+    const end = { kind: 'ended', session: 'a', userId: 'u', code: 4000, reason: 'a reason: with 3 words' }
     await vi.waitFor(() => expect(first.news).toEqual([end]))
     expect(await second.end('a', 4000, 'x')).toBe(false)
     expect((await first.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)

@@ -1,4 +1,5 @@
 import { expect, expectTypeOf, test } from 'vitest'
+import { assemble, heartbeat } from '../../src/core.ts'
 import { createSocket, type Endpoint, type SocketOptions } from '../../src/index.ts'
 import { createFakeServer } from '../../src/testing.ts'
 import { SteadyWebSocket, webSocketOver } from '../../src/websocket.ts'
@@ -43,6 +44,18 @@ test('a class of webSocketOver() can be extended, and is assignable to typeof We
   expect(socket).toBeInstanceOf(Socket)
   expect(socket).toBeInstanceOf(EventTarget)
   socket.close()
+})
+
+test('webSocketOver() accepts an assembled core, also without reconnection', () => {
+  for (const create of [assemble({}), assemble({ heartbeat })]) {
+    const Socket = webSocketOver(create)
+    const server = createFakeServer()
+    const socket = new Socket('wss://push.example.com/', [], { WebSocket: server.WebSocket, retry: false })
+    const received: unknown[] = []
+    socket.onmessage = ({ data }) => received.push(data)
+    server.latest.accept().send('hello').drop()
+    expect([socket.readyState, received]).toEqual([3, ['hello']])
+  }
 })
 
 test('webSocketOver() accepts createSocket itself', () => {

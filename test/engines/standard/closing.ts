@@ -210,7 +210,7 @@ export const closing: Cases = {
   'close long after the handshake began': {
     wpt: ['interfaces/WebSocket/close/close-connecting'],
     run: async u => {
-      const socket = u.make(await u.lonely('?opening=2000'))
+      const socket = u.make(await u.lonely(`?opening=told&id=${u.id()}`))
       const told = u.end(socket)
       await u.task()
       const states = [socket.readyState]
@@ -318,11 +318,14 @@ export const closing: Cases = {
   'is closing until the server has answered': {
     wpt: ['Secure-Close-readyState-Closing'],
     run: async u => {
-      const socket = await u.open('?closing=200')
+      const id = u.id()
+      const socket = await u.open(`?closing=told&id=${id}`)
       const told = u.end(socket)
       socket.close(4000)
       await u.rest()
-      return [socket.readyState, await told, socket.readyState]
+      const { readyState } = socket
+      await u.go(id)
+      return [readyState, await told, socket.readyState]
     },
     standard: [2, ['close 3 4000 clean'], 3],
   },

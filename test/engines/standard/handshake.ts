@@ -180,10 +180,13 @@ export const handshake: Cases = {
   },
   'an answer that comes late is as good': {
     run: async u => {
-      const socket = u.make(u.url('?opening=200&code=4000'))
+      const id = u.id()
+      const socket = u.make(u.url(`?opening=told&code=4000&id=${id}`))
       const told = u.end(socket)
       await u.task()
-      return [socket.readyState, await told]
+      const { readyState } = socket
+      await u.go(id)
+      return [readyState, await told]
     },
     standard: [0, ['open 1', 'close 3 4000 clean']],
   },

@@ -21,6 +21,8 @@ export interface Under {
   id(): string
   /** What the server heard on that connection, once that has ended. */
   heard(id: string): Promise<Heard>
+  /** Has the server go on with the connection of that name, which waits to be told. */
+  go(id: string): Promise<unknown>
   /** The next event of that type. */
   next(target: EventTarget, type: 'open' | 'error'): Promise<Event>
   next(target: EventTarget, type: 'message'): Promise<MessageEvent>
@@ -116,6 +118,7 @@ export function equip(
     },
     closed,
     id: () => `${Math.random()}`,
+    go: id => realm.fetch(`${server}/go?id=${id}`),
     heard: async id => (await realm.fetch(`${server}/heard?id=${id}`)).json(),
     next: (target: EventTarget, type: string) =>
       new realm.Promise((resolve: any) => target.addEventListener(type, resolve, { once: true })),

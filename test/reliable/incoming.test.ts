@@ -7,8 +7,8 @@ fresh()
 const acks = (peer: FakePeer) =>
   frames(peer).flatMap(({ type, sequenceId }) => (type === 'sequenceAck' ? [sequenceId] : []))
 
-describe('a message', () => {
-  test('arrives with its number, its group and its data by type', async () => {
+describe('messages from the server', () => {
+  test('a message arrives with its number, its group and its data by type', async () => {
     const { server, session, heard } = world()
     await server.connect()
     server.send(session(), { a: 1 })
@@ -32,7 +32,7 @@ describe('a message', () => {
     expect(empty).toEqual({ id: 4, ...fromServer, dataType: 'json', data: null })
   })
 
-  test('says who sent it: the server, or a user through a group', async () => {
+  test('a message says who sent it: the server, or a user through a group', async () => {
     const { server, session, heard } = world()
     await server.connect()
     server.send(session(), 1)
@@ -49,7 +49,7 @@ describe('a message', () => {
     ])
   })
 
-  test('that the server sends again is not delivered again, but acknowledged', async () => {
+  test('a message that the server repeats is acknowledged, but not delivered again', async () => {
     const { server, session, heard, socket } = world()
     await server.connect()
     for (let i = 1; i <= 3; i++) server.send(session(), i)
@@ -64,7 +64,7 @@ describe('a message', () => {
     expect(socket.stats.lastSequenceId).toBe(4)
   })
 
-  test('sent again alone is acknowledged too, for the server has not heard that it came', async () => {
+  test('a message that the server repeats is acknowledged although nothing new has arrived', async () => {
     const { server, session } = world()
     await server.connect()
     server.send(session(), 1)
@@ -77,7 +77,7 @@ describe('a message', () => {
     expect(acks(wire.peer)).toEqual([1, 1])
   })
 
-  test('that comes with connected is delivered after open', async () => {
+  test('a message that arrives together with connected is delivered after the open event', async () => {
     const { server, session, log } = world()
     await server.connect()
     server.wire.peer.drop()
@@ -94,7 +94,7 @@ describe('a message', () => {
     ])
   })
 
-  test('beyond a jump of the numbers comes after a gap that says how many are missing', async () => {
+  test('a jump of the sequence numbers is reported as a gap with the number of missing messages, before the next message', async () => {
     const { server, session, log } = world()
     await server.connect()
     server.send(session(), 1)
@@ -111,8 +111,8 @@ describe('a message', () => {
   })
 })
 
-describe('acknowledging', () => {
-  test('waits for a second, and covers everything that came', async () => {
+describe('acknowledging messages', () => {
+  test('an acknowledgement is sent after one second and covers everything that arrived', async () => {
     const { server, session } = world()
     const { peer } = await server.connect()
     expect(vi.getTimerCount()).toBe(1)
@@ -126,7 +126,7 @@ describe('acknowledging', () => {
     expect(acks(peer)).toEqual([5])
   })
 
-  test('happens at once after 300 messages', async () => {
+  test('an acknowledgement is sent at once after 300 messages', async () => {
     const { server, session } = world()
     const { peer } = await server.connect()
     for (let i = 0; i < 750; i++) server.send(session(), i)
@@ -136,7 +136,7 @@ describe('acknowledging', () => {
     expect(acks(peer)).toEqual([300, 600, 750])
   })
 
-  test('happens at once after half a million characters, for servers limit bytes too', async () => {
+  test('an acknowledgement is sent at once after half a million characters', async () => {
     const { server, session } = world()
     const { peer } = await server.connect()
     for (let i = 0; i < 10; i++) server.send(session(), 'x'.repeat(2 ** 17))
@@ -146,7 +146,7 @@ describe('acknowledging', () => {
     expect(acks(peer)).toEqual([4, 8, 10])
   })
 
-  test('comes after the listeners have run, also where one of them throws', async () => {
+  test('an acknowledgement is sent after the listeners have returned, even if one of them throws', async () => {
     const { socket, server, session } = world()
     const { peer } = await server.connect()
     const reports: (() => void)[] = []
@@ -167,7 +167,7 @@ describe('acknowledging', () => {
     expect(reports[0]).toThrow('of a listener')
   })
 
-  test('does not wait when the socket is closed', async () => {
+  test('close() sends an acknowledgement that is due', async () => {
     const { socket, server, session } = world()
     const { peer } = await server.connect()
     server.send(session(), 1)
@@ -178,7 +178,7 @@ describe('acknowledging', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('happens at once after the session was resumed, before anything else is sent', async () => {
+  test('an acknowledgement is the first frame after a session was resumed', async () => {
     const { socket, server, session } = world()
     await server.connect()
     for (let i = 0; i < 5; i++) server.send(session(), i)
@@ -194,7 +194,7 @@ describe('acknowledging', () => {
     ])
   })
 
-  test('keeps up on a page that is reloaded more often than once a second', async () => {
+  test('a page that is reloaded more often than once a second acknowledges everything', async () => {
     let w = world()
     await w.server.connect()
     for (let page = 0; page < 20; page++) {
@@ -216,7 +216,7 @@ describe('acknowledging', () => {
     expect(w.heard('gap')).toEqual([])
   })
 
-  test('happens at once in save(), where there is a connection and something to acknowledge', async () => {
+  test('save() sends an acknowledgement that is due, if there is a connection', async () => {
     const { socket, server, session } = world()
     const { peer } = await server.connect()
     socket.save()
@@ -234,7 +234,7 @@ describe('acknowledging', () => {
     expect(() => socket.save()).not.toThrow()
   })
 
-  test('has nothing to say where nothing came', async () => {
+  test('close() sends no acknowledgement if nothing has arrived', async () => {
     const { socket, server } = world()
     const { peer } = await server.connect()
     socket.close()
@@ -242,7 +242,7 @@ describe('acknowledging', () => {
   })
 })
 
-describe('a server that is not to be trusted', () => {
+describe('invalid frames from the server', () => {
   const MALFORMED = [
     'no JSON',
     '',
@@ -271,7 +271,7 @@ describe('a server that is not to be trusted', () => {
     '{"type":"ack","ackId":1,"success":0,"error":[]}',
   ]
 
-  test.each(MALFORMED)('%s is an error event, and nothing else happens', async text => {
+  test.each(MALFORMED)('the frame %s causes an error event, and nothing else', async text => {
     const { socket, server, heard } = world()
     const { peer } = await server.connect()
     const seen = outcomes(socket.send('x'))
@@ -285,7 +285,7 @@ describe('a server that is not to be trusted', () => {
     expect(seen).toEqual([{ status: 'delivered' }])
   })
 
-  test('that sends binary frames gets the same', async () => {
+  test('a binary frame causes an error event', async () => {
     const { server, heard } = world()
     const { peer } = await server.connect()
     peer.send(new ArrayBuffer(2))
@@ -301,7 +301,7 @@ describe('a server that is not to be trusted', () => {
     '{"type":"ack","ackId":{"a":1},"success":false,"error":null}',
     '{"type":"message","sequenceId":0,"dataType":"json","data":1}',
     '{"type":"message","sequenceId":-5}',
-  ])('%s means nothing', async text => {
+  ])('the frame %s is ignored', async text => {
     const { server, log } = world()
     const { peer } = await server.connect()
     log.length = 0
@@ -310,7 +310,7 @@ describe('a server that is not to be trusted', () => {
     expect(log).toEqual([])
   })
 
-  test('what could not be read is not acknowledged, and the next message says that it is missing', async () => {
+  test('a message that cannot be read is not acknowledged, and is reported as missing before the next message', async () => {
     const { server, session, heard } = world()
     const { peer } = await server.connect()
     session().sent = 1
@@ -323,7 +323,7 @@ describe('a server that is not to be trusted', () => {
     expect(heard('message')).toMatchObject([{ id: 2 }])
   })
 
-  test('hands fields named __proto__ on as data, and lets them change nothing', async () => {
+  test('a field named __proto__ is delivered as data and changes no prototype', async () => {
     const { server, heard } = world()
     const { peer } = await server.connect()
     peer.send(
@@ -341,7 +341,7 @@ describe('a server that is not to be trusted', () => {
     '{"type":"system","event":"connected"}',
     '{"type":"system","event":"connected","connectionId":7}',
     '{"type":"message","sequenceId":1,"dataType":"json","data":1}',
-  ])('a first frame %s is no session: a failed attempt, on which nothing was sent', async text => {
+  ])('a connection whose first frame is %s fails before anything is sent on it', async text => {
     const { socket, server, heard } = world()
     socket.send('x')
     await settled()
@@ -352,7 +352,7 @@ describe('a server that is not to be trusted', () => {
     expect(frames(server.latest)).toEqual([])
   })
 
-  test('that never begins runs into the deadline', async () => {
+  test('a server that never sends connected runs into connectTimeout', async () => {
     const { socket, server, heard } = world()
     await settled()
     server.latest.accept()
@@ -362,8 +362,8 @@ describe('a server that is not to be trusted', () => {
   })
 })
 
-describe('the heartbeat', () => {
-  test("is the protocol's ping, and a pong counts as life", async () => {
+describe('heartbeat of a reliable socket', () => {
+  test("the heartbeat sends the protocol's ping, and a pong proves that the connection is alive", async () => {
     const { server, socket } = world()
     const { peer } = await server.connect()
     await vi.advanceTimersByTimeAsync(25_000)
@@ -374,7 +374,7 @@ describe('the heartbeat', () => {
     expect(socket.stats.latency).toBe(0)
   })
 
-  test('gives up a connection that does not answer, and the session goes on', async () => {
+  test('a connection that does not answer a ping is abandoned, and the session is resumed', async () => {
     const { server, socket, session } = world({ heartbeat: { interval: 1_000, timeout: 500 } })
     await server.connect()
     const { id } = session()
@@ -384,7 +384,7 @@ describe('the heartbeat', () => {
     expect(session().id).toBe(id)
   })
 
-  test('can be switched off', async () => {
+  test('heartbeat: false sends no pings', async () => {
     const { server, socket } = world({ heartbeat: false })
     const { peer } = await server.connect()
     await vi.advanceTimersByTimeAsync(600_000)

@@ -8,8 +8,8 @@ const ids = (peer: FakePeer) => frames(peer).map(({ ackId }) => ackId)
 const delivered = { status: 'delivered' }
 const unknown = { status: 'unknown' }
 
-describe('a message', () => {
-  test('is delivered when the server acknowledges it, and not before', async () => {
+describe('messages to the server', () => {
+  test('a message is delivered when the server acknowledges it, and not before', async () => {
     const { socket, server, session } = world()
     const wire = await server.connect()
     const [...list] = [socket.send('hello')]
@@ -26,7 +26,7 @@ describe('a message', () => {
     expect(server.faults).toEqual([])
   })
 
-  test('says what it is: an event of a name, text, JSON, or binary as base64', async () => {
+  test('a message is sent as text, as JSON, or as binary in base64, with the name of its event or group', async () => {
     const { socket, server, session } = world()
     await server.connect()
     const buffer = new Uint8Array([0, 1, 2, 250, 255]).buffer
@@ -45,7 +45,7 @@ describe('a message', () => {
     ])
   })
 
-  test('of megabytes goes through both ways as it was', async () => {
+  test('a message of megabytes arrives unchanged, both ways', async () => {
     const { socket, server, session, heard } = world()
     await server.connect()
     const bytes = Uint8Array.from({ length: 3_000_001 }, (_, i) => (i * 31 + (i >> 8)) & 255)
@@ -60,7 +60,7 @@ describe('a message', () => {
     expect(Buffer.from(message.data).equals(bytes)).toBe(true)
   })
 
-  test('is what it was at the call: a buffer may be reused at once', async () => {
+  test('a buffer may be reused as soon as send() has returned', async () => {
     const { socket, server, session } = world()
     const bytes = new Uint8Array([1, 2, 3])
     socket.send(bytes)
@@ -70,7 +70,7 @@ describe('a message', () => {
     expect(session().processed[0]?.data).toBe('AQID')
   })
 
-  test('that nothing can carry is refused at once, and changes nothing', async () => {
+  test('data, names and options that are invalid reject at once, and change nothing', async () => {
     const { socket, server, heard } = world()
     await server.connect()
     const cyclic: { self?: unknown } = {}
@@ -99,7 +99,7 @@ describe('a message', () => {
     expect(heard('drop')).toEqual([])
   })
 
-  test('that the server turns down is dropped, with what it says', async () => {
+  test("a message that the server refuses is dropped, with the server's error", async () => {
     const { socket, server, heard } = world()
     await server.connect()
     server.refusal = { name: 'Forbidden', message: 'not yours' }
@@ -113,8 +113,8 @@ describe('a message', () => {
   })
 })
 
-describe('an outage', () => {
-  test('keeps what was not acknowledged, and sends it again in order, before newer ones, with the same ackIds', async () => {
+describe('messages to the server in an outage', () => {
+  test('unacknowledged messages are sent again after an outage, in order, with the same ackIds, before newer ones', async () => {
     const { socket, server, session, heard } = world()
     const first = await server.connect()
     const seen = outcomes(...['a', 'b', 'c'].map(text => socket.send(text)))
@@ -136,7 +136,7 @@ describe('an outage', () => {
     expect(server.faults).toEqual([])
   })
 
-  test('between the processing and the acknowledgement leads to no duplicate: Duplicate is success', async () => {
+  test('a message whose acknowledgement was lost is not processed twice: Duplicate counts as success', async () => {
     const { socket, server, session } = world()
     await server.connect()
     const seen = outcomes(socket.send('once'))
@@ -148,7 +148,7 @@ describe('an outage', () => {
     expect(session().processed).toHaveLength(1)
   })
 
-  test('sends nothing before connected, and nothing twice when connected is cut off', async () => {
+  test('nothing is sent before connected, and nothing twice if connected was lost', async () => {
     const { socket, server } = world()
     const seen = outcomes(socket.send('early'))
     await settled()
@@ -164,7 +164,7 @@ describe('an outage', () => {
     expect(second.session?.processed).toHaveLength(1)
   })
 
-  test('with connected cut off while resuming changes nothing', async () => {
+  test('a connected frame that is lost while resuming changes nothing', async () => {
     const { socket, server, session } = world()
     await server.connect()
     const seen = outcomes(socket.send('x'))
@@ -178,7 +178,7 @@ describe('an outage', () => {
     expect(session().processed).toHaveLength(1)
   })
 
-  test('makes the core keep nothing and take nothing back: a message goes out once on each connection', async () => {
+  test('a message is sent once on each connection: the core neither queues nor reclaims it', async () => {
     const { socket, server } = world()
     const { peer } = await server.connect()
     peer.freeze('up')
@@ -192,7 +192,7 @@ describe('an outage', () => {
     expect(server.faults).toEqual([])
   })
 
-  test('does not hand a message to a socket that is closing already', async () => {
+  test('a message is not sent on a connection that is closing', async () => {
     const { socket, server } = world()
     const { peer } = await server.connect()
     // The peer says goodbye, and the answer does not get through.
@@ -206,7 +206,7 @@ describe('an outage', () => {
     expect(seen).toEqual([delivered])
   })
 
-  test('a send() in an open listener stands behind what waits', async () => {
+  test('a message that an open listener sends goes behind those that wait', async () => {
     const { socket, server, session } = world()
     socket.send('first')
     socket.on('open', () => socket.send('second'))
@@ -216,8 +216,8 @@ describe('an outage', () => {
   })
 })
 
-describe('the window', () => {
-  test('takes 256 messages, and the rest wait for acknowledgements', async () => {
+describe('the window of unacknowledged messages', () => {
+  test('the window holds 256 messages, and others wait for acknowledgements', async () => {
     const { socket, server, session } = world()
     await server.connect()
     for (let i = 0; i < 300; i++) socket.send(i)
@@ -228,7 +228,7 @@ describe('the window', () => {
     expect(socket.stats).toMatchObject({ inFlight: 0, inFlightBytes: 0, queued: 0, queuedBytes: 0 })
   })
 
-  test('takes a mebibyte, counted as UTF-8, and a larger message by itself', async () => {
+  test('the window holds 1 MiB of UTF-8, and a larger message is sent alone', async () => {
     const { socket, server } = world()
     await server.connect()
     const third = '€'.repeat(2 ** 17)
@@ -245,7 +245,7 @@ describe('the window', () => {
     expect(socket.stats).toMatchObject({ inFlight: 0, queued: 0 })
   })
 
-  test('keeps the order when a message of the middle is acknowledged first', async () => {
+  test('messages are sent again in order after one in the middle was acknowledged', async () => {
     const { socket, server } = world()
     const { peer } = await server.connect()
     const seen = outcomes(socket.send('a'), socket.send('b'), socket.send('c'))
@@ -258,8 +258,8 @@ describe('the window', () => {
   })
 })
 
-describe('what waits', () => {
-  test('is dropped where the queue is full, and says so', async () => {
+describe('messages that wait to be sent', () => {
+  test('a message that does not fit into the queue is dropped as overflow', async () => {
     const { socket, server, heard } = world({ queue: { maxMessages: 2 } })
     const seen = outcomes(...['a', 'b', 'c'].map(text => socket.send(text)))
     await settled()
@@ -270,7 +270,7 @@ describe('what waits', () => {
     expect(seen.slice(0, 2)).toEqual([delivered, delivered])
   })
 
-  test('is limited to 16 MiB by default', async () => {
+  test('the queue holds 16 MiB by default', async () => {
     const { socket } = world()
     const data = 'x'.repeat(2 ** 20)
     const seen = outcomes(...Array.from({ length: 17 }, () => socket.send(data)))
@@ -279,13 +279,13 @@ describe('what waits', () => {
     expect(socket.stats.queuedBytes).toBeLessThanOrEqual(2 ** 24)
   })
 
-  test('a limit that is none throws at once', () => {
+  test('an invalid limit of the queue or the heartbeat throws a TypeError', () => {
     expect(() => world({ queue: { maxMessages: -1 } })).toThrow(TypeError)
     expect(() => world({ queue: { maxBytes: Number.NaN } })).toThrow(TypeError)
     expect(() => world({ heartbeat: { interval: -1 } })).toThrow(TypeError)
   })
 
-  test('can be aborted; what has been sent cannot', async () => {
+  test('a message can be aborted until it is sent', async () => {
     const { socket, server } = world()
     const early = new AbortController()
     const late = new AbortController()
@@ -307,7 +307,7 @@ describe('what waits', () => {
     expect(kept).toEqual([delivered])
   })
 
-  test('expires after its ttl; what has been sent does not', async () => {
+  test('a message expires after its ttl unless it was sent', async () => {
     const { socket, server } = world()
     const seen = outcomes(socket.send('x', { ttl: 50 }), socket.send('y', { ttl: 1e12 }))
     await vi.advanceTimersByTimeAsync(49)
@@ -321,7 +321,7 @@ describe('what waits', () => {
     expect([seen[1], kept[0]]).toEqual([delivered, delivered])
   })
 
-  test('expires by the clock where the timer comes late', async () => {
+  test('a message whose timer is late expires by the clock', async () => {
     const { socket, server } = world()
     const seen = outcomes(socket.send('x', { ttl: 50 }))
     await settled()
@@ -333,8 +333,8 @@ describe('what waits', () => {
   })
 })
 
-describe('close()', () => {
-  test('settles everything: what was sent is unknown, what was not is dropped', async () => {
+describe('close() of a reliable socket', () => {
+  test('close() resolves all promises: sent messages are unknown, waiting ones are dropped', async () => {
     const { socket, server, heard } = world()
     await server.connect()
     const sent = outcomes(socket.send('sent'))
@@ -353,14 +353,14 @@ describe('close()', () => {
     expect(server.wire.peer.closed).toEqual({ code: 4_000, reason: 'bye' })
   })
 
-  test('throws what the platform throws, and changes nothing', async () => {
+  test('close() with an invalid code throws as the platform does, and changes nothing', async () => {
     const { socket, server } = world()
     await server.connect()
     expect(() => socket.close(1001)).toThrow(DOMException)
     expect(socket.state.name).toBe('open')
   })
 
-  test('leaves no watch on a signal', async () => {
+  test('close() removes the listeners from the signals of messages', async () => {
     const { socket, server } = world()
     const { signal } = new AbortController()
     const add = vi.spyOn(signal, 'addEventListener')
@@ -373,7 +373,7 @@ describe('close()', () => {
     expect(remove).toHaveBeenCalled()
   })
 
-  test('by a signal settles too, and leaves no timer', async () => {
+  test('aborting the signal of the socket resolves all promises and leaves no timer', async () => {
     const life = new AbortController()
     const { socket, server, session } = world({ signal: life.signal })
     await server.connect()
@@ -386,7 +386,7 @@ describe('close()', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('leaves nothing that could take a message: what is sent later is dropped at once', async () => {
+  test('a message that is sent after close() is dropped at once', async () => {
     const { socket, server } = world()
     await server.connect()
     socket.close()
@@ -397,7 +397,7 @@ describe('close()', () => {
     expect(socket.stats.queued).toBe(0)
   })
 
-  test('can be taken back: the session goes on, and nothing comes twice', async () => {
+  test('connect() after close() resumes the session, and delivers nothing twice', async () => {
     const { socket, server, session, heard } = world()
     await server.connect()
     server.send(session(), 1)
