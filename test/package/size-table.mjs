@@ -1,4 +1,5 @@
-// The sizes in the documents: the table in demo/docs/sizes.md, and the number in README.md. All come from sizes.mjs.
+// The sizes in the documents: the table in demo/docs/sizes.md, and the number in README.md. All come from sizes.mjs, like those in
+// test/bench/results/sizes.md.
 //
 //   node test/package/size-table.mjs     after npm run build: writes them (npm run docs)
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -8,6 +9,7 @@ import { EXTENSIONS, measure, PARTS } from './sizes.mjs'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const table = `${root}demo/docs/sizes.md`
 const readme = `${root}README.md`
+const comparison = `${root}test/bench/results/sizes.md`
 
 /** The number in README.md: the whole package in a page, in kB. */
 const QUOTE = /\*\*(\d+\.\d) kB\*\*/
@@ -83,10 +85,13 @@ export const staleDocuments = async () => {
   const same =
     wordsIn(present) === wordsIn(wanted) &&
     numbersIn(wanted).every((size, i) => Math.abs(size - found[i]) <= SLACK)
+  const row = /\*\*steadysocket [\d.]+\*\* .* ([\d,]+) \|$/m.exec(readFileSync(comparison, 'utf8'))
+  const compared = Number(row?.[1]?.replaceAll(',', ''))
   const quoted = QUOTE.exec(readFileSync(readme, 'utf8'))?.[1]
   return [
     ...(same ? [] : ['demo/docs/sizes.md']),
     ...(Math.abs(quoted * 1_000 - sizes.steadysocket) <= 50 + SLACK ? [] : ['README.md']),
+    ...(Math.abs(compared - sizes.steadysocket) <= SLACK ? [] : ['test/bench/results/sizes.md']),
   ]
 }
 

@@ -2,6 +2,6 @@
 import { expect, test } from 'vitest'
 import { staleDocuments } from './size-table.mjs'
 
-test('the sizes in demo/docs/sizes.md and README.md are up to date (if not: npm run build && npm run docs)', async () => {
+test('the sizes in the documents are up to date (if not: npm run build && npm run docs)', async () => {
   expect(await staleDocuments()).toEqual([])
 })
