@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import Report from './support/reporter.ts'
-import { type Effort, runFolder } from './support/run.ts'
+import { type Effort, nameRunFolder } from './support/run.ts'
 
 /** What an engine shows of the promises of the package, for every run. */
 const BRIEF = ['half-open', 'messages', 'outages', 'tail'].join()
@@ -26,7 +26,7 @@ export default defineConfig(({ mode }) => {
   const quick = mode === 'quick' && process.env.CI !== 'true'
   const effort: Effort = mode === 'soak' ? 'soak' : quick ? 'quick' : 'all'
   process.env.TEST_EFFORT = effort
-  runFolder()
+  nameRunFolder()
 
   return {
     test: {

@@ -3,10 +3,10 @@ import type { Data } from './data.js'
 import type { StartHeartbeat } from './heartbeat.js'
 import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
-import { type CreateQueue, createQueue } from './queue.js'
+import { type CreateQueue, createQueue, missing } from './queue.js'
 import { jitter, type Retry } from './retry.js'
 import { type CreateSocket, makeCreateSocket } from './socket.js'
-import type { Endpoint, QueueOptions, Socket, SocketOptions } from './types.js'
+import type { BinaryType, Endpoint, QueueOptions, Socket, SocketOptions } from './types.js'
 
 /** The parts of a socket that can be left out. A part that is left out costs nothing. */
 export interface Parts {
@@ -22,7 +22,7 @@ export interface Parts {
   prepare?: PrepareConnection
   /** The default of the option `retry`. Without this part it is exponential backoff with full jitter, whatever the cause. */
   backoff?: () => Retry
-  /** Rejects invalid options and arguments with an error that says what to pass. */
+  /** Rejects invalid options, arguments and listeners, and a missing `WebSocket`, with an error that says what to pass. */
   checks?: Checks
 }
 
@@ -46,7 +46,7 @@ export type AssembledOptions<Given extends Parts, Binary extends BinaryType = 'a
   'heartbeat' | 'wake' | 'highWaterMark' | 'queue' | 'prepare'
 > & {
   /** Limits for messages that wait. Default: 16 MiB. */
-  queue?: Omit<QueueOptions, 'overflow'> | undefined
+  queue?: Omit<QueueOptions, 'overflow'> | false | undefined
 } & Served<Given, Binary>['heartbeat'] &
   Served<Given, Binary>['pageEvents'] &
   Served<Given, Binary>['delivery'] &
@@ -65,19 +65,6 @@ export type AssembledCreateSocket<Given extends Parts> = <Binary extends BinaryT
   options?: AssembledOptions<Given, Binary>,
 ) => AssembledSocket<Given, Binary>
 
-/** Which part serves which option. */
-const PART_OF = {
-  heartbeat: 'heartbeat',
-  wake: 'pageEvents',
-  highWaterMark: 'delivery',
-  prepare: 'prepare',
-} as const
-
-const missing = (option: string, part: keyof Parts) =>
-  new TypeError(
-    `The option '${option}' needs the part '${part}': import it from steadysocket/core, and pass it to assemble()`,
-  )
-
 /**
  * Makes a `createSocket` from the parts that an application needs. Options of a part that is missing are a type error, and throw a
  * `TypeError`.
@@ -91,21 +78,27 @@ const missing = (option: string, part: keyof Parts) =>
 export const assemble = <const Given extends Parts>(
   parts: Given = {} as Given,
 ): AssembledCreateSocket<Given> => {
-  const {
-    delivery = createQueue,
-    backoff = () => jitter,
-    heartbeat,
-    pageEvents,
-    prepare,
-    checks,
-  }: Parts = parts
-  const create = makeCreateSocket(delivery, backoff, heartbeat, pageEvents, prepare, checks)
+  const given: Parts = parts
+  const create = makeCreateSocket(
+    given.delivery ?? createQueue,
+    given.backoff ?? jitter,
+    given.heartbeat,
+    given.pageEvents,
+    given.prepare,
+    given.checks,
+  )
   const createSocket: CreateSocket = (endpoint, options = {}) => {
-    for (const [option, part] of Object.entries(PART_OF) as [keyof typeof PART_OF, keyof Parts][]) {
-      // Infinity is no limit: there is nothing to serve.
-      if (!parts[part] && options[option] && options[option] !== Infinity) throw missing(option, part)
+    /** The options by the part that serves them. */
+    const served: { [Part in keyof Parts]: unknown } = {
+      heartbeat: options.heartbeat,
+      pageEvents: options.wake,
+      prepare: options.prepare,
+      delivery: (options.queue || undefined)?.overflow ?? options.highWaterMark,
     }
-    if (options.queue?.overflow && !parts.delivery) throw missing('queue.overflow', 'delivery')
+    for (const [part, option] of Object.entries(served)) {
+      // Infinity is no limit: there is nothing to serve.
+      if (option && option !== Infinity && !parts[part as keyof Parts]) throw missing('An option', part)
+    }
     return create(endpoint, options)
   }
   return createSocket as AssembledCreateSocket<Given>

@@ -21,28 +21,25 @@ import type { DropReason } from './types.js'
  *  marks:        bytes written so far    own size
  * ```
  */
-export interface Backlog {
+export type Backlog = readonly [
   /** The messages with a `key` that wait. */
-  readonly keys: Keys
+  keys: Keys,
   /** Adds a message that was handed to the browser, while nothing waits. `written` counts all bytes so far, including its own. */
-  addSent(message: Message, written: number): void
+  addSent: (message: Message, written: number) => void,
   /** Adds a message that waits. */
-  addWaiting(message: Message, size: number): void
-  /** Handles the first message that waits: `use` returns the bytes written so far if it was sent, or why to drop it. */
-  advance(use: (data: Data, expires: number | undefined) => number | DropReason): void
+  addWaiting: (message: Message, size: number) => void,
+  /** Removes the first message that waits: sends it, unless it has expired, or drops it. `send` returns the bytes written so far. */
+  advance: (reason: DropReason, send?: (data: Data) => number) => void,
   /** Drops a message with conditions that waits. */
-  dropWaiting(message: ConditionalMessage, reason: DropReason): void
+  dropWaiting: (message: ConditionalMessage, reason: DropReason) => void,
   /** Forgets the messages that were sent up to this number of bytes. Returns whether any messages are left. */
-  forgetSent(left: number): boolean
+  forget: (left: number) => boolean,
   /**
    * Makes all messages wait again that were handed to the browser, if their conditions still hold. `tooBig`: the server closed the
    * connection because of the size of a message, which can only be the oldest. After the second time in a row it is dropped.
    */
-  reclaim(tooBig: boolean): void
-}
-
-/** More empty places than this are worth a clean-up. */
-const SLACK = 1_024
+  reclaim: (tooBig: boolean) => void,
+]
 
 export const createBacklog = (
   counts: QueueCounts,
@@ -93,62 +90,60 @@ export const createBacklog = (
     messages.length = marks.length = end = place
   }
 
-  return {
-    keys,
-    dropWaiting,
-
-    addSent(message, written) {
-      messages[next] = message
-      marks[next] = written
-      end = ++next
-    },
-
-    addWaiting(message, size) {
-      messages[end] = message
-      startWaiting(end++, size)
-    },
-
-    advance(use) {
-      // An empty place has left already.
-      while (dataOf(messages[next]) === undefined) marks[next++] = 0
-      const place = next++
-      const conditional = conditionsOf(messages[place])
-      const data = dataOf(messages[place]) as Data
-      stopWaiting(marks[place] as number, conditional)
-      const outcome = use(data, conditional?.expires)
-      if (typeof outcome === 'number') marks[place] = outcome
-      else {
-        messages[place] = undefined
-        marks[place] = 0
-        drop(data, outcome)
-      }
-    },
-
-    forgetSent(left) {
-      while (oldest < next && (marks[oldest] as number) <= left) messages[oldest++] = suspect = undefined
-      const used = next - oldest + counts.queued
-      if (!used) oldest = next = end = 0
-      if (messages.length > SLACK + 2 * used) compact()
-      return end > 0
-    },
-
-    reclaim(tooBig) {
-      for (let place = next - 1; place >= oldest; place--) {
-        const data = dataOf(messages[place])
-        if (data === undefined) continue
-        const conditional = conditionsOf(messages[place])
-        let reason = conditional && failedCondition(conditional, keys)
-        if (tooBig && place === oldest) {
-          if (data === suspect) reason = 'too-big'
-          suspect = data
-        }
-        counts.reclaimed++
-        if (reason) {
-          messages[place] = undefined
-          drop(data, reason)
-        } else startWaiting(place, byteLength(data))
-      }
-      next = oldest
-    },
+  const addSent = (message: Message, written: number) => {
+    messages[next] = message
+    marks[next] = written
+    end = ++next
   }
+
+  const addWaiting = (message: Message, size: number) => {
+    messages[end] = message
+    startWaiting(end++, size)
+  }
+
+  const advance = (reason: DropReason, send?: (data: Data) => number) => {
+    // An empty place has left already.
+    while (dataOf(messages[next]) === undefined) marks[next++] = 0
+    const place = next++
+    const conditional = conditionsOf(messages[place])
+    const data = dataOf(messages[place]) as Data
+    stopWaiting(marks[place] as number, conditional)
+    // Its timer may be late: the process slept, or the page is hidden. Without conditions there is no time to compare with.
+    if (send && !((conditional?.expires as number) < Date.now())) marks[place] = send(data)
+    else {
+      messages[place] = undefined
+      marks[place] = 0
+      drop(data, reason)
+    }
+  }
+
+  const forget = (left: number) => {
+    while (oldest < next && (marks[oldest] as number) <= left) messages[oldest++] = suspect = undefined
+    const used = next - oldest + counts.queued
+    if (!used) oldest = next = end = 0
+    // With fewer empty places, a clean-up is not worth its time.
+    if (messages.length > 1_024 + 2 * used) compact()
+    return end > 0
+  }
+
+  const reclaim = (tooBig: boolean) => {
+    for (let place = next - 1; place >= oldest; place--) {
+      const data = dataOf(messages[place])
+      if (data === undefined) continue
+      const conditional = conditionsOf(messages[place])
+      let reason = conditional && failedCondition(conditional, keys)
+      if (tooBig && place === oldest) {
+        if (data === suspect) reason = 'too-big'
+        suspect = data
+      }
+      counts.reclaimed++
+      if (reason) {
+        messages[place] = undefined
+        drop(data, reason)
+      } else startWaiting(place, byteLength(data))
+    }
+    next = oldest
+  }
+
+  return [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim]
 }

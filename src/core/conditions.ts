@@ -1,4 +1,4 @@
-import type { Data } from './data.js'
+import { copyData, type Data } from './data.js'
 import { createTimer } from './timers.js'
 import type { DropReason, SendOptions } from './types.js'
 
@@ -18,17 +18,18 @@ export type Message = Data | ConditionalMessage
 /** The messages with a `key` that wait. */
 export type Keys = Map<unknown, ConditionalMessage>
 
-export const createMessage = (data: Data, options: SendOptions | undefined): Message =>
-  options ? { data, options, expires: Date.now() + (options.ttl ?? Infinity) } : data
+/** The message outlives `send()`, and the caller may reuse its buffer. Volatile messages are never sent again. */
+export const createMessage = (data: Data, options: SendOptions | undefined): Message => {
+  const kept = options?.volatile ? data : copyData(data)
+  return options ? { data: kept, options, expires: Date.now() + (options.ttl ?? Infinity) } : kept
+}
 
 export const conditionsOf = (message: Message | undefined): ConditionalMessage | undefined =>
   (message as ConditionalMessage | undefined)?.options && (message as ConditionalMessage)
 
 /** The data of a message, unless the message was dropped. */
-export const dataOf = (message: Message | undefined): Data | undefined => {
-  const conditional = conditionsOf(message)
-  return conditional ? conditional.data : (message as Data | undefined)
-}
+export const dataOf = (message: Message | undefined): Data | undefined =>
+  conditionsOf(message) ? (message as ConditionalMessage).data : (message as Data | undefined)
 
 /** Watches the conditions of a message that waits. */
 export const watch = (

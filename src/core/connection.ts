@@ -1,45 +1,31 @@
 import { type CloseInfo, SocketError, type SocketErrorCode } from './errors.js'
 import type { PrepareConnection } from './prepare.js'
-import { createTimer } from './timers.js'
+import type { SetTimer } from './timers.js'
 import type { AttemptContext, Endpoint, SocketOptions } from './types.js'
 
-/** One attempt to connect, and the native socket that it makes. It ends once: with `onFailed`, or by `abandon()`. */
-export interface Connection {
-  /** Undefined while the endpoint function runs. */
-  readonly native: WebSocket | undefined
-  /** Passes every message to the listener from now on, starting with those that `prepare` left unread. */
-  receive(listener: (event: MessageEvent) => void): void
-  /** Starts the closing handshake. `onFailed` follows when it is done, or with `cause` after `closeTimeout`. */
-  close(code: number | undefined, reason: string | undefined, cause: SocketError): void
-  /**
-   * Stops listening and closes in the background, because on a dead peer the browser's own `close` event takes a minute or never
-   * comes. `close` and `unsent` (the number of bytes that certainly never left) are known only if the native socket has closed.
-   */
-  abandon(): { readonly close: CloseInfo | undefined; readonly unsent: number | undefined }
-}
+/**
+ * Ends an attempt or a connection: stops listening and closes in the background, because on a dead peer the browser's own `close` event
+ * takes a minute or never comes. How it ended, and the number of bytes that certainly never left, are known only if the native socket
+ * has closed.
+ */
+export type Abandon = () => [close: CloseInfo | undefined, unsent: number | undefined]
 
-/** The `close` event that belongs to an `error` event comes within this many milliseconds, or never. */
-const CLOSE_FOLLOWS = 100
-
-/** Starts an attempt. If the endpoint and protocols are fixed, errors of the platform's constructor are thrown from here. */
+/** Starts an attempt, which ends once: with `onFailed`, or by the function that is returned. If the endpoint and protocols are fixed, errors of the platform's constructor are thrown from here. */
 export const openConnection = (
   endpoint: Endpoint,
-  {
-    protocols,
-    binaryType = 'arraybuffer',
-    closeTimeout = 3_000,
-    prepare,
-    WebSocket = globalThis.WebSocket,
-  }: SocketOptions<any>,
+  { protocols, binaryType = 'arraybuffer', prepare, WebSocket = globalThis.WebSocket }: SocketOptions<any>,
   { attempt, cause }: { readonly attempt: number; readonly cause?: SocketError | undefined },
   deadline: number,
-  onOpen: (native: WebSocket) => void,
+  /** The timer of this state, which the next state stops. */
+  setTimer: SetTimer,
+  onNative: (native: WebSocket) => void,
+  /** The connection is ready. From now on, messages go to the `onmessage` of the native socket. */
+  onOpen: (unread: MessageEvent[]) => void,
   onFailed: (cause: SocketError) => void,
   prepareConnection?: PrepareConnection,
-): Connection => {
+): Abandon => {
   const scope = new AbortController()
   const { signal } = scope
-  const setTimer = createTimer()
   let native: WebSocket | undefined
   let close: CloseInfo | undefined
   let unsent = 0
@@ -53,7 +39,9 @@ export const openConnection = (
     else report()
   }
 
-  const refuse = () => fail('CONNECTION_REFUSED', undefined, 'the browser does not say why')
+  /** Node, Deno and Bun say in the `error` event why a handshake failed. Browsers do not. */
+  let why: { readonly error?: unknown; readonly message?: string } = {}
+  const refuse = () => fail('CONNECTION_REFUSED', why.error, why.message || 'the browser does not say why')
 
   const resolve = <Value>(given: Value | ((context: AttemptContext) => Value | PromiseLike<Value>)) =>
     typeof given === 'function'
@@ -65,6 +53,7 @@ export const openConnection = (
     const socket: WebSocket = new WebSocket(url, subprotocols)
     let handshaken = false
     native = socket
+    onNative(socket)
     socket.binaryType = binaryType
     socket.onopen = async () => {
       handshaken = true
@@ -75,8 +64,7 @@ export const openConnection = (
         return fail('PREPARE_FAILED', error)
       }
       if (signal.aborted || close) return
-      setTimer()
-      onOpen(socket)
+      onOpen(unread)
     }
     socket.onmessage = event => unread.push(event)
     socket.onclose = ({ code, reason, wasClean }) => {
@@ -85,11 +73,12 @@ export const openConnection = (
       if (handshaken) fail('CONNECTION_LOST')
       else refuse()
     }
-    // The `close` event that follows says all there is to say. It is missing after some failures: in Chromium 156 when a
+    // The `close` event that follows within 100 ms says all there is to say. It is missing after some failures: in Chromium 156 when a
     // Content-Security-Policy forbids the connection, in WebKitGTK 2.50 for `ws:` in an `https:` page and for a blocked port, and
     // in Node 22.
-    socket.onerror = () => {
-      if (!handshaken && !signal.aborted) setTimer(CLOSE_FOLLOWS, refuse)
+    socket.onerror = event => {
+      if ((event as ErrorEvent).message) why = event as ErrorEvent
+      if (!handshaken && !signal.aborted) setTimer(100, refuse)
     }
   }
 
@@ -100,27 +89,15 @@ export const openConnection = (
   } else open(endpoint, protocols)
   setTimer(deadline, () => fail('CONNECT_TIMEOUT', undefined, `${deadline} ms`))
 
-  return {
-    get native() {
-      return native
-    },
-    receive(listener) {
-      ;(native as WebSocket).onmessage = listener
-      unread.splice(0).forEach(listener)
-    },
-    close(code, reason, cause) {
-      native?.close(code, reason)
-      // A native socket that has closed is about to report it.
-      if (!close) setTimer(closeTimeout, () => onFailed(cause))
-    },
-    abandon() {
-      setTimer()
-      scope.abort()
-      if (native) {
-        native.onopen = native.onmessage = native.onclose = null
-        native.close()
-      }
-      return { close, unsent: close && Math.min(unsent, native?.bufferedAmount ?? 0) }
-    },
+  return () => {
+    scope.abort()
+    if (native) {
+      const socket = native
+      socket.onmessage = socket.onclose = null
+      // In React Native, `close()` before `open` has no effect.
+      socket.onopen = () => socket.close()
+      socket.close()
+    }
+    return [close, close && Math.min(unsent, native?.bufferedAmount ?? 0)]
   }
 }

@@ -1,36 +1,49 @@
 import { createBacklog } from './backlog.js'
-import { createMessage } from './conditions.js'
-import { byteLength, copyData, type Data } from './data.js'
+import { type ConditionalMessage, createMessage } from './conditions.js'
+import { byteLength, type Data } from './data.js'
 import { isHidden } from './page.js'
-import { type CreateQueue, limitsOf, type NativeSocket } from './queue.js'
-import { createTimer } from './timers.js'
-import type { SendOptions } from './types.js'
-
-/**
- * The most bytes that the browser is given at a time. Enough for 400 Mbit/s at a round trip of 20 ms. Whatever the browser has buffered
- * can be lost with the connection.
- */
-const HIGH_WATER_MARK = 2 ** 20
+import { type CreateQueue, MAX_BYTES, type NativeSocket, type QueueCounts } from './queue.js'
+import type { DropReason } from './types.js'
 
 /** How often a native socket with a backlog is checked, in milliseconds. The interval doubles each time that nothing has left. */
 const POLL = 10
 const SLOWEST_POLL = 1_000
 
+// Enough for 400 Mbit/s at a round trip of 20 ms. Whatever the browser has buffered can be lost with the connection.
+const HIGH_WATER_MARK = 2 ** 20
+
+interface Limits {
+  readonly maxMessages: number
+  readonly maxBytes: number
+  readonly dropOldest: boolean
+}
+
+/** Whether there is no room for a message of this size, apart from the place of an older one that it replaces. */
+const isFull = (
+  { maxMessages, maxBytes, dropOldest }: Limits,
+  { queued, queuedBytes }: QueueCounts,
+  size: number,
+  older: ConditionalMessage | undefined,
+) => {
+  if (dropOldest) return size > maxBytes || !maxMessages
+  if (!older) return queued >= maxMessages || queuedBytes + size > maxBytes
+  return queuedBytes + size - byteLength(older.data as Data) > maxBytes
+}
+
 /**
  * The part that knows what has left: it sends the unsent tail of a lost connection again, paces by `highWaterMark`, and serves the
  * options of `send()` and `queue.overflow`.
  */
-export const delivery: CreateQueue = ({ queue: limits, highWaterMark = HIGH_WATER_MARK }, counts, drop) => {
-  const { maxMessages, maxBytes } = limitsOf(limits)
-  const dropOldest = limits?.overflow === 'drop-oldest'
-  const backlog = createBacklog(counts, drop)
-  const setTimer = createTimer()
+export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }, counts, drop) => {
+  const { maxMessages = Infinity, maxBytes = MAX_BYTES, overflow } = queue || {}
+  const limits = { maxMessages, maxBytes, dropOldest: overflow === 'drop-oldest' }
+  const [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim] = createBacklog(counts, drop)
   let native: NativeSocket | undefined
   /** All bytes given to this native socket, and those that it still had at the last look. */
   let written = 0
   let buffered = 0
-  /** The time until the next look at the buffer, or 0 if none is due. */
-  let interval = 0
+  /** The next look at the buffer, if one is due. */
+  let timer: ReturnType<typeof setTimeout> | undefined
 
   /** Native sockets that do not say how much they have buffered have nothing. */
   const readBuffered = () => native?.bufferedAmount ?? 0
@@ -50,78 +63,68 @@ export const delivery: CreateQueue = ({ queue: limits, highWaterMark = HIGH_WATE
     written += buffered - before
   }
 
-  const forgetSent = (unsent = readBuffered()) => backlog.forgetSent(written - unsent)
+  const send = (data: Data) => {
+    write(data)
+    counts.sent++
+    return written
+  }
 
-  // The message outlives this call, and the caller may reuse its buffer. Volatile messages are never sent again.
-  const keep = (data: Data, options: SendOptions | undefined) =>
-    createMessage(options?.volatile ? data : copyData(data), options)
+  const forgetSent = (unsent = readBuffered()) => forget(written - unsent)
 
   const drain = (all?: boolean) => {
-    while (counts.queued && hasRoom(all)) {
-      backlog.advance((data, expires = Infinity) => {
-        // Its timer may be late: the process slept, or the page is hidden.
-        if (expires < Date.now()) return 'expired'
-        write(data)
-        counts.sent++
-        return written
-      })
-    }
-    return forgetSent()
+    while (counts.queued && hasRoom(all)) advance('expired', send)
   }
 
   // The platform has no event for an empty buffer.
   const poll = (delay = POLL) => {
-    if (interval || !native) return
-    interval = delay
-    setTimer(delay, checkBuffer)
+    if (!timer && native && forgetSent()) timer = setTimeout(checkBuffer, delay, delay)
   }
 
-  const checkBuffer = () => {
-    const last = interval
+  const checkBuffer = (delay: number) => {
     const before = buffered
-    interval = 0
+    timer = undefined
     buffered = readBuffered()
     const moved = buffered < before
-    if (drain()) poll(moved ? POLL : Math.min(last * 2, SLOWEST_POLL))
+    drain()
+    poll(moved ? POLL : Math.min(delay * 2, SLOWEST_POLL))
   }
 
-  /** Whether there is no room for a message of this size, apart from the place of an older one that it replaces. */
-  const isFull = (size: number, replaced: Data | undefined) =>
-    replaced === undefined
-      ? counts.queued >= maxMessages || counts.queuedBytes + size > maxBytes
-      : counts.queuedBytes + size - byteLength(replaced) > maxBytes
+  const clear = (reason: DropReason = 'closed') => {
+    while (counts.queued) advance(reason)
+    forgetSent()
+  }
 
   return {
+    left: () => written - readBuffered(),
+
     push(data, options) {
       if (options?.signal?.aborted) return drop(data, 'aborted')
       if (!counts.queued && hasRoom()) {
         // Copied first: what cannot be copied must not be sent.
-        const message = keep(data, options)
+        const message = createMessage(data, options)
         forgetSent(buffered)
-        write(data)
-        counts.sent++
-        backlog.addSent(message, written)
+        addSent(message, send(data))
         poll()
         return 'sent'
       }
       if (options?.volatile) return drop(data, 'volatile')
+      if (queue === false && native?.readyState !== 1) return drop(data, 'disconnected')
 
       const size = byteLength(data)
-      const older = backlog.keys.get(options?.key)
-      const never = size > maxBytes || !maxMessages
-      if (never || (!dropOldest && isFull(size, older?.data))) return drop(data, 'overflow')
-      backlog.addWaiting(keep(data, options), size)
+      const older = keys.get(options?.key)
+      if (isFull(limits, counts, size, older)) return drop(data, 'overflow')
+      addWaiting(createMessage(data, options), size)
       // Last, because a listener for `drop` may send, too.
-      if (older?.data !== undefined) backlog.dropWaiting(older, 'replaced')
-      while (dropOldest && (counts.queued > maxMessages || counts.queuedBytes > maxBytes)) {
-        backlog.advance(() => 'overflow')
-      }
+      if (older) dropWaiting(older, 'replaced')
+      while (limits.dropOldest && (counts.queued > maxMessages || counts.queuedBytes > maxBytes))
+        advance('overflow')
       forgetSent()
       return 'queued'
     },
 
     flush(all) {
-      if (drain(all)) poll()
+      drain(all)
+      poll()
     },
 
     write(data) {
@@ -136,17 +139,14 @@ export const delivery: CreateQueue = ({ queue: limits, highWaterMark = HIGH_WATE
     },
 
     detach(unsent = 0, code) {
-      setTimer()
-      interval = 0
-      native = undefined
-      backlog.forgetSent(written - unsent)
-      backlog.reclaim(code === 1009)
+      clearTimeout(timer)
+      native = timer = undefined
+      forgetSent(unsent)
+      reclaim(code === 1009)
       written = 0
+      if (queue === false) clear('disconnected')
     },
 
-    clear() {
-      while (counts.queued) backlog.advance(() => 'closed')
-      forgetSent()
-    },
+    clear,
   }
 }

@@ -42,8 +42,11 @@ interface Subscription {
   listener: Listener<any> | undefined
   once: boolean | undefined
   signal: AbortSignal | undefined
-  remove: () => void
+  stop: () => void
 }
+
+/** Throws for an unknown event, and for a listener that is not a function. `lists` has a member for each event. */
+export type CheckListener = (lists: object, type: PropertyKey, listener: unknown) => void
 
 // https://html.spec.whatwg.org/multipage/webappapis.html#report-the-exception
 const report = (error: unknown): void => {
@@ -64,38 +67,31 @@ export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | u
   }
 }
 
-/**
- * Makes an event emitter for the given event types. All listeners see the events in one order: an event that is emitted by a listener
- * is dispatched after the present one has reached everybody.
- *
- * ```ts
- * import { createEmitter } from 'steadysocket'
- *
- * const { on, emit } = createEmitter<{ price: number }>(['price'])
- * on('price', price => show(price))
- * emit('price', 3)
- * ```
- */
-export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter<Events> => {
-  const lists = Object.fromEntries(types.map(type => [type, []])) as unknown as Record<
-    keyof Events,
-    Subscription[]
-  >
+export const checkListener: CheckListener = (lists, type, listener) => {
+  if (!(type in lists)) {
+    throw new TypeError(`There is no event '${String(type)}', only ${Object.keys(lists).join(', ')}`)
+  }
+  if (typeof listener !== 'function') {
+    throw new TypeError(`The listener for '${String(type)}' must be a function`)
+  }
+}
+
+/** Makes an emitter that trusts its caller, unless there is a check. */
+export const createUncheckedEmitter = <Events>(
+  types: readonly (keyof Events)[],
+  check?: CheckListener,
+): Emitter<Events> => {
+  const lists = Object.create(null) as Record<keyof Events, Subscription[]>
+  for (const type of types) lists[type] = []
   const events: (() => void)[] = []
   const jobs: (() => void)[] = []
   let busy = false
-
-  const checkType = (type: keyof Events) => {
-    if (!types.includes(type)) {
-      throw new TypeError(`There is no event '${String(type)}', only ${types.join(', ')}`)
-    }
-  }
 
   const remove = (type: keyof Events, listener: Listener<any>) => {
     lists[type] = lists[type].filter(subscription => {
       if (subscription.listener !== listener) return true
       subscription.listener = undefined
-      subscription.signal?.removeEventListener('abort', subscription.remove)
+      subscription.signal?.removeEventListener('abort', subscription.stop)
       return false
     })
   }
@@ -120,13 +116,11 @@ export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter
   }
 
   const on: Emitter<Events>['on'] = (type, listener, { once, signal } = {}) => {
-    checkType(type)
-    if (typeof listener !== 'function')
-      throw new TypeError(`The listener for '${String(type)}' must be a function`)
+    check?.(lists, type, listener)
     const stop = () => remove(type, listener)
     if (!signal?.aborted && !lists[type].some(other => other.listener === listener)) {
       signal?.addEventListener('abort', stop)
-      lists[type] = [...lists[type], { listener, once, signal, remove: stop }]
+      lists[type] = [...lists[type], { listener, once, signal, stop }]
     }
     return stop
   }
@@ -135,7 +129,7 @@ export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter
     on,
     once: (type, listener, options) => on(type, listener, { ...options, once: true }),
     off(type, listener) {
-      checkType(type)
+      check?.(lists, type, listener)
       remove(type, listener)
     },
     emit(type, payload) {
@@ -155,3 +149,18 @@ export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter
     },
   }
 }
+
+/**
+ * Makes an event emitter for the given event types. All listeners see the events in one order: an event that is emitted by a listener
+ * is dispatched after the present one has reached everybody.
+ *
+ * ```ts
+ * import { createEmitter } from 'steadysocket'
+ *
+ * const { on, emit } = createEmitter<{ price: number }>(['price'])
+ * on('price', price => show(price))
+ * emit('price', 3)
+ * ```
+ */
+export const createEmitter = <Events>(types: readonly (keyof Events)[]): Emitter<Events> =>
+  createUncheckedEmitter(types, checkListener)

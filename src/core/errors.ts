@@ -20,6 +20,11 @@ export type SocketErrorCode =
   | 'RECONNECT_REQUESTED'
   /** `retry` failed, which ends reconnecting (`cause` is the error). */
   | 'RETRY_FAILED'
+  /**
+   * A binary message arrived while `binary` has no listener (`cause` is its data). Reported once. Many servers send the text that they pass
+   * on as binary by mistake.
+   */
+  | 'UNHANDLED_BINARY'
   /** The peer did not answer the heartbeat in time. */
   | 'UNRESPONSIVE'
 
@@ -59,4 +64,9 @@ export class SocketError extends Error {
     // to the attempt before: 4 kB for each reconnection. Reading the stack once releases them.
     this.stack
   }
+}
+
+/** Throws unless the value is a duration, a size or a count. */
+export const checkNumber = (name: string, value: unknown): void => {
+  if (!(typeof value === 'number' && value >= 0)) throw new TypeError(`${name} must be a number from 0`)
 }

@@ -4,9 +4,16 @@ import { createTimer } from './timers.js'
 
 /** How to detect a dead connection: it is given up after `interval + timeout` milliseconds without a message. */
 export interface HeartbeatOptions {
-  /** Milliseconds of silence before `message` is sent. Default: 25,000. */
+  /**
+   * Milliseconds from one `message` to the next. It is sent even while other messages come and go, because many servers and proxies close
+   * a connection on which they have received nothing for some time. Default: 25,000.
+   */
   interval?: number | undefined
-  /** Milliseconds to wait for any message after that, before the connection counts as dead. Default: 10,000. */
+  /**
+   * Milliseconds to wait for any message after `interval` milliseconds of silence, before the connection counts as dead. The time starts
+   * when everything ahead of `message` has left the browser. It doubles, up to 60,000, after each connection in a row that was given up
+   * as dead. Default: 10,000.
+   */
   timeout?: number | undefined
   /**
    * A message that the server answers, because pages cannot send ping frames. Default: none. Without it the heartbeat only watches for
@@ -34,14 +41,14 @@ export type StartHeartbeat = (
   /** The peer is silent: the connection is dead. */
   onTimeout: () => void,
   counts: { latency: number | undefined },
+  /** The same object for all connections of a socket. `timeouts` counts the dead ones in a row. */
+  memory: { timeouts: number },
+  /** How many bytes have left on this connection, and how many are in the browser's buffer. */
+  bytes: () => { readonly left: number; readonly buffered: number },
 ) => Heartbeat
 
-// Proxies cut connections that are silent, most of them after 60 s: this leaves time for a second message.
-// https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout
-const INTERVAL = 25_000
-
-// Many round trips of a bad mobile connection. With the interval, a dead connection is noticed after 35 s; socket.io needs 45 s.
-const TIMEOUT = 10_000
+/** The longest that `timeout` grows to, in milliseconds. */
+const MAX_TIMEOUT = 60_000
 
 /** A timer that is this late, in milliseconds, means that the process slept. */
 const LATE = 1_000
@@ -54,15 +61,30 @@ const PROBE_TIMEOUT = 3_000
  * advances while the machine sleeps.
  */
 export const heartbeat: StartHeartbeat = (
-  { interval = INTERVAL, timeout = TIMEOUT, message, isReply },
+  {
+    // Proxies cut connections that are silent, most of them after 60 s: this leaves time for a second message.
+    // https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout
+    interval = 25_000,
+    // Many round trips of a bad mobile connection. With the interval, a dead connection is noticed after 35 s; socket.io needs 45 s.
+    timeout = 10_000,
+    message,
+    isReply,
+  },
   send,
   onTimeout,
   counts,
+  memory,
+  bytes,
 ) => {
   const now = () => performance.now()
+  const patience = Math.max(timeout, Math.min(timeout * 2 ** memory.timeouts, MAX_TIMEOUT))
   const setTimer = createTimer()
   let lastMessage = now()
+  let lastPing = now()
   let pingSent: number | undefined
+  /** How many bytes had left at the last look, and how many of those ahead of the ping had not. */
+  let left = 0
+  let ahead = 0
   /** How many pings have been sent since the last message. */
   let unanswered = 0
   let due = 0
@@ -72,21 +94,43 @@ export const heartbeat: StartHeartbeat = (
     setTimer(delay, check)
   }
 
+  const sendMessage = () => {
+    lastPing = now()
+    if (message === undefined) return
+    pingSent = lastPing
+    guard(() => send(typeof message === 'function' ? message() : message))
+  }
+
   const ping = (deadline: number) => {
     wait(deadline)
     unanswered++
-    if (message === undefined) return
-    pingSent = now()
-    guard(() => send(typeof message === 'function' ? message() : message))
+    ;({ left, buffered: ahead } = bytes())
+    sendMessage()
+  }
+
+  /** Whether bytes ahead of the ping have left since the last look: a slow connection is not a dead one. */
+  const isLeaving = () => {
+    const moved = bytes().left - left
+    const wasBehind = ahead > 0
+    left += moved
+    ahead -= moved
+    return wasBehind && moved > 0
   }
 
   const check = () => {
     const silent = now() - lastMessage
-    if (!unanswered && silent < interval) return wait(interval - silent)
+    if (!unanswered && silent < interval) {
+      if (now() - lastPing >= interval) sendMessage()
+      return wait(interval - Math.max(silent, now() - lastPing))
+    }
+    if (unanswered && isLeaving()) return wait(patience)
     // A late timer proves nothing: the process slept, or the page is hidden and its timers are throttled. So ping once more, but
     // only once, or the dead connection of a hidden page would never be noticed.
-    if (unanswered > (Date.now() - due > LATE ? 1 : 0)) return onTimeout()
-    ping(timeout)
+    if (unanswered > (Date.now() - due > LATE ? 1 : 0)) {
+      memory.timeouts++
+      return onTimeout()
+    }
+    ping(patience)
   }
 
   wait(interval)
@@ -96,10 +140,12 @@ export const heartbeat: StartHeartbeat = (
       // Event times count from the start of the page. Sockets other than the browser's have none, or use another clock.
       lastMessage = (timeStamp as number) < 1e11 ? (timeStamp as number) : now()
       // Restarted only after a ping: a timer for every message would be expensive.
-      if (unanswered) wait(interval)
-      unanswered = 0
+      if (unanswered) {
+        wait(interval)
+        unanswered = memory.timeouts = 0
+      }
       if (!isReply || !guard(isReply, data)) return false
-      if (pingSent !== undefined) counts.latency = lastMessage - pingSent
+      if (pingSent !== undefined) counts.latency = Math.max(0, lastMessage - pingSent)
       pingSent = undefined
       return true
     },
@@ -107,7 +153,7 @@ export const heartbeat: StartHeartbeat = (
       if (message === undefined) return
       // A probe may shorten the deadline, never extend it past `interval + timeout`. If that time has passed, the process slept.
       const left = unanswered && due - Date.now()
-      const promised = interval + timeout - (now() - lastMessage)
+      const promised = interval + patience - (now() - lastMessage)
       if (!left || left < 0 || left > PROBE_TIMEOUT)
         ping(promised > 0 ? Math.min(PROBE_TIMEOUT, promised) : PROBE_TIMEOUT)
     },

@@ -1,6 +1,7 @@
 import { guard } from './emitter.js'
 import { SocketError } from './errors.js'
 import type { Heartbeat } from './heartbeat.js'
+import { isLocal } from './network.js'
 import { type Input, pageTable, type Table } from './states.js'
 
 /**
@@ -15,17 +16,13 @@ export type PageEvent = 'wake' | 'sleep' | 'offline'
  */
 export type PageEventSource = (report: (event: PageEvent) => void) => () => void
 
-/** How far apart clients are kept that wake up together, in milliseconds. */
-const WAKE_SPREAD = 300
-
-/** How often to try, in milliseconds, while the browser says that there is no network. It can be wrong. */
-const OFFLINE_DELAY = 30_000
-
 /** Reports the events of the page and of the network. In a worker there are fewer of them. */
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html, https://wicg.github.io/page-lifecycle/
 export const browserEvents: PageEventSource = report => {
+  // A service worker has no such events, and Chromium warns about listeners that are added after its start.
+  if ('registration' in globalThis) return () => {}
   const sources: [unknown, string][] = [
-    [globalThis, 'online pageshow offline pagehide'],
+    [globalThis, globalThis.document ? 'online pageshow offline pagehide' : 'online offline'],
     [globalThis.document, 'visibilitychange resume freeze'],
     [(globalThis.navigator as { connection?: unknown } | undefined)?.connection, 'change'],
   ]
@@ -45,22 +42,24 @@ export const browserEvents: PageEventSource = report => {
 
 /** Whether the browser believes that this address cannot be reached now. It is sometimes wrong. */
 // https://html.spec.whatwg.org/multipage/system-state.html#navigator.online
-export const isOffline = (url: string): boolean =>
-  globalThis.navigator?.onLine === false && !/^\w+:\/\/(localhost|127(\.\d+){3}|\[::1\])[:/]/.test(url)
+export const isOffline = (url: string): boolean => globalThis.navigator?.onLine === false && !isLocal(url)
 
 /** Whether the page is hidden, so that its timers are throttled to one a second or a minute. */
 export const isHidden = (): boolean => globalThis.document?.visibilityState === 'hidden'
 
 /** Makes a socket follow page events for as long as it is not closed. */
 export interface PageWatch {
-  /** The delay before the next attempt, longer while the browser says that there is no network. */
-  whileOffline(delay: number): number
+  /**
+   * The delay before the next attempt: longer while the browser says that there is no network, and short for a connection that broke in
+   * the seconds after a wake-up, because no other client lost one then.
+   */
+  adjust(delay: number, cause?: SocketError): number
   stop(): void
 }
 
 /** The part for the option `wake`. */
 export type WatchPage = (
-  source: PageEventSource | undefined,
+  source: PageEventSource | false | undefined,
   url: () => string,
   /** Takes an input through the table of states. */
   step: (input: Input, table: Table) => void,
@@ -69,18 +68,31 @@ export type WatchPage = (
   heartbeat: () => Heartbeat | undefined,
 ) => PageWatch
 
+/** How long after a wake-up a connection that breaks has broken because of it, in milliseconds. */
+const JUST_WOKEN = 3_000
+
 /** The part for the option `wake`: shortens and prolongs waits, and gives up the connection of a page that is put away. */
 export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, heartbeat) => {
-  const whileOffline = (delay: number) => (isOffline(url()) ? Math.max(delay, OFFLINE_DELAY) : delay)
+  // The browser can be wrong about the network: it is tried every 30 s.
+  const whileOffline = (delay: number) => (source && isOffline(url()) ? Math.max(delay, 30_000) : delay)
+  let lastWake = -Infinity
   const onEvent = (type: PageEvent) =>
     defer(() => {
+      if (type === 'wake') lastWake = performance.now()
       if (type === 'sleep') step({ type, cause: new SocketError('PAGE_HIDDEN') }, pageTable)
       else if (heartbeat()) heartbeat()?.probe()
       else {
-        const delay = whileOffline(type === 'wake' ? Math.random() * WAKE_SPREAD : 0)
+        // Clients that wake up together are kept apart.
+        const delay = whileOffline(type === 'wake' ? Math.random() * 300 : 0)
         step({ type, now: Date.now(), delay }, pageTable)
       }
     })
-  const stop = guard(source, onEvent)
-  return { whileOffline, stop: () => stop && guard(stop) }
+  const stop = source && guard(source, onEvent)
+  return {
+    adjust(delay, cause) {
+      const isOwn = cause?.close?.code === 1006 && performance.now() - lastWake < JUST_WOKEN
+      return whileOffline(isOwn ? Math.min(delay, Math.random() * 300) : delay)
+    },
+    stop: () => stop && guard(stop),
+  }
 }

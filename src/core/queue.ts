@@ -1,5 +1,5 @@
 import { byteLength, copyData, type Data } from './data.js'
-import type { DropReason, QueueOptions, SendOptions, SocketOptions } from './types.js'
+import type { DropReason, SendOptions, SocketOptions } from './types.js'
 
 /** The part of a native socket that messages pass through. */
 export interface NativeSocket {
@@ -33,7 +33,9 @@ export interface Queue {
    */
   detach(unsent: number | undefined, code: number | undefined): void
   /** Drops everything that waits. */
-  clear(): void
+  clear(reason?: DropReason): void
+  /** How many bytes have left on the present connection, counted from any fixed number. */
+  left(): number
 }
 
 /** The part that keeps messages while they cannot be sent. */
@@ -44,17 +46,15 @@ export type CreateQueue = (
 ) => Queue
 
 /** Enough for most of a day of two messages a second, of a hundred bytes each, and no danger to a phone. */
-const MAX_BYTES = 2 ** 24
+export const MAX_BYTES = 16_777_216
 
-/** The limits with their defaults. */
-export const limitsOf = ({
-  maxMessages = Infinity,
-  maxBytes = MAX_BYTES,
-}: QueueOptions = {}): { maxMessages: number; maxBytes: number } => ({ maxMessages, maxBytes })
+/** The error for what needs a part that is absent. */
+export const missing = (user: string, part: string): TypeError =>
+  new TypeError(`${user} needs the part '${part}' of steadysocket/core: pass it to assemble()`)
 
 /** The queue of the bare core: first in, first out, with a limit of bytes. Messages that the browser has accepted are gone. */
 export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
-  const { maxMessages, maxBytes } = limitsOf(queue)
+  const { maxMessages = Infinity, maxBytes = MAX_BYTES } = queue || {}
   let waiting: Data[] = []
   let native: NativeSocket | undefined
 
@@ -65,29 +65,22 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
     counts.sent++
   }
 
-  /** Empties the queue from its front for as long as the condition holds. By index, because `shift()` is slow on long arrays. */
-  const drain = (isWanted: () => boolean, use: (data: Data) => void) => {
-    let used = 0
-    while (used < waiting.length && isWanted()) {
-      const data = waiting[used++] as Data
-      counts.queued--
-      counts.queuedBytes -= byteLength(data)
-      use(data)
-    }
-    waiting = waiting.slice(used)
+  const drain = (use: (data: Data) => void) => {
+    const messages = waiting
+    waiting = []
+    counts.queued = counts.queuedBytes = 0
+    messages.forEach(use)
   }
 
-  const flush = () => drain(isOpen, send)
-
   return {
+    left: () => -(native?.bufferedAmount ?? 0),
     push(data, options) {
-      if (options) {
-        throw new TypeError(`send() takes options only with the part 'delivery': assemble({ delivery })`)
-      }
+      if (options) throw missing('An option of send()', 'delivery')
       if (!counts.queued && isOpen()) {
         send(data)
         return 'sent'
       }
+      if (queue === false) return drop(data, 'disconnected')
       const size = byteLength(data)
       if (counts.queued >= maxMessages || counts.queuedBytes + size > maxBytes) return drop(data, 'overflow')
       waiting.push(copyData(data))
@@ -95,7 +88,9 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
       counts.queuedBytes += size
       return 'queued'
     },
-    flush,
+    flush() {
+      if (isOpen()) drain(send)
+    },
     write(data) {
       if (isOpen()) native?.send(data)
     },
@@ -105,10 +100,6 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
     detach() {
       native = undefined
     },
-    clear: () =>
-      drain(
-        () => true,
-        data => drop(data, 'closed'),
-      ),
+    clear: () => drain(data => drop(data, 'closed')),
   }
 }

@@ -1,3 +1,6 @@
+import { checkNumber } from './errors.js'
+import { isLocal } from './network.js'
+
 /** The argument of a `retry` function. */
 export interface RetryContext {
   /** The number of the next attempt in a row. 1 after a connection that lasted at least `minUptime`. */
@@ -12,6 +15,8 @@ export interface RetryContext {
   readonly uptime: number
   /** How long there has been no connection that lasted, in milliseconds. */
   readonly elapsed: number
+  /** The address of the attempt or connection that has ended. */
+  readonly url?: string
 }
 
 /**
@@ -66,41 +71,19 @@ const SERVER_AWAY = [1001, 1012, 1013]
 /** Losses of this client alone: no other client is on its way, and somebody is looking at the page. */
 const CLIENT_ONLY = ['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN']
 
-const isFinal = ({ close }: RetryContext['cause']) => {
-  const code = close?.code ?? 0
-  return FINAL.includes(code) || (code >= 4400 && code < 4500 && !TEMPORARY.includes(code))
+/** Only a close frame on an open connection is final. Some platforms report a refused handshake as 1002. */
+const isFinal = ({ code, close }: RetryContext['cause']) => {
+  const closeCode = (code === 'CONNECTION_LOST' && close?.code) || 0
+  return (
+    FINAL.includes(closeCode) || (closeCode >= 4400 && closeCode < 4500 && !TEMPORARY.includes(closeCode))
+  )
 }
-
-const exponential = (attempt: number, base: number, max: number) =>
-  Math.min(max, base * 2 ** Math.min(attempt - 1, 99))
-
-/** Asks a `retry` function. Throws what it throws, and a `TypeError` for an invalid result. */
-export const askRetry = (retry: Retry | false, context: RetryContext): number | false => {
-  const delay = retry ? retry(context) : false
-  if (delay === false || (typeof delay === 'number' && delay >= 0)) return delay
-  throw new TypeError(`retry must return false, or a number that is at least 0, not ${delay}`)
-}
-
-// Chromium delays attempts by up to 5 s after many failures: a shorter timeout ends some that have not even started.
-// https://source.chromium.org/chromium/chromium/src/+/main:services/network/websocket_throttler.cc
-const CONNECT_TIMEOUT = 10_000
-
-/** The longest that the timeout grows to, in milliseconds. */
-const MAX_CONNECT_TIMEOUT = 60_000
-
-/** How many milliseconds an attempt may take: twice as long as the last one, if that one ran into its deadline. */
-export const nextDeadline = (
-  last: number,
-  { connectTimeout = CONNECT_TIMEOUT }: { connectTimeout?: number | undefined },
-  cause: { readonly code: string } | undefined,
-): number =>
-  cause?.code === 'CONNECT_TIMEOUT'
-    ? Math.max(connectTimeout, Math.min(last * 2, MAX_CONNECT_TIMEOUT))
-    : connectTimeout
 
 /** How the bare core waits: exponential backoff with full jitter. It gives up on final close codes. */
-export const jitter: Retry = ({ attempt, cause }) =>
-  !isFinal(cause) && Math.random() * exponential(attempt, BASE, MAX)
+export const jitter =
+  (): Retry =>
+  ({ attempt, cause }) =>
+    !isFinal(cause) && Math.random() * Math.min(MAX, BASE * 2 ** (attempt - 1))
 
 /**
  * Exponential backoff, capped first, then with full jitter. Other kinds of jitter need fewer attempts, but the clients come in waves, with
@@ -122,21 +105,22 @@ export const backoff = ({
   random = Math.random,
 }: BackoffOptions = {}): Retry => {
   for (const value of [base, max, attempts, spread]) {
-    if (!(value >= 0)) throw new TypeError('backoff() needs numbers that are at least 0')
+    checkNumber('An option of backoff()', value)
   }
-  return ({ attempt, cause }) => {
+  return ({ attempt, cause, url = '' }) => {
+    const { code, close: { code: closeCode = 0, reason = '' } = {} } = cause
     if (attempt > attempts || isFinal(cause)) return false
-    const { code, close } = cause
-    const closeCode = close?.code ?? 0
     const chance = random()
     // The smaller of two random numbers: dense at first, sparse at the end.
     const spreadOut = spread * (1 - Math.sqrt(1 - chance))
-    const retryAfter =
-      (closeCode === 1012 || closeCode === 1013) && /^retry-after=(\d+)$/.exec(close?.reason ?? '')
+    const retryAfter = (closeCode === 1012 || closeCode === 1013) && /^retry-after=(\d+)$/.exec(reason)
     if (retryAfter) return Number(retryAfter[1]) * 1_000 + spreadOut
     // Whoever asks for a new connection does not wait for what failed before.
-    if (attempt > 1 && code !== 'RECONNECT_REQUESTED') return chance * exponential(attempt, base, max)
-    if (code === 'CONNECTION_LOST' && SERVER_AWAY.includes(closeCode)) return spreadOut
+    if (attempt > 1 && code !== 'RECONNECT_REQUESTED')
+      return chance * Math.min(max, base * 2 ** Math.min(attempt - 1, 99))
+    // A server in a private network has few clients, and a developer waits for it.
+    if (code === 'CONNECTION_LOST' && SERVER_AWAY.includes(closeCode))
+      return isLocal(url) ? chance * 100 : spreadOut
     return chance * (CLIENT_ONLY.includes(code) ? 300 : base)
   }
 }

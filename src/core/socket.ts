@@ -1,13 +1,16 @@
 import type { Checks } from './checks.js'
+import { type Counts, createConnector } from './connector.js'
 import type { Data } from './data.js'
-import { createEmitter } from './emitter.js'
+import { createUncheckedEmitter } from './emitter.js'
+import { SocketError } from './errors.js'
 import type { StartHeartbeat } from './heartbeat.js'
-import { type Counts, createLifecycle } from './lifecycle.js'
+import { createLifecycle } from './lifecycle.js'
 import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
 import type { CreateQueue } from './queue.js'
 import type { Retry } from './retry.js'
-import type { DropReason, Endpoint, SendOptions, Socket, SocketEvents, SocketOptions } from './types.js'
+import { createTimer } from './timers.js'
+import type { BinaryType, DropReason, Endpoint, Socket, SocketEvents, SocketOptions } from './types.js'
 
 /**
  * Makes a WebSocket that stays up.
@@ -27,18 +30,6 @@ export type CreateSocket = <Binary extends BinaryType = 'arraybuffer'>(
   options?: SocketOptions<Binary>,
 ) => Socket<Binary>
 
-const createCounts = (): Counts => ({
-  attempts: 0,
-  connections: 0,
-  sent: 0,
-  received: 0,
-  reclaimed: 0,
-  dropped: 0,
-  queued: 0,
-  queuedBytes: 0,
-  latency: undefined,
-})
-
 /**
  * Makes a `createSocket` from its parts. The parameters are positional, so that a minifier sees which parts are absent, and removes the code
  * that would use them.
@@ -56,16 +47,11 @@ export const makeCreateSocket =
     // A copy, so that later changes to the caller's object have no effect.
     const options = { ...given }
     checks?.options(options)
-    const emitter = createEmitter<SocketEvents<Binary>>([
-      'state',
-      'open',
-      'text',
-      'binary',
-      'close',
-      'error',
-      'drop',
-    ])
-    const { on, once, off, emit, defer } = emitter
+    const { autoConnect = true, retry = createRetry(), signal } = options
+    const { keepWhenClosed } = options.queue || {}
+    const { on, once, off, emit, defer } = (checks?.createEmitter ?? createUncheckedEmitter)<
+      SocketEvents<Binary>
+    >(['state', 'open', 'text', 'binary', 'close', 'error', 'drop'])
     const counts = createCounts()
     const drop = (data: Data, reason: DropReason) => {
       counts.dropped++
@@ -73,39 +59,116 @@ export const makeCreateSocket =
       return 'dropped' as const
     }
     const queue = createQueue(options, counts, drop)
-    const { retry = createRetry() } = options
-    const lifecycle = createLifecycle(
-      endpoint,
+    const setTimer = createTimer()
+    const { state, dispatch, connect, lose, abort } = createLifecycle(
       options,
-      emitter,
+      emit,
+      defer,
       queue,
       counts,
+      setTimer,
       retry,
-      startHeartbeat,
+      () => connector,
       watchPage,
+    )
+    const onOpen = ({ url, protocol }: WebSocket) =>
+      dispatch({ type: 'opened', now: Date.now(), url, protocol })
+    const connector = createConnector(
+      endpoint,
+      options,
+      emit,
+      defer,
+      queue,
+      counts,
+      setTimer,
+      onOpen,
+      lose,
+      startHeartbeat,
       prepare,
     )
-    const { close } = lifecycle
+    const { native, url } = connector
 
-    return Object.assign(lifecycle, {
+    /** Whether messages that are sent now would wait for ever. Before the first attempt they wait for it. */
+    const isEnded = () => {
+      const { name, cause } = state() as { name: string; cause?: SocketError }
+      if (name !== 'closing' && !(name === 'closed' && cause)) return false
+      return !keepWhenClosed || signal?.aborted
+    }
+
+    const socket: Socket<Binary> = {
       on,
       once,
       off,
 
-      send(data: Data, how?: SendOptions) {
+      send(data, how) {
         checks?.send(data, how)
-        const { state } = lifecycle
-        // Before the first attempt messages wait. After the last one they would wait for ever.
-        if (state.name === 'closing' || (state.name === 'closed' && state.cause)) return drop(data, 'closed')
+        if (isEnded()) return drop(data, 'closed')
         const outcome = queue.push(data, how)
-        if (outcome !== 'queued' || state.name !== 'open') return outcome
+        if (outcome !== 'queued' || state().name !== 'open') return outcome
         defer(queue.flush)
         return counts.queued ? outcome : 'sent'
       },
 
-      close(code?: number, reason?: string) {
-        checks?.close(code, reason)
-        close(code, reason)
+      connect() {
+        checks?.connect(options.WebSocket)
+        if (!signal?.aborted) connect()
       },
-    })
+
+      reconnect(cause, code, reason) {
+        checks?.connect(options.WebSocket)
+        checks?.close(code, reason)
+        if (signal?.aborted) return
+        defer(() => {
+          const { name } = state()
+          if (name !== 'open' && name !== 'connecting') return dispatch({ type: 'connect' })
+          if (code !== undefined && name === 'open') native()?.close(code, reason)
+          lose(new SocketError('RECONNECT_REQUESTED', cause), true)
+        })
+      },
+
+      close(code, reason) {
+        checks?.close(code, reason)
+        dispatch({ type: 'close', code, reason, cause: new SocketError('CLOSED') })
+      },
+
+      get state() {
+        return state()
+      },
+      get queued() {
+        return counts.queued
+      },
+      get bufferedAmount() {
+        return counts.queuedBytes + (native()?.bufferedAmount ?? 0)
+      },
+      get latency() {
+        return counts.latency
+      },
+      get url() {
+        return url()
+      },
+      get protocol() {
+        return native()?.protocol ?? ''
+      },
+      get stats() {
+        return { ...counts }
+      },
+    }
+
+    if (signal?.aborted) abort()
+    else if (autoConnect) socket.connect()
+    // There is something to close before the first attempt, too.
+    else signal?.addEventListener('abort', abort)
+    return socket
   }
+
+const createCounts = (): Counts => ({
+  attempts: 0,
+  connections: 0,
+  sent: 0,
+  received: 0,
+  reclaimed: 0,
+  dropped: 0,
+  queued: 0,
+  queuedBytes: 0,
+  latency: undefined,
+})

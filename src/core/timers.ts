@@ -10,8 +10,9 @@ export const createTimer = (): SetTimer => {
   let id: ReturnType<typeof setTimeout> | undefined
   const setTimer: SetTimer = (delay = Infinity, job) => {
     clearTimeout(id)
-    if (delay > MAX_DELAY && delay < Infinity) id = setTimeout(setTimer, MAX_DELAY, delay - MAX_DELAY, job)
-    else if (delay < Infinity) id = setTimeout(job as () => void, delay)
+    if (delay === Infinity) return
+    if (delay > MAX_DELAY) id = setTimeout(setTimer, MAX_DELAY, delay - MAX_DELAY, job)
+    else id = setTimeout(job as () => void, delay)
   }
   return setTimer
 }

@@ -16,6 +16,10 @@ export interface AttemptContext {
   readonly signal: AbortSignal
 }
 
+/** The types of binary messages. The same as in the DOM library, which servers' programs may not have. */
+// https://websockets.spec.whatwg.org/#enumdef-binarytype
+export type BinaryType = 'arraybuffer' | 'blob'
+
 type PerAttempt<Value> = Value | ((context: AttemptContext) => Value | PromiseLike<Value>)
 
 /** The address to connect to: fixed, or a function that is called for every attempt. */
@@ -54,6 +58,8 @@ export type DropReason =
   | 'aborted'
   /** The socket was closed for good. */
   | 'closed'
+  /** There is no connection, or it has ended, and `queue` is `false`. */
+  | 'disconnected'
   /** Two connections in a row were closed with 1009 because of it. */
   | 'too-big'
 
@@ -83,6 +89,11 @@ export interface QueueOptions {
    * (`'drop-oldest'`). Default: `'reject'`.
    */
   overflow?: 'reject' | 'drop-oldest' | undefined
+  /**
+   * Keep what waits when the socket is closed, and let `send()` queue more until the next `connect()`, for views that come and go. Aborting
+   * `signal` still drops everything. Default: false.
+   */
+  keepWhenClosed?: boolean | undefined
 }
 
 /** How to connect, and to stay connected. Durations are in milliseconds. Invalid values throw a `TypeError`. */
@@ -111,8 +122,11 @@ export interface SocketOptions<Binary extends BinaryType = 'arraybuffer'> {
    * messages that it does not `receive()` reach the listeners after `open`. If it fails, so does the attempt. Default: none.
    */
   prepare?: ((connection: PreparedConnection<Binary>) => unknown) | undefined
-  /** Limits for messages that wait. Default: 16 MiB. */
-  queue?: QueueOptions | undefined
+  /**
+   * Limits for messages that wait. Default: 16 MiB. With `false`, no message outlives its connection: while there is none, `send()` drops,
+   * and what has not left when a connection ends is dropped, each with the reason `'disconnected'`.
+   */
+  queue?: QueueOptions | false | undefined
   /** The most bytes that the browser is given to send at a time. Default: 1 MiB. */
   highWaterMark?: number | undefined
   /** Detects dead connections. Default: off, because the server must understand the message. */
@@ -212,9 +226,10 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
   connect(): void
   /**
    * Gives up the present connection or wait, and connects again, also after `close()`. `cause` becomes the `cause` of the error that the
-   * events carry. Throws a `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket.
+   * events carry. `code` and `reason` go into the close frame, by which the server can tell this from a goodbye. Throws a `SocketError`
+   * with the code `NO_WEBSOCKET` if the platform has no WebSocket, and what `close()` throws for an invalid code or reason.
    */
-  reconnect(cause?: unknown): void
+  reconnect(cause?: unknown, code?: number, reason?: string): void
   /**
    * Closes for good. If there is a connection, queued messages are sent first. Throws an `InvalidAccessError` for a code other than 1000
    * and 3000 to 4999, and a `SyntaxError` for a reason of more than 123 bytes, as the platform does:

@@ -122,7 +122,7 @@ export const toBase64 = (bytes: Uint8Array): string => {
 }
 
 /** Base64 as bytes. Throws a `DOMException` for text that is not base64. */
-export const fromBase64 = (text: string): Uint8Array<ArrayBuffer> => {
+export const fromBase64 = (text: string): Uint8Array => {
   const binary = atob(text)
   const bytes = new Uint8Array(binary.length)
   // Uint8Array.from() would walk the string as an iterable, which takes thirty times as long.

@@ -43,7 +43,7 @@ const withoutUrl = ({ ...state }: State & { url?: string }): ReliableState => {
 
 const createCore = (
   createSocket: CreateCore,
-  { heartbeat, ...options }: ReliableOptions,
+  { heartbeat, saved: _, ...options }: ReliableOptions,
   { endpoint, prepare, retry }: Session,
 ): Socket => {
   const settings: SocketOptions = {

@@ -7,7 +7,7 @@ export type Message<Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'> = str
 export type Overflow<Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'> =
   | {
       /** Ends with an error, after the buffered messages have been read: no message is missing before it. The default. */
-      overflow?: 'error'
+      overflow?: 'error' | undefined
     }
   | {
       /** Drops the oldest buffered message, or the one that arrives. */

@@ -11,20 +11,20 @@ export const createPeer = (
 ): FakePeer => {
   const { socket, offered, frozen, received, unsent } = connection
 
-  const require = (isPossible: boolean, call: string, why: string) => {
+  const assertPossible = (isPossible: boolean, call: string, why: string) => {
     if (!isPossible) throw new Error(`${call}: ${why}; the page's socket is ${STATES[connection.readyState]}`)
   }
 
   const answer = (call: string) => {
-    require(!connection.isAnswered, call, 'the handshake is over')
+    assertPossible(!connection.isAnswered, call, 'the handshake is over')
     connection.isAnswered = true
     if (!connection.readyState) connection.cancel()
   }
 
   const requireOpen = (call: string) => {
-    require(connection.hasOpened, call, 'there is no connection, accept() the handshake first')
-    require(connection.readyState < 3, call, 'the connection has ended')
-    require(!connection.hasPeerSentCloseFrame, call, 'the peer has sent its close frame')
+    assertPossible(connection.hasOpened, call, 'there is no connection, accept() the handshake first')
+    assertPossible(connection.readyState < 3, call, 'the connection has ended')
+    assertPossible(!connection.hasPeerSentCloseFrame, call, 'the peer has sent its close frame')
     connection.beginTask()
   }
 
@@ -45,7 +45,11 @@ export const createPeer = (
 
     accept(protocol) {
       const selected = protocol ?? offered.find(name => !protocols || protocols.includes(name)) ?? ''
-      require(!selected || offered.includes(selected), 'accept()', `the page does not offer '${selected}'`)
+      assertPossible(
+        !selected || offered.includes(selected),
+        'accept()',
+        `the page does not offer '${selected}'`,
+      )
       answer('accept()')
       connection.deliver(() => {
         if (connection.readyState) return
@@ -80,9 +84,9 @@ export const createPeer = (
 
     close(code, reason = '') {
       const frame = { code: code ?? 1005, reason }
-      require(frame.code !== 1006, 'close(1006)', 'no frame has this code, drop() the connection')
+      assertPossible(frame.code !== 1006, 'close(1006)', 'no frame has this code, drop() the connection')
       const hasRoom = byteLength(reason) < (code ? 124 : 1)
-      require(hasRoom, 'close()', 'a reason needs a code, and has at most 123 bytes')
+      assertPossible(hasRoom, 'close()', 'a reason needs a code, and has at most 123 bytes')
       requireOpen('close()')
       connection.sendPeerCloseFrame(frame)
       connection.advanceClosing()
@@ -90,7 +94,7 @@ export const createPeer = (
     },
 
     drop() {
-      require(connection.readyState < 3, 'drop()', 'the connection has ended')
+      assertPossible(connection.readyState < 3, 'drop()', 'the connection has ended')
       connection.cut()
       return peer
     },
@@ -111,7 +115,7 @@ export const createPeer = (
     drain(bytes = connection.buffered) {
       const { buffered } = connection
       const isThere = bytes >= 0 && bytes <= buffered
-      require(isThere, `drain(${bytes})`, `the page has ${buffered} bytes on a frozen connection`)
+      assertPossible(isThere, `drain(${bytes})`, `the page has ${buffered} bytes on a frozen connection`)
       connection.beginTask()
       connection.transmit(bytes)
       return peer

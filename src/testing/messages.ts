@@ -19,6 +19,7 @@ export const byteLength = (message: FakeMessage): number => {
 /** A snapshot of what is sent, converted as on the platform: other values become text. */
 // https://websockets.spec.whatwg.org/#dom-websocket-send
 export const toMessage = (data: unknown): FakeMessage => {
+  if (typeof data === 'string') return wellFormed(data)
   if (isBlob(data)) return data
   const { buffer = data, byteOffset = 0, byteLength = 0 } = (data ?? {}) as ArrayBufferView
   if (tagOf(buffer) === 'ArrayBuffer') {

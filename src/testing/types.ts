@@ -59,11 +59,11 @@ export interface FakePeer {
 /** Options for the server's own behaviour. */
 export interface FakeServerOptions {
   /** The subprotocols that the server supports. Default: all, so that it selects the page's first. */
-  protocols?: readonly string[]
+  protocols?: readonly string[] | undefined
   /** The base of relative URLs. Default: the address of the document or worker; Node has none. */
-  base?: string | URL
+  base?: string | URL | undefined
   /** Called in a task of its own for each message that arrives, so that the server can answer it. Default: none. */
-  message?: (data: FakeMessage, peer: FakePeer) => void
+  message?: ((data: FakeMessage, peer: FakePeer) => void) | undefined
 }
 
 /** A server and its network. It shares nothing with other fake servers. */

@@ -66,20 +66,23 @@ export const members = {
     // biome-ignore lint/complexity/noArguments: a missing argument is not the same as undefined
     requireArgument(arguments)
     const internals = internalsOf(this)
+    // Before the arguments are looked at, this throws for another object, as on the platform.
+    const { isPlain, socket } = internals
     // https://webidl.spec.whatwg.org/#es-union
     if (!isBinary(data)) data = `${data}`
-    if (internals.isPlain && !this.readyState) {
+    if (isPlain && !this.readyState) {
       throw new DOMException('send(): still CONNECTING', 'InvalidStateError')
     }
     // The message is lost, but counted. https://websockets.spec.whatwg.org/#dom-websocket-send
     endedNative(internals)?.send(data)
-    internals.socket.send(data)
+    socket.send(data)
   },
   close(...[code, reason]: [code?: number, reason?: string]): void {
     const internals = internalsOf(this)
+    const { socket } = internals
     // Rounded to the nearest integer, half to even, as doubles are. https://webidl.spec.whatwg.org/#abstract-opdef-converttoint
     const number = code === undefined ? code : +code + 2 ** 52 - 2 ** 52
-    internals.socket.close(number, reason === undefined ? reason : `${reason}`)
+    socket.close(number, reason === undefined ? reason : `${reason}`)
     internals.isClosing = true
     // Inside a listener the state changes only after all listeners have run.
     if (this.readyState < 2) internals.readyState = 2

@@ -3,7 +3,14 @@ import { forwardEvents } from './events.js'
 import { callHandler, handlerAttribute } from './handlers.js'
 import { internals as allInternals, type Internals } from './internals.js'
 import { members, requireArgument } from './members.js'
-import type { Events, SteadyWebSocketOptions, WebSocketInit } from './types.js'
+import type {
+  AddOptions,
+  AnyListener,
+  Events,
+  RemoveOptions,
+  SteadyWebSocketOptions,
+  WebSocketInit,
+} from './types.js'
 
 type Handler<Type extends keyof Events> = ((this: WebSocket, event: Events[Type]) => any) | null
 
@@ -23,28 +30,20 @@ export interface SteadyWebSocket
   addEventListener<Type extends keyof Events>(
     type: Type,
     listener: (this: SteadyWebSocket, event: Events[Type]) => any,
-    options?: boolean | AddEventListenerOptions,
+    options?: AddOptions,
   ): void
   /** Adds a listener for an event of any name. */
-  addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void
+  addEventListener(type: string, listener: AnyListener, options?: AddOptions): void
   /** Removes a listener, as on the platform's `WebSocket`. */
   removeEventListener<Type extends keyof Events>(
     type: Type,
     listener: (this: SteadyWebSocket, event: Events[Type]) => any,
-    options?: boolean | EventListenerOptions,
+    options?: RemoveOptions,
   ): void
   /** Removes a listener for an event of any name. */
-  removeEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | EventListenerOptions,
-  ): void
+  removeEventListener(type: string, listener: AnyListener, options?: RemoveOptions): void
   /** The underlying socket, with its state, statistics and `drop` events. */
-  readonly socket: Socket<BinaryType>
+  readonly socket: Socket<'arraybuffer' | 'blob'>
   /** Drops the current connection or wait and connects again, even after `close()`. Its events follow in a later task. */
   reconnect(cause?: unknown): void
 }
@@ -121,7 +120,10 @@ for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries(
  * ```
  */
 export const webSocketOver = (
-  createSocket: (endpoint: Endpoint, options: SocketOptions<BinaryType>) => Socket<BinaryType>,
+  createSocket: (
+    endpoint: Endpoint,
+    options: SocketOptions<'arraybuffer' | 'blob'>,
+  ) => Socket<'arraybuffer' | 'blob'>,
 ): SteadyWebSocketConstructor => {
   /** What was global before this class took its place, if it does. */
   const { WebSocket: Platform } = globalThis

@@ -7,9 +7,9 @@ export interface SteadyWebSocketOptions extends Omit<SocketOptions, 'protocols' 
 // https://github.com/whatwg/websockets/pull/76
 export interface WebSocketInit {
   /** The subprotocols to offer. Default: none. */
-  protocols?: string | string[]
+  protocols?: string | string[] | undefined
   /** The address space of the server, for the browser's local network access checks. Default: the browser decides. */
-  targetAddressSpace?: 'public' | 'local' | 'loopback'
+  targetAddressSpace?: 'public' | 'local' | 'loopback' | undefined
 }
 
 /** A `CloseEvent` that also says whether the socket will reconnect. */
@@ -24,7 +24,10 @@ export interface SteadyCloseEvent extends CloseEvent {
 
 /** The platform's `error` event, with the reason for the failure. */
 export interface SteadyErrorEvent extends Event {
-  /** The reason why an attempt failed. Undefined when an open connection broke: see the `close` event that follows. */
+  /**
+   * Why the attempt or the connection failed. Always set; declared optional so that a handler for this event is also a handler for the
+   * platform's.
+   */
   readonly error?: SocketError
   /** The message of `error`. */
   readonly message?: string
@@ -37,3 +40,14 @@ export interface Events {
   error: SteadyErrorEvent
   close: SteadyCloseEvent
 }
+
+// Derived from EventTarget, because TypeScript has the DOM's own names for them only with `lib: dom`.
+
+/** A listener for an event of any name: a function, or an object with `handleEvent()`. */
+export type AnyListener = Parameters<EventTarget['addEventListener']>[1]
+
+/** The options of `addEventListener()`. */
+export type AddOptions = Parameters<EventTarget['addEventListener']>[2]
+
+/** The options of `removeEventListener()`. */
+export type RemoveOptions = Parameters<EventTarget['removeEventListener']>[2]

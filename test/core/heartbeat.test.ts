@@ -17,7 +17,12 @@ const MUTE: Pace = {}
 const ASKS: Pace = { message: 'ping' }
 
 /** A heartbeat, what it did, and its peer. */
-const start = (pace: Pace = {}, kind: Pace = ASKS) => {
+const start = (
+  pace: Pace = {},
+  kind: Pace = ASKS,
+  memory = { timeouts: 0 },
+  bytes = { left: 0, buffered: 0 },
+) => {
   const begun = performance.now()
   /** When it asked, and when it found the connection dead, in milliseconds since it began. */
   const asked: number[] = []
@@ -37,6 +42,8 @@ const start = (pace: Pace = {}, kind: Pace = ASKS) => {
     () => asked.push(now()),
     () => died.push(now()),
     counts,
+    memory,
+    () => bytes,
   )
   /** A message comes, as a browser's event tells of it. */
   const hear = (data: unknown = 'news') => heartbeat.onMessage({ data, timeStamp: performance.now() })
@@ -98,25 +105,27 @@ describe('silence', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('asks no sooner than an interval after the last message, and only once', () => {
+  test('is asked about an interval after the last message, and only once', () => {
     const { asked, hear } = start()
     pass(20_000)
     hear()
     pass(INTERVAL - 1)
-    expect(asked).toEqual([])
+    expect(asked).toEqual([25_000])
     pass(1)
-    expect(asked).toEqual([45_000])
+    expect(asked).toEqual([25_000, 45_000])
     pass(TIMEOUT - 1)
-    expect(asked).toEqual([45_000])
+    expect(asked).toEqual([25_000, 45_000])
   })
 
-  test('asks nothing of a peer that speaks more often than the interval', () => {
-    const { asked, died, hear } = start()
-    for (let message = 0; message < 1_000; message++) {
-      pass(INTERVAL - 1)
+  test('is asked about every interval, even if the peer sends more often: servers want to receive something, too', () => {
+    const { asked, died, hear } = start({ interval: 500 })
+    for (let message = 0; message < 60; message++) {
+      pass(100)
       hear()
     }
-    expect([asked, died]).toEqual([[], []])
+    expect([asked.length, died]).toEqual([12, []])
+    const gaps = asked.slice(1).map((time, index) => time - (asked[index] as number))
+    for (const gap of gaps) expect(gap).toBe(500)
   })
 
   test('asks a peer that only answers once an interval, for ever', () => {
@@ -521,9 +530,9 @@ describe('events that are no browser’s', () => {
       pass(20_000)
       onMessage({ data: 'news', ...time() })
       pass(INTERVAL - 1)
-      expect(asked).toEqual([])
+      expect(asked).toEqual([INTERVAL])
       pass(1)
-      expect(asked).toEqual([20_000 + INTERVAL])
+      expect(asked).toEqual([INTERVAL, 20_000 + INTERVAL])
       pass(TIMEOUT)
       expect(died).toEqual([20_000 + INTERVAL + TIMEOUT])
     })
@@ -571,6 +580,8 @@ describe('stopping', () => {
       () => heartbeat.stop(),
       dead,
       { latency: undefined },
+      { timeouts: 0 },
+      () => ({ left: 0, buffered: 0 }),
     )
     pass(INTERVAL)
     expect(vi.getTimerCount()).toBe(0)
@@ -613,5 +624,65 @@ describe('long times', () => {
     for (let message = 0; message < 1_000; message++) hear()
     expect(set).not.toHaveBeenCalled()
     expect(vi.getTimerCount()).toBe(1)
+  })
+})
+
+describe('a slow connection', () => {
+  test('is not dead while bytes ahead of the ping leave, and the timeout starts when they have left', () => {
+    const bytes = { left: 0, buffered: 5_000 }
+    const { died } = start({}, ASKS, undefined, bytes)
+    pass(INTERVAL)
+    for (let second = 0; second < 5; second++) {
+      pass(TIMEOUT - 1)
+      expect(died).toEqual([])
+      bytes.left += 1_000
+      bytes.buffered -= 1_000
+      pass(1)
+    }
+    pass(TIMEOUT - 1)
+    expect(died).toEqual([])
+    pass(1)
+    expect(died).toEqual([INTERVAL + 6 * TIMEOUT])
+  })
+
+  test('is dead when nothing ahead of the ping leaves', () => {
+    const { died } = start({}, ASKS, undefined, { left: 0, buffered: 5_000 })
+    pass(INTERVAL + TIMEOUT)
+    expect(died).toEqual([INTERVAL + TIMEOUT])
+  })
+
+  test('is dead in time when only bytes behind the ping leave, which the operating system accepts for a dead peer too', () => {
+    const bytes = { left: 0, buffered: 0 }
+    const { died } = start({}, ASKS, undefined, bytes)
+    for (let time = 0; time < INTERVAL + TIMEOUT; time += 100) {
+      bytes.left += 100
+      pass(100)
+    }
+    expect(died).toEqual([INTERVAL + TIMEOUT])
+  })
+
+  test('gets twice the timeout after each connection in a row that was dead, up to a minute', () => {
+    const memory = { timeouts: 0 }
+    const waits = Array.from({ length: 5 }, () => {
+      const { died } = start({}, ASKS, memory)
+      pass(INTERVAL + 120_000)
+      return (died[0] as number) - INTERVAL
+    })
+    expect(waits).toEqual([10_000, 20_000, 40_000, 60_000, 60_000])
+  })
+
+  test('gets the usual timeout again once a ping was answered', () => {
+    const memory = { timeouts: 3 }
+    const { hear } = start({}, ASKS, memory)
+    pass(INTERVAL)
+    hear('pong')
+    expect(memory.timeouts).toBe(0)
+  })
+
+  test('never has a negative latency, whatever clock the events use', () => {
+    const { onMessage, measured } = start()
+    pass(INTERVAL)
+    onMessage({ data: 'pong', timeStamp: performance.now() - 4_850 })
+    expect(measured).toEqual([0])
   })
 })

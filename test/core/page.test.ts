@@ -47,7 +47,11 @@ describe('without a page', () => {
 describe('isOffline', () => {
   test.each([
     'wss://push.example.com/feed',
-    'ws://10.0.0.1:8080/',
+    'ws://11.0.0.1:8080/',
+    'ws://10.0.0.1.example.com/',
+    'ws://172.32.0.1/',
+    'ws://local.example.com/',
+    'ws://notlocal/',
     'wss://[2001:db8::1]/',
     'ws://128.0.0.1/',
     '',
@@ -66,7 +70,19 @@ describe('isOffline', () => {
     'ws://127.1.2.3/',
     'ws://[::1]:8080/feed',
     'ws://[::1]/',
-  ])('is never true of an address on this machine: %s', url => {
+    'ws://app.localhost:3000/',
+    'ws://printer.lan/status',
+    'ws://printer.local:9100/',
+    'wss://api.internal/',
+    'ws://nas.home.arpa/',
+    'ws://10.0.0.1:8080/',
+    'ws://172.16.0.1/',
+    'ws://172.31.255.255/',
+    'ws://192.168.1.20/feed',
+    'ws://169.254.1.1/',
+    'ws://[fd00::1]:8080/',
+    'ws://[fe80::1]/',
+  ])('is never true of an address on this machine or in a private network: %s', url => {
     offline()
     expect(isOffline(url)).toBe(false)
   })

@@ -21,10 +21,11 @@ describe('retry', () => {
     native().drop()
     vi.advanceTimersByTime(1_500)
     native().drop()
+    const url = 'ws://page.test/feed'
     expect(told).toEqual([
-      { attempt: 1, uptime: 0, elapsed: 100 },
-      { attempt: 1, uptime: 6_000, elapsed: 0 },
-      { attempt: 2, uptime: 0, elapsed: 1_500 },
+      { attempt: 1, uptime: 0, elapsed: 100, url },
+      { attempt: 1, uptime: 6_000, elapsed: 0, url },
+      { attempt: 2, uptime: 0, elapsed: 1_500, url },
     ])
   })
 

@@ -191,7 +191,7 @@ describe('sending', () => {
     send('text', { ttl: 5_000, key: 'EURUSD', volatile: true, signal })
     send('text', { key: { any: 'thing' } })
     // @ts-expect-error a typo
-    send('text', { tll: 5_000 })
+    expect(() => send('text', { tll: 5_000 })).toThrow(TypeError)
     // @ts-expect-error a duration is a number
     expect(() => send('text', { ttl: '5s' })).toThrow(TypeError)
   })
@@ -332,13 +332,13 @@ describe('options', () => {
 
   test('a typo is seen', () => {
     // @ts-expect-error reconnect
-    createSocket(url, { ...idle, reconect: true })
+    expect(() => createSocket(url, { ...idle, reconect: true })).toThrow(TypeError)
     // @ts-expect-error a closed list
     expect(() => createSocket(url, { ...idle, queue: { overflow: 'drop-newest' } })).toThrow(TypeError)
     // @ts-expect-error maxBytes
-    createSocket(url, { ...idle, queue: { maxSize: 5 } })
+    expect(() => createSocket(url, { ...idle, queue: { maxSize: 5 } })).toThrow(TypeError)
     // @ts-expect-error interval
-    createSocket(url, { ...idle, heartbeat: { intervall: 5 } })
+    expect(() => createSocket(url, { ...idle, heartbeat: { intervall: 5 } })).toThrow(TypeError)
     // @ts-expect-error base
     backoff({ bass: 5 })
   })
@@ -490,7 +490,9 @@ describe('a socket', () => {
     close(4000, 'bye')
     // @ts-expect-error a reason alone
     expect(() => close('bye')).toThrow(DOMException)
-    expectTypeOf(reconnect).parameters.toEqualTypeOf<[cause?: unknown]>()
+    expectTypeOf(reconnect).parameters.toEqualTypeOf<
+      [cause?: unknown, code?: number | undefined, reason?: string | undefined]
+    >()
   })
 })
 

@@ -178,6 +178,9 @@ const recording = (walk: Walk, server: FakeServer) =>
     /** What was delivered to whoever listened, and is for the application. */
     readonly inbox: unknown[] = []
     lastLife = 0
+    /** When bytes were last seen to leave its buffer, and what was in there at the last look. */
+    lastLeft = 0
+    private buffered = 0
     /** How much it was given after its time: such bytes count in `bufferedAmount`, and never leave. */
     clogged = 0
     opened = false
@@ -213,6 +216,12 @@ const recording = (walk: Walk, server: FakeServer) =>
     /** Whether the message at this place came back: the real end was heard, and its last byte had not left by then. */
     returned(place: number): boolean {
       return !!this.ended && !this.current && place >= this.peer.received.length
+    }
+
+    /** Notices whether bytes have left the buffer since the last look. */
+    watchBuffer(): void {
+      if (this.bufferedAmount < this.buffered) this.lastLeft = performance.now()
+      this.buffered = this.bufferedAmount
     }
 
     /** How much a frozen line has not taken. */
@@ -313,6 +322,8 @@ export class Walk {
   private readonly scopes = new Set<AbortSignal>()
   /** When there was last something to send, and since when something waits although it could be sent. */
   private busy = 0
+  /** How many connections were given up as dead. */
+  private dead = 0
   private stuck = Infinity
   private inbound = 0
   private overtaken: [Message, Message][] = []
@@ -474,6 +485,8 @@ export class Walk {
       const { code: why } = payload.cause
       if (!native.ended)
         this.must(/UNRESP|RECONN|HIDDEN|CLOSED|RETRY/.test(why), `a living connection was left: ${why}`)
+      // A retry that fails takes the place of the cause.
+      if (why === 'UNRESPONSIVE' || why === 'RETRY_FAILED') this.dead++
       if (why === 'UNRESPONSIVE') {
         const { timeout } = this.settings.heartbeat as { timeout: number }
         const silence = performance.now() - native.lastLife
@@ -1026,9 +1039,13 @@ export class Walk {
     this.must(now - this.stuck <= SLOWEST_POLL, `${socket.queued} could have been sent`)
     if (state.name !== 'open' || !settings.heartbeat || !current) return
     const { interval, timeout } = settings.heartbeat
-    const silence = performance.now() - Math.max(current.lastLife, since)
-    // A timer that is late by the wall clock asks once more.
-    const bound = interval + timeout + (this.jumped ? Infinity : 0)
+    current.watchBuffer()
+    const life = Math.max(current.lastLife, since)
+    const silence = performance.now() - Math.max(life, current.lastLeft)
+    // The timeout doubles after each dead connection in a row. The model does not know which of them were in a row, so it counts all.
+    const patience = Math.max(timeout, Math.min(timeout * 2 ** this.dead, 60_000))
+    // Bytes that leave are noticed when a timeout ends, which starts another one. A timer that is late by the wall clock asks once more.
+    const bound = interval + patience * (current.lastLeft > life ? 2 : 1) + (this.jumped ? Infinity : 0)
     this.must(silence <= bound, `${silence} ms of silence, not ${bound}`)
   }
 

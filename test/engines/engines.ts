@@ -1,6 +1,6 @@
 // The engines that are here: real ones, from where distributions put them, or from where the environment says.
 import { existsSync, readdirSync } from 'node:fs'
-import { aptInstall, canInstall, findProgram } from '../support/debian.ts'
+import { canInstall, findOrInstall, findProgram } from '../support/debian.ts'
 import { missing } from '../support/run.ts'
 import { launchChromium } from './chromium.ts'
 import { launchFirefox } from './firefox.ts'
@@ -36,12 +36,12 @@ function findChromium() {
     ...['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
     ...applications('Google Chrome', 'Chromium'),
   )
-  return path && (() => launchChromium(path))
+  return path ? () => launchChromium(path) : undefined
 }
 
 function findFirefox() {
   const path = program('FIREFOX_PATH', ...['firefox-esr', 'firefox'], ...applications('Firefox'))
-  return path && (() => launchFirefox(path))
+  return path ? () => launchFirefox(path) : undefined
 }
 
 /** Not in PATH anywhere: /usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/ in Debian, /usr/libexec/webkitgtk-6.0/ in Fedora. */
@@ -76,7 +76,7 @@ export function engines(): Launcher[] {
   const wanted = process.env.ENGINES?.split(',')
   return known.flatMap(({ name, find, packages, variable }) => {
     if (wanted && !wanted.includes(name)) return []
-    const launch = find() ?? (aptInstall(...packages) ? find() : undefined)
+    const launch = findOrInstall<() => Promise<Engine>>(find, ...packages)
     if (launch) return [{ name, launch }]
     missing(name, `install ${packages.join(' and ')}, or name it with ${variable}`, canInstall())
     return []

@@ -35,6 +35,35 @@ const summary = (times: readonly number[]) =>
     .map(time => `${Math.round(time)}`.padStart(5))
     .join('')
 
+/** In the page: how long the slowest of many errands took, which a socket of the engine's own runs to another server and back. */
+function runErrands(url: string) {
+  const errands = { slowest: 0 }
+  const socket = new WebSocket(url)
+  let since = performance.now()
+  const go = () => {
+    since = performance.now()
+    socket.send('errand')
+  }
+  socket.onopen = go
+  socket.onmessage = () => {
+    errands.slowest = Math.max(errands.slowest, performance.now() - since)
+    setTimeout(go, 20)
+  }
+  Object.assign(globalThis, { errands })
+}
+declare const errands: { slowest: number }
+
+/** In the page: ten messages and their echoes; again if the connection was given up meanwhile. */
+async function converse() {
+  for (let heard = false; !heard; ) {
+    const closes = talk.count('close')
+    heard = await Promise.race([
+      talk.heard(talk.send(10, 10)).then(() => true),
+      talk.until('close', closes + 1).then(() => false),
+    ])
+  }
+}
+
 inEveryEngine(rig => {
   const rows: string[] = []
 
@@ -44,7 +73,12 @@ inEveryEngine(rig => {
     const dialled: number[] = []
     let late = 0
     const page = await rig.open()
+    const elsewhere = rig.keep(await startServer())
+    await page.evaluate(runErrands, `${elsewhere.url}/echo`)
     for (let run = 0; run < runs; run++) {
+      await page.evaluate(() => {
+        errands.slowest = 0
+      })
       const server = rig.keep(await startServer())
       const proxy = rig.keep(await startProxy({ port: server.port }))
       await page.evaluate(startTalk, proxy.url('/echo'), {
@@ -62,7 +96,7 @@ inEveryEngine(rig => {
       const waited = await page.evaluate(() => talk.natives[0]?.closed !== undefined)
       expect(waited, 'the old socket has closed').toBe(false)
       expect(server.clients).toContain(oldPeer)
-      await page.evaluate(() => talk.heard(talk.send(10, 10)))
+      await page.evaluate(converse)
       const before = server.received.length
 
       // The old peer comes back to life, with all that was on the way, and speaks.
@@ -72,11 +106,16 @@ inEveryEngine(rig => {
       await server.until(() => server.clients.length === 1 && server.clients[0] !== oldPeer)
       await old.closed
       late += server.received.length - before
-      await page.evaluate(() => talk.heard(talk.send(10, 10)))
+      await page.evaluate(converse)
       const record = await harvest(page)
       await page.evaluate(() => talk.socket.close())
       await server.until(() => server.clients.length === 0)
 
+      // A healthy connection was taken for a dead one as well, and rightly so: the engine's own socket waited for as long. Once more.
+      if (record.closes.length > 1 && (await page.evaluate(() => errands.slowest)) >= timeout / 2) {
+        run--
+        continue
+      }
       const { unknown } = settle(record, arrivals(server))
       // The old connection did not die in the end: what it had been given arrived, late, and once.
       expect(unknown).toEqual([])

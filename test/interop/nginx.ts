@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type Certificate, makeCertificate } from '../support/certificate.ts'
-import { aptInstall, canInstall, findProgram } from '../support/debian.ts'
+import { canInstall, findOrInstall, findProgram } from '../support/debian.ts'
 import { freePort } from '../support/ports.ts'
 import { missing } from '../support/run.ts'
 
@@ -14,7 +14,7 @@ const program = () => findProgram(process.env.NGINX_PATH, '/usr/sbin/nginx', 'ng
 
 /** Whether nginx can run here. It is installed if that is possible, and reported as missing otherwise. */
 export function hasNginx(): boolean {
-  if (program() || (aptInstall('nginx-light') && program())) return true
+  if (findOrInstall(program, 'nginx-light')) return true
   missing('nginx', 'install nginx-light, or name it with NGINX_PATH', canInstall())
   return false
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Readable, Writable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { aptInstall, canInstall, findProgram } from '../support/debian.ts'
+import { canInstall, findOrInstall, findProgram } from '../support/debian.ts'
 import { missing } from '../support/run.ts'
 
 export type PythonServer = 'websockets' | 'tornado' | 'aiohttp' | 'django'
@@ -27,11 +27,11 @@ export function hasPython(name: PythonServer): boolean {
   const imports = `import ${modules[name].join(', ')}`
   const works = () => {
     const program = python()
-    return program !== undefined && spawnSync(program, ['-c', imports], { stdio: 'ignore' }).status === 0
+    const ran = program && spawnSync(program, ['-c', imports], { stdio: 'ignore' })
+    return ran && ran.status === 0 ? program : undefined
   }
-  if (works()) return true
   const packages = modules[name].map(module => `python3-${module}`)
-  if (aptInstall('python3', ...packages) && works()) return true
+  if (findOrInstall(works, 'python3', ...packages)) return true
   const cure = `install ${packages.join(' and ')}, or name an interpreter that has them with PYTHON_PATH`
   missing(`Python's ${name}`, cure, canInstall())
   return false

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { createInterface } from 'node:readline'
 import { createClient } from 'redis'
-import { aptInstall, canInstall, findProgram } from '../support/debian.ts'
+import { canInstall, findOrInstall, findProgram } from '../support/debian.ts'
 import { freePort } from '../support/ports.ts'
 import { missing } from '../support/run.ts'
 
@@ -12,7 +12,7 @@ const program = () => findProgram(process.env.REDIS_PATH, '/usr/bin/redis-server
 
 /** Whether there is a Redis to test with. It is installed if that is possible, and reported as missing otherwise. */
 export function hasRedis(): boolean {
-  if (process.env.REDIS_URL || program() || (aptInstall('redis-server') && program())) return true
+  if (process.env.REDIS_URL || findOrInstall(program, 'redis-server')) return true
   missing(
     'redis-server',
     'install it, or name it with REDIS_PATH, or one that runs with REDIS_URL',

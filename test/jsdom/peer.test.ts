@@ -25,7 +25,7 @@ afterEach(() => {
   server?.stop()
 })
 
-test('a played peer answers, says that it goes away, and is found again', async () => {
+test('a socket over mock-socket gets answers, and reconnects after the server goes away', async () => {
   serve()
   socket = createSocket(url, { WebSocket, retry: () => 10 })
   expect(await next('text')).toBe('welcome')
@@ -38,7 +38,7 @@ test('a played peer answers, says that it goes away, and is found again', async 
   expect(await next('text')).toBe('welcome')
 })
 
-test('a page that is put away lets go of the peer, and returns to it when it is shown', async () => {
+test('a socket over mock-socket disconnects when the page is put away and reconnects when it is shown', async () => {
   serve()
   socket = createSocket(url, { WebSocket })
   await next('open')

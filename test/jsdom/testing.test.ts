@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('its sockets and events are of the classes of the page', () => {
+test('in a page, the fake server’s sockets and events are of the page’s classes', () => {
   const server = createFakeServer()
   const socket = new server.WebSocket('/feed', 'v1')
   expect(socket).toBeInstanceOf(window.EventTarget)
@@ -28,7 +28,7 @@ test('its sockets and events are of the classes of the page', () => {
   expect(events.map(({ timeStamp }) => timeStamp)).toEqual(Array(4).fill(performance.now()))
 })
 
-test('relative addresses are relative to the document', () => {
+test('in a page, the fake server’s relative URLs are relative to the document', () => {
   const server = createFakeServer()
   expect(new server.WebSocket('/feed').url).toBe(`${location.origin.replace('http', 'ws')}/feed`)
   const base = document.createElement('base')
@@ -38,7 +38,7 @@ test('relative addresses are relative to the document', () => {
   base.remove()
 })
 
-test('bytes arrive as the Blob or ArrayBuffer of the page', () => {
+test('in a page, the fake server’s bytes arrive as the page’s Blob or ArrayBuffer', () => {
   const server = createFakeServer()
   const socket = new server.WebSocket('/feed')
   const data: unknown[] = []
@@ -53,7 +53,7 @@ test('bytes arrive as the Blob or ArrayBuffer of the page', () => {
   expect([socket.bufferedAmount, server.latest.received]).toEqual([5, [blob]])
 })
 
-test('a page that goes away lets go of the peer, and comes back', () => {
+test('in a page, a socket over the fake server disconnects on pagehide and reconnects on pageshow', () => {
   const server = createFakeServer()
   const socket = createSocket('/feed', { WebSocket: server.WebSocket })
   const log = record(socket)

@@ -4,12 +4,12 @@ import { browserEvents, isHidden, isOffline, type PageEvent } from '../../src/co
 let connection: EventTarget
 let stops: (() => void)[]
 
-/** Listens as a socket does, and notes the news. */
+/** Listens as a socket does, and collects the reports. */
 const listen = () => {
-  const heard: PageEvent[] = []
-  const stop = browserEvents(news => heard.push(news))
+  const reports: PageEvent[] = []
+  const stop = browserEvents(report => reports.push(report))
   stops.push(stop)
-  return { heard, stop }
+  return { reports, stop }
 }
 
 const visibility = (state: DocumentVisibilityState) =>
@@ -27,8 +27,8 @@ afterEach(() => {
   document.body.replaceChildren()
 })
 
-/** Each event, where it happens, and what it says. */
-const EVENTS: [type: string, where: () => EventTarget, news: PageEvent][] = [
+/** Each event, its target, and the report. */
+const EVENTS: [type: string, where: () => EventTarget, report: PageEvent][] = [
   ['online', () => window, 'wake'],
   ['pageshow', () => window, 'wake'],
   ['resume', () => document, 'wake'],
@@ -38,48 +38,48 @@ const EVENTS: [type: string, where: () => EventTarget, news: PageEvent][] = [
   ['freeze', () => document, 'sleep'],
 ]
 
-describe('the page', () => {
-  test.each(EVENTS)('%s is news', (type, where, news) => {
-    const { heard } = listen()
+describe('browserEvents()', () => {
+  test.each(EVENTS)('reports the event %s', (type, where, report) => {
+    const { reports } = listen()
     where().dispatchEvent(new Event(type))
-    expect(heard).toEqual([news])
+    expect(reports).toEqual([report])
   })
 
-  test('visibilitychange to visible is news', () => {
-    const { heard } = listen()
+  test('reports visibilitychange to visible', () => {
+    const { reports } = listen()
     visibility('visible')
     document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))
-    expect(heard).toEqual(['wake'])
+    expect(reports).toEqual(['wake'])
   })
 
-  test('visibilitychange to hidden is not: a hidden page still runs', () => {
-    const { heard } = listen()
+  test('does not report visibilitychange to hidden, because a hidden page still runs', () => {
+    const { reports } = listen()
     visibility('hidden')
     document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))
-    expect(heard).toEqual([])
+    expect(reports).toEqual([])
   })
 
-  test('the change of an input is not a change of the network, though it bubbles up to the window', () => {
-    const { heard } = listen()
+  test('does not take the change event of an input, which bubbles up to the window, for a change of the network', () => {
+    const { reports } = listen()
     const input = document.createElement('input')
     document.body.append(input)
     const reached = vi.fn()
     window.addEventListener('change', reached, { once: true })
     input.dispatchEvent(new Event('change', { bubbles: true }))
     expect(reached).toHaveBeenCalledTimes(1)
-    expect(heard).toEqual([])
+    expect(reports).toEqual([])
   })
 
-  test('other events are no news', () => {
-    const { heard } = listen()
+  test('does not report other events', () => {
+    const { reports } = listen()
     for (const type of ['load', 'focus', 'blur', 'click', 'message', 'toString', 'constructor']) {
       for (const where of [window, document, connection]) where.dispatchEvent(new Event(type))
     }
-    expect(heard).toEqual([])
+    expect(reports).toEqual([])
   })
 
-  test('the story of a page that goes into the page cache and returns is told in order', () => {
-    const { heard } = listen()
+  test('reports in order that a page enters the back/forward cache and returns', () => {
+    const { reports } = listen()
     visibility('hidden')
     window.dispatchEvent(new Event('pagehide'))
     document.dispatchEvent(new Event('visibilitychange'))
@@ -87,44 +87,44 @@ describe('the page', () => {
     document.dispatchEvent(new Event('resume'))
     visibility('visible')
     window.dispatchEvent(new Event('pageshow'))
-    expect(heard).toEqual(['sleep', 'sleep', 'wake', 'wake'])
+    expect(reports).toEqual(['sleep', 'sleep', 'wake', 'wake'])
   })
 
-  test('each that listens is told', () => {
+  test('reports to each caller', () => {
     const [one, other] = [listen(), listen()]
     window.dispatchEvent(new Event('online'))
     one.stop()
     window.dispatchEvent(new Event('online'))
-    expect(one.heard).toEqual(['wake'])
-    expect(other.heard).toEqual(['wake', 'wake'])
+    expect(one.reports).toEqual(['wake'])
+    expect(other.reports).toEqual(['wake', 'wake'])
   })
 
-  test('a browser without network information tells the rest', () => {
+  test('reports the other events in a browser without network information', () => {
     Reflect.deleteProperty(navigator, 'connection')
-    const { heard, stop } = listen()
+    const { reports, stop } = listen()
     window.dispatchEvent(new Event('online'))
-    expect(heard).toEqual(['wake'])
+    expect(reports).toEqual(['wake'])
     expect(stop).not.toThrow()
   })
 })
 
-describe('stopping', () => {
-  test.each(EVENTS)('%s is not heard any more', (type, where) => {
-    const { heard, stop } = listen()
+describe('the function that browserEvents() returns', () => {
+  test.each(EVENTS)('ends the reports of %s', (type, where) => {
+    const { reports, stop } = listen()
     stop()
     where().dispatchEvent(new Event(type))
-    expect(heard).toEqual([])
+    expect(reports).toEqual([])
   })
 
-  test('visibilitychange is not heard any more', () => {
-    const { heard, stop } = listen()
+  test('ends the reports of visibilitychange', () => {
+    const { reports, stop } = listen()
     stop()
     visibility('visible')
     document.dispatchEvent(new Event('visibilitychange'))
-    expect(heard).toEqual([])
+    expect(reports).toEqual([])
   })
 
-  test('leaves no listener behind: every one that was added is removed with the same arguments', () => {
+  test('removes every listener with the arguments with which it was added', () => {
     const targets = [globalThis, document, connection]
     const added = targets.map(target => vi.spyOn(target, 'addEventListener'))
     const removed = targets.map(target => vi.spyOn(target, 'removeEventListener'))
@@ -135,22 +135,22 @@ describe('stopping', () => {
     expect(removed.map(({ mock }) => mock.calls)).toEqual(calls)
   })
 
-  test('may be repeated', () => {
+  test('may be called again', () => {
     const { stop } = listen()
     stop()
     expect(stop).not.toThrow()
   })
 })
 
-describe('asking', () => {
-  test('isHidden is whether nobody can see the page', () => {
+describe('the state of the page', () => {
+  test('is hidden for isHidden() unless somebody can see the page', () => {
     visibility('hidden')
     expect(isHidden()).toBe(true)
     visibility('visible')
     expect(isHidden()).toBe(false)
   })
 
-  test('isOffline is what the browser says, but for an address on this machine', () => {
+  test('is offline for isOffline() if the browser says so, except for addresses of this machine', () => {
     const onLine = vi.spyOn(navigator, 'onLine', 'get').mockReturnValue(true)
     expect(isOffline('wss://push.example.com/')).toBe(false)
     onLine.mockReturnValue(false)

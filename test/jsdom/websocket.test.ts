@@ -9,7 +9,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('in a page the events are the page’s', () => {
+test('in a page, the events of the drop-in class are of the page’s classes', () => {
   const server = createFakeServer()
   server.hang()
   const socket = new SteadyWebSocket('/feed', [], { WebSocket: server.WebSocket, retry: false })
@@ -22,7 +22,7 @@ test('in a page the events are the page’s', () => {
   expect(heard.at(-1)).toMatchObject({ code: 1006, wasClean: false, willReconnect: false })
 })
 
-test('without reconnection, a page that is put away keeps its connection', () => {
+test('without reconnection, the drop-in class keeps the connection of a page that is put away', () => {
   const server = createFakeServer()
   server.hang()
   const make = (options: object) => {

@@ -1,9 +1,9 @@
 // The guide's recipe for Angular, with zone.js and without its fake timers, which would take the place of those that zone.js watches.
 import 'zone.js'
 import { execFileSync } from 'node:child_process'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { createSocket, type Endpoint, type SocketEvents, type SocketOptions } from '../../src/index.ts'
-import { createFakeServer } from '../../src/testing.ts'
+import { createFakeServer, type FakeServer } from '../../src/testing.ts'
 import { pieceWith, root } from '../package/pieces.ts'
 
 /** Part of the global `Zone` of zone.js. */
@@ -47,7 +47,11 @@ const recipe = async (): Promise<
     .createZoneSocket
 }
 
-const pause = () => new Promise(resolve => setTimeout(resolve, 50))
+/** Waits until the server has made so many connections, and the newest is open. */
+const untilOpen = (server: FakeServer, attempts: number) =>
+  vi.waitFor(() => expect([server.attempts, server.clients.length]).toEqual([attempts, 1]), {
+    timeout: 10_000,
+  })
 const heartbeat = { interval: 10_000, message: 'ping' }
 
 const closing: { close(): void }[] = []
@@ -61,8 +65,7 @@ test('a socket with a heartbeat that is made in Angular’s zone keeps the appli
   closing.push(
     zone.run(() => createSocket('wss://push.example.com/', { WebSocket: server.WebSocket, heartbeat })),
   )
-  await pause()
-  expect(server.clients).toHaveLength(1)
+  await untilOpen(server, 1)
   expect(zone.isPending()).toBe(true)
 })
 
@@ -80,13 +83,13 @@ test('the guide’s recipe for Angular leaves the application stable, and runs l
   closing.push(socket)
   const zones: string[] = []
   socket.on('text', text => zones.push(`${text} in ${Zone.current.name}`))
-  await pause()
+  await untilOpen(server, 1)
   expect(zone.isPending()).toBe(false)
   server.latest.send('first')
   zone.run(() => socket.reconnect())
   expect(zone.isPending()).toBe(false)
-  await pause()
+  await untilOpen(server, 2)
   server.latest.send('second')
   expect(zones).toEqual(['first in angular', 'second in angular'])
-  expect([server.attempts, zone.isPending()]).toEqual([2, false])
+  expect(zone.isPending()).toBe(false)
 })

@@ -23,12 +23,12 @@ type Price = { symbol: string; at: Date }
 type Command = { subscribe: string }
 const Price = z.object({ symbol: z.string(), at: z.coerce.date() })
 
-describe('a message', () => {
-  test('without a schema is unknown', () => {
+describe('in TypeScript, a message of json()', () => {
+  test('is unknown without a schema', () => {
     json(create()).on('message', value => expectTypeOf(value).toEqualTypeOf<unknown>())
   })
 
-  test('is what zod makes of it', () => {
+  test('has the output type of a zod schema', () => {
     json(create(), Price).on('message', value => expectTypeOf(value).toEqualTypeOf<Price>())
     json(
       create(),
@@ -45,7 +45,7 @@ describe('a message', () => {
     })
   })
 
-  test('is what valibot makes of it', () => {
+  test('has the output type of a valibot schema', () => {
     const at = v.pipe(
       v.string(),
       v.transform(text => new Date(text)),
@@ -62,13 +62,13 @@ describe('a message', () => {
     )
   })
 
-  test('is what arktype makes of it', () => {
+  test('has the output type of an arktype schema', () => {
     json(create(), type({ symbol: 'string', at: 'string.date.parse' })).on('message', value =>
       expectTypeOf(value).toEqualTypeOf<Price>(),
     )
   })
 
-  test('is nothing else', () => {
+  test('has no other type, and neither has the schema or the event', () => {
     const prices = json(create(), Price)
     // @ts-expect-error at is a Date
     prices.on('message', ({ at }: { at: string }) => at)
@@ -81,8 +81,8 @@ describe('a message', () => {
   })
 })
 
-describe('what is invalid', () => {
-  test('has its text', () => {
+describe('in TypeScript, an invalid message of json()', () => {
+  test('has a text and issues', () => {
     json(create(), Price).on('invalid', invalid => {
       expectTypeOf(invalid).toEqualTypeOf<InvalidText>()
       expectTypeOf(invalid.text).toEqualTypeOf<string>()
@@ -90,7 +90,7 @@ describe('what is invalid', () => {
     })
   })
 
-  test('has its text or, with a codec, its bytes', () => {
+  test('has a text or bytes if there is a codec', () => {
     json(create(), Price, msgpack).on('invalid', invalid => {
       expectTypeOf(invalid).toEqualTypeOf<InvalidText | InvalidData>()
       if (invalid.text === undefined) expectTypeOf(invalid.data).toEqualTypeOf<ArrayBuffer>()
@@ -99,8 +99,8 @@ describe('what is invalid', () => {
   })
 })
 
-describe('sending', () => {
-  test('takes what JSON has', () => {
+describe('in TypeScript, send() of json()', () => {
+  test('accepts values that JSON can represent', () => {
     const { send } = json(create(), Price)
     expectTypeOf(send).parameter(0).toEqualTypeOf<Encodable>()
     expectTypeOf(send({ any: ['thing'] })).toEqualTypeOf<'sent' | 'queued' | 'dropped'>()
@@ -117,10 +117,10 @@ describe('sending', () => {
     // @ts-expect-error a symbol
     expect(() => send(Symbol('a'))).toThrow(TypeError)
     // @ts-expect-error a typo
-    send(1, { tll: 5 })
+    expect(() => send(1, { tll: 5 })).toThrow(TypeError)
   })
 
-  test('takes one type, where it is said', () => {
+  test('accepts one type if it is given as a type argument', () => {
     const typed = [json<Command>(create()), json<Price, Command>(create(), Price)] as const
     for (const { send } of typed) {
       send({ subscribe: 'EURUSD' })
@@ -152,7 +152,7 @@ describe('sending', () => {
     json<Command>()(createBlobs(), Price, msgpack)
   })
 
-  test('takes what the codec does', () => {
+  test('accepts what the codec encodes', () => {
     expectTypeOf(json(create(), Price, msgpack).send)
       .parameter(0)
       .toEqualTypeOf<unknown>()
@@ -167,13 +167,13 @@ describe('sending', () => {
   })
 })
 
-describe('a socket of Blobs', () => {
-  test('speaks JSON', () => {
+describe('in TypeScript, json() over a socket of Blobs', () => {
+  test('sends and receives JSON', () => {
     json(createBlobs(), Price).on('message', value => expectTypeOf(value).toEqualTypeOf<Price>())
     json<Command>(createBlobs()).send({ subscribe: 'EURUSD' })
   })
 
-  test('has no use for a codec, which reads an ArrayBuffer', () => {
+  test('does not accept a codec, which needs an ArrayBuffer', () => {
     // @ts-expect-error its binary messages are Blobs
     json(createBlobs(), Price, msgpack)
     // @ts-expect-error its binary messages are Blobs

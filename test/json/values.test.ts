@@ -24,27 +24,32 @@ beforeEach(() => {
   vi.spyOn(console, 'error').mockImplementation(error => reported.push(error))
 })
 
-/** A socket that is open, and what its peer says. */
-const opened = () => {
-  const rig = setup()
-  const native = rig.native().accept()
-  return { ...rig, hear: (data: string | ArrayBuffer) => native.send(data), sent: native.received, native }
+/** An open socket, and how to deliver messages to it. */
+const openSocket = () => {
+  const made = setup()
+  const native = made.native().accept()
+  return {
+    ...made,
+    deliver: (data: string | ArrayBuffer) => native.send(data),
+    sent: native.received,
+    native,
+  }
 }
 
-/** Values over such a socket, and all that is heard of them, in order. */
-const follow = <Value>(schema: Schema<Value> | undefined) => {
-  const rig = opened()
-  const values = schema ? json(rig.socket, schema) : json(rig.socket)
+/** Values over such a socket, and their events in order. */
+const recordedValues = <Value>(schema: Schema<Value> | undefined) => {
+  const made = openSocket()
+  const values = schema ? json(made.socket, schema) : json(made.socket)
   const story: [string, any][] = []
   values.on('message', (value: unknown) => story.push(['message', value]))
   values.on('invalid', invalid => story.push(['invalid', invalid]))
-  return { ...rig, values, story }
+  return { ...made, values, story }
 }
 
-/** A schema that is this function. */
+/** A schema with this validator. */
 const schemaOf = (validate: (value: any) => any): Schema<any> => ({ '~standard': { version: 1, validate } })
 
-/** A schema whose answers the test gives, in whatever order. */
+/** A schema whose validator answers when the test says so, in any order. */
 const byHand = () => {
   const answers = new Map<unknown, { resolve: (result: any) => void; reject: (reason: unknown) => void }>()
   const schema = schemaOf(value => new Promise((resolve, reject) => answers.set(value, { resolve, reject })))
@@ -55,21 +60,21 @@ const byHand = () => {
 
 const buffer = (bytes: Uint8Array): ArrayBuffer => bytes.slice().buffer as ArrayBuffer
 
-describe('text', () => {
+describe('a text message of json()', () => {
   test.each(['null', '0', '""', 'false', '[]', '{"a":[1,{"b":null}]}', ' "héllo 😀" '])(
-    '%s is heard as its value, in the turn of the socket',
+    '%s is dispatched as its value during the event of the socket',
     text => {
-      const { hear, story } = follow(undefined)
-      hear(text)
+      const { deliver, story } = recordedValues(undefined)
+      deliver(text)
       expect(story).toEqual([['message', JSON.parse(text)]])
     },
   )
 
   test.each(['', 'hello', '{"a":', 'undefined', 'NaN', "{'a':1}"])(
-    '%j is no JSON: it is invalid, whole, with the reason',
+    '%j, which is not JSON, is invalid, with the whole text and the reason',
     text => {
-      const { hear, story } = follow(z.unknown())
-      hear(text)
+      const { deliver, story } = recordedValues(z.unknown())
+      deliver(text)
       const [[kind, invalid]] = story as [[string, any]]
       expect(kind).toBe('invalid')
       expect(invalid).toEqual({
@@ -80,29 +85,29 @@ describe('text', () => {
     },
   )
 
-  test('what is invalid stops nothing', () => {
-    const { hear, story } = follow(undefined)
-    for (const text of ['1', '{', '2']) hear(text)
+  test('that is invalid does not stop later messages', () => {
+    const { deliver, story } = recordedValues(undefined)
+    for (const text of ['1', '{', '2']) deliver(text)
     expect(story.map(([kind]) => kind)).toEqual(['message', 'invalid', 'message'])
   })
 
-  test('a key __proto__ is a property like another', () => {
-    const { hear, story } = follow(undefined)
-    hear('{"__proto__":{"admin":true}}')
+  test('may have __proto__ as the key of an ordinary property', () => {
+    const { deliver, story } = recordedValues(undefined)
+    deliver('{"__proto__":{"admin":true}}')
     expect(Object.keys(story[0]?.[1])).toEqual(['__proto__'])
     expect(story[0]?.[1].admin).toBeUndefined()
   })
 
-  test('the socket has its own listeners as before', () => {
-    const { hear, heard } = follow(undefined)
-    hear('{')
-    hear('1')
+  test('also reaches the socket’s own listeners', () => {
+    const { deliver, heard } = recordedValues(undefined)
+    deliver('{')
+    deliver('1')
     expect(heard('text')).toEqual(['{', '1'])
   })
 
-  test('binary messages without a codec are left to the socket’s own listeners', () => {
-    const { hear, heard, story } = follow(undefined)
-    hear(new ArrayBuffer(3))
+  test('is not made of a binary message, which without a codec is left to the socket’s own listeners', () => {
+    const { deliver, heard, story } = recordedValues(undefined)
+    deliver(new ArrayBuffer(3))
     expect(heard('binary')).toEqual([new ArrayBuffer(3)])
     expect(story).toEqual([])
   })
@@ -118,10 +123,10 @@ describe('JSON that the server sends as binary', () => {
   ]
 
   test('is invalid, with its text and a message that names the mistake, in the order of arrival', () => {
-    const { hear, heard, story } = follow(undefined)
-    hear('1')
-    hear(bytesOf('{"a":1}'))
-    hear('2')
+    const { deliver, heard, story } = recordedValues(undefined)
+    deliver('1')
+    deliver(bytesOf('{"a":1}'))
+    deliver('2')
     expect(story).toEqual([
       ['message', 1],
       ['invalid', { text: '{"a":1}', issues }],
@@ -142,9 +147,9 @@ describe('JSON that the server sends as binary', () => {
   })
 
   test('is reported if there is no listener for invalid', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     json(socket).on('message', () => {})
-    hear(bytesOf('{"a":1}'))
+    deliver(bytesOf('{"a":1}'))
     expect(reported).toEqual([
       expect.objectContaining({
         message: expect.stringMatching(/^on\('invalid'\) has no listener: JSON sent as binary/),
@@ -153,20 +158,20 @@ describe('JSON that the server sends as binary', () => {
   })
 
   test.each(['1', '"text"', 'null!', '{"a":', 'not JSON'])('is not confused with the bytes of %j', text => {
-    const { hear, story } = follow(undefined)
-    hear(bytesOf(text))
+    const { deliver, story } = recordedValues(undefined)
+    deliver(bytesOf(text))
     expect(story).toEqual([])
   })
 
   test('is decoded by a codec', () => {
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const values = json(socket, undefined, {
       encode: () => '',
       decode: bytes => JSON.parse(new TextDecoder().decode(bytes)),
     })
     const received: unknown[] = []
     values.on('message', value => received.push(value))
-    hear(bytesOf('{"a":1}'))
+    deliver(bytesOf('{"a":1}'))
     expect(received).toEqual([{ a: 1 }])
   })
 })
@@ -205,11 +210,11 @@ describe.each([
   ['synchronous', SYNC],
   ['asynchronous', ASYNC],
 ])('a %s schema', (how, schemas) => {
-  test.each(schemas)('of %s: its output is heard, its issues with their path', async (_, schema) => {
-    const { hear, story } = follow(schema)
+  test.each(schemas)('of %s gives listeners its output, or its issues with their path', async (_, schema) => {
+    const { deliver, story } = recordedValues(schema)
     const wrong = '{"at":"yesterday"}'
-    hear(`{"at":"${past}"}`)
-    hear(wrong)
+    deliver(`{"at":"${past}"}`)
+    deliver(wrong)
     expect(story.length).toBe(how === 'synchronous' ? 2 : 0)
     await settled()
     expect(story[0]).toEqual(['message', { at: new Date(past) }])
@@ -221,12 +226,12 @@ describe.each([
   })
 })
 
-describe('the order', () => {
-  test('of messages is kept when a later one is known sooner', async () => {
+describe('the order of messages in json()', () => {
+  test('is kept when a later message is validated sooner', async () => {
     const { schema, answers, answer } = byHand()
-    const { hear, story } = follow(schema)
-    for (const text of ['1', '2', '3']) hear(text)
-    // All are asked about at once.
+    const { deliver, story } = recordedValues(schema)
+    for (const text of ['1', '2', '3']) deliver(text)
+    // The validator is called for all at once.
     expect([...answers.keys()]).toEqual([1, 2, 3])
     answer(3)
     answer(2)
@@ -237,48 +242,48 @@ describe('the order', () => {
     expect(story.map(([, value]) => value)).toEqual([1, 2, 3])
   })
 
-  test('of what is known at once behind what is not is kept, and then it is heard at once again', async () => {
+  test('is kept when some validators are synchronous and others are not, and afterwards dispatch is synchronous again', async () => {
     const { schema, answer } = byHand()
     const mixed = schemaOf(value => (value > 1 ? { value } : schema['~standard'].validate(value)))
-    const { hear, story } = follow(mixed)
-    hear('1')
-    hear('2')
-    hear('{')
+    const { deliver, story } = recordedValues(mixed)
+    deliver('1')
+    deliver('2')
+    deliver('{')
     await settled()
     expect(story).toEqual([])
     answer(1)
     await settled()
     expect(story.map(([kind]) => kind)).toEqual(['message', 'message', 'invalid'])
-    hear('3')
+    deliver('3')
     expect(story[3]).toEqual(['message', 3])
   })
 
-  test('of a message that comes while an earlier one is being told is kept for all listeners', async () => {
+  test('is the same for all listeners when a message arrives while another is being dispatched', async () => {
     const { schema, answer } = byHand()
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const values = json(
       socket,
       schemaOf(value => (value > 1 ? { value } : schema['~standard'].validate(value))),
     )
     const heard: string[] = []
     values.on('message', value => {
-      if (value === 1) hear('2')
+      if (value === 1) deliver('2')
     })
     values.on('message', value => heard.push(`first ${value}`))
     values.on('message', value => heard.push(`second ${value}`))
-    hear('1')
+    deliver('1')
     answer(1)
     await settled()
     expect(heard).toEqual(['first 1', 'second 1', 'first 2', 'second 2'])
   })
 
-  test('holds for any mixture, each message once, and none is left', async () => {
+  test('is kept in any mixture of validators, each message once and none missing', async () => {
     const kinds = fc.constantFrom('now', 'wrong', 'later', 'refused', 'throws', 'no JSON')
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.record({ kind: kinds, rounds: fc.nat(5), pause: fc.boolean() }), { maxLength: 20 }),
         async messages => {
-          const { hear, story } = follow(
+          const { deliver, story } = recordedValues(
             schemaOf(({ kind, rounds, i }) => {
               if (kind === 'throws') throw new Error(`${i}`)
               if (kind === 'now') return { value: i }
@@ -292,7 +297,7 @@ describe('the order', () => {
             }),
           )
           for (const [i, { kind, rounds, pause }] of messages.entries()) {
-            hear(kind === 'no JSON' ? `${i}!` : JSON.stringify({ kind, rounds, i }))
+            deliver(kind === 'no JSON' ? `${i}!` : JSON.stringify({ kind, rounds, i }))
             if (pause) await undefined
           }
           await settled()
@@ -303,17 +308,17 @@ describe('the order', () => {
           expect(seen).toEqual([...messages.keys()])
           const good = messages.map(({ kind }) => kind === 'now' || kind === 'later')
           expect(story.map(([kind]) => kind === 'message')).toEqual(good)
-          hear('{"kind":"now","i":-1}')
+          deliver('{"kind":"now","i":-1}')
           expect(story.at(-1)).toEqual(['message', -1])
         },
       ),
     )
   })
 
-  test('is finished after the socket has closed', async () => {
+  test('is kept for messages that are validated after the socket has closed', async () => {
     const { schema, answer, refuse } = byHand()
-    const { hear, story, socket, native } = follow(schema)
-    for (const text of ['1', '2', '3']) hear(text)
+    const { deliver, story, socket, native } = recordedValues(schema)
+    for (const text of ['1', '2', '3']) deliver(text)
     socket.close()
     native.close(1000)
     refuse(2, new Error('too late'))
@@ -329,7 +334,7 @@ describe('the order', () => {
   })
 })
 
-describe('a validator that fails', () => {
+describe('a validator of json()', () => {
   const reason = new Error('no database')
   test.each<[string, (value: unknown) => any, unknown, string]>([
     [
@@ -350,7 +355,7 @@ describe('a validator that fails', () => {
     ],
     ['rejects with nothing', () => Promise.reject(), undefined, 'failed'],
     [
-      'throws what has no text',
+      'throws an object without a message',
       () => {
         throw Object.create(null)
       },
@@ -358,11 +363,11 @@ describe('a validator that fails', () => {
       'failed',
     ],
   ])(
-    'and %s makes the message invalid, with the reason, and stops nothing',
+    'that %s makes the message invalid, with the reason, and does not stop later messages',
     async (_, fail, cause, message) => {
-      const { hear, story } = follow(schemaOf(value => (value === 1 ? fail(value) : { value })))
-      hear('1')
-      hear('2')
+      const { deliver, story } = recordedValues(schemaOf(value => (value === 1 ? fail(value) : { value })))
+      deliver('1')
+      deliver('2')
       await settled()
       expect(story).toEqual([
         ['invalid', { text: '1', issues: [{ message, cause }] }],
@@ -374,29 +379,29 @@ describe('a validator that fails', () => {
   test.each([
     ['at once', () => undefined],
     ['later', async () => undefined],
-  ])('and says nothing, %s, makes the message invalid', async (_, validate) => {
-    const { hear, story } = follow(schemaOf(validate))
-    hear('1')
+  ])('that returns nothing, %s, makes the message invalid', async (_, validate) => {
+    const { deliver, story } = recordedValues(schemaOf(validate))
+    deliver('1')
     await settled()
     expect(story).toEqual([
       ['invalid', { text: '1', issues: [expect.objectContaining({ cause: expect.any(TypeError) })] }],
     ])
   })
 
-  test('may answer with any thenable', async () => {
+  test('may return any thenable', async () => {
     class Later {
       // biome-ignore lint/suspicious/noThenProperty: the point of the test
       then(resolve: (result: unknown) => void) {
         resolve({ value: 'later' })
       }
     }
-    const { hear, story } = follow(schemaOf(() => new Later()))
-    hear('1')
+    const { deliver, story } = recordedValues(schemaOf(() => new Later()))
+    deliver('1')
     await settled()
     expect(story).toEqual([['message', 'later']])
   })
 
-  test('is called on its own object', () => {
+  test('is called as a method of its own object', () => {
     const standard = {
       version: 1 as const,
       seen: [] as unknown[],
@@ -405,66 +410,66 @@ describe('a validator that fails', () => {
         return { value }
       },
     }
-    const { hear } = follow({ '~standard': standard })
-    hear('1')
+    const { deliver } = recordedValues({ '~standard': standard })
+    deliver('1')
     expect(standard.seen).toEqual([1])
   })
 
-  test('what is no Standard Schema is refused at once', () => {
-    const { socket } = opened()
+  test('must belong to a Standard Schema, or json() throws a TypeError', () => {
+    const { socket } = openSocket()
     const schema = { parse: JSON.parse } as any
     expect(() => json(socket, schema)).toThrow(new TypeError('json() takes a Standard Schema'))
   })
 })
 
-describe('invalid with no listener', () => {
-  test('is reported with all that is known, and ends no process', () => {
-    const { hear, socket } = opened()
+describe('an invalid message of json() without a listener', () => {
+  test('is reported with its text and issues, and does not end the process', () => {
+    const { deliver, socket } = openSocket()
     const listener = vi.fn()
     json(socket, z.number()).on('message', listener)
-    hear('"one"')
+    deliver('"one"')
     expect(reported).toEqual([expect.any(TypeError)])
     expect(reported[0]).toMatchObject({ text: '"one"', issues: [{ path: [] }] })
     expect(reported[0].message).toMatch(/^on\('invalid'\) has no listener: .*expected number/)
     expect(listener).not.toHaveBeenCalled()
   })
 
-  test('is reported as the platform does where it does', () => {
+  test('is reported with reportError() where there is one', () => {
     const report = vi.fn()
     vi.stubGlobal('reportError', report)
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     json(socket, z.number()).on('message', () => {})
-    hear('"one"')
+    deliver('"one"')
     expect(report).toHaveBeenCalledOnce()
     expect(reported).toEqual([])
   })
 
-  test('is reported though the issues are none', () => {
-    const { hear, socket } = opened()
+  test('is reported even if the list of issues is empty', () => {
+    const { deliver, socket } = openSocket()
     json(
       socket,
       schemaOf(() => ({ issues: [] })),
     ).on('message', () => {})
-    hear('1')
+    deliver('1')
     expect(reported).toHaveLength(1)
   })
 
-  test('is not reported when somebody has heard it, once or always', () => {
-    const { hear, socket } = opened()
+  test('is not reported if a listener was called, even one that is called once', () => {
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     values.on('message', () => {})
     values.on('invalid', () => {}, { once: true })
-    hear('{')
+    deliver('{')
     expect(reported).toEqual([])
-    hear('{')
+    deliver('{')
     expect(reported).toHaveLength(1)
   })
 
-  test('is nothing to report once all have left', async () => {
+  test('is not reported if there are no listeners at all any more', async () => {
     const { schema, refuse } = byHand()
-    const { hear, socket } = opened()
+    const { deliver, socket } = openSocket()
     const leave = json(socket, schema).on('message', () => {})
-    hear('1')
+    deliver('1')
     leave()
     refuse(1, new Error('no'))
     await settled()
@@ -472,10 +477,10 @@ describe('invalid with no listener', () => {
   })
 })
 
-describe('listening', () => {
-  /** A socket, and how many listen to a type of its messages, beside the test. */
+describe('listeners of json()', () => {
+  /** A socket, and the number of its listeners for text and binary messages without those of the test. */
   const watched = () => {
-    const { socket, hear } = opened()
+    const { socket, deliver } = openSocket()
     const here = { text: new Set(), binary: new Set() } as Record<string, Set<unknown>>
     const watch = {
       ...socket,
@@ -488,23 +493,23 @@ describe('listening', () => {
         socket.off(type, listener)
       },
     }
-    return { socket: watch, hear, listeners: () => [here.text?.size, here.binary?.size] }
+    return { socket: watch, deliver, listeners: () => [here.text?.size, here.binary?.size] }
   }
 
-  test('decodes once for any number of listeners', () => {
-    const { hear, socket } = opened()
+  test('share one decoding and validation of each message', () => {
+    const { deliver, socket } = openSocket()
     const validate = vi.fn(value => ({ value }))
     const values = json(socket, schemaOf(validate))
     const listeners = [vi.fn(), vi.fn(), vi.fn()]
     for (const listener of listeners) values.on('message', listener)
     values.on('invalid', () => {})
-    hear('1')
+    deliver('1')
     expect(validate).toHaveBeenCalledTimes(1)
     for (const listener of listeners) expect(listener.mock.calls).toEqual([[1]])
   })
 
-  test('is listening to the socket, and only as long as somebody is here', () => {
-    const { socket, listeners, hear } = watched()
+  test('make json() listen to the socket only while there are any', () => {
+    const { socket, listeners, deliver } = watched()
     const values = json(socket, undefined, msgpack)
     expect(listeners()).toEqual([0, 0])
     const controller = new AbortController()
@@ -518,38 +523,38 @@ describe('listening', () => {
     expect(listeners()).toEqual([0, 0])
     const heard = vi.fn()
     values.on('message', heard, { once: true })
-    hear('1')
+    deliver('1')
     expect([heard.mock.calls, ...listeners()]).toEqual([[[1]], 0, 0])
   })
 
-  test('the same listener twice is one, with the wishes of the first time', () => {
-    const { hear, socket } = opened()
+  test('that are added twice are called once, with the options of the first time', () => {
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     const listener = vi.fn()
     values.on('message', listener)
     values.on('message', listener, { once: true })
-    hear('1')
-    hear('2')
+    deliver('1')
+    deliver('2')
     expect(listener.mock.calls).toEqual([[1], [2]])
     values.off('message', listener)
-    hear('3')
+    deliver('3')
     expect(listener).toHaveBeenCalledTimes(2)
   })
 
-  test('a listener may hear both, and leave one', () => {
-    const { hear, socket } = opened()
+  test('can listen to both events, and be removed from one', () => {
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     const listener = vi.fn()
     const leave = values.on('message', listener)
     values.on('invalid', listener)
     leave()
-    hear('1')
-    hear('{')
+    deliver('1')
+    deliver('{')
     expect(listener.mock.calls).toEqual([[expect.objectContaining({ text: '{' })]])
   })
 
-  test('once is over before its listener is called', () => {
-    const { hear, socket } = opened()
+  test('with once are removed before they are called', () => {
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     const heard: unknown[] = []
     const again = (value: unknown) => {
@@ -557,29 +562,29 @@ describe('listening', () => {
       if (value === 1) values.on('message', again, { once: true })
     }
     values.on('message', again, { once: true })
-    for (const text of ['1', '2', '3']) hear(text)
+    for (const text of ['1', '2', '3']) deliver(text)
     expect(heard).toEqual([1, 2])
   })
 
-  test('leaves nothing on a signal, which ends it, or never lets it begin', () => {
-    const { hear, socket } = opened()
+  test('with a signal are removed when it is aborted, not added if it was, and leave nothing on it', () => {
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     const controller = new AbortController()
     const { signal } = controller
     const listener = vi.fn()
     values.on('message', listener, { signal, once: true })
-    hear('1')
+    deliver('1')
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
     values.on('message', listener, { signal })
     controller.abort()
     values.on('message', listener, { signal })
-    hear('2')
+    deliver('2')
     expect(listener.mock.calls).toEqual([[1]])
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
-  test('who is removed by an earlier listener does not hear the message, who joins hears the next', () => {
-    const { hear, socket } = opened()
+  test('that an earlier listener removes are not called, and those that it adds are called from the next message on', () => {
+    const { deliver, socket } = openSocket()
     const values = json(socket)
     const [late, gone] = [vi.fn(), vi.fn()]
     values.on('message', () => {
@@ -587,15 +592,15 @@ describe('listening', () => {
       values.on('message', late)
     })
     values.on('message', gone)
-    hear('1')
-    hear('2')
+    deliver('1')
+    deliver('2')
     expect(gone).not.toHaveBeenCalled()
     expect(late.mock.calls).toEqual([[2]])
   })
 
-  test('a listener that throws is reported, and harms nobody, now or later', async () => {
+  test('that throw are reported, and the others still run', async () => {
     const { schema, answer } = byHand()
-    const { hear, story, values } = follow(
+    const { deliver, story, values } = recordedValues(
       schemaOf(value => (value === 1 ? schema['~standard'].validate(1) : { value })),
     )
     const broken = () => {
@@ -605,17 +610,17 @@ describe('listening', () => {
     values.on('invalid', broken)
     const last = vi.fn()
     values.on('message', last)
-    for (const text of ['1', '2', '{']) hear(text)
+    for (const text of ['1', '2', '{']) deliver(text)
     answer(1)
     await settled()
-    hear('3')
+    deliver('3')
     expect(last.mock.calls).toEqual([[1], [2], [3]])
     expect(story.map(([kind]) => kind)).toEqual(['message', 'message', 'invalid', 'message'])
     expect(reported.map(({ message }) => message)).toEqual(['broken', 'broken', 'broken', 'broken'])
   })
 
-  test('to what there is not, or with what cannot be called, is refused', () => {
-    const { socket } = opened()
+  test('must be functions, for one of the two events, or on() throws a TypeError', () => {
+    const { socket } = openSocket()
     const { on } = json(socket) as any
     const unknown = new TypeError("There is no event 'text', only message, invalid")
     const uncallable = new TypeError("The listener for 'message' must be a function")
@@ -625,14 +630,14 @@ describe('listening', () => {
   })
 })
 
-describe('sending', () => {
-  test.each([null, 0, '', 'héllo', false, [1, [2]], { a: { b: null } }])('%j is its JSON', value => {
-    const { socket, sent } = opened()
+describe('send() of json()', () => {
+  test.each([null, 0, '', 'héllo', false, [1, [2]], { a: { b: null } }])('sends %j as JSON', value => {
+    const { socket, sent } = openSocket()
     expect(json(socket).send(value)).toBe('sent')
     expect(sent).toEqual([JSON.stringify(value)])
   })
 
-  test('is the socket’s own, with its outcomes and options', () => {
+  test('has the results and options of the socket’s send()', () => {
     const { socket, native, heard } = setup()
     const { send } = json(socket)
     expect(send({ bid: 1 }, { key: 'EURUSD' })).toBe('queued')
@@ -655,8 +660,8 @@ describe('sending', () => {
     ['an object whose toJSON says nothing', { toJSON() {} }, /cannot encode object/],
     ['a bigint', { id: 1n }, /BigInt/],
     ['a cycle', cycle, /circular/],
-  ])('%s throws a TypeError that says why, and nothing leaves', (_, value, message) => {
-    const { socket, sent } = opened()
+  ])('throws a TypeError with the reason for %s and sends nothing', (_, value, message) => {
+    const { socket, sent } = openSocket()
     const send = () => json(socket).send(value)
     expect(send).toThrow(TypeError)
     expect(send).toThrow(message)
@@ -664,11 +669,11 @@ describe('sending', () => {
   })
 })
 
-describe('a codec', () => {
+describe('a codec of json()', () => {
   const price = { symbol: 'EURUSD', bid: 1.0845, when: new Date(past), raw: Uint8Array.of(1, 2) }
 
-  test('MessagePack goes both ways, through a schema', () => {
-    const { socket, sent, hear } = opened()
+  test('encodes and decodes MessagePack, with a schema', () => {
+    const { socket, sent, deliver } = openSocket()
     const schema = z.object({
       symbol: z.string(),
       bid: z.number(),
@@ -681,11 +686,11 @@ describe('a codec', () => {
     values.send(price)
     const [bytes] = sent as [Uint8Array]
     expect(msgpack.decode(bytes)).toEqual(price)
-    hear(buffer(bytes))
+    deliver(buffer(bytes))
     expect(heard).toEqual([price])
   })
 
-  test('a view into a larger buffer goes out as what it shows, also from the queue', () => {
+  test('may return a view of a larger buffer, of which only the viewed bytes are sent, also from the queue', () => {
     const { socket, native } = setup()
     const shared = new Uint8Array(1_000)
     const values = json(socket, undefined, {
@@ -704,16 +709,16 @@ describe('a codec', () => {
     expect(seen).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }])
   })
 
-  test('bytes that it cannot decode, or that are wrong, are invalid, with the bytes', () => {
-    const { socket, hear } = opened()
+  test('makes bytes invalid that it cannot decode or that do not match the schema', () => {
+    const { socket, deliver } = openSocket()
     const values = json(socket, z.number(), msgpack)
     const invalid: any[] = []
     values.on('invalid', one => invalid.push(one))
     const own: unknown[] = []
     socket.on('binary', data => own.push(data))
     const [broken, wrong] = [buffer(Uint8Array.of(0xc1)), buffer(msgpack.encode('one'))]
-    hear(broken)
-    hear(wrong)
+    deliver(broken)
+    deliver(wrong)
     expect(invalid.map(({ data }) => data)).toEqual([broken, wrong])
     expect(invalid[0].data).toBe(own[0])
     expect(invalid.map(one => 'text' in one)).toEqual([false, false])
@@ -721,21 +726,21 @@ describe('a codec', () => {
     expect(invalid[1].issues[0].message).toMatch(/expected number/)
   })
 
-  test('leaves text to JSON, and the order is one', async () => {
+  test('leaves text to JSON, in one order with binary messages', async () => {
     const { schema, answer } = byHand()
-    const { socket, hear } = opened()
+    const { socket, deliver } = openSocket()
     const values = json(socket, schema, msgpack)
     const heard: unknown[] = []
     values.on('message', value => heard.push(value))
-    hear('1')
-    hear(buffer(msgpack.encode(2)))
-    hear('3')
+    deliver('1')
+    deliver(buffer(msgpack.encode(2)))
+    deliver('3')
     for (const n of [3, 2, 1]) answer(n)
     await settled()
     expect(heard).toEqual([1, 2, 3])
   })
 
-  test('with a life of its own keeps it', () => {
+  test('is called as methods of its own object', () => {
     class Counting {
       count = 0
       encode(_value: string) {
@@ -745,27 +750,27 @@ describe('a codec', () => {
         return data.byteLength + this.count
       }
     }
-    const { socket, sent, hear } = opened()
+    const { socket, sent, deliver } = openSocket()
     const values = json(socket, undefined, new Counting())
     const heard: unknown[] = []
     values.on('message', value => heard.push(value))
     values.send('a')
-    hear(new ArrayBuffer(4))
+    deliver(new ArrayBuffer(4))
     expect([(sent[0] as Uint8Array)[0], heard]).toEqual([1, [5]])
   })
 
-  test('is given nothing but the value', () => {
-    const { socket, hear } = opened()
+  test('is called with one argument', () => {
+    const { socket, deliver } = openSocket()
     const codec = { encode: vi.fn(() => 'x'), decode: vi.fn(() => 1) }
     const values = json(socket, undefined, codec)
     values.on('message', () => {})
     values.send(1 as never, { ttl: 5 })
-    hear(new ArrayBuffer(1))
+    deliver(new ArrayBuffer(1))
     expect([codec.encode.mock.calls, codec.decode.mock.calls]).toEqual([[[1]], [[new ArrayBuffer(1)]]])
   })
 
-  test('that throws lets send throw it, and nothing leaves', () => {
-    const { socket, sent } = opened()
+  test('that throws makes send() throw the same error and send nothing', () => {
+    const { socket, sent } = openSocket()
     expect(() => json(socket, undefined, msgpack).send(() => {})).toThrow(/Unrecognized object/)
     expect(sent).toEqual([])
   })

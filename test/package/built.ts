@@ -19,7 +19,9 @@ export const entries: string[] = Object.keys(JSON.parse(readFileSync(`${root}pac
 export const scripts: string[] = readdirSync(dist).filter(name => /\.c?js$/.test(name))
 
 /** The chunks that several entries share. Nobody imports them by name. */
-export const chunks: string[] = scripts.filter(name => /^shared\./.test(name))
+export const chunks: string[] = scripts.filter(
+  name => ![...entries, 'steadysocket'].includes(name.split('.')[0] as string),
+)
 
 const ofEntries = scripts.filter(name => !chunks.includes(name))
 
@@ -29,7 +31,7 @@ export const commons: string[] = ofEntries.filter(name => name.endsWith('.cjs'))
 export const umds: string[] = scripts.filter(name => name.includes('.umd.'))
 
 /** The files that contain the core. */
-export const whole: string[] = [...chunks, ...umds]
+export const whole: string[] = [...chunks.filter(name => name.startsWith('shared.')), ...umds]
 
 export function read(name: string): string {
   return readFileSync(dist + name, 'utf8')

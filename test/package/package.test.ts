@@ -34,7 +34,7 @@ function declarations(): string[] {
 
 describe('the package', () => {
   test('holds what is needed, and nothing else', () => {
-    const code = [...entries, 'shared'].flatMap(entry =>
+    const code = [...entries, 'shared', 'frames'].flatMap(entry =>
       ['.js', '.min.js', '.cjs'].map(ending => `dist/${entry}${ending}`),
     )
     code.push('dist/steadysocket.umd.js', 'dist/steadysocket.umd.min.js')

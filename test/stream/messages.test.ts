@@ -2,13 +2,13 @@ import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { type Message, messages, type ReadOptions, readable, writable } from '../../src/stream.ts'
 import { reopen, settled } from '../support/setup.ts'
-import { collect, follow, fresh, setup, watchedSignal } from './setup.ts'
+import { collect, fresh, outcomeOf, watchedSignal, watchedSocket } from './setup.ts'
 
 fresh()
 
-describe('messages', () => {
-  test('text and binary come in order, from the moment of the call', async () => {
-    const { socket, native } = setup()
+describe('messages()', () => {
+  test('gives text and binary messages in order, from the call on', async () => {
+    const { socket, native } = watchedSocket()
     native().accept()
     native().send('before')
     const iterator = messages(socket)
@@ -22,8 +22,8 @@ describe('messages', () => {
     expect(await third).toEqual({ value: '', done: false })
   })
 
-  test('goes on over reconnections', async () => {
-    const { socket, native } = setup()
+  test('continues over reconnections', async () => {
+    const { socket, native } = watchedSocket()
     native().accept()
     const heard: Message[] = []
     const all = collect(messages(socket), heard)
@@ -37,8 +37,8 @@ describe('messages', () => {
     expect(await all).toEqual(['a', 'b'])
   })
 
-  test('concurrent readers are served in order', async () => {
-    const { socket, native } = setup()
+  test('serves concurrent readers in order', async () => {
+    const { socket, native } = watchedSocket()
     native().accept()
     const iterator = messages(socket)
     const all = Promise.all([iterator.next(), iterator.next(), iterator.next()])
@@ -46,9 +46,9 @@ describe('messages', () => {
     expect((await all).map(({ value }) => value)).toEqual(['a', 'b', 'c'])
   })
 
-  describe('the end', () => {
-    test('by close(): what has come is read first, then it is done; nobody listens any more', async () => {
-      const { socket, native, listeners } = setup()
+  describe('at the end', () => {
+    test('gives the buffered messages after close(), then is done and has no listeners', async () => {
+      const { socket, native, listeners } = watchedSocket()
       native().accept()
       const iterator = messages(socket)
       native().send('a')
@@ -60,23 +60,23 @@ describe('messages', () => {
       expect(await iterator.next()).toEqual({ value: undefined, done: true })
     })
 
-    test('by close(): a reader who waits is told', async () => {
-      const { socket } = setup()
+    test('resolves a waiting read after close()', async () => {
+      const { socket } = watchedSocket()
       const first = messages(socket).next()
       socket.close()
       expect(await first).toEqual({ value: undefined, done: true })
     })
 
-    test("by the socket's own signal it is done as well", async () => {
+    test('is done after the socket’s own signal was aborted', async () => {
       const life = new AbortController()
-      const { socket } = setup({ signal: life.signal })
+      const { socket } = watchedSocket({ signal: life.signal })
       const first = messages(socket).next()
       life.abort()
       expect(await first).toEqual({ value: undefined, done: true })
     })
 
-    test('by the server with 1000, where that is final, it is done', async () => {
-      const { socket, native } = setup({ retry: false })
+    test('is done after the server’s 1000 if the socket does not reconnect', async () => {
+      const { socket, native } = watchedSocket({ retry: false })
       native().accept()
       const all = collect(messages(socket))
       native().send('a')
@@ -85,9 +85,9 @@ describe('messages', () => {
     })
 
     test.each([1001, 1006, 4401])(
-      'given up after %i: throws the SocketError, after what has come',
+      'throws the SocketError of a socket that gave up after %i, after the buffered messages',
       async code => {
-        const { socket, native, listeners } = setup({ retry: false })
+        const { socket, native, listeners } = watchedSocket({ retry: false })
         native().accept()
         const heard: Message[] = []
         const iterator = messages(socket)
@@ -104,15 +104,15 @@ describe('messages', () => {
       },
     )
 
-    test('a socket that has ended before is at its end', async () => {
-      const { socket, listeners } = setup()
+    test('is done at once for a socket that has ended before', async () => {
+      const { socket, listeners } = watchedSocket()
       socket.close()
       expect(await collect(messages(socket))).toEqual([])
       expect(listeners()).toBe(0)
     })
 
-    test('a socket that is to connect later is waited for', async () => {
-      const { socket, native } = setup({ autoConnect: false })
+    test('waits for a socket that connects later', async () => {
+      const { socket, native } = watchedSocket({ autoConnect: false })
       const first = messages(socket).next()
       await settled()
       socket.connect()
@@ -121,9 +121,9 @@ describe('messages', () => {
     })
   })
 
-  describe('signal', () => {
-    test('aborted: rejects with its reason at once, then it is done', async () => {
-      const { socket, native, listeners } = setup()
+  describe('with a signal', () => {
+    test('rejects with the reason at once when it is aborted, then is done', async () => {
+      const { socket, native, listeners } = watchedSocket()
       native().accept()
       const { controller, signal, listening } = watchedSignal()
       const iterator = messages(socket, { signal })
@@ -134,36 +134,36 @@ describe('messages', () => {
       expect(await iterator.next()).toEqual({ value: undefined, done: true })
     })
 
-    test('aborted while two wait to read: one hears the reason, both are released', async () => {
-      const { socket } = setup()
+    test('rejects one of two waiting reads with the reason and resolves the other', async () => {
+      const { socket } = watchedSocket()
       const { controller, signal } = watchedSignal()
       const iterator = messages(socket, { signal })
-      const fates = [follow(iterator.next()), follow(iterator.next())]
+      const fates = [outcomeOf(iterator.next()), outcomeOf(iterator.next())]
       controller.abort()
       await settled()
       expect(fates.map(({ is }) => is)).toEqual(['broken', 'kept'])
       expect(fates[0]?.value).toBe(signal.reason)
     })
 
-    test('aborted with the error of a socket that was closed: that is no end, but the reason', async () => {
-      const { socket } = setup()
+    test('rejects with the reason even if that is the error of a closed socket', async () => {
+      const { socket } = watchedSocket()
       socket.close()
       const { cause } = socket.state as { cause: unknown }
-      const other = setup()
+      const other = watchedSocket()
       const iterator = messages(other.socket, { signal: AbortSignal.abort(cause) })
       await expect(iterator.next()).rejects.toBe(cause)
     })
 
-    test('aborted before: never listens', async () => {
-      const { socket, listeners } = setup()
+    test('never listens if it was aborted before', async () => {
+      const { socket, listeners } = watchedSocket()
       const reason = new Error('before')
       const iterator = messages(socket, { signal: AbortSignal.abort(reason) })
       expect(listeners()).toBe(0)
       await expect(iterator.next()).rejects.toBe(reason)
     })
 
-    test('is let go of when the socket has ended', async () => {
-      const { socket } = setup()
+    test('leaves no listener on it when the socket has ended', async () => {
+      const { socket } = watchedSocket()
       const { signal, listening } = watchedSignal()
       messages(socket, { signal })
       expect(listening()).toBe(1)
@@ -173,9 +173,9 @@ describe('messages', () => {
     })
   })
 
-  describe('leaving', () => {
-    test('the loop stops listening', async () => {
-      const { socket, native, listeners } = setup()
+  describe('when its consumer stops', () => {
+    test('stops listening when the loop is left', async () => {
+      const { socket, native, listeners } = watchedSocket()
       native().accept()
       const { signal, listening } = watchedSignal()
       const iterator = messages(socket, { signal })
@@ -190,15 +190,15 @@ describe('messages', () => {
       expect(await iterator.next()).toEqual({ value: undefined, done: true })
     })
 
-    test('before the first message was asked for stops listening too', async () => {
-      const { socket, listeners } = setup()
+    test('stops listening on return() before the first read', async () => {
+      const { socket, listeners } = watchedSocket()
       const iterator = messages(socket)
       expect(await iterator.return()).toEqual({ value: undefined, done: true })
       expect(listeners()).toBe(0)
     })
 
-    test('does not wait for a message, and releases who does', async () => {
-      const { socket, listeners } = setup()
+    test('returns without waiting for a message, and resolves waiting reads', async () => {
+      const { socket, listeners } = watchedSocket()
       const iterator = messages(socket)
       const reader = iterator.next()
       const left = iterator.return()
@@ -207,16 +207,16 @@ describe('messages', () => {
       expect(await left).toEqual({ value: undefined, done: true })
     })
 
-    test('by throw() rejects with what was thrown, and stops listening', async () => {
-      const { socket, listeners } = setup()
+    test('rejects throw() with its argument and stops listening', async () => {
+      const { socket, listeners } = watchedSocket()
       const iterator = messages(socket)
       await expect(iterator.throw('enough')).rejects.toBe('enough')
       expect(listeners()).toBe(0)
       expect(await iterator.next()).toEqual({ value: undefined, done: true })
     })
 
-    test('does not bring up an error that nobody has read', async () => {
-      const { socket, native } = setup({ retry: false })
+    test('does not throw an error that was not read', async () => {
+      const { socket, native } = watchedSocket({ retry: false })
       native().accept()
       const iterator = messages(socket)
       native().send('a')
@@ -227,9 +227,9 @@ describe('messages', () => {
     })
   })
 
-  describe('overflow', () => {
+  describe('when the buffer is full', () => {
     const start = (options: ReadOptions) => {
-      const rig = setup()
+      const rig = watchedSocket()
       rig.native().accept()
       const iterator = messages(rig.socket, options)
       const deliver = (...all: string[]) => {
@@ -241,7 +241,7 @@ describe('messages', () => {
     const highWaterMark = 101
     const text = (name: string) => name.padEnd(36)
 
-    test('is an error that says what to do, after what waits; nobody listens any more', async () => {
+    test('throws an error that says what to do, after the buffered messages, and stops listening', async () => {
       const { iterator, deliver, listeners } = start({ highWaterMark })
       deliver(...['a', 'b'].map(text))
       expect(listeners()).toBeGreaterThan(0)
@@ -254,7 +254,7 @@ describe('messages', () => {
       expect(heard).toEqual(['a', 'b'].map(text))
     })
 
-    test('does not come to who keeps up, and reading makes room', async () => {
+    test('has no effect on a reader that keeps up, and reading makes room', async () => {
       const { iterator, deliver } = start({ highWaterMark })
       for (let i = 0; i < 100; i++) {
         deliver(text(`${i}`), text('more'))
@@ -263,7 +263,7 @@ describe('messages', () => {
       }
     })
 
-    test('a message of any size passes where there is room, and to a reader who waits', async () => {
+    test('accepts a message of any size while there is room or a waiting read', async () => {
       const { iterator, deliver } = start({ highWaterMark })
       const huge = 'x'.repeat(1e6)
       deliver(huge)
@@ -274,7 +274,7 @@ describe('messages', () => {
       expect((await iterator.next()).value).toBe('in the same task')
     })
 
-    test('highWaterMark 0: nothing waits', async () => {
+    test('buffers no second message with highWaterMark 0', async () => {
       const { iterator, deliver } = start({ highWaterMark: 0 })
       const reader = iterator.next()
       deliver('a')
@@ -283,7 +283,7 @@ describe('messages', () => {
       await expect(iterator.next()).rejects.toThrow('0 bytes are buffered')
     })
 
-    test('many small messages count, and so do bytes and Blobs', async () => {
+    test('counts an overhead for each message, and the bytes of buffers and Blobs', async () => {
       const { iterator, native } = start({ highWaterMark: 64 * 3 + 30 })
       native().send('')
       native().send(new ArrayBuffer(10))
@@ -292,7 +292,7 @@ describe('messages', () => {
       await expect(collect(iterator)).rejects.toThrow(`${64 * 3 + 30} bytes are buffered`)
     })
 
-    test('16 MiB wait by default', async () => {
+    test('buffers 16 MiB by default', async () => {
       const { iterator, deliver } = start({})
       const part = 'x'.repeat(2 ** 20 - 64)
       for (let i = 0; i < 16; i++) deliver(part)
@@ -302,7 +302,7 @@ describe('messages', () => {
       expect(heard).toHaveLength(16)
     })
 
-    test('drop-oldest: the newest are read, and each that is not is told', async () => {
+    test('drops the oldest messages with drop-oldest and calls onDrop with each', async () => {
       const dropped: Message[] = []
       const { iterator, deliver, socket } = start({
         highWaterMark,
@@ -318,13 +318,13 @@ describe('messages', () => {
       expect(await collect(iterator)).toEqual(['e'])
     })
 
-    test('drop-oldest with highWaterMark 0: the newest waits', async () => {
+    test('buffers the newest message with drop-oldest and highWaterMark 0', async () => {
       const { iterator, deliver } = start({ highWaterMark: 0, overflow: 'drop-oldest', onDrop: () => {} })
       deliver('a', 'b', 'c')
       expect((await iterator.next()).value).toBe('c')
     })
 
-    test('drop-newest: the oldest are read, and each that is not is told', async () => {
+    test('drops the newest messages with drop-newest and calls onDrop with each', async () => {
       const dropped: Message[] = []
       const { iterator, deliver, socket } = start({
         highWaterMark,
@@ -340,7 +340,7 @@ describe('messages', () => {
       expect(await collect(iterator)).toEqual([text('b'), 'e'])
     })
 
-    test('an onDrop that throws is reported, and costs no other message', async () => {
+    test('reports an onDrop() that throws, and loses no other message', async () => {
       const report = vi.fn()
       vi.stubGlobal('reportError', report)
       const { iterator, deliver } = start({
@@ -356,7 +356,7 @@ describe('messages', () => {
       expect((await iterator.next()).value).toBe(text('c'))
     })
 
-    test('an onDrop may leave', async () => {
+    test('allows onDrop() to stop the reading', async () => {
       const { iterator, deliver, listeners } = start({
         highWaterMark,
         overflow: 'drop-oldest',
@@ -368,16 +368,19 @@ describe('messages', () => {
     })
   })
 
-  test.each([Number.NaN, -1, 'much'])('a highWaterMark of %s throws, before anything listens', mark => {
-    const { socket, listeners } = setup()
-    for (const use of [messages, readable, writable]) {
-      expect(() => use(socket, { highWaterMark: mark as number })).toThrow(TypeError)
-    }
-    expect(listeners()).toBe(0)
-  })
+  test.each([Number.NaN, -1, 'much'])(
+    'throws a TypeError for a highWaterMark of %s before it listens',
+    mark => {
+      const { socket, listeners } = watchedSocket()
+      for (const use of [messages, readable, writable]) {
+        expect(() => use(socket, { highWaterMark: mark as number })).toThrow(TypeError)
+      }
+      expect(listeners()).toBe(0)
+    },
+  )
 
-  test('200,000 messages that wait are read in the time of a few', async () => {
-    const { socket, native } = setup()
+  test('reads 200,000 buffered messages in linear time', async () => {
+    const { socket, native } = watchedSocket()
     native().accept()
     const iterator = messages(socket, { highWaterMark: Infinity })
     for (let i = 0; i < 200_000; i++) native().send('x')
@@ -394,7 +397,7 @@ type Step =
   | { do: 'settle' }
   | { do: 'end'; how: 'close' | 'abort' | 'return' | 'give up' }
 
-test('whatever comes in whatever order, it is read in order, once, and nothing is missing without a word', async () => {
+test('messages() gives every message once and in order, or reports it, in any sequence of events', async () => {
   const step = fc.oneof(
     { weight: 8, arbitrary: fc.record({ do: fc.constant('deliver'), size: fc.nat(150) }) },
     { weight: 8, arbitrary: fc.constant({ do: 'read' }) },
@@ -414,7 +417,7 @@ test('whatever comes in whatever order, it is read in order, once, and nothing i
       fc.constantFrom(0, 100, 300, 2 ** 24),
       fc.constantFrom('error', 'drop-oldest', 'drop-newest'),
       async (steps, highWaterMark, overflow) => {
-        const { socket, native, listeners } = setup({
+        const { socket, native, listeners } = watchedSocket({
           retry: ({ cause }) => cause.close?.code !== 4400 && 10,
         })
         native().accept()

@@ -1,13 +1,13 @@
 import { describe, expect, test, vi } from 'vitest'
 import { readable } from '../../src/stream.ts'
 import { reopen, settled } from '../support/setup.ts'
-import { fresh, setup, watchedSignal } from './setup.ts'
+import { fresh, watchedSignal, watchedSocket } from './setup.ts'
 
 fresh()
 
-describe('readable', () => {
-  test('gives what comes in, over reconnections, and closes with the socket', async () => {
-    const { socket, native, listeners } = setup()
+describe('readable()', () => {
+  test('gives messages over reconnections and closes with the socket', async () => {
+    const { socket, native, listeners } = watchedSocket()
     native().accept()
     const reader = readable(socket).getReader()
     const own = new Promise(resolve => socket.once('binary', resolve))
@@ -24,8 +24,8 @@ describe('readable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('an overflow is its error, after what waits', async () => {
-    const { socket, native, listeners } = setup()
+  test('fails when the buffer is full, after the buffered messages', async () => {
+    const { socket, native, listeners } = watchedSocket()
     native().accept()
     const reader = readable(socket, { highWaterMark: 60 }).getReader()
     native().send('a')
@@ -36,8 +36,8 @@ describe('readable', () => {
     await expect(reader.closed).rejects.toThrow('65 bytes are buffered')
   })
 
-  test('takes nothing ahead of its reader: all that waits counts', async () => {
-    const { socket, native } = setup()
+  test('has no queue of its own besides the buffer', async () => {
+    const { socket, native } = watchedSocket()
     native().accept()
     const stream = readable(socket, { highWaterMark: 0 })
     await settled()
@@ -45,16 +45,16 @@ describe('readable', () => {
     await expect(stream.getReader().read()).rejects.toThrow('0 bytes are buffered')
   })
 
-  test('the end of a socket that gave up is its error', async () => {
-    const { socket, native } = setup({ retry: false })
+  test('fails with the error of a socket that gave up', async () => {
+    const { socket, native } = watchedSocket({ retry: false })
     native().accept()
     const reader = readable(socket).getReader()
     native().close(4401)
     await expect(reader.read()).rejects.toBe((socket.state as { cause: unknown }).cause)
   })
 
-  test('cancelled it stops listening, also while a reader waits, and leaves the socket open', async () => {
-    const { socket, native, listeners } = setup()
+  test('stops listening when it is cancelled, even during a read, and leaves the socket open', async () => {
+    const { socket, native, listeners } = watchedSocket()
     native().accept()
     const { signal, listening } = watchedSignal()
     const reader = readable(socket, { signal }).getReader()
@@ -66,8 +66,8 @@ describe('readable', () => {
     expect(socket.state.name).toBe('open')
   })
 
-  test('an aborted signal is its error', async () => {
-    const { socket, listeners } = setup()
+  test('fails with the reason of its aborted signal', async () => {
+    const { socket, listeners } = watchedSocket()
     const controller = new AbortController()
     const reader = readable(socket, { signal: controller.signal }).getReader()
     const read = reader.read()
@@ -76,9 +76,9 @@ describe('readable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('where there are no streams, using it throws, and nothing listens', () => {
+  test('throws where the platform has no streams, and does not listen', () => {
     vi.stubGlobal('ReadableStream', undefined)
-    const { socket, listeners } = setup()
+    const { socket, listeners } = watchedSocket()
     expect(() => readable(socket)).toThrow()
     expect(listeners()).toBe(0)
   })

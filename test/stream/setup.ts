@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, vi } from 'vitest'
 import type { Socket, SocketOptions } from '../../src/index.ts'
 import { fresh as freshSocket, setup as setupSocket } from '../support/setup.ts'
 
-/** As for sockets alone; and a promise that rejects unheard fails the test. */
+/** A fake clock and a fake server for each test, which also fails if a promise is rejected without a handler. */
 export const fresh = (): void => {
   const rejections: unknown[] = []
   const note = (error: unknown) => rejections.push(error)
@@ -16,25 +16,25 @@ export const fresh = (): void => {
   })
 }
 
-/** A socket over fakes that knows how many listen to it. */
-export const setup = (options: SocketOptions = {}) => {
+/** A socket over a fake server, and the number of its listeners. */
+export const watchedSocket = (options: SocketOptions = {}) => {
   const listening = new Set<object>()
-  const rig = setupSocket({ wake: false, ...options })
+  const made = setupSocket({ wake: false, ...options })
   const on: Socket['on'] = (type, listener, how) => {
     const entry = {}
-    const off = rig.socket.on(type, listener, how)
+    const off = made.socket.on(type, listener, how)
     if (!how?.signal?.aborted) listening.add(entry)
     how?.signal?.addEventListener('abort', () => listening.delete(entry))
     return off
   }
-  const socket = new Proxy(rig.socket, {
+  const socket = new Proxy(made.socket, {
     get: (target, name) => (name === 'on' ? on : target[name as keyof Socket]),
   })
-  return { ...rig, socket, listeners: () => listening.size }
+  return { ...made, socket, listeners: () => listening.size }
 }
 
-/** What has become of a promise. */
-export const follow = (promise: Promise<unknown>) => {
+/** Whether a promise has settled, and with what. */
+export const outcomeOf = (promise: Promise<unknown>) => {
   const fate: { is: 'pending' | 'kept' | 'broken'; value?: any } = { is: 'pending' }
   promise.then(
     value => Object.assign(fate, { is: 'kept', value }),
@@ -48,7 +48,7 @@ export const collect = async <T>(source: AsyncIterable<T>, into: T[] = []) => {
   return into
 }
 
-/** A signal of which it is known whether anybody listens to it. */
+/** A signal, and the number of its listeners. */
 export const watchedSignal = () => {
   const controller = new AbortController()
   const { signal } = controller

@@ -18,7 +18,7 @@ const blobs = createSocket('/feed', { ...idle, binaryType: 'blob' })
 /** What is said about promises, without waiting for them. */
 const resolved = <Value>(_: Promise<Value>) => expectTypeOf<Value>()
 
-test("messages are what the socket's binaryType makes of binary", async () => {
+test('in TypeScript, messages() has the binary type of the socket', async () => {
   expectTypeOf<Message>().toEqualTypeOf<string | ArrayBuffer>()
   expectTypeOf<Message<'blob'>>().toEqualTypeOf<string | Blob>()
   const iterator = messages(blobs)
@@ -31,7 +31,7 @@ test("messages are what the socket's binaryType makes of binary", async () => {
   expectTypeOf(readable(blobs)).toEqualTypeOf<ReadableStream<string | Blob>>()
 })
 
-test('who lets messages be dropped hears which', () => {
+test('in TypeScript, overflow with drop-… requires onDrop', () => {
   messages(blobs, {
     overflow: 'drop-oldest',
     onDrop: message => expectTypeOf(message).toEqualTypeOf<string | Blob>(),
@@ -48,7 +48,7 @@ test('who lets messages be dropped hears which', () => {
   expectTypeOf(wrong).toBeObject()
 })
 
-test('what send() takes can be written', () => {
+test('in TypeScript, writable() accepts what send() accepts', () => {
   expectTypeOf(writable(blobs)).toEqualTypeOf<WritableStream<Data>>()
   const pipe = (file: File) =>
     file.stream().pipeTo(writable(buffers, { highWaterMark: 1, signal: new AbortController().signal }))
@@ -57,7 +57,7 @@ test('what send() takes can be written', () => {
   expectTypeOf((numbers: ReadableStream<number>) => numbers.pipeTo(writable(buffers))).toBeFunction()
 })
 
-test("what comes when is the event's own", () => {
+test('in TypeScript, when() resolves to the payload of the event', () => {
   const types = (socket: Socket<'blob'>) => {
     resolved(when(socket, 'open')).toEqualTypeOf<OpenEventData>()
     resolved(when(socket, 'close', { signal: AbortSignal.abort() })).toEqualTypeOf<CloseEventData>()

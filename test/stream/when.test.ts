@@ -1,13 +1,13 @@
 import { describe, expect, test, vi } from 'vitest'
 import { when } from '../../src/stream.ts'
 import { reopen, settled } from '../support/setup.ts'
-import { fresh, setup, watchedSignal } from './setup.ts'
+import { fresh, watchedSignal, watchedSocket } from './setup.ts'
 
 fresh()
 
-describe('when', () => {
-  test('resolves with the next event of the type, once', async () => {
-    const { socket, native, listeners } = setup()
+describe('when()', () => {
+  test('resolves with the next event of the type', async () => {
+    const { socket, native, listeners } = watchedSocket()
     native().accept()
     const text = when(socket, 'text')
     const binary = when(socket, 'binary')
@@ -19,8 +19,8 @@ describe('when', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('open: the next connection, or the present one', async () => {
-    const { socket, native, heard, listeners } = setup({ protocols: 'v2' })
+  test('resolves for open with the next connection or the current one', async () => {
+    const { socket, native, heard, listeners } = watchedSocket({ protocols: 'v2' })
     const next = when(socket, 'open')
     native().accept('v2')
     const event = { attempt: 0, url: 'ws://page.test/feed', protocol: 'v2', reconnected: false }
@@ -34,8 +34,8 @@ describe('when', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('rejects when the socket ends for good, with the cause', async () => {
-    const { socket, native, listeners } = setup({ retry: false })
+  test('rejects with the cause when the socket ends for good', async () => {
+    const { socket, native, listeners } = watchedSocket({ retry: false })
     const open = when(socket, 'open')
     native().drop()
     await expect(open).rejects.toBe((socket.state as { cause: unknown }).cause)
@@ -43,8 +43,8 @@ describe('when', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('hears what belongs to the end: close, state, drop', async () => {
-    const { socket, native, listeners } = setup({ retry: false })
+  test('resolves with the close, state and drop events of the end', async () => {
+    const { socket, native, listeners } = watchedSocket({ retry: false })
     native().accept().freeze('up')
     socket.send('tail')
     const close = when(socket, 'close')
@@ -58,15 +58,15 @@ describe('when', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('close of a socket that never opened rejects rather than hang', async () => {
-    const { socket } = setup()
+  test('rejects for close if the socket ends without having opened', async () => {
+    const { socket } = watchedSocket()
     const close = when(socket, 'close')
     socket.close()
     await expect(close).rejects.toMatchObject({ code: 'CLOSED' })
   })
 
-  test('waits for a socket that is to connect later', async () => {
-    const { socket, native } = setup({ autoConnect: false })
+  test('waits for a socket that connects later', async () => {
+    const { socket, native } = watchedSocket({ autoConnect: false })
     const open = when(socket, 'open')
     await settled()
     socket.connect()
@@ -74,8 +74,8 @@ describe('when', () => {
     expect(await open).toMatchObject({ attempt: 0 })
   })
 
-  test('aborted: rejects with the reason, and leaves no listener', async () => {
-    const { socket, native, listeners } = setup()
+  test('rejects with the reason when its signal is aborted, and leaves no listener', async () => {
+    const { socket, native, listeners } = watchedSocket()
     const { controller, signal, listening } = watchedSignal()
     const open = when(socket, 'open', { signal })
     controller.abort('reason')
@@ -86,8 +86,8 @@ describe('when', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('lets go of the signal when it is done', async () => {
-    const { socket, native } = setup()
+  test('leaves no listener on its signal', async () => {
+    const { socket, native } = watchedSocket()
     const { signal, listening } = watchedSignal()
     const open = when(socket, 'open', { signal })
     expect(listening()).toBe(1)
@@ -96,8 +96,8 @@ describe('when', () => {
     expect(listening()).toBe(0)
   })
 
-  test('rejects with a TypeError for an event that there is not', async () => {
-    const { socket, listeners } = setup()
+  test('rejects with a TypeError for an unknown event', async () => {
+    const { socket, listeners } = watchedSocket()
     await expect(when(socket, 'message' as 'text')).rejects.toThrow(TypeError)
     expect(listeners()).toBe(0)
   })

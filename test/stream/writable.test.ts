@@ -2,35 +2,35 @@ import { describe, expect, test, vi } from 'vitest'
 import type { SocketOptions } from '../../src/index.ts'
 import { writable } from '../../src/stream.ts'
 import { reopen, sent, server, settled } from '../support/setup.ts'
-import { follow, fresh, setup, watchedSignal } from './setup.ts'
+import { fresh, outcomeOf, watchedSignal, watchedSocket } from './setup.ts'
 
 fresh()
 
-describe('writable', () => {
+describe('writable()', () => {
   /** A connection of which nothing leaves until the test says so. */
   const start = (
     options: SocketOptions = {},
     how: Parameters<typeof writable>[1] = { highWaterMark: 10 },
   ) => {
-    const rig = setup(options)
+    const rig = watchedSocket(options)
     rig.native().accept().freeze('up')
     const stream = writable(rig.socket, how)
     return { ...rig, stream, writer: stream.getWriter() }
   }
   const tick = () => vi.advanceTimersByTimeAsync(10)
 
-  test('sends each chunk as a message: text, bytes, Blobs', async () => {
+  test('sends each chunk as a message: text, bytes or a Blob', async () => {
     const { writer, native } = start()
     const chunks = ['text', new Uint8Array([1, 2]), new Blob(['b'])]
     for (const chunk of chunks) await writer.write(chunk)
     expect(sent(native())).toEqual(chunks)
   })
 
-  test('a write is done when there is room again', async () => {
+  test('completes a write when there is room again', async () => {
     const { writer, native, socket } = start()
     await writer.write('x'.repeat(10))
-    const fate = follow(writer.write('y'))
-    const later = follow(writer.write('z'))
+    const fate = outcomeOf(writer.write('y'))
+    const later = outcomeOf(writer.write('z'))
     await tick()
     expect([fate.is, later.is, writer.desiredSize]).toEqual(['pending', 'pending', -1])
     expect(socket.bufferedAmount).toBe(11)
@@ -43,9 +43,9 @@ describe('writable', () => {
     expect(vi.getTimerCount()).toBe(1) // The core's own, for the tail.
   })
 
-  test('looks no less often for messages that come in', async () => {
+  test('checks no less often when messages arrive', async () => {
     const { writer, native } = start()
-    const fate = follow(writer.write('x'.repeat(11)))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
     for (let i = 0; i < 20; i++) {
       native().send('news')
       await settled()
@@ -55,9 +55,9 @@ describe('writable', () => {
     expect(fate.is).toBe('kept')
   })
 
-  test('looks less and less often at a buffer that does not move', async () => {
+  test('checks a buffer that does not change less and less often', async () => {
     const { writer, native, socket } = start()
-    const fate = follow(writer.write('x'.repeat(11)))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
     const looked = vi.spyOn(socket, 'bufferedAmount', 'get')
     await vi.advanceTimersByTimeAsync(60_000)
     expect(looked.mock.calls.length).toBeLessThan(80)
@@ -67,7 +67,7 @@ describe('writable', () => {
     expect(fate.is).toBe('kept')
   })
 
-  test('never more than the mark and one chunk wait, whatever the source has', async () => {
+  test('never has more than the mark and one chunk buffered, whatever the size of the source', async () => {
     const { stream, socket, native, writer } = start()
     let most = 0
     let given = 0
@@ -79,7 +79,7 @@ describe('writable', () => {
       },
     })
     writer.releaseLock()
-    const piped = follow(source.pipeTo(stream))
+    const piped = outcomeOf(source.pipeTo(stream))
     for (let i = 0; i < 400 && piped.is === 'pending'; i++) {
       native().drain(Math.min(3, native().socket.bufferedAmount))
       await tick()
@@ -91,9 +91,9 @@ describe('writable', () => {
     expect(most).toBeGreaterThan(10)
   })
 
-  test.each(['text', 'binary'])('any %s message is a reason to look for room', async kind => {
+  test.each(['text', 'binary'])('checks for room when a %s message arrives', async kind => {
     const { writer, native } = start()
-    const fate = follow(writer.write('x'.repeat(11)))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
     await settled()
     native().drain(1)
     native().send(kind === 'text' ? 'ack' : new ArrayBuffer(1))
@@ -101,10 +101,10 @@ describe('writable', () => {
     expect(fate.is).toBe('kept')
   })
 
-  test('what others send counts: it waits before it sends', async () => {
+  test('counts what others send, and waits before it sends', async () => {
     const { writer, native, socket } = start()
     socket.send('z'.repeat(11))
-    const fate = follow(writer.write('mine'))
+    const fate = outcomeOf(writer.write('mine'))
     await tick()
     expect(sent(native())).toHaveLength(1)
     native().drain()
@@ -113,15 +113,15 @@ describe('writable', () => {
     expect(sent(native())[1]).toBe('mine')
   })
 
-  test('without a connection it fills up to the mark, and then waits for one, without a timer', async () => {
-    const { socket, native } = setup()
+  test('queues up to the mark without a connection, then waits for one without a timer', async () => {
+    const { socket, native } = watchedSocket()
     native().drop()
     vi.setSystemTime(0)
     const writer = writable(socket, { highWaterMark: 10 }).getWriter()
     const timers = vi.getTimerCount()
     await writer.write('x'.repeat(10))
-    const fate = follow(writer.write('y'))
-    const later = follow(writer.write('z'))
+    const fate = outcomeOf(writer.write('y'))
+    const later = outcomeOf(writer.write('z'))
     await settled()
     expect([socket.queued, socket.bufferedAmount]).toEqual([2, 11])
     expect(vi.getTimerCount()).toBe(timers)
@@ -131,9 +131,9 @@ describe('writable', () => {
     expect(sent(server.latest)).toEqual(['x'.repeat(10), 'y', 'z'])
   })
 
-  test('what came back unsent from a lost connection is waited for', async () => {
+  test('waits for messages that were taken back from a lost connection', async () => {
     const { writer, native } = start()
-    const fate = follow(writer.write('x'.repeat(11)))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
     await settled()
     native().drop()
     await tick()
@@ -143,18 +143,18 @@ describe('writable', () => {
     expect(fate.is).toBe('kept')
   })
 
-  test('1 MiB is the mark by default', async () => {
+  test('has a mark of 1 MiB by default', async () => {
     const { writer } = start({}, {})
     await writer.write(new Uint8Array(2 ** 20))
-    const fate = follow(writer.write('y'))
+    const fate = outcomeOf(writer.write('y'))
     await tick()
     expect(fate.is).toBe('pending')
   })
 
-  test('closing waits until all has left, stops listening, and leaves the socket open', async () => {
+  test('waits on close until everything is sent, stops listening and leaves the socket open', async () => {
     const { writer, native, socket, listeners } = start()
     await writer.write('abc')
-    const fate = follow(writer.close())
+    const fate = outcomeOf(writer.close())
     await tick()
     expect(fate.is).toBe('pending')
     native().drain(2)
@@ -169,11 +169,11 @@ describe('writable', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('closing is not done by a socket that is closed, and drops what waits', async () => {
-    const { socket, listeners } = setup()
+  test('fails on close if the socket is closed and drops queued messages', async () => {
+    const { socket, listeners } = watchedSocket()
     const writer = writable(socket).getWriter()
     await writer.write('waits')
-    const fate = follow(writer.close())
+    const fate = outcomeOf(writer.close())
     await settled()
     socket.close()
     await settled()
@@ -182,7 +182,7 @@ describe('writable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('nobody need write for it to hear that the socket has ended', async () => {
+  test('fails when the socket ends, even without a write', async () => {
     const { native, writer, socket, listeners } = start({ retry: false })
     native().close(4401).drop()
     vi.advanceTimersByTime(0)
@@ -190,10 +190,10 @@ describe('writable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('a write that waits hears that the socket has ended', async () => {
+  test('rejects a waiting write when the socket ends', async () => {
     const { native, writer, socket, listeners } = start({ retry: false })
-    const fate = follow(writer.write('x'.repeat(11)))
-    const next = follow(writer.write('never sent'))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
+    const next = outcomeOf(writer.write('never sent'))
     await settled()
     native().close(4401).drop()
     await tick()
@@ -204,15 +204,15 @@ describe('writable', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('a socket that has ended takes nothing', async () => {
-    const { socket } = setup()
+  test('fails at once for a socket that has ended', async () => {
+    const { socket } = watchedSocket()
     socket.close()
     const writer = writable(socket).getWriter()
     await expect(writer.write('x')).rejects.toMatchObject({ code: 'CLOSED' })
     expect(socket.stats.dropped).toBe(0)
   })
 
-  test('what is written while the socket closes is dropped, and that is the error', async () => {
+  test('fails if a chunk is written while the socket is closing', async () => {
     const { writer, socket, native, listeners } = start()
     native().freeze('down')
     socket.close()
@@ -221,23 +221,23 @@ describe('writable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('what send() throws is the error, and nobody listens any more', async () => {
+  test('fails with whatever send() throws, and stops listening', async () => {
     const { writer, listeners } = start()
     await expect(writer.write(1 as never)).rejects.toThrow(TypeError)
     await expect(writer.closed).rejects.toThrow(TypeError)
     expect(listeners()).toBe(0)
   })
 
-  test('a message that a full queue rejects is the error', async () => {
-    const { socket, listeners } = setup({ queue: { maxBytes: 3 } })
+  test('fails if a full queue rejects a message', async () => {
+    const { socket, listeners } = watchedSocket({ queue: { maxBytes: 3 } })
     const writer = writable(socket).getWriter()
     await expect(writer.write('four')).rejects.toThrow('overflow')
     await expect(writer.closed).rejects.toThrow('overflow')
     expect(listeners()).toBe(0)
   })
 
-  test('a message that is dropped later is the error', async () => {
-    const { socket, heard, listeners } = setup({ queue: { maxBytes: 8, overflow: 'drop-oldest' } })
+  test('fails if a message is dropped later', async () => {
+    const { socket, heard, listeners } = watchedSocket({ queue: { maxBytes: 8, overflow: 'drop-oldest' } })
     const writer = writable(socket).getWriter()
     await writer.write('mine 1')
     await writer.write('2')
@@ -247,7 +247,7 @@ describe('writable', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('one that is too big for the server is the error', async () => {
+  test('fails if a message is too big for the server', async () => {
     const { writer, native } = start({ retry: () => 0 }, {})
     await writer.write('huge')
     native().close(1009).drop()
@@ -259,10 +259,10 @@ describe('writable', () => {
     await expect(writer.closed).rejects.toThrow('A message was dropped: too-big')
   })
 
-  test("what becomes of messages with wishes, which are others', does not matter", async () => {
-    const { socket, heard } = setup()
+  test('ignores drops of messages that were sent with options, which are not its own', async () => {
+    const { socket, heard } = watchedSocket()
     const writer = writable(socket).getWriter()
-    const closed = follow(writer.closed)
+    const closed = outcomeOf(writer.closed)
     await writer.write('mine')
     const abort = new AbortController()
     socket.send('a', { volatile: true })
@@ -276,10 +276,10 @@ describe('writable', () => {
     expect(closed.is).toBe('pending')
   })
 
-  test('aborted at once, though a write waits; what the socket has it keeps', async () => {
-    const { socket, heard, listeners } = setup()
+  test('aborts at once during a waiting write, and leaves the socket its messages', async () => {
+    const { socket, heard, listeners } = watchedSocket()
     const writer = writable(socket, { highWaterMark: 3 }).getWriter()
-    const fate = follow(writer.write('waits'))
+    const fate = outcomeOf(writer.write('waits'))
     await settled()
     const timers = vi.getTimerCount()
     await writer.abort('enough')
@@ -290,9 +290,9 @@ describe('writable', () => {
     expect(vi.getTimerCount()).toBe(timers)
   })
 
-  test('aborted while it polls, it leaves no timer', async () => {
+  test('leaves no timer when it is aborted while it waits for room', async () => {
     const { writer, native } = start()
-    follow(writer.write('x'.repeat(11)))
+    outcomeOf(writer.write('x'.repeat(11)))
     await settled()
     // The core's, and its own.
     expect(vi.getTimerCount()).toBe(2)
@@ -301,11 +301,11 @@ describe('writable', () => {
     native().drain()
   })
 
-  test('a pipe whose sink is aborted ends at once, offline', async () => {
-    const { socket, listeners } = setup()
+  test('ends a pipe at once when its signal is aborted without a connection', async () => {
+    const { socket, listeners } = watchedSocket()
     const stop = new AbortController()
     const source = new ReadableStream({ pull: controller => controller.enqueue('x'.repeat(100)) })
-    const fate = follow(source.pipeTo(writable(socket, { highWaterMark: 10, signal: stop.signal })))
+    const fate = outcomeOf(source.pipeTo(writable(socket, { highWaterMark: 10, signal: stop.signal })))
     await tick()
     const timers = vi.getTimerCount()
     stop.abort('enough')
@@ -315,8 +315,8 @@ describe('writable', () => {
     expect([listeners(), socket.queued]).toEqual([0, 1])
   })
 
-  test('its signal is its error at once, and is let go of when it is closed', async () => {
-    const { socket, native, listeners } = setup()
+  test('fails with the reason of its signal at once, and leaves no listener on it when it is closed', async () => {
+    const { socket, native, listeners } = watchedSocket()
     native().accept()
     const { controller, signal, listening } = watchedSignal()
     const closed = writable(socket, { signal }).getWriter()
@@ -333,7 +333,7 @@ describe('writable', () => {
     expect(sent(native())).toEqual(['a'])
   })
 
-  test('where streams have no signal, an abort follows the write that waits', async () => {
+  test('aborts after the waiting write where streams have no signal', async () => {
     const Native = WritableStream
     vi.stubGlobal(
       'WritableStream',
@@ -347,9 +347,9 @@ describe('writable', () => {
       },
     )
     const { writer, native, listeners } = start()
-    const fate = follow(writer.write('x'.repeat(11)))
+    const fate = outcomeOf(writer.write('x'.repeat(11)))
     await settled()
-    const abort = follow(writer.abort('enough'))
+    const abort = outcomeOf(writer.abort('enough'))
     await tick()
     native().drain()
     await vi.advanceTimersByTimeAsync(20)

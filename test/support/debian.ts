@@ -23,27 +23,34 @@ export function findProgram(...candidates: (string | undefined)[]): string | und
 export const canInstall = (): boolean =>
   process.getuid?.() === 0 && existsSync('/etc/debian_version') && findProgram('apt-get') !== undefined
 
-// An old list of packages would install old programs, or name files that the mirror no longer has. Whoever is first in a run
-// updates it, the others wait at the lock. Without a network the old list may still do.
-const UPDATE = `[ -e "$1" ] || apt-get -q update >&2 || echo "apt-get update failed: installing from the list that is there" >&2
-touch "$1"`
+// An old list of packages would install old programs, or name files that the mirror no longer has: the first of a run to install something
+// updates it. Without a network the old list may still do.
+const INSTALL = `updated=$1
+shift
+[ -e "$updated" ] || apt-get -q update || echo "apt-get update failed: installing from the list that is there"
+touch "$updated"
+apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" || echo "apt-get could not install $*"`
 
-/** Installs packages of Debian or Ubuntu, if this is one and we are root. Says whether it did. */
-export function aptInstall(...packages: string[]): boolean {
-  if (!canInstall()) return false
-  const run = (program: string, ...args: string[]) =>
-    spawnSync(program, args, {
-      env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-      stdio: ['ignore', 'ignore', 'pipe'],
-      encoding: 'utf8',
-    })
-  const updated = join(runFolder(), 'apt-updated')
-  const { stderr } = run('flock', `${updated}.lock`, 'sh', '-c', UPDATE, 'sh', updated)
-  if (stderr) process.stderr.write(stderr)
-  console.warn(`installing ${packages.join(' ')} with apt-get`)
-  // Other test files may be at it too: wait for the lock rather than fail.
-  const wait = ['-o', 'DPkg::Lock::Timeout=300']
-  const result = run('apt-get', '-qq', ...wait, 'install', '-y', '--no-install-recommends', ...packages)
-  if (result.status !== 0) process.stderr.write(result.stderr)
-  return result.status === 0
+/** Runs this when no other process of the run is installing. Other programs' installations are waited for as well, by apt-get. */
+const alone = (program: string, ...args: string[]): void => {
+  const lock = join(runFolder(), 'installing')
+  spawnSync('flock', [lock, program, ...args], {
+    env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+}
+
+/** What `find` finds, if need be after these packages of Debian or Ubuntu have been installed. */
+export function findOrInstall<Found>(
+  find: () => Found | undefined,
+  ...packages: string[]
+): Found | undefined {
+  if (!canInstall()) return find()
+  // While somebody installs it, a program may be there and lack its other half.
+  alone('true')
+  const found = find()
+  if (found !== undefined) return found
+  process.stderr.write(`installing ${packages.join(' ')} with apt-get\n`)
+  alone('sh', '-c', `{ ${INSTALL}\n} >&2`, 'sh', join(runFolder(), 'apt-updated'), ...packages)
+  return find()
 }

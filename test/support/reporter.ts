@@ -68,7 +68,7 @@ export default class Report extends DefaultReporter {
     const tests = [...allTests(modules)]
     for (const message of allMissing()) this.log(`NOT TESTED: ${message}`)
     this.#printSkipped(tests)
-    if (effort === 'quick') this.log('Not everything: npm run test:all does.')
+    if (effort === 'quick') this.log('Only the short tests ran: npm run test:all runs all.')
     const sum = count(tests)
     // A file that could not be loaded, or an error outside every test, is a failure as well.
     const broken = modules.filter(module => module.errors().length > 0).length + errors.length

@@ -1,5 +1,6 @@
 // What all processes of one run of the tests agree on. vitest.config.ts decides it, the others read it from the environment.
-import { appendFileSync, existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -14,9 +15,15 @@ export const effort = (process.env.TEST_EFFORT ?? 'all') as Effort
 /** One of these numbers, or whatever it may be, by the effort of this run. */
 export const byEffort = <Value>(quick: Value, all: Value, soak = all): Value => ({ quick, all, soak })[effort]
 
-/** A folder that lasts as long as the run. */
-export const runFolder = (): string =>
-  (process.env.TEST_RUN ??= mkdtempSync(join(tmpdir(), 'steadysocket-tests-')))
+/** Names a folder for this run and the processes that it starts. It is made by who needs it first, and removed at the end of the run. */
+export const nameRunFolder = (): string =>
+  (process.env.TEST_RUN ??= join(tmpdir(), `steadysocket-tests-${randomUUID()}`))
+
+export function runFolder(): string {
+  const folder = nameRunFolder()
+  mkdirSync(folder, { recursive: true })
+  return folder
+}
 
 const missingFile = () => join(runFolder(), 'missing')
 

@@ -5,17 +5,17 @@ import { createFakeServer, type FakePeer, type FakeServerOptions, record } from 
 
 const url = 'wss://push.test/feed'
 
-/** A server, a WebSocket that leads to it, and what is heard of it. */
-const meet = (options: FakeServerOptions = {}, protocols?: string | string[]) => {
+/** A server, a WebSocket that connects to it, its peer and its events. */
+const connect = (options: FakeServerOptions = {}, protocols?: string | string[]) => {
   const server = createFakeServer(options)
   const socket = new server.WebSocket(url, protocols)
   const { events } = record(socket)
   return { server, socket, events, peer: server.latest }
 }
 
-/** The same, once it is open, and nothing said about it. */
-const open = (options?: FakeServerOptions) => {
-  const all = meet(options)
+/** The same, once it is open, without the events so far. */
+const openConnection = (options?: FakeServerOptions) => {
+  const all = connect(options)
   all.peer.accept()
   all.events.length = 0
   return all
@@ -38,17 +38,17 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-describe('handshakes', () => {
-  test('are accepted in a later task, driven by fake timers', () => {
-    const { socket, events } = meet()
+describe('handshakes of the fake server', () => {
+  test('are accepted in a later task, which fake timers control', () => {
+    const { socket, events } = connect()
     expect([socket.readyState, events]).toEqual([0, []])
     task()
     expect([socket.readyState, events]).toEqual([1, [{ type: 'open', readyState: 1 }]])
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('the answer is what the server says when it is given', () => {
-    const { server, events } = meet()
+  test('are answered by the policy of the moment of the answer', () => {
+    const { server, events } = connect()
     server.refuse()
     expect(events).toEqual(refused)
     task()
@@ -62,7 +62,7 @@ describe('handshakes', () => {
     expect([server.attempts, server.clients.length, events.length]).toEqual([4, 1, 2])
   })
 
-  test('hang without a timer until somebody answers', () => {
+  test('stay pending without a timer after hang()', () => {
     const server = createFakeServer()
     server.hang()
     const logs = [1, 2, 3].map(() => record(new server.WebSocket(url)))
@@ -78,8 +78,8 @@ describe('handshakes', () => {
     expect(server.clients).toEqual([server.connections[0], server.connections[2]])
   })
 
-  test('a page that tries again at once does so in another task', () => {
-    const { server, socket } = meet()
+  test('happen in another task when a page tries again at once', () => {
+    const { server, socket } = connect()
     socket.onclose = () => new server.WebSocket(url)
     server.refuse()
     expect([server.attempts, server.latest.socket.readyState]).toEqual([2, 0])
@@ -87,15 +87,15 @@ describe('handshakes', () => {
     expect(server.latest.socket.readyState).toBe(3)
   })
 
-  test('hang() is for those to come and those not answered yet', () => {
-    const { server, socket } = meet()
+  test('that are not answered yet stay pending after hang(), as do later ones', () => {
+    const { server, socket } = connect()
     server.hang()
     task()
     expect(socket.readyState).toBe(0)
   })
 
-  test('a peer may answer before its task: it does so once, and no timer is left', () => {
-    const { peer, events } = meet()
+  test('can be answered by the peer before their task, once and without a remaining timer', () => {
+    const { peer, events } = connect()
     peer.accept()
     expect(vi.getTimerCount()).toBe(0)
     task()
@@ -104,8 +104,8 @@ describe('handshakes', () => {
     expect(() => peer.refuse()).toThrow(/handshake is over/)
   })
 
-  test('a page that gives up hears error and close in a later task, and the answer comes too late', () => {
-    const { socket, peer, events } = meet()
+  test('that the page gives up end with error and close in a later task, and a later answer has no effect', () => {
+    const { socket, peer, events } = connect()
     socket.close()
     expect([socket.readyState, events]).toEqual([2, []])
     peer.accept()
@@ -115,8 +115,8 @@ describe('handshakes', () => {
     expect(peer.closed).toBeUndefined()
   })
 
-  test('a page that gives up hears nothing of a refusal', () => {
-    const { socket, peer, events } = meet()
+  test('that the page gives up ignore a refusal', () => {
+    const { socket, peer, events } = connect()
     socket.close()
     peer.refuse()
     expect([socket.readyState, events]).toEqual([2, []])
@@ -124,8 +124,8 @@ describe('handshakes', () => {
     expect(events).toEqual(refused)
   })
 
-  test('a connection that is cut during the handshake has failed', () => {
-    const { peer, events } = meet()
+  test('fail when the connection is cut', () => {
+    const { peer, events } = connect()
     peer.drop()
     task()
     expect(events).toEqual(refused)
@@ -135,29 +135,29 @@ describe('handshakes', () => {
     [undefined, ['v1', 'v2'], 'v1'],
     [['v2', 'v3'], ['v1', 'v3', 'v2'], 'v3'],
     [['v2'], [], ''],
-  ])('of a server that knows %j, a page that offers %j gets %j', (protocols, offered, selected) => {
-    const { socket, peer } = meet(protocols && { protocols }, offered)
+  ])('of a server that supports %j and a page that offers %j select %j', (protocols, offered, selected) => {
+    const { socket, peer } = connect(protocols && { protocols }, offered)
     expect(peer.protocols).toEqual(offered)
     task()
     expect([socket.readyState, socket.protocol]).toEqual([1, selected])
   })
 
-  test('a subprotocol can be selected by hand, but none that was not offered', () => {
-    const { socket, peer } = meet({}, ['v1', 'v2'])
+  test('can select any subprotocol that the page offers, and no other', () => {
+    const { socket, peer } = connect({}, ['v1', 'v2'])
     expect(() => peer.accept('v3')).toThrow(/not offer 'v3'/)
     peer.accept('v2')
     expect(socket.protocol).toBe('v2')
   })
 
-  test('a server that selects none of those that are offered ends the attempt', () => {
-    const { peer, events } = meet({}, 'v1')
+  test('fail if the server selects none of the offered subprotocols', () => {
+    const { peer, events } = connect({}, 'v1')
     peer.accept('')
     expect(events).toEqual(refused)
   })
 })
 
-describe('the constructor', () => {
-  test('resolves relative URLs where there is something to resolve against', () => {
+describe('the WebSocket constructor of the fake server', () => {
+  test('resolves relative URLs if there is a base', () => {
     const { WebSocket } = createFakeServer({ base: 'https://page.test/a/b?c' })
     expect(new WebSocket('../feed').url).toBe('wss://page.test/feed')
     const bare = createFakeServer()
@@ -184,13 +184,13 @@ describe('the constructor', () => {
     expect([server.attempts, vi.getTimerCount()]).toEqual([0, 0])
   })
 
-  test('takes subprotocols as a string, or one by one from what can be iterated', () => {
-    expect(meet({}, 'v1').peer.protocols).toEqual(['v1'])
-    expect(meet({}, new Set(['v1', 'v2']) as unknown as string[]).peer.protocols).toEqual(['v1', 'v2'])
+  test('accepts subprotocols as a string or as any iterable', () => {
+    expect(connect({}, 'v1').peer.protocols).toEqual(['v1'])
+    expect(connect({}, new Set(['v1', 'v2']) as unknown as string[]).peer.protocols).toEqual(['v1', 'v2'])
   })
 
-  test('its sockets are event targets of one class a server', () => {
-    const { server, socket } = meet()
+  test('makes event targets, of one class for each server', () => {
+    const { server, socket } = connect()
     const other = createFakeServer()
     expect(socket).toBeInstanceOf(server.WebSocket)
     expect(socket).toBeInstanceOf(EventTarget)
@@ -200,7 +200,7 @@ describe('the constructor', () => {
     expect(server.latest.socket).toBe(socket)
   })
 
-  test('can be extended', () => {
+  test('can be extended by a class', () => {
     const server = createFakeServer()
     const heard: string[] = []
     class Mine extends server.WebSocket {
@@ -215,7 +215,7 @@ describe('the constructor', () => {
     expect([heard, server.latest.received]).toEqual([['x'], ['x']])
   })
 
-  test('has the type of the real one', () => {
+  test('has the type of the platform’s constructor', () => {
     const server = createFakeServer()
     expectTypeOf(server.WebSocket).toEqualTypeOf<typeof WebSocket>()
     expectTypeOf(server).toHaveProperty('latest').toEqualTypeOf<FakePeer>()
@@ -228,8 +228,8 @@ describe('the constructor', () => {
   })
 })
 
-test('a handler keeps the place at which it was first set, until it is null', () => {
-  const { socket, peer } = open()
+test('a handler of a fake WebSocket keeps the place where it was first set, until it is null', () => {
+  const { socket, peer } = openConnection()
   const heard: string[] = []
   const say = (what: string) => () => heard.push(what)
   expect(socket.onmessage).toBeNull()
@@ -246,9 +246,9 @@ test('a handler keeps the place at which it was first set, until it is null', ()
   expect(heard).toEqual(['handler', 'listener', 'listener', 'listener', 'handler'])
 })
 
-describe('messages', () => {
+describe('messages of the fake server', () => {
   test('from the peer arrive at once, and only while the socket is open', () => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     socket.binaryType = 'arraybuffer'
     socket.binaryType = 'text' as BinaryType
     expect(socket.binaryType).toBe('arraybuffer')
@@ -262,8 +262,8 @@ describe('messages', () => {
     expect(events).toHaveLength(3)
   })
 
-  test('bytes are a Blob by default, and never the sender’s own memory', async () => {
-    const { socket, peer } = open()
+  test('arrive as Blobs by default, and never as the sender’s own memory', async () => {
+    const { socket, peer } = openConnection()
     const heard: any[] = []
     socket.onmessage = ({ data }) => heard.push(data)
     const bytes = Uint8Array.of(1, 2)
@@ -276,16 +276,16 @@ describe('messages', () => {
     expect(() => peer.send(new Blob() as any)).toThrow(/Blob/)
   })
 
-  test('say where they come from', () => {
-    const { socket, peer } = open()
+  test('carry the origin of the server', () => {
+    const { socket, peer } = openConnection()
     const heard = vi.fn()
     socket.onmessage = ({ origin }) => heard(origin)
     peer.send('x')
     expect(heard).toHaveBeenCalledWith('wss://push.test')
   })
 
-  test('from the page have arrived at once, as the platform converts them', () => {
-    const { socket, peer } = open()
+  test('from the page arrive at once, converted as on the platform', () => {
+    const { socket, peer } = openConnection()
     const blob = new Blob(['x'])
     const bytes = Uint8Array.of(1, 2, 3)
     for (const data of [
@@ -312,8 +312,8 @@ describe('messages', () => {
     expect(peer.received[4]).toBe(blob)
   })
 
-  test('what cannot be sent throws, and counts for nothing', () => {
-    const { socket, peer } = open()
+  test('that cannot be sent throw, and do not add to bufferedAmount', () => {
+    const { socket, peer } = openConnection()
     expect(() => socket.send(new Uint8Array(new SharedArrayBuffer(1)) as any)).toThrow(TypeError)
     expect(() => (socket.send as () => void)()).toThrow(TypeError)
     const gone = new ArrayBuffer(1)
@@ -322,14 +322,14 @@ describe('messages', () => {
     expect([peer.received, socket.bufferedAmount]).toEqual([[new Uint8Array()], 0])
   })
 
-  test('send() while connecting throws InvalidStateError', () => {
-    const { socket, peer } = meet()
+  test('cannot be sent while CONNECTING: send() throws an InvalidStateError', () => {
+    const { socket, peer } = connect()
     expect(() => socket.send('x')).toThrow(expect.objectContaining({ name: 'InvalidStateError' }))
     expect([peer.received, peer.unsent, socket.bufferedAmount]).toEqual([[], [], 0])
   })
 
-  test('a server that answers does so in a task of its own', () => {
-    const { socket, events } = open({ message: (data, peer) => peer.send(`echo ${data}`) })
+  test('are answered in a task of their own', () => {
+    const { socket, events } = openConnection({ message: (data, peer) => peer.send(`echo ${data}`) })
     socket.send('a')
     socket.send('b')
     expect(events).toEqual([])
@@ -337,9 +337,9 @@ describe('messages', () => {
     expect(events.map(({ data }) => data)).toEqual(['echo a', 'echo b'])
   })
 
-  test('a server is not asked for an answer that could no longer be sent', () => {
+  test('are not passed to the server if it could not send an answer any more', () => {
     const message = vi.fn()
-    const { socket, peer } = open({ message })
+    const { socket, peer } = openConnection({ message })
     socket.send('a')
     peer.drop()
     task()
@@ -347,9 +347,9 @@ describe('messages', () => {
   })
 })
 
-describe('bufferedAmount', () => {
-  test('counts what is sent, as UTF-8, until the task is over', () => {
-    const { socket } = open()
+describe('bufferedAmount of a fake WebSocket', () => {
+  test('counts bytes of UTF-8 until the end of the task', () => {
+    const { socket } = openConnection()
     socket.send('€')
     expect(socket.bufferedAmount).toBe(3)
     socket.send(new Blob(['12345']))
@@ -360,8 +360,8 @@ describe('bufferedAmount', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('a promise does not end a task', async () => {
-    const { socket } = open()
+  test('does not change in a microtask', async () => {
+    const { socket } = openConnection()
     socket.send('x')
     await null
     expect(socket.bufferedAmount).toBe(1)
@@ -373,14 +373,14 @@ describe('bufferedAmount', () => {
     ['a cut', peer => peer.drop()],
     ['a freeze', peer => peer.freeze()],
   ])('%s is a new task', (_, act) => {
-    const { socket, peer } = open()
+    const { socket, peer } = openConnection()
     socket.send('x')
     act(peer)
     expect([socket.bufferedAmount, vi.getTimerCount()]).toEqual([0, 0])
   })
 
-  test('keeps what was sent after the end for ever', () => {
-    const { socket, peer } = open()
+  test('counts what is sent after the end for ever', () => {
+    const { socket, peer } = openConnection()
     peer.close()
     socket.send('abc')
     socket.send('d')
@@ -389,9 +389,9 @@ describe('bufferedAmount', () => {
   })
 })
 
-describe('a frozen line', () => {
-  test('takes nothing, and shows it in bufferedAmount', () => {
-    const { socket, peer } = open()
+describe('a frozen connection of the fake server', () => {
+  test('transmits nothing, and shows it in bufferedAmount', () => {
+    const { socket, peer } = openConnection()
     peer.freeze()
     socket.send('aaaa')
     socket.send('bb')
@@ -401,8 +401,8 @@ describe('a frozen line', () => {
     expect([socket.bufferedAmount, peer.received, peer.unsent]).toEqual([0, ['aaaa', 'bb'], []])
   })
 
-  test('takes as many bytes as it is told; a message has arrived with its last one', () => {
-    const { socket, peer } = open()
+  test('transmits as many bytes as drain() says, and a message arrives with its last byte', () => {
+    const { socket, peer } = openConnection()
     peer.freeze('up')
     for (const text of ['aaaa', '', 'bb']) socket.send(text)
     expect(peer.drain(5).received).toEqual(['aaaa', ''])
@@ -412,8 +412,8 @@ describe('a frozen line', () => {
     expect([socket.bufferedAmount, peer.received]).toEqual([0, ['aaaa', '', 'bb']])
   })
 
-  test('what is unsent when it breaks stays so, and can turn out to have left', () => {
-    const { socket, peer } = open()
+  test('keeps unsent messages when it breaks, and drain() can still transmit them', () => {
+    const { socket, peer } = openConnection()
     peer.freeze()
     socket.send('aaaa')
     socket.send('bb')
@@ -425,8 +425,8 @@ describe('a frozen line', () => {
     expect(peer.unsent).toEqual(['bb'])
   })
 
-  test('holds what the peer sends, in order, its close frame as well', () => {
-    const { peer, events } = open()
+  test('holds back what the peer sends, in order and including its close frame', () => {
+    const { peer, events } = openConnection()
     peer.freeze('down').send('a').send('b').close(4000)
     task()
     expect(events).toEqual([])
@@ -438,8 +438,8 @@ describe('a frozen line', () => {
     ])
   })
 
-  test('holds an answer to the handshake', () => {
-    const { peer, events } = meet()
+  test('holds back the answer to the handshake', () => {
+    const { peer, events } = connect()
     peer.freeze()
     task()
     expect(events).toEqual([])
@@ -447,14 +447,14 @@ describe('a frozen line', () => {
     expect(events).toEqual([{ type: 'open', readyState: 1 }])
   })
 
-  test('loses what it holds when it breaks', () => {
-    const { peer, events } = open()
+  test('loses what it holds back when it breaks', () => {
+    const { peer, events } = openConnection()
     peer.freeze().send('lost').drop().thaw()
     expect(events).toEqual(refused)
   })
 
-  test('one direction does not stop the other', () => {
-    const { socket, peer, events } = open()
+  test('can be frozen in one direction only', () => {
+    const { socket, peer, events } = openConnection()
     peer.freeze('down')
     socket.send('up')
     expect(peer.received).toEqual(['up'])
@@ -463,7 +463,7 @@ describe('a frozen line', () => {
   })
 
   test.each(['up', 'down', 'both'] as const)('frozen %s, the page’s close() does not end', direction => {
-    const { socket, peer, events } = open()
+    const { socket, peer, events } = openConnection()
     peer.freeze(direction)
     socket.close(4000, 'bye')
     expect(vi.getTimerCount()).toBe(0)
@@ -474,8 +474,8 @@ describe('a frozen line', () => {
     expect(events).toEqual([{ type: 'close', readyState: 3, code: 4000, reason: 'bye', wasClean: true }])
   })
 
-  test('frozen between the page’s close() and the answer, it holds the answer', () => {
-    const { socket, peer, events } = open()
+  test('holds back the answer to the page’s close() if it is frozen before the answer', () => {
+    const { socket, peer, events } = openConnection()
     socket.close()
     peer.freeze('down')
     task()
@@ -484,8 +484,8 @@ describe('a frozen line', () => {
     expect(events).toHaveLength(1)
   })
 
-  test('frozen after the page’s close(), the peer may still answer with another code', () => {
-    const { socket, peer, events } = open()
+  test('allows the peer to answer the page’s close() with another code', () => {
+    const { socket, peer, events } = openConnection()
     socket.close()
     peer.freeze('down')
     task()
@@ -493,8 +493,8 @@ describe('a frozen line', () => {
     expect(events).toMatchObject([{ type: 'close', code: 4001, wasClean: true }])
   })
 
-  test('a close frame waits behind what was sent before it', () => {
-    const { socket, peer } = open()
+  test('holds back a close frame behind earlier messages', () => {
+    const { socket, peer } = openConnection()
     peer.freeze('up')
     socket.send('first')
     socket.close()
@@ -503,8 +503,8 @@ describe('a frozen line', () => {
     expect([peer.received, peer.closed]).toEqual([['first'], { code: 1005, reason: '' }])
   })
 
-  test('frozen upwards, the peer’s close frame arrives and cannot be answered', () => {
-    const { socket, peer, events } = open()
+  test('that is frozen upwards delivers the peer’s close frame, which cannot be answered', () => {
+    const { socket, peer, events } = openConnection()
     peer.freeze('up').close(1012, 'deploy')
     expect([socket.readyState, events, peer.closed]).toEqual([2, [], undefined])
     peer.drop()
@@ -516,9 +516,9 @@ describe('a frozen line', () => {
   })
 })
 
-describe('ends', () => {
-  test('the page’s close() is answered in a later task', () => {
-    const { socket, peer, events } = open()
+describe('the end of a fake connection', () => {
+  test('comes in a later task after the page’s close()', () => {
+    const { socket, peer, events } = openConnection()
     socket.close(4000, 'bye')
     expect([socket.readyState, peer.closed, events]).toEqual([2, { code: 4000, reason: 'bye' }, []])
     task()
@@ -526,8 +526,8 @@ describe('ends', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('the page’s close() throws for what it may not say, and only the first counts', () => {
-    const { socket, peer } = open()
+  test('is caused by the first close() of the page, which throws for invalid arguments', () => {
+    const { socket, peer } = openConnection()
     for (const code of [999, 1001, 2999, 5000]) {
       expect(() => socket.close(code)).toThrow(expect.objectContaining({ name: 'InvalidAccessError' }))
     }
@@ -541,8 +541,8 @@ describe('ends', () => {
     expect([socket.readyState, vi.getTimerCount()]).toEqual([3, 0])
   })
 
-  test('close frames that cross: each end hears the other’s', () => {
-    const { socket, peer, events } = open()
+  test('gives each end the other’s close frame if both are sent at the same time', () => {
+    const { socket, peer, events } = openConnection()
     socket.close(4000, 'page')
     peer.close(1001, 'peer')
     expect(events).toMatchObject([{ type: 'close', code: 1001, reason: 'peer', wasClean: true }])
@@ -551,25 +551,25 @@ describe('ends', () => {
     expect(events).toHaveLength(1)
   })
 
-  test('the peer’s close frame is answered with the same', () => {
-    const { peer } = open()
+  test('answers the peer’s close frame with the same code', () => {
+    const { peer } = openConnection()
     peer.close(1012, 'deploy')
     expect(peer.closed).toEqual({ code: 1012, reason: 'deploy' })
   })
 
-  test('a cut is 1006 at both ends, and leaves no timer', () => {
-    const { socket, peer, events } = open()
+  test('has the code 1006 at both ends after a cut, and leaves no timer', () => {
+    const { socket, peer, events } = openConnection()
     socket.close()
     peer.drop()
     expect(events).toEqual(refused)
     expect(vi.getTimerCount()).toBe(0)
-    expect(open().peer.drop().closed).toEqual({ code: 1006, reason: '' })
+    expect(openConnection().peer.drop().closed).toEqual({ code: 1006, reason: '' })
   })
 
-  test('close events are those of the platform where it has them', () => {
+  test('dispatches the platform’s CloseEvent where there is one', () => {
     const events: Event[] = []
     const hear = () => {
-      const { socket, peer } = open()
+      const { socket, peer } = openConnection()
       socket.onclose = event => events.push(event)
       peer.close(4000)
     }
@@ -588,8 +588,8 @@ describe('ends', () => {
     expect(events.map(event => event instanceof CloseEvent)).toEqual([false, true])
   })
 
-  test('events have the time of the fake clock', () => {
-    const { socket, peer } = open()
+  test('has the time of the fake clock in its events', () => {
+    const { socket, peer } = openConnection()
     const times: number[] = []
     for (const type of ['message', 'close'])
       socket.addEventListener(type, ({ timeStamp }) => times.push(timeStamp))
@@ -601,7 +601,7 @@ describe('ends', () => {
   })
 })
 
-describe('a script that asks for what cannot be is told', () => {
+describe('an impossible call of a test script throws an error that says so', () => {
   test.each<[string, (peer: FakePeer) => unknown, RegExp]>([
     [
       'send() before the handshake',
@@ -626,11 +626,11 @@ describe('a script that asks for what cannot be is told', () => {
     ['a long reason', peer => peer.accept().close(1000, 'é'.repeat(62)), /123 bytes/],
     ['drain() of what is not there', peer => peer.accept().drain(1), /^drain\(1\): the page has 0 bytes/],
   ])('%s', (_, act, message) => {
-    expect(() => act(meet().peer)).toThrow(message)
+    expect(() => act(connect().peer)).toThrow(message)
   })
 })
 
-describe('record', () => {
+describe('record()', () => {
   const follow = () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.5)
     const server = createFakeServer()
@@ -638,7 +638,7 @@ describe('record', () => {
     return { server, socket, log: record(socket) }
   }
 
-  test('a SteadySocket: an outage reads as a list', () => {
+  test('lists the events of a SteadySocket in an outage', () => {
     const { server, socket, log } = follow()
     task()
     server.latest.send('hello').send(Uint8Array.of(1, 2))
@@ -674,8 +674,8 @@ describe('record', () => {
     expect(JSON.parse(JSON.stringify(log.events))).toEqual(log.events)
   })
 
-  test('a WebSocket: events with the state at the time, and Blobs by their size', () => {
-    const { socket, peer, events } = meet()
+  test('lists the events of a WebSocket with the readyState in the listener, and Blobs by their size', () => {
+    const { socket, peer, events } = connect()
     peer
       .accept()
       .send('x')
@@ -690,9 +690,9 @@ describe('record', () => {
     ])
   })
 
-  test('stops when it is told to', () => {
+  test('records nothing after stop()', () => {
     const { server, socket, log } = follow()
-    const bare = meet()
+    const bare = connect()
     const second = record(bare.socket)
     log.stop()
     second.stop()
@@ -702,8 +702,8 @@ describe('record', () => {
     expect([socket.state.name, server.clients.length, bare.events.length]).toEqual(['open', 1, 1])
   })
 
-  test('takes a socket with addEventListener for a WebSocket, even if it has `on`', () => {
-    const { server } = meet()
+  test('treats a socket with addEventListener() as a WebSocket, even if it has on()', () => {
+    const { server } = connect()
     const on = vi.fn()
     const socket = Object.assign(new server.WebSocket(url), { on })
     const { events } = record(socket)
@@ -711,7 +711,7 @@ describe('record', () => {
     expect([events.length, on.mock.calls]).toEqual([1, []])
   })
 
-  test('takes nothing else', () => {
+  test('throws a TypeError for other objects', () => {
     expect(() => record({} as any)).toThrow(TypeError)
     const { WebSocket } = createFakeServer()
     record(createSocket(url, { WebSocket, binaryType: 'blob' })).stop()
@@ -720,7 +720,7 @@ describe('record', () => {
   })
 })
 
-test('an application sees the whole of an outage, and nothing is lost that had not left', () => {
+test('an application over the fake server sees every event of an outage and loses no unsent message', () => {
   const server = createFakeServer()
   const socket = createSocket(url, { WebSocket: server.WebSocket, retry: () => 1_000 })
   task()
@@ -734,7 +734,7 @@ test('an application sees the whole of an outage, and nothing is lost that had n
   expect(server.latest.received).toEqual(['unsent'])
 })
 
-test('a dead connection is noticed by a heartbeat, and a living one is not taken for dead', () => {
+test('a heartbeat over the fake server detects a dead connection and no living one', () => {
   const server = createFakeServer({
     message: (data, peer) => data === 'ping' && void peer.send('pong'),
   })

@@ -293,4 +293,12 @@ describe('the drop-in class', () => {
       expect(use).toThrow(TypeError)
     }
   })
+
+  test('checks the object before it converts arguments', () => {
+    const { prototype } = SteadyWebSocket
+    const convert = vi.fn(() => 'x')
+    expect(() => prototype.send.call({} as never, { toString: convert } as never)).toThrow(TypeError)
+    expect(() => prototype.close.call({} as never, { valueOf: convert } as never)).toThrow(TypeError)
+    expect(convert).not.toHaveBeenCalled()
+  })
 })

@@ -1,0 +1,269 @@
+// What users of WebSocket clients reported, replayed here. Each of these failed once.
+import { describe, expect, test, vi } from 'vitest'
+import { backoff, createSocket, type PageEvent, type SocketError } from '../../src/index.ts'
+import { fresh, reopen, sent, server, setup } from '../support/setup.ts'
+
+fresh()
+
+describe('queue: false', () => {
+  test('drops what is sent while there is no connection, also while prepare runs', async () => {
+    let finish = () => {}
+    const { socket, heard, native } = setup({
+      queue: false,
+      prepare: () => new Promise<void>(resolve => (finish = resolve)),
+    })
+    expect(socket.send('before the connection')).toBe('dropped')
+    native().accept()
+    expect(socket.send('before the handshake of a library')).toBe('dropped')
+    finish()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(socket.send('after it')).toBe('sent')
+    expect(heard('drop')).toEqual([
+      { data: 'before the connection', reason: 'disconnected' },
+      { data: 'before the handshake of a library', reason: 'disconnected' },
+    ])
+    expect(sent(native())).toEqual(['after it'])
+  })
+
+  test('paces on a healthy connection, and drops nothing there', () => {
+    const { socket, heard, native } = setup({ queue: false, highWaterMark: 3 })
+    const peer = native().accept().freeze('up')
+    expect(['aaaa', 'bb', 'cc'].map(text => socket.send(text))).toEqual(['sent', 'queued', 'queued'])
+    peer.thaw('up')
+    vi.advanceTimersByTime(2_000)
+    expect(peer.received).toEqual(['aaaa', 'bb', 'cc'])
+    expect(heard('drop')).toEqual([])
+  })
+
+  test('carries nothing to the next connection: what has not left is dropped when the connection ends', () => {
+    const { socket, heard, native } = setup({ queue: false, highWaterMark: 3 })
+    native().accept().freeze('up')
+    for (const text of ['aaaa', 'bb', 'cc']) socket.send(text)
+    native().drop()
+    vi.advanceTimersByTime(0)
+    expect(heard('drop').map(({ reason }) => reason)).toEqual(Array(3).fill('disconnected'))
+    expect(sent(reopen())).toEqual([])
+  })
+})
+
+describe('keepWhenClosed', () => {
+  test('lets messages wait from close() to the next connect(), for views that are mounted again', () => {
+    const { socket, heard, native } = setup({ queue: { keepWhenClosed: true } })
+    native().accept()
+    socket.close()
+    expect(socket.send('while closing')).toBe('queued')
+    vi.advanceTimersByTime(5_000)
+    expect(socket.state.name).toBe('closed')
+    expect(socket.send('while closed')).toBe('queued')
+    socket.connect()
+    native().accept()
+    expect(sent(native())).toEqual(['while closing', 'while closed'])
+    expect(heard('drop')).toEqual([])
+  })
+
+  test('keeps nothing once the signal is aborted', () => {
+    const life = new AbortController()
+    const { socket, heard } = setup({ queue: { keepWhenClosed: true }, signal: life.signal })
+    socket.send('waits')
+    life.abort()
+    expect(socket.send('too late')).toBe('dropped')
+    expect(heard('drop').map(({ reason }) => reason)).toEqual(['closed', 'closed'])
+  })
+})
+
+describe('a misspelt option', () => {
+  test.each([
+    [{ conectTimeout: 5 }, /createSocket has no option 'conectTimeout'.*'connectTimeout'/],
+    [{ heartbeat: { mesage: 'ping' } }, /heartbeat has no option 'mesage'.*'message'/],
+    [{ queue: { maxByte: 5 } }, /queue has no option 'maxByte'.*'maxBytes'/],
+    [{ headers: {} }, /createSocket has no option 'headers'/],
+  ])('throws a TypeError that names the nearest one: %o', (options, message) => {
+    const make = () => createSocket('/feed', { WebSocket: server.WebSocket, ...options } as object)
+    expect(make).toThrow(TypeError)
+    expect(make).toThrow(message)
+  })
+
+  test('of send() throws before anything is sent', () => {
+    const { socket, native } = setup()
+    native().accept()
+    expect(() => socket.send('x', { tl: 5 } as object)).toThrow(/send has no option 'tl'.*'ttl'/)
+    expect(sent(native())).toEqual([])
+  })
+})
+
+describe('a constructor that throws', () => {
+  test('at a later attempt makes a failed attempt, not the end: mock-socket takes the global away for a moment', () => {
+    const { WebSocket } = server
+    vi.stubGlobal('WebSocket', WebSocket)
+    vi.spyOn(Math, 'random').mockReturnValue(0.5)
+    const socket = createSocket('ws://push.example.com/', { wake: false })
+    const errors: SocketError[] = []
+    socket.on('error', error => errors.push(error))
+    server.latest.accept().drop()
+    vi.stubGlobal('WebSocket', undefined)
+    vi.advanceTimersByTime(950)
+    expect(errors.map(({ code }) => code)).toEqual(['NO_WEBSOCKET'])
+    vi.stubGlobal('WebSocket', WebSocket)
+    vi.advanceTimersByTime(10_000)
+    server.latest.accept()
+    expect(socket.state.name).toBe('open')
+  })
+})
+
+describe('why a handshake failed', () => {
+  test('is kept where the platform says it, as ws, Deno and Bun do', () => {
+    const { socket, heard, native } = setup({ retry: false })
+    const cause = new Error('Unexpected server response: 401')
+    native().socket.onerror?.(Object.assign(new Event('error'), { error: cause, message: cause.message }))
+    native().drop()
+    const [error] = heard('error')
+    expect(error).toMatchObject({ code: 'CONNECTION_REFUSED', cause })
+    expect(error.message).toBe('CONNECTION_REFUSED: Unexpected server response: 401')
+    expect(socket.state.name).toBe('closed')
+  })
+})
+
+describe('a native socket that opens after it was given up', () => {
+  test('is closed then, because close() has no effect before open in React Native', () => {
+    const { socket, native } = setup()
+    const first = native().socket
+    const close = vi.spyOn(first, 'close').mockImplementation(() => {})
+    socket.reconnect()
+    expect(close).toHaveBeenCalledTimes(1)
+    first.onopen?.(new Event('open'))
+    expect(close).toHaveBeenCalledTimes(2)
+  })
+})
+
+describe('a binary message that nobody listens for', () => {
+  test('is reported once, with the mistake that the server probably makes', () => {
+    const plain = createSocket('/feed', { WebSocket: server.WebSocket })
+    const errors: SocketError[] = []
+    plain.on('error', error => errors.push(error))
+    const peer = server.latest.accept()
+    const data = new ArrayBuffer(4)
+    peer.send(data)
+    peer.send(data)
+    expect(errors).toHaveLength(1)
+    expect(errors[0]).toMatchObject({ code: 'UNHANDLED_BINARY', cause: data })
+    expect(errors[0]?.message).toMatch(/as text/)
+  })
+
+  test('is no error while somebody listens', () => {
+    const { heard, native } = setup()
+    native().accept().send(new ArrayBuffer(4))
+    expect([heard('binary').length, heard('error')]).toEqual([1, []])
+  })
+})
+
+describe('a source of page events in the hand of the test', () => {
+  const withEvents = () => {
+    let report: (event: PageEvent) => void = () => {}
+    const made = setup({
+      wake: listener => {
+        report = listener
+        return () => {}
+      },
+    })
+    return { ...made, report: (event: PageEvent) => report(event) }
+  }
+
+  test('a connection that breaks just after a wake-up is this client’s alone: 300 ms, not the wait after a crash', () => {
+    const { heard, native, report } = withEvents()
+    native().accept()
+    vi.advanceTimersByTime(60_000)
+    report('wake')
+    vi.advanceTimersByTime(2_900)
+    native().drop()
+    expect(heard('close').at(-1).delay).toBe(150)
+  })
+
+  test('a connection that breaks later waits as any', () => {
+    const { heard, native, report } = withEvents()
+    native().accept()
+    vi.advanceTimersByTime(60_000)
+    report('wake')
+    vi.advanceTimersByTime(3_100)
+    native().drop()
+    expect(heard('close').at(-1).delay).toBe(950)
+  })
+
+  test('reconnect() is never held back by a browser that says it is offline', () => {
+    vi.stubGlobal('navigator', { onLine: false })
+    const { socket, native } = withEvents()
+    native().accept()
+    socket.reconnect()
+    vi.advanceTimersByTime(300)
+    expect(socket.state.name).toBe('connecting')
+  })
+})
+
+test('a service worker gets no listener for page events, about which Chromium would warn', () => {
+  const added = vi.fn()
+  vi.stubGlobal('registration', {})
+  vi.stubGlobal('addEventListener', added)
+  setup()
+  expect(added).not.toHaveBeenCalled()
+})
+
+test('reconnect() can say in the close frame that it is not a goodbye', () => {
+  const { socket, native } = setup()
+  native().accept()
+  const close = vi.spyOn(native().socket, 'close')
+  socket.reconnect('new token', 4_000, 'moving')
+  expect(close.mock.calls[0]).toEqual([4_000, 'moving'])
+  expect(socket.state.name).toBe('waiting')
+  expect(() => socket.reconnect('x', 1001)).toThrow(DOMException)
+})
+
+test('a wait of twenty days ends after twenty days, not after setTimeout’s longest', () => {
+  const day = 86_400_000
+  const { socket, native } = setup({ retry: () => 20 * day, wake: false })
+  native().drop()
+  vi.advanceTimersByTime(20 * day - 1)
+  expect(socket.state.name).toBe('waiting')
+  vi.advanceTimersByTime(1)
+  expect(socket.state.name).toBe('connecting')
+})
+
+test('after 1012 from a server in a private network, a developer waits for a tenth of a second at most', () => {
+  const retry = backoff({ random: () => 0.999 })
+  const loss = { attempt: 1, uptime: 10_000, elapsed: 0 }
+  const cause = { code: 'CONNECTION_LOST', close: { code: 1012, reason: '' } }
+  expect(retry({ ...loss, cause, url: 'ws://localhost:8080/' })).toBeLessThanOrEqual(100)
+  expect(retry({ ...loss, cause, url: 'wss://push.example.com/' })).toBeGreaterThan(10_000)
+})
+
+test('elapsed counts through connections that did not last', () => {
+  const elapsed: number[] = []
+  const { native } = setup({
+    retry: context => {
+      elapsed.push(context.elapsed)
+      return 1_000
+    },
+  })
+  native().accept()
+  vi.advanceTimersByTime(10_000)
+  native().drop()
+  for (let i = 0; i < 3; i++) {
+    vi.advanceTimersByTime(1_000)
+    native().accept()
+    vi.advanceTimersByTime(2_000)
+    native().drop()
+  }
+  expect(elapsed).toEqual([0, 3_000, 6_000, 9_000])
+})
+
+test('the message of a loss without a reason does not end with a space', () => {
+  const { heard, native } = setup()
+  native().accept().drop()
+  expect(heard('close')[0].cause.message).toBe('CONNECTION_LOST: 1006')
+})
+
+test('a peer that never answers close() does not change why the socket is closed', () => {
+  const { socket, native } = setup()
+  native().accept().freeze('down')
+  socket.close(1000, 'done')
+  vi.advanceTimersByTime(3_000)
+  expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
+})
