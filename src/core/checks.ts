@@ -13,7 +13,7 @@ export interface Checks {
   close(code: number | undefined, reason: string | undefined): void
 }
 
-/** The names of all options, by where they belong. */
+/** The names of all options, by the object that contains them. */
 const NAMES = {
   createSocket: [
     'protocols',
@@ -36,11 +36,11 @@ const NAMES = {
   send: ['ttl', 'key', 'volatile', 'signal'],
 }
 
-/** How many letters of one word are missing in the other. Enough to find the name that was meant. */
+/** The number of letters of one word that are missing in the other. This suffices to find the intended name. */
 const difference = (one: string, other: string) =>
   [...one].filter(letter => !other.includes(letter)).length + Math.abs(one.length - other.length)
 
-/** Throws for an option that does not exist, because a misspelt one would have no effect, or another one. */
+/** Throws for an option that does not exist, because a misspelt option would be ignored silently. */
 const checkNames = (place: keyof typeof NAMES, options: object | false | undefined) => {
   const names = NAMES[place]
   for (const name in options || {}) {
@@ -50,7 +50,7 @@ const checkNames = (place: keyof typeof NAMES, options: object | false | undefin
   }
 }
 
-/** The options that are numbers, and those that are one of several words. */
+/** The options that are numbers, and those that have a fixed set of values. */
 const NUMBERS = [
   'minUptime',
   'connectTimeout',
