@@ -24,7 +24,7 @@ export const delivery: CreateQueue = (
 ) => {
   const { maxMessages = Infinity, maxBytes = MAX_BYTES, overflow } = queue || {}
   const dropOldest = overflow === 'drop-oldest'
-  const [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim] = createBacklog(counts, drop)
+  const [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim, list] = createBacklog(counts, drop)
   let native: NativeSocket | undefined
   /** All bytes given to this native socket, and those that it still had at the last look. */
   let written = 0
@@ -145,5 +145,6 @@ export const delivery: CreateQueue = (
     },
 
     clear,
+    list,
   }
 }

@@ -15,7 +15,7 @@ import type { BinaryType, Endpoint, Socket, SocketEvents, SocketOptions, Stats }
 export type Counts = { -readonly [Name in keyof Stats]: Stats[Name] }
 
 /** What becomes of the connection, as a socket shows it. */
-export type Lifecycle = Omit<Socket<any>, 'on' | 'once' | 'off' | 'send'>
+export type Lifecycle = Omit<Socket<any>, 'on' | 'once' | 'off' | 'send' | 'queuedMessages'>
 
 type Enter = {
   [Name in State['name']]: (next: Extract<State, { name: Name }>, last: State) => void

@@ -91,6 +91,7 @@ export const makeCreateSocket =
       on,
       once,
       off,
+      queuedMessages: queue.list,
 
       send(data: Data, how?: SendOptions) {
         checks?.send(data, how)

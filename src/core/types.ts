@@ -240,6 +240,19 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
   readonly state: State
   /** The number of messages that wait. */
   readonly queued: number
+  /**
+   * The messages that wait, in order. While listeners for `close` run, these are the messages of the lost connection that certainly never
+   * left, and those that waited before: all of them will be sent. Anything else that was sent may or may not have arrived. Binary data is
+   * not copied here, so it must not be changed.
+   *
+   * ```ts
+   * socket.on('close', () => {
+   *   const waiting = new Set(socket.queuedMessages())
+   *   for (const call of calls) if (!waiting.has(call.text)) call.reject(new Error('It may have been carried out'))
+   * })
+   * ```
+   */
+  queuedMessages(): Data[]
   /** The number of bytes that have not been sent: those that wait, and those in the browser's buffer. */
   readonly bufferedAmount: number
   /** The round trip of the last heartbeat in milliseconds, or `undefined` before the first. */

@@ -1,5 +1,6 @@
 // What users of WebSocket clients reported, replayed here. Each of these failed once.
 import { describe, expect, test, vi } from 'vitest'
+import { assemble } from '../../src/core.ts'
 import { backoff, createSocket, type PageEvent, type SocketError } from '../../src/index.ts'
 import { fresh, reopen, sent, server, setup } from '../support/setup.ts'
 
@@ -68,6 +69,74 @@ describe('keepWhenClosed', () => {
     life.abort()
     expect(socket.send('too late')).toBe('dropped')
     expect(heard('drop').map(({ reason }) => reason)).toEqual(['closed', 'closed'])
+  })
+})
+
+describe('queuedMessages()', () => {
+  test('at close, returns in order what certainly never left and what waited: calls that are absent may have been carried out', () => {
+    const { socket, native } = setup({ highWaterMark: 8 })
+    const peer = native().accept()
+    socket.send('has left')
+    peer.freeze('up')
+    expect(['BUY 1', 'BUY 2', 'BUY 3'].map(text => socket.send(text))).toEqual(['sent', 'sent', 'queued'])
+    expect(socket.queuedMessages()).toEqual(['BUY 3'])
+    const atClose: unknown[] = []
+    socket.on('close', () => atClose.push(socket.queuedMessages()))
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    expect(atClose).toEqual([['BUY 1', 'BUY 2', 'BUY 3']])
+    const next = reopen()
+    vi.advanceTimersByTime(100)
+    expect(sent(next)).toEqual(['BUY 1', 'BUY 2', 'BUY 3'])
+    expect(socket.queuedMessages()).toEqual([])
+  })
+
+  test('a listener for close can take a message back by its signal, and it is never sent', () => {
+    const { socket, heard, native } = setup()
+    const peer = native().accept().freeze('up')
+    const call = new AbortController()
+    socket.send('BUY 1', { signal: call.signal })
+    socket.on('close', () => {
+      if (socket.queuedMessages().includes('BUY 1')) call.abort()
+    })
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    expect(heard('drop')).toEqual([{ data: 'BUY 1', reason: 'aborted' }])
+    expect(sent(reopen())).toEqual([])
+  })
+
+  test('leaves out what was dropped, and has empty and binary messages', () => {
+    const { socket } = setup()
+    const call = new AbortController()
+    socket.send('')
+    socket.send('aborted', { signal: call.signal })
+    socket.send('old', { key: 1 })
+    socket.send(new Uint8Array([1, 2]))
+    socket.send('new', { key: 1 })
+    call.abort()
+    expect(socket.queuedMessages()).toEqual(['', new Uint8Array([1, 2]).buffer, 'new'])
+  })
+
+  test('is empty at the close after which nothing is sent, and has what is kept', () => {
+    for (const keepWhenClosed of [false, true]) {
+      const { socket, native } = setup({ queue: { keepWhenClosed }, retry: false, highWaterMark: 1 })
+      const peer = native().accept().freeze('up')
+      socket.send('BUY 1')
+      const atClose: unknown[] = []
+      socket.on('close', () => atClose.push(socket.queuedMessages()))
+      peer.drop()
+      vi.advanceTimersByTime(0)
+      expect(atClose).toEqual([keepWhenClosed ? ['BUY 1'] : []])
+    }
+  })
+
+  test('works without the part that watches what has left, for what waits', () => {
+    const socket = assemble()('/feed', { WebSocket: server.WebSocket })
+    socket.send('BUY 1')
+    socket.queuedMessages().pop()
+    expect(socket.queuedMessages()).toEqual(['BUY 1'])
+    server.latest.accept()
+    expect(socket.queuedMessages()).toEqual([])
   })
 })
 

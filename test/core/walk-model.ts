@@ -948,6 +948,7 @@ export class Walk {
     const { queued, queuedBytes, sent, reclaimed, latency } = socket.stats
     const numbers = waiting.map(({ id }) => id)
     this.must(queued === waiting.length, `${queued} queued, but [${numbers}] are neither sent nor dropped`)
+    this.must(socket.queuedMessages().length === queued, 'queuedMessages() differs from the count')
     const bytes = waiting.reduce((sum, message) => sum + message.bytes, 0)
     this.must(queuedBytes === bytes, `${queuedBytes} bytes queued, not ${bytes}`)
     this.must(socket.queued === queued && socket.latency === latency, 'stats differ from the socket')
