@@ -1,7 +1,9 @@
 // What users of WebSocket clients reported, replayed here. Each of these failed once.
+import { getEventListeners } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
 import { assemble } from '../../src/core.ts'
-import { backoff, createSocket, type PageEvent, type SocketError } from '../../src/index.ts'
+import { backoff, createSocket, type PageEvent, type Socket, type SocketError } from '../../src/index.ts'
+import { json } from '../../src/json.ts'
 import { fresh, reopen, sent, server, setup } from '../support/setup.ts'
 
 fresh()
@@ -327,4 +329,65 @@ test('the message of a loss without a reason does not end with a space', () => {
   const { heard, native } = setup()
   native().accept().drop()
   expect(heard('close')[0].cause.message).toBe('CONNECTION_LOST: 1006')
+})
+
+describe('one AbortSignal for many', () => {
+  const use: Record<string, (socket: Socket, signal: AbortSignal, at: number) => () => unknown> = {
+    'listeners of a socket': (socket, signal) => {
+      const listener = vi.fn()
+      socket.on('text', listener, { signal })
+      return () => listener.mock.calls.length
+    },
+    'messages that wait': (socket, signal, at) => {
+      socket.send(`${at}`, { signal })
+      return () => socket.queuedMessages().length
+    },
+  }
+
+  test.each(Object.entries(use))('%s: it gets one listener, so that Node does not warn', (_, useIt) => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const { socket, native } = setup()
+    const life = new AbortController()
+    const results = Array.from({ length: 20 }, (_, at) => useIt(socket, life.signal, at))
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    life.abort()
+    native().accept().send('1')
+    expect(results.map(result => result())).toEqual(Array(20).fill(0))
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(0)
+    expect(warn).not.toHaveBeenCalled()
+  })
+
+  test('listeners of one json(): it gets one listener, and the socket keeps none', () => {
+    const { socket, native } = setup()
+    const on = vi.spyOn(socket, 'on')
+    const off = vi.spyOn(socket, 'off')
+    const values = json(socket)
+    const life = new AbortController()
+    const listeners = Array.from({ length: 20 }, () => vi.fn())
+    for (const listener of listeners) values.on('message', listener, { signal: life.signal })
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    const peer = native().accept().send('1')
+    life.abort()
+    peer.send('2')
+    expect(listeners.map(({ mock }) => mock.calls)).toEqual(Array(20).fill([[1]]))
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(0)
+    expect(off.mock.calls.length).toBe(on.mock.calls.length)
+  })
+
+  test('messages that leave or come back keep the others’ conditions', () => {
+    const { socket, heard, native } = setup()
+    const life = new AbortController()
+    for (const text of ['one', 'two']) socket.send(text, { signal: life.signal })
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    const peer = native().accept()
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(0)
+    peer.freeze('up')
+    socket.send('three', { signal: life.signal })
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    socket.send('four', { signal: life.signal })
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    life.abort()
+    expect(heard('drop').map(({ data }) => data)).toEqual(['three', 'four'])
+  })
 })
