@@ -21,15 +21,18 @@ const checkSessions = async ({ gate, ready, sessions, report }: Server<any>): Pr
 /** Checks regularly, but never twice at the same time: a store that does not answer is not asked again. Returns how to stop. */
 export const startChecking = (server: Server<any>): (() => void) => {
   let isChecking = false
-  const timer = setInterval(
-    async () => {
-      if (isChecking) return
-      isChecking = true
-      await checkSessions(server)
-      isChecking = false
-    },
-    Math.min(5_000, server.limits.sessionTimeout / 4),
-  )
+  const interval = Math.min(5_000, server.limits.sessionTimeout / 4)
+  let last = Date.now()
+  const timer = setInterval(async () => {
+    const late = Date.now() - last - interval
+    last = Date.now()
+    // This process stood still. Its clients could not be heard, and what they sent is read only after this.
+    if (late > interval) for (const session of server.sessions.values()) session.excuse()
+    if (isChecking) return
+    isChecking = true
+    await checkSessions(server)
+    isChecking = false
+  }, interval)
   return () => clearInterval(timer)
 }
 

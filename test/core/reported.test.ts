@@ -391,3 +391,11 @@ describe('one AbortSignal for many', () => {
     expect(heard('drop').map(({ data }) => data)).toEqual(['three', 'four'])
   })
 })
+
+test('a peer that never answers close() does not change why the socket is closed', () => {
+  const { socket, native } = setup()
+  native().accept().freeze('down')
+  socket.close(1000, 'done')
+  vi.advanceTimersByTime(3_000)
+  expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
+})
