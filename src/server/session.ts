@@ -8,15 +8,12 @@ import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
 import type { Pass } from './rates.js'
 import { Connection } from './reading.js'
-import { type Lease, type StoreNode, TRY_AGAIN_LATER } from './store.js'
+import { type Lease, OUTDATED, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
 /** How long a session is kept whose client has closed the connection with 1000. */
 const LEFT_TIMEOUT = 10_000
 /** How long the end of a session waits for what it was sent before. */
 const FLUSH_TIMEOUT = 1_000
-
-/** The store went back to an older state, as after the failover to a replica that lagged behind. Or the client made a number up. */
-const OUTDATED = 'the client has received messages that the store does not know'
 
 /** Messages are written ahead of the network by so many bytes. */
 const MAX_AHEAD = 2 ** 18
@@ -52,6 +49,10 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
 
   get isConnected(): boolean {
     return !!this.socket
+  }
+
+  get sent(): number {
+    return this.outbox.sent
   }
 
   get isActive(): boolean {
@@ -126,8 +127,8 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     this.outbox.pump()
   }
 
-  /** Called regularly. `newest` is the number of the newest message in the store, if the store was asked. */
-  check(newest: number | undefined): void {
+  /** Called regularly. `newest` is the number of the newest message in the store, if it was asked; `sent` is as it was then. */
+  check(newest: number | undefined, sent = 0): void {
     const { sessionTimeout, resuming } = this.host
     const state = this.state
     if (state.name === 'gone') return
@@ -141,12 +142,11 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       if (!resuming.has(this.id)) this.lose()
       return
     }
-    const { sent } = this.outbox
     if (newest !== undefined && newest < sent) {
       this.end(1008, OUTDATED)
       return
     }
-    if (newest !== undefined && newest > sent) this.pump()
+    if (newest !== undefined && newest > this.outbox.sent) this.pump()
     const { socket, silence } = state.connection
     if (silence > sessionTimeout) socket.terminate()
     else if (silence > sessionTimeout / 3) socket.ping()

@@ -7,12 +7,16 @@ const checkSessions = async ({ gate, ready, sessions, report }: Server<any>): Pr
   try {
     gate.sweep()
     const { store } = await ready()
+    // The answer is about this moment: what is sent while the store is asked may be newer.
     const all = [...sessions.values()]
+    const sent = all.map(session => session.sent)
     const held = all.filter(({ isConnected }) => isConnected).map(({ id, epoch }) => ({ id, epoch }))
     const newest = held.length ? await store.touch(held) : []
     const answers = new Map(held.map(({ id, epoch }, i) => [`${id} ${epoch}`, newest[i]]))
     // An answer about an older epoch does not concern a session that was resumed meanwhile.
-    for (const session of all) session.check(answers.get(`${session.id} ${session.epoch}`))
+    all.forEach((session, i) => {
+      session.check(answers.get(`${session.id} ${session.epoch}`), sent[i])
+    })
   } catch (error) {
     report(error)
   }

@@ -195,6 +195,38 @@ describe('a store that went back to an older state', () => {
     }
   })
 
+  test('is not suspected because messages are sent while the store is asked', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
+    try {
+      const memory = memoryStore()
+      let answer: (() => void) | undefined
+      const store: Store = {
+        open: async (limits, onEvent) => {
+          const node = await memory.open(limits, onEvent)
+          return {
+            ...node,
+            touch: async held => {
+              const newest = await node.touch(held)
+              await new Promise<void>(resolve => (answer = resolve))
+              return newest
+            },
+          }
+        },
+      }
+      const { wss, server } = startFake({ store })
+      const client = await wss.connect()
+      await vi.advanceTimersByTimeAsync(5_000)
+      await vi.waitFor(() => expect(answer).toBeDefined())
+      await server.send(client.frames[0].connectionId, 'x')
+      await client.until(() => client.frames.length === 2)
+      answer?.()
+      await new Promise(setImmediate)
+      expect(client.end).toBeUndefined()
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   test('is visible in the connected frame, which has the number of the newest message', async () => {
     const { wss, server } = startFake()
     const first = await wss.connect()
