@@ -28,7 +28,10 @@ export type Endpoint = PerAttempt<string | URL>
 
 /** A new connection, as `prepare` sees it before anything else may use it. */
 export interface PreparedConnection<Binary extends BinaryType = 'arraybuffer'> {
-  /** Sends a message ahead of everything that waits. Throws a `TypeError` for data that a WebSocket cannot send. */
+  /**
+   * Sends a message ahead of everything that waits. Throws a `TypeError` for data that a WebSocket cannot send, and once `prepare` is over or
+   * the connection has ended.
+   */
   send(data: Data): void
   /** Resolves with the next message from the server. Rejects when the connection is lost. */
   receive(): Promise<string | BinaryMessage<Binary>>

@@ -399,3 +399,49 @@ test('a peer that never answers close() does not change why the socket is closed
   vi.advanceTimersByTime(3_000)
   expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
 })
+
+describe('the send() of prepare', () => {
+  test('throws once the connection has ended, so that an answer that came too late is not sent into the void', async () => {
+    // https://github.com/enisdenjo/graphql-ws/issues/331
+    let answer = (_: string) => {}
+    const failed = vi.fn()
+    const { socket, native } = setup({
+      async prepare({ send }) {
+        const token = await new Promise<string>(resolve => (answer = resolve))
+        try {
+          send(token)
+        } catch (error) {
+          failed(error)
+        }
+      },
+    })
+    const peer = native().accept()
+    const sendNatively = vi.spyOn(peer.socket, 'send')
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    expect(socket.state.name).toBe('waiting')
+    answer('token')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(sendNatively).not.toHaveBeenCalled()
+    expect(failed).toHaveBeenCalledTimes(1)
+  })
+
+  test('throws after prepare, because messages beside the queue would make others arrive twice', async () => {
+    let sendLater = (_: string) => {}
+    const { socket, native } = setup({
+      prepare({ send }) {
+        send('hello')
+        sendLater = send
+      },
+    })
+    const peer = native().accept()
+    await vi.advanceTimersByTimeAsync(0)
+    socket.send('aaaaaaaa')
+    peer.freeze('up')
+    socket.send('bb')
+    expect(() => sendLater('cccc')).toThrow(/socket.send/)
+    peer.drop()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(socket.queuedMessages()).toEqual(['bb'])
+  })
+})
