@@ -1,7 +1,7 @@
 // Live data: market data as text, and a drawing pad as binary data.
 import { randomInt } from 'node:crypto'
 import { WebSocketServer } from 'ws'
-import { logs } from './world.mjs'
+import { logs } from './log.mjs'
 
 const tickEvery = 250
 const maxBacklog = 1024 * 1024

@@ -1,9 +1,9 @@
 // The push service at /feed: its own notifications, the messages that it broadcasts, and the validation of input.
 import { randomUUID } from 'node:crypto'
 import { WebSocketServer } from 'ws'
+import { logs } from './log.mjs'
 import { createPainter, isPicture } from './picture.mjs'
 import { createPresence } from './presence.mjs'
-import { logs } from './world.mjs'
 
 const ping = Buffer.from('ping')
 /** What visitors may choose from for their own. */

@@ -3,7 +3,7 @@
 import { WebSocketServer } from 'ws'
 import { createReliableServer } from '../../dist/server.js'
 import { heldStore } from './held.mjs'
-import { dueSince, period } from './world.mjs'
+import { dueSince, period } from './log.mjs'
 
 const maxPayload = 16 * 1024
 /** Six days of twenty a second. */

@@ -2,7 +2,7 @@
 // to Redis, it reads what it missed, in order.
 import { createClient } from 'redis'
 import { redisStore } from '../../dist/server.js'
-import { createLog, dueSince, logs } from './world.mjs'
+import { createLog, dueSince, logs } from './log.mjs'
 
 const forgetAfter = 24 * 60 * 60 * 1000
 

@@ -9,5 +9,5 @@ import { queue } from './queue.mjs'
 import { reconnecting } from './reconnecting.mjs'
 import { reported } from './reported.mjs'
 
-export const subjects = [queue, events, reconnecting, network, closing, liveness, loading, reported, beyond]
+export const subjects = [queue, events, reconnecting, network, closing, liveness, reported, loading, beyond]
 export const scenarios = subjects.flatMap(({ scenarios }) => scenarios)

@@ -130,18 +130,24 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
       natives.push(own)
       this.record = own
       let silence: ReturnType<typeof setTimeout> | undefined
+      /** The bytes that were in the buffer at the last look. Bytes ahead of a ping that leave are a sign of life, which starts another timeout. */
+      let buffered = 0
+      const expectEnd = (timeout: number, slack: number) => {
+        silence = setTimeout(() => {
+          if (this.bufferedAmount < buffered) {
+            buffered = this.bufferedAmount
+            expectEnd(timeout, slack)
+          } else own.overdue = true
+        }, timeout + slack)
+      }
       this.addEventListener('message', ({ timeStamp }) => {
         own.life = timeStamp
         if (!heartbeat || margin === undefined) return
         clearTimeout(silence)
         silence = setTimeout(
           () => {
-            silence = setTimeout(
-              () => {
-                own.overdue = true
-              },
-              heartbeat.timeout + margin / 2,
-            )
+            buffered = this.bufferedAmount
+            expectEnd(heartbeat.timeout, margin / 2)
           },
           heartbeat.interval + margin / 2,
         )

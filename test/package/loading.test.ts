@@ -238,6 +238,23 @@ describe('a script tag', () => {
   })
 })
 
+describe('entries that are mixed', () => {
+  test.each([
+    ['modules', '.js'],
+    ['minified modules', '.min.js'],
+  ])('share one SocketError as %s', async (_, ending) => {
+    const [index, core] = await Promise.all(
+      ['index', 'core'].map(name => import(/* @vite-ignore */ `${dist}${name}${ending}`)),
+    )
+    expect(core.SocketError).toBe(index.SocketError)
+    expect(core.createEmitter).toBe(index.createEmitter)
+  })
+
+  test('share one SocketError as CommonJS', () => {
+    expect(require('steadysocket/core').SocketError).toBe(require('steadysocket').SocketError)
+  })
+})
+
 describe('without a WebSocket', () => {
   test('createSocket throws a SocketError that says what to pass', async () => {
     const thrown = await inWorker(async load => {
