@@ -37,7 +37,7 @@ const isFull = (
 export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }, counts, drop) => {
   const { maxMessages = Infinity, maxBytes = MAX_BYTES, overflow } = queue || {}
   const limits = { maxMessages, maxBytes, dropOldest: overflow === 'drop-oldest' }
-  const [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim] = createBacklog(counts, drop)
+  const [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim, list] = createBacklog(counts, drop)
   let native: NativeSocket | undefined
   /** All bytes given to this native socket, and those that it still had at the last look. */
   let written = 0
@@ -148,5 +148,6 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
     },
 
     clear,
+    list,
   }
 }

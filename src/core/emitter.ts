@@ -1,3 +1,5 @@
+import { onAbort } from './abort.js'
+
 /** Options for adding a listener. Names and meaning are those of the DOM. */
 // https://dom.spec.whatwg.org/#dictdef-addeventlisteneroptions
 export interface ListenOptions {
@@ -41,8 +43,8 @@ interface Subscription {
   /** Undefined once removed, so that an event that is being dispatched skips a listener that an earlier one removed. */
   listener: Listener<any> | undefined
   once: boolean | undefined
-  signal: AbortSignal | undefined
-  stop: () => void
+  /** Stops waiting for its signal. */
+  unwatch: (() => void) | undefined
 }
 
 /** Throws for an unknown event, and for a listener that is not a function. `lists` has a member for each event. */
@@ -91,7 +93,7 @@ export const createUncheckedEmitter = <Events>(
     lists[type] = lists[type].filter(subscription => {
       if (subscription.listener !== listener) return true
       subscription.listener = undefined
-      subscription.signal?.removeEventListener('abort', subscription.stop)
+      subscription.unwatch?.()
       return false
     })
   }
@@ -119,8 +121,7 @@ export const createUncheckedEmitter = <Events>(
     check?.(lists, type, listener)
     const stop = () => remove(type, listener)
     if (!signal?.aborted && !lists[type].some(other => other.listener === listener)) {
-      signal?.addEventListener('abort', stop)
-      lists[type] = [...lists[type], { listener, once, signal, stop }]
+      lists[type] = [...lists[type], { listener, once, unwatch: signal && onAbort(signal, stop) }]
     }
     return stop
   }

@@ -34,6 +34,8 @@ export interface Queue {
   detach(unsent: number | undefined, code: number | undefined): void
   /** Drops everything that waits. */
   clear(reason?: DropReason): void
+  /** The messages that wait, in order. */
+  list(): Data[]
   /** How many bytes have left on the present connection, counted from any fixed number. */
   left(): number
 }
@@ -101,5 +103,6 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
       native = undefined
     },
     clear: () => drain(data => drop(data, 'closed')),
+    list: () => [...waiting],
   }
 }

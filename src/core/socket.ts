@@ -99,6 +99,7 @@ export const makeCreateSocket =
       on,
       once,
       off,
+      queuedMessages: queue.list,
 
       send(data, how) {
         checks?.send(data, how)

@@ -1,6 +1,9 @@
 // What users of WebSocket clients reported, replayed here. Each of these failed once.
+import { getEventListeners } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
-import { backoff, createSocket, type PageEvent, type SocketError } from '../../src/index.ts'
+import { assemble } from '../../src/core.ts'
+import { backoff, createSocket, type PageEvent, type Socket, type SocketError } from '../../src/index.ts'
+import { json } from '../../src/json.ts'
 import { fresh, reopen, sent, server, setup } from '../support/setup.ts'
 
 fresh()
@@ -68,6 +71,74 @@ describe('keepWhenClosed', () => {
     life.abort()
     expect(socket.send('too late')).toBe('dropped')
     expect(heard('drop').map(({ reason }) => reason)).toEqual(['closed', 'closed'])
+  })
+})
+
+describe('queuedMessages()', () => {
+  test('at close, returns in order what certainly never left and what waited: calls that are absent may have been carried out', () => {
+    const { socket, native } = setup({ highWaterMark: 8 })
+    const peer = native().accept()
+    socket.send('has left')
+    peer.freeze('up')
+    expect(['BUY 1', 'BUY 2', 'BUY 3'].map(text => socket.send(text))).toEqual(['sent', 'sent', 'queued'])
+    expect(socket.queuedMessages()).toEqual(['BUY 3'])
+    const atClose: unknown[] = []
+    socket.on('close', () => atClose.push(socket.queuedMessages()))
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    expect(atClose).toEqual([['BUY 1', 'BUY 2', 'BUY 3']])
+    const next = reopen()
+    vi.advanceTimersByTime(100)
+    expect(sent(next)).toEqual(['BUY 1', 'BUY 2', 'BUY 3'])
+    expect(socket.queuedMessages()).toEqual([])
+  })
+
+  test('a listener for close can take a message back by its signal, and it is never sent', () => {
+    const { socket, heard, native } = setup()
+    const peer = native().accept().freeze('up')
+    const call = new AbortController()
+    socket.send('BUY 1', { signal: call.signal })
+    socket.on('close', () => {
+      if (socket.queuedMessages().includes('BUY 1')) call.abort()
+    })
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    expect(heard('drop')).toEqual([{ data: 'BUY 1', reason: 'aborted' }])
+    expect(sent(reopen())).toEqual([])
+  })
+
+  test('leaves out what was dropped, and has empty and binary messages', () => {
+    const { socket } = setup()
+    const call = new AbortController()
+    socket.send('')
+    socket.send('aborted', { signal: call.signal })
+    socket.send('old', { key: 1 })
+    socket.send(new Uint8Array([1, 2]))
+    socket.send('new', { key: 1 })
+    call.abort()
+    expect(socket.queuedMessages()).toEqual(['', new Uint8Array([1, 2]).buffer, 'new'])
+  })
+
+  test('is empty at the close after which nothing is sent, and has what is kept', () => {
+    for (const keepWhenClosed of [false, true]) {
+      const { socket, native } = setup({ queue: { keepWhenClosed }, retry: false, highWaterMark: 1 })
+      const peer = native().accept().freeze('up')
+      socket.send('BUY 1')
+      const atClose: unknown[] = []
+      socket.on('close', () => atClose.push(socket.queuedMessages()))
+      peer.drop()
+      vi.advanceTimersByTime(0)
+      expect(atClose).toEqual([keepWhenClosed ? ['BUY 1'] : []])
+    }
+  })
+
+  test('works without the part that watches what has left, for what waits', () => {
+    const socket = assemble()('/feed', { WebSocket: server.WebSocket })
+    socket.send('BUY 1')
+    socket.queuedMessages().pop()
+    expect(socket.queuedMessages()).toEqual(['BUY 1'])
+    server.latest.accept()
+    expect(socket.queuedMessages()).toEqual([])
   })
 })
 
@@ -260,10 +331,117 @@ test('the message of a loss without a reason does not end with a space', () => {
   expect(heard('close')[0].cause.message).toBe('CONNECTION_LOST: 1006')
 })
 
+describe('one AbortSignal for many', () => {
+  const use: Record<string, (socket: Socket, signal: AbortSignal, at: number) => () => unknown> = {
+    'listeners of a socket': (socket, signal) => {
+      const listener = vi.fn()
+      socket.on('text', listener, { signal })
+      return () => listener.mock.calls.length
+    },
+    'messages that wait': (socket, signal, at) => {
+      socket.send(`${at}`, { signal })
+      return () => socket.queuedMessages().length
+    },
+  }
+
+  test.each(Object.entries(use))('%s: it gets one listener, so that Node does not warn', (_, useIt) => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const { socket, native } = setup()
+    const life = new AbortController()
+    const results = Array.from({ length: 20 }, (_, at) => useIt(socket, life.signal, at))
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    life.abort()
+    native().accept().send('1')
+    expect(results.map(result => result())).toEqual(Array(20).fill(0))
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(0)
+    expect(warn).not.toHaveBeenCalled()
+  })
+
+  test('listeners of one json(): it gets one listener, and the socket keeps none', () => {
+    const { socket, native } = setup()
+    const on = vi.spyOn(socket, 'on')
+    const off = vi.spyOn(socket, 'off')
+    const values = json(socket)
+    const life = new AbortController()
+    const listeners = Array.from({ length: 20 }, () => vi.fn())
+    for (const listener of listeners) values.on('message', listener, { signal: life.signal })
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    const peer = native().accept().send('1')
+    life.abort()
+    peer.send('2')
+    expect(listeners.map(({ mock }) => mock.calls)).toEqual(Array(20).fill([[1]]))
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(0)
+    expect(off.mock.calls.length).toBe(on.mock.calls.length)
+  })
+
+  test('messages that leave or come back keep the others’ conditions', () => {
+    const { socket, heard, native } = setup()
+    const life = new AbortController()
+    for (const text of ['one', 'two']) socket.send(text, { signal: life.signal })
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    const peer = native().accept()
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(0)
+    peer.freeze('up')
+    socket.send('three', { signal: life.signal })
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    socket.send('four', { signal: life.signal })
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    life.abort()
+    expect(heard('drop').map(({ data }) => data)).toEqual(['three', 'four'])
+  })
+})
+
 test('a peer that never answers close() does not change why the socket is closed', () => {
   const { socket, native } = setup()
   native().accept().freeze('down')
   socket.close(1000, 'done')
   vi.advanceTimersByTime(3_000)
   expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
+})
+
+describe('the send() of prepare', () => {
+  test('throws once the connection has ended, so that an answer that came too late is not sent into the void', async () => {
+    // https://github.com/enisdenjo/graphql-ws/issues/331
+    let answer = (_: string) => {}
+    const failed = vi.fn()
+    const { socket, native } = setup({
+      async prepare({ send }) {
+        const token = await new Promise<string>(resolve => (answer = resolve))
+        try {
+          send(token)
+        } catch (error) {
+          failed(error)
+        }
+      },
+    })
+    const peer = native().accept()
+    const sendNatively = vi.spyOn(peer.socket, 'send')
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    expect(socket.state.name).toBe('waiting')
+    answer('token')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(sendNatively).not.toHaveBeenCalled()
+    expect(failed).toHaveBeenCalledTimes(1)
+  })
+
+  test('throws after prepare, because messages beside the queue would make others arrive twice', async () => {
+    let sendLater = (_: string) => {}
+    const { socket, native } = setup({
+      prepare({ send }) {
+        send('hello')
+        sendLater = send
+      },
+    })
+    const peer = native().accept()
+    await vi.advanceTimersByTimeAsync(0)
+    socket.send('aaaaaaaa')
+    peer.freeze('up')
+    socket.send('bb')
+    expect(() => sendLater('cccc')).toThrow(/socket.send/)
+    peer.drop()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(socket.queuedMessages()).toEqual(['bb'])
+  })
 })
