@@ -81,6 +81,8 @@ export const createLifecycle = <Binary extends BinaryType>(
 
   /** Takes an input through the table, and enters the state that follows, if one does. */
   const step = (input: Input, table?: Table) => {
+    // Checked here and not by the methods, because a listener may abort between the call and its effect.
+    if (input.type === 'connect' && signal?.aborted) return
     const last = state
     const next = transition(last, input, table)
     if (!next) return
@@ -223,7 +225,6 @@ export const createLifecycle = <Binary extends BinaryType>(
   const lifecycle: Lifecycle = {
     connect() {
       checks?.connect(WebSocket)
-      if (signal?.aborted) return
       refused = undefined
       connect()
       if (refused) throw (refused as SocketError).cause
@@ -231,7 +232,6 @@ export const createLifecycle = <Binary extends BinaryType>(
     reconnect(cause, code, reason) {
       checks?.connect(WebSocket)
       checks?.close(code, reason)
-      if (signal?.aborted) return
       defer(() => {
         if (code !== undefined && state.name === 'open') native?.close(code, reason)
         if (isLive()) lose(new SocketError('RECONNECT_REQUESTED', cause), true)
