@@ -68,7 +68,7 @@ export const delivery: CreateQueue = (
 
   // The platform has no event for an empty buffer.
   const poll = (delay = POLL) => {
-    if (!timer && native && forgetSent()) timer = setTimeout(checkBuffer, delay, delay)
+    if (native && forgetSent(buffered)) timer ??= setTimeout(checkBuffer, delay, delay)
   }
 
   const checkBuffer = (delay: number) => {
@@ -100,7 +100,6 @@ export const delivery: CreateQueue = (
       if (!counts.queued && hasRoom()) {
         // Copied first: what cannot be copied must not be sent.
         const message = keep(data, options)
-        forgetSent(buffered)
         addSent(message, send(data))
         poll()
         return 'sent'
