@@ -1,4 +1,4 @@
-// Small steps on the page. What comes from the network goes through text nodes only.
+// Helpers for the page. Data from the network is only ever inserted as text.
 
 /** The elements of the page by id. */
 export const page = Object.fromEntries([...document.querySelectorAll('[id]')].map(one => [one.id, one]))
@@ -51,7 +51,7 @@ export const time = at => {
   return element
 }
 
-export const seconds = ms => (ms === Infinity ? 'until woken' : `${(ms / 1000).toFixed(1)} s`)
+export const seconds = ms => (ms === Infinity ? 'until the page wakes up' : `${(ms / 1000).toFixed(1)} s`)
 export const duration = ms => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`)
 
 /** Relative and http(s) addresses are newer than some browsers that are otherwise good enough. */

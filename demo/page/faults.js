@@ -1,47 +1,51 @@
-// The buttons that break the line: what to expect, and what then happened, measured on this page.
+// The buttons that break the connection: what to expect, and what was measured on this page.
 import { announce, button, duration, make, page, prepend, write } from './dom.js'
 
 const faults = {
   cut: [
     'Cut all connections',
-    'A reset, without a goodbye',
-    'Noticed at once. Back within two seconds. What is sent meanwhile waits, then leaves in order.',
+    'A reset without a close frame',
+    'The page detects it at once and is back within two seconds. Messages sent in between are queued, then sent in order.',
   ],
   freeze: [
     'Freeze',
-    'Half-open: nothing moves',
-    'The browser notices nothing. The heartbeat does, within three seconds, and a new connection is made at once. What was sent into the dead one is lost: plain cannot know, reliable does.',
+    'Half-open: no data passes',
+    'The browser does not detect it. The heartbeat does within three seconds, and a new connection replaces the old one. Messages sent over the dead connection are lost: the plain stream cannot know, the reliable one resends them.',
   ],
   refuse: [
     'Refuse for 5 s',
     'Cut, then 503',
-    'Attempts fail, the waits grow, none of them in step with others. Back soon after five seconds.',
+    'Attempts fail, and the delays grow, at random so that clients do not come back together. The page is back soon after five seconds.',
   ],
   restart: [
     'Restart the server',
     '1012, gone for 3\u00a0s',
-    'The server says goodbye and when to return. Connections come back spread out; reliable sessions go on where they were.',
+    'The server sends a close frame that says when to return. Clients come back spread out, and reliable sessions continue where they stopped.',
   ],
   slow: [
     'Slow down',
     '400\u00a0ms each way, 8\u00a0s',
-    'Latency climbs over 800 ms. Nothing is closed: slow is not dead.',
+    'Latency rises above 800 ms. The connection stays open, because slow is not dead.',
   ],
   kill: [
     'Kill a node',
-    'SIGKILL: the one that serves you',
-    'The process is gone at once. Another node takes over within two seconds, with the same world; reliable sessions go on where they were. The node is back after some seconds.',
+    'SIGKILL to the node that serves you',
+    'The process ends at once. Another node takes over within two seconds with the same data, and reliable sessions continue where they stopped. The node restarts after a few seconds.',
   ],
-  busy: ['Too busy', '1013, retry-after=4', 'The server names the wait. No attempt comes before it is over.'],
+  busy: [
+    'Overloaded',
+    '1013, retry-after=4',
+    'The server says how long to wait. No attempt is made before that.',
+  ],
 }
 
 const closing =
-  'Closed in the way of the protocol. Codes that mean “do not come back” are obeyed: then press Connect.'
+  'The server closes the connection with this code. After a final code the page does not reconnect: press Connect.'
 const maxExperiments = 8
 const settled = 1_500
 const figures = ['noticed', 'back', 'waited', 'returned']
 
-/** `tallies()` gives what the numbered streams have lost, for the difference that a fault made. */
+/** `tallies()` returns how many messages the numbered streams have lost, to compare before and after a fault. */
 export const createFaults = (socket, { sockets, tallies }) => {
   let running
   let n = 0
@@ -68,9 +72,9 @@ export const createFaults = (socket, { sockets, tallies }) => {
     const fate = isSlow
       ? `latency up to ${Math.round(slowest)} ms, ${noticed === undefined ? 'no reconnection' : 'a reconnection'}`
       : noticed === undefined
-        ? 'nothing was noticed'
-        : `noticed after ${duration(noticed)}, ${back === undefined ? 'not back' : `back after ${duration(back)}`}`
-    const text = `${name}: ${fate}; of ${probes.length} messages ${waited} waited and ${came} arrived, ${inOrder ? 'in order' : 'out of order'}. Lost from the streams: plain ${plain}, reliable ${sure}.`
+        ? 'nothing was detected'
+        : `detected after ${duration(noticed)}, ${back === undefined ? 'not back' : `back after ${duration(back)}`}`
+    const text = `${name}: ${fate}; of ${probes.length} messages ${waited} were queued and ${came} arrived, ${inOrder ? 'in order' : 'out of order'}. Lost from the streams: plain ${plain}, reliable ${sure}.`
     end(text, 'done')
     if (page.experiments.textContent === 'None yet.') page.experiments.textContent = ''
     prepend(page.experiments, make('li', '', text), maxExperiments)
@@ -79,7 +83,7 @@ export const createFaults = (socket, { sockets, tallies }) => {
   const measure = () => {
     const { started, until, back, isSlow } = running
     const now = performance.now()
-    // The streams may be back later than the feed. What they lost shows with their next message.
+    // The streams may reconnect later than the feed. Their next message shows what they lost.
     const areBack = sockets.every(({ state }) => state.name === 'open')
     if (back === undefined || !areBack) running.settling = now
     const isOver = isSlow
@@ -88,7 +92,7 @@ export const createFaults = (socket, { sockets, tallies }) => {
         ? now > running.settling + settled
         : socket.state.name === 'closed' || now > started + until
     if (isOver) return finish()
-    // A numbered message five times a second, to see what becomes of what is sent in an outage.
+    // A numbered message five times a second shows what happens to messages during an outage.
     if (back === undefined && running.probes.length < 200) {
       const probe = { sent: now, came: 0 }
       echoes.set(++n, probe)
@@ -133,7 +137,7 @@ export const createFaults = (socket, { sockets, tallies }) => {
     }
   })
 
-  /** Nothing was broken, so there is nothing to measure. */
+  /** The server refused to break anything, so there is nothing to measure. */
   const callOff = (text, experiment) => {
     if (running !== experiment) return
     for (const id of figures) write(page[id], '–')
@@ -148,7 +152,7 @@ export const createFaults = (socket, { sockets, tallies }) => {
       if (answer.ok) write(page.happened, text)
       else callOff(text, experiment)
     } catch {
-      // What was broken may have taken the answer with it.
+      // The fault may have ended the request, too.
       write(page.happened, 'The server does not answer.')
     }
   }
@@ -160,18 +164,18 @@ export const createFaults = (socket, { sockets, tallies }) => {
     })
     press.append(make('b', '', name), make('span', '', how))
     press.id = `fault-${id}`
-    // Until there are nodes to choose from.
+    // Hidden until the server reports its nodes.
     press.hidden = id === 'kill'
     page.faults.append(press)
   }
-  const twin = make('a', 'fault', make('b', '', 'Duplicate tab'), make('span', '', 'See both live'))
+  const twin = make('a', 'fault', make('b', '', 'Duplicate tab'), make('span', '', 'Watch both'))
   Object.assign(twin, { id: 'duplicate', href: '/', target: '_blank', rel: 'noopener' })
   twin.onclick = () => {
     write(
       page.expect,
-      'A second window with connections of its own. Push from one, draw in one: the other has it at once.',
+      'A second window has its own connections. What you send or draw in one appears in the other.',
     )
-    write(page.happened, 'Look at “here”, at the top: one more.')
+    write(page.happened, 'The number of visitors at the top has gone up by one.')
   }
   page.faults.append(twin)
 
@@ -182,12 +186,12 @@ export const createFaults = (socket, { sockets, tallies }) => {
   }
 
   return {
-    /** The server gave back one of the numbered messages. */
+    /** The server has echoed one of the numbered messages. */
     echo(number) {
       const probe = echoes.get(number)
       if (!probe) return
       probe.came = ++arrivals
-      // Not the heartbeat's latency: that is asked for in silence only, and here five messages a second come back.
+      // Not the heartbeat's latency: it pings only after silence, and here five messages per second arrive.
       if (running) running.slowest = Math.max(running.slowest, performance.now() - probe.sent)
     },
   }

@@ -1,4 +1,4 @@
-// What the server pushes: notifications as text, pictures as binary. Unread ones are counted where one looks first.
+// What the server pushes: notifications as text, and pictures as binary data. Counts unread ones in the title and the icon.
 import { announce, button, icon, make, page, prepend, time, write } from './dom.js'
 
 const shown = 60
@@ -124,10 +124,10 @@ export const createFeed = ({ sender, isOwn, acknowledge }) => {
       page.system.classList.toggle('on', answer === 'granted')
       page.system.setAttribute('aria-pressed', answer === 'granted')
       const words = {
-        granted: 'Your system will tell you while this page is hidden.',
-        denied: 'This browser was told not to show notifications of this page.',
+        granted: 'You will get system notifications while this page is hidden.',
+        denied: 'This browser blocks notifications from this page.',
       }
-      write(page.answer, words[answer] ?? 'Your system will not be asked to tell you.')
+      write(page.answer, words[answer] ?? 'System notifications are off.')
     }
   } else page.system.hidden = true
 
@@ -165,7 +165,7 @@ export const showPictures = feed => {
 
     const image = make('img')
     image.src = URL.createObjectURL(new Blob([buffer], { type }))
-    image.alt = `Picture of ${bytes.length} bytes, pushed as binary`
+    image.alt = `Picture of ${bytes.length} bytes, sent as binary data`
     const words = make(
       'p',
       'meta',

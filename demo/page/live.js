@@ -1,4 +1,4 @@
-// One socket, two kinds of live data: a market as text, with a `key` for what goes up; a pad as binary, `volatile`.
+// One socket with two kinds of live data: quotes as text, sent with a `key`, and strokes as binary data, sent as `volatile`.
 import { backoff, createSocket } from '/dist/index.min.js'
 import { address } from './dom.js'
 import { showMarket } from './market.js'

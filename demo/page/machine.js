@@ -1,4 +1,4 @@
-// The state machine as a drawing: the five states, the ways between them, the present one lit.
+// A drawing of the state machine: the five states, the transitions, and the present state highlighted.
 import { draw, page } from './dom.js'
 
 const places = {
@@ -58,7 +58,7 @@ export const drawMachine = socket => {
 
   let last
   const show = ({ name }) => {
-    page.machine.setAttribute('aria-label', `State machine. The present state is ${name}`)
+    page.machine.setAttribute('aria-label', `State machine. The current state is ${name}`)
     for (const [state, element] of states) element.classList.toggle('now', state === name)
     for (const [way, element] of paths) element.classList.toggle('now', way === `${last} ${name}`)
     last = name

@@ -1,4 +1,4 @@
-// The page: one socket for the notifications, which is the one that is shown from inside, and three for the rest.
+// The page: one socket for the notifications, whose inside is shown, and three for the rest.
 import { backoff, createSocket } from '/dist/index.min.js'
 import { address, page, write } from './dom.js'
 import { createFaults } from './faults.js'
@@ -63,7 +63,7 @@ socket.on('text', text => {
   else if (message.kind === 'seen') feed.see(message)
   else if (message.kind === 'echo') faults.echo(message.n)
   else if (message.kind === 'nodes') seeNodes(message)
-  else if (message.kind === 'error') write(page.answer, `The server: ${message.message}`)
+  else if (message.kind === 'error') write(page.answer, `The server answered: ${message.message}`)
   else if (message.kind === 'visitors') {
     // Told last on a new connection: what came before it is history.
     write(page.visitors, message.count)

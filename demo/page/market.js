@@ -1,4 +1,4 @@
-// A market that moves. What goes up is a quote with a `key`: while there is no connection only the newest one waits.
+// Market data. Quotes are sent with a `key`: without a connection, only the newest one is queued.
 import { button, colour, make, page, write } from './dom.js'
 
 const kept = 360

@@ -1,4 +1,4 @@
-// Which nodes serve this world, and which of them this page. Where there is but one there is nothing to see.
+// Lists the nodes of the cluster, and marks the one that serves this page. Hidden if there is only one.
 import { make, page } from './dom.js'
 
 export const showNodes = () => {

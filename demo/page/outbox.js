@@ -1,12 +1,12 @@
-// Follows the numbered messages of this tab: waiting here, taken by the browser, back from the server, or dropped.
+// Follows the numbered messages of this tab: queued, accepted by the browser, broadcast by the server, or dropped.
 import { make, page } from './dom.js'
 
 const remembered = 100
 const shown = 8
 
 /**
- * A message is `queued`, `sent`, `arrived`, `dropped`, or `unknown`: the browser took it, and the line broke before
- * the server's broadcast brought it back. A bare WebSocket has no acknowledgements that could say more.
+ * A message is `queued`, `sent`, `arrived`, `dropped` or `unknown`. Unknown means that the connection broke before the server's
+ * broadcast of the message arrived. A bare WebSocket has no acknowledgements.
  */
 export const createOutbox = (socket, sender) => {
   let messages = []
@@ -20,7 +20,7 @@ export const createOutbox = (socket, sender) => {
     if (message) Object.assign(message, { fate: 'dropped', reason })
   })
   socket.on('close', () => {
-    // What came back from the browser is sent again: only then is its fate known, and `arrived` corrects it.
+    // If the browser had not sent a message, it is sent again. `arrived` then corrects this.
     for (const message of messages) if (message.fate === 'sent') message.fate = 'unknown'
   })
   socket.on('open', () => {
@@ -45,7 +45,7 @@ export const createOutbox = (socket, sender) => {
       const n = ++last
       const data = JSON.stringify({ type: 'push', n, text, from: sender, category })
       const message = { n, text, data, fate: 'queued' }
-      // In the list before it is sent: a message that is dropped at once is reported during the call.
+      // Added before it is sent, because the drop event of a message that is dropped at once comes during the call.
       messages.push(message)
       const fate = socket.send(data)
       if (message.fate === 'queued') message.fate = fate
@@ -53,7 +53,7 @@ export const createOutbox = (socket, sender) => {
       show()
     },
 
-    /** Takes note of a broadcast, and says whether it was a message of this tab. */
+    /** Records a broadcast, and returns whether it was a message of this tab. */
     note({ from, n }) {
       if (from !== sender) return false
       const message = messages.find(message => message.n === n)

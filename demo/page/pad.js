@@ -1,4 +1,4 @@
-// A pad for everybody: twelve bytes a stroke, eight a cursor, now or never.
+// A shared drawing pad: twelve bytes for a stroke, eight for a cursor, sent as volatile messages.
 import { colour, page, write } from './dom.js'
 
 const [cursor, stroke, clear] = [1, 2, 3]

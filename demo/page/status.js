@@ -1,4 +1,4 @@
-// The state of the socket, the countdown, the numbers, and all its events in words.
+// The state of the socket, the countdown, the counts, and a log of its events.
 import { announce, make, page, prepend, seconds, time, write } from './dom.js'
 
 const shownEvents = 100
@@ -32,7 +32,7 @@ export const showStatus = socket => {
     document.body.dataset.state = name
     write(page.state, name)
     const isTrouble = name === 'waiting' || name === 'closed'
-    write(page.cause, isTrouble ? explain(cause) : name === 'open' ? 'Open' : 'Trying')
+    write(page.cause, isTrouble ? explain(cause) : name === 'open' ? 'Open' : 'Connecting')
     page.connect.classList.toggle('primary', name === 'closed')
     showCountdown()
   }
@@ -45,10 +45,10 @@ export const showStatus = socket => {
     if (name !== 'connecting') announce(`The connection is ${name}`)
   })
   socket.on('open', ({ reconnected, attempt }) => {
-    log('open', `${reconnected ? 'again' : 'for the first time'}, failures before: ${attempt}`)
+    log('open', `${reconnected ? 'reconnected' : 'first connection'}, failed attempts before: ${attempt}`)
   })
   socket.on('close', ({ code, reason, willRetry, delay }) => {
-    const future = willRetry ? `next attempt: ${seconds(delay)}` : 'for good'
+    const future = willRetry ? `next attempt: ${seconds(delay)}` : 'final'
     log('close', `${code}${reason && ` “${reason}”`}, ${future}`)
   })
   socket.on('error', error => log('error', explain(error)))

@@ -11,20 +11,20 @@ const colours = { arrived: 'good', lost: 'bad', twice: 'unsure', late: 'busy' }
 const newId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(9)), byte => byte.toString(36).padStart(2, '0')).join('')
 
-const rows = { arrived: 'arrived', lost: 'lost', twice: 'twice', late: 'out of order' }
+const rows = { arrived: 'arrived', lost: 'lost', twice: 'duplicated', late: 'out of order' }
 
-/** Takes along what goes on after a reload. Used once: another tab that is a copy of this one begins anew. */
+/** Restores the session after a reload. Only once: a duplicated tab starts a new session. */
 const takeSaved = () => {
   try {
     const saved = sessionStorage.getItem('reliable')
     sessionStorage.removeItem('reliable')
     return JSON.parse(saved ?? '{}')
   } catch {
-    return {} // where the browser keeps nothing for this page
+    return {} // the browser denies this page storage
   }
 }
 
-/** One of the two: what came down is counted here, what went up by the server. `before`: where a reload has left it. */
+/** One of the two streams. The page counts what it receives, and the server counts what it receives. `before`: the counts from before a reload. */
 const createLane = (name, title, socket, send, before = {}) => {
   const down = createTally(before.heard)
   let up = { arrived: 0, lost: 0, twice: 0, late: 0, last: 0 }
@@ -84,7 +84,7 @@ const createLane = (name, title, socket, send, before = {}) => {
   }
 
   setInterval(() => {
-    // A hidden page has slow timers, and nobody to look.
+    // The timers of a hidden page are slow, and nobody sees the result.
     if (document.hidden || socket.state.name === 'closed') return
     send(++sent)
   }, period)
@@ -104,7 +104,7 @@ const createLane = (name, title, socket, send, before = {}) => {
     get lost() {
       return down.counts.lost + up.lost
     },
-    /** Where it stands, for after a reload. */
+    /** The counts, to be saved for after a reload. */
     get place() {
       return { heard: down.counts.last, sent }
     },
@@ -127,7 +127,7 @@ export const createStreams = () => {
   sure.on('message', ({ data }) => sureLane.hear(data))
   sure.on('gap', gap => {
     sureLane.gap(
-      `The session was lost, and it says so: ${gap.unknown?.length ?? gap.missed} messages of unknown fate.`,
+      `The session was lost, which is reported: the outcome of ${gap.unknown?.length ?? gap.missed} messages is unknown.`,
     )
   })
 
@@ -136,7 +136,7 @@ export const createStreams = () => {
     const saved = { id, session: sure.save(), ...sureLane.place }
     sessionStorage.setItem('reliable', JSON.stringify(saved))
   })
-  // Back from the cache of the browser, with everything: there it goes on as it is.
+  // A page that returns from the back/forward cache still has its session.
   addEventListener('pageshow', () => sessionStorage.removeItem('reliable'))
 
   return { sockets: [plain, sure], tallies: () => ({ plain: plainLane.lost, reliable: sureLane.lost }) }

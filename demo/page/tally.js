@@ -1,4 +1,4 @@
-// Counts a stream of numbered messages: what came, what is missing, what came twice, what came late. On both sides.
+// Counts the messages of a numbered stream: arrived, missing, duplicated, late. Used by the page and by the server.
 
 /** Of more missing numbers than this the oldest are given up: one that came after all would then count as twice. */
 const remembered = 2_000

@@ -1,4 +1,4 @@
-// The last two minutes of a connection, drawn: its states, its heartbeats, what went in and out, what waited.
+// Draws the last two minutes of a connection: states, heartbeats, messages in and out, and queued messages.
 import { colour, page, sharpen, write } from './dom.js'
 
 const span = 120_000

@@ -1,9 +1,9 @@
-// One node of the cluster as a process of its own, to be killed. It ends by itself when whoever started it is gone.
+// One node of the cluster in a process of its own. It exits when its parent process has ended.
 import { startNode } from './node.mjs'
 import { createWorld } from './world.mjs'
 
 process.on('disconnect', () => process.exit())
-// Ctrl+C reaches all processes of a terminal. The one that has started us tells us what to do.
+// Ctrl+C reaches all processes of a terminal. Ignored here, because the parent process decides when to stop.
 process.on('SIGINT', () => {})
 
 const world = await createWorld(process.env)

@@ -1,4 +1,4 @@
-// The demo from several processes: three nodes, one world in Redis, one page. Any of them may be killed.
+// The demo as a cluster: three nodes in processes of their own, which share their data in Redis and can be killed.
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -28,7 +28,7 @@ const startRedis = async () => {
   process.on('exit', () => redis.kill())
   const ended = new Promise((_, fail) => {
     redis.on('error', fail)
-    redis.on('exit', code => fail(new Error(`it ended with ${code}`)))
+    redis.on('exit', code => fail(new Error(`it exited with ${code}`)))
   })
   const ready = new Promise(done => {
     createInterface(redis.stdout).on('line', line => line.includes('Ready to accept') && done())
@@ -36,7 +36,7 @@ const startRedis = async () => {
   ended.catch(() => {})
   await Promise.race([ready, ended]).catch(error => {
     throw new Error(
-      `No redis-server could be started here (${error.message}). Install it (apt install redis-server), or name one that runs: REDIS_URL=redis://localhost:6379`,
+      `redis-server could not be started (${error.message}). Install it (apt install redis-server), or use a running one: REDIS_URL=redis://localhost:6379`,
     )
   })
   return `redis://127.0.0.1:${port}`
@@ -64,7 +64,9 @@ const createChild = (name, env) => {
       })
       const [answer] = await Promise.race([
         once(started, 'message'),
-        once(started, 'exit').then(([code]) => Promise.reject(new Error(`Node ${name} ended with ${code}.`))),
+        once(started, 'exit').then(([code]) =>
+          Promise.reject(new Error(`Node ${name} exited with ${code}.`)),
+        ),
       ])
       child.port = answer.port
     },

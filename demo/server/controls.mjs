@@ -1,4 +1,4 @@
-// The buttons that break things: what each does, and the range of the numbers that it takes.
+// What each button does, and the range of its numbers.
 import { say } from './files.mjs'
 
 /** What a server may send in a close frame: https://datatracker.ietf.org/doc/html/rfc6455#section-7.4 */
@@ -6,9 +6,9 @@ const isCloseCode = code =>
   (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || code >= 3000
 
 const notOurs =
-  'The service is not ours: no button of this page reaches into it. Those that break the line work.'
+  'The service runs elsewhere, so this button cannot control it. Use a button that breaks the connection.'
 
-/** What cannot be done, in words. */
+/** The request cannot be fulfilled. Its message is the answer. */
 class Refusal extends Error {}
 
 export const createControls = (line, service) => {
@@ -31,7 +31,7 @@ export const createControls = (line, service) => {
   }
   let restarted = Promise.resolve()
 
-  /** With what the numbers are if they are left out. */
+  /** Each number has a minimum, a maximum and a default. */
   const controls = {
     cut: {
       act: () => `${line.cut()} connections were reset.`,
@@ -40,7 +40,7 @@ export const createControls = (line, service) => {
       seconds: [1, 60, 5],
       act({ seconds }) {
         refuseFor(seconds)
-        return `${line.cut()} connections were reset, new ones are refused for ${seconds} s.`
+        return `${line.cut()} connections were reset. New ones are refused for ${seconds} s.`
       },
     },
     restart: {
@@ -54,20 +54,23 @@ export const createControls = (line, service) => {
       },
     },
     freeze: {
-      act: () => `${line.freeze()} connections are frozen: no byte moves, and nobody is told.`,
+      act: () => `${line.freeze()} connections are frozen: no data passes, and neither end is notified.`,
     },
     slow: {
       ms: [0, 2000, 400],
       seconds: [1, 60, 8],
       act({ ms, seconds }) {
         line.slow(ms, seconds)
-        return `For ${seconds} s every byte takes ${ms} ms, each way.`
+        return `For ${seconds} s all data is delayed by ${ms} ms in each direction.`
       },
     },
     close: {
       code: [1000, 4999, 4000],
       async act({ code }) {
-        if (!isCloseCode(code)) throw new Refusal('No server may close a connection with this code.')
+        if (!isCloseCode(code))
+          throw new Refusal(
+            'A server must not use this close code. Use 1000 to 1014, except 1004 to 1006, or 3000 to 4999.',
+          )
         if (!service.close) throw new Refusal(notOurs)
         return `${await service.close(code, 'a button was pressed')} connections were closed with ${code}.`
       },
@@ -84,10 +87,11 @@ export const createControls = (line, service) => {
     kill: {
       node: [1, 99, 1],
       act({ node }) {
-        if (!service.kill) throw new Refusal('There is one node here, and nobody would start it again.')
+        if (!service.kill)
+          throw new Refusal('There is only one node. Run npm run start:cluster to kill nodes.')
         const killed = service.kill(String(node))
-        if (!killed) throw new Refusal('Only one node is left. The others come back soon.')
-        return `Node ${killed} was killed, without a goodbye. It is back in some seconds.`
+        if (!killed) throw new Refusal('Only one node is left. Wait until the others have restarted.')
+        return `Node ${killed} was killed. It restarts in a few seconds.`
       },
     },
   }
@@ -113,12 +117,12 @@ export const createControls = (line, service) => {
       }
     },
 
-    /** For so many more seconds nobody is let in. */
+    /** For how many more seconds new connections are refused. */
     get wait() {
       return Math.ceil((refusedUntil - Date.now()) / 1000)
     },
 
-    /** Resolves when nothing is under way any more. */
+    /** Resolves when no restart is in progress. */
     async stop() {
       refusedUntil = 0
       clearTimeout(restarting?.timer)

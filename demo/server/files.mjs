@@ -1,4 +1,4 @@
-// The files of the page, as they are served: with a strict policy, squeezed.
+// Serves the files of the page, compressed and with a strict Content-Security-Policy.
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'

@@ -1,4 +1,4 @@
-// The line between the pages and the push service: a small TCP proxy that breaks as real networks do, on command.
+// A small TCP proxy between the pages and the push service, which breaks connections as real networks do.
 import { connect } from 'node:net'
 
 /** A frozen connection looks alive to both ends. Nobody else would ever end it. */

@@ -1,4 +1,4 @@
-// Live data: a market as text, and a drawing pad as binary.
+// Live data: market data as text, and a drawing pad as binary data.
 import { randomInt } from 'node:crypto'
 import { WebSocketServer } from 'ws'
 import { logs } from './world.mjs'

@@ -1,4 +1,4 @@
-// One node of the push service: an HTTP server on a port of its own that knows nothing but WebSockets.
+// One node of the push service: an HTTP server on its own port that only serves WebSockets.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { createLive } from './live.mjs'

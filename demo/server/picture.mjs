@@ -1,4 +1,4 @@
-// A real PNG, drawn in memory: the demo pushes binary data that a page can show without a decoder of its own.
+// Draws a PNG in memory, so that the demo can push binary data that a page can show.
 import { deflateSync } from 'node:zlib'
 
 const width = 240

@@ -1,4 +1,4 @@
-// Which nodes live, and how many visitors each has. Every node says so once a second; who is silent for three is gone.
+// The running nodes and the number of visitors of each. Every node reports once a second, and is removed after three seconds of silence.
 
 const beat = 1_000
 const silence = 3_000

@@ -1,4 +1,4 @@
-// The push service behind /feed: what it says by itself, what it repeats for its clients, and what it refuses.
+// The push service at /feed: its own notifications, the messages that it broadcasts, and the validation of input.
 import { randomUUID } from 'node:crypto'
 import { WebSocketServer } from 'ws'
 import { createPainter, isPicture } from './picture.mjs'
@@ -11,7 +11,7 @@ const categories = ['message', 'party', 'alert']
 const maxVisible = 500
 const maxText = 16 * 1024
 const maxBinary = 256 * 1024
-// Above this `ws` closes with 1009 before the message has been read; below it the client gets an answer in words.
+// `ws` closes with 1009 above this size, before it has read the message. Below it, the client gets an error message.
 const maxPayload = 1024 * 1024
 // A client that reads too slowly is let go: it would grow the memory of the server, and it can reconnect.
 const maxBacklog = 4 * 1024 * 1024
@@ -56,36 +56,36 @@ class Refusal extends Error {}
 
 const parse = data => {
   if (data.length > maxText) {
-    throw new Refusal(`A text message may have ${maxText} bytes, this one has ${data.length}.`)
+    throw new Refusal(`A text message must have at most ${maxText} bytes. This one has ${data.length}.`)
   }
   try {
     return JSON.parse(data.toString()) ?? {}
   } catch {
-    throw new Refusal("This is not JSON; expected {type: 'push', n, text}.")
+    throw new Refusal("The message is not JSON. Send {type: 'push', n, text}.")
   }
 }
 
-/** Takes `{ type: 'push', n, text, from, category }` apart; whatever is wrong with it is said in words. */
+/** Takes `{ type: 'push', n, text, from, category }` apart; throws a `Refusal` that says what is wrong. */
 const readPush = ({ n, text, from = 'somebody', category = 'message' }) => {
   if (!Number.isSafeInteger(n) || n < 1) throw new Refusal('n must be a positive whole number.')
   if (typeof text !== 'string' || !text.trim())
-    throw new Refusal('text must be a string that says something.')
+    throw new Refusal('text must be a string with visible characters.')
   if (text.length > maxVisible) {
-    throw new Refusal(`text may have ${maxVisible} characters, this one has ${text.length}.`)
+    throw new Refusal(`text must have at most ${maxVisible} characters. This one has ${text.length}.`)
   }
   if (typeof from !== 'string' || !/^\w{1,20}$/.test(from)) {
-    throw new Refusal('from must be 1 to 20 letters or digits.')
+    throw new Refusal('from must be 1 to 20 letters, digits or underscores.')
   }
   if (!categories.includes(category)) throw new Refusal(`category must be one of ${categories.join(', ')}.`)
   return notify(category, from, text, { n, from })
 }
 
-/** Starts pushing. `name`: of this node; `canBeKilled`: whether there is somebody who would start it again. */
+/** Starts pushing. `name`: of this node; `canBeKilled`: whether another process would restart it. */
 export const createPush = (world, { name, canBeKilled = false }) => {
   const server = new WebSocketServer({ noServer: true, maxPayload })
   const { notifications, seen, pictures } = world
   const paint = createPainter()
-  /** Who has acknowledged what, as long as it is in the history. */
+  /** Who has seen which notification of the history. */
   const seenBy = new Map()
 
   const deliver = (client, data) => {
@@ -99,12 +99,12 @@ export const createPush = (world, { name, canBeKilled = false }) => {
 
   const acknowledge = ({ id, from }) => {
     const those = seenBy.get(id)
-    // Older than the history: nobody needs to know any more.
+    // Notifications that are older than the history are ignored.
     if (!those || typeof from !== 'string' || !/^\w{1,20}$/.test(from)) return
     if (those.size < maxVisible && !those.has(from)) seen.append({ id, from })
   }
 
-  /** Told last on a new connection: what came before it is history. */
+  /** Sent last on a new connection: everything before it is history. */
   const census = () => [
     JSON.stringify({ kind: 'nodes', nodes: presence.nodes, here: name, canBeKilled }),
     JSON.stringify({ kind: 'visitors', count: presence.visitors }),
@@ -114,9 +114,9 @@ export const createPush = (world, { name, canBeKilled = false }) => {
 
   const onBinary = data => {
     if (data.length > maxBinary) {
-      throw new Refusal(`A picture may have ${maxBinary} bytes, this one has ${data.length}.`)
+      throw new Refusal(`A picture must have at most ${maxBinary} bytes. This one has ${data.length}.`)
     }
-    if (!isPicture(data)) throw new Refusal('Binary messages are pictures here: PNG, JPEG or GIF.')
+    if (!isPicture(data)) throw new Refusal('Binary messages are pictures: send PNG, JPEG or GIF.')
     pictures.append(data)
   }
 
@@ -126,7 +126,7 @@ export const createPush = (world, { name, canBeKilled = false }) => {
     if (message.type === 'push') notifications.append(readPush(message))
     else if (message.type === 'seen') acknowledge(message)
     else if (message.type === 'echo') client.send(JSON.stringify({ kind: 'echo', n: Number(message.n) }))
-    else throw new Refusal("Unknown type; expected 'push', 'seen' or 'echo'.")
+    else throw new Refusal("Unknown type: expected 'push', 'seen' or 'echo'.")
   }
 
   server.on('connection', client => {
@@ -143,7 +143,7 @@ export const createPush = (world, { name, canBeKilled = false }) => {
         client.send(JSON.stringify({ kind: 'error', message: error.message }))
       }
     })
-    // What a broken frame does to its own connection `ws` has done already; unheard, it would end the process.
+    // `ws` has closed the connection after an invalid frame. Without a listener the error would end the process.
     client.on('error', () => {})
     client.on('close', countVisitors)
 

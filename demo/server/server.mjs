@@ -1,4 +1,4 @@
-// The demo: static pages, a push service behind a line that can be broken, and the buttons that break it.
+// The demo: static pages, a push service behind a proxy that can break connections, and the buttons for that.
 import { realpathSync } from 'node:fs'
 import { createServer, STATUS_CODES } from 'node:http'
 import { fileURLToPath } from 'node:url'
@@ -34,14 +34,14 @@ const createDemo = service => {
   const server = createServer((request, response) => {
     request.resume()
     const { path, query } = parse(request.url)
-    if (path === undefined) return say(response, 400, 'This is not an address.')
+    if (path === undefined) return say(response, 400, 'The URL is malformed.')
     const control = path.startsWith('/control/') && controls.find(path.slice('/control/'.length))
     const allowed = control ? ['POST'] : ['GET', 'HEAD']
     if (!allowed.includes(request.method)) {
       return say(response, 405, `Use ${allowed.join(' or ')}.`, { allow: allowed.join(', ') })
     }
     if (!control) return serveFile(request, response, path)
-    if (isForeign(request)) return say(response, 403, 'Only pages of this server may do that.')
+    if (isForeign(request)) return say(response, 403, 'This request must come from a page of this server.')
     controls.press(response, control, query)
   })
 
@@ -51,7 +51,7 @@ const createDemo = service => {
       socket.end(`${line}\r\nConnection: close\r\nContent-Length: 0\r\n${more}\r\n`)
     }
 
-    socket.on('error', () => {}) // the client may be gone before it has its answer
+    socket.on('error', () => {}) // the client may disconnect before it has the answer
     if (!paths.includes(parse(request.url).path)) return refuse(404)
     if (isForeign(request)) return refuse(403)
     const { wait } = controls
@@ -79,7 +79,7 @@ const listen = (server, port, host) =>
     })
   })
 
-/** Without a wish any free port from 8080 on will do; a port that was asked for is taken at its word. */
+/** Listens on the requested port, or else on the first free one from 8080 on. */
 const listenSomewhere = async (server, wish, host) => {
   for (let port = wish ?? 8080; ; port++) {
     try {
@@ -88,7 +88,7 @@ const listenSomewhere = async (server, wish, host) => {
       if (error.code !== 'EADDRINUSE') throw error
       if (wish === undefined && port < 8099) continue
       const taken = wish === undefined ? 'The ports from 8080 to 8099 are all' : `Port ${port} is`
-      throw new Error(`${taken} taken. Choose another one, as in PORT=9000 npm start.`)
+      throw new Error(`${taken} in use. Choose another port: PORT=9000 npm start`)
     }
   }
 }
@@ -96,9 +96,9 @@ const listenSomewhere = async (server, wish, host) => {
 /**
  * Starts the demo and resolves once it listens.
  *
- * `port`: the port to use and no other, 0 for any free one; left out, the first free one from 8080 on.
+ * `port`: the port to use, 0 for any free one. Default: the first free one from 8080 on.
  *
- * `start`: starts the service behind the line, see services.mjs; left out, one node in memory.
+ * `start`: starts the service, see services.mjs. Default: one node in memory.
  *
  * @param {{ port?: number | undefined, host?: string | undefined, start?: () => Promise<object> }} [options]
  */
@@ -107,7 +107,7 @@ export const startDemo = async ({ port, host = '127.0.0.1', start = startOwn } =
     throw new Error('The port must be a whole number from 0 to 65535.')
   }
   if (!isBuilt()) {
-    throw new Error('The built package is missing: run npm run build first.')
+    throw new Error('The package has not been built: run npm run build first.')
   }
 
   const { server, stop } = createDemo(await start())
@@ -133,14 +133,12 @@ export const startDemo = async ({ port, host = '127.0.0.1', start = startOwn } =
   }
 }
 
-/** As `npm start` does: listens where the environment says, and says where that is. */
+/** Starts the demo on the PORT and HOST of the environment, and prints its address. */
 export const runDemo = async start => {
   const { PORT, HOST } = process.env
   try {
     const { url } = await startDemo({ port: PORT ? Number(PORT) : undefined, host: HOST || undefined, start })
-    console.log(
-      `The demo is at ${url} (and in forty lines, with a script tag, at ${url}recipes/script-tag.html)`,
-    )
+    console.log(`The demo is at ${url} (an example with a script tag: ${url}recipes/script-tag.html)`)
   } catch (error) {
     console.error(error.message)
     process.exit(1)

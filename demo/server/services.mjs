@@ -26,10 +26,10 @@ export const startOwn = async (env = {}) => {
   }
 }
 
-/** A service that somebody else runs, such as python/push_server.py. */
+/** A service that runs elsewhere, such as demo/recipes/python/push_server.py. */
 const startElsewhere = address => {
   const { protocol, hostname: host, port } = new URL(address)
-  if (protocol !== 'ws:') throw new Error('SERVICE takes an address as ws://localhost:8765.')
+  if (protocol !== 'ws:') throw new Error('SERVICE must be an address such as ws://localhost:8765.')
   return { target: () => ({ host, port: Number(port || 80) }) }
 }
 

@@ -1,4 +1,4 @@
-// Two streams of numbered messages each way, twenty a second: one over plain WebSockets, one over reliable sessions.
+// Two numbered streams in each direction, twenty messages per second: one over plain WebSockets, one over reliable sessions.
 
 import { WebSocketServer } from 'ws'
 import { createReliableServer } from '../../dist/server.js'

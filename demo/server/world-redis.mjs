@@ -1,5 +1,5 @@
-// The same world in Redis, for several processes. Each log is a Redis stream that every node reads on and on: what was told
-// while a node had no connection to Redis it still hears, in order.
+// The same data in Redis, for several processes. Each log is a Redis stream that every node reads. After a node has lost its connection
+// to Redis, it reads what it missed, in order.
 import { createClient } from 'redis'
 import { redisStore } from '../../dist/server.js'
 import { createLog, dueSince, logs } from './world.mjs'
@@ -43,7 +43,9 @@ const connect = async url => {
   // Without a listener it would end the process.
   client.on('error', () => {})
   await client.connect().catch(error => {
-    throw new Error(`Redis does not answer at REDIS_URL: ${error.message || error.code}`)
+    throw new Error(
+      `Redis does not answer at REDIS_URL. Check the address and whether it is running: ${error.message || error.code}`,
+    )
   })
   isThere = true
   return client
@@ -118,7 +120,7 @@ export const createRedisWorld = async (url, prefix) => {
         .xAdd(key(name), '*', encode(entry), { TRIM })
         .pExpire(key(name), forgetAfter)
         .exec()
-        .catch(error => console.error(`Redis did not take an entry for ${name}: ${error.message}`))
+        .catch(error => console.error(`Redis could not store an entry for ${name}: ${error.message}`))
     }
     world[name] = { entries, hear, append }
   })

@@ -1,4 +1,4 @@
-// What outlives a node, as a database would: what is shown to newcomers, who is there, where the numbered streams stand.
+// The data that outlives a node, as in a database: history for new visitors, presence, and the counts of the numbered streams.
 import { memoryStore } from '../../dist/server.js'
 import { createTally } from '../page/tally.js'
 

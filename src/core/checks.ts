@@ -13,82 +13,72 @@ export interface Checks {
   close(code: number | undefined, reason: string | undefined): void
 }
 
-/** The names of all options, by where they belong. */
-const NAMES = {
+/** The options that are numbers, by where they belong. */
+const NUMBERS = {
+  createSocket: ['minUptime', 'connectTimeout', 'closeTimeout', 'highWaterMark'],
+  queue: ['maxMessages', 'maxBytes'],
+  heartbeat: ['interval', 'timeout'],
+  send: ['ttl'],
+}
+
+/** All other options. */
+const OTHERS = {
   createSocket: [
     'protocols',
     'binaryType',
     'autoConnect',
     'retry',
-    'minUptime',
-    'connectTimeout',
-    'closeTimeout',
     'prepare',
     'queue',
-    'highWaterMark',
     'heartbeat',
     'wake',
     'signal',
     'WebSocket',
   ],
-  queue: ['maxMessages', 'maxBytes', 'overflow', 'keepWhenClosed'],
-  heartbeat: ['interval', 'timeout', 'message', 'isReply'],
-  send: ['ttl', 'key', 'volatile', 'signal'],
+  queue: ['overflow', 'keepWhenClosed'],
+  heartbeat: ['message', 'isReply'],
+  send: ['key', 'volatile', 'signal'],
+}
+
+/** The options that are one of several words. */
+const CHOICES: Record<string, readonly unknown[]> = {
+  binaryType: ['arraybuffer', 'blob'],
+  overflow: ['reject', 'drop-oldest'],
 }
 
 /** How many letters of one word are missing in the other. Enough to find the name that was meant. */
 const difference = (one: string, other: string) =>
   [...one].filter(letter => !other.includes(letter)).length + Math.abs(one.length - other.length)
 
-/** Throws for an option that does not exist, because a misspelt one would have no effect, or another one. */
-const checkNames = (place: keyof typeof NAMES, options: object | false | undefined) => {
-  const names = NAMES[place]
-  for (const name in options || {}) {
-    if (names.includes(name)) continue
-    const [nearest] = [...names].sort((a, b) => difference(name, a) - difference(name, b))
-    throw new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
+/** Throws for an invalid value, and for an option that does not exist, because a misspelt one would have no effect, or another one. */
+const checkOptions = (place: keyof typeof NUMBERS, options: object | false | undefined) => {
+  for (const [name, value] of Object.entries(options || {})) {
+    if (NUMBERS[place].includes(name)) {
+      if (value !== undefined) checkNumber(name, value)
+    } else if (!OTHERS[place].includes(name)) {
+      const [nearest] = [...NUMBERS[place], ...OTHERS[place]].sort(
+        (a, b) => difference(name, a) - difference(name, b),
+      )
+      throw new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
+    } else if (value !== undefined && CHOICES[name]?.includes(value) === false) {
+      throw new TypeError(`${name} must be ${CHOICES[name].join(' or ')}`)
+    }
   }
-}
-
-/** The options that are numbers, and those that are one of several words. */
-const NUMBERS = [
-  'minUptime',
-  'connectTimeout',
-  'closeTimeout',
-  'highWaterMark',
-  'maxMessages',
-  'maxBytes',
-  'interval',
-  'timeout',
-]
-const CHOICES: Record<string, readonly unknown[]> = {
-  binaryType: ['arraybuffer', 'blob'],
-  overflow: ['reject', 'drop-oldest'],
 }
 
 /** The part that rejects invalid options and arguments with a `TypeError`, before anything has changed. */
 export const checks: Checks = {
   options(options) {
-    const { queue, heartbeat } = options
-    checkNames('createSocket', options)
-    checkNames('queue', queue)
-    checkNames('heartbeat', heartbeat)
-    for (const [name, value] of Object.entries({ ...options, ...queue, ...heartbeat })) {
-      if (value === undefined) continue
-      if (NUMBERS.includes(name)) checkNumber(name, value)
-      else if (CHOICES[name]?.includes(value) === false) {
-        throw new TypeError(`${name} must be ${CHOICES[name].join(' or ')}`)
-      }
-    }
+    checkOptions('createSocket', options)
+    checkOptions('queue', options.queue)
+    checkOptions('heartbeat', options.heartbeat)
   },
 
   createEmitter,
 
   send(data, options) {
     checkData(data)
-    if (!options) return
-    checkNames('send', options)
-    if (options.ttl !== undefined) checkNumber('ttl', options.ttl)
+    if (options) checkOptions('send', options)
   },
 
   connect(WebSocket = globalThis.WebSocket) {

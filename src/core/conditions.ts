@@ -1,4 +1,4 @@
-import type { Data } from './data.js'
+import { copyData, type Data } from './data.js'
 import { createTimer } from './timers.js'
 import type { DropReason, SendOptions } from './types.js'
 
@@ -18,8 +18,11 @@ export type Message = Data | ConditionalMessage
 /** The messages with a `key` that wait. */
 export type Keys = Map<unknown, ConditionalMessage>
 
-export const createMessage = (data: Data, options: SendOptions | undefined): Message =>
-  options ? { data, options, expires: Date.now() + (options.ttl ?? Infinity) } : data
+/** The message outlives `send()`, and the caller may reuse its buffer. Volatile messages are never sent again. */
+export const createMessage = (data: Data, options: SendOptions | undefined): Message => {
+  const kept = options?.volatile ? data : copyData(data)
+  return options ? { data: kept, options, expires: Date.now() + (options.ttl ?? Infinity) } : kept
+}
 
 export const conditionsOf = (message: Message | undefined): ConditionalMessage | undefined =>
   (message as ConditionalMessage | undefined)?.options && (message as ConditionalMessage)

@@ -1,29 +1,42 @@
 import { createBacklog } from './backlog.js'
 import { type ConditionalMessage, createMessage } from './conditions.js'
-import { byteLength, copyData, type Data } from './data.js'
+import { byteLength, type Data } from './data.js'
 import { isHidden } from './page.js'
-import { type CreateQueue, MAX_BYTES, type NativeSocket } from './queue.js'
-import type { DropReason, SendOptions } from './types.js'
+import { type CreateQueue, MAX_BYTES, type NativeSocket, type QueueCounts } from './queue.js'
+import type { DropReason } from './types.js'
 
 /** How often a native socket with a backlog is checked, in milliseconds. The interval doubles each time that nothing has left. */
 const POLL = 10
 const SLOWEST_POLL = 1_000
 
+// Enough for 400 Mbit/s at a round trip of 20 ms. Whatever the browser has buffered can be lost with the connection.
+const HIGH_WATER_MARK = 2 ** 20
+
+interface Limits {
+  readonly maxMessages: number
+  readonly maxBytes: number
+  readonly dropOldest: boolean
+}
+
+/** Whether there is no room for a message of this size, apart from the place of an older one that it replaces. */
+const isFull = (
+  { maxMessages, maxBytes, dropOldest }: Limits,
+  { queued, queuedBytes }: QueueCounts,
+  size: number,
+  older: ConditionalMessage | undefined,
+) => {
+  if (dropOldest) return size > maxBytes || !maxMessages
+  if (!older) return queued >= maxMessages || queuedBytes + size > maxBytes
+  return queuedBytes + size - byteLength(older.data as Data) > maxBytes
+}
+
 /**
  * The part that knows what has left: it sends the unsent tail of a lost connection again, paces by `highWaterMark`, and serves the
  * options of `send()` and `queue.overflow`.
  */
-export const delivery: CreateQueue = (
-  {
-    queue,
-    // Enough for 400 Mbit/s at a round trip of 20 ms. Whatever the browser has buffered can be lost with the connection.
-    highWaterMark = 2 ** 20,
-  },
-  counts,
-  drop,
-) => {
+export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }, counts, drop) => {
   const { maxMessages = Infinity, maxBytes = MAX_BYTES, overflow } = queue || {}
-  const dropOldest = overflow === 'drop-oldest'
+  const limits = { maxMessages, maxBytes, dropOldest: overflow === 'drop-oldest' }
   const [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim] = createBacklog(counts, drop)
   let native: NativeSocket | undefined
   /** All bytes given to this native socket, and those that it still had at the last look. */
@@ -58,10 +71,6 @@ export const delivery: CreateQueue = (
 
   const forgetSent = (unsent = readBuffered()) => forget(written - unsent)
 
-  // The message outlives this call, and the caller may reuse its buffer. Volatile messages are never sent again.
-  const keep = (data: Data, options: SendOptions | undefined) =>
-    createMessage(options?.volatile ? data : copyData(data), options)
-
   const drain = (all?: boolean) => {
     while (counts.queued && hasRoom(all)) advance('expired', send)
   }
@@ -80,13 +89,6 @@ export const delivery: CreateQueue = (
     poll(moved ? POLL : Math.min(delay * 2, SLOWEST_POLL))
   }
 
-  /** Whether there is no room for a message of this size, apart from the place of an older one that it replaces. */
-  const isFull = (size: number, older: ConditionalMessage | undefined) => {
-    if (dropOldest) return size > maxBytes || !maxMessages
-    if (!older) return counts.queued >= maxMessages || counts.queuedBytes + size > maxBytes
-    return counts.queuedBytes + size - byteLength(older.data as Data) > maxBytes
-  }
-
   const clear = (reason: DropReason = 'closed') => {
     while (counts.queued) advance(reason)
     forgetSent()
@@ -99,7 +101,7 @@ export const delivery: CreateQueue = (
       if (options?.signal?.aborted) return drop(data, 'aborted')
       if (!counts.queued && hasRoom()) {
         // Copied first: what cannot be copied must not be sent.
-        const message = keep(data, options)
+        const message = createMessage(data, options)
         addSent(message, send(data))
         poll()
         return 'sent'
@@ -109,11 +111,12 @@ export const delivery: CreateQueue = (
 
       const size = byteLength(data)
       const older = keys.get(options?.key)
-      if (isFull(size, older)) return drop(data, 'overflow')
-      addWaiting(keep(data, options), size)
+      if (isFull(limits, counts, size, older)) return drop(data, 'overflow')
+      addWaiting(createMessage(data, options), size)
       // Last, because a listener for `drop` may send, too.
       if (older) dropWaiting(older, 'replaced')
-      while (dropOldest && (counts.queued > maxMessages || counts.queuedBytes > maxBytes)) advance('overflow')
+      while (limits.dropOldest && (counts.queued > maxMessages || counts.queuedBytes > maxBytes))
+        advance('overflow')
       forgetSent()
       return 'queued'
     },

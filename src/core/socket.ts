@@ -1,21 +1,16 @@
 import type { Checks } from './checks.js'
+import { type Counts, createConnector } from './connector.js'
 import type { Data } from './data.js'
 import { createUncheckedEmitter } from './emitter.js'
+import { SocketError } from './errors.js'
 import type { StartHeartbeat } from './heartbeat.js'
-import { type Counts, createLifecycle } from './lifecycle.js'
+import { createLifecycle } from './lifecycle.js'
 import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
 import type { CreateQueue } from './queue.js'
 import type { Retry } from './retry.js'
-import type {
-  BinaryType,
-  DropReason,
-  Endpoint,
-  SendOptions,
-  Socket,
-  SocketEvents,
-  SocketOptions,
-} from './types.js'
+import { createTimer } from './timers.js'
+import type { BinaryType, DropReason, Endpoint, Socket, SocketEvents, SocketOptions } from './types.js'
 
 /**
  * Makes a WebSocket that stays up.
@@ -52,56 +47,127 @@ export const makeCreateSocket =
     // A copy, so that later changes to the caller's object have no effect.
     const options = { ...given }
     checks?.options(options)
+    const { autoConnect = true, retry = createRetry(), signal } = options
+    const { keepWhenClosed } = options.queue || {}
     const { on, once, off, emit, defer } = (checks?.createEmitter ?? createUncheckedEmitter)<
       SocketEvents<Binary>
     >(['state', 'open', 'text', 'binary', 'close', 'error', 'drop'])
-    const counts: Counts = {
-      attempts: 0,
-      connections: 0,
-      sent: 0,
-      received: 0,
-      reclaimed: 0,
-      dropped: 0,
-      queued: 0,
-      queuedBytes: 0,
-      latency: undefined,
-    }
+    const counts = createCounts()
     const drop = (data: Data, reason: DropReason) => {
       counts.dropped++
       emit('drop', { data, reason })
       return 'dropped' as const
     }
-    const { keepWhenClosed } = options.queue || {}
     const queue = createQueue(options, counts, drop)
-    const lifecycle = createLifecycle(
+    const setTimer = createTimer()
+    const { state, dispatch, connect, lose, abort } = createLifecycle(
+      options,
+      emit,
+      defer,
+      queue,
+      counts,
+      setTimer,
+      retry,
+      () => connector,
+      watchPage,
+    )
+    const onOpen = ({ url, protocol }: WebSocket) =>
+      dispatch({ type: 'opened', now: Date.now(), url, protocol })
+    const connector = createConnector(
       endpoint,
       options,
       emit,
       defer,
       queue,
       counts,
-      createRetry,
+      setTimer,
+      onOpen,
+      lose,
       startHeartbeat,
-      watchPage,
       prepare,
-      checks,
     )
+    const { native, url } = connector
 
-    return Object.assign(lifecycle, {
+    /** Whether messages that are sent now would wait for ever. Before the first attempt they wait for it. */
+    const isEnded = () => {
+      const { name, cause } = state() as { name: string; cause?: SocketError }
+      if (name !== 'closing' && !(name === 'closed' && cause)) return false
+      return !keepWhenClosed || signal?.aborted
+    }
+
+    const socket: Socket<Binary> = {
       on,
       once,
       off,
 
-      send(data: Data, how?: SendOptions) {
+      send(data, how) {
         checks?.send(data, how)
-        const { state } = lifecycle
-        // Before the first attempt messages wait. After the last one they would wait for ever.
-        const isEnding = state.name === 'closing' || (state.name === 'closed' && state.cause)
-        if (isEnding && (!keepWhenClosed || options.signal?.aborted)) return drop(data, 'closed')
+        if (isEnded()) return drop(data, 'closed')
         const outcome = queue.push(data, how)
-        if (outcome !== 'queued' || state.name !== 'open') return outcome
+        if (outcome !== 'queued' || state().name !== 'open') return outcome
         defer(queue.flush)
         return counts.queued ? outcome : 'sent'
       },
-    })
+
+      connect() {
+        checks?.connect(options.WebSocket)
+        connect()
+      },
+
+      reconnect(cause, code, reason) {
+        checks?.connect(options.WebSocket)
+        checks?.close(code, reason)
+        defer(() => {
+          const { name } = state()
+          if (name !== 'open' && name !== 'connecting') return dispatch({ type: 'connect' })
+          if (code !== undefined && name === 'open') native()?.close(code, reason)
+          lose(new SocketError('RECONNECT_REQUESTED', cause), true)
+        })
+      },
+
+      close(code, reason) {
+        checks?.close(code, reason)
+        dispatch({ type: 'close', code, reason, cause: new SocketError('CLOSED') })
+      },
+
+      get state() {
+        return state()
+      },
+      get queued() {
+        return counts.queued
+      },
+      get bufferedAmount() {
+        return counts.queuedBytes + (native()?.bufferedAmount ?? 0)
+      },
+      get latency() {
+        return counts.latency
+      },
+      get url() {
+        return url()
+      },
+      get protocol() {
+        return native()?.protocol ?? ''
+      },
+      get stats() {
+        return { ...counts }
+      },
+    }
+
+    if (signal?.aborted) abort()
+    else if (autoConnect) socket.connect()
+    // There is something to close before the first attempt, too.
+    else signal?.addEventListener('abort', abort)
+    return socket
   }
+
+const createCounts = (): Counts => ({
+  attempts: 0,
+  connections: 0,
+  sent: 0,
+  received: 0,
+  reclaimed: 0,
+  dropped: 0,
+  queued: 0,
+  queuedBytes: 0,
+  latency: undefined,
+})

@@ -9,7 +9,10 @@ export interface Message {
   /** The bytes of the frame. */
   readonly size: number
   readonly onLost: 'drop' | 'resend'
-  /** The time at which it expires. `Infinity`, and `null` in saved text, mean never. */
+  /**
+   * The time at which it expires; `Infinity`, and `null` in saved text, mean never. It is checked again before the message is sent,
+   * because timers are late after the process slept, or while the page is hidden.
+   */
   readonly expires: number | null
   readonly type: RequestFrame['type']
   /** The name of its event or group. */

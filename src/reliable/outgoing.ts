@@ -2,7 +2,6 @@ import type { Emitter } from '../index.js'
 import { type AckFrame, type EncodedData, encode } from './frames.js'
 import { addTo, describe, listOf, type Message, removeFrom } from './messages.js'
 import type {
-  Gap,
   Outcome,
   ReliableDropReason,
   ReliableEvents,
@@ -46,15 +45,38 @@ export interface Outgoing {
   save(): SavedOutgoing
 }
 
-/** Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. */
+type Emit = Emitter<ReliableEvents>['emit']
+
+type Drop = (message: Message, reason: ReliableDropReason) => void
+
+/** Drops the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
+const watch = (message: Message, drop: Drop, { signal, ttl = Infinity }: ReliableSendOptions) => {
+  // Longer delays than 2^31 milliseconds fire at once.
+  const timer = ttl < 1e9 ? setTimeout(drop, ttl, message, 'expired') : undefined
+  const abort = () => drop(message, 'aborted')
+  signal?.addEventListener('abort', abort)
+  message.unwatch = () => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', abort)
+  }
+}
+
+/** Throws a `TypeError` for invalid arguments of `send()`. */
+const checkSend = (name: unknown, { onLost = 'drop', ttl = Infinity }: ReliableSendOptions) => {
+  const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
+  if (!isValid) throw new TypeError("Use a name, a ttl from 0 up, and onLost 'drop' or 'resend'")
+}
+
+/**
+ * Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. `transmit` hands a frame to the
+ * connection, and returns `false` if there is none that takes it now.
+ */
 export const createOutgoing = (
   saved: SavedOutgoing,
   maxMessages: number,
   maxBytes: number,
-  emit: Emitter<ReliableEvents>['emit'],
-  /** Hands a frame to the connection. `false`: there is none that takes it now. */
+  emit: Emit,
   transmit: (frame: string) => boolean,
-  /** Whether the socket was closed for good. */
   isClosed: () => boolean,
 ): Outgoing => {
   // One encoder: in Node, making one takes longer than encoding a short message.
@@ -82,7 +104,7 @@ export const createOutgoing = (
     emit('drop', { ...describe(message), ...outcome })
   }
 
-  const drop = (message: Message, reason: ReliableDropReason) => {
+  const drop: Drop = (message, reason) => {
     removeFrom(waiting, message)
     finish(message, { status: 'dropped', reason })
   }
@@ -90,7 +112,6 @@ export const createOutgoing = (
   const flush = () => {
     for (const message of waiting.values()) {
       const { frame, size, expires } = message
-      // Its timer may be late: the process slept, or the page is hidden.
       if (expires && expires < Date.now()) drop(message, 'expired')
       else {
         if (sent.size && (sent.size >= WINDOW || sent.bytes + size > WINDOW_BYTES)) break
@@ -102,26 +123,13 @@ export const createOutgoing = (
     }
   }
 
-  /** Drops the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
-  const watch = (message: Message, ttl: number, signal: AbortSignal | undefined) => {
-    // Longer delays than 2^31 milliseconds fire at once.
-    const timer = ttl < 1e9 ? setTimeout(drop, ttl, message, 'expired') : undefined
-    const abort = () => drop(message, 'aborted')
-    signal?.addEventListener('abort', abort)
-    message.unwatch = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', abort)
-    }
-  }
-
   return {
     flush,
 
-    send: (head, name, { onLost = 'drop', signal, ttl = Infinity }, data) =>
+    send: (head, name, options, data) =>
       new Promise<Outcome>(report => {
-        const isValid =
-          typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
-        if (!isValid) throw new TypeError("Use a name, a ttl from 0 up, and onLost 'drop' or 'resend'")
+        checkSend(name, options)
+        const { onLost = 'drop', signal, ttl = Infinity } = options
         const ackId = next++
         const frame = encode({ ...head, ackId }, data)
         const size = encoder.encode(frame).length
@@ -129,7 +137,7 @@ export const createOutgoing = (
         const message: Message = { ackId, frame, size, onLost, expires, type: head.type, name, report }
         if (signal?.aborted) return drop(message, 'aborted')
         if (isClosed()) return drop(message, 'closed')
-        watch(message, ttl, signal)
+        watch(message, drop, options)
         addTo(waiting, message)
         flush()
         if (waiting.has(ackId) && (waiting.size > maxMessages || waiting.bytes > maxBytes)) {
@@ -153,14 +161,13 @@ export const createOutgoing = (
     },
 
     loseSession() {
-      const unknown: Message[] = []
-      const resent: Message[] = []
-      for (const message of sent.values()) (message.onLost === 'drop' ? unknown : resent).push(message)
+      const unacknowledged = [...sent.values()]
+      const unknown = unacknowledged.filter(({ onLost }) => onLost === 'drop')
+      const resent = unacknowledged.filter(({ onLost }) => onLost === 'resend')
       // In the order of `ackId`: a server may take a lower one for a repetition.
       sent = listOf([...joined.values(), ...resent].sort((one, other) => one.ackId - other.ackId))
       joined.clear()
-      const gap: Gap = { reason: 'session', unknown: unknown.map(describe), resent: resent.map(describe) }
-      emit('gap', gap)
+      emit('gap', { reason: 'session', unknown: unknown.map(describe), resent: resent.map(describe) })
       for (const message of unknown) finish(message, { status: 'unknown' })
     },
 
@@ -181,11 +188,6 @@ export const createOutgoing = (
       inFlightBytes: sent.bytes,
     }),
 
-    save: (): SavedOutgoing => ({
-      next,
-      joined: [...joined],
-      sent: [...sent.values()],
-      waiting: [...waiting.values()],
-    }),
+    save: () => ({ next, joined: [...joined], sent: [...sent.values()], waiting: [...waiting.values()] }),
   }
 }

@@ -7,7 +7,7 @@ import type { RequestLike } from './origin.js'
 import type { Gate, Pass } from './rates.js'
 import { directSession, type RequestHost } from './requests.js'
 import { LocalSession } from './session.js'
-import { type Lease, TRY_AGAIN_LATER } from './store.js'
+import { type Lease, type StoreEvent, TRY_AGAIN_LATER } from './store.js'
 import { digest, randomName } from './token.js'
 
 /** What admission needs from the server. */
@@ -19,6 +19,8 @@ export interface AdmissionHost<Request> extends RequestHost {
   /** The sessions that this node holds. */
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
+  /** What has happened to sessions while they were being resumed. */
+  readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
   /** The close reason for everyone, once the server shuts down. */
   readonly closing: string | undefined
 }
@@ -73,7 +75,7 @@ const readAuthorization = (answer: unknown): Admitted => {
 
 /** Gives the socket to the session. Must run in the same step in which the lease arrived: a lease that is not used may be outdated in the next. */
 const attach = (
-  { sessions, closing }: AdmissionHost<any>,
+  { sessions, missed, closing }: AdmissionHost<any>,
   local: LocalSession,
   { socket, pass }: Guest,
   lease: Lease,
@@ -81,7 +83,10 @@ const attach = (
 ): LocalSession => {
   sessions.set(local.id, local)
   local.attach(socket, lease, token, pass)
-  if (closing) closeForNow(socket, 1012, closing)
+  const event = missed.get(local.id)
+  if (event?.kind === 'ended') local.finish(event.code, event.reason)
+  else if (event && event.epoch > lease.epoch) local.move()
+  else if (closing) closeForNow(socket, 1012, closing)
   return local
 }
 
@@ -107,7 +112,7 @@ const resume = (
   { userId }: Admitted,
 ): Promise<LocalSession | undefined> => {
   const { id } = shown
-  const { sessions, resuming } = server
+  const { sessions, resuming, missed } = server
   const taking = host.store.resume(id, shown.digest, next.digest, userId).then(lease => {
     if (!lease) return undefined
     const known = sessions.get(id)
@@ -119,7 +124,9 @@ const resume = (
   const taken = taking
     .catch(() => {})
     .then(() => {
-      if (resuming.get(id) === taken) resuming.delete(id)
+      if (resuming.get(id) !== taken) return
+      resuming.delete(id)
+      missed.delete(id)
     })
   resuming.set(id, taken)
   return taking

@@ -99,7 +99,9 @@ const parse = (text: string): unknown => {
 
 /** Throws a `TypeError` for an invalid name of a group or event. */
 export const checkName = (what: string, name: unknown): string => {
-  if (typeof name === 'string' && name && name.length <= MAX_NAME) return name
+  // Half of a surrogate pair is no character in UTF-8: in Redis two such names would be one.
+  const isWhole = typeof name === 'string' && !/\p{Surrogate}/u.test(name)
+  if (isWhole && name && name.length <= MAX_NAME) return name
   throw new TypeError(`${what} takes a name of 1 to ${MAX_NAME} characters`)
 }
 

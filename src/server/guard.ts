@@ -3,6 +3,8 @@
 // https://nodejs.org/api/events.html#error-events
 
 interface Emitter {
+  listenerCount?(event: string): number
+  close?(code: number, reason: string): void
   on(event: string, listener: (...args: any[]) => void): unknown
 }
 
@@ -21,5 +23,9 @@ export const guardErrors = (wss: Emitter, report: (error: unknown) => void): voi
   wss.on('error', report)
   if (guarded.has(wss)) return
   guarded.add(wss)
-  wss.on('connection', (socket: Emitter) => socket.on('error', ignore))
+  wss.on('connection', (socket: Emitter) => {
+    socket.on('error', ignore)
+    // After close() nobody is left to answer. The client may come back to whoever takes this one's place.
+    if (wss.listenerCount?.('connection') === GUARDS) socket.close?.(1012, 'the server is closed')
+  })
 }

@@ -40,6 +40,8 @@ export interface Server<Request extends RequestLike> {
   /** The sessions that this node holds. */
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
+  /** What has happened to sessions while they were being resumed. */
+  readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
   /** The open connections, with and without a session. */
   readonly sockets: Set<WebSocketLike>
   readonly store: StoreOpener
@@ -116,8 +118,14 @@ export const createServer = <Request extends RequestLike>(
     }
   }
 
+  const missed: Server<Request>['missed'] = new Map()
   const onStoreEvent = (event: StoreEvent) => {
     const session = sessions.get(event.session)
+    // The answer to a request to resume may come after what happened to the session since.
+    if (event.kind !== 'messages' && resuming.has(event.session)) {
+      const before = missed.get(event.session)
+      if (before?.kind !== 'ended') missed.set(event.session, event)
+    }
     if (event.kind === 'messages') session?.pump()
     else if (event.kind === 'moved') {
       if (session && event.epoch > session.epoch) session.move()
@@ -167,6 +175,7 @@ export const createServer = <Request extends RequestLike>(
     stats,
     sessions,
     resuming,
+    missed,
     sockets: new Set(),
     store,
     openStore,

@@ -30,7 +30,7 @@ export interface Session {
   /** Leaves a group. In `onMessage` this is held, as with `send`. */
   leave(group: string): void
   /**
-   * Ends the session at once and for good. The default code, 1008, tells the client that the session cannot be resumed. Throws a
+   * Ends the session for good: at once or, in `onMessage`, when the handler is done and its messages are written. The default code, 1008, tells the client that the session cannot be resumed. Throws a
    * `RangeError` for a code that is not 1000, 1008 or 3000 to 4999, and for a reason of more than 120 bytes.
    */
   close(code?: number, reason?: string): void
@@ -236,6 +236,9 @@ export const resolveLimits = (options: Partial<Limits>): Limits => {
       throw new TypeError(`${name} takes a whole number from 1 up`)
     limits[name] = value
   }
+  // A timer with more fires at once.
+  if (limits.sessionTimeout >= 2 ** 31)
+    throw new TypeError('sessionTimeout takes at most 2,147,483,647 ms, 24 days')
   return limits
 }
 

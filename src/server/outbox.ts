@@ -38,6 +38,7 @@ export class Outbox {
   private cursor: Cursor | undefined
   /** `again`: there may be more messages than the read that is under way returns. */
   private reading: 'no' | 'once' | 'again' = 'no'
+  private running: Promise<void> = Promise.resolve()
   private isAcknowledging = false
   /** Ends the wait for the connection. */
   private wake: () => void = () => {}
@@ -49,6 +50,12 @@ export class Outbox {
   /** The last number that was written to the current connection. */
   get sent(): number {
     return this.cursor?.sent ?? 0
+  }
+
+  /** Whether a message with this number was sent, on this connection or an earlier one. */
+  knows(sequenceId: number): boolean {
+    const { sent = 0, newest = 0 } = this.cursor ?? {}
+    return sequenceId <= Math.max(sent, newest)
   }
 
   /** Begins with everything that is not acknowledged, on a new connection. */
@@ -64,11 +71,13 @@ export class Outbox {
   }
 
   /** Writes new messages, if there are any. */
-  async pump(): Promise<void> {
-    if (this.reading !== 'no') {
-      this.reading = 'again'
-      return
-    }
+  pump(): Promise<void> {
+    if (this.reading === 'no') this.running = this.run()
+    else this.reading = 'again'
+    return this.running
+  }
+
+  private async run(): Promise<void> {
     try {
       do {
         this.reading = 'once'
@@ -78,6 +87,16 @@ export class Outbox {
       this.owner.onStoreError(error)
     }
     this.reading = 'no'
+  }
+
+  /** Resolves when everything that the store has now is written, or when the time is up: the client may not read. */
+  async flush(timeout: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined
+    const late = new Promise<void>(resolve => {
+      timer = setTimeout(resolve, timeout)
+    })
+    await Promise.race([this.running.then(() => this.pump()), late])
+    clearTimeout(timer)
   }
 
   /** Resolves with whether there may be more. */

@@ -14,10 +14,17 @@ export interface ProcessorOwner {
   /** Whether this node still holds the session. */
   readonly isActive: boolean
   write(text: string): void
+  /** Writes everything that the store has for the session. */
+  flush(): Promise<void>
+  /** Ends the session. */
+  end(code: number, reason: string): void
   /** Another node holds the session. */
   lose(): void
   onStoreError(error: unknown): void
 }
+
+/** How long a notification of the store may take. */
+const NOTIFICATION_TIMEOUT = 50
 
 const DUPLICATE = { name: 'Duplicate', message: 'this message has been handled' }
 
@@ -52,9 +59,18 @@ export class Processor {
     try {
       if (!this.owner.isActive) return
       const outcome = await this.commit(task.effects, ackId)
-      if (outcome === 'lost') return this.owner.lose()
+      if (outcome === 'lost') {
+        // If the store has ended the session, its notification says so to the client, who must not guess.
+        await new Promise(resolve => setTimeout(resolve, NOTIFICATION_TIMEOUT))
+        if (this.owner.isActive) this.owner.lose()
+        return
+      }
       if (ackId !== undefined && (outcome === 'done' || outcome === 'duplicate')) this.remember(ackId)
       this.answer(ackId, REFUSED[outcome])
+      if (task.close) {
+        await this.owner.flush()
+        this.owner.end(task.close.code, task.close.reason)
+      }
     } catch (error) {
       this.owner.onStoreError(error)
     } finally {

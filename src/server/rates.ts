@@ -8,10 +8,13 @@ export interface Rate {
   readonly bytes?: number
 }
 
-/** Whom a rate or a number is for. Users without a name share no limit. */
+/** The limit for a connection, for a user and for an address. Clients without a user id are not limited by user. */
 export interface PerClient<Limit> {
+  /** For each connection. Default: no limit. */
   readonly connection?: Limit
+  /** For all connections of a user together. Default: no limit. */
   readonly user?: Limit
+  /** For all connections from an address together. Default: no limit. */
   readonly address?: Limit
 }
 

@@ -16,6 +16,8 @@ export class Refusal extends Error {
 export interface Task {
   /** To be stored in one step with the mark that the request was processed. */
   readonly effects: readonly Effect[]
+  /** The handler ended the session. */
+  readonly close?: { readonly code: number; readonly reason: string } | undefined
   /** Call this when the outcome is known: it stores what the session sent after the handler was done. */
   release(): void
 }
@@ -35,6 +37,7 @@ const sessionView = (
   id: string,
   userId: string | undefined,
   perform: (effect: Effect) => void,
+  end: (code: number, reason: string) => void,
 ): Session => ({
   id,
   userId,
@@ -56,10 +59,7 @@ const sessionView = (
   },
   close(code = 1008, reason = 'closed by the server') {
     checkClose(code, reason)
-    host
-      .openStore()
-      .then(store => store.end(id, code, reason))
-      .catch(host.report)
+    end(code, reason)
   },
 })
 
@@ -70,9 +70,16 @@ const storeNow =
       .then(node => node.commit(effects))
       .catch(report)
 
+const endNow =
+  ({ openStore, report }: RequestHost, id: string) =>
+  (code: number, reason: string): void =>
+    void openStore()
+      .then(node => node.end(id, code, reason))
+      .catch(report)
+
 /** A session whose methods take effect at once. */
 export const directSession = (host: RequestHost, id: string, userId: string | undefined): Session =>
-  sessionView(host, id, userId, storeNow(host))
+  sessionView(host, id, userId, storeNow(host), endNow(host, id))
 
 /** A client's message is refused if it is too large for the members. That is no error of the application. */
 const writePublication = (
@@ -130,7 +137,14 @@ export const runRequest = async <Request extends RequestLike>(
 ): Promise<Task> => {
   const store = storeNow(host)
   let held: Effect[] | undefined = []
-  const session = sessionView(host, id, userId, effect => (held ? held.push(effect) : store(effect)))
+  let close: Task['close']
+  const perform = (effect: Effect) => (held ? held.push(effect) : store(effect))
+  const end = endNow(host, id)
+  const session = sessionView(host, id, userId, perform, (code, reason) => {
+    // The client gets what the handler has sent, and the acknowledgement, first.
+    if (held) close ??= { code, reason }
+    else end(code, reason)
+  })
   try {
     const own = await effectsOf(host, options, request, session)
     const effects = [...held, ...own]
@@ -139,6 +153,7 @@ export const runRequest = async <Request extends RequestLike>(
     held = late
     return {
       effects,
+      close,
       release() {
         held = undefined
         if (late.length) store(...late)
@@ -146,6 +161,7 @@ export const runRequest = async <Request extends RequestLike>(
     }
   } catch (error) {
     held = undefined
+    if (close) end(close.code, close.reason)
     throw error
   }
 }

@@ -8,10 +8,12 @@ import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
 import type { Pass } from './rates.js'
 import { Connection } from './reading.js'
-import { type Lease, type StoreNode, TRY_AGAIN_LATER } from './store.js'
+import { type Lease, OUTDATED, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
 /** How long a session is kept whose client has closed the connection with 1000. */
 const LEFT_TIMEOUT = 10_000
+/** How long the end of a session waits for what it was sent before. */
+const FLUSH_TIMEOUT = 1_000
 
 /** Messages are written ahead of the network by so many bytes. */
 const MAX_AHEAD = 2 ** 18
@@ -49,6 +51,10 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     return !!this.socket
   }
 
+  get sent(): number {
+    return this.outbox.sent
+  }
+
   get isActive(): boolean {
     return this.state.name !== 'gone'
   }
@@ -73,7 +79,7 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     }
     this.outbox.start(lease)
     if (before) {
-      // The newest connection wins. `onDisconnect` is not called, because the session has not lost its connection.
+      // The newest connection wins. The session has not lost its connection: no `onDisconnect`.
       stats.connections--
       before.terminate()
     }
@@ -83,7 +89,14 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       this.onClosed(socket, 1006, '')
       return
     }
-    socket.send(writeConnected({ connectionId: this.id, reconnectionToken: token, userId: this.userId }))
+    socket.send(
+      writeConnected({
+        connectionId: this.id,
+        reconnectionToken: token,
+        userId: this.userId,
+        sequenceId: lease.sequenceId,
+      }),
+    )
     // The answer to this ping comes after `connected` was received, and with it the new token.
     socket.on('pong', () => {
       const connection = this.connection
@@ -114,8 +127,8 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     this.outbox.pump()
   }
 
-  /** Called regularly. `newest` is the number of the newest message in the store, if the store was asked. */
-  check(newest: number | undefined): void {
+  /** Called regularly. `newest` is the number of the newest message in the store, if it was asked; `sent` is as it was then. */
+  check(newest: number | undefined, sent = 0): void {
     const { sessionTimeout, resuming } = this.host
     const state = this.state
     if (state.name === 'gone') return
@@ -125,14 +138,23 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       return
     }
     // The client learns the truth when it tries to resume the session.
-    if (newest === -1 && !resuming.has(this.id)) {
-      this.lose()
+    if (newest === -1) {
+      if (!resuming.has(this.id)) this.lose()
+      return
+    }
+    if (newest !== undefined && newest < sent) {
+      this.end(1008, OUTDATED)
       return
     }
     if (newest !== undefined && newest > this.outbox.sent) this.pump()
     const { socket, silence } = state.connection
     if (silence > sessionTimeout) socket.terminate()
     else if (silence > sessionTimeout / 3) socket.ping()
+  }
+
+  /** The client could not be heard for a while, through no fault of its own. */
+  excuse(): void {
+    this.connection?.heard()
   }
 
   /** Another node has taken the session over. It goes on there: for the application, nothing has ended. */
@@ -216,6 +238,10 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     this.host.onDisconnect(this, 1011, reason)
   }
 
+  flush(): Promise<void> {
+    return this.outbox.flush(FLUSH_TIMEOUT)
+  }
+
   processRequest(request: Request): Promise<void> {
     return this.processor.process(request)
   }
@@ -234,10 +260,14 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
   private accept(frame: ReadFrame, bytes: number): void {
     this.host.onFrame(this, frame.type, bytes)
     if (frame.type === 'ping') this.write(PONG)
-    else if (frame.type === 'sequenceAck') this.outbox.acknowledge(frame.sequenceId)
-    else if (!this.inbox.add(limitRequest(frame, bytes, this.host.maxMessageBytes), bytes)) {
-      this.host.stats.duplicates++
-    }
+    else if (frame.type !== 'sequenceAck') this.request(frame, bytes)
+    else if (this.outbox.knows(frame.sequenceId)) this.outbox.acknowledge(frame.sequenceId)
+    else this.violate(1008, OUTDATED)
+  }
+
+  private request(request: Request, bytes: number): void {
+    const { maxMessageBytes, stats } = this.host
+    if (!this.inbox.add(limitRequest(request, bytes, maxMessageBytes), bytes)) stats.duplicates++
   }
 
   private violate(code: number, reason: string): void {

@@ -157,6 +157,9 @@ export const MAX_LATER = 6
 /** The close reason of a session that the store has lost a part of. */
 export const INCOMPLETE = 'the store has lost a part of the session'
 
+/** The store went back to an older state, as after the failover to a replica that lagged behind. Or the client made a number up. */
+export const OUTDATED = 'the client has received messages that the store does not know'
+
 /** The close code of a session whose client did not keep up: the client may begin a new one. */
 // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
 export const TRY_AGAIN_LATER = 1013

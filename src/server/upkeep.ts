@@ -7,12 +7,16 @@ const checkSessions = async ({ gate, ready, sessions, report }: Server<any>): Pr
   try {
     gate.sweep()
     const { store } = await ready()
+    // The answer is about this moment: what is sent while the store is asked may be newer.
     const all = [...sessions.values()]
+    const sent = all.map(session => session.sent)
     const held = all.filter(({ isConnected }) => isConnected).map(({ id, epoch }) => ({ id, epoch }))
     const newest = held.length ? await store.touch(held) : []
     const answers = new Map(held.map(({ id, epoch }, i) => [`${id} ${epoch}`, newest[i]]))
     // An answer about an older epoch does not concern a session that was resumed meanwhile.
-    for (const session of all) session.check(answers.get(`${session.id} ${session.epoch}`))
+    all.forEach((session, i) => {
+      session.check(answers.get(`${session.id} ${session.epoch}`), sent[i])
+    })
   } catch (error) {
     report(error)
   }
@@ -21,15 +25,18 @@ const checkSessions = async ({ gate, ready, sessions, report }: Server<any>): Pr
 /** Checks regularly, but never twice at the same time: a store that does not answer is not asked again. Returns how to stop. */
 export const startChecking = (server: Server<any>): (() => void) => {
   let isChecking = false
-  const timer = setInterval(
-    async () => {
-      if (isChecking) return
-      isChecking = true
-      await checkSessions(server)
-      isChecking = false
-    },
-    Math.min(5_000, server.limits.sessionTimeout / 4),
-  )
+  const interval = Math.min(5_000, server.limits.sessionTimeout / 4)
+  let last = Date.now()
+  const timer = setInterval(async () => {
+    const late = Date.now() - last - interval
+    last = Date.now()
+    // This process stood still. Its clients could not be heard, and what they sent is read only after this.
+    if (late > interval) for (const session of server.sessions.values()) session.excuse()
+    if (isChecking) return
+    isChecking = true
+    await checkSessions(server)
+    isChecking = false
+  }, interval)
   return () => clearInterval(timer)
 }
 

@@ -1,6 +1,7 @@
 // What happens before there is a socket: how a library is found, loaded, and what it weighs.
 import { spawn } from 'node:child_process'
-import { brotliCompressSync } from 'node:zlib'
+import { pages } from '../bench/pages.mjs'
+import { sizeOf } from '../package/sizes.mjs'
 import { packages } from './packages.mjs'
 
 /** Runs a module in a Node of its own, and returns what it says before it ends. */
@@ -26,26 +27,10 @@ const skip = () => {
   throw Object.assign(new Error('is there already'), { skip: true })
 }
 
-/** The size of what a page loads for it: bundled, minified, and compressed. */
-const sizeOf = async ({ from, name }) => {
-  const { build } = await import('esbuild')
-  const { outputFiles } = await build({
-    stdin: { contents: `import ${name} from '${from}'; console.log(Made)`, resolveDir: process.cwd() },
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    platform: 'browser',
-    target: 'es2020',
-    write: false,
-    logLevel: 'silent',
-  })
-  return brotliCompressSync(outputFiles[0].contents).length
-}
-
+/** Whether a page with the library is small enough. Its size is in bench/results/sizes.md. */
 const atMost = async (peer, bytes) => {
   if (!find(peer)) skip()
-  const size = await sizeOf(find(peer))
-  if (size > bytes) return `${(size / 1_000).toFixed(1)} kB`
+  if ((await sizeOf(pages[peer.name])) > bytes) return 'is larger'
 }
 
 /** An engine from before these were there. */

@@ -1,4 +1,4 @@
-// The results as Markdown, and what a test reads back from it. No date and nothing of the machine: another run gives the same.
+// Writes the results as Markdown, and reads them back for a test. Without a date or the machine, so that another run gives the same text.
 import { versionOf } from '../bench/versions.mjs'
 
 const MARKS = { pass: '✓', fail: '✗', none: '–' }
@@ -49,22 +49,23 @@ const section = ({ subject, scenarios }, peers, cells) => {
     line(['', ...peers.map(column)]),
     line(['---', ...peers.map(() => ':-:')]),
     ...rows.map(row => row.text),
-    ...(notes.length ? ['', 'What was seen:', '', ...notes.map(inTable)] : []),
+    ...(notes.length ? ['', 'Observed:', '', ...notes.map(inTable)] : []),
     '',
   ]
 }
 
 const INTRODUCTION = `# The comparison
 
-Each row is something that an application may rely on, as a program in this folder; each column a library. ✓ it does, ✗ it does
-not, – it does not apply: the library has nothing of the kind, and does not say that it has.
+Each row is a situation that an application may get into, written as a program in this folder. Each column is a library. ✓ means that it
+copes, ✗ that it does not, and – that the row does not apply, because the library has no such feature and does not claim to have it.
 
-\`npm run compare\` runs all of it and writes this page. The server is a real one, of \`ws\` or of socket.io, over TCP; only time is
-made to pass faster. Each library is at its best settings for a long outage (\`../bench/peers.mjs\` has them, with the reasons), except
-where a row says *by default*. What depends on chance is drawn from the same numbers in every run.
+\`npm run compare\` runs all programs and writes this page. The servers are real, from \`ws\` and socket.io, and use TCP. Only time is
+accelerated. Each library has its best settings for a long outage (\`../bench/peers.mjs\` lists them, with the reasons), except in rows
+that say *by default*. Randomness is seeded, so that another run gives the same results.
 
-The rows were chosen by those who wrote \`steadysocket\`, from what goes wrong in the field: look for yourself which of them matter
-to you. The last two sections have rows in which others do better.
+The authors of \`steadysocket\` chose the rows, from problems that are reported in practice. Decide yourself which of them matter to
+you. The last two sections contain rows in which others do better, and
+[this page says when to prefer another client](../../demo/docs/why-not.md#when-to-prefer-another-client).
 `
 
 export const render = (subjects, peers, cells) =>

@@ -32,8 +32,8 @@ const VIEWS: (new (buffer: ArrayBufferLike, start?: number) => ArrayBufferView)[
   DataView,
 ]
 
-describe('byteLength', () => {
-  test('of any text is the length of its UTF-8', () => {
+describe('byteLength()', () => {
+  test('is the UTF-8 length of any text', () => {
     const encoder = new TextEncoder()
     fc.assert(
       fc.property(anyText, text => {
@@ -61,19 +61,22 @@ describe('byteLength', () => {
     ['\ude00\ud83d', 6],
     ['\ud83d😀', 7],
     ['😀\ude00', 7],
-  ])('of %j is %d', (text, length) => {
+  ])('of the text %j is %d', (text, length) => {
     expect(byteLength(text)).toBe(length)
   })
 
-  test('of an ArrayBuffer is its own', () => {
+  test('of an ArrayBuffer is its byteLength', () => {
     expect(byteLength(new ArrayBuffer(0))).toBe(0)
     expect(byteLength(new ArrayBuffer(1_000))).toBe(1_000)
   })
 
-  test.each(VIEWS.map(View => [View.name, View] as const))('of a %s is that of its part', (_, View) => {
-    expect(byteLength(new View(new ArrayBuffer(64), 16))).toBe(48)
-    expect(byteLength(new DataView(new ArrayBuffer(64), 7, 5))).toBe(5)
-  })
+  test.each(VIEWS.map(View => [View.name, View] as const))(
+    'of a %s counts only the bytes that the view covers',
+    (_, View) => {
+      expect(byteLength(new View(new ArrayBuffer(64), 16))).toBe(48)
+      expect(byteLength(new DataView(new ArrayBuffer(64), 7, 5))).toBe(5)
+    },
+  )
 
   test('of a Blob or File is its size', () => {
     expect(byteLength(new Blob(['€', new Uint8Array(5)]))).toBe(8)
@@ -82,8 +85,8 @@ describe('byteLength', () => {
   })
 })
 
-describe('copy', () => {
-  test('of any view or buffer has the same bytes, and keeps them when the original changes', () => {
+describe('copyData()', () => {
+  test('copies the bytes of any view or buffer, and the copy does not change with the original', () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ minLength: 1, maxLength: 200 }),
@@ -108,7 +111,7 @@ describe('copy', () => {
     )
   })
 
-  test('survives the transfer of the original', () => {
+  test('makes a copy that survives the transfer of the original', () => {
     const original = Uint8Array.of(1, 2, 3)
     const kept = copyData(original)
     structuredClone(original, { transfer: [original.buffer] })
@@ -123,29 +126,32 @@ describe('copy', () => {
     expect([...original]).toEqual([1, 2, 3])
   })
 
-  test('of a small view on a large buffer does not keep the large buffer alive', () => {
+  test('does not keep a large buffer alive for a small view of it', () => {
     const kept = copyData(new Uint8Array(new ArrayBuffer(1_000_000), 500, 10))
     expect((ArrayBuffer.isView(kept) ? kept.buffer : (kept as ArrayBuffer)).byteLength).toBe(10)
   })
 
-  test.each(VIEWS.map(View => [View.name, View] as const))('of a %s is as long as it', (_, View) => {
-    expect(byteLength(copyData(new View(new ArrayBuffer(64), 16)))).toBe(48)
-  })
+  test.each(VIEWS.map(View => [View.name, View] as const))(
+    'of a %s copies only the bytes that the view covers',
+    (_, View) => {
+      expect(byteLength(copyData(new View(new ArrayBuffer(64), 16)))).toBe(48)
+    },
+  )
 
   test.each(['', 'text', new Blob(['a']), new File(['a'], 'a.txt')])(
-    'of what cannot change is itself: %o',
+    'returns immutable data itself: %o',
     data => {
       expect(copyData(data)).toBe(data)
     },
   )
 
-  test('works on a buffer and a view of another realm', () => {
+  test('copies a buffer and a view from another realm', () => {
     const { view } = runInNewContext('({ view: Uint8Array.of(1, 2, 3).subarray(1) })')
     expect(bytes(copyData(view))).toEqual([2, 3])
     expect(bytes(copyData(view.buffer))).toEqual([1, 2, 3])
   })
 
-  test('can be sent wherever the original could', () => {
+  test('makes a copy that can be sent wherever the original could', () => {
     for (const data of [
       'a',
       new ArrayBuffer(2),
@@ -158,7 +164,7 @@ describe('copy', () => {
   })
 })
 
-describe('check', () => {
+describe('checkData()', () => {
   const sendable: Record<string, Data> = {
     'an empty string': '',
     'a string': 'hello',
@@ -204,11 +210,11 @@ describe('check', () => {
   }
   for (const View of VIEWS) unsendable[`a ${View.name} on shared memory`] = new View(shared)
 
-  test.each(Object.entries(unsendable))('refuses %s with a TypeError', (_, data) => {
+  test.each(Object.entries(unsendable))('throws a TypeError for %s', (_, data) => {
     expect(() => checkData(data as Data)).toThrow(TypeError)
   })
 
-  test('says what would be taken', () => {
+  test('throws an error that lists the accepted types', () => {
     expect(() => checkData({} as Data)).toThrow(/string.*ArrayBuffer.*Blob/)
   })
 })

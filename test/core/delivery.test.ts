@@ -7,8 +7,8 @@ fresh()
 const bytes = (...values: number[]) => new Uint8Array(values)
 const read = (data: unknown) => [...new Uint8Array(data as ArrayBuffer)]
 
-describe('order', () => {
-  test('what is sent while there is no connection is sent when there is one, in order', () => {
+describe('the order of messages', () => {
+  test('is kept for messages that are sent before there is a connection', () => {
     const { socket, native } = setup()
     expect(['a', 'b', 'c'].map(text => socket.send(text))).toEqual(['queued', 'queued', 'queued'])
     expect(socket.queued).toBe(3)
@@ -17,7 +17,7 @@ describe('order', () => {
     expect(socket.queued).toBe(0)
   })
 
-  test('a send() inside an open listener does not overtake the queue', () => {
+  test('is kept when an open listener sends while messages are queued', () => {
     const { socket, native } = setup()
     socket.send('queued')
     let outcome: string | undefined
@@ -29,7 +29,7 @@ describe('order', () => {
     expect(sent(native())).toEqual(['queued', 'from the listener'])
   })
 
-  test('a send() inside an open listener goes at once where nothing waits', () => {
+  test('lets a message that an open listener sends go at once if nothing is queued', () => {
     const { socket, native } = setup()
     const outcomes: string[] = []
     socket.on('open', () => outcomes.push(socket.send('hello')))
@@ -38,7 +38,7 @@ describe('order', () => {
     expect(sent(native())).toEqual(['hello'])
   })
 
-  test('open is heard before the queue drains', () => {
+  test('puts the open event before the first queued message', () => {
     const { socket, native } = setup()
     socket.send('queued')
     const seen: number[] = []
@@ -47,7 +47,7 @@ describe('order', () => {
     expect(seen).toEqual([0])
   })
 
-  test('asks the native socket at the moment of sending: what it would drop is kept', () => {
+  test('is kept when the native socket has closed before its event arrives: the message is queued', () => {
     const { socket, native } = setup()
     // The peer says goodbye, and the answer does not get through.
     native().accept().freeze('up').close()
@@ -57,8 +57,8 @@ describe('order', () => {
   })
 })
 
-describe('what cannot be sent', () => {
-  test('throws at once for what no WebSocket can carry, and nothing enters the queue', () => {
+describe('send()', () => {
+  test('throws at once for data that no WebSocket can send, and queues nothing', () => {
     const { socket } = setup()
     const unsendable = [
       1,
@@ -74,7 +74,7 @@ describe('what cannot be sent', () => {
     expect(socket.queued).toBe(0)
   })
 
-  test('is dropped, and said so, after a final close', () => {
+  test('drops a message with an event after the socket was closed for good', () => {
     const { socket, heard } = setup()
     socket.close()
     expect(socket.send('x')).toBe('dropped')
@@ -82,7 +82,7 @@ describe('what cannot be sent', () => {
     expect(socket.queued).toBe(0)
   })
 
-  test('close() while open hands the rest of the queue to the browser first', () => {
+  test('is followed by a flush of the queue when close() is called on an open socket', () => {
     const { socket, native } = setup({ highWaterMark: 5 })
     native().accept().freeze('up')
     for (const text of ['123456', 'b', 'c']) socket.send(text)
@@ -92,7 +92,7 @@ describe('what cannot be sent', () => {
     expect(socket.send('late')).toBe('dropped')
   })
 
-  test('close() while there is no connection drops the queue, each message with a reason', () => {
+  test('is followed by a drop event for each queued message when close() is called without a connection', () => {
     const { socket, heard } = setup()
     socket.send('a')
     socket.send('b')
@@ -104,7 +104,7 @@ describe('what cannot be sent', () => {
     expect(socket.queued).toBe(0)
   })
 
-  test('a closing handshake that breaks reports what certainly never left', () => {
+  test('is followed by drop events for the unsent tail if the closing handshake breaks', () => {
     const { socket, heard, native } = setup()
     native().accept().freeze('up')
     socket.send('left')
@@ -118,14 +118,14 @@ describe('what cannot be sent', () => {
   })
 })
 
-describe('limits', () => {
-  test('rejects what is over the count', () => {
+describe('the limits of the queue', () => {
+  test('drop the new message when maxMessages are queued', () => {
     const { socket, heard } = setup({ queue: { maxMessages: 2 } })
     expect(['a', 'b', 'c'].map(text => socket.send(text))).toEqual(['queued', 'queued', 'dropped'])
     expect(heard('drop')).toEqual([{ data: 'c', reason: 'overflow' }])
   })
 
-  test('rejects what is over the bytes, counted as UTF-8', () => {
+  test('drop the new message when maxBytes are queued, counted in UTF-8', () => {
     const { socket } = setup({ queue: { maxBytes: 8 } })
     expect(socket.send('😀')).toBe('queued')
     expect(socket.send('é')).toBe('queued')
@@ -134,7 +134,7 @@ describe('limits', () => {
     expect(socket.send('ab')).toBe('queued')
   })
 
-  test('drops as many of the oldest as it takes', () => {
+  test('drop as many of the oldest messages as necessary with drop-oldest', () => {
     const { socket, heard, native } = setup({ queue: { maxBytes: 4, overflow: 'drop-oldest' } })
     for (const text of ['a', 'b', 'cc', 'ddd']) expect(socket.send(text)).toBe('queued')
     expect(heard('drop').map(drop => [drop.data, drop.reason])).toEqual([
@@ -146,7 +146,7 @@ describe('limits', () => {
     expect(sent(native())).toEqual(['ddd'])
   })
 
-  test('what could never fit is rejected, and costs nothing that waits', () => {
+  test('drop a message that can never fit, and nothing else', () => {
     const { socket, heard } = setup({ queue: { maxBytes: 4, overflow: 'drop-oldest' } })
     socket.send('a')
     expect(socket.send('12345')).toBe('dropped')
@@ -154,14 +154,14 @@ describe('limits', () => {
     expect(socket.queued).toBe(1)
   })
 
-  test('with no room at all nothing waits', () => {
+  test('of 0 drop every message that cannot be sent at once', () => {
     const { socket, native } = setup({ queue: { maxMessages: 0, overflow: 'drop-oldest' } })
     expect(socket.send('a')).toBe('dropped')
     native().accept()
     expect(socket.send('b')).toBe('sent')
   })
 
-  test('a newer message with a key drops nothing that came back over the limit', () => {
+  test('do not drop reclaimed messages over the limit when a newer message replaces one with the same key', () => {
     const { socket, heard, native } = setup({ queue: { maxMessages: 1 } })
     native().accept().freeze('up')
     for (const text of ['a', 'b']) socket.send(text)
@@ -173,7 +173,7 @@ describe('limits', () => {
     expect(heard('drop')).toEqual([{ data: 'k1', reason: 'replaced' }])
   })
 
-  test('what comes back from a lost connection is never over the limit', () => {
+  test('do not apply to messages that are reclaimed from a lost connection', () => {
     const { socket, heard, native } = setup({ queue: { maxMessages: 1 } })
     native().accept().freeze('up')
     socket.send('a')
@@ -184,8 +184,8 @@ describe('limits', () => {
   })
 })
 
-describe('wishes', () => {
-  test('ttl: what waits too long is dropped, and said so when it happens', () => {
+describe('the options of send()', () => {
+  test('ttl: a message that waits too long is dropped at that moment, with an event', () => {
     const { socket, heard, native } = setup()
     socket.send('short', { ttl: 1_000 })
     socket.send('long', { ttl: 60_000 })
@@ -199,7 +199,7 @@ describe('wishes', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('ttl: what ran out while the process slept is not sent', () => {
+  test('ttl: a message that expired while the process slept is not sent', () => {
     const { socket, heard, native } = setup()
     socket.send('stale', { ttl: 1_000 })
     vi.setSystemTime(Date.now() + 5_000)
@@ -209,7 +209,7 @@ describe('wishes', () => {
     expect(socket.queued).toBe(0)
   })
 
-  test('ttl: Infinity is for ever', () => {
+  test('ttl: a message with Infinity never expires', () => {
     const { socket, native } = setup({ connectTimeout: Infinity })
     socket.send('x', { ttl: Infinity })
     vi.advanceTimersByTime(1e9)
@@ -217,7 +217,7 @@ describe('wishes', () => {
     expect(sent(native())).toEqual(['x'])
   })
 
-  test('key: a newer message takes the place of the older one, at the end', () => {
+  test('key: a newer message replaces the older one, and goes to the end of the queue', () => {
     const { socket, heard, native } = setup()
     socket.send('EURUSD 1', { key: 'EURUSD' })
     socket.send('order')
@@ -231,7 +231,7 @@ describe('wishes', () => {
     expect(heard('drop')).toHaveLength(1)
   })
 
-  test('key: takes the room of the older one in a full queue', () => {
+  test('key: a newer message may use the room of the older one in a full queue', () => {
     const { socket, heard, native } = setup({ queue: { maxMessages: 2 } })
     socket.send('a')
     socket.send('k1', { key: 'k' })
@@ -249,7 +249,7 @@ describe('wishes', () => {
     expect(sent(native())).toEqual(['99999'])
   })
 
-  test('volatile: now or never', () => {
+  test('volatile: a message is sent at once or dropped', () => {
     const { socket, heard, native } = setup()
     expect(socket.send('never', { volatile: true })).toBe('dropped')
     expect(heard('drop')).toEqual([{ data: 'never', reason: 'volatile' }])
@@ -257,7 +257,7 @@ describe('wishes', () => {
     expect(socket.send('now', { volatile: true })).toBe('sent')
   })
 
-  test('volatile: what comes back unsent is not sent again', () => {
+  test('volatile: a message that comes back unsent is not sent again', () => {
     const { socket, heard, native } = setup()
     native().accept().freeze('up')
     socket.send('moment', { volatile: true })
@@ -267,7 +267,7 @@ describe('wishes', () => {
     expect(heard('drop')).toEqual([{ data: 'moment', reason: 'volatile' }])
   })
 
-  test('signal: an aborted message is dropped, as long as it is still here', () => {
+  test('signal: aborting drops a message that is still queued', () => {
     const { socket, heard, native } = setup()
     const abort = new AbortController()
     const { signal } = abort
@@ -283,7 +283,7 @@ describe('wishes', () => {
     expect(removed).toHaveBeenCalledTimes(added.mock.calls.length)
   })
 
-  test('signal: what has been sent is not affected', () => {
+  test('signal: aborting has no effect on a message that was sent', () => {
     const { socket, heard, native } = setup()
     const abort = new AbortController()
     socket.send('a', { signal: abort.signal })
@@ -293,7 +293,7 @@ describe('wishes', () => {
     expect(heard('drop')).toEqual([])
   })
 
-  test('wishes of what comes back count again: aborted, expired and replaced meanwhile', () => {
+  test('the options of a reclaimed message apply again: it may be aborted, expired or replaced', () => {
     const { socket, heard, native } = setup()
     const abort = new AbortController()
     native().accept().freeze('up')
@@ -315,8 +315,8 @@ describe('wishes', () => {
   })
 })
 
-describe('binary', () => {
-  test('is copied when it is queued: a buffer that is reused or transferred is sent as it was', () => {
+describe('binary data', () => {
+  test('is copied when it is queued, so that the caller may reuse or transfer the buffer', () => {
     const { socket, native } = setup()
     const reused = bytes(1, 2, 3)
     const transferred = bytes(4, 5, 6)
@@ -331,7 +331,7 @@ describe('binary', () => {
     ])
   })
 
-  test('a view is queued with its offset and length', () => {
+  test('of a view is queued with its offset and length', () => {
     const { socket, native } = setup()
     socket.send(bytes(0, 1, 2, 3, 4).subarray(1, 4))
     socket.send(new DataView(bytes(5, 6, 7).buffer, 1, 1))
@@ -339,7 +339,7 @@ describe('binary', () => {
     expect(sent(native()).map(read)).toEqual([[1, 2, 3], [6]])
   })
 
-  test('is given to the browser itself when open, without a copy', () => {
+  test('is passed to the browser without a copy when the socket is open', () => {
     const { socket, native } = setup()
     native().accept()
     const send = vi.spyOn(native().socket, 'send')
@@ -348,7 +348,7 @@ describe('binary', () => {
     expect(send.mock.calls[0]?.[0]).toBe(data)
   })
 
-  test('what comes back is as it was when it was sent, whatever became of the buffer', () => {
+  test('is sent again as it was at the call, even if the buffer has changed', () => {
     const { socket, native } = setup()
     native().accept().freeze('up')
     const frame = bytes(1, 2)
@@ -358,7 +358,7 @@ describe('binary', () => {
     expect(sent(reopen()).map(read)).toEqual([[1, 2]])
   })
 
-  test('what was in a transferred buffer is gone: that is an error, and nothing is sent', () => {
+  test('in a transferred buffer makes send() throw, and nothing is sent', () => {
     const { socket, native } = setup()
     native().accept()
     const gone = bytes(1)
@@ -369,7 +369,7 @@ describe('binary', () => {
     expect(sent(native())).toEqual(['next'])
   })
 
-  test('a Blob is kept as it is, and counted', () => {
+  test('in a Blob is kept by reference, and its size is counted', () => {
     const { socket, native } = setup()
     const blob = new Blob(['12345'])
     socket.send(blob)
@@ -380,7 +380,7 @@ describe('binary', () => {
 })
 
 describe('pacing', () => {
-  test('hands nothing over while the browser has more than the mark, and goes on by itself', () => {
+  test('stops at highWaterMark and continues without further calls', () => {
     const { socket, native } = setup({ highWaterMark: 3 })
     native().accept().freeze('up')
     expect(['aa', 'bb', 'cc', 'dd'].map(text => socket.send(text))).toEqual([
@@ -397,7 +397,7 @@ describe('pacing', () => {
     expect(socket.queued).toBe(0)
   })
 
-  test('looks again with each message that comes and goes', () => {
+  test('checks the buffer again with each message that is sent or received', () => {
     const { socket, native } = setup({ highWaterMark: 0 })
     native().accept().freeze('up')
     socket.send('a')
@@ -411,7 +411,7 @@ describe('pacing', () => {
     expect(sent(native())).toEqual(['a', 'b', 'c'])
   })
 
-  test('looks less and less often at a wire that does not move, and often again when it does', () => {
+  test('checks a buffer that does not shrink less and less often, and again often once it shrinks', () => {
     const { socket, native } = setup({ highWaterMark: 0 })
     native().accept().freeze('up')
     socket.send('a')
@@ -421,14 +421,14 @@ describe('pacing', () => {
     expect(looks()).toBeLessThan(300)
   })
 
-  test('does not pace on a hidden page, whose timers are throttled', () => {
+  test('is off on a hidden page, whose timers are throttled', () => {
     vi.stubGlobal('document', { visibilityState: 'hidden' })
     const { socket, native } = setup({ highWaterMark: 1, wake: false })
     native().accept().freeze('up')
     expect(['aa', 'bb', 'cc'].map(text => socket.send(text))).toEqual(['sent', 'sent', 'sent'])
   })
 
-  test('at rest there is no timer', () => {
+  test('leaves no timer running when nothing is buffered', () => {
     const { socket, native } = setup()
     native().accept().freeze('up')
     socket.send('a')
@@ -440,7 +440,7 @@ describe('pacing', () => {
 })
 
 describe('the unsent tail', () => {
-  test('what certainly never left is sent again, ahead of what was sent since, in order and once', () => {
+  test('is sent again once and in order, ahead of newer messages', () => {
     const { socket, heard, native } = setup()
     native().accept().freeze('up')
     for (const text of ['aaaa', 'bbbb', 'cccc']) socket.send(text)
@@ -452,7 +452,7 @@ describe('the unsent tail', () => {
     expect(socket.stats).toMatchObject({ reclaimed: 2, sent: 6 })
   })
 
-  test('what has left is not sent again, for nobody knows whether it arrived', () => {
+  test('does not include messages that have left, because nobody knows whether they arrived', () => {
     const { socket, native } = setup()
     native().accept()
     socket.send('gone')
@@ -460,7 +460,7 @@ describe('the unsent tail', () => {
     expect(sent(reopen())).toEqual([])
   })
 
-  test('takes the smaller of two readings, the second in a later task: the first is stale after a freeze', () => {
+  test('is the smaller of two readings in separate tasks, because the first is stale after a freeze', () => {
     const { socket, native } = setup()
     const socketOfOld = native().accept()
     socketOfOld.freeze('up')
@@ -471,7 +471,7 @@ describe('the unsent tail', () => {
     expect(sent(reopen())).toEqual(['bbbb'])
   })
 
-  test('a second reading that is larger changes nothing', () => {
+  test('does not grow if the second reading is larger', () => {
     const { socket, native } = setup()
     const old = native().accept()
     old.freeze('up')
@@ -484,7 +484,7 @@ describe('the unsent tail', () => {
     expect(sent(reopen())).toEqual(['bbbb'])
   })
 
-  test('what happens between the two readings loses nothing', () => {
+  test('loses nothing that happens between the two readings', () => {
     const { socket, heard, native } = setup()
     native().accept().freeze('up')
     socket.send('aaaa')
@@ -495,7 +495,7 @@ describe('the unsent tail', () => {
     expect(sent(reopen())).toEqual(['aaaa', 'bbbb'])
   })
 
-  test('close() between the two readings does not wait for a handshake that cannot come', () => {
+  test('does not make close() between the two readings wait for a handshake that cannot come', () => {
     const { socket, heard, native } = setup()
     native().accept().freeze('up')
     socket.send('aaaa')
@@ -506,7 +506,7 @@ describe('the unsent tail', () => {
     expect(heard('drop')).toEqual([{ data: 'aaaa', reason: 'closed' }])
   })
 
-  test('an empty message between two that did not leave did not leave either', () => {
+  test('includes an empty message between two unsent messages', () => {
     const { socket, native } = setup()
     native().accept().freeze('up')
     for (const text of ['', 'aa', '', 'bb', '']) socket.send(text)
@@ -514,7 +514,7 @@ describe('the unsent tail', () => {
     expect(sent(reopen())).toEqual(['aa', '', 'bb', ''])
   })
 
-  test('heartbeats and what prepare sent are not taken for messages', async () => {
+  test('does not mistake heartbeats and messages from prepare for queued messages', async () => {
     const { socket, native } = setup({
       heartbeat: { interval: 1_000, timeout: 60_000, message: 'ping' },
       prepare: ({ send }) => send('login'),
@@ -534,7 +534,7 @@ describe('the unsent tail', () => {
     expect(sent(native())).toEqual(['login', 'bbbb'])
   })
 
-  test('an abandoned connection may still deliver its backlog: nothing of it is sent again', () => {
+  test('of an abandoned connection is not sent again, because the browser may still deliver it', () => {
     const { socket, native } = setup()
     native().accept().freeze('up')
     socket.send('in doubt')
@@ -543,7 +543,7 @@ describe('the unsent tail', () => {
     expect(socket.stats.reclaimed).toBe(0)
   })
 
-  test('a message that twice brought a 1009 is dropped, and the others are not', () => {
+  test('is dropped as too-big if two connections in a row closed with 1009 over the same message, and the rest is kept', () => {
     const { socket, heard, native } = setup({ retry: () => 100 })
     native().accept().freeze('up')
     for (const text of ['huge', 'b', 'c']) socket.send(text)
@@ -559,7 +559,7 @@ describe('the unsent tail', () => {
     expect(heard('drop')).toEqual([{ data: 'huge', reason: 'too-big' }])
   })
 
-  test('lets go of what has left soon after the last message', () => {
+  test('is forgotten soon after the last message has left', () => {
     const { socket, native } = setup()
     native().accept().freeze('up')
     socket.send('x'.repeat(100))
@@ -570,7 +570,7 @@ describe('the unsent tail', () => {
     expect(sent(reopen())).toEqual([])
   })
 
-  test('holds with many messages, kept and plain, handed over and not, over many losses', () => {
+  test('is correct for many messages, with and without options, over many lost connections', () => {
     const { socket, heard } = setup({
       highWaterMark: 4_000,
       retry: backoff({ spread: 100, base: 100, max: 100 }),
@@ -595,7 +595,7 @@ describe('the unsent tail', () => {
   })
 })
 
-test('a native socket that does not know its bufferedAmount, as in React Native, sends all, and nothing twice', () => {
+test('a native socket without bufferedAmount, as in React Native, sends every message once', () => {
   const { socket, native } = setup()
   Object.defineProperty(native().socket, 'bufferedAmount', { get: () => undefined, set: () => {} })
   socket.send('a')
@@ -607,7 +607,7 @@ test('a native socket that does not know its bufferedAmount, as in React Native,
   expect(sent(reopen())).toEqual([])
 })
 
-test('counts what happened', () => {
+test('stats count what happened', () => {
   const { socket, native } = setup()
   socket.send('queued')
   expect(socket.stats).toEqual({

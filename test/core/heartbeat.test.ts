@@ -80,7 +80,7 @@ afterEach(() => {
 })
 
 describe('silence', () => {
-  test('is followed by a question after the interval, and by death after the timeout', () => {
+  test('causes a ping after interval, and a timeout after interval + timeout', () => {
     const { asked, died } = start()
     pass(INTERVAL - 1)
     expect(asked).toEqual([])
@@ -92,20 +92,20 @@ describe('silence', () => {
     expect(died).toEqual([INTERVAL + TIMEOUT])
   })
 
-  test('is measured by the times of the options', () => {
+  test('is measured with the times from the options', () => {
     const { asked, died } = start({ interval: 700, timeout: 200 })
     pass(10_000)
     expect([asked, died]).toEqual([[700], [900]])
   })
 
-  test('ends in one death, and no timer is left', () => {
+  test('causes only one timeout, and leaves no timer', () => {
     const { died } = start()
     pass(10 * INTERVAL)
     expect(died).toHaveLength(1)
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('is asked about an interval after the last message, and only once', () => {
+  test('causes one ping when interval has passed since the last message', () => {
     const { asked, hear } = start()
     pass(20_000)
     hear()
@@ -117,7 +117,7 @@ describe('silence', () => {
     expect(asked).toEqual([25_000, 45_000])
   })
 
-  test('is asked about every interval, even if the peer sends more often: servers want to receive something, too', () => {
+  test('shorter than interval still leaves one ping for each interval, because servers want to receive something', () => {
     const { asked, died, hear } = start({ interval: 500 })
     for (let message = 0; message < 60; message++) {
       pass(100)
@@ -128,7 +128,7 @@ describe('silence', () => {
     for (const gap of gaps) expect(gap).toBe(500)
   })
 
-  test('asks a peer that only answers once an interval, for ever', () => {
+  test('causes one ping for each interval if the peer only replies, for as long as it does', () => {
     const { asked, died, hear } = start()
     for (let question = 1; question <= 100; question++) {
       passUntil(() => asked.length === question)
@@ -140,7 +140,7 @@ describe('silence', () => {
     for (const gap of gaps) expect(gap).toBe(INTERVAL + 50)
   })
 
-  test.each(['news', 'pong', '', new ArrayBuffer(8), {}])('is broken by any message: %o', data => {
+  test.each(['news', 'pong', '', new ArrayBuffer(8), {}])('ends with any message: %o', data => {
     const { died, hear } = start()
     pass(INTERVAL + TIMEOUT - 1)
     hear(data)
@@ -148,7 +148,7 @@ describe('silence', () => {
     expect(died).toEqual([])
   })
 
-  test('without a message is only watched: the peer beats by itself', () => {
+  test('without a message option only causes a timeout, for servers that send regularly', () => {
     const { asked, died, hear } = start({}, MUTE)
     pass(20_000)
     hear()
@@ -158,14 +158,14 @@ describe('silence', () => {
     expect([asked, died]).toEqual([[], [20_000 + INTERVAL + TIMEOUT]])
   })
 
-  test('an empty message is a message', () => {
+  test('causes a ping if the message option is an empty string', () => {
     const { asked } = start({ message: '' })
     pass(INTERVAL)
     expect(asked).toEqual([INTERVAL])
   })
 })
 
-describe('the bound', () => {
+describe('the deadline', () => {
   /** Plays messages with these gaps between them, then silence, and says how long after the last one death came. */
   const lastWords = (options: Pace, gaps: number[]) => {
     vi.clearAllTimers()
@@ -203,18 +203,18 @@ describe('the bound', () => {
 
   const long = fc.integer({ min: 1_000, max: 30_000 })
 
-  test('death comes interval + timeout after the last message, whenever that was', () => {
+  test('is interval + timeout after the last message, whenever that was', () => {
     const pace = fc.tuple(long, long).map(([a, b]): [number, number] => [Math.max(a, b), Math.min(a, b)])
     expectPunctualDeath(pace)
   })
 
-  test('holds also where the timeout is longer than the interval', () => {
+  test('also holds if timeout is longer than interval', () => {
     expect(lastWords({ interval: 5_000, timeout: 10_000 }, [5_100])).toBe(15_000)
     const pace = fc.tuple(long, long).map(([a, b]): [number, number] => [Math.min(a, b), Math.max(a, b)])
     expectPunctualDeath(pace)
   })
 
-  test('is never stretched by doubts', () => {
+  test('is not extended by probes', () => {
     const probes = fc.array(fc.integer({ min: 0, max: INTERVAL + TIMEOUT }), { maxLength: 10 })
     fc.assert(
       fc.property(probes, times => {
@@ -232,7 +232,7 @@ describe('the bound', () => {
     )
   })
 
-  test('is never stretched by doubts where the timeout is shorter than their deadline', () => {
+  test('is not extended by probes if timeout is shorter than their own deadline', () => {
     const { died, probe } = start({ interval: 25_000, timeout: 1_000 })
     pass(24_000)
     probe()
@@ -240,7 +240,7 @@ describe('the bound', () => {
     expect(died).toHaveLength(1)
   })
 
-  test('no living peer is found dead, whoever doubts it and whenever', () => {
+  test('never passes for a peer that replies, whenever it is probed', () => {
     const { died, asked, hear, probe } = start()
     const doubts = [100, 2_900, 3_100, 9_999, 24_999, 25_000, 25_001, 40_000, 70_000]
     let now = 0
@@ -258,11 +258,11 @@ describe('the bound', () => {
   })
 })
 
-describe('a late timer', () => {
+describe('a heartbeat timer that fires late', () => {
   const CLOCKS = ['stands still', 'goes on'] as const
 
   describe.each(CLOCKS)('with a monotonic clock that %s during sleep', clock => {
-    test('in the interval asks, with the whole timeout to answer', () => {
+    test('during the interval causes a ping with the full timeout', () => {
       const { asked, died } = start()
       pass(INTERVAL - 100)
       sleep(3_600_000, clock)
@@ -274,7 +274,7 @@ describe('a late timer', () => {
       expect(died).toHaveLength(1)
     })
 
-    test('at the deadline asks again instead of killing', () => {
+    test('at the deadline causes another ping instead of a timeout', () => {
       const { asked, died } = start()
       pass(INTERVAL + TIMEOUT - 100)
       expect(asked).toHaveLength(1)
@@ -288,7 +288,7 @@ describe('a late timer', () => {
       expect(died).toHaveLength(1)
     })
 
-    test('that finds an answer has nothing to fear', () => {
+    test('has no effect if a reply has arrived', () => {
       const { died, hear } = start()
       pass(INTERVAL + TIMEOUT - 100)
       sleep(3_600_000, clock)
@@ -298,7 +298,7 @@ describe('a late timer', () => {
       expect(died).toEqual([])
     })
 
-    test('kills the second time, or the dead connection of a hidden page would never be noticed', () => {
+    test('causes a timeout the second time, so that a hidden page notices its dead connection', () => {
       const { asked, died } = start()
       pass(INTERVAL + TIMEOUT - 100)
       sleep(60_000, clock)
@@ -310,7 +310,7 @@ describe('a late timer', () => {
       expect([asked.length, died.length]).toEqual([2, 1])
     })
 
-    test('in every phase kills after three questions at most', () => {
+    test('causes a timeout after at most three pings in every phase', () => {
       const { asked, died } = start()
       for (let wake = 0; wake < 10 && !died.length; wake++) {
         sleep(60_000, clock)
@@ -320,7 +320,7 @@ describe('a late timer', () => {
       expect(asked.length).toBeLessThanOrEqual(3)
     })
 
-    test('after an answer counts as the first again', () => {
+    test('after a reply counts as the first one again', () => {
       const { asked, died, hear } = start()
       for (let round = 0; round < 5; round++) {
         const { length } = asked
@@ -335,8 +335,8 @@ describe('a late timer', () => {
   })
 
   test.each([
-    [999, 'kills: so late is any timer now and then', 1],
-    [1_001, 'asks again', 0],
+    [999, 'causes a timeout, because any timer may be that late', 1],
+    [1_001, 'causes another ping', 0],
   ])('by %d ms %s', (lateness, _, deaths) => {
     const { died } = start()
     pass(INTERVAL + TIMEOUT - 100)
@@ -345,7 +345,7 @@ describe('a late timer', () => {
     expect(died).toHaveLength(deaths)
   })
 
-  test('is not seen where the wall clock was set back', () => {
+  test('is not recognized if the wall clock was set back', () => {
     const { died } = start()
     pass(INTERVAL)
     vi.setSystemTime(Date.now() - 3_600_000)
@@ -355,7 +355,7 @@ describe('a late timer', () => {
 })
 
 describe('a probe', () => {
-  test('asks at once, and kills after three seconds', () => {
+  test('pings at once and causes a timeout after three seconds', () => {
     const { asked, died, probe } = start()
     pass(1_000)
     probe()
@@ -366,7 +366,7 @@ describe('a probe', () => {
     expect(died).toEqual([1_000 + PROBE])
   })
 
-  test('that is answered changes nothing: the next question is an interval after the answer', () => {
+  test('that gets a reply leaves the next ping one interval after the reply', () => {
     const { asked, died, hear, probe } = start()
     pass(1_000)
     probe()
@@ -376,7 +376,7 @@ describe('a probe', () => {
     expect([asked, died]).toEqual([[1_000, 1_100 + INTERVAL], []])
   })
 
-  test('is one for a burst of doubts', () => {
+  test('is sent once for several probes in a row', () => {
     const { asked, died, probe } = start()
     pass(1_000)
     probe()
@@ -390,7 +390,7 @@ describe('a probe', () => {
     expect(died).toEqual([1_000 + PROBE])
   })
 
-  test('shortens the deadline of a question that is under way', () => {
+  test('shortens the deadline of a ping that is under way', () => {
     const { asked, died, probe } = start()
     pass(INTERVAL + 1_000)
     probe()
@@ -399,7 +399,7 @@ describe('a probe', () => {
     expect(died).toEqual([INTERVAL + 1_000 + PROBE])
   })
 
-  test('does not prolong a deadline that is sooner', () => {
+  test('does not extend an earlier deadline', () => {
     const { asked, died, probe } = start()
     pass(INTERVAL + TIMEOUT - 1_000)
     probe()
@@ -408,7 +408,7 @@ describe('a probe', () => {
     expect(died).toEqual([INTERVAL + TIMEOUT])
   })
 
-  test('is sent again when the last one was answered', () => {
+  test('is sent again after the last one got a reply', () => {
     const { asked, hear, probe } = start()
     pass(1_000)
     probe()
@@ -419,7 +419,7 @@ describe('a probe', () => {
     expect(asked).toEqual([1_000, 1_200])
   })
 
-  test('is sent when a sleep has made the running deadline worthless', () => {
+  test('is sent when the process slept past the running deadline', () => {
     const { asked, died, probe } = start()
     pass(INTERVAL + TIMEOUT - 1_000)
     sleep(3_600_000, 'goes on')
@@ -431,7 +431,7 @@ describe('a probe', () => {
     expect(died).toHaveLength(1)
   })
 
-  test('does nothing without a message: there is nothing to ask with', () => {
+  test('does nothing without a message option', () => {
     const { asked, died, probe } = start({}, MUTE)
     pass(1_000)
     probe()
@@ -442,15 +442,15 @@ describe('a probe', () => {
   })
 })
 
-describe('replies', () => {
-  test('are recognised, other messages are not', () => {
+describe('heartbeat replies', () => {
+  test('are recognized by isReply, other messages are not', () => {
     const { hear } = start()
     expect(hear('pong')).toBe(true)
     expect(hear('news')).toBe(false)
     expect(hear(new ArrayBuffer(2))).toBe(false)
   })
 
-  test('say how long the way there and back takes', () => {
+  test('measure the round trip', () => {
     const { hear, measured } = start()
     pass(INTERVAL)
     expect(measured).toEqual([])
@@ -459,7 +459,7 @@ describe('replies', () => {
     expect(measured).toEqual([120])
   })
 
-  test('are measured at each question, by the time of their event', () => {
+  test('measure each ping separately, by the timestamps of their events', () => {
     const { asked, onMessage, hear, measured } = start()
     pass(INTERVAL)
     const timeStamp = performance.now() + 80
@@ -472,7 +472,7 @@ describe('replies', () => {
     expect(measured).toEqual([80, 30])
   })
 
-  test('to a probe are measured too', () => {
+  test('measure probes, too', () => {
     const { hear, measured, probe } = start()
     pass(1_000)
     probe()
@@ -481,7 +481,7 @@ describe('replies', () => {
     expect(measured).toEqual([45])
   })
 
-  test('are measured from the last question, also where the one before it was answered with something else', () => {
+  test('measure from the last ping, even if another message answered the one before', () => {
     const { asked, hear, measured } = start()
     pass(INTERVAL + 40)
     hear('news')
@@ -491,21 +491,21 @@ describe('replies', () => {
     expect(measured).toEqual([30])
   })
 
-  test('that nobody asked for are hidden, but measure nothing', () => {
+  test('that nobody asked for are hidden, and measure nothing', () => {
     const { hear, measured } = start()
     pass(1_000)
     expect(hear('pong')).toBe(true)
     expect(measured).toEqual([])
   })
 
-  test('measure nothing where there is no message to ask with', () => {
+  test('measure nothing without a message option', () => {
     const { hear, measured } = start({}, MUTE)
     pass(INTERVAL + 40)
     expect(hear('pong')).toBe(true)
     expect(measured).toEqual([])
   })
 
-  test('other messages are signs of life, but measure nothing', () => {
+  test('are not the only sign of life: other messages count, but measure nothing', () => {
     const { hear, measured } = start()
     pass(INTERVAL + 40)
     hear('news')
@@ -516,16 +516,16 @@ describe('replies', () => {
   })
 })
 
-describe('events that are no browser’s', () => {
+describe('messages with event timestamps of another clock', () => {
   /** As they look, and how they tell the time. */
   const EVENTS: [whose: string, timeStamp: () => object][] = [
-    ['without a time, as those of the ws package', () => ({})],
-    ['with an undefined time', () => ({ timeStamp: undefined })],
-    ['with the wall clock’s time, as those of mock-socket', () => ({ timeStamp: Date.now() })],
+    ['without one, as from the ws package', () => ({})],
+    ['undefined', () => ({ timeStamp: undefined })],
+    ['from the wall clock, as from mock-socket', () => ({ timeStamp: Date.now() })],
   ]
 
   describe.each(EVENTS)('%s', (_, time) => {
-    test('count as life when they come', () => {
+    test('count as a sign of life when they arrive', () => {
       const { onMessage, asked, died } = start()
       pass(20_000)
       onMessage({ data: 'news', ...time() })
@@ -537,7 +537,7 @@ describe('events that are no browser’s', () => {
       expect(died).toEqual([20_000 + INTERVAL + TIMEOUT])
     })
 
-    test('measure latency when they come', () => {
+    test('measure latency by their arrival', () => {
       const { onMessage, measured } = start()
       pass(INTERVAL + 70)
       expect(onMessage({ data: 'pong', ...time() })).toBe(true)
@@ -546,11 +546,11 @@ describe('events that are no browser’s', () => {
   })
 })
 
-describe('stopping', () => {
+describe('stopping the heartbeat', () => {
   const phases: [phase: string, reach: (subject: ReturnType<typeof start>) => void][] = [
     ['at once', () => {}],
     ['in the interval', () => pass(20_000)],
-    ['while a question is under way', () => pass(INTERVAL + 1_000)],
+    ['while a ping is under way', () => pass(INTERVAL + 1_000)],
     ['while a probe is under way', ({ probe }) => probe()],
   ]
   test.each(phases)('leaves no timer and is final: %s', (_, reach) => {
@@ -565,7 +565,7 @@ describe('stopping', () => {
     expect(subject.died).toEqual([])
   })
 
-  test('a message that comes afterwards starts nothing', () => {
+  test('prevents later messages from starting it again', () => {
     const { hear, stop } = start()
     stop()
     hear()
@@ -573,7 +573,7 @@ describe('stopping', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('may happen while it asks', () => {
+  test('is possible while it pings', () => {
     const dead = vi.fn()
     const heartbeat = startHeartbeat(
       { interval: INTERVAL, timeout: TIMEOUT, ...ASKS },
@@ -590,7 +590,7 @@ describe('stopping', () => {
   })
 })
 
-describe('long times', () => {
+describe('long heartbeat times', () => {
   /** Counts the timers that are set while so much time passes. */
   const timersSet = (time: number) => {
     const set = vi.spyOn(globalThis, 'setTimeout')
@@ -598,27 +598,27 @@ describe('long times', () => {
     return set.mock.calls.length
   }
 
-  test.each([2 ** 31, 1e12, Infinity])('an interval of %d ms neither spins nor asks', interval => {
+  test.each([2 ** 31, 1e12, Infinity])('of interval = %d ms cause no ping and no busy loop', interval => {
     const { asked, died } = start({ interval })
     expect(timersSet(2e9)).toBeLessThanOrEqual(2)
     expect(vi.getTimerCount()).toBe(interval < Infinity ? 1 : 0)
     expect([asked.length, died.length]).toEqual([0, 0])
   })
 
-  test('an interval of 2^31 ms, more than a timer takes, asks when it is over', () => {
+  test('of interval = 2^31 ms, more than a timer accepts, cause a ping at the right time', () => {
     const { asked } = start({ interval: 2 ** 31 })
     pass(2 ** 31 + 1)
     expect(asked).toEqual([2 ** 31])
   })
 
-  test.each([2 ** 31, Infinity])('a timeout of %d ms is not over before it is over', timeout => {
+  test.each([2 ** 31, Infinity])('of timeout = %d ms cause no early timeout', timeout => {
     const { asked, died } = start({ timeout })
     pass(INTERVAL + 2e9)
     expect(asked.length).toBeGreaterThan(0)
     expect(died).toEqual([])
   })
 
-  test('one timer at a time, and none set by a message', () => {
+  test('use one timer, which messages do not restart', () => {
     const { hear } = start()
     const set = vi.spyOn(globalThis, 'setTimeout')
     for (let message = 0; message < 1_000; message++) hear()

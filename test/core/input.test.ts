@@ -4,7 +4,7 @@ import { fresh, server, setup } from '../support/setup.ts'
 
 fresh()
 
-describe('createSocket', () => {
+describe('createSocket()', () => {
   test('throws what the platform throws for a malformed URL, and leaves nothing behind', () => {
     const stop = vi.fn()
     expect(() =>
@@ -14,13 +14,13 @@ describe('createSocket', () => {
     expect(stop).toHaveBeenCalledTimes(1)
   })
 
-  test('connect() throws it as well, where createSocket had not to connect', () => {
+  test('leaves that error to connect() with autoConnect: false', () => {
     const { socket } = setup({ autoConnect: false }, 'http://[malformed')
     expect(() => socket.connect()).toThrow(/invalid url/i)
     expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'ENDPOINT_FAILED' } })
   })
 
-  test('without a WebSocket in sight says what to pass', () => {
+  test('throws a SocketError that says what to pass if there is no WebSocket', () => {
     vi.stubGlobal('WebSocket', undefined)
     expect(() => createSocket('/feed')).toThrow(SocketError)
     expect(() => createSocket(() => '/feed')).toThrow(/pass one/)
@@ -46,7 +46,7 @@ describe('createSocket', () => {
     { highWaterMark: {} },
     { heartbeat: { interval: '25s' } },
     { heartbeat: { timeout: -1 } },
-  ])('throws for the option value %j before anything happens', options => {
+  ])('throws for the option value %j before anything has changed', options => {
     expect(() => createSocket('/feed', { WebSocket: server.WebSocket, ...(options as object) })).toThrow(
       TypeError,
     )
@@ -55,18 +55,21 @@ describe('createSocket', () => {
 })
 
 describe('close()', () => {
-  test.each([0, 999, 1001, 1006, 2999, 5000, Number.NaN, 'x'])('throws InvalidAccessError for %s', code => {
-    const { socket, native } = setup()
-    native().accept()
-    expect(() => socket.close(code as number)).toThrow(
-      expect.objectContaining({ name: 'InvalidAccessError' }),
-    )
-    expect(socket.state.name).toBe('open')
-    native().drop()
-    expect(socket.state.name).toBe('waiting')
-  })
+  test.each([0, 999, 1001, 1006, 2999, 5000, Number.NaN, 'x'])(
+    'throws an InvalidAccessError for the code %s',
+    code => {
+      const { socket, native } = setup()
+      native().accept()
+      expect(() => socket.close(code as number)).toThrow(
+        expect.objectContaining({ name: 'InvalidAccessError' }),
+      )
+      expect(socket.state.name).toBe('open')
+      native().drop()
+      expect(socket.state.name).toBe('waiting')
+    },
+  )
 
-  test('throws SyntaxError for a reason of more than 123 bytes', () => {
+  test('throws a SyntaxError for a reason of more than 123 bytes', () => {
     const { socket, native } = setup()
     native().accept()
     expect(() => socket.close(1000, 'é'.repeat(62))).toThrow(expect.objectContaining({ name: 'SyntaxError' }))
@@ -77,13 +80,13 @@ describe('close()', () => {
 })
 
 test.each([{ base: -1 }, { max: Number.NaN }, { attempts: 'x' }, { spread: {} }])(
-  'backoff(%j) throws',
+  'backoff(%j) throws a TypeError',
   options => {
     expect(() => backoff(options as object)).toThrow(TypeError)
   },
 )
 
-test('an unknown event and a listener that is no function throw', () => {
+test('on() and once() throw a TypeError for an unknown event and for a listener that is not a function', () => {
   const { socket } = setup()
   expect(() => socket.on('message' as 'text', () => {})).toThrow(/'message'.*text/)
   expect(() => socket.once('text', null as any)).toThrow(TypeError)

@@ -30,8 +30,8 @@ const awake = (options: Parameters<typeof setup>[0] = {}, endpoint?: string) => 
 
 const offline = () => vi.stubGlobal('navigator', { onLine: false })
 
-describe('heartbeat', () => {
-  test('asks after silence, hides the reply and measures it', () => {
+describe('the heartbeat of a socket', () => {
+  test('pings after silence, hides the reply and measures the latency', () => {
     const { socket, heard, native } = setup({ heartbeat })
     native().accept()
     vi.advanceTimersByTime(9_999)
@@ -45,7 +45,7 @@ describe('heartbeat', () => {
     expect(socket.stats.latency).toBe(42)
   })
 
-  test('a dead connection is abandoned at interval + timeout, and another one is there within 300 ms', () => {
+  test('replaces a dead connection within 300 ms after interval + timeout', () => {
     const { socket, heard, native } = setup({ heartbeat })
     const dead = native().accept()
     dead.freeze('down')
@@ -61,7 +61,7 @@ describe('heartbeat', () => {
     expect(socket.state.name).toBe('open')
   })
 
-  test('the promised bound also holds after an answer, and where the timeout is longer than the interval', () => {
+  test('keeps that deadline after a reply, and if timeout is longer than interval', () => {
     const { socket, native } = setup({ heartbeat: { ...heartbeat, interval: 500, timeout: 2_000 } })
     native().accept()
     vi.advanceTimersByTime(510)
@@ -72,7 +72,7 @@ describe('heartbeat', () => {
     expect(socket.state.name).toBe('waiting')
   })
 
-  test('any message is a sign of life', () => {
+  test('accepts any message as a sign of life', () => {
     const { socket, native } = setup({ heartbeat })
     native().accept()
     for (let i = 0; i < 20; i++) {
@@ -84,7 +84,7 @@ describe('heartbeat', () => {
     expect(socket.state.name).toBe('open')
   })
 
-  test('a message function and a binary message', () => {
+  test('accepts a function or binary data as its message', () => {
     let n = 0
     const { native } = setup({ heartbeat: { ...heartbeat, message: () => new Uint8Array([n++]) } })
     native().accept()
@@ -92,7 +92,7 @@ describe('heartbeat', () => {
     expect(sent(native())).toEqual([new Uint8Array([0])])
   })
 
-  test('without a message it only watches for silence', () => {
+  test('without a message only watches for silence', () => {
     const { socket, native } = setup({ heartbeat: { interval: 10_000, timeout: 4_000 } })
     native().accept()
     vi.advanceTimersByTime(13_999)
@@ -101,7 +101,7 @@ describe('heartbeat', () => {
     expect(socket.state.name).toBe('waiting')
   })
 
-  test('isReply and message that throw are reported, and stop nothing', () => {
+  test('reports errors thrown by isReply and message, and goes on', () => {
     const reported: unknown[] = []
     vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
     const bug = () => {
@@ -117,7 +117,7 @@ describe('heartbeat', () => {
     expect(socket.state.name).toBe('waiting')
   })
 
-  test('a late timer asks again instead of killing a healthy connection', () => {
+  test('pings again after a late timer instead of abandoning a healthy connection', () => {
     const { socket, native } = setup({ heartbeat })
     native().accept()
     vi.advanceTimersByTime(10_000)
@@ -130,7 +130,7 @@ describe('heartbeat', () => {
     expect(socket.state.name).toBe('open')
   })
 
-  test('stops with the connection: no timer is left, and none kills the next one', () => {
+  test('stops with the connection: no timer is left, and none affects the next connection', () => {
     const { socket, native } = setup({ heartbeat })
     native().accept()
     expect(vi.getTimerCount()).toBe(1)
@@ -139,15 +139,15 @@ describe('heartbeat', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('off by default: an idle connection has no timer', () => {
+  test('is off by default, and an idle connection has no timer', () => {
     const { native } = setup()
     native().accept()
     expect(vi.getTimerCount()).toBe(0)
   })
 })
 
-describe('waking', () => {
-  test('while waiting: dials within 300 ms', () => {
+describe('a wake event', () => {
+  test('while waiting starts an attempt within 300 ms', () => {
     const { socket, native, tell } = awake({ retry: () => 60_000 })
     native().drop()
     tell('wake')
@@ -156,7 +156,7 @@ describe('waking', () => {
     expect(socket.state.name).toBe('connecting')
   })
 
-  test('while waiting: does not put off an attempt that is nearer', () => {
+  test('while waiting does not delay an attempt that is nearer', () => {
     const { socket, native, tell } = awake({ retry: () => 60_000 })
     native().drop()
     vi.advanceTimersByTime(59_900)
@@ -165,7 +165,7 @@ describe('waking', () => {
     expect(socket.state.name).toBe('connecting')
   })
 
-  test('while waiting: a wait that ought to be over by the clock is cut short, for its timer slept as well', () => {
+  test('while waiting ends a wait that should have ended by the clock, because its timer slept, too', () => {
     const { socket, native, tell } = awake({ retry: () => 60_000 })
     native().drop()
     vi.setSystemTime(Date.now() + 3_600_000)
@@ -174,27 +174,30 @@ describe('waking', () => {
     expect(socket.state.name).toBe('connecting')
   })
 
-  test('while connecting: does not start a second socket', () => {
+  test('while connecting does not create a second native socket', () => {
     const { tell } = awake()
     tell('wake')
     vi.advanceTimersByTime(300)
     expect(server.attempts).toBe(1)
   })
 
-  test.each(['wake', 'offline'] as const)('while open, %s: probes at once, with a short deadline', news => {
-    const { socket, heard, native, tell } = awake({ heartbeat })
-    native().accept()
-    tell(news)
-    expect(sent(native())).toEqual(['ping'])
-    tell('wake')
-    expect(sent(native())).toEqual(['ping'])
-    vi.advanceTimersByTime(2_999)
-    expect(socket.state.name).toBe('open')
-    vi.advanceTimersByTime(1)
-    expect(heard('close')).toMatchObject([{ cause: { code: 'UNRESPONSIVE' } }])
-  })
+  test.each(['wake', 'offline'] as const)(
+    'while open probes at once with a short deadline, like an offline event: %s',
+    news => {
+      const { socket, heard, native, tell } = awake({ heartbeat })
+      native().accept()
+      tell(news)
+      expect(sent(native())).toEqual(['ping'])
+      tell('wake')
+      expect(sent(native())).toEqual(['ping'])
+      vi.advanceTimersByTime(2_999)
+      expect(socket.state.name).toBe('open')
+      vi.advanceTimersByTime(1)
+      expect(heard('close')).toMatchObject([{ cause: { code: 'UNRESPONSIVE' } }])
+    },
+  )
 
-  test('while open: a probe that is answered changes nothing', () => {
+  test('while open has no further effect if the probe gets a reply', () => {
     const { socket, native, tell } = awake({ heartbeat })
     native().accept()
     tell('wake')
@@ -204,7 +207,7 @@ describe('waking', () => {
     expect(socket.state.name).toBe('open')
   })
 
-  test('while open: a probe does not put off the deadline that was promised', () => {
+  test('while open does not extend the heartbeat deadline', () => {
     const { socket, native, tell } = awake({ heartbeat })
     native().accept()
     vi.advanceTimersByTime(13_000)
@@ -213,7 +216,7 @@ describe('waking', () => {
     expect(socket.state.name).toBe('waiting')
   })
 
-  test('while open without a heartbeat: nothing to ask with', () => {
+  test('while open has no effect without a heartbeat', () => {
     const { socket, native, tell } = awake()
     native().accept()
     tell('wake')
@@ -222,7 +225,7 @@ describe('waking', () => {
     expect(socket.state.name).toBe('open')
   })
 
-  test('sources are listened to from the first attempt to the end, and again after', () => {
+  test('is observed from the first attempt to the end, and again after connect()', () => {
     const { socket, native, stops } = awake({ autoConnect: false })
     socket.connect()
     native().accept().drop()
@@ -234,7 +237,7 @@ describe('waking', () => {
     expect(stops()).toBe(2)
   })
 
-  test('a source that throws is reported, and stops nothing', () => {
+  test('has no effect if its source throws, which is reported', () => {
     const reported: unknown[] = []
     vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
     const { socket, native } = setup({
@@ -249,8 +252,8 @@ describe('waking', () => {
   })
 })
 
-describe('sleep', () => {
-  test('while open: closes, waits for the page, keeps queue and listeners, and is back within 300 ms', () => {
+describe('a sleep event', () => {
+  test('while open closes the connection, keeps queue and listeners, and is followed by open within 300 ms of wake', () => {
     const { socket, heard, native, tell } = awake()
     const old = native().accept()
     tell('sleep')
@@ -268,7 +271,7 @@ describe('sleep', () => {
     expect(sent(native())).toEqual(['meanwhile'])
   })
 
-  test('while connecting and while waiting: until woken', () => {
+  test('while connecting or waiting makes the socket wait for wake', () => {
     const { socket, native, tell } = awake()
     tell('sleep')
     expect(socket.state).toMatchObject({ name: 'waiting', delay: Infinity })
@@ -281,7 +284,7 @@ describe('sleep', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('while closing: closed', () => {
+  test('while closing makes the socket closed', () => {
     const { socket, native, tell } = awake()
     native().accept()
     socket.close()
@@ -290,8 +293,8 @@ describe('sleep', () => {
   })
 })
 
-describe('offline', () => {
-  test('holds the dial back, but tries all the same every 30 s', () => {
+describe('an offline browser', () => {
+  test('delays attempts, but one is made every 30 s', () => {
     const { socket, native } = awake()
     native().accept()
     offline()
@@ -302,7 +305,7 @@ describe('offline', () => {
     expect(socket.state).toMatchObject({ name: 'waiting', delay: 30_000 })
   })
 
-  test('a wait that is under way becomes longer, and shorter again', () => {
+  test('lengthens a wait in progress, and an online event shortens it again', () => {
     const { socket, native, tell } = awake()
     native().accept().drop()
     offline()
@@ -315,7 +318,7 @@ describe('offline', () => {
     expect(socket.state).toMatchObject({ delay: 150 })
   })
 
-  test('a page that is restored offline tries after 30 s, or as soon as there is a network', () => {
+  test('makes a restored page connect after 30 s, or as soon as there is a network', () => {
     const { socket, native, tell } = awake()
     native().accept()
     tell('sleep')
@@ -324,14 +327,14 @@ describe('offline', () => {
     expect(socket.state).toMatchObject({ name: 'waiting', delay: 30_000 })
   })
 
-  test('does not matter for loopback addresses', () => {
+  test('has no effect on loopback addresses', () => {
     const { socket, native } = awake({}, 'ws://localhost:1234/')
     offline()
     native().drop()
     expect((socket.state as { delay: number }).delay).toBeLessThan(1_000)
   })
 
-  test('does not matter where wake is false', () => {
+  test('has no effect with wake: false', () => {
     const { socket, native } = setup({ wake: false })
     offline()
     native().drop()

@@ -6,7 +6,7 @@ const offline = () => vi.stubGlobal('navigator', { onLine: false })
 afterEach(() => vi.unstubAllGlobals())
 
 describe('without a page', () => {
-  test('there is nothing to listen to, and nothing breaks', () => {
+  test('browserEvents has nothing to observe, and throws nothing', () => {
     for (const name of ['window', 'document', 'navigator', 'addEventListener', 'removeEventListener']) {
       vi.stubGlobal(name, undefined)
     }
@@ -19,7 +19,7 @@ describe('without a page', () => {
     expect(isOffline('wss://push.example.com/')).toBe(false)
   })
 
-  test('a worker hears of its network only', () => {
+  test('browserEvents reports network events in a worker', () => {
     const [scope, connection] = [new EventTarget(), new EventTarget()]
     vi.stubGlobal('document', undefined)
     vi.stubGlobal('navigator', { onLine: true, connection })
@@ -37,14 +37,14 @@ describe('without a page', () => {
     expect(tell).toHaveBeenCalledTimes(3)
   })
 
-  test('a navigator that knows of no connection and no network is no obstacle', () => {
+  test('browserEvents works with a navigator that lacks network information', () => {
     vi.stubGlobal('navigator', {})
     expect(browserEvents(() => {})).not.toThrow()
     expect(isOffline('wss://push.example.com/')).toBe(false)
   })
 })
 
-describe('isOffline', () => {
+describe('isOffline()', () => {
   test.each([
     'wss://push.example.com/feed',
     'ws://11.0.0.1:8080/',
@@ -55,7 +55,7 @@ describe('isOffline', () => {
     'wss://[2001:db8::1]/',
     'ws://128.0.0.1/',
     '',
-  ])('is what the browser says: %s', url => {
+  ])('returns the opposite of navigator.onLine for %s', url => {
     vi.stubGlobal('navigator', { onLine: true })
     expect(isOffline(url)).toBe(false)
     offline()
@@ -82,7 +82,7 @@ describe('isOffline', () => {
     'ws://169.254.1.1/',
     'ws://[fd00::1]:8080/',
     'ws://[fe80::1]/',
-  ])('is never true of an address on this machine or in a private network: %s', url => {
+  ])('is always false for the loopback or private address %s', url => {
     offline()
     expect(isOffline(url)).toBe(false)
   })
@@ -95,7 +95,7 @@ describe('isOffline', () => {
     'wss://127.example.com/',
     'wss://[::1234]/',
     'wss://notlocalhost/',
-  ])('is not fooled by an address that only looks like one on this machine: %s', url => {
+  ])('is not fooled by an address that resembles a loopback address: %s', url => {
     offline()
     expect(isOffline(url)).toBe(true)
   })

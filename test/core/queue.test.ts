@@ -98,7 +98,7 @@ describe('the queue of the delivery part', () => {
     expect(sent).toEqual(inOrder)
   })
 
-  test('takes back 300,000 messages in order from a connection that was lost', () => {
+  test('reclaims 300,000 messages in order from a connection that was lost', () => {
     const { queue, native, counts, sent } = createParts(delivery)
     pushAll(queue)
     native.keeps = 1

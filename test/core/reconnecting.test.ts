@@ -4,8 +4,8 @@ import { fresh, sent, server, settled, setup } from '../support/setup.ts'
 
 fresh()
 
-describe('retry', () => {
-  test('is told which attempt, why, how long the connection lasted, and for how long there has been none', () => {
+describe('a retry function', () => {
+  test('receives the attempt, the cause, the uptime and the time elapsed', () => {
     const told: Omit<RetryContext, 'cause'>[] = []
     const { native } = setup({
       retry: ({ cause, ...rest }) => {
@@ -29,7 +29,7 @@ describe('retry', () => {
     ])
   })
 
-  test('that throws gives up with its error as the cause', () => {
+  test('that throws ends reconnecting, with its error as the cause', () => {
     const error = new Error('bug')
     const { socket, heard, native } = setup({
       retry: () => {
@@ -41,13 +41,16 @@ describe('retry', () => {
     expect(heard('error').map(({ code }) => code)).toEqual(['CONNECTION_REFUSED', 'RETRY_FAILED'])
   })
 
-  test.each([Number.NaN, -1, undefined, 'soon'])('that answers %s gives up and says so', answer => {
-    const { socket, native } = setup({ retry: () => answer as number })
-    native().accept().drop()
-    expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'RETRY_FAILED' } })
-  })
+  test.each([Number.NaN, -1, undefined, 'soon'])(
+    'that returns %s ends reconnecting, with an error that says so',
+    answer => {
+      const { socket, native } = setup({ retry: () => answer as number })
+      native().accept().drop()
+      expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'RETRY_FAILED' } })
+    },
+  )
 
-  test('may wait for ever, until somebody calls', () => {
+  test('that returns Infinity leaves the socket waiting until connect()', () => {
     const { socket, native } = setup({ retry: () => Infinity })
     native().drop()
     expect(socket.state).toMatchObject({ name: 'waiting', delay: Infinity, until: Infinity })
@@ -56,21 +59,21 @@ describe('retry', () => {
     expect(socket.state.name).toBe('connecting')
   })
 
-  test('may wait for longer than a timer can', () => {
+  test('that returns a longer delay than a timer accepts is obeyed', () => {
     const { socket, native } = setup({ retry: () => 2 ** 40 })
     native().drop()
     vi.advanceTimersByTime(1_000_000)
     expect(socket.state.name).toBe('waiting')
   })
 
-  test('false: never again', () => {
+  test('that is false ends reconnecting at the first loss', () => {
     const { socket, native } = setup({ retry: false })
     native().accept().drop()
     expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CONNECTION_LOST' } })
   })
 
   test.each([1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003, 4400, 4499])(
-    'gives up by itself on %i',
+    'by default gives up after a close with %i',
     code => {
       const { socket, native } = setup()
       native().accept().close(code, 'why')
@@ -79,7 +82,7 @@ describe('retry', () => {
   )
 
   test.each([1000, 1001, 1005, 1006, 1011, 1012, 1013, 3001, 4000, 4408, 4425, 4429, 4500])(
-    'tries again after %i',
+    'by default tries again after a close with %i',
     code => {
       const { socket, native } = setup()
       native().accept()[code === 1006 ? 'drop' : 'close'](code)
@@ -87,7 +90,7 @@ describe('retry', () => {
     },
   )
 
-  test('obeys a retry-after, with jitter above it', () => {
+  test('by default obeys retry-after, and adds jitter', () => {
     const { socket, native } = setup()
     native().accept().close(1013, 'retry-after=60')
     expect(socket.state).toMatchObject({ name: 'waiting' })
@@ -97,7 +100,7 @@ describe('retry', () => {
 })
 
 describe('the connect timeout', () => {
-  test('ends an attempt that hangs, and its socket can no longer open', () => {
+  test('ends an attempt that hangs, and its native socket can no longer open the socket', () => {
     const { socket, heard, native } = setup({ connectTimeout: 8_000 })
     const hanging = native()
     vi.advanceTimersByTime(8_000)
@@ -107,7 +110,7 @@ describe('the connect timeout', () => {
     expect(socket.state.name).toBe('waiting')
   })
 
-  test('doubles while attempts run into it, up to a minute, so that a slow handshake wins in the end', () => {
+  test('doubles up to a minute while attempts run into it, so that a slow handshake succeeds', () => {
     const { heard, native } = setup({ retry: () => 1 })
     for (const seconds of [10, 20, 40, 60, 60]) {
       const before = heard('error').length
@@ -123,7 +126,7 @@ describe('the connect timeout', () => {
     expect(heard('error')).toHaveLength(6)
   })
 
-  test('Infinity waits for ever', () => {
+  test('never ends an attempt if it is Infinity', () => {
     const { socket } = setup({ connectTimeout: Infinity })
     expect(vi.getTimerCount()).toBe(0)
     expect(socket.state.name).toBe('connecting')
@@ -131,7 +134,7 @@ describe('the connect timeout', () => {
 })
 
 describe('an endpoint function', () => {
-  test('is called for every attempt, with what it may need to know', async () => {
+  test('is called for each attempt with the attempt, the cause and a signal', async () => {
     const told: AttemptContext[] = []
     const { native } = setup({}, context => {
       told.push(context)
@@ -159,7 +162,7 @@ describe('an endpoint function', () => {
     ['rejects', () => Promise.reject(new Error('no token'))],
     ['rejects with something that is no Error', () => Promise.reject(undefined)],
     ['gives what the platform refuses', () => 'http://[malformed'],
-  ])('that %s is one failed attempt', async (_, endpoint) => {
+  ])('that %s makes one attempt fail', async (_, endpoint) => {
     const { socket, heard } = setup({}, endpoint as () => string)
     await settled()
     expect(heard('error')).toMatchObject([{ code: 'ENDPOINT_FAILED' }])
@@ -168,7 +171,7 @@ describe('an endpoint function', () => {
     expect(heard('error')).toHaveLength(2)
   })
 
-  test('that hangs runs into the connect timeout; what it gives later is not used', async () => {
+  test('that hangs runs into the connect timeout, and its late result is not used', async () => {
     let give = (_: string) => {}
     let aborted = false
     const { heard } = setup({ retry: () => Infinity }, ({ signal }) => {
@@ -187,7 +190,7 @@ describe('an endpoint function', () => {
     expect(server.attempts).toBe(0)
   })
 
-  test('close() while it is being asked', async () => {
+  test('that is running is aborted by close()', async () => {
     const { socket } = setup({}, async () => '/feed')
     socket.close()
     await settled()
@@ -195,7 +198,7 @@ describe('an endpoint function', () => {
     expect(server.attempts).toBe(0)
   })
 
-  test('protocols may be a function as well, for a token per attempt', async () => {
+  test('may be accompanied by a protocols function', async () => {
     let token = 0
     const { native } = setup({ protocols: async () => ['v1', `token.${++token}`] })
     await settled()
@@ -205,14 +208,14 @@ describe('an endpoint function', () => {
     expect(native().protocols).toEqual(['v1', 'token.2'])
   })
 
-  test('a URL object will do', () => {
+  test('may be replaced by a URL object', () => {
     const { native } = setup({}, new URL('wss://a.test/b'))
     expect(native().socket.url).toBe('wss://a.test/b')
   })
 })
 
 describe('prepare', () => {
-  test('has the connection to itself before it is open', async () => {
+  test('uses the connection alone before it is open', async () => {
     const { socket, log, heard, native } = setup({
       protocols: 'v1',
       prepare: async ({ send, receive, url, protocol }) => {
@@ -242,7 +245,7 @@ describe('prepare', () => {
     expect(heard('text')).toEqual(['first', 'second', 'third'])
   })
 
-  test('takes what came before it asked, in order', async () => {
+  test('receives earlier messages in order', async () => {
     const taken: unknown[] = []
     const { heard, native } = setup({
       prepare: async ({ receive }) => {
@@ -270,7 +273,7 @@ describe('prepare', () => {
         throw new Error('refused')
       },
     ],
-  ])('that %s is a failed attempt', async (_, prepare) => {
+  ])('that %s makes the attempt fail', async (_, prepare) => {
     const { socket, heard, native } = setup({ prepare })
     const first = native()
     first.accept()
@@ -288,7 +291,7 @@ describe('prepare', () => {
     expect(heard('error')).toMatchObject([{ code: 'CONNECT_TIMEOUT' }])
   })
 
-  test('a connection that is closed meanwhile ends it: receive() rejects, and the close code decides', async () => {
+  test('ends when its connection closes: receive() rejects, and the close code decides', async () => {
     let ended: unknown
     const { socket, heard, native } = setup({
       prepare: async ({ send, receive, signal }) => {
@@ -307,7 +310,7 @@ describe('prepare', () => {
     expect(socket.state.name).toBe('closed')
   })
 
-  test('a receive() that prepare did not wait for takes nothing from the listeners, and is not rejected later', async () => {
+  test('cannot take messages from listeners with a receive() that it did not await, nor is that rejected later', async () => {
     let rejected = false
     const { heard, native } = setup({
       prepare: ({ receive }) => {
@@ -325,7 +328,7 @@ describe('prepare', () => {
     expect(rejected).toBe(false)
   })
 
-  test('runs again on each new connection', async () => {
+  test('runs on each new connection', async () => {
     const { native } = setup({ prepare: ({ send }) => send('subscribe') })
     for (let i = 0; i < 3; i++) {
       native().accept()
@@ -337,7 +340,7 @@ describe('prepare', () => {
     }
   })
 
-  test('throws for what cannot be sent', async () => {
+  test('gets a TypeError from its send() for data that no WebSocket can send', async () => {
     const { heard, native } = setup({ prepare: ({ send }) => send(1 as any) })
     native().accept()
     await settled()

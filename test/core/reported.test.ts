@@ -259,3 +259,11 @@ test('the message of a loss without a reason does not end with a space', () => {
   native().accept().drop()
   expect(heard('close')[0].cause.message).toBe('CONNECTION_LOST: 1006')
 })
+
+test('a peer that never answers close() does not change why the socket is closed', () => {
+  const { socket, native } = setup()
+  native().accept().freeze('down')
+  socket.close(1000, 'done')
+  vi.advanceTimersByTime(3_000)
+  expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
+})

@@ -42,8 +42,8 @@ const seeded = (seed: number) => () => {
 
 afterEach(() => vi.restoreAllMocks())
 
-describe('the wait', () => {
-  test('doubles with every attempt in a row, up to the longest', () => {
+describe('the delay of backoff()', () => {
+  test('doubles with every attempt in a row, up to max', () => {
     const bounds = [2, 3, 4, 5, 6, 7].map(attempt => bound({ attempt }))
     expect(bounds).toEqual([2_000, 4_000, 8_000, 10_000, 10_000, 10_000])
   })
@@ -52,11 +52,11 @@ describe('the wait', () => {
     [0, 0],
     [0.5, 5_000],
     [ALMOST, 10_000],
-  ])('is capped first and then jittered: at the cap, random %d makes %d', (random, wait) => {
+  ])('is capped before jitter: at the cap, a random number of %d makes %d', (random, wait) => {
     expect(ask({ attempt: 20 }, { random: () => random })).toBeCloseTo(wait, 3)
   })
 
-  test('never reaches the cap, since a random number never reaches 1', () => {
+  test('never reaches the cap, because a random number never reaches 1', () => {
     expect(ask({ attempt: 20 }, { random: () => ALMOST })).toBeLessThan(PACE.max)
   })
 
@@ -64,24 +64,24 @@ describe('the wait', () => {
     [0, 0],
     [0.5, 1_000],
     [ALMOST, 2_000],
-  ])('has full jitter below the cap too: random %d makes %d of 2,000', (random, wait) => {
+  ])('has full jitter below the cap: a random number of %d makes %d of 2,000', (random, wait) => {
     expect(ask({ attempt: 2 }, { random: () => random })).toBeCloseTo(wait, 3)
   })
 
-  test('takes base and max from the options', () => {
+  test('uses base and max from the options', () => {
     const options = { base: 10, max: 35 }
     expect([1, 2, 3, 4].map(attempt => bound({ attempt, because: 'CONNECT_TIMEOUT' }, options))).toEqual([
       10, 20, 35, 35,
     ])
   })
 
-  test('is the same for every cause from the second attempt in a row on', () => {
+  test('does not depend on the cause from the second attempt in a row', () => {
     for (const loss of [{ code: 1006 }, { code: 1012 }, { code: 1011 }, { because: 'UNRESPONSIVE' }]) {
       expect(bound({ attempt: 2, ...loss })).toBe(2_000)
     }
   })
 
-  test('is short for a reconnection that was asked for, whatever failed before it', () => {
+  test('is short after reconnect(), even if attempts have failed before', () => {
     for (const attempt of [1, 2, 20]) expect(bound({ attempt, because: 'RECONNECT_REQUESTED' })).toBe(300)
   })
 
@@ -97,7 +97,7 @@ describe('the wait', () => {
     },
   )
 
-  test('is 0 with a base of 0, on attempt 5,000 as on the second', () => {
+  test('is 0 if base is 0, on attempt 5,000 as on the second', () => {
     expect(ask({ attempt: 2 }, { base: 0 })).toBe(0)
     expect(ask({ attempt: 5_000 }, { base: 0 })).toBe(0)
   })
@@ -117,7 +117,7 @@ describe('the wait', () => {
     }
   })
 
-  test('is drawn anew for each loss', () => {
+  test('is random for each loss', () => {
     const random = vi.fn(seeded(1))
     const retry = backoff({ ...PACE, random })
     const context = { attempt: 4, cause: { code: 'CONNECTION_LOST' }, uptime: 0, elapsed: 0 }
@@ -126,7 +126,7 @@ describe('the wait', () => {
     expect(random).toHaveBeenCalledTimes(100)
   })
 
-  test('draws no random number before there is something to wait for', () => {
+  test('uses no random number before there is a loss', () => {
     const random = vi.fn(() => 0)
     const platform = vi.spyOn(Math, 'random')
     backoff()
@@ -135,13 +135,13 @@ describe('the wait', () => {
     expect(platform).not.toHaveBeenCalled()
   })
 
-  test('uses Math.random unless told otherwise', () => {
+  test('uses Math.random by default', () => {
     vi.spyOn(Math, 'random').mockReturnValue(0.25)
     const retry = backoff(PACE)
     expect(retry({ attempt: 20, cause: { code: 'CONNECTION_LOST' }, uptime: 0, elapsed: 0 })).toBe(2_500)
   })
 
-  test('keeps no count of its own: one policy serves any number of sockets', () => {
+  test('keeps no count: one policy can serve any number of sockets', () => {
     const retry = backoff({ ...PACE, random: () => 0.5 })
     const waits = [5, 2, 5, 2].map(attempt =>
       retry({ attempt, cause: { code: 'CONNECTION_LOST' }, uptime: 0, elapsed: 0 }),
@@ -150,15 +150,15 @@ describe('the wait', () => {
   })
 })
 
-describe('the first wait follows the cause', () => {
-  test.each([1001, 1012, 1013])('a loss with %d has hit every client: it is spread', code => {
+describe('the first delay', () => {
+  test.each([1001, 1012, 1013])('after a close with %d, which every client gets, is spread out', code => {
     expect(bound({ code })).toBe(PACE.spread)
     expect(ask({ code }, { random: () => 0 })).toBe(0)
     expect(bound({ code }, { spread: 60_000 })).toBe(60_000)
   })
 
   test.each(['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN'])(
-    '%s is this client alone: within 300 ms',
+    'after %s, which concerns one client, is at most 300 ms',
     because => {
       expect(bound({ because })).toBeLessThanOrEqual(300)
       expect(bound({ because })).toBeGreaterThan(0)
@@ -182,11 +182,11 @@ describe('the first wait follows the cause', () => {
     { code: 4000 },
     { code: 4408 },
     { code: 4999 },
-  ])('anything else waits up to the base: %o', loss => {
+  ])('after any other loss is at most base: %o', loss => {
     expect(bound(loss)).toBe(PACE.base)
   })
 
-  test('of a fleet cut at once, by default no tenth of a second sees more than 3 % come back', () => {
+  test('brings back at most 3 % of a fleet in any tenth of a second after a restart', () => {
     const retry = backoff({ random: seeded(7) })
     const cause = { code: 'CONNECTION_LOST', close: { code: 1012, reason: '' } }
     const windows: number[] = []
@@ -197,7 +197,7 @@ describe('the first wait follows the cause', () => {
     expect(Math.max(...windows.filter(Boolean))).toBeLessThanOrEqual(300)
   })
 
-  test('of a client alone, by default, is under a second in the median', () => {
+  test('of one client has a median of less than a second by default', () => {
     for (const code of ['CONNECTION_LOST', 'CONNECTION_REFUSED']) {
       const wait = backoff({ random: () => 0.5 })({ attempt: 1, cause: { code }, uptime: 0, elapsed: 0 })
       expect(wait).toBeLessThanOrEqual(1_000)
@@ -210,7 +210,7 @@ describe('giving up', () => {
     [1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003].includes(code) ||
     (code >= 4400 && code <= 4499 && ![4408, 4425, 4429].includes(code))
 
-  test('every close code from 1000 to 4999 gives up or is retried as documented', () => {
+  test('follows the documented list for every close code from 1000 to 4999', () => {
     const wrong: number[] = []
     for (let code = 1000; code <= 4999; code++) {
       if ((ask({ code }) === false) !== final(code)) wrong.push(code)
@@ -218,11 +218,11 @@ describe('giving up', () => {
     expect(wrong).toEqual([])
   })
 
-  test('a final code is final at any attempt', () => {
+  test('happens after a final code at any attempt', () => {
     for (const attempt of [1, 2, 100]) expect(ask({ attempt, code: 1008 })).toBe(false)
   })
 
-  test('a handshake that was refused is tried again whatever code the platform gives it: Bun 1.2 reports 401 and 502 as 1002', () => {
+  test('does not happen after a refused handshake, whatever code the platform reports: in Bun 1.2, 401 and 502 are 1002', () => {
     for (const code of [1002, 1006, 1008]) {
       expect(ask({ because: 'CONNECTION_REFUSED', code, reason: 'Expected 101 status code' })).toBe(500)
     }
@@ -237,7 +237,7 @@ describe('giving up', () => {
     'PAGE_HIDDEN',
     'RECONNECT_REQUESTED',
     'UNRESPONSIVE',
-  ])('%s without a close frame is retried for ever', because => {
+  ])('never happens after %s without a close frame', because => {
     for (const attempt of [1, 2, 10, 5_000]) expect(ask({ because, attempt })).not.toBe(false)
   })
 
@@ -245,14 +245,14 @@ describe('giving up', () => {
     [0, [false, false]],
     [1, [500, false]],
     [3, [500, 1_000, 2_000, false, false]],
-  ])('after as many attempts in a row as the limit allows: %d', (attempts, waits) => {
+  ])('happens after as many attempts in a row as the option allows: %d', (attempts, waits) => {
     const asked = waits.map((_, index) =>
       ask({ because: 'CONNECT_TIMEOUT', attempt: index + 1 }, { attempts }),
     )
     expect(asked).toEqual(waits)
   })
 
-  test('draws no random number when it gives up', () => {
+  test('uses no random number', () => {
     const random = vi.fn(() => 0)
     ask({ code: 1008 }, { random })
     ask({ attempt: 2 }, { random, attempts: 1 })
@@ -260,21 +260,21 @@ describe('giving up', () => {
   })
 })
 
-describe('retry-after in the close reason', () => {
-  test.each([1012, 1013])('is obeyed on %d, with jitter above it', code => {
+describe('retry-after in a close reason', () => {
+  test.each([1012, 1013])('is obeyed after %d, with jitter added', code => {
     const loss = { code, reason: 'retry-after=5' }
     expect(ask(loss, { random: () => 0 })).toBe(5_000)
     expect(ask(loss)).toBeGreaterThan(5_500)
     expect(bound(loss)).toBe(9_000)
   })
 
-  test('the jitter above it is the spread', () => {
+  test('gets the jitter of spread', () => {
     const loss = { code: 1013, reason: 'retry-after=5' }
     expect(ask(loss, { spread: 0 })).toBe(5_000)
     expect(bound(loss, { spread: 60_000 })).toBe(65_000)
   })
 
-  test('is obeyed at any attempt, beyond the longest wait of ours', () => {
+  test('is obeyed at any attempt, even beyond max', () => {
     expect(ask({ attempt: 9, code: 1012, reason: 'retry-after=3600' }, { random: () => 0 })).toBe(3_600_000)
   })
 
@@ -284,11 +284,11 @@ describe('retry-after in the close reason', () => {
     expect(bound(loss)).toBe(PACE.spread)
   })
 
-  test('does not outweigh the limit of attempts', () => {
+  test('does not override the limit of attempts', () => {
     expect(ask({ attempt: 2, code: 1012, reason: 'retry-after=5' }, { attempts: 1 })).toBe(false)
   })
 
-  test('says nothing on any other code', () => {
+  test('is ignored after any other code', () => {
     const wrong: number[] = []
     for (let code = 1000; code <= 4999; code++) {
       if (code === 1012 || code === 1013) continue
@@ -314,11 +314,11 @@ describe('retry-after in the close reason', () => {
     'retry-after=٥',
     'retry-after=Infinity',
     '5',
-  ])('is ignored where it is malformed: %j', reason => {
+  ])('is ignored if it is malformed: %j', reason => {
     expect(ask({ attempt: 3, code: 1012, reason })).toBe(ask({ attempt: 3, code: 1012 }))
   })
 
-  test('of 111 digits, the most that a close frame has room for, is still a number', () => {
+  test('with 111 digits, the most that fit into a close frame, is still a number', () => {
     const wait = ask({ code: 1012, reason: `retry-after=${'9'.repeat(111)}` })
     expect(wait).toBeGreaterThan(1e9)
     expect(Number.isFinite(wait)).toBe(true)

@@ -5,7 +5,7 @@ import { fresh, sent, server, setup, story } from '../support/setup.ts'
 fresh()
 
 describe('connecting', () => {
-  test('connects at once, and is open when the handshake is done', () => {
+  test('starts at once, and the socket is open after the handshake', () => {
     const { socket, log, native } = setup({ protocols: ['v0', 'v1'] })
     expect(socket.state).toEqual({ name: 'connecting', attempt: 0 })
     native().accept('v1')
@@ -23,7 +23,7 @@ describe('connecting', () => {
     expect([socket.url, socket.protocol]).toEqual(['ws://page.test/feed', 'v1'])
   })
 
-  test('waits for connect() with autoConnect: false, and keeps what is sent before it', () => {
+  test('waits for connect() with autoConnect: false, and queues what is sent before', () => {
     const { socket, native } = setup({ autoConnect: false })
     expect(server.attempts).toBe(0)
     expect(socket.send('early')).toBe('queued')
@@ -32,7 +32,7 @@ describe('connecting', () => {
     expect(sent(native())).toEqual(['early'])
   })
 
-  test('drops what is sent after close() before the first attempt', () => {
+  test('does not happen after close() before the first attempt, and later messages are dropped', () => {
     const { socket, heard } = setup({ autoConnect: false })
     socket.send('early')
     socket.close()
@@ -44,7 +44,7 @@ describe('connecting', () => {
     ])
   })
 
-  test('connect() is ignored while connecting and while open', () => {
+  test('is not repeated by connect() while connecting or open', () => {
     const { socket, native } = setup()
     socket.connect()
     native().accept()
@@ -53,7 +53,7 @@ describe('connecting', () => {
     expect(socket.state.name).toBe('open')
   })
 
-  test('connect() ends a wait', () => {
+  test('starts at once when connect() is called during a wait', () => {
     const { socket, native } = setup()
     native().drop()
     expect(socket.state.name).toBe('waiting')
@@ -68,7 +68,7 @@ describe('connecting', () => {
     expect(server.attempts).toBe(2)
   })
 
-  test('passes protocols on and sets the binary type on every connection', () => {
+  test('passes protocols to each native socket, and sets its binaryType', () => {
     const { native } = setup({ protocols: ['a', 'b'], binaryType: 'blob' })
     expect(native().protocols).toEqual(['a', 'b'])
     native().accept().drop()
@@ -77,7 +77,7 @@ describe('connecting', () => {
     expect(setup().native().socket.binaryType).toBe('arraybuffer')
   })
 
-  test('methods can be passed about unbound', () => {
+  test('is possible with methods that are called without the socket', () => {
     const { socket, native } = setup()
     const { send, close, on } = socket
     native().accept()
@@ -88,8 +88,8 @@ describe('connecting', () => {
   })
 })
 
-describe('losing', () => {
-  test('tells a lost connection once, with what the close frame said, and tries again', () => {
+describe('losing a connection', () => {
+  test('fires one close event with the close frame, and causes another attempt', () => {
     const { socket, log, heard, native } = setup()
     native().accept()
     log.length = 0
@@ -120,7 +120,7 @@ describe('losing', () => {
     expect(heard('open')).toMatchObject([{ attempt: 1, reconnected: true }])
   })
 
-  test('tells a failed attempt as an error, not as a close', () => {
+  test('during the handshake fires an error event and no close event', () => {
     const { log, heard, native } = setup()
     native().drop()
     expect(story(log).sort()).toEqual(['(error)', 'waiting'])
@@ -131,7 +131,7 @@ describe('losing', () => {
     })
   })
 
-  test('takes an attempt for failed where the platform fires an error and never a close', () => {
+  test('is noticed if the platform fires error and never close', () => {
     const { socket, heard, native } = setup()
     native().socket.dispatchEvent(new Event('error'))
     vi.advanceTimersByTime(100)
@@ -139,7 +139,7 @@ describe('losing', () => {
     expect(socket.state.name).toBe('waiting')
   })
 
-  test('counts failures in a row, and short connections among them', () => {
+  test('counts as a failure in a row if the connection was short', () => {
     const { socket, native } = setup()
     native().drop()
     expect(socket.state).toMatchObject({ attempt: 1 })
@@ -155,7 +155,7 @@ describe('losing', () => {
     expect(socket.state).toMatchObject({ attempt: 1 })
   })
 
-  test('a server that accepts and drops at once is not hammered', () => {
+  test('right after each handshake makes the delays grow', () => {
     const { native } = setup()
     for (let time = 0; time < 60_000; time += 10) {
       if (native().socket.readyState === 0) native().accept().drop()
@@ -165,7 +165,7 @@ describe('losing', () => {
     expect(server.attempts).toBeLessThan(60_000 / 2_750 + 2)
   })
 
-  test('gives up where the policy says so, and drops what waits', () => {
+  test('ends in closed if the policy gives up, and queued messages are dropped', () => {
     const { socket, log, heard, native } = setup()
     native().accept()
     log.length = 0
@@ -180,7 +180,7 @@ describe('losing', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('a socket that was given up can be brought back', () => {
+  test('for good can be undone with connect()', () => {
     const { socket, native } = setup({ retry: false })
     native().drop()
     expect(socket.state.name).toBe('closed')
@@ -192,7 +192,7 @@ describe('losing', () => {
 })
 
 describe('close()', () => {
-  test('closes with code and reason, and tells what the peer answered', () => {
+  test('closes with code and reason, and reports the answer of the peer', () => {
     const { socket, log, heard, native } = setup()
     native().accept()
     log.length = 0
@@ -205,7 +205,7 @@ describe('close()', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('lets go of a peer that does not answer', () => {
+  test('does not wait longer than closeTimeout for the peer', () => {
     const { socket, heard, native } = setup({ closeTimeout: 2_000 })
     native().accept().freeze('down')
     socket.close()
@@ -219,7 +219,7 @@ describe('close()', () => {
     expect(heard('close')).toHaveLength(1)
   })
 
-  test('while connecting: closed at once, and the attempt can no longer open', () => {
+  test('while connecting closes at once, and the attempt can no longer open the socket', () => {
     const { socket, log, native } = setup()
     socket.close()
     expect(story(log)).toEqual(['closed'])
@@ -230,7 +230,7 @@ describe('close()', () => {
     expect(server.attempts).toBe(1)
   })
 
-  test('while waiting: the next attempt never comes', () => {
+  test('while waiting cancels the next attempt', () => {
     const { socket, native } = setup()
     native().drop()
     socket.close()
@@ -239,7 +239,7 @@ describe('close()', () => {
     expect(server.attempts).toBe(1)
   })
 
-  test('twice is once', () => {
+  test('has no effect the second time', () => {
     const { socket, heard, native } = setup()
     native().accept()
     socket.close()
@@ -250,7 +250,7 @@ describe('close()', () => {
     expect(heard('state').map(state => state.name)).toEqual(['open', 'closing', 'closed'])
   })
 
-  test('then connect() works as at first, and reconnects again', () => {
+  test('followed by connect() connects and reconnects as at first', () => {
     const { socket, native } = setup()
     native().accept()
     socket.close()
@@ -261,7 +261,7 @@ describe('close()', () => {
     expect(socket.state.name).toBe('waiting')
   })
 
-  test('then connect() before the handshake is over: the old connection has one close, the new one is used', () => {
+  test('followed by connect() before the handshake is over fires one close event for the old connection', () => {
     const { socket, log, heard, native } = setup()
     const old = native().accept()
     old.freeze('down')
@@ -278,7 +278,7 @@ describe('close()', () => {
 })
 
 describe('reconnect()', () => {
-  test('while open: abandons the connection at once and is back within 300 ms, whatever the peer does', () => {
+  test('while open abandons the connection at once and is back within 300 ms, whatever the peer does', () => {
     const { socket, heard, native } = setup()
     const old = native().accept()
     vi.advanceTimersByTime(10_000)
@@ -295,7 +295,7 @@ describe('reconnect()', () => {
     expect(server.attempts).toBe(2)
   })
 
-  test('is back within 300 ms however often it is called: it is no failure', () => {
+  test('is back within 300 ms however often it is called, because it counts as no failure', () => {
     const { socket, native } = setup()
     for (let i = 0; i < 10; i++) {
       native().accept()
@@ -305,7 +305,7 @@ describe('reconnect()', () => {
     }
   })
 
-  test('while waiting: dials at once', () => {
+  test('while waiting connects at once', () => {
     const { socket, native } = setup()
     native().drop()
     socket.reconnect()
@@ -313,7 +313,7 @@ describe('reconnect()', () => {
     expect(server.connections.filter(({ socket }) => socket.readyState < 2)).toHaveLength(1)
   })
 
-  test('while connecting: a new attempt', () => {
+  test('while connecting starts a new attempt', () => {
     const { socket, native } = setup()
     const old = native()
     socket.reconnect()
@@ -321,7 +321,7 @@ describe('reconnect()', () => {
     expect(old.socket.readyState).toBe(2)
   })
 
-  test('while closing and when closed: brings the socket back', () => {
+  test('while closing and when closed connects again', () => {
     const { socket, native } = setup()
     native().accept()
     socket.close()
@@ -333,7 +333,7 @@ describe('reconnect()', () => {
     expect(socket.state).toEqual({ name: 'connecting', attempt: 0 })
   })
 
-  test('is stronger than a policy that has given up, and loses nothing', () => {
+  test('connects even if the policy has given up, and loses no queued message', () => {
     const { socket, heard, native } = setup({ retry: false })
     native().accept()
     native().thaw('up')
@@ -346,8 +346,8 @@ describe('reconnect()', () => {
   })
 })
 
-describe('one story', () => {
-  test('what a listener sets off waits until all have heard the present news', () => {
+describe('the order of events', () => {
+  test('calls made inside a listener take effect after all listeners of that event have run', () => {
     const { socket, native } = setup()
     const second: string[] = []
     socket.once('open', () => {
@@ -365,7 +365,7 @@ describe('one story', () => {
     ])
   })
 
-  test('a throwing listener is reported, and stops neither the others nor the queue nor reconnection', () => {
+  test('a listener that throws is reported, and stops neither other listeners nor the queue nor reconnecting', () => {
     const reported: unknown[] = []
     vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
     const { socket, heard, native } = setup({ autoConnect: false })
@@ -390,7 +390,7 @@ describe('one story', () => {
     expect([socket.state.name, heard('state')]).toEqual(['closed', []])
   })
 
-  test('nothing of an abandoned connection is heard', () => {
+  test('an abandoned connection causes no further events', () => {
     const { socket, log, native } = setup()
     const old = native().accept()
     socket.reconnect()
@@ -403,8 +403,8 @@ describe('one story', () => {
   })
 })
 
-describe('signal', () => {
-  test('aborting closes for good, with its reason as the cause', () => {
+describe('the signal option', () => {
+  test('closes the socket for good when it is aborted, with its reason as the cause', () => {
     const abort = new AbortController()
     const { socket, native } = setup({ signal: abort.signal })
     native().accept()
@@ -418,14 +418,14 @@ describe('signal', () => {
     expect(server.attempts).toBe(1)
   })
 
-  test('already aborted: never connects, and says that it is closed', () => {
+  test('prevents any attempt if it is aborted already, and the state is closed', () => {
     const { socket } = setup({ signal: AbortSignal.abort() })
     expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
     expect(socket.send('x')).toBe('dropped')
     expect(server.attempts).toBe(0)
   })
 
-  test('aborted before connect()', () => {
+  test('has the same effect before connect()', () => {
     const abort = new AbortController()
     const { socket } = setup({ signal: abort.signal, autoConnect: false })
     abort.abort()
@@ -433,7 +433,7 @@ describe('signal', () => {
     expect(socket.send('x')).toBe('dropped')
   })
 
-  test('leaves no listener on it after close()', () => {
+  test('has no listener left after close()', () => {
     const { signal } = new AbortController()
     const added = vi.spyOn(signal, 'addEventListener')
     const removed = vi.spyOn(signal, 'removeEventListener')

@@ -80,7 +80,7 @@ const table: { readonly [Key in Name]: { readonly [Key in Type]?: State } } = {
 
 const show = (state: State | undefined) => state?.name ?? 'ignored'
 
-describe('the table, cell by cell', () => {
+describe('the transition table', () => {
   for (const name of names) {
     for (const type of types) {
       const expected = table[name][type]
@@ -92,7 +92,7 @@ describe('the table, cell by cell', () => {
     }
   }
 
-  test('causes are handed on as they are, not copied', () => {
+  test('passes causes on as they are, without a copy', () => {
     for (const name of names) {
       for (const type of types) {
         const expected = table[name][type]
@@ -104,40 +104,43 @@ describe('the table, cell by cell', () => {
   })
 })
 
-describe('closed', () => {
+describe('the state closed', () => {
   test('without a cause, before the first attempt, can be closed for good', () => {
     const next = transition(frozen({ name: 'closed' }), inputs.close)
     expect(next).toEqual({ name: 'closed', cause: because })
   })
 
-  test('with a cause stays what it is: the first reason is the one to keep', () => {
+  test('with a cause keeps it: the first reason counts', () => {
     expect(transition(states.closed, inputs.close)).toBeUndefined()
   })
 
-  test('forgets on connecting why it was closed, and how often it had failed', () => {
+  test('followed by connect forgets the cause and the number of failures', () => {
     const next = transition(states.closed, inputs.connect)
     expect(next).toMatchObject({ name: 'connecting', attempt: 0 })
     expect((next as Of<State, 'connecting'>).cause).toBeUndefined()
   })
 })
 
-describe('lost', () => {
-  test.each(['connecting', 'open'] as const)('%s is closed when the policy gives up', name => {
+describe('the input lost', () => {
+  test.each(['connecting', 'open'] as const)('closes %s if the policy gives up', name => {
     const next = transition(states[name], frozen({ ...inputs.lost, delay: false }))
     expect(next).toEqual({ name: 'closed', cause: because })
   })
 
-  test.each(['connecting', 'open'] as const)('%s waits even for 0 ms: giving up is only `false`', name => {
-    const next = transition(states[name], frozen({ ...inputs.lost, delay: 0 }))
-    expect(next).toEqual({ name: 'waiting', attempt: 4, delay: 0, until: 1_500, cause: because })
-  })
+  test.each(['connecting', 'open'] as const)(
+    'makes %s wait even for 0 ms: only `false` means to give up',
+    name => {
+      const next = transition(states[name], frozen({ ...inputs.lost, delay: 0 }))
+      expect(next).toEqual({ name: 'waiting', attempt: 4, delay: 0, until: 1_500, cause: because })
+    },
+  )
 
-  test.each(['connecting', 'open'] as const)('%s may wait until it is woken', name => {
+  test.each(['connecting', 'open'] as const)('can make %s wait until the page wakes up', name => {
     const next = transition(states[name], frozen({ ...inputs.lost, delay: Infinity }))
     expect(next).toMatchObject({ name: 'waiting', delay: Infinity, until: Infinity })
   })
 
-  test('closing ends closed whatever the policy says, for the reason of the closing', () => {
+  test('ends closing in closed whatever the policy says, with the cause of the closing', () => {
     for (const delay of [0, 1_000, Infinity, false] as const) {
       expect(transition(states.closing, frozen({ ...inputs.lost, delay }))).toEqual({
         name: 'closed',
@@ -147,15 +150,15 @@ describe('lost', () => {
   })
 })
 
-describe('waiting', () => {
+describe('the state waiting', () => {
   const waiting = (delay: number, until: number): State => frozen({ ...states.waiting, delay, until })
 
-  test('wake shortens the wait to its delay, and does not dial by itself', () => {
+  test('is shortened by wake to its delay, but wake does not connect', () => {
     const next = transition(waiting(60_000, 61_000), frozen({ type: 'wake', now: 1_000, delay: 150 }))
     expect(next).toEqual({ name: 'waiting', attempt: 3, delay: 150, until: 1_150, cause: why })
   })
 
-  test('wake ends an endless wait', () => {
+  test('without an end is ended by wake', () => {
     const next = transition(waiting(Infinity, Infinity), frozen({ type: 'wake', now: 1_000, delay: 150 }))
     expect(next).toEqual({ name: 'waiting', attempt: 3, delay: 150, until: 1_150, cause: why })
   })
@@ -163,16 +166,16 @@ describe('waiting', () => {
   test.each([
     ['sooner than its delay', 1_100],
     ['at the same moment', 1_150],
-  ])('wake leaves a wait alone that ends %s', (_, until) => {
+  ])('is not changed by wake if it ends %s', (_, until) => {
     expect(transition(waiting(500, until), frozen({ type: 'wake', now: 1_000, delay: 150 }))).toBeUndefined()
   })
 
-  test('wake starts a short wait anew that should have ended: its timer slept with the process', () => {
+  test('is restarted by wake if it should have ended, because its timer slept with the process', () => {
     const next = transition(waiting(500, 900), frozen({ type: 'wake', now: 1_000, delay: 150 }))
     expect(next).toEqual({ name: 'waiting', attempt: 3, delay: 150, until: 1_150, cause: why })
   })
 
-  test('offline lengthens the wait to its delay', () => {
+  test('is lengthened by offline to its delay', () => {
     const next = transition(waiting(500, 1_500), frozen({ type: 'offline', now: 1_000, delay: 30_000 }))
     expect(next).toEqual({ name: 'waiting', attempt: 3, delay: 30_000, until: 31_000, cause: why })
   })
@@ -181,21 +184,21 @@ describe('waiting', () => {
     ['later than its delay', 60_000],
     ['at the same moment', 31_000],
     ['only when woken', Infinity],
-  ])('offline leaves a wait alone that ends %s', (_, until) => {
+  ])('is not changed by offline if it ends %s', (_, until) => {
     expect(
       transition(waiting(500, until), frozen({ type: 'offline', now: 1_000, delay: 30_000 })),
     ).toBeUndefined()
   })
 
-  test('offline with no delay, as for an address that needs no network, changes nothing', () => {
+  test('is not changed by offline without a delay, as for an address that needs no network', () => {
     expect(transition(states.waiting, frozen({ type: 'offline', now: 1_500, delay: 0 }))).toBeUndefined()
   })
 
-  test('sleep says nothing new to an endless wait', () => {
+  test('without an end is not changed by sleep', () => {
     expect(transition(waiting(Infinity, Infinity), inputs.sleep)).toBeUndefined()
   })
 
-  test('keeps its count of failures and its cause through offline, sleep and wake, to the next attempt', () => {
+  test('keeps its failures and its cause through offline, sleep and wake', () => {
     const story: Input[] = [
       { type: 'offline', now: 1_500, delay: 30_000 },
       { type: 'sleep', cause: because },
@@ -210,7 +213,7 @@ describe('waiting', () => {
   })
 })
 
-describe('any state and any input', () => {
+describe('the transition function', () => {
   const time = fc.nat()
   const delay = fc.oneof(fc.nat(), fc.constantFrom(0, Infinity))
   const attempt = fc.nat(10_000)
@@ -246,7 +249,7 @@ describe('any state and any input', () => {
     fc.record({ type: name('close'), code, reason, cause }),
   )
 
-  test('writes nothing into either, and answers the same again', () => {
+  test('changes neither the state nor the input, and gives the same result again', () => {
     fc.assert(
       fc.property(anyState, anyInput, (state, input) => {
         const next = transition(frozen(state), frozen(input))
@@ -273,7 +276,7 @@ describe('any state and any input', () => {
     }
   })
 
-  test('leads to a state that carries what its name promises and nothing more', () => {
+  test('returns a state with the fields of its name, and no others', () => {
     const parts: Record<Name, string[]> = {
       closed: ['name', 'cause'],
       connecting: ['name', 'attempt', 'cause'],
@@ -294,7 +297,7 @@ describe('any state and any input', () => {
     )
   })
 
-  test('moves or is ignored by name and type alone, but for the waits and the close before the first attempt', () => {
+  test('decides by name and type alone, except for waits and the close before the first attempt', () => {
     const conditional = new Set([
       'closed close',
       'waiting wake',
@@ -312,8 +315,8 @@ describe('any state and any input', () => {
   })
 })
 
-describe('failures in a row', () => {
-  test.each([0, 1, 7])('an attempt that fails is one more than the %d before it', attempt => {
+describe('the number of failures in a row', () => {
+  test.each([0, 1, 7])('is one more than %d after a failed attempt', attempt => {
     expect(failures(frozen({ name: 'connecting', attempt }), 0, 5_000)).toBe(attempt + 1)
   })
 
@@ -322,27 +325,27 @@ describe('failures in a row', () => {
     [4_999, 8],
     [5_000, 1],
     [3_600_000, 1],
-  ])('a connection that lasted %d ms of at least 5,000 makes it %d', (uptime, expected) => {
+  ])('is, after a connection that lasted %d ms of at least 5,000, %d', (uptime, expected) => {
     expect(failures(frozen({ ...states.open, attempt: 7 }), uptime, 5_000)).toBe(expected)
   })
 
-  test('the first connection, lost at once, is the first failure', () => {
+  test('is 1 if the first connection is lost at once', () => {
     expect(failures(frozen({ ...states.open, attempt: 0 }), 0, 5_000)).toBe(1)
   })
 
-  test('with no least uptime every connection counts as a success', () => {
+  test('starts again after every connection if minUptime is 0', () => {
     expect(failures(frozen({ ...states.open, attempt: 7 }), 0, 0)).toBe(1)
   })
 
-  test('with an endless least uptime none does', () => {
+  test('never starts again if minUptime is Infinity', () => {
     expect(failures(frozen({ ...states.open, attempt: 7 }), 3_600_000, Infinity)).toBe(8)
   })
 
-  test('uptime counts for nothing where there was no connection', () => {
+  test('ignores the uptime if there was no connection', () => {
     expect(failures(frozen({ name: 'connecting', attempt: 7 }), 3_600_000, 5_000)).toBe(8)
   })
 
-  test('is 1 where nothing is counted', () => {
+  test('is 1 in a state without a count', () => {
     expect(failures(states.closing, 0, 5_000)).toBe(1)
     expect(failures(states.closed, 0, 5_000)).toBe(1)
   })

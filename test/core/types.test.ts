@@ -41,8 +41,8 @@ const idle = { autoConnect: false, WebSocket: server.WebSocket } as const
 
 const create = () => createSocket(url, idle)
 
-describe('events', () => {
-  test('binary is an ArrayBuffer, unless binaryType says Blob', () => {
+describe('the types of events', () => {
+  test('make binary an ArrayBuffer, unless binaryType is blob', () => {
     create().on('binary', bytes => expectTypeOf(bytes).toEqualTypeOf<ArrayBuffer>())
     createSocket(url, { ...idle, binaryType: 'arraybuffer' }).on('binary', bytes =>
       expectTypeOf(bytes).toEqualTypeOf<ArrayBuffer>(),
@@ -55,14 +55,14 @@ describe('events', () => {
     )
   })
 
-  test('a binaryType known only at run time makes binary either of the two', () => {
+  test('make binary either of the two if binaryType is known only at run time', () => {
     const binaryType = 'blob' as BinaryType
     createSocket(url, { ...idle, binaryType }).on('binary', data =>
       expectTypeOf(data).toEqualTypeOf<ArrayBuffer | Blob>(),
     )
   })
 
-  test('a socket of Blobs is not one of ArrayBuffers', () => {
+  test('distinguish a socket of Blobs from one of ArrayBuffers', () => {
     const blobs = createSocket(url, { ...idle, binaryType: 'blob' })
     expectTypeOf(blobs).toEqualTypeOf<Socket<'blob'>>()
     expectTypeOf(create()).toEqualTypeOf<Socket>()
@@ -71,12 +71,12 @@ describe('events', () => {
     expect(buffers).toBe(blobs)
   })
 
-  test('there is no other binaryType', () => {
+  test('allow no other binaryType', () => {
     // @ts-expect-error neither of the two
     expect(() => createSocket(url, { ...idle, binaryType: 'buffer' })).toThrow(TypeError)
   })
 
-  test('each has its payload', () => {
+  test('give each event its payload', () => {
     const { on } = create()
     on('state', state => expectTypeOf(state).toEqualTypeOf<State>())
     on('open', open => expectTypeOf(open).toEqualTypeOf<OpenEventData>())
@@ -94,7 +94,7 @@ describe('events', () => {
     })
   })
 
-  test('their names are a closed list', () => {
+  test('are a closed list of names', () => {
     const { on, once, off } = create()
     expectTypeOf<keyof SocketEvents>().toEqualTypeOf<
       'state' | 'open' | 'text' | 'binary' | 'close' | 'error' | 'drop'
@@ -108,7 +108,7 @@ describe('events', () => {
     expect(leave).toBeTypeOf('function')
   })
 
-  test('a listener is a function of its payload', () => {
+  test('make a listener a function of its payload', () => {
     const { on } = create()
     // @ts-expect-error text is no number
     on('text', (count: number) => count)
@@ -123,7 +123,7 @@ describe('events', () => {
     on('text', console.log)
   })
 
-  test('on and once return how to leave', () => {
+  test('make on() and once() return a function', () => {
     const { on, once, off } = create()
     const listener = (text: string) => text
     expectTypeOf(on('text', listener)).toEqualTypeOf<() => void>()
@@ -135,7 +135,7 @@ describe('events', () => {
     leave()
   })
 
-  test('listening has options, and no others', () => {
+  test('allow the options once and signal, and no others', () => {
     const { on, once } = create()
     const { signal } = new AbortController()
     on('text', () => {}, { once: true, signal })
@@ -146,7 +146,7 @@ describe('events', () => {
     on('text', () => {}, true)
   })
 
-  test('a listener can be written apart', () => {
+  test('allow a listener to be declared separately', () => {
     const show: Listener<SocketEvents['text']> = text => text.length
     const look: Listener<SocketEvents<'blob'>['binary']> = blob => blob.size
     create().on('text', show)
@@ -156,8 +156,8 @@ describe('events', () => {
   })
 })
 
-describe('sending', () => {
-  test('takes what a WebSocket can carry', () => {
+describe('the types of send()', () => {
+  test('accept everything that a WebSocket can send', () => {
     const { send } = create()
     expectTypeOf(send('text')).toEqualTypeOf<'sent' | 'queued' | 'dropped'>()
     send(new ArrayBuffer(1))
@@ -169,7 +169,7 @@ describe('sending', () => {
     send('text' as Data)
   })
 
-  test('takes nothing else', () => {
+  test('accept nothing else', () => {
     const { send } = create()
     // @ts-expect-error a number
     expect(() => send(123)).toThrow(TypeError)
@@ -185,7 +185,7 @@ describe('sending', () => {
     expect(() => send(Promise.resolve('text'))).toThrow(TypeError)
   })
 
-  test('has options, and no others', () => {
+  test('accept the documented options and no others', () => {
     const { send } = create()
     const { signal } = new AbortController()
     send('text', { ttl: 5_000, key: 'EURUSD', volatile: true, signal })
@@ -197,8 +197,8 @@ describe('sending', () => {
   })
 })
 
-describe('state', () => {
-  test('narrows to what is true in it', () => {
+describe('the type State', () => {
+  test('narrows by name to the fields of that state', () => {
     const describeState = (state: State): string => {
       switch (state.name) {
         case 'closed':
@@ -231,7 +231,7 @@ describe('state', () => {
     expect(create().state.name === 'reconnecting').toBe(false)
   })
 
-  test('is for reading', () => {
+  test('is read-only', () => {
     const socket = create()
     expectTypeOf(socket.state).toEqualTypeOf<State>()
     expect(() => {
@@ -245,7 +245,7 @@ describe('state', () => {
     expect(assign).toBeTypeOf('function')
   })
 
-  test('a wrong combination cannot be written down', () => {
+  test('does not allow a wrong combination', () => {
     // @ts-expect-error an open socket has no delay
     const state: State = { name: 'open', attempt: 0, since: 0, url, protocol: '', delay: 5 }
     // @ts-expect-error a wait has an end
@@ -253,7 +253,7 @@ describe('state', () => {
     expect([state.name, wait.name]).toEqual(['open', 'waiting'])
   })
 
-  test('stats are a snapshot of numbers', () => {
+  test('is accompanied by stats, a snapshot of numbers', () => {
     const { stats } = create()
     expectTypeOf(stats).toEqualTypeOf<Stats>()
     expectTypeOf(stats.latency).toEqualTypeOf<number | undefined>()
@@ -265,8 +265,8 @@ describe('state', () => {
   })
 })
 
-describe('endpoints and protocols', () => {
-  test('are fixed, or functions, or asynchronous functions', () => {
+describe('the types of endpoints and protocols', () => {
+  test('allow constants, functions and asynchronous functions', () => {
     const endpoints: Endpoint[] = [
       url,
       new URL(url),
@@ -290,7 +290,7 @@ describe('endpoints and protocols', () => {
     createSocket(url, { ...idle, protocols: undefined })
   })
 
-  test('are nothing else', () => {
+  test('allow nothing else', () => {
     // @ts-expect-error a port
     createSocket(8080, idle)
     // @ts-expect-error a function of nothing
@@ -304,8 +304,8 @@ describe('endpoints and protocols', () => {
   })
 })
 
-describe('options', () => {
-  test('all of them, as the documentation writes them', () => {
+describe('the type SocketOptions', () => {
+  test('has all options as they are documented', () => {
     const { signal } = new AbortController()
     const options: SocketOptions = {
       ...idle,
@@ -330,7 +330,7 @@ describe('options', () => {
     expectTypeOf(createSocket(url, options)).toEqualTypeOf<Socket>()
   })
 
-  test('a typo is seen', () => {
+  test('rejects a misspelled option', () => {
     // @ts-expect-error reconnect
     expect(() => createSocket(url, { ...idle, reconect: true })).toThrow(TypeError)
     // @ts-expect-error a closed list
@@ -343,7 +343,7 @@ describe('options', () => {
     backoff({ bass: 5 })
   })
 
-  test('a value of the wrong kind is seen', () => {
+  test('rejects a value of the wrong type', () => {
     // @ts-expect-error a duration is a number
     expect(() => createSocket(url, { ...idle, minUptime: '5s' })).toThrow(TypeError)
     // @ts-expect-error what beats is for the server to say
@@ -354,7 +354,7 @@ describe('options', () => {
     createSocket(url, { ...idle, heartbeat: { message: 5 } })
   })
 
-  test('prepare receives what binaryType says', () => {
+  test('gives prepare messages of the type that binaryType names', () => {
     createSocket(url, {
       ...idle,
       binaryType: 'blob',
@@ -368,7 +368,7 @@ describe('options', () => {
     createSocket(url, { ...idle, prepare: ({ send }) => send('token') })
   })
 
-  test('the constructor may be any WebSocket there is', async () => {
+  test('allows any WebSocket class as the constructor', async () => {
     const { WebSocket: Mock } = await import('mock-socket')
     const { WebSocket: Node } = await import('ws')
     createSocket(url, { autoConnect: false, WebSocket: Mock })
@@ -379,7 +379,7 @@ describe('options', () => {
     createSocket(url, { autoConnect: false, WebSocket: () => {} })
   })
 
-  test('wake is a source, or false', () => {
+  test('allows a source or false for wake', () => {
     const never: PageEventSource = () => () => {}
     const often: PageEventSource = tell => {
       const timer = setInterval(tell, 1_000, 'wake' satisfies PageEvent)
@@ -393,8 +393,8 @@ describe('options', () => {
   })
 })
 
-describe('retry', () => {
-  test('is told of the loss and answers with milliseconds or false', () => {
+describe('the type Retry', () => {
+  test('is a function of the loss that returns milliseconds or false', () => {
     const retry: Retry = ({ attempt, cause, uptime, elapsed }) => {
       expectTypeOf([attempt, uptime, elapsed]).toEqualTypeOf<number[]>()
       expectTypeOf(cause.close).toEqualTypeOf<{ code: number; reason: string } | undefined>()
@@ -407,12 +407,12 @@ describe('retry', () => {
     expectTypeOf<ReturnType<Retry>>().toEqualTypeOf<number | false>()
   })
 
-  test('can be built upon backoff', () => {
+  test('can be implemented with backoff()', () => {
     const usual = backoff()
     createSocket(url, { ...idle, retry: context => (context.elapsed > 60_000 ? false : usual(context)) })
   })
 
-  test('can be tried out with a context by hand, or a SocketError as the cause', () => {
+  test('can be called with a context made by hand, or a SocketError as the cause', () => {
     const cause = new SocketError('CONNECTION_LOST', undefined, {
       code: 1006,
       reason: '',
@@ -423,7 +423,7 @@ describe('retry', () => {
     expect(backoff()({ attempt: 1, cause: { code: 'UNRESPONSIVE' }, uptime: 0, elapsed: 0 })).not.toBe(false)
   })
 
-  test('does not answer with anything else', () => {
+  test('allows no other result', () => {
     // @ts-expect-error a promise is no number
     createSocket(url, { ...idle, retry: async () => 1_000 })
     // @ts-expect-error nor is nothing
@@ -433,8 +433,8 @@ describe('retry', () => {
   })
 })
 
-describe('errors', () => {
-  test('are Errors with a code from a closed list', () => {
+describe('the type SocketError', () => {
+  test('is an Error with a code from a closed list', () => {
     const error = new SocketError('CLOSED')
     expectTypeOf(error).toExtend<Error>()
     expectTypeOf(error.code).toEqualTypeOf<SocketErrorCode>()
@@ -445,8 +445,8 @@ describe('errors', () => {
   })
 })
 
-describe('a socket', () => {
-  test('is an interface that an object literal satisfies', () => {
+describe('the type Socket', () => {
+  test('is an interface that an object literal can implement', () => {
     const fake: Socket = {
       on: () => () => {},
       once: () => () => {},
@@ -476,14 +476,14 @@ describe('a socket', () => {
     expect(fake.send('hello')).toBe('sent')
   })
 
-  test('has methods that can be passed about unbound', () => {
+  test('has methods that can be called without the socket', () => {
     const { send, close, reconnect, connect } = create()
     expectTypeOf(['a', 'b'].map(text => send(text))).toEqualTypeOf<('sent' | 'queued' | 'dropped')[]>()
     const commands: (() => void)[] = [connect, reconnect, close]
     expect(commands).toHaveLength(3)
   })
 
-  test('closes with a code and a reason, in this order', () => {
+  test('takes a code and a reason in close(), in this order', () => {
     const { close, reconnect } = create()
     close()
     close(1000)
@@ -496,8 +496,8 @@ describe('a socket', () => {
   })
 })
 
-describe('with exactOptionalPropertyTypes, under which this file is compiled', () => {
-  test('options that may be there or not are spread', () => {
+describe('with exactOptionalPropertyTypes, under which this file is compiled,', () => {
+  test('options that may be undefined can be spread', () => {
     const maybe = undefined as HeartbeatOptions | undefined
     const options: SocketOptions = { ...idle, ...(maybe && { heartbeat: maybe }) }
     createSocket(url, options)
@@ -505,7 +505,7 @@ describe('with exactOptionalPropertyTypes, under which this file is compiled', (
     expect(defaults).toEqual({})
   })
 
-  test('what we hand out can be handed in again', () => {
+  test('values from the package can be passed back to it', () => {
     const socket = create()
     socket.on('close', ({ code, reason, cause }) => {
       const again: CloseInfo = { code, reason, wasClean: false }

@@ -145,7 +145,7 @@ const settings = fc
   })
   .map(lean)
 
-test('whatever happens, in whatever order: one connection, one story, and each message accounted for', {
+test('a random walk finds one connection, one order of events, and an account of every message', {
   timeout: 600_000,
 }, async () => {
   // The same walks each time, so that a change is judged by what it changes; other seeds on request.
@@ -164,7 +164,7 @@ test('whatever happens, in whatever order: one connection, one story, and each m
 
 // What it found, each as short as it could be made.
 
-test('a socket that is closed before its first attempt no longer listens to its signal', () => {
+test('a socket that is closed before its first attempt stops listening to its signal', () => {
   const { signal } = new AbortController()
   const added = vi.spyOn(signal, 'addEventListener')
   const removed = vi.spyOn(signal, 'removeEventListener')
@@ -174,7 +174,7 @@ test('a socket that is closed before its first attempt no longer listens to its 
   )
 })
 
-test('a buffer that stands still is looked at ever less often, also after it has moved', () => {
+test('a buffer that does not shrink is checked less and less often, also after it has shrunk once', () => {
   const { socket, native } = setup()
   native().accept().freeze('up')
   socket.send('some')
@@ -185,7 +185,7 @@ test('a buffer that stands still is looked at ever less often, also after it has
 })
 
 describe('a drop listener', () => {
-  test('that sends does not overtake the message that another made room for', () => {
+  test('that sends does not overtake the message that another one made room for', () => {
     const { socket, native } = setup()
     socket.once('drop', () => socket.send('second'))
     socket.send('old', { key: 'k' })
@@ -194,7 +194,7 @@ describe('a drop listener', () => {
     expect(sent(native())).toEqual(['first', 'second'])
   })
 
-  test('that sends does not overtake, nor go beyond the limit, where the oldest is dropped', () => {
+  test('that sends stays in order and within the limit with drop-oldest', () => {
     const { socket, heard, native } = setup({ queue: { maxMessages: 2, overflow: 'drop-oldest' } })
     socket.once('drop', () => socket.send('d'))
     for (const text of ['a', 'b', 'c']) socket.send(text)
@@ -203,7 +203,7 @@ describe('a drop listener', () => {
     expect(sent(native())).toEqual(['c', 'd'])
   })
 
-  test('that closes the socket leaves nothing waiting in it', () => {
+  test('that closes the socket leaves nothing in the queue', () => {
     const { socket, heard } = setup()
     socket.once('drop', () => socket.close())
     socket.send('old', { key: 'k' })
@@ -216,7 +216,7 @@ describe('a drop listener', () => {
   })
 })
 
-test('of many messages with one key that come back, only the newest is sent again', () => {
+test('of several reclaimed messages with the same key only the newest is sent again', () => {
   const { socket, heard, native } = setup()
   native().accept().freeze('up')
   for (const text of ['1', '2', '3', '4']) socket.send(text, { key: 'k' })
@@ -226,7 +226,7 @@ test('of many messages with one key that come back, only the newest is sent agai
   expect(heard('drop')).toHaveLength(3)
 })
 
-test('a heartbeat between the end of a connection and the second look at its buffer costs no message', () => {
+test('a heartbeat between the end of a connection and the second reading of its buffer loses no message', () => {
   let tell = (_: PageEvent) => {}
   const { socket, native } = setup({
     heartbeat: { message: 'ping' },
@@ -243,7 +243,7 @@ test('a heartbeat between the end of a connection and the second look at its buf
   expect(sent(native().accept())).toEqual(['x'])
 })
 
-test('send() never answers "sent" for a message that was dropped', () => {
+test('send() never returns sent for a message that was dropped', () => {
   const { socket, heard, native } = setup({ highWaterMark: 6 })
   native().accept().freeze('up')
   socket.send('the first')
@@ -254,7 +254,7 @@ test('send() never answers "sent" for a message that was dropped', () => {
   expect([outcome, sent(native()).length]).toEqual(heard('drop').length ? ['dropped', 2] : ['sent', 3])
 })
 
-test('prepare that ends when its connection has ended does not open it', async () => {
+test('prepare that ends after its connection does not open the socket', async () => {
   let done = () => {}
   const { socket, native } = setup({
     prepare: ({ send }) => {
@@ -271,7 +271,7 @@ test('prepare that ends when its connection has ended does not open it', async (
   expect(socket.state.name).toBe('waiting')
 })
 
-test('receive() rejects also when it is called after the connection was lost', async () => {
+test('receive() also rejects if it is called after the connection was lost', async () => {
   let ended: unknown
   const { socket, native } = setup({
     prepare: async ({ receive }) => {
@@ -286,7 +286,7 @@ test('receive() rejects also when it is called after the connection was lost', a
   expect(ended).toBe(true)
 })
 
-test('a probe does not put off the end of a silence that is nearer than its own', () => {
+test('a probe does not extend a deadline that is nearer than its own', () => {
   let tell = (_: PageEvent) => {}
   const { heard, native } = setup({
     heartbeat: { interval: 1_000, timeout: 500, message: 'ping' },
@@ -301,7 +301,7 @@ test('a probe does not put off the end of a silence that is nearer than its own'
   expect(heard('close')).toMatchObject([{ cause: { code: 'UNRESPONSIVE' } }])
 })
 
-test('a heartbeat function may give up the connection that it was to ask', () => {
+test('a heartbeat message function may give up the connection', () => {
   const reported: unknown[] = []
   vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
   const message = () => {
@@ -314,7 +314,7 @@ test('a heartbeat function may give up the connection that it was to ask', () =>
   expect([reported, sent(first), socket.state.name]).toEqual([[], [], 'waiting'])
 })
 
-test('what came back and is over the limit is not dropped for a newer message, unless the page wants it so', () => {
+test('reclaimed messages over the limit are not dropped for a newer message, except with drop-oldest', () => {
   const { socket, heard, native } = setup({ queue: { maxMessages: 1 } })
   native().accept().freeze('up')
   socket.send('old', { key: 'k' })

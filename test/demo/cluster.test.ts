@@ -17,8 +17,8 @@ const start = async () => {
 
 hasRedis()
 
-describe.skipIf(!findProgram('redis-server'))('with a Redis of its own', () => {
-  test('the node that is asked for is killed, the last one never, and all come back', async () => {
+describe.skipIf(!findProgram('redis-server'))('the demo as a cluster with its own Redis', () => {
+  test('kills the requested node, but never the last one, and all clients return', async () => {
     const demo = await start()
     const feed = await visit(demo, 'feed')
     const { here } = await feed.hears(({ kind, nodes }) => kind === 'nodes' && nodes.length === 3)
@@ -35,7 +35,7 @@ describe.skipIf(!findProgram('redis-server'))('with a Redis of its own', () => {
     await again.until(() => again.texts.filter(({ kind }) => kind === 'nodes').at(-1).nodes.length === 3)
   })
 
-  test('connections of all nodes are closed with the code that is asked for, and all nodes restart', async () => {
+  test('closes connections on all nodes with the requested code, and restarts all nodes', async () => {
     const demo = await start()
     const visitors = [await visit(demo, 'feed'), await visit(demo, 'feed'), await visit(demo, 'feed')]
     const nodes = await Promise.all(visitors.map(one => one.hears(({ kind }) => kind === 'nodes')))
@@ -59,7 +59,7 @@ describe.skipIf(!findProgram('redis-server'))('with a Redis of its own', () => {
   })
 })
 
-test('without a redis-server it says what to do', async () => {
+test('the demo as a cluster says what to do if redis-server is missing', async () => {
   const started = startDemo('cluster.mjs', { PATH: '' })
   await expect(started.then(({ kill }) => kill())).rejects.toThrow('apt install redis-server')
 })

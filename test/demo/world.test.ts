@@ -39,7 +39,7 @@ const places = (frames: Buffer[]): number[] =>
     .filter(([kind]) => kind === 2)
     .flatMap(frame => Array.from({ length: frame.length / 12 }, (_, at) => frame.readUInt16BE(at * 12 + 4)))
 
-test('in memory, what was pushed, seen and drawn outlives a restart of the node', async () => {
+test('the demo in memory keeps messages, read marks and drawings over a restart of its node', async () => {
   const demo = await start()
   const feed = await come(demo, 'feed')
   feed.say({ type: 'push', n: 1, text: 'before', from: 'Ada' })
@@ -62,7 +62,7 @@ test('in memory, what was pushed, seen and drawn outlives a restart of the node'
 
 const hasOne = hasRedis()
 
-describe.skipIf(!hasOne)('one world in Redis, two processes', () => {
+describe.skipIf(!hasOne)('the demo with two processes and one Redis', () => {
   let serial = 0
   /** The environment that makes processes nodes of the same world. */
   const together = async (): Promise<NodeJS.ProcessEnv> => {
@@ -75,7 +75,7 @@ describe.skipIf(!hasOne)('one world in Redis, two processes', () => {
     return Promise.all([start(env), start(env)])
   }
 
-  test('what is pushed through one node is shown at the other, to newcomers too, and visitors are counted over both', async () => {
+  test('shows a message from one node on the other, also to new visitors, and counts the visitors of both', async () => {
     const [here, there] = await startTwo()
     const one = await come(here, 'feed')
     const other = await come(there, 'feed')
@@ -100,7 +100,7 @@ describe.skipIf(!hasOne)('one world in Redis, two processes', () => {
     expect(at(({ kind }) => kind === 'visitors')).toBeGreaterThan(at(({ body }) => body === 'hello'))
   })
 
-  test('the market is the same at both, strokes reach all but the one who draws, and newcomers see the drawing', async () => {
+  test('has the same market on both, sends strokes to everyone but their author, and shows new visitors the drawing', async () => {
     const [here, there] = await startTwo()
     const one = await come(here, 'live')
     const other = await come(there, 'live')
@@ -126,7 +126,7 @@ describe.skipIf(!hasOne)('one world in Redis, two processes', () => {
     expect(places(latest.frames)).toEqual([4])
   })
 
-  test('nonsense is answered in words, and nobody else hears of it', async () => {
+  test('answers invalid messages with an error, which nobody else receives', async () => {
     const [here, there] = await startTwo()
     const one = await come(here, 'feed')
     const other = await come(there, 'feed')
@@ -151,7 +151,7 @@ describe.skipIf(!hasOne)('one world in Redis, two processes', () => {
     expect(other.texts.filter(({ from }) => from)).toHaveLength(1)
   })
 
-  test('nodes are killed or left behind in turn: the reliable stream loses nothing, doubles nothing, keeps its order, both ways', async () => {
+  test('loses, repeats and reorders nothing of the reliable stream, in either direction, while nodes are killed or isolated in turn', async () => {
     const env = await together()
     const demos = [await start(env), await start(env)]
     let current = 0
@@ -207,7 +207,7 @@ describe.skipIf(!hasOne)('one world in Redis, two processes', () => {
     expect(gaps).toEqual([])
   })
 
-  test('numbers are counted in Redis as in memory, and a message whose handler is repeated once', async () => {
+  test('counts numbers in Redis as in memory, and counts a message once even if its handler runs twice', async () => {
     const { REDIS_URL, WORLD } = await together()
     const world = await createWorld({ REDIS_URL, WORLD })
     cleanups.push(() => world.close())
@@ -227,7 +227,7 @@ describe.skipIf(!hasOne)('one world in Redis, two processes', () => {
     expect(await later.base('one')).toBe(await inRedis.base('one'))
   })
 
-  test('where no Redis answers, it says so and ends', async () => {
+  test('reports that Redis does not answer, and exits', async () => {
     const started = startDemo('server.mjs', { REDIS_URL: 'redis://127.0.0.1:1' })
     await expect(started.then(({ kill }) => kill())).rejects.toThrow('Redis does not answer at REDIS_URL')
   })

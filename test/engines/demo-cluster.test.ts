@@ -54,7 +54,7 @@ describe.skipIf(!chromium)('chromium', { timeout: patience }, () => {
       await push(page, 'from one node')
       await shows(other, '#feed', 'from one node')
 
-      expect(await suffer(page, 'fault-kill')).toMatch(/noticed after .*, back after .* reliable 0\.$/)
+      expect(await suffer(page, 'fault-kill')).toMatch(/detected after .*, back after .* reliable 0\.$/)
       expect(await shows(page, '#node-list .here', '.')).not.toBe(node)
       await shows(page, '#node-list', '1.*2.*3')
       await push(other, 'after the kill')
@@ -84,13 +84,13 @@ describe.skipIf(!chromium)('chromium', { timeout: patience }, () => {
     await press(page, 'push-bad')
     await shows(page, '#answer', "expected 'push'")
     await press(page, 'push-big')
-    await shows(page, '#answer', '262144 bytes, this one has 307200')
+    await shows(page, '#answer', '262144 bytes. This one has 307200')
 
-    expect(await suffer(page, 'fault-cut')).toMatch(/noticed after .*, back after .* reliable 0\.$/)
+    expect(await suffer(page, 'fault-cut')).toMatch(/detected after .*, back after .* reliable 0\.$/)
     await shows(page, '#reliable-arrived', '\\d\\d\\d')
     expect(await shows(page, '#reliable-lost', '\\d')).toBe('0')
     await press(page, 'fault-restart')
-    await shows(page, '#happened', 'not ours')
+    await shows(page, '#happened', 'runs elsewhere')
     expect(await shows(page, '#noticed', '^–$')).toBe('–')
     for (const one of [page, other]) expect(await errors(one)).toEqual([])
   })
@@ -107,7 +107,7 @@ describe.skipIf(!chromium)('chromium', { timeout: patience }, () => {
     for (const id of ['reliable-lost', 'reliable-lost-up']) {
       expect(await shows(page, `#${id}`, '\\d')).toBe('0')
     }
-    expect(await page.evaluate("document.querySelector('.reliable .twice').textContent")).toBe('twice00')
+    expect(await page.evaluate("document.querySelector('.reliable .twice').textContent")).toBe('duplicated00')
     expect(await errors(page)).toEqual([])
   })
 })

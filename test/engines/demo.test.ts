@@ -19,14 +19,14 @@ const visit = async (rig: Rig, url: string, type?: 'window') => {
  * may have called before the four seconds were over that a busy server asked for.
  */
 const faults = {
-  cut: /noticed after .*, back after .*, in order.* reliable 0\./,
-  freeze: /noticed after [1-9]\.\d+ s, back after [1-9]\.\d+ s.*plain [1-9]\d*, reliable 0\./,
+  cut: /detected after .*, back after .*, in order.* reliable 0\./,
+  freeze: /detected after [1-9]\.\d+ s, back after [1-9]\.\d+ s.*plain [1-9]\d*, reliable 0\./,
   refuse:
-    /noticed after .*, back after ([5-9]|\d\d)\.\d+ s; .* \d+ waited and .*, in order.* plain [1-9]\d*, reliable 0\./,
-  busy: /noticed after .*, back after ([4-9]|\d\d)\.\d+ s; .*, in order.* reliable 0\./,
-  restart: /noticed after .*, back after \d+\.\d+ s; .*, in order.* reliable 0\./,
+    /detected after .*, back after ([5-9]|\d\d)\.\d+ s; .* \d+ were queued and .*, in order.* plain [1-9]\d*, reliable 0\./,
+  busy: /detected after .*, back after ([4-9]|\d\d)\.\d+ s; .*, in order.* reliable 0\./,
+  restart: /detected after .*, back after \d+\.\d+ s; .*, in order.* reliable 0\./,
   slow: /latency up to ([89]|\d\d)\d\d ms, no reconnection; .* reliable 0\./,
-  close: /noticed after .*, back after .*, in order.* reliable 0\./,
+  close: /detected after .*, back after .*, in order.* reliable 0\./,
 }
 
 inEveryEngine(rig => {
@@ -61,7 +61,7 @@ inEveryEngine(rig => {
     await press(one, 'push-bad')
     await shows(one, '#answer', "expected 'push'")
     await press(one, 'push-big')
-    await shows(one, '#answer', '262144 bytes, this one has 307200')
+    await shows(one, '#answer', '262144 bytes. This one has 307200')
 
     await press(one, 'squiggle')
     await shows(one, '#strokes-sent', '^60$')
@@ -177,7 +177,7 @@ inEveryEngine(rig => {
     const page = await visit(rig, url)
     await press(page, 'duplicate')
     await shows(page, '#visitors', '^2$')
-    await shows(page, '#happened', 'one more')
+    await shows(page, '#happened', 'gone up by one')
   })
 
   test('the system tells of news while the page is hidden', async () => {
@@ -202,7 +202,7 @@ inEveryEngine(rig => {
       })
     })
     await press(page, 'system')
-    await shows(page, '#answer', 'will tell you while this page is hidden')
+    await shows(page, '#answer', 'You will get system notifications')
     const other = await visit(rig, url) // in front of it
     await push(other, 'are you there?')
     await shows(page, '#feed', 'are you there')

@@ -33,8 +33,8 @@ async function exchange(socket: WebSocket, data: string | Buffer, from = socket)
   return binary ? received : received.toString()
 }
 
-describe.each(pythonServers.filter(hasPython))('%s', name => {
-  test('echoes text and binary, with a subprotocol, and closes', async () => {
+describe.each(pythonServers.filter(hasPython))('the server with %s', name => {
+  test('echoes text and binary with a subprotocol, and closes', async () => {
     const { url } = keep(await startPython(name))
     const socket = await dial(`${url}/echo`)
     expect(socket.protocol).toBe('echo.v1')
@@ -48,7 +48,7 @@ describe.each(pythonServers.filter(hasPython))('%s', name => {
     expect([4001, 1000]).toContain(code)
   })
 
-  test('broadcasts', async () => {
+  test('broadcasts messages', async () => {
     const { url } = keep(await startPython(name))
     const [first, second] = [await dial(`${url}/broadcast`), await dial(`${url}/broadcast`)]
     // The second is in the room when its own message has come back.
@@ -61,7 +61,7 @@ describe.each(pythonServers.filter(hasPython))('%s', name => {
 })
 
 describe.runIf(hasNginx())('nginx', () => {
-  test('carries ws: and wss:', async () => {
+  test('forwards ws: and wss:', async () => {
     const server = keep(await startServer({ perMessageDeflate: true }))
     const nginx = keep(await startNginx({ port: server.port }))
     const plain = await dial(nginx.url)
@@ -75,7 +75,7 @@ describe.runIf(hasNginx())('nginx', () => {
     expect(code).toBe(1012)
   })
 
-  test('cuts what was idle for its read timeout, without a close frame', async () => {
+  test('cuts a connection that is idle for its read timeout, without a close frame', async () => {
     const server = keep(await startServer())
     const nginx = keep(await startNginx({ port: server.port, readTimeout: 1 }))
     const [code] = await once(await dial(nginx.url), 'close')
@@ -83,7 +83,7 @@ describe.runIf(hasNginx())('nginx', () => {
   })
 })
 
-test('the Node server speaks wss: by itself', async () => {
+test('the Node server accepts wss: without a proxy', async () => {
   const tls = makeCertificate()
   const server = keep(await startServer({ tls }))
   const socket = await dial(server.url, { ca: tls.cert })

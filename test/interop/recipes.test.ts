@@ -81,7 +81,7 @@ async function start(name: PythonServer) {
 }
 
 describe.each(pythonServers.filter(hasPython))('the recipe for %s', name => {
-  test('refuses strangers, answers heartbeats, tells all, and says when it will be back', async () => {
+  test('rejects strangers, answers heartbeats, broadcasts, and announces when it returns', async () => {
     const { server, connect } = await start(name)
     const [first, second] = [connect('?token=secret'), connect('?token=secret')]
     await Promise.all([when(first, 'open'), when(second, 'open')])
@@ -112,7 +112,7 @@ describe.each(pythonServers.filter(hasPython))('the recipe for %s', name => {
 })
 
 test.runIf(hasNginx())(
-  'the recipe for nginx lets a socket through, and says which host it came to',
+  'the recipe for nginx forwards a connection, and preserves the Host header',
   async () => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     ends.push(() => server.close())

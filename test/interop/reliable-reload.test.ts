@@ -65,8 +65,8 @@ test('a page that is reloaded all the time acknowledges what it receives, and ge
     }
   }
   expect(gaps).toEqual([])
-  await vi.waitFor(() => expect(received).toHaveLength(total), { timeout: 10_000 })
-  await vi.waitFor(() => expect(outcomes.size).toBe(order), { timeout: 10_000 })
+  await vi.waitFor(() => expect(received).toHaveLength(total), { timeout: 60_000 })
+  await vi.waitFor(() => expect(outcomes.size).toBe(order), { timeout: 60_000 })
   expect(gaps).toEqual([])
   expect(received).toEqual(Array.from({ length: total }, (_, i) => i + 1))
   expect(orders).toEqual(Array.from({ length: order }, (_, i) => i + 1))

@@ -95,11 +95,11 @@ forEachStore(stores => {
       const outcomes = burst.map(n => socket.publish('g', n, { noEcho: true }))
       await Promise.all(outcomes)
       for (const { heard, gaps } of listeners) {
-        await vi.waitFor(() => expect(heard).toHaveLength(burst.length), { timeout: 5_000 })
+        await vi.waitFor(() => expect(heard).toHaveLength(burst.length), { timeout: 60_000 })
         expect(heard).toEqual(burst)
         expect(gaps).toEqual([])
       }
-    }, 30_000)
+    })
 
     test('is not stopped for long by a member that does not acknowledge: that one is asked to come back later', async () => {
       const { url, server } = await start({ maxUnacknowledged: 50 })

@@ -144,14 +144,14 @@ forEachStore(stores => {
       expect(replies).toEqual(Array.from({ length: 2_000 }, (_, i) => i + 1))
       expect(losses).toBeGreaterThan(10)
       expect(server.stats).toMatchObject({ received: 2_000, failed: 0 })
-    }, 60_000)
+    })
 
     test('that is dead is given up, and the session is kept', async () => {
       const { port, server } = await start({ sessionTimeout: 200 })
       const proxy = await proxied(port)
       const peer = await join(proxy.url())
       proxy.freeze()
-      await vi.waitFor(() => expect(server.stats.connections).toBe(0), { timeout: 5_000 })
+      await vi.waitFor(() => expect(server.stats.connections).toBe(0), { timeout: 60_000 })
       proxy.reset()
       proxy.thaw()
       expect((await join(peer.recovery)).id).toBe(peer.id)

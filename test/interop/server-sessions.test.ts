@@ -19,6 +19,7 @@ forEachStore(stores => {
         connectionId: expect.stringMatching(/^[\w-]{22}$/),
         reconnectionToken: expect.stringMatching(/^[\w-]{22}$/),
         userId: 'ada',
+        sequenceId: 0,
       })
       expect(server.stats).toMatchObject({ connections: 1, created: 1, resumed: 0, refused: 0 })
     })
@@ -296,6 +297,34 @@ forEachStore(stores => {
         [1, 'reply'],
         [2, 'all'],
       ])
+    })
+
+    test('that sends and then closes has its message delivered and acknowledged before the close', async () => {
+      const { url } = await start({
+        onMessage: (_, session) => {
+          session.send('goodbye')
+          session.close(4001, 'enough')
+        },
+      })
+      for (let i = 0; i < 10; i++) {
+        const peer = await join(url)
+        peer.say('x', 1)
+        expect(await peer.closed()).toEqual({ code: 4001, reason: 'enough' })
+        expect(peer.messages.map(({ data }) => data)).toEqual(['goodbye'])
+        expect(peer.frames.find(({ type }) => type === 'ack')).toMatchObject({ ackId: 1, success: true })
+      }
+    })
+
+    test('that closes the session and then fails ends it all the same', async () => {
+      const { url } = await start({
+        onMessage: (_, session) => {
+          session.close(4001, 'enough')
+          throw new Error('oops')
+        },
+      })
+      const peer = await join(url)
+      peer.say('x', 1)
+      expect((await peer.closed()).code).toBe(4001)
     })
 
     test('keeps the order of messages, including those sent after it is done', async () => {

@@ -27,7 +27,7 @@ function dial(url: string, protocols: string[] = [], options = {}) {
   return { socket, messages, opened, closed }
 }
 
-test('echoes text and binary, and records who said what', async () => {
+test('the test server echoes text and binary, and records who sent what', async () => {
   const server = await start()
   const first = dial(`${server.url}/echo`)
   const second = dial(server.url)
@@ -45,7 +45,7 @@ test('echoes text and binary, and records who said what', async () => {
   expect([server.received.length, server.connections.length]).toEqual([0, 2])
 })
 
-test('broadcasts to all on /broadcast and to nobody else', async () => {
+test('the test server broadcasts to the clients of /broadcast, and to no others', async () => {
   const server = await start()
   const clients = [
     dial(`${server.url}/broadcast`),
@@ -61,7 +61,7 @@ test('broadcasts to all on /broadcast and to nobody else', async () => {
   expect(clients[2]?.messages).toEqual(['from the server'])
 })
 
-test('pushes one message in several frames', async () => {
+test('the test server sends one message in several frames', async () => {
   const server = await start()
   const client = dial(server.url)
   await client.opened
@@ -74,7 +74,7 @@ test.each([
   ['/close?code=4001&reason=x', { code: 4001, reason: 'x' }],
   ['/close', { code: 1005, reason: '' }],
   ['/drop', { code: 1006, reason: '' }],
-])('opens and ends at once on %s', async (path, end) => {
+])('the test server opens and ends a connection at once on %s', async (path, end) => {
   const server = await start()
   const client = dial(server.url + path)
   await client.opened
@@ -82,7 +82,7 @@ test.each([
   await server.until(() => server.connections[0]?.closed !== undefined)
 })
 
-test('refuses, answers garbage, or hangs, and counts it', async () => {
+test('the test server refuses handshakes, answers garbage, or hangs, and counts it', async () => {
   const server = await start()
   server.refuse(503)
   const refused = new WebSocket(server.url)
@@ -98,7 +98,7 @@ test('refuses, answers garbage, or hangs, and counts it', async () => {
   expect((await hanging.closed).code).toBe(1006)
 })
 
-test('answers a handshake late', async () => {
+test('the test server can answer a handshake late', async () => {
   const server = await start()
   server.slowHandshake(50)
   const before = performance.now()
@@ -106,7 +106,7 @@ test('answers a handshake late', async () => {
   expect(performance.now() - before).toBeGreaterThanOrEqual(49)
 })
 
-test('selects the first subprotocol that it knows', async () => {
+test('the test server selects the first subprotocol that it knows', async () => {
   const server = await start({ protocols: ['v2', 'v1'] })
   const known = dial(server.url, ['v0', 'v1', 'v2'])
   await known.opened
@@ -115,7 +115,7 @@ test('selects the first subprotocol that it knows', async () => {
   expect((await unknown.closed).code).toBe(1006)
 })
 
-test('compresses when told to', async () => {
+test('the test server compresses messages if it is told to', async () => {
   const server = await start({ perMessageDeflate: true })
   const client = dial(server.url)
   await client.opened
@@ -125,7 +125,7 @@ test('compresses when told to', async () => {
   expect(client.messages).toEqual(['a'.repeat(1000)])
 })
 
-test('closes all with a code, or cuts all', async () => {
+test('the test server closes all connections with a code, or cuts them', async () => {
   const server = await start()
   const clients = [dial(server.url), dial(server.url)]
   await Promise.all(clients.map(({ opened }) => opened))
@@ -137,7 +137,7 @@ test('closes all with a code, or cuts all', async () => {
   expect((await cut.closed).code).toBe(1006)
 })
 
-test('a silent one never answers, not even a close', async () => {
+test('the test server can stay silent, even to a close frame', async () => {
   const server = await start()
   const client = dial(`${server.url}/silent`)
   await client.opened
@@ -150,7 +150,7 @@ test('a silent one never answers, not even a close', async () => {
   client.socket.terminate()
 })
 
-test('restarts on the same port', async () => {
+test('the test server restarts on the same port', async () => {
   const server = await start()
   const before = dial(server.url)
   await before.opened

@@ -12,8 +12,8 @@ const rig = async () => {
 }
 
 overEach((connect, WebSocket, name) => {
-  describe('with a heartbeat, a connection that freezes', () => {
-    test('is noticed within interval and timeout, and replaced', async () => {
+  describe('with a heartbeat, a frozen connection', () => {
+    test('is noticed within interval + timeout and replaced', async () => {
       const { server, proxy } = await rig()
       const { socket, heard, until } = connect(proxy.url('/echo'), { heartbeat: pulse, retry: () => 0 })
       // It has beaten at least once.
@@ -36,7 +36,7 @@ overEach((connect, WebSocket, name) => {
       expect(heard('text')).toEqual(['alive'])
     })
 
-    test('has no say any more when it thaws: its events are not heard, and nothing arrives twice', async () => {
+    test('has no effect when it thaws: its events are ignored, and nothing arrives twice', async () => {
       const { server, proxy, texts } = await rig()
       const { socket, heard, until, natives } = connect(proxy.url('/sink'), {
         heartbeat: pulse,
@@ -72,7 +72,7 @@ overEach((connect, WebSocket, name) => {
       expect(sent.sort((a, b) => a - b)).toEqual(range(0, 100))
     })
 
-    test('in the direction of the client only is noticed all the same', async () => {
+    test('is noticed if only the direction to the client is frozen', async () => {
       const { proxy } = await rig()
       const { heard, until } = connect(proxy.url('/echo'), { heartbeat: pulse, retry: () => 0 })
       await until(() => heard('open').length)
@@ -81,7 +81,7 @@ overEach((connect, WebSocket, name) => {
       expect(heard('close')).toMatchObject([{ cause: { code: 'UNRESPONSIVE' } }])
     })
 
-    test('and a server that opens and never says a word are the same', async () => {
+    test('is treated like a server that opens and never sends anything', async () => {
       const { server } = await rig()
       const { heard, until } = connect(`${server.url}/silent`, { heartbeat: pulse, retry: () => 0 })
       await until(() => heard('close').length === 3)
@@ -89,7 +89,7 @@ overEach((connect, WebSocket, name) => {
       expect(heard('error')).toEqual([])
     })
 
-    test('is left for another that freezes as well, as often as it takes', async () => {
+    test('is replaced again each time that the next connection freezes, too', async () => {
       const { server, proxy } = await rig()
       const { socket, heard, until } = connect(proxy.url('/echo'), { heartbeat: pulse, retry: () => 0 })
       await until(() => heard('open').length)
@@ -103,7 +103,7 @@ overEach((connect, WebSocket, name) => {
     })
   })
 
-  test('without a heartbeat nobody notices a frozen connection, and nothing happens', async () => {
+  test('without a heartbeat, a frozen connection is not noticed', async () => {
     const { proxy } = await rig()
     const calm = connect(proxy.url('/echo'), { retry: () => 0 })
     await calm.until(() => calm.heard('open').length)
@@ -120,7 +120,7 @@ overEach((connect, WebSocket, name) => {
     expect(calm.natives).toHaveLength(1)
   })
 
-  describe('does not wait for a peer that is frozen', () => {
+  describe('a frozen peer does not delay', () => {
     test('reconnect()', async () => {
       const { server, proxy } = await rig()
       const { socket, heard, until } = connect(proxy.url('/echo'))
@@ -140,7 +140,7 @@ overEach((connect, WebSocket, name) => {
       expect(server.received.map(({ connection }) => connection)).toEqual([2])
     })
 
-    test('close(), which gives it closeTimeout', async () => {
+    test('close(), which waits for closeTimeout', async () => {
       const { proxy } = await rig()
       const { socket, heard, until } = connect(proxy.url('/echo'), { closeTimeout: 100 })
       await until(() => heard('open').length)
@@ -152,7 +152,7 @@ overEach((connect, WebSocket, name) => {
       expect(heard('close')).toMatchObject([{ code: 1006, wasClean: false, willRetry: false }])
     })
 
-    test('close() with a backlog that cannot leave', async () => {
+    test('close() with a backlog that cannot be sent', async () => {
       const { proxy } = await rig()
       const { socket, heard, until } = connect(proxy.url('/sink'), {
         closeTimeout: 100,
@@ -168,7 +168,7 @@ overEach((connect, WebSocket, name) => {
       expect(heard('close')).toHaveLength(1)
     })
 
-    test('reconnect(), from closing', async () => {
+    test('reconnect() while closing', async () => {
       const { proxy } = await rig()
       const { socket, heard, until } = connect(proxy.url('/echo'), { closeTimeout: 60_000 })
       await until(() => heard('open').length)
@@ -181,7 +181,7 @@ overEach((connect, WebSocket, name) => {
     })
   })
 
-  test('what is sent while the browser is closing waits for the next connection', async () => {
+  test('a message sent while the browser is closing the connection waits for the next one', async () => {
     const { server, proxy, texts } = await rig()
     const { socket, natives, heard, until } = connect(proxy.url('/sink'), { retry: () => 0 })
     await until(() => heard('open').length)
@@ -197,7 +197,7 @@ overEach((connect, WebSocket, name) => {
     expect(heard('close')).toMatchObject([{ code: 4000 }])
   })
 
-  describe('when a connection that froze under load is reset, what certainly did not leave is sent again', () => {
+  describe('after the reset of a connection that froze under load, the unsent tail', () => {
     const outage = async (connect: Rig, Socket: typeof WebSocket) => {
       const { server, proxy, texts } = await rig()
       const { socket, natives, heard, until } = connect(proxy.url('/sink'), {
@@ -245,15 +245,15 @@ overEach((connect, WebSocket, name) => {
       return reclaimed
     }
 
-    test('as far as Node says so: what was not handed over yet', async () => {
+    test('that was never handed over is sent again with the native sockets of Node', async () => {
       await outage(connect, WebSocket)
     })
 
-    test('with a bufferedAmount that lasts, as a browser has: also what was handed over and stayed there', async () => {
+    test('that the browser had buffered is sent again with a bufferedAmount like a browser’s', async () => {
       expect(await outage(connect, CandidWebSocket)).toBeGreaterThan(0)
     })
 
-    test('but not when it was given up on: what it has may come late, and comes once', async () => {
+    test('of an abandoned connection is not sent again, and may arrive late, but once', async () => {
       const { server, proxy, texts } = await rig()
       const { socket, natives, heard, until } = connect(proxy.url('/sink'), {
         retry: () => 0,
@@ -278,7 +278,7 @@ overEach((connect, WebSocket, name) => {
       console.info(`${name}: ${sent} were with the connection given up on, ${late.length} of them came late`)
     })
 
-    test('and again, when the next connection freezes too', async () => {
+    test('is sent again a second time if the next connection freezes, too', async () => {
       const { server, proxy, texts } = await rig()
       const { socket, heard, until } = connect(proxy.url('/sink'), {
         WebSocket: CandidWebSocket,

@@ -11,25 +11,28 @@ overEach(connect => {
   test.each([
     ['JSON', false],
     ['MessagePack', true],
-  ])('%s goes both ways, in order, over an outage, and what is wrong is invalid', async (_, packed) => {
-    const server = await start()
-    const { socket, heard, until } = connect(`${server.url}/echo`, { retry: () => 0 })
-    const values = packed ? json(socket, Message, msgpack) : json(socket, Message)
-    const story: unknown[] = []
-    values.on('message', ({ n, at }) => story.push([n, at.getTime()]))
-    values.on('invalid', ({ text }) => story.push(text))
+  ])(
+    '%s values pass both ways in order across an outage, and invalid ones cause an invalid event',
+    async (_, packed) => {
+      const server = await start()
+      const { socket, heard, until } = connect(`${server.url}/echo`, { retry: () => 0 })
+      const values = packed ? json(socket, Message, msgpack) : json(socket, Message)
+      const story: unknown[] = []
+      values.on('message', ({ n, at }) => story.push([n, at.getTime()]))
+      values.on('invalid', ({ text }) => story.push(text))
 
-    for (const n of range(0, 10)) values.send({ n, at: new Date(n) })
-    await until(() => heard(packed ? 'binary' : 'text').length === 10)
-    server.push('{"n":', 'oops')
-    await until(() => heard('text').some(text => text.endsWith('oops')))
-    server.terminateAll()
-    await until(() => socket.state.name !== 'open')
-    expect(values.send({ n: 10, at: new Date(10) })).toBe('queued')
-    await until(() => heard(packed ? 'binary' : 'text').length === (packed ? 11 : 12))
+      for (const n of range(0, 10)) values.send({ n, at: new Date(n) })
+      await until(() => heard(packed ? 'binary' : 'text').length === 10)
+      server.push('{"n":', 'oops')
+      await until(() => heard('text').some(text => text.endsWith('oops')))
+      server.terminateAll()
+      await until(() => socket.state.name !== 'open')
+      expect(values.send({ n: 10, at: new Date(10) })).toBe('queued')
+      await until(() => heard(packed ? 'binary' : 'text').length === (packed ? 11 : 12))
 
-    expect(story).toEqual([...range(0, 10).map(n => [n, n]), '{"n":oops', [10, 10]])
-    const { data } = server.received[10] as (typeof server.received)[0]
-    expect(packed ? msgpack.decode(data as Buffer) : JSON.parse(`${data}`)).toMatchObject({ n: 10 })
-  })
+      expect(story).toEqual([...range(0, 10).map(n => [n, n]), '{"n":oops', [10, 10]])
+      const { data } = server.received[10] as (typeof server.received)[0]
+      expect(packed ? msgpack.decode(data as Buffer) : JSON.parse(`${data}`)).toMatchObject({ n: 10 })
+    },
+  )
 })

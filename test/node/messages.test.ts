@@ -5,7 +5,7 @@ const bytes = Uint8Array.from({ length: 2 ** 20 }, (_, i) => i * 31 + (i >> 8))
 const large = '€'.repeat(2 ** 20 / 4) + 'x'.repeat(2 ** 20 / 4)
 
 overEach(connect => {
-  describe('echoes', () => {
+  describe('the server echoes', () => {
     test.each([
       ['text', 'hello'],
       ['text of every plane', 'a\0é€😀\u{10ffff}'],
@@ -28,7 +28,7 @@ overEach(connect => {
       ['a view of wider elements', new Uint32Array(bytes.buffer, 8, 4), bytes.subarray(8, 24)],
       ['a Blob', new Blob(['ab', bytes.slice(0, 10)]), Buffer.from([97, 98, ...bytes.subarray(0, 10)])],
       ['a mebibyte of binary', bytes, bytes],
-    ])('%s, queued and direct', async (_, data, expected) => {
+    ])('%s, queued and sent directly', async (_, data, expected) => {
       const server = await start()
       const { socket, heard, until } = connect(`${server.url}/echo`)
       expect(socket.send(data)).toBe('queued')
@@ -42,7 +42,7 @@ overEach(connect => {
     })
   })
 
-  test('a Blob keeps its place between other messages', async () => {
+  test('a Blob keeps its place in the order of messages', async () => {
     const server = await start()
     const { socket, until, heard } = connect(server.url)
     await until(() => heard('open').length)
@@ -51,7 +51,7 @@ overEach(connect => {
     expect(server.received.map(({ data }) => String(data))).toEqual(['0', '1', '2', '3', '4'])
   })
 
-  test('binaryType: blob hands out Blobs, on the next connection too', async () => {
+  test('binaryType blob produces Blobs, also on the next connection', async () => {
     const server = await start()
     const { socket, heard, until } = connect<'blob'>(server.url, { binaryType: 'blob', retry: () => 0 })
     socket.send(bytes.subarray(0, 10))
@@ -66,7 +66,7 @@ overEach(connect => {
     }
   })
 
-  test('a buffer that is reused goes out as it was', async () => {
+  test('a buffer that is reused after send() is sent as it was', async () => {
     const server = await start()
     const { socket, in: inState } = connect(`${server.url}/sink`)
     const buffer = new Uint8Array(100_000)
@@ -80,7 +80,7 @@ overEach(connect => {
     expect(seen).toEqual(range(0, 20).map(i => new Set([i])))
   })
 
-  test('a message in several frames arrives as one', async () => {
+  test('a message in several frames is received as one', async () => {
     const server = await start()
     const { heard, until } = connect(server.url)
     await until(() => heard('open').length)
@@ -91,7 +91,7 @@ overEach(connect => {
     expect(new Uint8Array(heard('binary')[0] as ArrayBuffer)).toEqual(Uint8Array.of(1, 2, 3))
   })
 
-  test('compressed messages are messages', async () => {
+  test('compressed messages are received', async () => {
     const server = await start({ perMessageDeflate: true })
     const { socket, heard, until } = connect(server.url)
     for (const i of range(0, 50)) socket.send(`${i} ${'x'.repeat(1000)}`)
@@ -105,7 +105,7 @@ overEach(connect => {
     ['a single one', 'v1', 'v1'],
     ['one for each attempt', async () => ['v1'], 'v1'],
     ['none', undefined, ''],
-  ])('subprotocol: %s', async (_, protocols, selected) => {
+  ])('the server selects a subprotocol: %s', async (_, protocols, selected) => {
     const server = await start({ protocols: ['v1', 'v2'] })
     const { socket, heard, until } = connect(server.url, { protocols })
     await until(() => heard('open').length)
@@ -114,7 +114,7 @@ overEach(connect => {
     expect(server.connections[0]?.protocol).toBe(selected)
   })
 
-  test('what was sent before the connection arrives first, in the order of the calls', async () => {
+  test('messages sent before the connection arrive first, in the order of the calls', async () => {
     const server = await start()
     const { socket, heard, until } = connect(`${server.url}/sink`)
     for (const i of range(0, 1000)) expect(socket.send(`${i}`)).toBe('queued')
@@ -125,7 +125,7 @@ overEach(connect => {
     expect(numbers(server.received.map(({ data }) => data))).toEqual(range(0, 1002))
   })
 
-  test('twenty mebibytes at once are paced, and arrive in order', async () => {
+  test('twenty mebibytes sent at once are paced and arrive in order', async () => {
     const server = await start()
     const { socket, heard, until } = connect(`${server.url}/sink`, { queue: { maxBytes: Infinity } })
     await until(() => heard('open').length)
@@ -136,7 +136,7 @@ overEach(connect => {
     expect([socket.queued, socket.stats.queuedBytes]).toEqual([0, 0])
   })
 
-  test('close() first sends what waits, then says code and reason', async () => {
+  test('close() sends queued messages first, then its code and reason', async () => {
     const server = await start()
     const {
       socket,

@@ -21,7 +21,7 @@ const runs = (list: readonly number[]) => {
 
 overEach((connect, _, name) => {
   describe('a server that restarts on the same port', () => {
-    test('gets what was sent before, during and after it: in order, none twice', async () => {
+    test('receives what was sent before, during and after the restart, in order and once', async () => {
       const server = await start()
       const { socket, heard, until } = connect(`${server.url}/sink`, { retry: () => 20 })
       const send = (from: number, to: number) => range(from, to).map(i => socket.send(`${i}`))
@@ -46,7 +46,7 @@ overEach((connect, _, name) => {
       expect(socket.stats).toMatchObject({ sent: 400 + socket.stats.reclaimed, dropped: 0, queued: 0 })
     })
 
-    test('again and again', async () => {
+    test('is found again after several restarts', async () => {
       const server = await start()
       const { socket, heard, until } = connect(`${server.url}/sink`, { retry: () => 10 })
       for (const i of range(0, 20)) {
@@ -60,7 +60,7 @@ overEach((connect, _, name) => {
       expect(heard('drop')).toEqual([])
     })
 
-    test('a queue that is full says so, and what it has arrives', async () => {
+    test('receives what the queue accepted, and drop events report the rest', async () => {
       const server = await start()
       const { socket, heard, until } = connect(`${server.url}/sink`, {
         retry: () => 20,
@@ -78,7 +78,7 @@ overEach((connect, _, name) => {
   })
 
   test.each([1, 2])(
-    '200 messages a second both ways across 20 resets at random stay in order (seed %i)',
+    '200 messages a second both ways stay in order across 20 random resets (seed %i)',
     async seed => {
       const random = dice(seed)
       const server = await start()
@@ -130,7 +130,7 @@ overEach((connect, _, name) => {
     20_000,
   )
 
-  test('sockets that were given up on do not crash the process when the network kills them', async () => {
+  test('abandoned sockets do not crash the process when the network ends them', async () => {
     const crash = vi.fn()
     process.on('uncaughtException', crash)
     atEnd(() => process.off('uncaughtException', crash))
@@ -176,7 +176,7 @@ overEach((connect, _, name) => {
     expect(crash.mock.calls).toEqual([])
   })
 
-  test('after 200 lost connections there is one, and after close() nothing', async () => {
+  test('after 200 lost connections there is one connection, and after close() none', async () => {
     const server = await start()
     const proxy = await proxied(server.port)
     const pending = () => process.getActiveResourcesInfo().filter(what => what === 'Timeout').length
@@ -224,5 +224,5 @@ overEach((connect, _, name) => {
     while (pending() && performance.now() < patience) await new Promise(setImmediate)
     expect(pending()).toBe(0)
     expect(natives).toHaveLength(201)
-  }, 20_000)
+  })
 })

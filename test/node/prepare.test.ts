@@ -28,7 +28,7 @@ const login = (token: string) => async (connection: PreparedConnection) => {
 
 overEach(connect => {
   describe('prepare', () => {
-    test('logs in and subscribes on every connection, before anything else is sent', async () => {
+    test('authenticates and subscribes on every connection before anything else is sent', async () => {
       const server = await start()
       guarded(server)
       const { socket, log, heard, until } = connect(`${server.url}/feed`, {
@@ -54,7 +54,7 @@ overEach(connect => {
       expect(types.indexOf('open')).toBeLessThan(types.indexOf('text'))
     })
 
-    test('leaves what it did not receive to the listeners, after open and in order', async () => {
+    test('leaves the messages that it does not receive to the listeners, after open and in order', async () => {
       const server = await start()
       answer(server, (peer, data) => {
         for (const text of ['welcome', 'news 1', 'news 2']) peer.send(text)
@@ -71,7 +71,7 @@ overEach(connect => {
       ])
     })
 
-    test('with a wrong token ends for good, with what the server said', async () => {
+    test('with a wrong token closes the socket for good, with the close frame of the server', async () => {
       const server = await start()
       guarded(server)
       const { socket, heard, in: inState } = connect(`${server.url}/feed`, { prepare: login('abracadabra') })
@@ -85,7 +85,7 @@ overEach(connect => {
       expect(server.received.map(({ data }) => data)).toEqual(['login abracadabra'])
     })
 
-    test('that rejects is a failed attempt, and the connection is given back', async () => {
+    test('that rejects makes the attempt fail and closes the connection', async () => {
       const server = await start()
       guarded(server)
       let asked = 0
@@ -120,7 +120,7 @@ overEach(connect => {
       await server.until(() => server.connections.length === 2 && server.clients.length === 0)
     })
 
-    test('is cut off by a reset, and starts again on the next connection', async () => {
+    test('is interrupted by a reset and runs again on the next connection', async () => {
       const server = await start()
       const proxy = await proxied(server.port)
       answer(server, (peer, data) => {
@@ -145,7 +145,7 @@ overEach(connect => {
   })
 
   describe('a token that is fetched for each attempt', () => {
-    test('goes into the subprotocols', async () => {
+    test('can be sent as a subprotocol', async () => {
       const server = await start()
       let issued = 0
       const { heard, until } = connect(server.url, {
@@ -159,7 +159,7 @@ overEach(connect => {
     })
   })
 
-  test('listeners that throw are reported, and stop nothing', async () => {
+  test('listeners that throw are reported and stop nothing', async () => {
     const report = vi.fn()
     vi.stubGlobal('reportError', report)
     atEnd(() => vi.unstubAllGlobals())
@@ -192,7 +192,7 @@ overEach(connect => {
     expect(report.mock.calls.map(([error]) => error.message)).toEqual(later)
   })
 
-  test('user functions that throw are reported or told as the cause, and stop no event loop', async () => {
+  test('functions of the application that throw are reported, or become the cause of an error, and crash nothing', async () => {
     const report = vi.fn()
     vi.stubGlobal('reportError', report)
     atEnd(() => vi.unstubAllGlobals())

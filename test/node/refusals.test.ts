@@ -7,7 +7,7 @@ import { alarm, atEnd, isMute, overEach, proxied, start } from './rig.ts'
 const haste = { base: 10, max: 40, spread: 40, random: () => 1 }
 
 overEach((connect, WebSocket) => {
-  describe.skipIf(isMute(WebSocket))('a failed handshake is a failed attempt, and the next one comes', () => {
+  describe.skipIf(isMute(WebSocket))('a handshake fails and is followed by another attempt if it is', () => {
     test.each([200, 302, 400, 401, 403, 404, 429, 500, 503])('answered with HTTP %i', async status => {
       const server = await start()
       server.refuse(status)
@@ -41,7 +41,7 @@ overEach((connect, WebSocket) => {
       expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CONNECTION_REFUSED' } })
     })
 
-    test('refused by a closed port, until it opens', async () => {
+    test('refused by a closed port, until the port opens', async () => {
       const server = await start()
       const proxy = await proxied(server.port)
       await proxy.listen(false)
@@ -65,7 +65,7 @@ overEach((connect, WebSocket) => {
       expect(server.handshakes).toBe(1)
     })
 
-    test('for want of a subprotocol', async () => {
+    test('answered without the subprotocol that the client offered', async () => {
       const server = await start({ protocols: ['v2'] })
       const { socket, heard, in: inState } = connect(server.url, { protocols: ['v1'], retry: false })
       await inState('closed')
@@ -73,7 +73,7 @@ overEach((connect, WebSocket) => {
       expect(socket.protocol).toBe('')
     })
 
-    test('waits in between as the policy says, longer each time', async () => {
+    test('refused repeatedly, with delays that grow as the policy says', async () => {
       const server = await start()
       server.refuse(503)
       const { heard, in: inState } = connect(server.url, { retry: backoff({ ...haste, attempts: 4 }) })
@@ -93,7 +93,7 @@ overEach((connect, WebSocket) => {
     })
   })
 
-  test('a server that accepts and drops at once is not hammered: a short connection is a failure', async () => {
+  test('a server that accepts and drops connections at once sees growing delays', async () => {
     const server = await start()
     const {
       socket,
@@ -111,7 +111,7 @@ overEach((connect, WebSocket) => {
     expect(socket.state).toMatchObject({ cause: { code: 'CONNECTION_LOST', close: { code: 1006 } } })
   })
 
-  test('the default policy doubles its waits too', async () => {
+  test('the default policy also doubles its delays', async () => {
     const server = await start()
     const { heard, until } = connect(`${server.url}/drop`, { retry: backoff({ random: () => 0.01 }) })
     await until(() => heard('close').length === 3)
@@ -125,7 +125,7 @@ overEach((connect, WebSocket) => {
     test.each([
       ['at the server', '/hang', false],
       ['on the network', '/', true],
-    ])('%s is a CONNECT_TIMEOUT, and each attempt has twice the time', async (_, path, hang) => {
+    ])('%s fails with CONNECT_TIMEOUT, and each attempt has twice the time', async (_, path, hang) => {
       const server = await start()
       const proxy = await proxied(server.port)
       proxy.hang(hang)
@@ -148,7 +148,7 @@ overEach((connect, WebSocket) => {
       expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CONNECT_TIMEOUT' } })
     })
 
-    test('is given up: when it answers in the end, nobody hears it', async () => {
+    test('and was given up has no effect when it succeeds later', async () => {
       const server = await start()
       const proxy = await proxied(server.port)
       proxy.hang(true)
@@ -166,7 +166,7 @@ overEach((connect, WebSocket) => {
       expect(server.received.map(({ data }) => data)).toEqual(['only once'])
     })
 
-    test('but is only slow wins in the end', async () => {
+    test('for a while succeeds in the end, because each attempt has more time', async () => {
       const server = await start()
       server.slowHandshake(300)
       const { socket, heard, until } = connect(server.url, { connectTimeout: 100, retry: () => 0 })
@@ -178,7 +178,7 @@ overEach((connect, WebSocket) => {
       expect(heard('text')).toEqual(['kept'])
     })
 
-    test('does not keep close() waiting', async () => {
+    test('does not delay close()', async () => {
       const server = await start()
       const { socket, heard } = connect(`${server.url}/hang`)
       await server.until(() => server.handshakes === 1)
@@ -188,7 +188,7 @@ overEach((connect, WebSocket) => {
     })
   })
 
-  test('an endpoint function is asked for each attempt, and may fetch a token', async () => {
+  test('an endpoint function is called for each attempt, and may fetch a token', async () => {
     let issued = 0
     const issuer = http.createServer((_, response) => response.end(`token-${++issued}`))
     await new Promise<void>(resolve => issuer.listen(0, '127.0.0.1', resolve))
@@ -221,7 +221,7 @@ overEach((connect, WebSocket) => {
     ])
   })
 
-  test('a token that cannot be fetched is a failed attempt; one that takes too long is aborted', async () => {
+  test('a token that cannot be fetched fails the attempt, and a token that takes too long is aborted', async () => {
     const server = await start()
     let hungUp = () => {}
     const aborted = new Promise<void>(resolve => {
@@ -255,7 +255,7 @@ overEach((connect, WebSocket) => {
     expect(server.handshakes).toBe(1)
   })
 
-  test('a server that never answers the closing handshake is let go of after closeTimeout', async () => {
+  test('a server that never answers the closing handshake is abandoned after closeTimeout', async () => {
     const server = await start()
     const { socket, heard, until, in: inState } = connect(`${server.url}/silent`, { closeTimeout: 100 })
     await until(() => heard('open').length)

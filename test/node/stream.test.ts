@@ -66,7 +66,7 @@ const memory = () => {
   }
 }
 
-test('200 MB are piped through a connection that stands still for a while: the buffer keeps its bound', async () => {
+test('piping 200 MB through a connection that stalls keeps the buffer within its bound', async () => {
   const { server, socket, line } = await start()
   const seen = memory()
   const sent = createHash('sha256')
@@ -131,7 +131,7 @@ test('200 MB are piped through a connection that stands still for a while: the b
   console.log(`${(total / 1e6).toFixed(0)} MB out: bufferedAmount up to ${most}; ${seen.say()}`)
 })
 
-test('200 MB are read by who keeps up: nothing piles up', async () => {
+test('reading 200 MB with a fast reader buffers almost nothing', async () => {
   const { server, socket } = await start()
   const seen = memory()
   const sent = createHash('sha256')

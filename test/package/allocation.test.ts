@@ -19,7 +19,7 @@ const measure = (): Record<string, number> =>
     ),
   )
 
-test('tells and sends a message without making an object for it, and one with wishes with one', () => {
+test('dispatching and sending a message creates no object, and one object if it has options', () => {
   const bytes = measure()
   expect(bytes.text).toBeLessThan(OBJECT / 2)
   expect(bytes.binary).toBeLessThan(OBJECT / 2)

@@ -44,7 +44,7 @@ beforeAll(async () => {
   server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   server.on('connection', (peer: WebSocket) => peer.on('message', data => peer.send(`${data}!`)))
   await once(server, 'listening')
-}, 60_000)
+})
 afterAll(() => {
   server?.close()
   project?.remove()
@@ -68,7 +68,7 @@ async function run(script: string) {
   return { heard, names }
 }
 
-describe.each(Object.entries(bundlers))('%s', { timeout: 60_000 }, (bundler, bundle) => {
+describe.each(Object.entries(bundlers))('the bundler %s', { timeout: 60_000 }, (bundler, bundle) => {
   let bundled: Bundled
   const size = (name: string) => Buffer.byteLength(bundled.scripts[name] as string)
 
@@ -76,27 +76,27 @@ describe.each(Object.entries(bundlers))('%s', { timeout: 60_000 }, (bundler, bun
     bundled = await bundle(project.home, Object.keys(PROGRAMS))
     const sizes = Object.keys(PROGRAMS).map(name => `${name} ${size(name)}`)
     console.log(`bytes, minified by ${bundler}: ${sizes.join(', ')}`)
-  }, 60_000)
+  })
 
-  test('has nothing to complain of', () => {
+  test('bundles the package without warnings', () => {
     expect(bundled.warnings).toEqual([])
   })
 
-  test('makes an app of createSocket that connects, sends and hears', async () => {
+  test('makes an app from createSocket that connects, receives, sends and closes', async () => {
     expect((await run(bundled.scripts.createSocket as string)).heard).toBe('hello!')
   })
 
-  test('makes an app of everything, with every name', async () => {
+  test('makes an app with every name of every entry', async () => {
     const { heard, names } = await run(bundled.scripts.everything as string)
     expect(heard).toBe('hello!')
     expect(names).toEqual(Object.fromEntries(entries.map(entry => [entry, namesOf(entry)])))
   })
 
-  test('leaves out what is imported and not used, to the last byte', () => {
+  test('removes unused imports to the last byte', () => {
     expect(size('unused')).toBe(size('nothing'))
   })
 
-  test('takes little where little is used', () => {
+  test('makes a small bundle if little is used', () => {
     expect(size('backoff')).toBeLessThan(size('createSocket') / 10)
     expect(size('when')).toBeLessThan(size('createSocket') / 10)
     expect(size('createSocket')).toBeLessThan(size('everything') / 3)

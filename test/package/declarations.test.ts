@@ -8,7 +8,7 @@ let project: Project
 
 beforeAll(() => {
   project = createProject()
-}, 60_000)
+})
 afterAll(() => project?.remove())
 
 const PROGRAM = `
@@ -94,7 +94,7 @@ describe('programs that use the package compile', { timeout: 30_000 }, () => {
     ['with the newest library', 'ts', { ...bundler, lib: ['ESNext', 'DOM', 'DOM.Iterable'] }],
     ['in a worker, without a DOM', 'ts', { ...bundler, lib: ['ES2020', 'WebWorker'] }],
     [
-      'under every strictness there is',
+      'with every strict option',
       'ts',
       {
         ...bundler,
@@ -117,8 +117,8 @@ describe('programs that use the package compile', { timeout: 30_000 }, () => {
 describe.each([
   { typescript: '@microsoft/api-extractor/node_modules/typescript', silence: { ignoreDeprecations: '6.0' } },
   { typescript: 'typescript-oldest', silence: {} },
-])('they compile with an older compiler, $typescript', { timeout: 60_000 }, ({ typescript, silence }) => {
-  test('which is the one that is meant', () => {
+])('programs compile with the older compiler $typescript', { timeout: 60_000 }, ({ typescript, silence }) => {
+  test('the installed compiler has the expected version', () => {
     const { version } = JSON.parse(readFileSync(`${root}node_modules/${typescript}/package.json`, 'utf8'))
     expect(version).toMatch(typescript === 'typescript-oldest' ? /^5\.0\./ : /^6\./)
   })
@@ -126,7 +126,7 @@ describe.each([
   test.each([
     ['for Node, both as modules and as CommonJS', ['mts', 'cts'], nodenext],
     ['for a bundler', ['ts'], bundler],
-    ['for what looks only at the names of files', ['ts'], { ...node10, ...silence }],
+    ['with the module resolution of old projects, which ignores exports', ['ts'], { ...node10, ...silence }],
   ])('%s', async (_, extensions, settings) => {
     expect(await compile(typescript, extensions, settings)).toBe('')
   })

@@ -15,15 +15,15 @@ describe('package.json', () => {
   const { main, module, types, unpkg, jsdelivr, exports } = manifest
   const promised = [...new Set(paths([main, module, types, unpkg, jsdelivr, exports]))]
 
-  test.each(promised)('promises %s, and it is there', path => {
+  test.each(promised)('names the file %s, which exists', path => {
     expect(existsSync(resolve(root, path))).toBe(true)
   })
 
-  test('lets bundlers leave out what is not used', () => {
+  test('allows bundlers to remove unused code', () => {
     expect(manifest.sideEffects).toBe(false)
   })
 
-  test('brings types for import and for require, each before the code', () => {
+  test('lists types for import and for require, each before the code', () => {
     for (const entry of entries) {
       for (const condition of ['import', 'require']) {
         expect(Object.keys(exports[entry === 'index' ? '.' : `./${entry}`][condition])).toEqual([
@@ -34,7 +34,7 @@ describe('package.json', () => {
     }
   })
 
-  test('publishes what it promises, and needs nothing at run time', () => {
+  test('publishes the files that it names, and has no dependencies', () => {
     for (const path of promised) {
       if (path !== './package.json') expect(manifest.files).toContain(path.split('/')[1])
     }
@@ -65,7 +65,7 @@ describe.each(scripts)('dist/%s', file => {
     expect(code).not.toMatch(/\(\?<[=!]/)
   })
 
-  test('calls nothing that Safari 14 lacks', () => {
+  test('calls no method that Safari 14 lacks', () => {
     expect(code).not.toMatch(
       /\.(at|findLast|findLastIndex|toSorted|toReversed|toSpliced|with|throwIfAborted|groupBy|hasOwn)\(|structuredClone\(|AbortSignal\.|randomUUID|requestIdleCallback|withResolvers|WeakRef/,
     )
@@ -76,7 +76,7 @@ describe.each(scripts)('dist/%s', file => {
     test('reads the stack of a SocketError once', () => expect(code).toMatch(/\bthis\.stack\b/))
   }
 
-  test('imports nothing but other files of the package, by relative paths', () => {
+  test('imports only other files of the package, by relative paths', () => {
     const sourceType = /^\w+(\.min)?\.js$/.test(file) ? 'module' : 'script'
     for (const path of importsIn(parse(code, { ecmaVersion: 2020, sourceType }))) {
       expect(path).toMatch(/^\.\/\w+(\.min)?\.c?js$/)
@@ -92,12 +92,12 @@ describe.each(scripts)('dist/%s', file => {
     const url = /\n\/\/# sourceMappingURL=(\S+)\s*$/.exec(code)?.[1] ?? 'none'
     const map = existsSync(dist + url) ? JSON.parse(read(url)) : {}
 
-    test('that is there, and is its own', () => {
+    test('that exists and belongs to it', () => {
       expect(url).toBe(`${file}.map`)
       expect(map).toMatchObject({ version: 3, file })
     })
 
-    test('whose sources are files of src, with their text', () => {
+    test('that contains the text of files in src', () => {
       if (whole.includes(file)) expect(map.sources.length).toBeGreaterThan(5)
       expect(map.sourcesContent).toHaveLength(map.sources.length)
       for (const [index, source] of map.sources.entries()) {
@@ -109,7 +109,7 @@ describe.each(scripts)('dist/%s', file => {
     })
 
     if (!whole.includes(file)) return
-    test('that leads from a place in it to where it was written', () => {
+    test('that leads to the position in the source', () => {
       const lines = code.split('\n')
       const line = lines.findIndex(text => text.includes('visibilitychange'))
       const column = (lines[line] as string).indexOf('visibilitychange')

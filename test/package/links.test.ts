@@ -1,8 +1,15 @@
-// What the documents link to in this repository is there, headings included.
+// The links in the documents lead to files and headings that exist, and the tests that they name exist.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { documents, root } from './pieces.ts'
+
+const forMaintainers = [
+  'src/README.md',
+  '.github/CONTRIBUTING.md',
+  '.github/SECURITY.md',
+  'test/comparison/RESULTS.md',
+]
 
 const prose = (file: string) => readFileSync(root + file, 'utf8').replace(/^ *```.*?^ *```$/gms, '')
 
@@ -18,14 +25,27 @@ const anchorsOf = (file: string) => {
   })
 }
 
-test.each(documents)('the links of %s lead somewhere', file => {
-  const broken = [...prose(file).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)].flatMap(
-    ([, path = '', anchor]) => {
-      const target = path ? relative(root, resolve(root, dirname(file), path)) : file
-      if (!existsSync(root + target)) return [`${path} is not there`]
-      const isDocument = target.endsWith('.md') && statSync(root + target).isFile()
-      return anchor && isDocument && !anchorsOf(target).includes(anchor) ? [`${path}#${anchor}`] : []
-    },
-  )
-  expect(broken).toEqual([])
+test.each([...documents, ...forMaintainers])(
+  'every link in %s leads to a file and a heading that exist',
+  file => {
+    const broken = [...prose(file).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)/g)].flatMap(
+      ([, path = '', anchor]) => {
+        const target = path ? relative(root, resolve(root, dirname(file), path)) : file
+        if (!existsSync(root + target)) return [`${path} is not there`]
+        const isDocument = target.endsWith('.md') && statSync(root + target).isFile()
+        return anchor && isDocument && !anchorsOf(target).includes(anchor) ? [`${path}#${anchor}`] : []
+      },
+    )
+    expect(broken).toEqual([])
+  },
+)
+
+test('every test that src/README.md names exists', () => {
+  const named = [...prose('src/README.md').matchAll(/`(test\/[^`]+)`: \*(.+?)\*\.$/gm)]
+  expect(named.length).toBe(10)
+  const missing = named.flatMap(([, file = '', name = '']) => {
+    const code = readFileSync(root + file, 'utf8')
+    return name.split(' > ').filter(part => !code.includes(`'${part}'`))
+  })
+  expect(missing).toEqual([])
 })

@@ -57,7 +57,7 @@ describe('import', () => {
     expect(inNode(code).sort()).toEqual(namesOf(entry))
   })
 
-  test.each(entries)('takes single names of %s', entry => {
+  test.each(entries)('finds single names of %s', entry => {
     const list = namesOf(entry)
     const code = `import { ${list} } from '${specifier(entry)}'; console.log(JSON.stringify([${list}].map(one => typeof one)))`
     expect(inNode(code)).toEqual(typesOf(entry))
@@ -71,7 +71,7 @@ describe('import', () => {
     },
   )
 
-  test.each(modules)('takes dist/%s by its path', file => {
+  test.each(modules)('loads dist/%s by its path', file => {
     const code = `const all = await import('./dist/${file}'); console.log(JSON.stringify(Object.keys(all)))`
     expect(inNode(code).sort()).toEqual(namesOf(file))
   })
@@ -82,7 +82,7 @@ describe('import', () => {
     )
   })
 
-  test('in a worker gives a socket that connects, hears and closes', async () => {
+  test('makes a socket in a worker that connects, receives and closes', async () => {
     const story = await inWorker(async load => {
       class Native {
         readyState = 0
@@ -123,7 +123,7 @@ describe('import', () => {
     expect(story).toEqual(['open', 'hello', 'closing', 'closed'])
   })
 
-  test('does nothing: no timer, no listener, no look at the page, no random number, no clock', async () => {
+  test('has no side effects: it uses no timer, listener, page, random number or clock', async () => {
     const touched = await inWorker(async (load, globals) => {
       const touched: string[] = []
       const watch = (target: any, name: string) => {
@@ -160,11 +160,11 @@ describe('require', () => {
     expect(names(require(specifier(entry)))).toEqual(namesOf(entry))
   })
 
-  test.each([...umds, ...commons])('takes dist/%s as CommonJS', file => {
+  test.each([...umds, ...commons])('loads dist/%s as CommonJS', file => {
     expect(names(asCommonJS(file, createContext({ EventTarget })))).toEqual(namesOf(file))
   })
 
-  test('leaves no global behind', () => {
+  test('defines no global', () => {
     const scope = createContext({ EventTarget })
     for (const file of [...umds, ...commons]) asCommonJS(file, scope)
     expect(names(scope)).toEqual(['EventTarget'])
@@ -172,7 +172,7 @@ describe('require', () => {
 })
 
 describe('an AMD loader', () => {
-  test.each(umds)('takes dist/%s, and finds no global', file => {
+  test.each(umds)('loads dist/%s, which defines no global', file => {
     const exported: Record<string, unknown> = {}
     const define = (needs: string[], factory: (...found: unknown[]) => unknown) => {
       expect(needs.filter(need => need !== 'exports')).toEqual([])
@@ -186,7 +186,7 @@ describe('an AMD loader', () => {
 })
 
 describe('a script tag', () => {
-  test.each(umds)('makes SteadySocket of dist/%s, and no other global', async file => {
+  test.each(umds)('with dist/%s defines SteadySocket and no other global', async file => {
     const plain = await page()
     const window = await page(file)
     expect(names(window.SteadySocket)).toEqual(namesOf(file))
@@ -196,7 +196,7 @@ describe('a script tag', () => {
     plain.close()
   })
 
-  test.each(umds)('brings a socket that works: dist/%s', async file => {
+  test.each(umds)('with dist/%s provides a socket that works', async file => {
     const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
     server.on('connection', peer => peer.on('message', data => peer.send(`${data}!`)))
     await new Promise(resolve => server.once('listening', resolve))
@@ -215,7 +215,7 @@ describe('a script tag', () => {
     server.close()
   })
 
-  test.each(umds)('does nothing but that: dist/%s', file => {
+  test.each(umds)('with dist/%s has no other effect', file => {
     const touched: string[] = []
     const scope = createContext({ EventTarget, touch: (name: string) => touched.push(name) })
     const watch = (target: string, name: string) =>
@@ -255,7 +255,7 @@ describe('without a WebSocket', () => {
     expect(thrown?.message).toMatch(/WebSocket/)
   })
 
-  test('a socket that shall not connect yet can be made, as on a server', async () => {
+  test('a socket with autoConnect: false can be made, as on a server', async () => {
     const state = await inWorker(async load => {
       Reflect.deleteProperty(globalThis, 'WebSocket')
       const { createSocket } = await load()
@@ -266,8 +266,8 @@ describe('without a WebSocket', () => {
   })
 })
 
-describe('minified and readable', () => {
-  test.each([...umds])('dist/%s keeps the names that can be seen', file => {
+describe('a minified file', () => {
+  test.each([...umds])('dist/%s keeps the public names', file => {
     const { SteadySocket } = runInNewContext(`${read(file)}; globalThis`, { EventTarget }) as {
       SteadySocket: any
     }

@@ -15,7 +15,7 @@ let paths: string[]
 beforeAll(() => {
   project = createProject()
   paths = project.packed.files.map(({ path }) => path)
-}, 60_000)
+})
 afterAll(() => project?.remove())
 
 const installed = (path: string) => readFileSync(`${project.home}/node_modules/steadysocket/${path}`, 'utf8')
@@ -32,8 +32,8 @@ function declarations(): string[] {
   return [...found]
 }
 
-describe('the package', () => {
-  test('holds what is needed, and nothing else', () => {
+describe('the npm package', () => {
+  test('contains the necessary files and no others', () => {
     const code = [...entries, 'shared', 'frames'].flatMap(entry =>
       ['.js', '.min.js', '.cjs'].map(ending => `dist/${entry}${ending}`),
     )
@@ -44,7 +44,7 @@ describe('the package', () => {
     )
   })
 
-  test('weighs little more than its code, its maps and its declarations', () => {
+  test('is little larger than its code, source maps and declarations', () => {
     const { size, unpackedSize, files } = project.packed
     const sum = (kind: RegExp) =>
       files.filter(({ path }) => kind.test(path)).reduce((all, one) => all + one.size, 0)
@@ -56,7 +56,7 @@ describe('the package', () => {
     expect(unpackedSize).toBeLessThan(1.1 * sum(/\.(c?js|map|d\.c?ts)$/))
   })
 
-  test('runs nothing when it is installed, and needs nothing else', () => {
+  test('has no install scripts and no dependencies', () => {
     const manifest = JSON.parse(installed('package.json'))
     for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) {
       expect(manifest.scripts).not.toHaveProperty(script)
@@ -66,18 +66,18 @@ describe('the package', () => {
     }
   })
 
-  test('does not say where it was built', () => {
+  test('does not contain the path where it was built', () => {
     for (const path of paths) expect(installed(path)).not.toContain(root)
   })
 
-  test('has nothing that publint would change', async () => {
+  test('passes publint without a suggestion', async () => {
     const { buffer, byteOffset, byteLength } = project.packed.tarball
     const tarball = buffer.slice(byteOffset, byteOffset + byteLength)
     const { messages, pkg } = await publint({ pack: { tarball }, strict: true })
     expect(messages.map(message => formatMessage(message, pkg, { color: false }))).toEqual([])
   })
 
-  test('has types that are right however they are looked for', { timeout: 60_000 }, async () => {
+  test('has types that resolve with every module resolution', { timeout: 60_000 }, async () => {
     const analysis = await checkPackage(createPackageFromTarballData(project.packed.tarball))
     if (!analysis.types) throw new Error('it has no types')
     expect(analysis.problems).toEqual([])
@@ -87,7 +87,7 @@ describe('the package', () => {
   })
 })
 
-describe('installed, it gives every name of every entry', () => {
+describe('the installed package has every name of every entry', () => {
   /** What each entry exports, by a program that finds it so. */
   const run = (file: string, find: (entry: string) => string) => {
     const found = entries.map(entry => `${JSON.stringify(entry)}: Object.keys(${find(entry)}).sort()`)
@@ -96,11 +96,11 @@ describe('installed, it gives every name of every entry', () => {
   }
   const all = Object.fromEntries(entries.map(entry => [entry, namesOf(entry)]))
 
-  test('to a module', () => {
+  test('when it is imported by a module', () => {
     expect(run('all.mjs', entry => `await import('${specifier(entry)}')`)).toEqual(all)
   })
 
-  test('to CommonJS', () => {
+  test('when it is required by CommonJS', () => {
     expect(run('all.cjs', entry => `require('${specifier(entry)}')`)).toEqual(all)
   })
 })

@@ -28,7 +28,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const urls = () => server.connections.map(({ socket }) => new URL(socket.url).search)
 
-test('a token that ran out is replaced at once, and one that is not accepted is not tried for ever', async () => {
+test('the recipe for tokens replaces an expired token at once, but not again and again', async () => {
   let token = 0
   vi.stubGlobal('fetch', async () => new Response(`t${++token}`))
   const { socket } = await run<{ socket: Socket }>('demo/docs/tokens.md', 'context.attempt === 1', 'socket')
@@ -44,7 +44,7 @@ test('a token that ran out is replaced at once, and one that is not accepted is 
   expect(socket.state.name).toBe('closed')
 })
 
-test('who is signed out does not try again', async () => {
+test('the recipe for tokens stops trying when the user is signed out', async () => {
   vi.stubGlobal('fetch', async () => new Response('', { status: 401 }))
   const { socket } = await run<{ socket: Socket }>('demo/docs/tokens.md', 'context.attempt === 1', 'socket')
   await vi.advanceTimersByTimeAsync(60_000)
@@ -52,7 +52,7 @@ test('who is signed out does not try again', async () => {
   expect(server.attempts).toBe(0)
 })
 
-test('each connection hears what is wanted, first, and what has changed since', async () => {
+test('the recipe for resubscribing sends the present subscriptions first on each connection, and then what changed', async () => {
   type Made = { socket: Socket; subscribe(topic: string): () => void }
   const { socket, subscribe } = await run<Made>('demo/docs/resubscribe.md', 'topics.add', 'socket, subscribe')
   const asked = () => server.latest.received.map(text => JSON.parse(text as string))
@@ -77,7 +77,7 @@ test('each connection hears what is wanted, first, and what has changed since', 
   socket.close()
 })
 
-test('a client says what it saw last, and hears nothing twice', async () => {
+test('the recipe for missed messages sends the last id, and shows no message twice', async () => {
   const shown: string[] = []
   vi.stubGlobal('show', (text: string) => shown.push(text))
   const { createSocket } = await import('../../src/index.ts')
@@ -92,7 +92,7 @@ test('a client says what it saw last, and hears nothing twice', async () => {
   socket.close()
 })
 
-test('a shared worker tells its pages, but not those that are away, and sends what they send', async () => {
+test('the recipe for a shared worker forwards messages to the pages that are there, and sends what they post', async () => {
   const page = () => ({ postMessage: vi.fn(), onmessage: (_: { data: unknown }) => {} })
   vi.stubGlobal('onconnect', undefined)
   const { socket } = await run<{ socket: Socket }>('demo/docs/workers.md', 'onconnect', 'socket')
@@ -112,7 +112,7 @@ test('a shared worker tells its pages, but not those that are away, and sends wh
   socket.close()
 })
 
-test('a client does what the table of close codes says', () => {
+test('the client does what the table of close codes says', () => {
   const rows = [
     ...readFileSync(`${root}demo/docs/closing.md`, 'utf8').matchAll(/^\| (\d.*?) \|.*\| (.*?) \|$/gm),
   ]

@@ -7,12 +7,12 @@ import { count, gaps } from './gaps.mjs'
 
 const folder = `${root}demo/docs/api/`
 
-test('every public name, and all that it has, is explained: what it means, its default, its unit', () => {
+test('every public name, with each option, property and method, has a doc comment with its meaning, default and unit', () => {
   expect(count).toBeGreaterThan(90)
   expect(gaps).toEqual([])
 })
 
-describe('the reference is up to date (if not: npm run docs)', () => {
+describe('the API reference is up to date (if not: npm run docs)', () => {
   test('and has a page for each entry', () => {
     expect([...reference.keys()].sort()).toEqual(['README.md', ...entries.map(entry => `${entry}.md`)].sort())
     expect(readdirSync(folder).sort()).toEqual([...reference.keys()].sort())
@@ -23,7 +23,7 @@ describe('the reference is up to date (if not: npm run docs)', () => {
   })
 })
 
-test.each(entries)('what %s exports at run time has a heading', entry => {
+test.each(entries)('every name that %s exports at run time has a heading in the reference', entry => {
   const headings = [...(reference.get(`${entry}.md`) ?? '').matchAll(/^## (\w+)$/gm)].map(([, name]) => name)
   expect(headings).toEqual(expect.arrayContaining(namesOf(entry)))
 })

@@ -43,8 +43,8 @@ function repository(manifest: object = GOOD, changelog = '## 1.2.3 (2026-02-01)'
   return { home, git, release }
 }
 
-describe('a release', () => {
-  test('runs the tests, shows what would be published, and tags', { timeout: 60_000 }, () => {
+describe('the release script', () => {
+  test('runs the tests, shows what npm would publish, and tags the commit', { timeout: 60_000 }, () => {
     const { git, release } = repository()
     const tried = release('--dry-run')
     expect(tried).toMatchObject({ status: 0, problems: [] })
@@ -57,7 +57,7 @@ describe('a release', () => {
     expect(release().problems).toEqual(['the tag v1.2.3 is taken: raise the version'])
   })
 
-  test('says all that is in its way, and does nothing', () => {
+  test('lists everything that prevents a release, and changes nothing', () => {
     const { home, git, release } = repository({ name: 'some-package', version: '1.2.3' }, '## 1.2.2')
     writeFileSync(`${home}/left.txt`, 'over')
     const { status, problems } = release()
@@ -72,19 +72,19 @@ describe('a release', () => {
     expect(git('tag')).toBe('')
   })
 
-  test('wants a date in the changelog', () => {
+  test('requires a date in the changelog', () => {
     expect(repository(GOOD, '## 1.2.3 (unreleased)').release().problems).toEqual([
       'CHANGELOG.md gives no date to 1.2.3: "## 1.2.3 (unreleased)"',
     ])
   })
 
-  test('is not tagged when a test fails', () => {
+  test('does not tag if a test fails', () => {
     const { git, release } = repository({ ...GOOD, scripts: { test: 'node --eval "process.exit(1)"' } })
     expect(release().problems).toEqual(['its tests fail'])
     expect(git('tag')).toBe('')
   })
 
-  test('is made by a workflow that may name itself to npm, of actions that cannot change', () => {
+  test('is followed by a workflow with permission for provenance, and with pinned actions', () => {
     for (const name of ['ci', 'release']) {
       const workflow = readFileSync(`${root}.github/workflows/${name}.yml`, 'utf8')
       const actions = [...workflow.matchAll(/uses: (\S+)/g)].map(([, action]) => action)

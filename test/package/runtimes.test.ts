@@ -77,7 +77,7 @@ beforeAll(async () => {
   })
   await once(server, 'listening')
   url = `ws://127.0.0.1:${(server.address() as AddressInfo).port}/`
-}, 60_000)
+})
 afterAll(() => {
   server?.close()
   project?.remove()
@@ -103,7 +103,7 @@ async function run({ program, args }: Runtime, file: string, ...rest: string[]) 
   return JSON.parse(out)
 }
 
-describe.each(runtimes)('$name', { timeout: 60_000 }, runtime => {
+describe.each(runtimes)('the runtime $name', { timeout: 60_000 }, runtime => {
   test('finds every name of every entry', async () => {
     const found = entries.map(
       entry => `${JSON.stringify(entry)}: Object.keys(await import('${specifier(entry)}')).sort()`,
@@ -114,7 +114,7 @@ describe.each(runtimes)('$name', { timeout: 60_000 }, runtime => {
     )
   })
 
-  test('talks in text and binary, comes back, and closes', async () => {
+  test('sends and receives text and binary, reconnects, and closes', async () => {
     closes = []
     expect(await run(runtime, `${project.home}/talk.mjs`, url)).toEqual([
       ...['open', 'hello', 'talk'],

@@ -48,7 +48,7 @@ def read(text, example):
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
-        raise Refused(f"This is not JSON; expected {example}.") from None
+        raise Refused(f"The message is not JSON. Send {example}.") from None
     return message if isinstance(message, dict) else {}
 
 
@@ -91,9 +91,9 @@ def push(message):
     n, text = message.get("n"), message.get("text")
     sender, category = message.get("from", "somebody"), message.get("category", "message")
     demand(type(n) is int and 0 < n < 2**53, "n must be a positive whole number.")
-    demand(isinstance(text, str) and text.strip(), "text must be a string that says something.")
-    demand(len(text) <= MAX_VISIBLE, f"text may have {MAX_VISIBLE} characters, this one has {len(text)}.")
-    demand(isinstance(sender, str) and NAME.fullmatch(sender), "from must be 1 to 20 letters or digits.")
+    demand(isinstance(text, str) and text.strip(), "text must be a string with visible characters.")
+    demand(len(text) <= MAX_VISIBLE, f"text must have at most {MAX_VISIBLE} characters. This one has {len(text)}.")
+    demand(isinstance(sender, str) and NAME.fullmatch(sender), "from must be 1 to 20 letters, digits or underscores.")
     demand(category in CATEGORIES, f"category must be one of {', '.join(CATEGORIES)}.")
     publish(category, sender, text, **{"n": n, "from": sender})
 
@@ -109,18 +109,18 @@ def on_feed_text(text):
     if text == "ping":
         return "pong"
     size = len(text.encode(errors="replace"))
-    demand(size <= MAX_TEXT, f"A text message may have {MAX_TEXT} bytes, this one has {size}.")
+    demand(size <= MAX_TEXT, f"A text message must have at most {MAX_TEXT} bytes. This one has {size}.")
     message = read(text, "{type: 'push', n, text}")
     kind, n = message.get("type"), message.get("n")
-    demand(kind in ("push", "seen", "echo"), "Unknown type; expected 'push', 'seen' or 'echo'.")
+    demand(kind in ("push", "seen", "echo"), "Unknown type: expected 'push', 'seen' or 'echo'.")
     if kind == "echo":
         return recipe.encode(kind="echo", n=n if type(n) in (int, float) else None)
     return push(message) if kind == "push" else acknowledge(message)
 
 
 def on_picture(data):
-    demand(len(data) <= MAX_BINARY, f"A picture may have {MAX_BINARY} bytes, this one has {len(data)}.")
-    demand(data.startswith(PICTURES), "Binary messages are pictures here: PNG, JPEG or GIF.")
+    demand(len(data) <= MAX_BINARY, f"A picture must have at most {MAX_BINARY} bytes. This one has {len(data)}.")
+    demand(data.startswith(PICTURES), "Binary messages are pictures: send PNG, JPEG or GIF.")
     show(data)
 
 

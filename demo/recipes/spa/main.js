@@ -1,12 +1,12 @@
-// A view that shows live notifications. `npm run spa`, then change this file and save: the view is made anew, with a new socket.
+// A view that shows live notifications. Run `npm run spa`, then edit and save this file: the view is replaced, with a new socket.
 import { createSocket } from 'steadysocket'
 import { json } from 'steadysocket/json'
 import './style.css'
 
 const [banner, form, text, feed] = ['banner', 'form', 'text', 'feed'].map(id => document.getElementById(id))
 
-const leave = new AbortController()
-const socket = createSocket(`${location.origin.replace('http', 'ws')}/feed`, { signal: leave.signal })
+const view = new AbortController()
+const socket = createSocket(`${location.origin.replace('http', 'ws')}/feed`, { signal: view.signal })
 const messages = json(socket)
 const known = new Set()
 
@@ -14,7 +14,7 @@ messages.on('message', ({ kind, id, title, body }) => {
   if (kind !== 'notification' || known.has(id)) return
   known.add(id)
   const item = document.createElement('li')
-  item.textContent = `${title}: ${body}` // never innerHTML: others wrote this
+  item.textContent = `${title}: ${body}` // not innerHTML: other users wrote this
   feed.prepend(item)
 })
 
@@ -32,9 +32,9 @@ form.onsubmit = event => {
   text.value = ''
 }
 
-// What a framework's unmount would do, hot reload does here.
+// Hot reload does here what a framework does when it unmounts a component.
 import.meta.hot?.accept()
 import.meta.hot?.dispose(() => {
-  leave.abort()
+  view.abort()
   feed.replaceChildren()
 })
