@@ -64,7 +64,11 @@ export const createLifecycle = (
 
   const dispatch = (input: Input) => defer(() => step(input))
   const close = (cause: SocketError) => dispatch({ type: 'close', cause, code: undefined, reason: undefined })
-  const abort = () => close(new SocketError('CLOSED', signal?.reason))
+  const abort = () => {
+    close(new SocketError('CLOSED', signal?.reason))
+    // With `keepWhenClosed`, messages wait while the socket is closed, too.
+    if (state.name === 'closed') queue.clear()
+  }
 
   /** Takes an input through the table, and enters the state that follows, if one does. */
   const step = (input: Input, table?: Table) => {
@@ -122,8 +126,9 @@ export const createLifecycle = (
     closed({ cause }, last) {
       connector().end(last, cause as SocketError)
       page?.stop()
+      if (keepWhenClosed && !signal?.aborted) return
       signal?.removeEventListener('abort', abort)
-      if (!keepWhenClosed || signal?.aborted) queue.clear()
+      queue.clear()
     },
   }
 

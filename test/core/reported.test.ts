@@ -71,6 +71,23 @@ describe('keepWhenClosed', () => {
   })
 })
 
+test.each([
+  ['before the first attempt', { autoConnect: false }],
+  ['after an attempt', {}],
+])('keepWhenClosed drops what waits if the signal is aborted after close() %s', (_, options) => {
+  const life = new AbortController()
+  const { socket, heard } = setup({ queue: { keepWhenClosed: true }, signal: life.signal, ...options })
+  socket.send('waits')
+  socket.close()
+  expect(socket.send('waits, too')).toBe('queued')
+  life.abort()
+  expect(heard('drop')).toEqual([
+    { data: 'waits', reason: 'closed' },
+    { data: 'waits, too', reason: 'closed' },
+  ])
+  expect(socket.queued).toBe(0)
+})
+
 describe('a misspelt option', () => {
   test.each([
     [{ conectTimeout: 5 }, /createSocket has no option 'conectTimeout'.*'connectTimeout'/],
