@@ -115,12 +115,12 @@ export const createLifecycle = (
 
     closing({ code, reason, cause }) {
       const native = connector().native()
+      // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
+      setTimer(native?.readyState === 3 ? 0 : closeTimeout, () => lose(cause))
       queue.flush(true)
       // A reason needs a code. Without one Chromium would throw here, and others would lose the reason.
       // https://websockets.spec.whatwg.org/#dom-websocket-close
       native?.close(code ?? (reason === undefined ? undefined : 1000), reason)
-      // A native socket that has closed is about to report it.
-      setTimer(native?.readyState === 3 ? 0 : closeTimeout, () => lose(cause))
     },
 
     closed({ cause }, last) {
