@@ -88,13 +88,12 @@ test.each([
   expect(socket.queued).toBe(0)
 })
 
-test.each([
-  { heartbeat: true },
-  { heartbeat: 5_000 },
-  { queue: true },
-])('%o throws a TypeError, because the defaults would be used instead', options => {
-  expect(() => setup(options as object)).toThrow(/must be an object/)
-})
+test.each([{ heartbeat: true }, { heartbeat: 5_000 }, { queue: true }])(
+  '%o throws a TypeError, because the defaults would be used instead',
+  options => {
+    expect(() => setup(options as object)).toThrow(/must be an object/)
+  },
+)
 
 describe('a misspelt option', () => {
   test.each([
