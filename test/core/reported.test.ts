@@ -1,5 +1,6 @@
 // What users of WebSocket clients reported, replayed here. Each of these failed once.
 import { describe, expect, test, vi } from 'vitest'
+import { assemble, delivery, heartbeat } from '../../src/core.ts'
 import { backoff, createSocket, type PageEvent, type SocketError } from '../../src/index.ts'
 import { fresh, reopen, sent, server, setup } from '../support/setup.ts'
 
@@ -94,6 +95,31 @@ test.each([{ heartbeat: true }, { heartbeat: 5_000 }, { queue: true }])(
     expect(() => setup(options as object)).toThrow(/must be an object/)
   },
 )
+
+test.each([
+  ['without the part delivery', assemble({ heartbeat })],
+  ['with the part delivery', assemble({ delivery, heartbeat })],
+])('an upload that is slow, and grows meanwhile, is not a dead connection %s', (_, create) => {
+  const states: string[] = []
+  const socket = create('/feed', {
+    WebSocket: server.WebSocket,
+    heartbeat: { interval: 2_500, timeout: 1_000, message: 'ping' },
+  })
+  socket.on('state', ({ name }) => states.push(name))
+  server.latest.accept()
+  let buffered = 900_000
+  const { socket: native } = server.latest
+  vi.spyOn(native, 'bufferedAmount', 'get').mockImplementation(() => buffered)
+  vi.spyOn(native, 'send').mockImplementation(data => {
+    buffered += (data as string).length
+  })
+  for (let time = 0; time < 20_000; time += 100) {
+    buffered -= 1_000
+    socket.send('x'.repeat(1_100))
+    vi.advanceTimersByTime(100)
+  }
+  expect(states).toEqual(['open'])
+})
 
 describe('a misspelt option', () => {
   test.each([
