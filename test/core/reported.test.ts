@@ -1,7 +1,7 @@
 // What users of WebSocket clients reported, replayed here. Each of these failed once.
 import { getEventListeners } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
-import { assemble } from '../../src/core.ts'
+import { assemble, delivery, heartbeat } from '../../src/core.ts'
 import { backoff, createSocket, type PageEvent, type Socket, type SocketError } from '../../src/index.ts'
 import { json } from '../../src/json.ts'
 import { fresh, reopen, sent, server, setup } from '../support/setup.ts'
@@ -140,6 +140,55 @@ describe('queuedMessages()', () => {
     server.latest.accept()
     expect(socket.queuedMessages()).toEqual([])
   })
+})
+
+test.each([
+  ['before the first attempt', { autoConnect: false }],
+  ['after an attempt', {}],
+])('keepWhenClosed drops what waits if the signal is aborted after close() %s', (_, options) => {
+  const life = new AbortController()
+  const { socket, heard } = setup({ queue: { keepWhenClosed: true }, signal: life.signal, ...options })
+  socket.send('waits')
+  socket.close()
+  expect(socket.send('waits, too')).toBe('queued')
+  life.abort()
+  expect(heard('drop')).toEqual([
+    { data: 'waits', reason: 'closed' },
+    { data: 'waits, too', reason: 'closed' },
+  ])
+  expect(socket.queued).toBe(0)
+})
+
+test.each([{ heartbeat: true }, { heartbeat: 5_000 }, { queue: true }])(
+  '%o throws a TypeError, because the defaults would be used instead',
+  options => {
+    expect(() => setup(options as object)).toThrow(/must be an object/)
+  },
+)
+
+test.each([
+  ['without the part delivery', assemble({ heartbeat })],
+  ['with the part delivery', assemble({ delivery, heartbeat })],
+])('an upload that is slow, and grows meanwhile, is not a dead connection %s', (_, create) => {
+  const states: string[] = []
+  const socket = create('/feed', {
+    WebSocket: server.WebSocket,
+    heartbeat: { interval: 2_500, timeout: 1_000, message: 'ping' },
+  })
+  socket.on('state', ({ name }) => states.push(name))
+  server.latest.accept()
+  let buffered = 900_000
+  const { socket: native } = server.latest
+  vi.spyOn(native, 'bufferedAmount', 'get').mockImplementation(() => buffered)
+  vi.spyOn(native, 'send').mockImplementation(data => {
+    buffered += (data as string).length
+  })
+  for (let time = 0; time < 20_000; time += 100) {
+    buffered -= 1_000
+    socket.send('x'.repeat(1_100))
+    vi.advanceTimersByTime(100)
+  }
+  expect(states).toEqual(['open'])
 })
 
 describe('a misspelt option', () => {
