@@ -97,7 +97,8 @@ export const assemble = <const Given extends Parts>(
     }
     for (const [part, option] of Object.entries(served)) {
       // With Infinity there is no limit, so no part is needed.
-      if (option && option !== Infinity && !parts[part as keyof Parts]) throw missing('An option', part)
+      if ((option || option === 0) && option !== Infinity && !parts[part as keyof Parts])
+        throw missing('An option', part)
     }
     return create(endpoint, options)
   }

@@ -39,6 +39,8 @@ export type Backlog = readonly [
    * connection because of the size of a message, which can only be the oldest. After the second time in a row it is dropped.
    */
   reclaim: (tooBig: boolean) => void,
+  /** The data of the messages that wait, the oldest first. */
+  list: () => Data[],
 ]
 
 export const createBacklog = (
@@ -145,5 +147,11 @@ export const createBacklog = (
     next = oldest
   }
 
-  return [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim]
+  const list = () =>
+    messages
+      .slice(next)
+      .map(dataOf)
+      .filter(data => data !== undefined)
+
+  return [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim, list]
 }

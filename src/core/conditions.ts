@@ -1,3 +1,4 @@
+import { onAbort } from './abort.js'
 import { copyData, type Data } from './data.js'
 import { createTimer } from './timers.js'
 import type { DropReason, SendOptions } from './types.js'
@@ -39,13 +40,12 @@ export const watch = (
 ): void => {
   const { key, signal } = message.options
   const setTimer = createTimer()
-  const abort = () => onFailed(message, 'aborted')
   setTimer(message.expires - Date.now(), () => onFailed(message, 'expired'))
   if (key !== undefined) keys.set(key, message)
-  signal?.addEventListener('abort', abort)
+  const unwatchSignal = signal && onAbort(signal, () => onFailed(message, 'aborted'))
   message.unwatch = () => {
     setTimer()
-    signal?.removeEventListener('abort', abort)
+    unwatchSignal?.()
     if (keys.get(key) === message) keys.delete(key)
   }
 }

@@ -146,7 +146,9 @@ export const heartbeat: StartHeartbeat = (
       }
       if (!isReply || !guard(isReply, data)) return false
       if (pingSent !== undefined) counts.latency = Math.max(0, lastMessage - pingSent)
+      // A connection that answers is not one of the dead ones in a row, even if it is never silent.
       pingSent = undefined
+      memory.timeouts = 0
       return true
     },
     probe() {

@@ -64,10 +64,16 @@ export const createLifecycle = (
 
   const dispatch = (input: Input) => defer(() => step(input))
   const close = (cause: SocketError) => dispatch({ type: 'close', cause, code: undefined, reason: undefined })
-  const abort = () => close(new SocketError('CLOSED', signal?.reason))
+  const abort = () => {
+    close(new SocketError('CLOSED', signal?.reason))
+    // With `keepWhenClosed`, messages wait while the socket is closed, too.
+    if (state.name === 'closed') queue.clear()
+  }
 
   /** Takes an input through the table, and enters the state that follows, if one does. */
   const step = (input: Input, table?: Table) => {
+    // Checked here and not by the methods, because a listener may abort between the call and its effect.
+    if (input.type === 'connect' && signal?.aborted) return
     const last = state
     const next = transition(last, input, table)
     if (!next) return
@@ -111,19 +117,20 @@ export const createLifecycle = (
 
     closing({ code, reason, cause }) {
       const native = connector().native()
+      // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
+      setTimer(native?.readyState === 3 ? 0 : closeTimeout, () => lose(cause))
       queue.flush(true)
       // A reason needs a code. Without one Chromium would throw here, and others would lose the reason.
       // https://websockets.spec.whatwg.org/#dom-websocket-close
       native?.close(code ?? (reason === undefined ? undefined : 1000), reason)
-      // A native socket that has closed is about to report it.
-      setTimer(native?.readyState === 3 ? 0 : closeTimeout, () => lose(cause))
     },
 
     closed({ cause }, last) {
       connector().end(last, cause as SocketError)
       page?.stop()
+      if (keepWhenClosed && !signal?.aborted) return
       signal?.removeEventListener('abort', abort)
-      if (!keepWhenClosed || signal?.aborted) queue.clear()
+      queue.clear()
     },
   }
 

@@ -20,7 +20,8 @@ export type PageEventSource = (report: (event: PageEvent) => void) => () => void
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html, https://wicg.github.io/page-lifecycle/
 export const browserEvents: PageEventSource = report => {
   // A service worker has no such events, and Chromium warns about listeners that are added after its start.
-  if ('registration' in globalThis) return () => {}
+  // In a page, an element with this id is a global, too.
+  if (!globalThis.document && 'registration' in globalThis) return () => {}
   const sources: [unknown, string][] = [
     [globalThis, globalThis.document ? 'online pageshow offline pagehide' : 'online offline'],
     [globalThis.document, 'visibilitychange resume freeze'],

@@ -11,6 +11,7 @@ export type PrepareConnection = (
 /** The part for the option `prepare`: runs a function on every new connection before it is open. */
 export const prepare: PrepareConnection = async (prepareWith, native, signal) => {
   const unread: MessageEvent[] = []
+  let isOver = false
   const readers: [resolve: (data: any) => void, reject: (reason: unknown) => void][] = []
   native.onmessage = event => {
     const reader = readers.shift()
@@ -23,6 +24,8 @@ export const prepare: PrepareConnection = async (prepareWith, native, signal) =>
   await prepareWith({
     send(data) {
       checkData(data)
+      // Beside the queue, it would be mistaken for a part of the queue's messages.
+      if (isOver || signal.aborted) throw new TypeError('prepare() is over: use socket.send()')
       native.send(data as ArrayBuffer)
     },
     receive: () =>
@@ -38,5 +41,6 @@ export const prepare: PrepareConnection = async (prepareWith, native, signal) =>
   })
   // Whatever still waits in `receive()` gets nothing: what comes from now on is for the listeners.
   readers.length = 0
+  isOver = true
   return unread
 }

@@ -34,6 +34,8 @@ export interface Queue {
   detach(unsent: number | undefined, code: number | undefined): void
   /** Drops everything that waits. */
   clear(reason?: DropReason): void
+  /** The messages that wait, in order. */
+  list(): Data[]
   /** How many bytes have left on the present connection, counted from any fixed number. */
   left(): number
 }
@@ -57,11 +59,20 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
   const { maxMessages = Infinity, maxBytes = MAX_BYTES } = queue || {}
   let waiting: Data[] = []
   let native: NativeSocket | undefined
+  /** All bytes given to native sockets. */
+  let written = 0
 
   const isOpen = () => native?.readyState === 1
+  const buffered = () => native?.bufferedAmount ?? 0
+
+  const write = (data: Data) => {
+    const before = buffered()
+    native?.send(data)
+    written += buffered() - before
+  }
 
   const send = (data: Data) => {
-    ;(native as NativeSocket).send(data)
+    write(data)
     counts.sent++
   }
 
@@ -73,7 +84,7 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
   }
 
   return {
-    left: () => -(native?.bufferedAmount ?? 0),
+    left: () => written - buffered(),
     push(data, options) {
       if (options) throw missing('An option of send()', 'delivery')
       if (!counts.queued && isOpen()) {
@@ -92,7 +103,7 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
       if (isOpen()) drain(send)
     },
     write(data) {
-      if (isOpen()) native?.send(data)
+      if (isOpen()) write(data)
     },
     attach(socket) {
       native = socket
@@ -101,5 +112,6 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
       native = undefined
     },
     clear: () => drain(data => drop(data, 'closed')),
+    list: () => [...waiting],
   }
 }

@@ -99,6 +99,7 @@ export const makeCreateSocket =
       on,
       once,
       off,
+      queuedMessages: queue.list,
 
       send(data, how) {
         checks?.send(data, how)
@@ -111,13 +112,12 @@ export const makeCreateSocket =
 
       connect() {
         checks?.connect(options.WebSocket)
-        if (!signal?.aborted) connect()
+        connect()
       },
 
       reconnect(cause, code, reason) {
         checks?.connect(options.WebSocket)
         checks?.close(code, reason)
-        if (signal?.aborted) return
         defer(() => {
           const { name } = state()
           if (name !== 'open' && name !== 'connecting') return dispatch({ type: 'connect' })

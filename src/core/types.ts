@@ -28,7 +28,10 @@ export type Endpoint = PerAttempt<string | URL>
 
 /** A new connection, as `prepare` sees it before anything else may use it. */
 export interface PreparedConnection<Binary extends BinaryType = 'arraybuffer'> {
-  /** Sends a message ahead of everything that waits. Throws a `TypeError` for data that a WebSocket cannot send. */
+  /**
+   * Sends a message ahead of everything that waits. Throws a `TypeError` for data that a WebSocket cannot send, and once `prepare` is over or
+   * the connection has ended.
+   */
   send(data: Data): void
   /** Resolves with the next message from the server. Rejects when the connection is lost. */
   receive(): Promise<string | BinaryMessage<Binary>>
@@ -240,6 +243,19 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
   readonly state: State
   /** The number of messages that wait. */
   readonly queued: number
+  /**
+   * The messages that wait, in order. While listeners for `close` run, these are the messages of the lost connection that certainly never
+   * left, and those that waited before: all of them will be sent. Anything else that was sent may or may not have arrived. Binary data is
+   * not copied here, so it must not be changed.
+   *
+   * ```ts
+   * socket.on('close', () => {
+   *   const waiting = new Set(socket.queuedMessages())
+   *   for (const call of calls) if (!waiting.has(call.text)) call.reject(new Error('It may have been carried out'))
+   * })
+   * ```
+   */
+  queuedMessages(): Data[]
   /** The number of bytes that have not been sent: those that wait, and those in the browser's buffer. */
   readonly bufferedAmount: number
   /** The round trip of the last heartbeat in milliseconds, or `undefined` before the first. */

@@ -56,6 +56,7 @@ export const json: {
   const standard = schema['~standard']
   if (!standard) throw new TypeError('the second argument of json() must be a Standard Schema')
   const { on, off, emit } = createEmitter<JsonEvents<any, any>>(['message', 'invalid'])
+  /** How many signals have listeners here. All listeners without a signal count as one. */
   let listeners = 0
   /** How many messages have not been dispatched, and a promise for the last of them. */
   let pending = 0
@@ -104,9 +105,11 @@ export const json: {
     })
   }
 
-  /** Counts the listeners: the emitter listens to this signal for as long as it has a listener that was added with it. */
-  const counting = (signal: AbortSignal | undefined) => ({
-    aborted: signal?.aborted,
+  /** The emitter listens to this for as long as it has a listener that was added with the signal. */
+  const createCounting = (signal: AbortSignal | undefined) => ({
+    get aborted() {
+      return signal?.aborted
+    },
     addEventListener(type: 'abort', remove: () => void) {
       signal?.addEventListener(type, remove)
       if (listeners++) return
@@ -121,9 +124,16 @@ export const json: {
     },
   })
 
+  const counting = new WeakMap<object, object>()
+  const countingOf = (signal: AbortSignal | undefined) => {
+    const key = signal ?? counting
+    const own = counting.get(key) ?? createCounting(signal)
+    counting.set(key, own)
+    return own as AbortSignal
+  }
+
   const values: Json<any, any, any> = {
-    on: (type, listener, options) =>
-      on(type, listener, { ...options, signal: counting(options?.signal) as AbortSignal }),
+    on: (type, listener, options) => on(type, listener, { ...options, signal: countingOf(options?.signal) }),
     off,
     send(value, options) {
       const data = codec ? codec.encode(value) : JSON.stringify(value)

@@ -65,7 +65,9 @@ const watch = (message: Message, drop: Drop, { signal, ttl = Infinity }: Reliabl
 const checkSend = (name: unknown, { onLost = 'drop', ttl = Infinity }: ReliableSendOptions) => {
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
   if (!isValid)
-    throw new TypeError("Use a name that is not empty, a ttl >= 0, and 'drop' or 'resend' for onLost")
+    throw new TypeError(
+      "ttl must be a number, at least 0; onLost 'drop' or 'resend'; names must not be empty",
+    )
 }
 
 /**

@@ -6,6 +6,7 @@ import { memoryStore } from './memory-store.js'
 import { StoreOpener } from './opener.js'
 import {
   checkMaxConnections,
+  checkNames,
   type Limits,
   type ReliableServerOptions,
   resolveLimits,
@@ -88,6 +89,7 @@ export const createServer = <Request extends RequestLike>(
   wss: WebSocketServerLike<Request>,
   options: ReliableServerOptions<Request>,
 ): Server<Request> => {
+  checkNames(options)
   const limits = resolveLimits(options)
   const isAllowedOrigin = originCheck(options.origins)
   limitPayload(wss, limits)

@@ -210,6 +210,38 @@ const DEFAULTS: Limits = {
 
 const DEFAULT_RATES: PerClient<Rate> = { connection: { messages: 2_000, bytes: 2 ** 24 } }
 
+/** All options, which the compiler compares with the interface. */
+const NAMES: Record<keyof ReliableServerOptions, true> = {
+  onMessage: true,
+  onConnect: true,
+  onDisconnect: true,
+  onEnd: true,
+  onJoin: true,
+  onPublish: true,
+  authorize: true,
+  origins: true,
+  store: true,
+  maxUnacknowledged: true,
+  maxUnacknowledgedBytes: true,
+  maxMessageBytes: true,
+  maxGroups: true,
+  dedupeWindow: true,
+  sessionTimeout: true,
+  rates: true,
+  maxConnections: true,
+  address: true,
+  onFrame: true,
+  onError: true,
+}
+
+/** Throws a `TypeError` for an option that does not exist: with `authorise` everybody would be let in. */
+export const checkNames = (options: object): void => {
+  for (const name of Object.keys(options)) {
+    if (!Object.keys(NAMES).includes(name))
+      throw new TypeError(`createReliableServer has no option '${name}'`)
+  }
+}
+
 /** Throws a `TypeError` for an invalid rate. */
 export const resolveRates = (rates: PerClient<Rate> | false | undefined): PerClient<Rate> => {
   if (rates === false) return {}

@@ -145,7 +145,8 @@ export const webSocketOver = (
         isPlain,
         binaryType: 'blob',
         handlers: {},
-        listeners: {},
+        // Without a prototype, because an event may be called 'constructor'.
+        listeners: Object.create(null),
         handleEvent: event => callHandler(this, event),
       } as Internals
       allInternals.set(this, internals)

@@ -15,6 +15,11 @@ const waiting = ({ _writableState: state, _handle: handle }) =>
 /** Makes the class; `sockets` gets each that is made. */
 export const createPageSocket = sockets => {
   return class WebSocket extends EventTarget {
+    /** The constructor throws, as that of a mock that was taken away for a moment. */
+    static isBroken = false
+    /** `close()` before `open` has no effect, as in React Native on Android. */
+    static ignoresEarlyClose = false
+
     #wire
     #binaryType = 'blob'
     #handlers = {}
@@ -23,6 +28,7 @@ export const createPageSocket = sockets => {
 
     constructor(url, protocols = []) {
       super()
+      if (WebSocket.isBroken) throw new Error('there is no WebSocket')
       const target = new URL(url)
       target.protocol = target.protocol.replace('http', 'ws')
       if (!/^wss?:$/.test(target.protocol)) throw new DOMException('not a WebSocket URL', 'SyntaxError')
@@ -100,6 +106,7 @@ export const createPageSocket = sockets => {
         throw new DOMException(`${code} is not for a page`, 'InvalidAccessError')
       }
       if (Buffer.byteLength(reason) > 123) throw new DOMException('too long a reason', 'SyntaxError')
+      if (WebSocket.ignoresEarlyClose && this.readyState === 0) return
       if (this.readyState < 2) this.#wire.close(code, reason)
     }
 

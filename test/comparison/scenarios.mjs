@@ -7,6 +7,7 @@ import { loading } from './loading.mjs'
 import { network } from './network.mjs'
 import { queue } from './queue.mjs'
 import { reconnecting } from './reconnecting.mjs'
+import { reported } from './reported.mjs'
 
-export const subjects = [queue, events, reconnecting, network, closing, liveness, loading, beyond]
+export const subjects = [queue, events, reconnecting, network, closing, liveness, reported, loading, beyond]
 export const scenarios = subjects.flatMap(({ scenarios }) => scenarios)

@@ -679,6 +679,17 @@ describe('a slow connection', () => {
     expect(memory.timeouts).toBe(0)
   })
 
+  test('gets the usual timeout again once a ping was answered on a connection that is never silent', () => {
+    const memory = { timeouts: 3 }
+    const { hear, asked } = start({}, ASKS, memory)
+    pass(INTERVAL - 1)
+    hear()
+    pass(1)
+    expect(asked).toEqual([INTERVAL])
+    hear('pong')
+    expect(memory.timeouts).toBe(0)
+  })
+
   test('never has a negative latency, whatever clock the events use', () => {
     const { onMessage, measured } = start()
     pass(INTERVAL)

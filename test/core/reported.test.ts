@@ -1,6 +1,9 @@
 // What users of WebSocket clients reported, replayed here. Each of these failed once.
+import { getEventListeners } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
-import { backoff, createSocket, type PageEvent, type SocketError } from '../../src/index.ts'
+import { assemble, delivery, heartbeat } from '../../src/core.ts'
+import { backoff, createSocket, type PageEvent, type Socket, type SocketError } from '../../src/index.ts'
+import { json } from '../../src/json.ts'
 import { fresh, reopen, sent, server, setup } from '../support/setup.ts'
 
 fresh()
@@ -69,6 +72,123 @@ describe('keepWhenClosed', () => {
     expect(socket.send('too late')).toBe('dropped')
     expect(heard('drop').map(({ reason }) => reason)).toEqual(['closed', 'closed'])
   })
+})
+
+describe('queuedMessages()', () => {
+  test('returns at close, in order, the messages that never left and those that waited', () => {
+    const { socket, native } = setup({ highWaterMark: 8 })
+    const peer = native().accept()
+    socket.send('has left')
+    peer.freeze('up')
+    expect(['BUY 1', 'BUY 2', 'BUY 3'].map(text => socket.send(text))).toEqual(['sent', 'sent', 'queued'])
+    expect(socket.queuedMessages()).toEqual(['BUY 3'])
+    const atClose: unknown[] = []
+    socket.on('close', () => atClose.push(socket.queuedMessages()))
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    expect(atClose).toEqual([['BUY 1', 'BUY 2', 'BUY 3']])
+    const next = reopen()
+    vi.advanceTimersByTime(100)
+    expect(sent(next)).toEqual(['BUY 1', 'BUY 2', 'BUY 3'])
+    expect(socket.queuedMessages()).toEqual([])
+  })
+
+  test('returns messages that a listener for close can abort, so that they are never sent', () => {
+    const { socket, heard, native } = setup()
+    const peer = native().accept().freeze('up')
+    const call = new AbortController()
+    socket.send('BUY 1', { signal: call.signal })
+    socket.on('close', () => {
+      if (socket.queuedMessages().includes('BUY 1')) call.abort()
+    })
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    expect(heard('drop')).toEqual([{ data: 'BUY 1', reason: 'aborted' }])
+    expect(sent(reopen())).toEqual([])
+  })
+
+  test('omits dropped messages, and includes empty and binary ones', () => {
+    const { socket } = setup()
+    const call = new AbortController()
+    socket.send('')
+    socket.send('aborted', { signal: call.signal })
+    socket.send('old', { key: 1 })
+    socket.send(new Uint8Array([1, 2]))
+    socket.send('new', { key: 1 })
+    call.abort()
+    expect(socket.queuedMessages()).toEqual(['', new Uint8Array([1, 2]).buffer, 'new'])
+  })
+
+  test('is empty at the last close, unless the messages are kept', () => {
+    for (const keepWhenClosed of [false, true]) {
+      const { socket, native } = setup({ queue: { keepWhenClosed }, retry: false, highWaterMark: 1 })
+      const peer = native().accept().freeze('up')
+      socket.send('BUY 1')
+      const atClose: unknown[] = []
+      socket.on('close', () => atClose.push(socket.queuedMessages()))
+      peer.drop()
+      vi.advanceTimersByTime(0)
+      expect(atClose).toEqual([keepWhenClosed ? ['BUY 1'] : []])
+    }
+  })
+
+  test('returns the waiting messages without the part delivery', () => {
+    const socket = assemble()('/feed', { WebSocket: server.WebSocket })
+    socket.send('BUY 1')
+    socket.queuedMessages().pop()
+    expect(socket.queuedMessages()).toEqual(['BUY 1'])
+    server.latest.accept()
+    expect(socket.queuedMessages()).toEqual([])
+  })
+})
+
+test.each([
+  ['before the first attempt', { autoConnect: false }],
+  ['after an attempt', {}],
+])('keepWhenClosed drops what waits if the signal is aborted after close() %s', (_, options) => {
+  const life = new AbortController()
+  const { socket, heard } = setup({ queue: { keepWhenClosed: true }, signal: life.signal, ...options })
+  socket.send('waits')
+  socket.close()
+  expect(socket.send('waits, too')).toBe('queued')
+  life.abort()
+  expect(heard('drop')).toEqual([
+    { data: 'waits', reason: 'closed' },
+    { data: 'waits, too', reason: 'closed' },
+  ])
+  expect(socket.queued).toBe(0)
+})
+
+test.each([{ heartbeat: true }, { heartbeat: 5_000 }, { queue: true }])(
+  '%o throws a TypeError, because the defaults would be used instead',
+  options => {
+    expect(() => setup(options as object)).toThrow(/must be an object/)
+  },
+)
+
+test.each([
+  ['without the part delivery', assemble({ heartbeat })],
+  ['with the part delivery', assemble({ delivery, heartbeat })],
+])('an upload that is slow, and grows meanwhile, is not a dead connection %s', (_, create) => {
+  const states: string[] = []
+  const socket = create('/feed', {
+    WebSocket: server.WebSocket,
+    heartbeat: { interval: 2_500, timeout: 1_000, message: 'ping' },
+  })
+  socket.on('state', ({ name }) => states.push(name))
+  server.latest.accept()
+  let buffered = 900_000
+  const { socket: native } = server.latest
+  vi.spyOn(native, 'bufferedAmount', 'get').mockImplementation(() => buffered)
+  vi.spyOn(native, 'send').mockImplementation(data => {
+    buffered += (data as string).length
+  })
+  for (let time = 0; time < 20_000; time += 100) {
+    buffered -= 1_000
+    socket.send('x'.repeat(1_100))
+    vi.advanceTimersByTime(100)
+  }
+  expect(states).toEqual(['open'])
 })
 
 describe('a misspelt option', () => {
@@ -260,10 +380,117 @@ test('the message of a loss without a reason does not end with a space', () => {
   expect(heard('close')[0].cause.message).toBe('CONNECTION_LOST: 1006')
 })
 
+describe('one AbortSignal for many listeners and messages', () => {
+  const use: Record<string, (socket: Socket, signal: AbortSignal, at: number) => () => unknown> = {
+    'listeners of a socket': (socket, signal) => {
+      const listener = vi.fn()
+      socket.on('text', listener, { signal })
+      return () => listener.mock.calls.length
+    },
+    'messages that wait': (socket, signal, at) => {
+      socket.send(`${at}`, { signal })
+      return () => socket.queuedMessages().length
+    },
+  }
+
+  test.each(Object.entries(use))('gets one listener for %s, so that Node does not warn', (_, useIt) => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
+    const { socket, native } = setup()
+    const life = new AbortController()
+    const results = Array.from({ length: 20 }, (_, at) => useIt(socket, life.signal, at))
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    life.abort()
+    native().accept().send('1')
+    expect(results.map(result => result())).toEqual(Array(20).fill(0))
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(0)
+    expect(warn).not.toHaveBeenCalled()
+  })
+
+  test('gets one listener for all listeners of json(), and none remains on the socket', () => {
+    const { socket, native } = setup()
+    const on = vi.spyOn(socket, 'on')
+    const off = vi.spyOn(socket, 'off')
+    const values = json(socket)
+    const life = new AbortController()
+    const listeners = Array.from({ length: 20 }, () => vi.fn())
+    for (const listener of listeners) values.on('message', listener, { signal: life.signal })
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    const peer = native().accept().send('1')
+    life.abort()
+    peer.send('2')
+    expect(listeners.map(({ mock }) => mock.calls)).toEqual(Array(20).fill([[1]]))
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(0)
+    expect(off.mock.calls.length).toBe(on.mock.calls.length)
+  })
+
+  test('keeps its listener as long as a message waits', () => {
+    const { socket, heard, native } = setup()
+    const life = new AbortController()
+    for (const text of ['one', 'two']) socket.send(text, { signal: life.signal })
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    const peer = native().accept()
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(0)
+    peer.freeze('up')
+    socket.send('three', { signal: life.signal })
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    socket.send('four', { signal: life.signal })
+    expect(getEventListeners(life.signal, 'abort')).toHaveLength(1)
+    life.abort()
+    expect(heard('drop').map(({ data }) => data)).toEqual(['three', 'four'])
+  })
+})
+
 test('a peer that never answers close() does not change the cause of the closed state', () => {
   const { socket, native } = setup()
   native().accept().freeze('down')
   socket.close(1000, 'done')
   vi.advanceTimersByTime(3_000)
   expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
+})
+
+describe('the send() of prepare', () => {
+  test('throws after the connection has ended, so that a late answer is not lost silently', async () => {
+    // https://github.com/enisdenjo/graphql-ws/issues/331
+    let answer = (_: string) => {}
+    const failed = vi.fn()
+    const { socket, native } = setup({
+      async prepare({ send }) {
+        const token = await new Promise<string>(resolve => (answer = resolve))
+        try {
+          send(token)
+        } catch (error) {
+          failed(error)
+        }
+      },
+    })
+    const peer = native().accept()
+    const sendNatively = vi.spyOn(peer.socket, 'send')
+    peer.drop()
+    vi.advanceTimersByTime(0)
+    expect(socket.state.name).toBe('waiting')
+    answer('token')
+    await vi.advanceTimersByTimeAsync(0)
+    expect(sendNatively).not.toHaveBeenCalled()
+    expect(failed).toHaveBeenCalledTimes(1)
+  })
+
+  test('throws after prepare has ended, because messages that bypass the queue would make others arrive twice', async () => {
+    let sendLater = (_: string) => {}
+    const { socket, native } = setup({
+      prepare({ send }) {
+        send('hello')
+        sendLater = send
+      },
+    })
+    const peer = native().accept()
+    await vi.advanceTimersByTimeAsync(0)
+    socket.send('aaaaaaaa')
+    peer.freeze('up')
+    socket.send('bb')
+    expect(() => sendLater('cccc')).toThrow(/socket.send/)
+    peer.drop()
+    await vi.advanceTimersByTimeAsync(0)
+    expect(socket.queuedMessages()).toEqual(['bb'])
+  })
 })

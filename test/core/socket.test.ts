@@ -205,6 +205,18 @@ describe('close()', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  test('closes with code 1000 when it has a reason and no code, and without a close code when it has neither', () => {
+    for (const [reason, expected] of [
+      ['bye', [1000, 'bye']],
+      [undefined, [undefined, undefined]],
+    ] as const) {
+      const { socket, native } = setup()
+      const close = vi.spyOn(native().accept().socket, 'close')
+      socket.close(undefined, reason)
+      expect(close.mock.calls[0]).toEqual(expected)
+    }
+  })
+
   test('does not wait longer than closeTimeout for the peer', () => {
     const { socket, heard, native } = setup({ closeTimeout: 2_000 })
     native().accept().freeze('down')
@@ -217,6 +229,20 @@ describe('close()', () => {
     native().thaw()
     expect(native().socket.readyState).toBe(3)
     expect(heard('close')).toHaveLength(1)
+  })
+
+  test('ends within closeTimeout if close() of the native socket throws, as that of ws does for a code that is a string', () => {
+    const reported = vi.fn()
+    vi.stubGlobal('reportError', reported)
+    const { socket, native } = setup({ closeTimeout: 2_000 })
+    native().accept()
+    vi.spyOn(native().socket, 'close').mockImplementationOnce(() => {
+      throw new TypeError('First argument must be a valid error code number')
+    })
+    socket.close('3000' as unknown as number)
+    expect(reported).toHaveBeenCalledOnce()
+    vi.advanceTimersByTime(2_000)
+    expect(socket.state.name).toBe('closed')
   })
 
   test('while connecting closes at once, and the attempt can no longer open the socket', () => {

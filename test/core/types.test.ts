@@ -457,6 +457,7 @@ describe('the type Socket', () => {
       close() {},
       state: { name: 'open', attempt: 0, since: 0, url, protocol: '' },
       queued: 0,
+      queuedMessages: () => [],
       bufferedAmount: 0,
       latency: undefined,
       url,

@@ -42,6 +42,7 @@ for (const name of [
   'SteadySocket',
   'askTheUser',
   'banner',
+  'calls',
   'chrome',
   'cursor',
   'db',
@@ -73,6 +74,21 @@ const OWN: Record<string, Record<string, string>> = {
   'demo/docs/reliable.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
   'demo/docs/api/testing.md': { server: "import('steadysocket/testing').FakeServer" },
 }
+
+/** What pieces import from packages that are too large to install for that, and what bundlers add. */
+const MODULES = `declare module 'react-native' {
+  export const AppState: {
+    addEventListener(type: 'change', listener: (state: 'active' | 'background' | 'inactive') => void): { remove(): void }
+  }
+}
+declare module 'electron' {
+  type Change = (event: 'resume' | 'suspend', listener: () => void) => void
+  export const powerMonitor: { on: Change; off: Change }
+}
+interface ImportMeta {
+  readonly hot?: { dispose(callback: () => void): void }
+}
+`
 
 /** Languages that need no compiler, or that other tests run. */
 const ELSEWHERE = ['diff', 'html', 'mermaid', 'nginx', 'py', 'sh', 'svelte', 'typescript']
@@ -106,6 +122,7 @@ beforeAll(async () => {
     const whole = /^\w+: /.test(code) ? `export default {\n${code}}` : code
     writeFileSync(`${folder}${name}.${extension}`, `${declared.join('\n')}\n${whole}\nexport {}\n`)
   }
+  writeFileSync(`${folder}modules.d.ts`, MODULES)
   const compilerOptions = {
     target: 'ES2022',
     module: 'esnext',

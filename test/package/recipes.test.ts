@@ -11,9 +11,12 @@ const folder = `${root}.tmp/recipes-${process.pid}/`
 
 /** Runs a piece of a document, and gives what it has made. */
 async function run<Made>(file: string, words: string, names: string): Promise<Made> {
-  const { code } = transformSync(`${pieceWith(file, words).replace(/^export /gm, '')}\nexport { ${names} }`, {
-    loader: 'ts',
-  })
+  // Packages that are too large to install are globals here, and so is what bundlers add.
+  const piece = pieceWith(file, words)
+    .replace(/^export /gm, '')
+    .replace(/^import (\{ \w+ \}) from '(react-native|electron)'$/gm, 'const $1 = globalThis')
+    .replace('import.meta.hot', 'globalThis.hot')
+  const { code } = transformSync(`${piece}\nexport { ${names} }`, { loader: 'ts' })
   mkdirSync(folder, { recursive: true })
   const path = `${folder}${Math.random().toString(36).slice(2)}.mjs`
   writeFileSync(path, code)
@@ -134,4 +137,109 @@ test('the client does what the table of close codes says', () => {
       }
     }
   }
+})
+
+test('a call that still waits when the connection is lost can be repeated and is carried out once; one that was sent is uncertain', async () => {
+  type Made = { socket: Socket; call(method: string): Promise<unknown> }
+  const { socket, call } = await run<Made>('demo/docs/requests.md', 'queuedMessages', 'socket, call')
+  await vi.advanceTimersByTimeAsync(0)
+  const answered = call('BALANCE')
+  const answer = { id: JSON.parse(server.latest.received[0] as string).id, result: 7 }
+  server.latest.send(JSON.stringify(answer))
+  expect(await answered).toBe(7)
+
+  const outcomes: string[] = []
+  const buy = (text: string): Promise<unknown> =>
+    call(text).catch((error: Error) => {
+      outcomes.push(`${text}: ${error.message}`)
+      if (error.message.startsWith('Not sent')) return buy(text)
+      return undefined
+    })
+  void buy('BUY 1')
+  server.latest.freeze('up')
+  void buy('BUY 2')
+  server.latest.drop()
+  await vi.advanceTimersByTimeAsync(10_000)
+  expect(outcomes).toEqual([
+    'BUY 1: Connection lost: the call may have been carried out',
+    'BUY 2: Not sent: the call can be repeated',
+  ])
+  const carriedOut = server.connections.flatMap(({ received }) =>
+    received.map(text => JSON.parse(text as string).method),
+  )
+  expect(carriedOut).toEqual(['BALANCE', 'BUY 1', 'BUY 2'])
+  socket.close()
+})
+
+test('what piled up during an outage reaches a server with a rate limit at five messages a second, in order', async () => {
+  type Made = { socket: Socket; send(text: string): void }
+  const { socket, send } = await run<Made>('demo/docs/rate-limits.md', 'PER_SECOND', 'socket, send')
+  await vi.advanceTimersByTimeAsync(0)
+  server.latest.freeze('up')
+  const texts = Array.from({ length: 30 }, (_, at) => `${at}`)
+  for (const text of texts.slice(0, 20)) send(text)
+  await vi.advanceTimersByTimeAsync(2_000)
+  server.latest.drop()
+  for (const text of texts.slice(20)) send(text)
+  while (server.connections.length < 2) await vi.advanceTimersByTimeAsync(10)
+  for (let second = 0; second < 7; second++) {
+    const before = server.latest.received.length
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(server.latest.received.length - before).toBeLessThanOrEqual(5)
+  }
+  expect(server.latest.received).toEqual(texts)
+  socket.close()
+})
+
+test('in React Native the connection is closed in the background, and opened again when the app is active', async () => {
+  let change = (_: string) => {}
+  const remove = vi.fn()
+  vi.stubGlobal('AppState', {
+    addEventListener: (_: string, listener: typeof change) => {
+      change = listener
+      return { remove }
+    },
+  })
+  const { socket } = await run<{ socket: Socket }>('demo/docs/react-native.md', 'AppState', 'socket')
+  await vi.advanceTimersByTimeAsync(0)
+  change('inactive')
+  expect(socket.state.name).toBe('open')
+  change('background')
+  await vi.advanceTimersByTimeAsync(600_000)
+  expect([socket.state.name, server.attempts]).toEqual(['waiting', 1])
+  change('active')
+  await vi.advanceTimersByTimeAsync(300)
+  expect([socket.state.name, server.attempts]).toEqual(['open', 2])
+  socket.close()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(remove).toHaveBeenCalledTimes(1)
+})
+
+test('in Electron the connection is opened again when the machine resumes', async () => {
+  const monitor = new Map<string, () => void>()
+  vi.stubGlobal('powerMonitor', {
+    on: (event: string, listener: () => void) => monitor.set(event, listener),
+    off: (event: string) => monitor.delete(event),
+  })
+  const { socket } = await run<{ socket: Socket }>('demo/docs/react-native.md', 'powerMonitor', 'socket')
+  await vi.advanceTimersByTimeAsync(0)
+  monitor.get('suspend')?.()
+  await vi.advanceTimersByTimeAsync(600_000)
+  expect([socket.state.name, server.attempts]).toEqual(['waiting', 1])
+  monitor.get('resume')?.()
+  await vi.advanceTimersByTimeAsync(300)
+  expect(socket.state.name).toBe('open')
+  socket.close()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(monitor.size).toBe(0)
+})
+
+test('a module that is replaced closes its socket', async () => {
+  const dispose = vi.fn()
+  vi.stubGlobal('hot', { dispose })
+  const { socket } = await run<{ socket: Socket }>('demo/docs/frameworks.md', 'import.meta.hot', 'socket')
+  await vi.advanceTimersByTimeAsync(0)
+  dispose.mock.calls[0]?.[0]()
+  await vi.advanceTimersByTimeAsync(0)
+  expect([socket.state.name, server.clients.length]).toEqual(['closed', 0])
 })

@@ -1,0 +1,34 @@
+// Reports about other WebSocket clients, replayed with the `ws` package. The links lead to them.
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket as TcpSocket } from 'node:net'
+import { expect, test, vi } from 'vitest'
+import { WebSocket } from 'ws'
+import { createSocket } from '../../src/index.ts'
+
+// https://github.com/partykit/partykit/issues/912
+test('a handshake that is given up does not end the process: ws emits an error when it is closed before it has opened', async () => {
+  const open = new Set<TcpSocket>()
+  const silent = createServer(socket => {
+    open.add(socket.on('error', () => {}))
+  })
+  await once(silent.listen(0, '127.0.0.1'), 'listening')
+  const uncaught = vi.fn()
+  process.on('uncaughtException', uncaught)
+  const { port } = silent.address() as AddressInfo
+  const socket = createSocket(`ws://127.0.0.1:${port}`, {
+    WebSocket: WebSocket as unknown as typeof globalThis.WebSocket,
+    connectTimeout: 50,
+    retry: () => 1,
+  })
+  const codes: string[] = []
+  socket.on('error', ({ code }) => codes.push(code))
+  await vi.waitFor(() => expect(codes.length).toBeGreaterThan(1), { timeout: 5_000 })
+  socket.reconnect()
+  socket.close()
+  await new Promise(resolve => setTimeout(resolve, 50))
+  process.off('uncaughtException', uncaught)
+  for (const connection of open) connection.destroy()
+  silent.close()
+  expect(codes.slice(0, 2)).toEqual(['CONNECT_TIMEOUT', 'CONNECT_TIMEOUT'])
+  expect(uncaught).not.toHaveBeenCalled()
+})
