@@ -66,7 +66,7 @@ const checkSend = (name: unknown, { onLost = 'drop', ttl = Infinity }: ReliableS
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
   if (!isValid)
     throw new TypeError(
-      "ttl must be a number, at least 0; onLost 'drop' or 'resend'; names must not be empty",
+      "Use a name, a ttl from 0, and onLost 'drop' or 'resend'",
     )
 }
 

@@ -419,7 +419,7 @@ describe('a validator of json()', () => {
     const { socket } = openSocket()
     const schema = { parse: JSON.parse } as any
     expect(() => json(socket, schema)).toThrow(
-      new TypeError('the second argument of json() must be a Standard Schema'),
+      new TypeError('json() needs a Standard Schema'),
     )
   })
 })
