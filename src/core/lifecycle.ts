@@ -25,7 +25,7 @@ type Enter = {
   [Name in State['name']]: (next: Extract<State, { name: Name }>, last: State) => void
 }
 
-/** The delay before the next attempt, or `false` to give up. The error tells that `retry` itself failed. */
+/** The delay before the next attempt, or `false` to give up. If `retry` itself failed, there is an error. */
 const askRetry = (
   retry: Retry | false,
   context: RetryContext,
@@ -39,7 +39,7 @@ const askRetry = (
   }
 }
 
-/** Takes everything that happens through the table in states.ts, and carries out the effects of entering each state. */
+/** Passes all inputs through the table in states.ts, and runs the effects of entering each state. */
 export const createLifecycle = (
   options: SocketOptions<any>,
   emit: Emitter<SocketEvents<any>>['emit'],

@@ -1,4 +1,4 @@
-// What the parts of a server share, on one node.
+// The state that the parts of a server share, on one node.
 
 import type { WebSocketLike } from './connection.js'
 import type { Host } from './host.js'
@@ -30,7 +30,7 @@ export interface WebSocketServerLike<Request extends RequestLike = RequestLike> 
   listenerCount(event: string): number
 }
 
-/** What the parts of a server share. */
+/** The state that the parts of a server share. */
 export interface Server<Request extends RequestLike> {
   readonly wss: WebSocketServerLike<Request>
   readonly options: ReliableServerOptions<Request>
@@ -41,7 +41,7 @@ export interface Server<Request extends RequestLike> {
   /** The sessions that this node holds. */
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
-  /** What has happened to sessions while they were being resumed. */
+  /** Events of sessions that arrived while these were being resumed. */
   readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
   /** The open connections, with and without a session. */
   readonly sockets: Set<WebSocketLike>
@@ -165,7 +165,7 @@ export const createServer = <Request extends RequestLike>(
       },
     }
   }
-  // The earlier the better: whoever needs it then finds it open, and a mistake shows at once.
+  // Opened now, so that it is ready for the first client, and a mistake is reported at once.
   openStore().catch(report)
 
   return {
