@@ -5,14 +5,13 @@ export type Data = string | ArrayBuffer | ArrayBufferView | Blob
 /** Recognized by its members, because Blobs of happy-dom and React Native have no tag. */
 const isBlob = (data: any) => data?.size >= 0 && typeof data.slice === 'function'
 
+/** Compared by tag, because a page may have objects from several realms. Shared memory has another one. */
+const isBuffer = (data: any) =>
+  ({}).toString.call(ArrayBuffer.isView(data) ? data.buffer : data) === '[object ArrayBuffer]'
+
 /** Throws a `TypeError` for anything that a WebSocket cannot send, including shared memory. */
-// Buffers are compared by tag, because a page may have objects from several realms.
 export const checkData = (data: Data): void => {
-  if (
-    typeof data !== 'string' &&
-    !isBlob(data) &&
-    {}.toString.call(ArrayBuffer.isView(data) ? data.buffer : data) !== '[object ArrayBuffer]'
-  ) {
+  if (typeof data !== 'string' && !isBlob(data) && !isBuffer(data)) {
     throw new TypeError('send() needs a string, an ArrayBuffer, a view of one, or a Blob')
   }
 }

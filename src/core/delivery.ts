@@ -3,7 +3,7 @@ import { type ConditionalMessage, createMessage } from './conditions.js'
 import { byteLength, type Data } from './data.js'
 import { isHidden } from './page.js'
 import { type CreateQueue, MAX_BYTES, type NativeSocket, type QueueCounts } from './queue.js'
-import type { DropReason } from './types.js'
+import type { DropReason, SendOptions } from './types.js'
 
 /** How often a native socket with a backlog is checked, in milliseconds. The interval doubles each time that nothing has left. */
 const POLL = 10
@@ -77,7 +77,7 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
 
   // The platform has no event for an empty buffer.
   const poll = (delay = POLL) => {
-    if (!timer && native && forgetSent()) timer = setTimeout(checkBuffer, delay, delay)
+    if (native && forgetSent(buffered)) timer ??= setTimeout(checkBuffer, delay, delay)
   }
 
   const checkBuffer = (delay: number) => {
@@ -87,6 +87,22 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
     const moved = buffered < before
     drain()
     poll(moved ? POLL : Math.min(delay * 2, SLOWEST_POLL))
+  }
+
+  /** Adds a message that cannot be sent now, or drops it. */
+  const enqueue = (data: Data, options: SendOptions | undefined) => {
+    if (options?.volatile) return drop(data, 'volatile')
+    if (queue === false && native?.readyState !== 1) return drop(data, 'disconnected')
+    const size = byteLength(data)
+    const older = keys.get(options?.key)
+    if (isFull(limits, counts, size, older)) return drop(data, 'overflow')
+    addWaiting(createMessage(data, options), size)
+    // Last, because a listener for `drop` may send, too.
+    if (older) dropWaiting(older, 'replaced')
+    while (limits.dropOldest && (counts.queued > maxMessages || counts.queuedBytes > maxBytes))
+      advance('overflow')
+    forgetSent()
+    return 'queued'
   }
 
   const clear = (reason: DropReason = 'closed') => {
@@ -99,27 +115,12 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
 
     push(data, options) {
       if (options?.signal?.aborted) return drop(data, 'aborted')
-      if (!counts.queued && hasRoom()) {
-        // Copied first: what cannot be copied must not be sent.
-        const message = createMessage(data, options)
-        forgetSent(buffered)
-        addSent(message, send(data))
-        poll()
-        return 'sent'
-      }
-      if (options?.volatile) return drop(data, 'volatile')
-      if (queue === false && native?.readyState !== 1) return drop(data, 'disconnected')
-
-      const size = byteLength(data)
-      const older = keys.get(options?.key)
-      if (isFull(limits, counts, size, older)) return drop(data, 'overflow')
-      addWaiting(createMessage(data, options), size)
-      // Last, because a listener for `drop` may send, too.
-      if (older) dropWaiting(older, 'replaced')
-      while (limits.dropOldest && (counts.queued > maxMessages || counts.queuedBytes > maxBytes))
-        advance('overflow')
-      forgetSent()
-      return 'queued'
+      if (counts.queued || !hasRoom()) return enqueue(data, options)
+      // Copied first: what cannot be copied must not be sent.
+      const message = createMessage(data, options)
+      addSent(message, send(data))
+      poll()
+      return 'sent'
     },
 
     flush(all) {

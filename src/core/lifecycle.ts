@@ -68,6 +68,8 @@ export const createLifecycle = (
 
   /** Takes an input through the table, and enters the state that follows, if one does. */
   const step = (input: Input, table?: Table) => {
+    // Checked here and not by the methods, because a listener may abort between the call and its effect.
+    if (input.type === 'connect' && signal?.aborted) return
     const last = state
     const next = transition(last, input, table)
     if (!next) return

@@ -112,13 +112,12 @@ export const makeCreateSocket =
 
       connect() {
         checks?.connect(options.WebSocket)
-        if (!signal?.aborted) connect()
+        connect()
       },
 
       reconnect(cause, code, reason) {
         checks?.connect(options.WebSocket)
         checks?.close(code, reason)
-        if (signal?.aborted) return
         defer(() => {
           const { name } = state()
           if (name !== 'open' && name !== 'connecting') return dispatch({ type: 'connect' })

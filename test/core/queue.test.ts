@@ -1,5 +1,8 @@
 // Work grows with the number of messages, and no faster. Each case moves so many messages that work that grows with the square of their number
 // would run into the timeout of the test. How long each takes is measured by test/bench/queue.mjs.
+import { setImmediate } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Data } from '../../src/core/data.ts'
 import { delivery } from '../../src/core/delivery.ts'
@@ -64,6 +67,18 @@ describe.each([
     expect(dropped).toEqual(inOrder)
     expect(counts).toMatchObject({ queued: 0, queuedBytes: 0 })
   })
+
+  test('counts the messages that wait and their bytes, and drops a message that exceeds a limit', () => {
+    const { queue, counts, dropped } = createParts(create, { maxMessages: 2, maxBytes: 5 })
+    expect(['abc', 'much', 'de', ''].map(text => queue.push(text))).toEqual([
+      'queued',
+      'dropped',
+      'queued',
+      'dropped',
+    ])
+    expect(counts).toMatchObject({ queued: 2, queuedBytes: 5 })
+    expect(dropped).toEqual(['much', ''])
+  })
 })
 
 describe('the queue of the delivery part', () => {
@@ -110,5 +125,24 @@ describe('the queue of the delivery part', () => {
     queue.attach({ ...native, send: data => sent.push(data) })
     queue.flush(true)
     expect(sent).toEqual(inOrder)
+  })
+
+  test('releases a message that has left the browser on the next send(), before it next checks the buffer', async () => {
+    setFlagsFromString('--expose-gc')
+    const { queue, native, sent } = createParts(delivery)
+    native.keeps = 1
+    queue.attach(native)
+    const sendBlob = () => {
+      const blob = new Blob(['large'])
+      queue.push(blob)
+      return new WeakRef(blob)
+    }
+    const blob = sendBlob()
+    sent.length = native.bufferedAmount = 0
+    queue.push('next')
+    // A WeakRef holds its target until the task in which it was made has ended.
+    await setImmediate()
+    runInNewContext('gc')()
+    expect(blob.deref()).toBeUndefined()
   })
 })

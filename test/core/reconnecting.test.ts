@@ -29,6 +29,14 @@ describe('a retry function', () => {
     ])
   })
 
+  test('receives an uptime of 0 when the clock was set back while the connection was open', () => {
+    const retry = vi.fn((_: RetryContext) => 1_000)
+    setup({ retry }).native().accept()
+    vi.setSystemTime(Date.now() - 60_000)
+    server.latest.drop()
+    expect(retry.mock.calls[0]?.[0]).toMatchObject({ attempt: 1, uptime: 0, elapsed: 0 })
+  })
+
   test('that throws ends reconnecting, with its error as the cause', () => {
     const error = new Error('bug')
     const { socket, heard, native } = setup({

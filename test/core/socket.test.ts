@@ -205,6 +205,18 @@ describe('close()', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  test('closes with code 1000 when it has a reason and no code, and without a close code when it has neither', () => {
+    for (const [reason, expected] of [
+      ['bye', [1000, 'bye']],
+      [undefined, [undefined, undefined]],
+    ] as const) {
+      const { socket, native } = setup()
+      const close = vi.spyOn(native().accept().socket, 'close')
+      socket.close(undefined, reason)
+      expect(close.mock.calls[0]).toEqual(expected)
+    }
+  })
+
   test('does not wait longer than closeTimeout for the peer', () => {
     const { socket, heard, native } = setup({ closeTimeout: 2_000 })
     native().accept().freeze('down')

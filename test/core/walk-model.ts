@@ -179,7 +179,7 @@ const recording = (walk: Walk, server: FakeServer) =>
     readonly inbox: unknown[] = []
     lastLife = 0
     /** When bytes were last seen to leave its buffer, and what was in there at the last look. */
-    lastLeft = 0
+    lastLeft = -Infinity
     private buffered = 0
     /** How much it was given after its time: such bytes count in `bufferedAmount`, and never leave. */
     clogged = 0
@@ -1045,8 +1045,9 @@ export class Walk {
     const silence = performance.now() - Math.max(life, current.lastLeft)
     // The timeout doubles after each dead connection in a row. The model does not know which of them were in a row, so it counts all.
     const patience = Math.max(timeout, Math.min(timeout * 2 ** this.dead, 60_000))
-    // Bytes that leave are noticed when a timeout ends, which starts another one. A timer that is late by the wall clock asks once more.
-    const bound = interval + patience * (current.lastLeft > life ? 2 : 1) + (this.jumped ? Infinity : 0)
+    // Bytes that leave are noticed when a timeout ends, which starts another one: also those that left in the same millisecond in which
+    // the last message came. A timer that is late by the wall clock asks once more.
+    const bound = interval + patience * (current.lastLeft >= life ? 2 : 1) + (this.jumped ? Infinity : 0)
     this.must(silence <= bound, `${silence} ms of silence, not ${bound}`)
   }
 

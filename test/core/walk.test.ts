@@ -325,3 +325,15 @@ test('reclaimed messages over the limit are not dropped for a newer message, exc
   socket.send('new', { key: 'k' })
   expect(heard('drop')).not.toContainEqual(expect.objectContaining({ data: 'order' }))
 })
+
+test('a reconnect() or connect() whose socket is aborted before it takes effect opens no connection', () => {
+  for (const method of ['reconnect', 'connect'] as const) {
+    const life = new AbortController()
+    const { socket } = setup({ signal: life.signal })
+    socket.send('x')
+    socket.once('state', () => socket[method]())
+    socket.once('drop', () => life.abort())
+    socket.close()
+    expect(socket.state.name).toBe('closed')
+  }
+})

@@ -2,6 +2,7 @@
 // visible, so no page is ever hidden, throttled, or frozen.
 import { writeFile } from 'node:fs/promises'
 import puppeteer, { type Browser } from 'puppeteer-core'
+import { FAR_HOST } from './far.ts'
 import { type Engine, outcome, type Page, script } from './page.ts'
 
 // What drivers switch off for the sake of steady tests and users have on: here it is what is tested.
@@ -13,7 +14,13 @@ const asForUsers = [
   '--disable-ipc-flooding-protection',
 ]
 
-const args = ['--disable-gpu', '--disable-quic', '--disable-component-update', '--js-flags=--expose-gc']
+const args = [
+  '--disable-gpu',
+  '--disable-quic',
+  '--disable-component-update',
+  '--js-flags=--expose-gc',
+  `--host-resolver-rules=MAP ${FAR_HOST} 127.0.0.1`,
+]
 
 export async function launchChromium(executablePath: string): Promise<Engine> {
   const browser = await puppeteer.launch({

@@ -2,6 +2,7 @@
 // puppeteer's `goto` and `goBack` wait for ever once a page has come back from the back/forward cache.
 import { writeFile } from 'node:fs/promises'
 import puppeteer from 'puppeteer-core'
+import { FAR_HOST } from './far.ts'
 import { type Engine, outcome, type Page, script } from './page.ts'
 
 interface Bidi {
@@ -17,7 +18,10 @@ export async function launchFirefox(executablePath: string): Promise<Engine> {
     protocolTimeout: 0,
     // Nobody is here to answer when it asks for a password, as it did for a WebSocket that gets a 401 until 2025: it would wait for
     // ever. `0` is: never ask on behalf of what a page loads.
-    extraPrefsFirefox: { 'network.auth.subresource-http-auth-allow': 0 },
+    extraPrefsFirefox: {
+      'network.auth.subresource-http-auth-allow': 0,
+      'network.dns.localDomains': FAR_HOST,
+    },
   })
   // Not a public property of puppeteer, whose version is therefore pinned; what goes over it is the standard's.
   // https://www.w3.org/TR/webdriver-bidi/

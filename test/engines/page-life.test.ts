@@ -5,6 +5,7 @@ import type * as Package from '../../src/index.ts'
 import { startServer, type TestServer } from '../interop/ws.ts'
 import { type FaultProxy, startProxy } from '../support/proxy.ts'
 import { effort } from '../support/run.ts'
+import { FAR_HOST } from './far.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
@@ -403,10 +404,9 @@ inEveryEngine(rig => {
     hidden + 60_000,
   )
 
-  // Emulated, as far as the browser's own network is concerned. `localhost` itself is exempt: it needs no network. This
-  // name leads there as well, in every browser, and does not look it.
-  // https://www.rfc-editor.org/rfc/rfc6761#section-6.3
-  const far = (port: number, path = '') => `ws://push.localhost:${port}${path}`
+  // Emulated, as far as the browser's own network is concerned. Addresses in this machine and in private networks are exempt, because they
+  // need no network. The engines resolve this name to this machine, and it does not look like it.
+  const far = (port: number, path = '') => `ws://${FAR_HOST}:${port}${path}`
 
   test('offline, nothing is dialled; online, at once', async () => {
     await rig.needs('network emulation')

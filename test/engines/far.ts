@@ -1,0 +1,2 @@
+/** A name that looks like a server on the internet, and that the engines resolve to this machine. */
+export const FAR_HOST = 'push.example.com'
