@@ -8,7 +8,7 @@ import { jitter, type Retry } from './retry.js'
 import { type CreateSocket, makeCreateSocket } from './socket.js'
 import type { BinaryType, Endpoint, QueueOptions, Socket, SocketOptions } from './types.js'
 
-/** The parts of a socket that can be left out. A part that is left out costs nothing. */
+/** The optional parts of a socket. A part that is not passed adds no bytes to a bundle. */
 export interface Parts {
   /** Detects dead connections: serves the option `heartbeat`. */
   heartbeat?: StartHeartbeat
@@ -22,7 +22,7 @@ export interface Parts {
   prepare?: PrepareConnection
   /** The default of the option `retry`. Without this part it is exponential backoff with full jitter, whatever the cause. */
   backoff?: () => Retry
-  /** Rejects invalid options, arguments and listeners, and a missing `WebSocket`, with an error that says what to pass. */
+  /** Rejects invalid options, arguments and listeners, and a missing `WebSocket`, with an error that says what to pass instead. */
   checks?: Checks
 }
 
@@ -96,8 +96,9 @@ export const assemble = <const Given extends Parts>(
       delivery: (options.queue || undefined)?.overflow ?? options.highWaterMark,
     }
     for (const [part, option] of Object.entries(served)) {
-      // Infinity is no limit: there is nothing to serve.
-      if (option && option !== Infinity && !parts[part as keyof Parts]) throw missing('An option', part)
+      // With Infinity there is no limit, so no part is needed.
+      if ((option || option === 0) && option !== Infinity && !parts[part as keyof Parts])
+        throw missing('An option', part)
     }
     return create(endpoint, options)
   }

@@ -53,7 +53,7 @@ export const createBacklog = (
   let oldest = 0
   let next = 0
   let end = 0
-  /** The oldest message, if the last connection that carried it was closed because of the size of a message. */
+  /** The oldest message, if the last connection on which it was sent was closed because of the size of a message. */
   let suspect: Data | undefined
 
   const startWaiting = (place: number, size: number) => {

@@ -13,7 +13,7 @@ export interface Checks {
   close(code: number | undefined, reason: string | undefined): void
 }
 
-/** The options that are numbers, by where they belong. */
+/** The options that are numbers, by the object that contains them. */
 const NUMBERS = {
   createSocket: ['minUptime', 'connectTimeout', 'closeTimeout', 'highWaterMark'],
   queue: ['maxMessages', 'maxBytes'],
@@ -40,18 +40,20 @@ const OTHERS = {
   send: ['key', 'volatile', 'signal'],
 }
 
-/** The options that are one of several words. */
+/** The options that have a fixed set of values. */
 const CHOICES: Record<string, readonly unknown[]> = {
   binaryType: ['arraybuffer', 'blob'],
   overflow: ['reject', 'drop-oldest'],
 }
 
-/** How many letters of one word are missing in the other. Enough to find the name that was meant. */
+/** The number of letters of one word that are missing in the other. This suffices to find the intended name. */
 const difference = (one: string, other: string) =>
   [...one].filter(letter => !other.includes(letter)).length + Math.abs(one.length - other.length)
 
 /** Throws for an invalid value, and for an option that does not exist, because a misspelt one would have no effect, or another one. */
 const checkOptions = (place: keyof typeof NUMBERS, options: object | false | undefined) => {
+  // Of `true` the defaults would be made, and a heartbeat without a message gives up every quiet server.
+  if (options && typeof options !== 'object') throw new TypeError(`${place} must be an object`)
   for (const [name, value] of Object.entries(options || {})) {
     if (NUMBERS[place].includes(name)) {
       if (value !== undefined) checkNumber(name, value)

@@ -7,7 +7,7 @@ import { backoff } from './retry.js'
 import { type CreateSocket, makeCreateSocket } from './socket.js'
 
 /**
- * Makes a WebSocket that stays up.
+ * Creates a WebSocket that reconnects.
  *
  * ```ts
  * const socket = createSocket('wss://push.example.com/feed')

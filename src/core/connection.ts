@@ -10,7 +10,10 @@ import type { AttemptContext, Endpoint, SocketOptions } from './types.js'
  */
 export type Abandon = () => [close: CloseInfo | undefined, unsent: number | undefined]
 
-/** Starts an attempt, which ends once: with `onFailed`, or by the function that is returned. If the endpoint and protocols are fixed, errors of the platform's constructor are thrown from here. */
+/**
+ * Starts an attempt, which ends once: with `onFailed`, or by the function that is returned. If the endpoint and protocols are fixed, errors
+ * of the platform's constructor are thrown from here.
+ */
 export const openConnection = (
   endpoint: Endpoint,
   { protocols, binaryType = 'arraybuffer', prepare, WebSocket = globalThis.WebSocket }: SocketOptions<any>,
@@ -39,7 +42,7 @@ export const openConnection = (
     else report()
   }
 
-  /** Node, Deno and Bun say in the `error` event why a handshake failed. Browsers do not. */
+  /** In Node, Deno and Bun, the `error` event contains the reason why a handshake failed. In browsers it does not. */
   let why: { readonly error?: unknown; readonly message?: string } = {}
   const refuse = () => fail('CONNECTION_REFUSED', why.error, why.message || 'the browser does not say why')
 
@@ -73,7 +76,7 @@ export const openConnection = (
       if (handshaken) fail('CONNECTION_LOST')
       else refuse()
     }
-    // The `close` event that follows within 100 ms says all there is to say. It is missing after some failures: in Chromium 156 when a
+    // The `close` event that follows within 100 ms has all the information. It is missing after some failures: in Chromium 156 when a
     // Content-Security-Policy forbids the connection, in WebKitGTK 2.50 for `ws:` in an `https:` page and for a blocked port, and
     // in Node 22.
     socket.onerror = event => {

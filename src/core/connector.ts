@@ -25,7 +25,7 @@ export interface Connector {
   attach(): void
   /** Ends the heartbeat, because the connection is not open any more. */
   stopHeartbeat(): void
-  /** Abandons the connection, if there is one, takes back what certainly never left, and reports how it ended if it was open. */
+  /** Abandons the connection, if there is one, queues again what certainly never left, and reports how it ended if it was open. */
   end(last: State, cause: SocketError, delay?: number): void
 }
 
@@ -62,7 +62,7 @@ export const createConnector = (
   let deadline = 0
   let lastUrl = ''
   let isBinaryReported = false
-  /** What heartbeats remember from one connection to the next. */
+  /** The memory of heartbeats, from one connection to the next. */
   const memory = { timeouts: 0 }
 
   const url = () => native?.url ?? lastUrl

@@ -45,7 +45,7 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
   /** The next look at the buffer, if one is due. */
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  /** Native sockets that do not say how much they have buffered have nothing. */
+  /** A native socket without `bufferedAmount` counts as one with an empty buffer. */
   const readBuffered = () => native?.bufferedAmount ?? 0
 
   const hasRoom = (all?: boolean) => {

@@ -108,7 +108,7 @@ export const createUncheckedEmitter = <Events>(
     }
   }
 
-  /** Events before jobs: a job starts when everybody knows everything. By index, because `shift()` is slow on long arrays. */
+  /** Events before jobs: a job starts after all listeners of all events have run. By index, because `shift()` is slow on long arrays. */
   const drain = () => {
     busy = true
     for (let event = 0, job = 0; event < events.length || job < jobs.length; ) {
@@ -155,7 +155,7 @@ export const createUncheckedEmitter = <Events>(
 
 /**
  * Makes an event emitter for the given event types. All listeners see the events in one order: an event that is emitted by a listener
- * is dispatched after the present one has reached everybody.
+ * is dispatched after all listeners of the present one have run.
  *
  * ```ts
  * import { createEmitter } from 'steadysocket'

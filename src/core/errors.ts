@@ -1,4 +1,4 @@
-/** What went wrong. The list is closed, so a `switch` over it can be exhaustive. */
+/** The kinds of failures. The list is closed, so a `switch` over it can be exhaustive. */
 export type SocketErrorCode =
   /** `close()` was called, or `signal` was aborted (`cause` is its reason). */
   | 'CLOSED'
@@ -21,8 +21,8 @@ export type SocketErrorCode =
   /** `retry` failed, which ends reconnecting (`cause` is the error). */
   | 'RETRY_FAILED'
   /**
-   * A binary message arrived while `binary` has no listener (`cause` is its data). Reported once. Many servers send the text that they pass
-   * on as binary by mistake.
+   * A binary message arrived while `binary` had no listener (`cause` is its data). Reported once for each socket. Many servers forward text
+   * messages as binary by mistake.
    */
   | 'UNHANDLED_BINARY'
   /** The peer did not answer the heartbeat in time. */
@@ -41,7 +41,7 @@ export interface CloseInfo {
 
 /** Why an attempt or a connection ended. The only class of errors that outages cause. */
 export class SocketError extends Error {
-  /** What went wrong. */
+  /** The kind of failure. */
   declare readonly code: SocketErrorCode
   /** The underlying error, from a function of the application or from the platform. */
   declare readonly cause: unknown
@@ -60,13 +60,13 @@ export class SocketError extends Error {
     this.code = code
     this.cause = cause
     this.close = close
-    // V8 keeps the closures of a stack that nobody has read. They lead to the native socket of the attempt, whose own cause leads
+    // V8 keeps the closures of a stack that was never read. They lead to the native socket of the attempt, whose own cause leads
     // to the attempt before: 4 kB for each reconnection. Reading the stack once releases them.
     this.stack
   }
 }
 
-/** Throws unless the value is a duration, a size or a count. */
+/** Throws a `TypeError` unless the value is a duration, a size or a count. */
 export const checkNumber = (name: string, value: unknown): void => {
-  if (!(typeof value === 'number' && value >= 0)) throw new TypeError(`${name} must be a number from 0`)
+  if (!(typeof value === 'number' && value >= 0)) throw new TypeError(`${name} must be a number, at least 0`)
 }

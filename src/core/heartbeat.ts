@@ -2,16 +2,16 @@ import type { Data } from './data.js'
 import { guard } from './emitter.js'
 import { createTimer } from './timers.js'
 
-/** How to detect a dead connection: it is given up after `interval + timeout` milliseconds without a message. */
+/** Options for detecting a dead connection. It is abandoned after `interval + timeout` milliseconds without a message from the server. */
 export interface HeartbeatOptions {
   /**
-   * Milliseconds from one `message` to the next. It is sent even while other messages come and go, because many servers and proxies close
+   * Milliseconds from one `message` to the next. It is sent even while other messages are exchanged, because many servers and proxies close
    * a connection on which they have received nothing for some time. Default: 25,000.
    */
   interval?: number | undefined
   /**
    * Milliseconds to wait for any message after `interval` milliseconds of silence, before the connection counts as dead. The time starts
-   * when everything ahead of `message` has left the browser. It doubles, up to 60,000, after each connection in a row that was given up
+   * when everything ahead of `message` has left the browser. It doubles, up to 60,000, after each connection in a row that was abandoned
    * as dead. Default: 10,000.
    */
   timeout?: number | undefined
@@ -20,20 +20,20 @@ export interface HeartbeatOptions {
    * silence, which suits servers that send regularly.
    */
   message?: Data | (() => Data) | undefined
-  /** Recognizes the answers. They do not reach the listeners, and `latency` is measured from them. Default: none is one. */
+  /** Recognizes the answers. They do not reach the listeners, and `latency` is measured with them. Default: no message is an answer. */
   isReply?: ((data: any) => boolean) | undefined
 }
 
 /** Watches one open connection. */
 export interface Heartbeat {
-  /** Call it for every message. Returns whether it was a reply, which no listener must see. */
+  /** Call it for every message. Returns whether the message was a reply, which must not reach the listeners. */
   onMessage(event: { readonly data: unknown; readonly timeStamp?: number }): boolean
   /** Checks the connection at once, with a short deadline. Without a `message` it does nothing. */
   probe(): void
   stop(): void
 }
 
-/** The part for the option `heartbeat`. */
+/** The type of the part `heartbeat`. */
 export type StartHeartbeat = (
   options: HeartbeatOptions,
   /** Sends ahead of the queue. */
@@ -50,7 +50,7 @@ export type StartHeartbeat = (
 /** The longest that `timeout` grows to, in milliseconds. */
 const MAX_TIMEOUT = 60_000
 
-/** A timer that is this late, in milliseconds, means that the process slept. */
+/** If a timer is this late, in milliseconds, the process slept. */
 const LATE = 1_000
 
 /** How long a probed peer has to answer, in milliseconds. */
@@ -62,10 +62,10 @@ const PROBE_TIMEOUT = 3_000
  */
 export const heartbeat: StartHeartbeat = (
   {
-    // Proxies cut connections that are silent, most of them after 60 s: this leaves time for a second message.
+    // Proxies close silent connections, most of them after 60 s: within that time there are two messages.
     // https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout
     interval = 25_000,
-    // Many round trips of a bad mobile connection. With the interval, a dead connection is noticed after 35 s; socket.io needs 45 s.
+    // Many round trips of a bad mobile connection. With the interval, a dead connection is detected after 35 s; socket.io needs 45 s.
     timeout = 10_000,
     message,
     isReply,
@@ -125,7 +125,7 @@ export const heartbeat: StartHeartbeat = (
     }
     if (unanswered && isLeaving()) return wait(patience)
     // A late timer proves nothing: the process slept, or the page is hidden and its timers are throttled. So ping once more, but
-    // only once, or the dead connection of a hidden page would never be noticed.
+    // only once. Otherwise the dead connection of a hidden page would never be detected.
     if (unanswered > (Date.now() - due > LATE ? 1 : 0)) {
       memory.timeouts++
       return onTimeout()
@@ -146,7 +146,9 @@ export const heartbeat: StartHeartbeat = (
       }
       if (!isReply || !guard(isReply, data)) return false
       if (pingSent !== undefined) counts.latency = Math.max(0, lastMessage - pingSent)
+      // A connection that answers is not one of the dead ones in a row, even if it is never silent.
       pingSent = undefined
+      memory.timeouts = 0
       return true
     },
     probe() {

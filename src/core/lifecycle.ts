@@ -25,7 +25,7 @@ type Enter = {
   [Name in State['name']]: (next: Extract<State, { name: Name }>, last: State) => void
 }
 
-/** The delay before the next attempt, or `false` to give up. The error tells that `retry` itself failed. */
+/** The delay before the next attempt, or `false` to give up. If `retry` itself failed, there is an error. */
 const askRetry = (
   retry: Retry | false,
   context: RetryContext,
@@ -39,7 +39,7 @@ const askRetry = (
   }
 }
 
-/** Takes everything that happens through the table in states.ts, and carries out the effects of entering each state. */
+/** Passes all inputs through the table in states.ts, and runs the effects of entering each state. */
 export const createLifecycle = (
   options: SocketOptions<any>,
   emit: Emitter<SocketEvents<any>>['emit'],
@@ -64,7 +64,11 @@ export const createLifecycle = (
 
   const dispatch = (input: Input) => defer(() => step(input))
   const close = (cause: SocketError) => dispatch({ type: 'close', cause, code: undefined, reason: undefined })
-  const abort = () => close(new SocketError('CLOSED', signal?.reason))
+  const abort = () => {
+    close(new SocketError('CLOSED', signal?.reason))
+    // With `keepWhenClosed`, messages wait while the socket is closed, too.
+    if (state.name === 'closed') queue.clear()
+  }
 
   /** Takes an input through the table, and enters the state that follows, if one does. */
   const step = (input: Input, table?: Table) => {
@@ -113,19 +117,20 @@ export const createLifecycle = (
 
     closing({ code, reason, cause }) {
       const native = connector().native()
+      // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
+      setTimer(native?.readyState === 3 ? 0 : closeTimeout, () => lose(cause))
       queue.flush(true)
       // A reason needs a code. Without one Chromium would throw here, and others would lose the reason.
       // https://websockets.spec.whatwg.org/#dom-websocket-close
       native?.close(code ?? (reason === undefined ? undefined : 1000), reason)
-      // A native socket that has closed is about to report it.
-      setTimer(native?.readyState === 3 ? 0 : closeTimeout, () => lose(cause))
     },
 
     closed({ cause }, last) {
       connector().end(last, cause as SocketError)
       page?.stop()
+      if (keepWhenClosed && !signal?.aborted) return
       signal?.removeEventListener('abort', abort)
-      if (!keepWhenClosed || signal?.aborted) queue.clear()
+      queue.clear()
     },
   }
 

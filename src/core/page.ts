@@ -6,7 +6,7 @@ import { type Input, pageTable, type Table } from './states.js'
 
 /**
  * `'wake'`: the page or the network came back. `'sleep'`: the page is put into the back/forward cache, or frozen. `'offline'`: the
- * network is gone.
+ * network is unavailable.
  */
 export type PageEvent = 'wake' | 'sleep' | 'offline'
 
@@ -20,7 +20,8 @@ export type PageEventSource = (report: (event: PageEvent) => void) => () => void
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html, https://wicg.github.io/page-lifecycle/
 export const browserEvents: PageEventSource = report => {
   // A service worker has no such events, and Chromium warns about listeners that are added after its start.
-  if ('registration' in globalThis) return () => {}
+  // In a page, an element with this id is a global, too.
+  if (!globalThis.document && 'registration' in globalThis) return () => {}
   const sources: [unknown, string][] = [
     [globalThis, globalThis.document ? 'online pageshow offline pagehide' : 'online offline'],
     [globalThis.document, 'visibilitychange resume freeze'],
@@ -50,14 +51,14 @@ export const isHidden = (): boolean => globalThis.document?.visibilityState === 
 /** Makes a socket follow page events for as long as it is not closed. */
 export interface PageWatch {
   /**
-   * The delay before the next attempt: longer while the browser says that there is no network, and short for a connection that broke in
-   * the seconds after a wake-up, because no other client lost one then.
+   * The delay before the next attempt: longer while the browser reports that there is no network, and short for a connection that broke
+   * within seconds after a wake-up, because that loss concerns this client alone.
    */
   adjust(delay: number, cause?: SocketError): number
   stop(): void
 }
 
-/** The part for the option `wake`. */
+/** The type of the part `pageEvents`. */
 export type WatchPage = (
   source: PageEventSource | false | undefined,
   url: () => string,
@@ -68,12 +69,15 @@ export type WatchPage = (
   heartbeat: () => Heartbeat | undefined,
 ) => PageWatch
 
-/** How long after a wake-up a connection that breaks has broken because of it, in milliseconds. */
+/** For so many milliseconds after a wake-up, the loss of a connection is attributed to it. */
 const JUST_WOKEN = 3_000
 
-/** The part for the option `wake`: shortens and prolongs waits, and gives up the connection of a page that is put away. */
+/**
+ * The part for the option `wake`: shortens and prolongs waits, and closes the connection of a page that is frozen or enters the
+ * back/forward cache.
+ */
 export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, heartbeat) => {
-  // The browser can be wrong about the network: it is tried every 30 s.
+  // The browser can be wrong about the network, so there is an attempt every 30 s.
   const whileOffline = (delay: number) => (source && isOffline(url()) ? Math.max(delay, 30_000) : delay)
   let lastWake = -Infinity
   const onEvent = (type: PageEvent) =>

@@ -28,7 +28,7 @@ export interface Queue {
   /** Sends through this native socket from now on. */
   attach(native: NativeSocket): void
   /**
-   * The connection is gone. `unsent` is the number of bytes that certainly never left, or `undefined` if nobody knows. `code` is the
+   * The connection has ended. `unsent` is the number of bytes that certainly never left, or `undefined` if it is unknown. `code` is the
    * close code.
    */
   detach(unsent: number | undefined, code: number | undefined): void
@@ -47,23 +47,32 @@ export type CreateQueue = (
   drop: (data: Data, reason: DropReason) => 'dropped',
 ) => Queue
 
-/** Enough for most of a day of two messages a second, of a hundred bytes each, and no danger to a phone. */
+/** Two messages a second of a hundred bytes fill it in most of a day. A phone has enough memory for it. */
 export const MAX_BYTES = 16_777_216
 
-/** The error for what needs a part that is absent. */
+/** The error for an option whose part is absent. */
 export const missing = (user: string, part: string): TypeError =>
   new TypeError(`${user} needs the part '${part}' of steadysocket/core: pass it to assemble()`)
 
-/** The queue of the bare core: first in, first out, with a limit of bytes. Messages that the browser has accepted are gone. */
+/** The queue of the bare core: first in, first out, with a limit in bytes. It forgets messages that the browser has accepted. */
 export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
   const { maxMessages = Infinity, maxBytes = MAX_BYTES } = queue || {}
   let waiting: Data[] = []
   let native: NativeSocket | undefined
+  /** All bytes given to native sockets. */
+  let written = 0
 
   const isOpen = () => native?.readyState === 1
+  const buffered = () => native?.bufferedAmount ?? 0
+
+  const write = (data: Data) => {
+    const before = buffered()
+    native?.send(data)
+    written += buffered() - before
+  }
 
   const send = (data: Data) => {
-    ;(native as NativeSocket).send(data)
+    write(data)
     counts.sent++
   }
 
@@ -75,7 +84,7 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
   }
 
   return {
-    left: () => -(native?.bufferedAmount ?? 0),
+    left: () => written - buffered(),
     push(data, options) {
       if (options) throw missing('An option of send()', 'delivery')
       if (!counts.queued && isOpen()) {
@@ -94,7 +103,7 @@ export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
       if (isOpen()) drain(send)
     },
     write(data) {
-      if (isOpen()) native?.send(data)
+      if (isOpen()) write(data)
     },
     attach(socket) {
       native = socket

@@ -30,21 +30,22 @@ export type Retry = (context: RetryContext) => number | false
 export interface BackoffOptions {
   /**
    * The longest first wait in milliseconds. It doubles with every further attempt. Default: 1,900. With full jitter, a client that is
-   * alone waits for a median of less than a second, and 8 % of a fleet come back in the busiest tenth of a second after a crash.
-   * Libraries that wait for less see 10 to 100 % there.
+   * alone waits for a median of less than a second, and 8 % of all clients come back in the busiest tenth of a second after a crash.
+   * With shorter waits, other libraries have 10 to 100 % there.
    */
   base?: number | undefined
   /**
    * The longest wait in milliseconds, before jitter. Default: 5,500. A server that accepts 500 clients a second then has 99 % of 10,000
-   * back after 21 s, where 20 s are ideal. With 10,000 here it takes 23 s, with 30,000 it takes 35 s.
+   * back after 21 s; the ideal is 20 s. With 10,000 it takes 23 s, with 30,000 it takes 35 s.
    */
   max?: number | undefined
   /** The number of attempts in a row before giving up. Default: `Infinity`, because outages end, and a page may stay open. */
   attempts?: number | undefined
   /**
-   * The number of milliseconds over which clients come back to a server that announced that it goes away (1001, 1012, 1013): many at
-   * first, then fewer and fewer, which leaves room for those it had to refuse. Default: 13,000. No tenth of a second then sees more than
-   * 3 % of the clients. The price is a median of 3.8 s for each of them, where others come back within a tenth of a second, all at once.
+   * The number of milliseconds over which clients come back to a server that announced its end (1001, 1012, 1013): many at first, then
+   * fewer and fewer, so that there is room for clients that it had to refuse. In a private network, they come back within 100 ms instead.
+   * Default: 13,000. Then at most 3 % of the clients come back in any tenth of a second, with a median wait of 3.8 s. Without the spread,
+   * all of them would come back within a tenth of a second.
    */
   spread?: number | undefined
   /** Returns a random number from 0 up to 1. Default: `Math.random`. */
@@ -55,7 +56,7 @@ export interface BackoffOptions {
 const BASE = 1_900
 const MAX = 5_500
 
-/** Close codes after which another attempt would fare no better: errors of the protocol, and refusals of this client. */
+/** Close codes after which another attempt would fail as well: protocol errors, and refusals of this client. */
 // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
 const FINAL = [1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003]
 
@@ -63,12 +64,12 @@ const FINAL = [1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003]
 const TEMPORARY = [4408, 4425, 4429]
 
 /**
- * The server goes away, from all its clients at once. 1006 is not among them: a connection that breaks without a close frame has mostly
+ * The server closes the connections of all its clients at once. 1006 is not among them: a connection that breaks without a close frame has mostly
  * broken for one client alone, and if not, the later waits keep the clients apart.
  */
 const SERVER_AWAY = [1001, 1012, 1013]
 
-/** Losses of this client alone: no other client is on its way, and somebody is looking at the page. */
+/** Losses that concern this client alone: no other client comes back at the same time. */
 const CLIENT_ONLY = ['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN']
 
 /** Only a close frame on an open connection is final. Some platforms report a refused handshake as 1002. */
@@ -79,7 +80,7 @@ const isFinal = ({ code, close }: RetryContext['cause']) => {
   )
 }
 
-/** How the bare core waits: exponential backoff with full jitter. It gives up on final close codes. */
+/** The retry policy of the bare core: exponential backoff with full jitter. It gives up on final close codes. */
 export const jitter =
   (): Retry =>
   ({ attempt, cause }) =>
@@ -88,7 +89,7 @@ export const jitter =
 /**
  * Exponential backoff, capped first, then with full jitter. Other kinds of jitter need fewer attempts, but the clients come in waves, with
  * a peak of 2.6 to 2.9 times the mean instead of 2.0. The first wait depends on the cause. Gives up on close codes after which the next
- * attempt would fare no better: 1002, 1003, 1007 to 1010, 3000, 3003 and 4400 to 4499, except 4408, 4425 and 4429. After 1012 or 1013
+ * attempt would fail as well: 1002, 1003, 1007 to 1010, 3000, 3003 and 4400 to 4499, except 4408, 4425 and 4429. After 1012 or 1013
  * with the reason `retry-after=SECONDS` it waits that long, and up to `spread` more. Throws a `TypeError` unless all numbers are at
  * least 0.
  *
@@ -115,7 +116,7 @@ export const backoff = ({
     const spreadOut = spread * (1 - Math.sqrt(1 - chance))
     const retryAfter = (closeCode === 1012 || closeCode === 1013) && /^retry-after=(\d+)$/.exec(reason)
     if (retryAfter) return Number(retryAfter[1]) * 1_000 + spreadOut
-    // Whoever asks for a new connection does not wait for what failed before.
+    // A caller of reconnect() does not wait because of earlier failures.
     if (attempt > 1 && code !== 'RECONNECT_REQUESTED')
       return chance * Math.min(max, base * 2 ** Math.min(attempt - 1, 99))
     // A server in a private network has few clients, and a developer waits for it.

@@ -13,7 +13,7 @@ import { createTimer } from './timers.js'
 import type { BinaryType, DropReason, Endpoint, Socket, SocketEvents, SocketOptions } from './types.js'
 
 /**
- * Makes a WebSocket that stays up.
+ * Creates a WebSocket that reconnects.
  *
  * ```ts
  * const socket = createSocket('wss://push.example.com/feed')

@@ -17,7 +17,7 @@ export type State =
       readonly url: string
       readonly protocol: string
     }
-  /** The next attempt starts at `until`, `delay` after the loss. `Infinity` means when the page wakes up. `cause` is why. */
+  /** The next attempt starts at `until`, `delay` after the loss; `Infinity`: when the page wakes up. `cause` is the reason. */
   | {
       readonly name: 'waiting'
       readonly attempt: number
@@ -48,7 +48,7 @@ export type Input =
     }
   /** The page or network came back: no wait needs to be longer than `delay`. */
   | { readonly type: 'wake'; readonly now: number; readonly delay: number }
-  /** The network is gone: no wait needs to be shorter than `delay`. */
+  /** The network is unavailable: no wait needs to be shorter than `delay`. */
   | { readonly type: 'offline'; readonly now: number; readonly delay: number }
   | { readonly type: 'sleep'; readonly cause: SocketError }
   | {
@@ -58,7 +58,7 @@ export type Input =
       readonly cause: SocketError
     }
 
-/** For each state, what each input makes of it. */
+/** The next state, for each state and each input. */
 export type Table = {
   readonly [Name in State['name']]?: {
     readonly [Type in Input['type']]?: (
@@ -82,7 +82,7 @@ const waiting = ({ attempt, cause }: Failed & Cause, { delay, now }: Wait): Stat
   cause,
 })
 
-/** The wait of a page that was put away. */
+/** The wait of a page that is frozen, or in the back/forward cache. */
 const ASLEEP = { delay: Infinity, now: 0 }
 
 const first = () => connecting({ attempt: 0 })

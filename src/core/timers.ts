@@ -1,4 +1,4 @@
-/** The longest delay that `setTimeout` takes. With a longer one it fires at once. */
+/** The longest delay that `setTimeout` supports. With a longer one it fires at once. */
 // https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timer-initialisation-steps (a signed 32-bit number)
 const MAX_DELAY = 2 ** 31 - 1
 

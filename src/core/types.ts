@@ -12,11 +12,11 @@ export interface AttemptContext {
   readonly attempt: number
   /** Why the last attempt or connection ended, if there was one. */
   readonly cause: SocketError | undefined
-  /** Aborted when the attempt, or the connection that it made, has ended. */
+  /** Aborted when the attempt, or the connection that resulted from it, has ended. */
   readonly signal: AbortSignal
 }
 
-/** The types of binary messages. The same as in the DOM library, which servers' programs may not have. */
+/** The types of binary messages. The same as in the DOM library, which programs for servers may not include. */
 // https://websockets.spec.whatwg.org/#enumdef-binarytype
 export type BinaryType = 'arraybuffer' | 'blob'
 
@@ -88,18 +88,18 @@ export interface QueueOptions {
   /** How many bytes may wait. Default: 16 MiB. */
   maxBytes?: number | undefined
   /**
-   * What to drop when the queue is full: the new message (`'reject'`), which `send()` then reports, or as many of the oldest as necessary
-   * (`'drop-oldest'`). Default: `'reject'`.
+   * Which messages to drop when the queue is full: the new one (`'reject'`; `send()` then returns `'dropped'`), or as many of the oldest as
+   * necessary (`'drop-oldest'`). Default: `'reject'`.
    */
   overflow?: 'reject' | 'drop-oldest' | undefined
   /**
-   * Keep what waits when the socket is closed, and let `send()` queue more until the next `connect()`, for views that come and go. Aborting
-   * `signal` still drops everything. Default: false.
+   * Keep queued messages when the socket is closed, and let `send()` queue more until the next `connect()`, for views that are unmounted
+   * and mounted again. Aborting `signal` still drops everything. Default: false.
    */
   keepWhenClosed?: boolean | undefined
 }
 
-/** How to connect, and to stay connected. Durations are in milliseconds. Invalid values throw a `TypeError`. */
+/** Options of a socket. Durations are in milliseconds. Unknown options and invalid values throw a `TypeError`. */
 export interface SocketOptions<Binary extends BinaryType = 'arraybuffer'> {
   /** Subprotocols to offer: fixed, or a function that is called for every attempt. Default: none. */
   protocols?: PerAttempt<string | string[] | undefined>
@@ -115,7 +115,7 @@ export interface SocketOptions<Binary extends BinaryType = 'arraybuffer'> {
   /** A connection that lasts for less time counts as one more failure in a row. Default: 5,000. */
   minUptime?: number | undefined
   /**
-   * The time from the start of an attempt to `open`. It doubles, up to 60,000, after each attempt that ran into it. Default: 10,000.
+   * The time from the start of an attempt to `open`. It doubles, up to 60,000, after each attempt that exceeded it. Default: 10,000.
    */
   connectTimeout?: number | undefined
   /** How long `close()` waits for the closing handshake. Default: 3,000. */
@@ -126,11 +126,11 @@ export interface SocketOptions<Binary extends BinaryType = 'arraybuffer'> {
    */
   prepare?: ((connection: PreparedConnection<Binary>) => unknown) | undefined
   /**
-   * Limits for messages that wait. Default: 16 MiB. With `false`, no message outlives its connection: while there is none, `send()` drops,
-   * and what has not left when a connection ends is dropped, each with the reason `'disconnected'`.
+   * Limits for messages that wait. Default: 16 MiB. With `false`, no message outlives its connection: without a connection, `send()` drops
+   * the message, and when a connection ends, its unsent messages are dropped. The reason is `'disconnected'`.
    */
   queue?: QueueOptions | false | undefined
-  /** The most bytes that the browser is given to send at a time. Default: 1 MiB. */
+  /** The most bytes that the browser buffers at a time. Further messages wait in the queue. Default: 1 MiB. */
   highWaterMark?: number | undefined
   /** Detects dead connections. Default: off, because the server must understand the message. */
   heartbeat?: HeartbeatOptions | undefined
@@ -148,7 +148,7 @@ export interface CloseEventData extends CloseInfo {
   readonly cause: SocketError
   /** Whether another attempt follows without further calls. */
   readonly willRetry: boolean
-  /** Milliseconds until the next attempt. `Infinity`: when the page wakes up. `undefined`: there is none. */
+  /** Milliseconds until the next attempt. `Infinity`: until the page wakes up. `undefined`: there is no further attempt. */
   readonly delay: number | undefined
 }
 
@@ -182,13 +182,13 @@ export interface SocketEvents<Binary extends BinaryType = 'arraybuffer'> {
   drop: { readonly data: Data; readonly reason: DropReason }
 }
 
-/** A snapshot of a socket's counts, since it was made. */
+/** Counts since the socket was created. */
 export interface Stats {
   /** Attempts to connect. */
   readonly attempts: number
   /** Attempts that led to `open`. */
   readonly connections: number
-  /** Messages handed to the browser. */
+  /** Messages that the browser has accepted. */
   readonly sent: number
   /** Messages that reached the listeners. */
   readonly received: number
@@ -204,7 +204,7 @@ export interface Stats {
   readonly latency: number | undefined
 }
 
-/** A WebSocket that stays up. Its methods may be passed around without the socket. */
+/** A WebSocket that reconnects. Its methods do not depend on `this`. */
 // `out`: a socket of Blobs is not one of ArrayBuffers, which TypeScript cannot tell through the conditional type.
 export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
   /**
@@ -228,9 +228,9 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
    */
   connect(): void
   /**
-   * Gives up the present connection or wait, and connects again, also after `close()`. `cause` becomes the `cause` of the error that the
-   * events carry. `code` and `reason` go into the close frame, by which the server can tell this from a goodbye. Throws a `SocketError`
-   * with the code `NO_WEBSOCKET` if the platform has no WebSocket, and what `close()` throws for an invalid code or reason.
+   * Abandons the present connection or wait, and connects again, also after `close()`. `cause` becomes the `cause` of the `SocketError` in
+   * the events. `code` and `reason` go into the close frame, so that the server can distinguish this from a final close. Throws a
+   * `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket, and what `close()` throws for an invalid code or reason.
    */
   reconnect(cause?: unknown, code?: number, reason?: string): void
   /**
@@ -264,6 +264,6 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
   readonly url: string
   /** The subprotocol that the server selected, or an empty string. */
   readonly protocol: string
-  /** Counts since the socket was made: a new object each time. */
+  /** Counts since the socket was created: a new object each time. */
   readonly stats: Stats
 }

@@ -2,7 +2,7 @@ import { createEmitter, type Socket } from '../index.js'
 import { ANYTHING, type Issue, type Schema } from './schema.js'
 import type { Codec, Encodable, InvalidData, InvalidText, Json, JsonEvents } from './types.js'
 
-/** How many bytes of a binary message are read to find out whether it is text: servers that pass on what they receive often send text so. */
+/** The number of bytes of a binary message that are checked for JSON text: servers that forward messages often send text as binary. */
 const MAX_CHECKED = 2 ** 16
 
 /** `json()` with the type of outgoing values given: that of incoming ones follows from the schema. */
@@ -18,7 +18,7 @@ interface JsonOf<Outgoing> {
 
 /**
  * Sends and receives values instead of text. With a schema each message is validated, and has the type of the schema's output; without
- * one it is `unknown`. A codec encodes values and decodes binary messages; text is always JSON. Without a codec, binary messages are left
+ * one it is `unknown`. A codec encodes values and decodes binary messages; text is always JSON. Without a codec, binary messages go
  * to the socket's own listeners, except for JSON text that the server sends as binary: that is `invalid`.
  *
  * ```ts
@@ -54,7 +54,7 @@ export const json: {
 } = (socket?: Socket<any>, schema: Schema<unknown> = ANYTHING, codec?: Codec<any>): any => {
   if (!socket) return json
   const standard = schema['~standard']
-  if (!standard) throw new TypeError('json() takes a Standard Schema')
+  if (!standard) throw new TypeError('the second argument of json() must be a Standard Schema')
   const { on, off, emit } = createEmitter<JsonEvents<any, any>>(['message', 'invalid'])
   /** How many signals have listeners here. All listeners without a signal count as one. */
   let listeners = 0

@@ -9,7 +9,7 @@ export interface Codec<Outgoing = unknown> {
   readonly decode: (data: ArrayBuffer) => unknown
 }
 
-/** A value that JSON can represent, as far as a type can say: no `undefined`, bigint or symbol. */
+/** A value that JSON can represent, as far as types can express it: no `undefined`, bigint or symbol. */
 export type Encodable = string | number | boolean | object | null
 
 /** A text that is not JSON or does not match the schema. */

@@ -7,7 +7,7 @@ export const PROTOCOL = 'json.reliable.webpubsub.azure.v1'
 /** The format of data in a frame: JSON, text, or bytes (as base64). */
 export type DataType = 'json' | 'text' | 'binary'
 
-/** Data as a frame carries it. */
+/** Data, in the form that it has in a frame. */
 export type FrameData =
   | { readonly dataType: 'json'; readonly data: unknown }
   | { readonly dataType: 'text'; readonly data: string }
@@ -48,7 +48,7 @@ export interface ConnectedFrame {
   readonly sequenceId?: number | undefined
 }
 
-/** The connection is about to be closed. The code of the close frame says whether the session is gone. */
+/** The connection is about to be closed. The code of the close frame decides whether the session has ended. */
 export interface DisconnectedFrame {
   readonly type: 'system'
   readonly event: 'disconnected'
@@ -97,7 +97,7 @@ export type EncodedData = `,"dataType":"${DataType}","data":${string}`
  * https://datatracker.ietf.org/doc/html/rfc6455#section-7.4.1
  */
 export const CLOSE = {
-  /** The session is gone, or this client is not allowed. With a reason of the form `RETRY_AFTER` the client may begin a new session. */
+  /** The session has ended, or this client is not allowed. With a reason of the form `RETRY_AFTER` the client may begin a new session. */
   sessionGone: 1008,
   /** The server restarts or moves. The session is kept. */
   restart: 1012,
@@ -105,7 +105,7 @@ export const CLOSE = {
   tryAgain: 1013,
 } as const
 
-/** Begins a close reason that says after how many seconds the client may come back: `retry-after=5`. */
+/** The beginning of a close reason with the number of seconds after which the client may come back: `retry-after=5`. */
 export const RETRY_AFTER = 'retry-after='
 
 /** The message of the error for a frame that breaks the protocol. It quotes nothing, because the frame may contain secrets. */
@@ -114,7 +114,7 @@ export const MALFORMED: string = `The server sent what ${PROTOCOL} does not allo
 /** Bytes as base64. Servers on Node have a faster way: pass its result to `encodeAs('binary', …)`. */
 export const toBase64 = (bytes: Uint8Array): string => {
   let binary = ''
-  // In pieces: a function does not take millions of arguments.
+  // In pieces: a function cannot have millions of arguments.
   for (let i = 0; i < bytes.length; i += 8_192) {
     binary += String.fromCharCode.apply(null, bytes.subarray(i, i + 8_192) as unknown as number[])
   }
@@ -153,7 +153,7 @@ export const encodeData = (data: any): EncodedData => {
   return encodeAs(typeof data === 'string' ? 'text' : 'json', isOpaque ? undefined : data)
 }
 
-/** The data of a frame: a string, an `ArrayBuffer`, or what the JSON says. Throws if it does not have the form of its type. */
+/** The data of a frame: a string, an `ArrayBuffer`, or a JSON value. Throws if it does not have the form of its type. */
 export const decodeData = ({ dataType, data }: FrameData): unknown => {
   const isValid = dataType === 'json' ? data !== undefined : typeof data === 'string'
   if (!isValid || !['json', 'text', 'binary'].includes(dataType)) throw new TypeError(MALFORMED)

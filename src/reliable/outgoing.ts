@@ -13,7 +13,7 @@ import type {
 const WINDOW = 256
 const WINDOW_BYTES = 2 ** 20
 
-/** What `save()` keeps of the messages to the server. */
+/** The messages to the server in the text that `save()` returns. */
 export interface SavedOutgoing {
   readonly next?: number
   readonly joined?: [group: string, message: Message][]
@@ -37,7 +37,7 @@ export interface Outgoing {
   receive(frame: AckFrame): void
   /** Sends again what is not acknowledged, on a new connection, before everything else. */
   resend(send: (frame: string) => void): void
-  /** The session is lost: reports what nobody knows, and keeps the rest for the next session. */
+  /** The session is lost: reports the messages whose outcome is unknown, and keeps the rest for the next session. */
   loseSession(): void
   /** The socket was closed for good. */
   close(): void
@@ -64,12 +64,13 @@ const watch = (message: Message, drop: Drop, { signal, ttl = Infinity }: Reliabl
 /** Throws a `TypeError` for invalid arguments of `send()`. */
 const checkSend = (name: unknown, { onLost = 'drop', ttl = Infinity }: ReliableSendOptions) => {
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
-  if (!isValid) throw new TypeError("Use a name, a ttl from 0 up, and onLost 'drop' or 'resend'")
+  if (!isValid)
+    throw new TypeError("Use a name that is not empty, a ttl >= 0, and 'drop' or 'resend' for onLost")
 }
 
 /**
  * Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. `transmit` hands a frame to the
- * connection, and returns `false` if there is none that takes it now.
+ * connection, and returns `false` if no connection accepts it now.
  */
 export const createOutgoing = (
   saved: SavedOutgoing,
@@ -85,7 +86,7 @@ export const createOutgoing = (
   let sent = listOf(saved.sent)
   /** The messages that joined the groups of this session: sent again in each new session. */
   const joined = new Map<string, Message>(saved.joined)
-  // Never the number of another message, even if the saved text is old: the server would take it for a repetition.
+  // Never the number of another message, even if the saved text is old: the server would treat it as a repetition.
   let next = saved.next ? Math.max(saved.next, Date.now() * 1_000) : 1
   let dropped = 0
 
@@ -164,7 +165,7 @@ export const createOutgoing = (
       const unacknowledged = [...sent.values()]
       const unknown = unacknowledged.filter(({ onLost }) => onLost === 'drop')
       const resent = unacknowledged.filter(({ onLost }) => onLost === 'resend')
-      // In the order of `ackId`: a server may take a lower one for a repetition.
+      // In the order of `ackId`: a server may treat a lower one as a repetition.
       sent = listOf([...joined.values(), ...resent].sort((one, other) => one.ackId - other.ackId))
       joined.clear()
       emit('gap', { reason: 'session', unknown: unknown.map(describe), resent: resent.map(describe) })

@@ -3,7 +3,7 @@ import { CLOSE, decode, MALFORMED, RETRY_AFTER, type ServerFrame } from './frame
 import type { Incoming } from './incoming.js'
 import type { Outgoing } from './outgoing.js'
 
-/** What resumes a session. */
+/** The id and the secret that resume a session. */
 export interface SessionKey {
   readonly id: string
   readonly token: string | undefined
@@ -22,11 +22,11 @@ export const resolveUrl = (endpoint: string | URL): URL => {
 
 /** The session with the server. */
 export interface Session {
-  /** What resumes it; `undefined` before it begins, and after it was lost. */
+  /** The id and the secret that resume it; `undefined` before it begins, and after it was lost. */
   readonly key: SessionKey | undefined
   /** Whether the present connection has resumed it. */
   readonly isResumed: boolean
-  /** The URL of the next attempt, with what resumes the session. */
+  /** The URL of the next attempt, with the parameters that resume the session. */
   endpoint(context: AttemptContext): Promise<URL>
   /** Waits for `connected`, and sends again what is not acknowledged. */
   prepare(connection: PreparedConnection): Promise<void>
@@ -66,7 +66,7 @@ export const createSession = (
 
     async prepare({ send, receive, signal }) {
       let first: ServerFrame | undefined
-      // A server that refuses says `disconnected` first. The code of the close frame after it decides.
+      // A server that refuses the client sends `disconnected` first. The code of the close frame after it decides.
       do {
         const text = await receive()
         // The connection may have ended meanwhile, and the session with it.
@@ -98,7 +98,7 @@ export const createSession = (
       if (close?.code !== CLOSE.sessionGone) return retry(context)
       const mayBegin = isResuming || (key && context.attempt === 1)
       let cause: RetryContext['cause'] = mayBegin ? { code: 'RECONNECT_REQUESTED' } : context.cause
-      // The server says that this client may come back later, as with the other code.
+      // With this reason the client may come back later, as with 1012 and 1013.
       if (close.reason.startsWith(RETRY_AFTER)) cause = { code, close: { ...close, code: CLOSE.tryAgain } }
       if (key) lose()
       return retry({ ...context, cause })

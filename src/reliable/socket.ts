@@ -21,7 +21,7 @@ export type CreateReliableSocket = <Json = unknown>(
   options?: ReliableOptions,
 ) => ReliableSocket<Json>
 
-/** What `save()` keeps, as JSON. */
+/** The contents of the text that `save()` returns. */
 interface Saved extends SavedOutgoing {
   readonly session?: SessionKey
   readonly last?: number
@@ -63,7 +63,7 @@ const createCore = (
   try {
     return createSocket(endpoint, { ...settings, heartbeat: ping })
   } catch (error) {
-    // A core without the part throws a TypeError. Unless the application asked for it, a socket without a heartbeat will do.
+    // A core without the part throws a TypeError. Unless the application asked for a heartbeat, a socket without one is enough.
     if (heartbeat || !(error instanceof TypeError)) throw error
     return createSocket(endpoint, settings)
   }
@@ -96,8 +96,8 @@ export const reliableSocketOver =
     ])
     const saved: Saved = JSON.parse(options.saved ?? '{}')
 
-    // Volatile: now, on an open connection, or never. The core keeps nothing and takes nothing back: a message belongs to `outgoing`
-    // until it is acknowledged.
+    // Volatile: now, on an open connection, or never. The core neither keeps nor reclaims a message: `outgoing` keeps it until it is
+    // acknowledged.
     const transmit = (frame: string) => socket.send(frame, { volatile: true }) === 'sent'
     const isClosed = () => {
       const { name, cause } = socket.state as { name: string; cause?: unknown }
@@ -172,7 +172,7 @@ export const reliableSocketOver =
   }
 
 /**
- * Makes a WebSocket on which each message arrives once and in order, both ways, with a server that speaks the subprotocol
+ * Makes a WebSocket on which each message arrives once and in order, both ways, with a server that supports the subprotocol
  * `json.reliable.webpubsub.azure.v1`.
  *
  * ```ts

@@ -10,7 +10,7 @@ import type {
   Stats,
 } from '../index.js'
 
-/** What happened to a message. */
+/** The outcome of a message. */
 export type Outcome =
   /** The server has acknowledged it. */
   | { readonly status: 'delivered' }
@@ -40,7 +40,7 @@ export type ReliableDropReason =
 /** Options for sending a message. */
 export interface ReliableSendOptions {
   /**
-   * What to do if the session is lost before the message is acknowledged. `'drop'` reports it as `unknown`. `'resend'` sends it in the
+   * The reaction if the session is lost before the message is acknowledged. `'drop'` reports it as `unknown`. `'resend'` sends it in the
    * new session, where the server cannot recognize it: it may be processed twice. Default: `'drop'`.
    */
   onLost?: 'drop' | 'resend'
@@ -58,7 +58,7 @@ export type ReliableMessage<Json = unknown> = {
   readonly from: 'server' | 'group'
   /** The group that it was published to, if any. */
   readonly group: string | undefined
-  /** The user who published it, if the server says so. */
+  /** The user who published it, if the server sends a user id. */
   readonly userId: string | undefined
 } & (
   | { readonly dataType: 'text'; readonly data: string }
@@ -84,7 +84,7 @@ export interface SentMessage {
 
 /** The exactly-once guarantee was broken. Between the break and this event nothing is delivered. */
 export type Gap =
-  /** The session is lost, with every message that the server had not delivered. Nobody knows how many there were. */
+  /** The session is lost, with every message that the server had not delivered. Their number is unknown. */
   | {
       readonly reason: 'session'
       /** Messages that were sent but not acknowledged, and will not be sent again. Their outcome is `unknown`. */
@@ -92,7 +92,7 @@ export type Gap =
       /** Messages that were sent but not acknowledged, and will be sent again. They may be processed twice. */
       readonly resent: readonly SentMessage[]
     }
-  /** The sequence numbers jumped: this many messages never arrived, or were not readable. */
+  /** The sequence numbers jumped: `missed` messages never arrived, or were not readable. */
   | { readonly reason: 'skipped'; readonly missed: number }
 
 /** Maps each event to its payload. */
@@ -101,7 +101,7 @@ export interface ReliableEvents<Json = unknown> {
   message: ReliableMessage<Json>
   /** Messages are missing, or may have been processed twice: reload what you show. */
   gap: Gap
-  /** A message was not processed: the same outcome as that of its promise, for everybody. */
+  /** A message was not processed. The promise of the message resolves with the same outcome. */
   drop: SentMessage & Extract<Outcome, { status: 'dropped' }>
   /** The outcome of a message from `options.saved`: its promise was lost with the page that sent it. */
   outcome: SentMessage & Outcome
@@ -128,14 +128,14 @@ export interface ReliableStats extends Omit<Stats, 'reclaimed'> {
   readonly lastSequenceId: number
 }
 
-/** The options of the core that the protocol leaves open, and those of reliable sessions. */
+/** The options of the core that the protocol does not decide, and those of reliable sessions. */
 export interface ReliableOptions
   extends Omit<
     SocketOptions,
     'protocols' | 'binaryType' | 'prepare' | 'queue' | 'highWaterMark' | 'heartbeat'
   > {
   /** Limits for messages that have not been sent yet. Default: 16 MiB. */
-  queue?: Omit<QueueOptions, 'overflow'>
+  queue?: Omit<QueueOptions, 'overflow' | 'keepWhenClosed'>
   /** Detects dead connections with the protocol's own ping. `false` for servers that do not answer it. Default: on. */
   heartbeat?: Omit<HeartbeatOptions, 'message' | 'isReply'> | false
   /** The text that `save()` returned before the page was reloaded. Use it only once. Default: none, which begins a new session. */
@@ -194,7 +194,7 @@ export interface ReliableSocket<Json = unknown> {
   readonly stats: ReliableStats
   /**
    * The session and its unacknowledged messages as text, to continue after a reload: call it in `pagehide`, and pass the result to
-   * `options.saved`. It contains a secret: `sessionStorage` is the place for it.
+   * `options.saved`. It contains a secret: keep it in `sessionStorage`.
    */
   save(): string
 }

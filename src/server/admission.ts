@@ -10,7 +10,7 @@ import { LocalSession } from './session.js'
 import { type Lease, type StoreEvent, TRY_AGAIN_LATER } from './store.js'
 import { digest, randomName } from './token.js'
 
-/** What admission needs from the server. */
+/** The part of the server that admission uses. */
 export interface AdmissionHost<Request> extends RequestHost {
   isAllowedOrigin(request: Request): boolean | PromiseLike<boolean>
   /** Resolves when the store is open. */
@@ -19,7 +19,7 @@ export interface AdmissionHost<Request> extends RequestHost {
   /** The sessions that this node holds. */
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
-  /** What has happened to sessions while they were being resumed. */
+  /** Events of sessions that arrived while these were being resumed. */
   readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
   /** The close reason for everyone, once the server shuts down. */
   readonly closing: string | undefined
@@ -73,7 +73,7 @@ const readAuthorization = (answer: unknown): Admitted => {
   return { userId, groups }
 }
 
-/** Gives the socket to the session. Must run in the same step in which the lease arrived: a lease that is not used may be outdated in the next. */
+/** Gives the socket to the session. Must run in the same step in which the lease arrived, because the lease may be outdated in the next one. */
 const attach = (
   { sessions, missed, closing }: AdmissionHost<any>,
   local: LocalSession,

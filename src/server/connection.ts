@@ -26,7 +26,7 @@ export const closeForNow = (socket: WebSocketLike, code: number, reason: string)
   socket.close(code, reason.slice(0, 120))
 }
 
-/** Sends `disconnected`, which tells the client that the session is over, and closes the connection. */
+/** Sends `disconnected`, which means that the session is over, and closes the connection. */
 export const closeForGood = (socket: WebSocketLike, code: number, reason: string): void => {
   socket.send(writeDisconnected(reason))
   closeForNow(socket, code, reason)

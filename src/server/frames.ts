@@ -13,7 +13,7 @@ import {
 } from '../reliable/frames.js'
 import { base64, byteLength } from './bytes.js'
 
-/** Data with the type that it travels as. */
+/** Data with its format on the wire. */
 export type Payload =
   | { readonly dataType: 'json'; readonly data: unknown }
   | { readonly dataType: 'text'; readonly data: string }
@@ -102,7 +102,7 @@ export const checkName = (what: string, name: unknown): string => {
   // Half of a surrogate pair is no character in UTF-8: in Redis two such names would be one.
   const isWhole = typeof name === 'string' && !/\p{Surrogate}/u.test(name)
   if (isWhole && name && name.length <= MAX_NAME) return name
-  throw new TypeError(`${what} takes a name of 1 to ${MAX_NAME} characters`)
+  throw new TypeError(`${what} needs a name of 1 to ${MAX_NAME} characters`)
 }
 
 const readName = (what: string, name: unknown): string => {
@@ -183,7 +183,7 @@ export const limitRequest = (request: Request, bytes: number, max: number): Requ
 }
 
 /**
- * Chooses how data travels: strings as text, bytes as binary, everything else as JSON. Throws a `TypeError` for data that does not fit
+ * Chooses the format of data: strings as text, bytes as binary, everything else as JSON. Throws a `TypeError` for data that does not fit
  * `dataType`.
  */
 export const payload = (data: unknown, dataType?: DataType): Payload => {
@@ -192,12 +192,14 @@ export const payload = (data: unknown, dataType?: DataType): Payload => {
     : data instanceof ArrayBuffer && new Uint8Array(data)
   const natural = typeof data === 'string' ? 'text' : bytes ? 'binary' : 'json'
   if (dataType && dataType !== natural && !(dataType === 'json' && natural === 'text')) {
-    throw new TypeError(`this data cannot travel as ${dataType}`)
+    throw new TypeError(`this data cannot be sent as ${dataType}`)
   }
   if (bytes) return { dataType: 'binary', data: bytes }
   if (typeof data === 'string' && dataType !== 'json') return { dataType: 'text', data }
   if (data === undefined || typeof data === 'function' || typeof data === 'symbol') {
-    throw new TypeError(`JSON has no ${typeof data}: send a string, bytes, or what JSON.stringify takes`)
+    throw new TypeError(
+      `JSON has no ${typeof data}: send a string, bytes, or a value that JSON.stringify accepts`,
+    )
   }
   return { dataType: 'json', data }
 }

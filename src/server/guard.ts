@@ -16,7 +16,7 @@ const guarded = new WeakSet<Emitter>()
 export const GUARDS = 1
 
 /**
- * Gives the server and every socket that it accepts an `'error'` listener, for as long as they live. The sockets' errors are
+ * Gives the server and every socket that it accepts an `'error'` listener, for as long as they exist. The sockets' errors are
  * ignored: the `close` event that follows has the code. The server's own errors, such as `EADDRINUSE`, are reported.
  */
 export const guardErrors = (wss: Emitter, report: (error: unknown) => void): void => {
@@ -25,7 +25,7 @@ export const guardErrors = (wss: Emitter, report: (error: unknown) => void): voi
   guarded.add(wss)
   wss.on('connection', (socket: Emitter) => {
     socket.on('error', ignore)
-    // After close() nobody is left to answer. The client may come back to whoever takes this one's place.
+    // After close() nothing answers the client. It may come back to the next server on this port.
     if (wss.listenerCount?.('connection') === GUARDS) socket.close?.(1012, 'the server is closed')
   })
 }

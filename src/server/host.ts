@@ -1,4 +1,4 @@
-// What the sessions of a node share.
+// The state that the sessions of a node share.
 import type { Request } from './frames.js'
 import type { ServerStats } from './options.js'
 import type { Task } from './requests.js'
@@ -10,7 +10,7 @@ interface HeldSession {
   readonly userId: string | undefined
 }
 
-/** What a session needs from its node. */
+/** The part of its node that a session uses. */
 export interface Host {
   readonly store: StoreNode
   readonly stats: { -readonly [Name in keyof ServerStats]: number }

@@ -9,7 +9,7 @@ interface Waiting {
   readonly bytes: number
 }
 
-/** What an inbox asks of its session. */
+/** The part of its session that an inbox uses. */
 export interface InboxOwner {
   processRequest(request: Request): Promise<void>
   /** Whether this node still holds the session. */

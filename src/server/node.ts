@@ -1,4 +1,4 @@
-// What the parts of a server share, on one node.
+// The state that the parts of a server share, on one node.
 
 import type { WebSocketLike } from './connection.js'
 import type { Host } from './host.js'
@@ -6,6 +6,7 @@ import { memoryStore } from './memory-store.js'
 import { StoreOpener } from './opener.js'
 import {
   checkMaxConnections,
+  checkNames,
   type Limits,
   type ReliableServerOptions,
   resolveLimits,
@@ -29,7 +30,7 @@ export interface WebSocketServerLike<Request extends RequestLike = RequestLike> 
   listenerCount(event: string): number
 }
 
-/** What the parts of a server share. */
+/** The state that the parts of a server share. */
 export interface Server<Request extends RequestLike> {
   readonly wss: WebSocketServerLike<Request>
   readonly options: ReliableServerOptions<Request>
@@ -40,7 +41,7 @@ export interface Server<Request extends RequestLike> {
   /** The sessions that this node holds. */
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
-  /** What has happened to sessions while they were being resumed. */
+  /** Events of sessions that arrived while these were being resumed. */
   readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
   /** The open connections, with and without a session. */
   readonly sockets: Set<WebSocketLike>
@@ -88,6 +89,7 @@ export const createServer = <Request extends RequestLike>(
   wss: WebSocketServerLike<Request>,
   options: ReliableServerOptions<Request>,
 ): Server<Request> => {
+  checkNames(options)
   const limits = resolveLimits(options)
   const isAllowedOrigin = originCheck(options.origins)
   limitPayload(wss, limits)
@@ -163,7 +165,7 @@ export const createServer = <Request extends RequestLike>(
       },
     }
   }
-  // The earlier the better: whoever needs it then finds it open, and a mistake shows at once.
+  // Opened now, so that it is ready for the first client, and a mistake is reported at once.
   openStore().catch(report)
 
   return {

@@ -1,4 +1,4 @@
-// What the application gives to the server, and what it gets.
+// The interface of the server for the application.
 import type { DataType } from '../reliable/frames.js'
 import type { Payload } from './frames.js'
 import type { Origins, RequestLike } from './origin.js'
@@ -12,8 +12,8 @@ export interface Session {
   /** The user's id, as `authorize` returned it. */
   readonly userId: string | undefined
   /**
-   * Sends a message: exactly once, in the order of the calls. Strings travel as text, bytes as binary, everything else as JSON. With the
-   * `dataType` `'json'` a string travels as JSON too. Throws a `TypeError` for data that cannot travel, and a `RangeError` for more than
+   * Sends a message: exactly once, in the order of the calls. Strings are sent as text, bytes as binary, everything else as JSON. With the
+   * `dataType` `'json'` a string is sent as JSON too. Throws a `TypeError` for data that cannot be sent, and a `RangeError` for more than
    * `maxUnacknowledgedBytes`.
    *
    * In `onMessage` the message is held until the handler is done. It is then stored in the same step that marks the client's message as
@@ -30,8 +30,9 @@ export interface Session {
   /** Leaves a group. In `onMessage` this is held, as with `send`. */
   leave(group: string): void
   /**
-   * Ends the session for good: at once or, in `onMessage`, when the handler is done and its messages are written. The default code, 1008, tells the client that the session cannot be resumed. Throws a
-   * `RangeError` for a code that is not 1000, 1008 or 3000 to 4999, and for a reason of more than 120 bytes.
+   * Ends the session for good: at once or, in `onMessage`, when the handler is done and its messages are written. After the default code,
+   * 1008, the client does not resume the session. Throws a `RangeError` for a code that is not 1000, 1008 or 3000 to 4999, and for a
+   * reason of more than 120 bytes.
    */
   close(code?: number, reason?: string): void
 }
@@ -101,13 +102,15 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   /**
    * A session with more unacknowledged messages is ended with 1013, and its client begins a new one. A client that publishes waits up to
    * three seconds for connected members that are that far behind. Default: 1,000. At 200 messages a second that covers an outage of five
-   * seconds; after a restart, clients take up to 13 seconds to come back.
+   * seconds; after a restart, clients come back within 13 seconds.
    */
   maxUnacknowledged?: number
   /** A session with more bytes of unacknowledged messages is ended. Default: 4 MiB. */
   maxUnacknowledgedBytes?: number
-  /** The largest message that a client may send, in bytes; larger ones are refused with the name `TooLarge`. `maxPayload` of
-   * your `WebSocketServer` is set to twice this if you leave it out. Default: 1 MiB. */
+  /**
+   * The largest message that a client may send, in bytes; larger ones are refused with the name `TooLarge`. Unless you set `maxPayload` of
+   * your `WebSocketServer`, it becomes twice this. Default: 1 MiB.
+   */
   maxMessageBytes?: number
   /** The number of groups that a session may be in. Default: 256. */
   maxGroups?: number
@@ -116,7 +119,7 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   /** How long a session outlives its connection, and how long a silent connection counts as alive. Default: 60,000. */
   sessionTimeout?: number
   /**
-   * How much clients may send each second: per connection, per user and per address. Whoever sends more is read more slowly. `false`: no
+   * How much clients may send each second: per connection, per user and per address. A client that sends more is read more slowly. `false`: no
    * limits. Default: 2,000 frames and 16 MiB per connection.
    */
   rates?: PerClient<Rate> | false
@@ -162,7 +165,7 @@ export interface ReliableServer {
   /**
    * Sends to one session, on whichever node it is. Resolves, when the message is stored, with the number of messages that the session
    * has not acknowledged: pace by it. 0 means that there is no such session, or that it could not keep up and was ended. Rejects with a
-   * `TypeError` for data that cannot travel, with a `RangeError` for more than `maxUnacknowledgedBytes`, and with the store's error: the
+   * `TypeError` for data that cannot be sent, with a `RangeError` for more than `maxUnacknowledgedBytes`, and with the store's error: the
    * message may then be stored or not.
    */
   send(session: string | Session, data: unknown, dataType?: DataType): Promise<number>
@@ -207,13 +210,46 @@ const DEFAULTS: Limits = {
 
 const DEFAULT_RATES: PerClient<Rate> = { connection: { messages: 2_000, bytes: 2 ** 24 } }
 
+/** All options, which the compiler compares with the interface. */
+const NAMES: Record<keyof ReliableServerOptions, true> = {
+  onMessage: true,
+  onConnect: true,
+  onDisconnect: true,
+  onEnd: true,
+  onJoin: true,
+  onPublish: true,
+  authorize: true,
+  origins: true,
+  store: true,
+  maxUnacknowledged: true,
+  maxUnacknowledgedBytes: true,
+  maxMessageBytes: true,
+  maxGroups: true,
+  dedupeWindow: true,
+  sessionTimeout: true,
+  rates: true,
+  maxConnections: true,
+  address: true,
+  onFrame: true,
+  onError: true,
+}
+
+/** Throws a `TypeError` for an option that does not exist: with `authorise` everybody would be let in. */
+export const checkNames = (options: object): void => {
+  for (const name of Object.keys(options)) {
+    if (!Object.keys(NAMES).includes(name))
+      throw new TypeError(`createReliableServer has no option '${name}'`)
+  }
+}
+
 /** Throws a `TypeError` for an invalid rate. */
 export const resolveRates = (rates: PerClient<Rate> | false | undefined): PerClient<Rate> => {
   if (rates === false) return {}
   const all: PerClient<Rate> = { ...DEFAULT_RATES, ...rates }
   for (const rate of Object.values(all) as (Rate | undefined)[]) {
     for (const value of Object.values(rate ?? {})) {
-      if (!(value > 0)) throw new TypeError('rates takes numbers above 0, in messages and bytes a second')
+      if (!(value > 0))
+        throw new TypeError('rates: each limit must be a number > 0, in messages or bytes per second')
     }
   }
   return all
@@ -223,7 +259,7 @@ export const resolveRates = (rates: PerClient<Rate> | false | undefined): PerCli
 export const checkMaxConnections = (max: PerClient<number>): void => {
   for (const value of Object.values(max)) {
     if (value !== Infinity && !(Number.isSafeInteger(value) && value > 0))
-      throw new TypeError('maxConnections takes whole numbers from 1 up')
+      throw new TypeError('maxConnections: each limit must be an integer >= 1')
   }
 }
 
@@ -232,13 +268,12 @@ export const resolveLimits = (options: Partial<Limits>): Limits => {
   const limits: Record<keyof Limits, number> = { ...DEFAULTS }
   for (const name of Object.keys(DEFAULTS) as (keyof Limits)[]) {
     const { [name]: value = DEFAULTS[name] } = options
-    if (!Number.isSafeInteger(value) || value < 1)
-      throw new TypeError(`${name} takes a whole number from 1 up`)
+    if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be an integer >= 1`)
     limits[name] = value
   }
   // A timer with more fires at once.
   if (limits.sessionTimeout >= 2 ** 31)
-    throw new TypeError('sessionTimeout takes at most 2,147,483,647 ms, 24 days')
+    throw new TypeError('sessionTimeout must be at most 2,147,483,647 ms (24 days)')
   return limits
 }
 
@@ -247,7 +282,7 @@ export const resolveLimits = (options: Partial<Limits>): Limits => {
 export const checkClose = (code: number, reason: string): void => {
   const isAllowed =
     Number.isInteger(code) && (code === 1000 || code === 1008 || (code >= 3000 && code < 5000))
-  if (!isAllowed) throw new RangeError('a session is closed with 1000, 1008, or a code from 3000 to 4999')
+  if (!isAllowed) throw new RangeError('the close code of a session must be 1000, 1008, or from 3000 to 4999')
   if (new TextEncoder().encode(reason).length > 120)
-    throw new RangeError('a close reason has at most 120 bytes')
+    throw new RangeError('the close reason must be at most 120 bytes')
 }

@@ -4,7 +4,7 @@ import type { Lease, StoreNode } from './store.js'
 
 const BATCH = 100
 
-/** What an outbox asks of its session. */
+/** The part of its session that an outbox uses. */
 export interface OutboxOwner {
   readonly id: string
   readonly epoch: number
@@ -113,7 +113,7 @@ export class Outbox {
     return messages?.length === BATCH
   }
 
-  /** Resolves when the next message may be written: the store is a better place for what the network does not take. */
+  /** Resolves when the next message may be written: messages that the network cannot send yet stay in the store. */
   private write(text: string): Promise<void> | undefined {
     this.owner.onSent()
     if (!this.owner.isBackedUp) {

@@ -5,7 +5,7 @@ import { delay, PATIENCE } from './patience.js'
 import { Refusal, type Task } from './requests.js'
 import type { CommitOutcome, Effect, StoreNode } from './store.js'
 
-/** What a processor asks of its session. */
+/** The part of its session that a processor uses. */
 export interface ProcessorOwner {
   readonly id: string
   readonly userId: string | undefined
@@ -60,7 +60,7 @@ export class Processor {
       if (!this.owner.isActive) return
       const outcome = await this.commit(task.effects, ackId)
       if (outcome === 'lost') {
-        // If the store has ended the session, its notification says so to the client, who must not guess.
+        // If the store has ended the session, its notification reaches the client with the reason.
         await new Promise(resolve => setTimeout(resolve, NOTIFICATION_TIMEOUT))
         if (this.owner.isActive) this.owner.lose()
         return

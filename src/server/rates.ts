@@ -109,7 +109,7 @@ export class Gate {
     }
   }
 
-  /** Forgets whom nobody is connected for any more. A debt is kept, or a new connection would be the way around it. */
+  /** Forgets users and addresses without connections. A debt is kept, because a new connection would otherwise clear it. */
   sweep(): void {
     const now = Date.now()
     for (const [key, bucket] of this.buckets) {

@@ -1,5 +1,5 @@
 // The scripts of the Redis store. Every step is one script, so that it happens as a whole or not at all. Every key expires, so that a
-// node that dies leaves nothing behind for good. No script does more than `CHUNK` deliveries, so that Redis answers others in between.
+// node that dies leaves no permanent keys. No script does more than `CHUNK` deliveries, so that Redis answers others in between.
 // Keys, after the prefix:
 //
 //   s:ID  hash    tokens (digests, oldest first), user, node, epoch, seq, acked, bytes, turn, away (not connected)

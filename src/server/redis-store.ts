@@ -280,10 +280,11 @@ const openNode = async (
 
 /**
  * Keeps sessions in one Redis (6.2 or newer, not a Cluster), so that clients may resume on any node. The client must be connected, and
- * closing it is up to you. The store adds an `'error'` listener to it, without which a lost connection would end the process, and opens a second connection, with the client's `duplicate()`, for notifications.
+ * you close it yourself. The store adds an `'error'` listener to it, without which a lost connection would end the process, and opens a
+ * second connection for notifications, with the client's `duplicate()`.
  */
 export const redisStore = (client: RedisClient, options: RedisStoreOptions = {}): Store => {
-  // Without a listener, the first lost connection to Redis would end the process. What matters fails with the commands.
+  // Without a listener, the first lost connection to Redis would end the process. Errors that matter are those of the commands.
   client.on('error', () => {})
   return { open: (limits, onEvent) => openNode(client, options, limits, onEvent) }
 }

@@ -22,7 +22,7 @@ export interface Task {
   release(): void
 }
 
-/** What requests need from the server. */
+/** The part of the server that requests use. */
 export interface RequestHost {
   /** Resolves with the open store. */
   openStore(): Promise<StoreNode>
@@ -148,7 +148,7 @@ export const runRequest = async <Request extends RequestLike>(
   try {
     const own = await effectsOf(host, options, request, session)
     const effects = [...held, ...own]
-    // What the session sends from here on must not overtake the effects that are being stored.
+    // Messages that the session sends from here on must not overtake the effects that are being stored.
     const late: Effect[] = []
     held = late
     return {

@@ -19,7 +19,7 @@ const acceptConnections = <Request extends RequestLike>(server: Server<Request>)
     if (socket.protocol !== PROTOCOL) {
       // If the application has a listener of its own, it serves other clients too.
       if (wss.listenerCount('connection') === GUARDS + 1) {
-        socket.close(1002, `${PROTOCOL} is the subprotocol here`)
+        socket.close(1002, `the subprotocol must be ${PROTOCOL}`)
       }
       return
     }
@@ -54,8 +54,8 @@ const acceptConnections = <Request extends RequestLike>(server: Server<Request>)
 const idOf = (session: string | Session): string => (typeof session === 'string' ? session : session.id)
 
 /**
- * Serves reliable sessions, exactly once and in order both ways, to the clients of a `WebSocketServer` that speak
- * `json.reliable.webpubsub.azure.v1`. Other clients are left to your own `connection` listener; without one, they are closed with 1002.
+ * Serves reliable sessions, exactly once and in order both ways, to the clients of a `WebSocketServer` that use
+ * `json.reliable.webpubsub.azure.v1`. Other clients go to your own `connection` listener; without one, they are closed with 1002.
  *
  * ```ts
  * const server = createReliableServer(new WebSocketServer({ port: 8080 }), {
@@ -98,7 +98,8 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
       return { ...server.stats }
     },
     async close({ retryAfter = 1, timeout = 5_000 } = {}) {
-      if (!(retryAfter >= 0 && retryAfter < 1e9)) throw new TypeError('retryAfter takes seconds from 0 up')
+      if (!(retryAfter >= 0 && retryAfter < 1e9))
+        throw new TypeError('retryAfter must be a number of seconds >= 0')
       if (server.closing) return
       // Clients of this package obey a reason of this form.
       server.closing = `retry-after=${retryAfter}`

@@ -152,7 +152,7 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     else if (silence > sessionTimeout / 3) socket.ping()
   }
 
-  /** The client could not be heard for a while, through no fault of its own. */
+  /** Nothing could be received from the client for a while, because this process stood still. */
   excuse(): void {
     this.connection?.heard()
   }
@@ -170,7 +170,7 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     this.move()
   }
 
-  /** The session has ended in the store: tells the client and closes the connection. */
+  /** The session has ended in the store: notifies the client and closes the connection. */
   finish(code: number, reason: string): void {
     const { socket } = this
     if (this.connection) this.host.onDisconnect(this, code, reason)

@@ -46,7 +46,7 @@ export type CommitOutcome =
   | 'done'
   /** The `ackId` was committed before. */
   | 'duplicate'
-  /** The session is gone, or another connection has taken it over. */
+  /** The session has ended, or another connection has taken it over. */
   | 'lost'
   /** A message for members only, from a session that is not in the group. */
   | 'forbidden'
@@ -81,7 +81,7 @@ export type StoreEvent =
   | { readonly kind: 'messages'; readonly session: string }
   /** Another node holds the session now. */
   | { readonly kind: 'moved'; readonly session: string; readonly epoch: number }
-  /** The session is gone. */
+  /** The session has ended. */
   | {
       readonly kind: 'ended'
       readonly session: string
@@ -134,7 +134,7 @@ export interface StoreNode {
   acknowledge(id: string, epoch: number, sequenceId: number): Promise<void>
   /** Keeps connected sessions alive. Resolves, for each, with the number of its newest message, or -1 if the session is lost. */
   touch(held: readonly { readonly id: string; readonly epoch: number }[]): Promise<readonly number[]>
-  /** The connection is gone: the session expires after `timeout` milliseconds, by default `sessionTimeout`. */
+  /** The connection has ended: the session expires after `timeout` milliseconds, by default `sessionTimeout`. */
   detach(id: string, epoch: number, timeout?: number): Promise<void>
   /** Ends a session, on whichever node it is. Resolves with `false` if there is no such session. */
   end(id: string, code: number, reason: string): Promise<boolean>
@@ -157,7 +157,7 @@ export const MAX_LATER = 6
 /** The close reason of a session that the store has lost a part of. */
 export const INCOMPLETE = 'the store has lost a part of the session'
 
-/** The store went back to an older state, as after the failover to a replica that lagged behind. Or the client made a number up. */
+/** The store went back to an older state, for example after a failover to a replica that lagged behind, or the client sent an invalid number. */
 export const OUTDATED = 'the client has received messages that the store does not know'
 
 /** The close code of a session whose client did not keep up: the client may begin a new one. */

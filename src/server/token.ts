@@ -1,4 +1,4 @@
-// Ids and tokens, made with Web Crypto: a global in every supported version of Node.
+// Ids and tokens, generated with Web Crypto: a global in every supported version of Node.
 
 const base64url = (bytes: Uint8Array): string =>
   btoa(String.fromCharCode(...Array.from(bytes)))
@@ -6,7 +6,7 @@ const base64url = (bytes: Uint8Array): string =>
     .replace(/\//g, '_')
     .replace(/=+$/, '')
 
-/** 128 random bits as text that a URL takes unchanged. */
+/** 128 random bits as text that needs no encoding in a URL. */
 export const randomName = (): string => base64url(crypto.getRandomValues(new Uint8Array(16)))
 
 /**

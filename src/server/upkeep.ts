@@ -1,4 +1,4 @@
-// What a node does regularly, and at its end.
+// The regular work of a node, and its shutdown.
 import { closeForNow } from './connection.js'
 import type { Server } from './node.js'
 
@@ -30,7 +30,7 @@ export const startChecking = (server: Server<any>): (() => void) => {
   const timer = setInterval(async () => {
     const late = Date.now() - last - interval
     last = Date.now()
-    // This process stood still. Its clients could not be heard, and what they sent is read only after this.
+    // This process stood still. It received nothing, and what its clients sent is read only after this.
     if (late > interval) for (const session of server.sessions.values()) session.excuse()
     if (isChecking) return
     isChecking = true

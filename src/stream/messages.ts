@@ -2,7 +2,7 @@ import type { Socket } from '../index.js'
 import { checkHighWaterMark, type Message, type ReadOptions } from './types.js'
 import { untilEnded } from './until-ended.js'
 
-/** What a buffered message costs besides its data. */
+/** The memory that a buffered message needs besides its data, in bytes. */
 const OVERHEAD = 64
 
 /**
@@ -16,7 +16,7 @@ const OVERHEAD = 64
  * reconnect. For any other cause it throws the `SocketError`. Buffered messages are read first.
  *
  * A WebSocket has no backpressure for incoming messages. Those that are not read in time are buffered up to `highWaterMark`; then
- * `overflow` decides. Throws a `TypeError` for a `highWaterMark` that is not a number from 0.
+ * `overflow` decides. Throws a `TypeError` for a `highWaterMark` that is not at least 0.
  */
 export const messages = <Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>(
   socket: Socket<Binary>,

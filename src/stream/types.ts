@@ -3,7 +3,7 @@ import type { BinaryMessage } from '../index.js'
 /** A received message: text, or binary data in the form of the socket's `binaryType`. */
 export type Message<Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'> = string | BinaryMessage<Binary>
 
-/** What to do with a message when the buffer is full. */
+/** The treatment of messages when the buffer is full. */
 export type Overflow<Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'> =
   | {
       /** Ends with an error, after the buffered messages have been read: no message is missing before it. The default. */
@@ -39,5 +39,5 @@ export interface WriteOptions {
 }
 
 export const checkHighWaterMark = (highWaterMark: number): void => {
-  if (!(highWaterMark >= 0)) throw new TypeError('highWaterMark must be a number from 0')
+  if (!(highWaterMark >= 0)) throw new TypeError('highWaterMark must be a number, at least 0')
 }

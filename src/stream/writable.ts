@@ -6,7 +6,10 @@ import { endCause, untilEnded } from './until-ended.js'
 const POLL = 10
 const SLOWEST_POLL = 1_000
 
-/** A `drop` event does not say whose message it was. Those of a stream are sent without options, so that only these reasons can be theirs. */
+/**
+ * The reasons for which a message of a stream can be dropped, because it is sent without options. A `drop` event does not name the
+ * sender.
+ */
 const OWN_DROPS: readonly string[] = ['overflow', 'too-big', 'disconnected']
 
 /**
@@ -17,9 +20,9 @@ const OWN_DROPS: readonly string[] = ['overflow', 'too-big', 'disconnected']
  * await file.stream().pipeTo(writable(socket))
  * ```
  *
- * Closing the stream waits until everything is sent, and leaves the socket open. Aborting it takes effect at once, and does not take
- * back what the socket has. It errors with whatever `send()` throws, when a message is dropped, and with the `SocketError` of a socket that
- * has ended for good. Throws a `TypeError` for a `highWaterMark` that is not a number from 0.
+ * Closing the stream waits until everything is sent, and does not close the socket. Aborting it takes effect at once. Messages that the
+ * socket has accepted are still sent. It errors with whatever `send()` throws, when a message is dropped, and with the `SocketError` of a
+ * socket that has ended for good. Throws a `TypeError` for a `highWaterMark` that is not at least 0.
  */
 export const writable = <Binary extends 'arraybuffer' | 'blob'>(
   socket: Socket<Binary>,
@@ -29,7 +32,7 @@ export const writable = <Binary extends 'arraybuffer' | 'blob'>(
   let timer: ReturnType<typeof setTimeout> | undefined
   let wake: (() => void) | undefined
   let stop: ReturnType<typeof untilEnded>
-  /** What has ended the stream. */
+  /** The error that has ended the stream. */
   let failure: { error: unknown } | undefined
 
   const check = () => wake?.()

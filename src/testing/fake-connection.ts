@@ -21,7 +21,7 @@ export class FakeConnection {
   isAnswered = false
   hasOpened = false
   readonly frozen: { up: boolean; down: boolean } = { up: false, down: false }
-  /** What the peer sent while the way down was frozen. */
+  /** The messages that the peer sent while the direction `down` was frozen. */
   readonly heldBack: (() => void)[] = []
 
   readonly received: FakeMessage[] = []

@@ -19,7 +19,7 @@ import type { FakePeer, FakeServer, FakeServerOptions } from './types.js'
  */
 export const createFakeServer = ({ base, protocols, message }: FakeServerOptions = {}): FakeServer => {
   const connections: FakePeer[] = []
-  /** Answers each handshake that is pending, as the policy says. */
+  /** Answers each handshake that is pending, according to the policy. */
   const handshakes: (() => void)[] = []
   let policy: 'accept' | 'refuse' | 'hang' = 'accept'
 
@@ -52,7 +52,7 @@ export const createFakeServer = ({ base, protocols, message }: FakeServerOptions
     connections,
     get latest() {
       const latest = connections[connections.length - 1]
-      if (!latest) throw new Error("latest: no WebSocket was made with this server's constructor")
+      if (!latest) throw new Error("latest: no WebSocket was created with this server's constructor")
       return latest
     },
     get clients() {

@@ -34,7 +34,7 @@ export interface FakePeer {
    * attempt that offers any. Has no effect if the page has given up in the meantime.
    */
   accept(protocol?: string): this
-  /** Fails the handshake. The page cannot tell how: it gets `error`, then `close` with 1006. */
+  /** Fails the handshake. The page gets `error`, then `close` with 1006, without the reason. */
   refuse(): this
   /** Sends a message. The page's `binaryType` decides in which form binary data arrives. */
   send(data: string | ArrayBuffer | ArrayBufferView): this
@@ -70,13 +70,13 @@ export interface FakeServerOptions {
 export interface FakeServer {
   /** The constructor for the code under test. Its sockets connect to this server, whatever their URL. */
   readonly WebSocket: typeof WebSocket
-  /** A peer for each WebSocket that was made, oldest first, including those that have ended. */
+  /** A peer for each WebSocket that was created, oldest first, including those that have ended. */
   readonly connections: readonly FakePeer[]
   /** The newest peer. Throws an `Error` if there is none. */
   readonly latest: FakePeer
   /** The peers that are open. */
   readonly clients: readonly FakePeer[]
-  /** The number of WebSockets that were made. */
+  /** The number of WebSockets that were created. */
   readonly attempts: number
   /** Accepts pending handshakes at once, and later ones each in the task after its `new WebSocket()`. The default. */
   accept(): void

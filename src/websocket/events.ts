@@ -12,7 +12,7 @@ export const forwardEvents = (target: EventTarget, internals: Internals): void =
   let last: string = socket.state.name
 
   const dispatch = (type: string, fields: Record<string, unknown> = {}, kind = 'Event') => {
-    // An event without a listener is not even made.
+    // No event is created if it has no listener.
     if (!internals.listeners[type]?.size) return
     // Node has no CloseEvent before version 23.
     const event = new ((globalThis as any)[kind] ?? Event)(type, fields)
@@ -36,7 +36,7 @@ export const forwardEvents = (target: EventTarget, internals: Internals): void =
     internals.readyState = undefined
   }
 
-  /** What a method of this class ends is dispatched in a later task, unless reconnect() has undone a close() by then, or the reverse. */
+  /** Dispatches the end that a method of this class causes in a later task, unless reconnect() has undone a close() by then, or the reverse. */
   const dispatchEndLater: typeof dispatchEnd = (...args) => {
     const before = willReconnect()
     internals.readyState = 2

@@ -44,7 +44,7 @@ export interface SteadyWebSocket
   removeEventListener(type: string, listener: AnyListener, options?: RemoveOptions): void
   /** The underlying socket, with its state, statistics and `drop` events. */
   readonly socket: Socket<'arraybuffer' | 'blob'>
-  /** Drops the current connection or wait and connects again, even after `close()`. Its events follow in a later task. */
+  /** Abandons the current connection or wait and connects again, even after `close()`. The events follow in a later task. */
   reconnect(cause?: unknown): void
 }
 
@@ -125,7 +125,7 @@ export const webSocketOver = (
     options: SocketOptions<'arraybuffer' | 'blob'>,
   ) => Socket<'arraybuffer' | 'blob'>,
 ): SteadyWebSocketConstructor => {
-  /** What was global before this class took its place, if it does. */
+  /** The global class that this one replaced, if it has replaced one. */
   const { WebSocket: Platform } = globalThis
 
   const Class = class extends EventTarget {
@@ -145,7 +145,8 @@ export const webSocketOver = (
         isPlain,
         binaryType: 'blob',
         handlers: {},
-        listeners: {},
+        // Without a prototype, because an event may be called 'constructor'.
+        listeners: Object.create(null),
         handleEvent: event => callHandler(this, event),
       } as Internals
       allInternals.set(this, internals)

@@ -98,7 +98,7 @@ describe('silence', () => {
     expect([asked, died]).toEqual([[700], [900]])
   })
 
-  test('causes only one timeout, and leaves no timer', () => {
+  test('causes only one timeout, and no timer remains', () => {
     const { died } = start()
     pass(10 * INTERVAL)
     expect(died).toHaveLength(1)
@@ -117,7 +117,7 @@ describe('silence', () => {
     expect(asked).toEqual([25_000, 45_000])
   })
 
-  test('shorter than interval still leaves one ping for each interval, because servers want to receive something', () => {
+  test('shorter than interval does not prevent the ping of each interval, because servers close connections on which they receive nothing', () => {
     const { asked, died, hear } = start({ interval: 500 })
     for (let message = 0; message < 60; message++) {
       pass(100)
@@ -366,7 +366,7 @@ describe('a probe', () => {
     expect(died).toEqual([1_000 + PROBE])
   })
 
-  test('that gets a reply leaves the next ping one interval after the reply', () => {
+  test('that gets a reply is followed by the next ping one interval after the reply', () => {
     const { asked, died, hear, probe } = start()
     pass(1_000)
     probe()
@@ -491,7 +491,7 @@ describe('heartbeat replies', () => {
     expect(measured).toEqual([30])
   })
 
-  test('that nobody asked for are hidden, and measure nothing', () => {
+  test('without a ping are hidden from listeners, and measure nothing', () => {
     const { hear, measured } = start()
     pass(1_000)
     expect(hear('pong')).toBe(true)
@@ -505,7 +505,7 @@ describe('heartbeat replies', () => {
     expect(measured).toEqual([])
   })
 
-  test('are not the only sign of life: other messages count, but measure nothing', () => {
+  test('are not required: other messages also keep the connection, but measure nothing', () => {
     const { hear, measured } = start()
     pass(INTERVAL + 40)
     hear('news')
@@ -525,7 +525,7 @@ describe('messages with event timestamps of another clock', () => {
   ]
 
   describe.each(EVENTS)('%s', (_, time) => {
-    test('count as a sign of life when they arrive', () => {
+    test('keep the connection when they arrive', () => {
       const { onMessage, asked, died } = start()
       pass(20_000)
       onMessage({ data: 'news', ...time() })
@@ -553,7 +553,7 @@ describe('stopping the heartbeat', () => {
     ['while a ping is under way', () => pass(INTERVAL + 1_000)],
     ['while a probe is under way', ({ probe }) => probe()],
   ]
-  test.each(phases)('leaves no timer and is final: %s', (_, reach) => {
+  test.each(phases)('stops all timers for good: %s', (_, reach) => {
     const subject = start()
     reach(subject)
     expect(vi.getTimerCount()).toBe(1)
@@ -651,7 +651,7 @@ describe('a slow connection', () => {
     expect(died).toEqual([INTERVAL + TIMEOUT])
   })
 
-  test('is dead in time when only bytes behind the ping leave, which the operating system accepts for a dead peer too', () => {
+  test('is dead at the deadline if only bytes behind the ping leave, because the operating system accepts those for a dead peer too', () => {
     const bytes = { left: 0, buffered: 0 }
     const { died } = start({}, ASKS, undefined, bytes)
     for (let time = 0; time < INTERVAL + TIMEOUT; time += 100) {
@@ -661,7 +661,7 @@ describe('a slow connection', () => {
     expect(died).toEqual([INTERVAL + TIMEOUT])
   })
 
-  test('gets twice the timeout after each connection in a row that was dead, up to a minute', () => {
+  test('has twice the timeout after each dead connection in a row, up to a minute', () => {
     const memory = { timeouts: 0 }
     const waits = Array.from({ length: 5 }, () => {
       const { died } = start({}, ASKS, memory)
@@ -671,10 +671,21 @@ describe('a slow connection', () => {
     expect(waits).toEqual([10_000, 20_000, 40_000, 60_000, 60_000])
   })
 
-  test('gets the usual timeout again once a ping was answered', () => {
+  test('has the usual timeout again after a ping was answered', () => {
     const memory = { timeouts: 3 }
     const { hear } = start({}, ASKS, memory)
     pass(INTERVAL)
+    hear('pong')
+    expect(memory.timeouts).toBe(0)
+  })
+
+  test('gets the usual timeout again once a ping was answered on a connection that is never silent', () => {
+    const memory = { timeouts: 3 }
+    const { hear, asked } = start({}, ASKS, memory)
+    pass(INTERVAL - 1)
+    hear()
+    pass(1)
+    expect(asked).toEqual([INTERVAL])
     hear('pong')
     expect(memory.timeouts).toBe(0)
   })

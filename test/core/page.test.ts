@@ -44,6 +44,27 @@ describe('without a page', () => {
   })
 })
 
+test('browserEvents reports page events in a page that has an element with the id "registration", which is a global there', () => {
+  const page = Object.assign(new EventTarget(), { visibilityState: 'visible' })
+  vi.stubGlobal('document', page)
+  vi.stubGlobal('registration', {})
+  const report = vi.fn()
+  const stop = browserEvents(report)
+  page.dispatchEvent(new Event('resume'))
+  page.dispatchEvent(new Event('freeze'))
+  stop()
+  expect(report.mock.calls).toEqual([['wake'], ['sleep']])
+})
+
+test('browserEvents adds no listener in a service worker', () => {
+  const addEventListener = vi.fn()
+  vi.stubGlobal('document', undefined)
+  vi.stubGlobal('registration', {})
+  vi.stubGlobal('addEventListener', addEventListener)
+  browserEvents(() => {})()
+  expect(addEventListener).not.toHaveBeenCalled()
+})
+
 describe('isOffline()', () => {
   test.each([
     'wss://push.example.com/feed',

@@ -1,7 +1,7 @@
 // What users of WebSocket clients reported, replayed here. Each of these failed once.
 import { getEventListeners } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
-import { assemble } from '../../src/core.ts'
+import { assemble, delivery, heartbeat } from '../../src/core.ts'
 import { backoff, createSocket, type PageEvent, type Socket, type SocketError } from '../../src/index.ts'
 import { json } from '../../src/json.ts'
 import { fresh, reopen, sent, server, setup } from '../support/setup.ts'
@@ -9,7 +9,7 @@ import { fresh, reopen, sent, server, setup } from '../support/setup.ts'
 fresh()
 
 describe('queue: false', () => {
-  test('drops what is sent while there is no connection, also while prepare runs', async () => {
+  test('drops messages that are sent without a connection, or while prepare runs', async () => {
     let finish = () => {}
     const { socket, heard, native } = setup({
       queue: false,
@@ -28,7 +28,7 @@ describe('queue: false', () => {
     expect(sent(native())).toEqual(['after it'])
   })
 
-  test('paces on a healthy connection, and drops nothing there', () => {
+  test('queues messages on a slow connection, and drops none of them', () => {
     const { socket, heard, native } = setup({ queue: false, highWaterMark: 3 })
     const peer = native().accept().freeze('up')
     expect(['aaaa', 'bb', 'cc'].map(text => socket.send(text))).toEqual(['sent', 'queued', 'queued'])
@@ -38,7 +38,7 @@ describe('queue: false', () => {
     expect(heard('drop')).toEqual([])
   })
 
-  test('carries nothing to the next connection: what has not left is dropped when the connection ends', () => {
+  test('drops the unsent messages when the connection ends, and sends none on the next one', () => {
     const { socket, heard, native } = setup({ queue: false, highWaterMark: 3 })
     native().accept().freeze('up')
     for (const text of ['aaaa', 'bb', 'cc']) socket.send(text)
@@ -50,7 +50,7 @@ describe('queue: false', () => {
 })
 
 describe('keepWhenClosed', () => {
-  test('lets messages wait from close() to the next connect(), for views that are mounted again', () => {
+  test('keeps messages from close() until the next connect(), for views that are mounted again', () => {
     const { socket, heard, native } = setup({ queue: { keepWhenClosed: true } })
     native().accept()
     socket.close()
@@ -64,7 +64,7 @@ describe('keepWhenClosed', () => {
     expect(heard('drop')).toEqual([])
   })
 
-  test('keeps nothing once the signal is aborted', () => {
+  test('drops all messages when the signal is aborted', () => {
     const life = new AbortController()
     const { socket, heard } = setup({ queue: { keepWhenClosed: true }, signal: life.signal })
     socket.send('waits')
@@ -142,6 +142,55 @@ describe('queuedMessages()', () => {
   })
 })
 
+test.each([
+  ['before the first attempt', { autoConnect: false }],
+  ['after an attempt', {}],
+])('keepWhenClosed drops what waits if the signal is aborted after close() %s', (_, options) => {
+  const life = new AbortController()
+  const { socket, heard } = setup({ queue: { keepWhenClosed: true }, signal: life.signal, ...options })
+  socket.send('waits')
+  socket.close()
+  expect(socket.send('waits, too')).toBe('queued')
+  life.abort()
+  expect(heard('drop')).toEqual([
+    { data: 'waits', reason: 'closed' },
+    { data: 'waits, too', reason: 'closed' },
+  ])
+  expect(socket.queued).toBe(0)
+})
+
+test.each([{ heartbeat: true }, { heartbeat: 5_000 }, { queue: true }])(
+  '%o throws a TypeError, because the defaults would be used instead',
+  options => {
+    expect(() => setup(options as object)).toThrow(/must be an object/)
+  },
+)
+
+test.each([
+  ['without the part delivery', assemble({ heartbeat })],
+  ['with the part delivery', assemble({ delivery, heartbeat })],
+])('an upload that is slow, and grows meanwhile, is not a dead connection %s', (_, create) => {
+  const states: string[] = []
+  const socket = create('/feed', {
+    WebSocket: server.WebSocket,
+    heartbeat: { interval: 2_500, timeout: 1_000, message: 'ping' },
+  })
+  socket.on('state', ({ name }) => states.push(name))
+  server.latest.accept()
+  let buffered = 900_000
+  const { socket: native } = server.latest
+  vi.spyOn(native, 'bufferedAmount', 'get').mockImplementation(() => buffered)
+  vi.spyOn(native, 'send').mockImplementation(data => {
+    buffered += (data as string).length
+  })
+  for (let time = 0; time < 20_000; time += 100) {
+    buffered -= 1_000
+    socket.send('x'.repeat(1_100))
+    vi.advanceTimersByTime(100)
+  }
+  expect(states).toEqual(['open'])
+})
+
 describe('a misspelt option', () => {
   test.each([
     [{ conectTimeout: 5 }, /createSocket has no option 'conectTimeout'.*'connectTimeout'/],
@@ -163,7 +212,7 @@ describe('a misspelt option', () => {
 })
 
 describe('a constructor that throws', () => {
-  test('at a later attempt makes a failed attempt, not the end: mock-socket takes the global away for a moment', () => {
+  test('fails the attempt but does not close the socket, because mock-socket removes the global WebSocket for a moment', () => {
     const { WebSocket } = server
     vi.stubGlobal('WebSocket', WebSocket)
     vi.spyOn(Math, 'random').mockReturnValue(0.5)
@@ -181,8 +230,8 @@ describe('a constructor that throws', () => {
   })
 })
 
-describe('why a handshake failed', () => {
-  test('is kept where the platform says it, as ws, Deno and Bun do', () => {
+describe('the reason for a failed handshake', () => {
+  test('becomes the cause of the error where the platform reports it, as ws, Deno and Bun do', () => {
     const { socket, heard, native } = setup({ retry: false })
     const cause = new Error('Unexpected server response: 401')
     native().socket.onerror?.(Object.assign(new Event('error'), { error: cause, message: cause.message }))
@@ -194,8 +243,8 @@ describe('why a handshake failed', () => {
   })
 })
 
-describe('a native socket that opens after it was given up', () => {
-  test('is closed then, because close() has no effect before open in React Native', () => {
+describe('a native socket that opens after it was abandoned', () => {
+  test('is closed again, because close() has no effect before open in React Native', () => {
     const { socket, native } = setup()
     const first = native().socket
     const close = vi.spyOn(first, 'close').mockImplementation(() => {})
@@ -206,8 +255,8 @@ describe('a native socket that opens after it was given up', () => {
   })
 })
 
-describe('a binary message that nobody listens for', () => {
-  test('is reported once, with the mistake that the server probably makes', () => {
+describe('a binary message without a listener', () => {
+  test('causes one error event, which names the probable mistake of the server', () => {
     const plain = createSocket('/feed', { WebSocket: server.WebSocket })
     const errors: SocketError[] = []
     plain.on('error', error => errors.push(error))
@@ -220,14 +269,14 @@ describe('a binary message that nobody listens for', () => {
     expect(errors[0]?.message).toMatch(/as text/)
   })
 
-  test('is no error while somebody listens', () => {
+  test('causes no error event if there is a listener', () => {
     const { heard, native } = setup()
     native().accept().send(new ArrayBuffer(4))
     expect([heard('binary').length, heard('error')]).toEqual([1, []])
   })
 })
 
-describe('a source of page events in the hand of the test', () => {
+describe('after page events,', () => {
   const withEvents = () => {
     let report: (event: PageEvent) => void = () => {}
     const made = setup({
@@ -239,7 +288,7 @@ describe('a source of page events in the hand of the test', () => {
     return { ...made, report: (event: PageEvent) => report(event) }
   }
 
-  test('a connection that breaks just after a wake-up is this client’s alone: 300 ms, not the wait after a crash', () => {
+  test('a connection that breaks just after a wake-up is replaced within 300 ms', () => {
     const { heard, native, report } = withEvents()
     native().accept()
     vi.advanceTimersByTime(60_000)
@@ -249,7 +298,7 @@ describe('a source of page events in the hand of the test', () => {
     expect(heard('close').at(-1).delay).toBe(150)
   })
 
-  test('a connection that breaks later waits as any', () => {
+  test('a connection that breaks later is replaced after the usual delay', () => {
     const { heard, native, report } = withEvents()
     native().accept()
     vi.advanceTimersByTime(60_000)
@@ -259,7 +308,7 @@ describe('a source of page events in the hand of the test', () => {
     expect(heard('close').at(-1).delay).toBe(950)
   })
 
-  test('reconnect() is never held back by a browser that says it is offline', () => {
+  test('reconnect() connects within 300 ms even if the browser reports that it is offline', () => {
     vi.stubGlobal('navigator', { onLine: false })
     const { socket, native } = withEvents()
     native().accept()
@@ -269,7 +318,7 @@ describe('a source of page events in the hand of the test', () => {
   })
 })
 
-test('a service worker gets no listener for page events, about which Chromium would warn', () => {
+test('createSocket adds no page event listeners in a service worker, because Chromium would warn about them', () => {
   const added = vi.fn()
   vi.stubGlobal('registration', {})
   vi.stubGlobal('addEventListener', added)
@@ -277,7 +326,7 @@ test('a service worker gets no listener for page events, about which Chromium wo
   expect(added).not.toHaveBeenCalled()
 })
 
-test('reconnect() can say in the close frame that it is not a goodbye', () => {
+test('reconnect() sends its code and reason in the close frame', () => {
   const { socket, native } = setup()
   native().accept()
   const close = vi.spyOn(native().socket, 'close')
@@ -287,7 +336,7 @@ test('reconnect() can say in the close frame that it is not a goodbye', () => {
   expect(() => socket.reconnect('x', 1001)).toThrow(DOMException)
 })
 
-test('a wait of twenty days ends after twenty days, not after setTimeout’s longest', () => {
+test('a delay of twenty days ends after twenty days', () => {
   const day = 86_400_000
   const { socket, native } = setup({ retry: () => 20 * day, wake: false })
   native().drop()
@@ -297,7 +346,7 @@ test('a wait of twenty days ends after twenty days, not after setTimeout’s lon
   expect(socket.state.name).toBe('connecting')
 })
 
-test('after 1012 from a server in a private network, a developer waits for a tenth of a second at most', () => {
+test('backoff() waits at most 100 ms after 1012 from a server in a private network', () => {
   const retry = backoff({ random: () => 0.999 })
   const loss = { attempt: 1, uptime: 10_000, elapsed: 0 }
   const cause = { code: 'CONNECTION_LOST', close: { code: 1012, reason: '' } }
@@ -305,7 +354,7 @@ test('after 1012 from a server in a private network, a developer waits for a ten
   expect(retry({ ...loss, cause, url: 'wss://push.example.com/' })).toBeGreaterThan(10_000)
 })
 
-test('elapsed counts through connections that did not last', () => {
+test('elapsed includes connections that were shorter than minUptime', () => {
   const elapsed: number[] = []
   const { native } = setup({
     retry: context => {
@@ -392,7 +441,7 @@ describe('one AbortSignal for many', () => {
   })
 })
 
-test('a peer that never answers close() does not change why the socket is closed', () => {
+test('a peer that never answers close() does not change the cause of the closed state', () => {
   const { socket, native } = setup()
   native().accept().freeze('down')
   socket.close(1000, 'done')

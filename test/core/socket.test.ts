@@ -231,6 +231,20 @@ describe('close()', () => {
     expect(heard('close')).toHaveLength(1)
   })
 
+  test('ends within closeTimeout if close() of the native socket throws, as that of ws does for a code that is a string', () => {
+    const reported = vi.fn()
+    vi.stubGlobal('reportError', reported)
+    const { socket, native } = setup({ closeTimeout: 2_000 })
+    native().accept()
+    vi.spyOn(native().socket, 'close').mockImplementationOnce(() => {
+      throw new TypeError('First argument must be a valid error code number')
+    })
+    socket.close('3000' as unknown as number)
+    expect(reported).toHaveBeenCalledOnce()
+    vi.advanceTimersByTime(2_000)
+    expect(socket.state.name).toBe('closed')
+  })
+
   test('while connecting closes at once, and the attempt can no longer open the socket', () => {
     const { socket, log, native } = setup()
     socket.close()

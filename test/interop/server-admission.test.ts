@@ -121,7 +121,7 @@ describe('the subprotocol', () => {
   test('is required if there is no other connection listener', async () => {
     const { url } = await startNode()
     const plain = await dial(url, {}, [])
-    expect(await plain.closed()).toEqual({ code: 1002, reason: `${PROTOCOL} is the subprotocol here` })
+    expect(await plain.closed()).toEqual({ code: 1002, reason: `the subprotocol must be ${PROTOCOL}` })
   })
 
   test('leaves other clients to the connection listener of the application', async () => {

@@ -40,3 +40,12 @@ describe('authorize', () => {
     expect(errors).toEqual([])
   })
 })
+
+test.each(['authorise', 'onMesage', 'constructor'])(
+  'a server with the misspelt option %s throws a TypeError',
+  name => {
+    expect(() => startFake({ [name]: () => false } as object)).toThrow(
+      new TypeError(`createReliableServer has no option '${name}'`),
+    )
+  },
+)

@@ -73,6 +73,19 @@ describe('events of the drop-in class', () => {
 })
 
 describe('listeners of the drop-in class', () => {
+  test.each(['constructor', 'toString', '__proto__'])(
+    'can be added and removed for an event named %s',
+    name => {
+      const { socket } = open()
+      const listener = vi.fn()
+      socket.addEventListener(name, listener)
+      socket.dispatchEvent(new Event(name))
+      socket.removeEventListener(name, listener)
+      socket.dispatchEvent(new Event(name))
+      expect(listener).toHaveBeenCalledOnce()
+    },
+  )
+
   test('can be objects, and support the options once and signal', () => {
     const { socket, peer } = open()
     const heard: string[] = []

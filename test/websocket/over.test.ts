@@ -58,6 +58,15 @@ test('webSocketOver() accepts an assembled core, also without reconnection', () 
   }
 })
 
+test('an assembled core without delivery rejects highWaterMark, also 0', () => {
+  const { WebSocket } = createFakeServer()
+  for (const highWaterMark of [0, 5]) {
+    expect(() => assemble({})('wss://push.example.com/', { WebSocket, highWaterMark } as object)).toThrow(
+      "An option needs the part 'delivery'",
+    )
+  }
+})
+
 test('webSocketOver() accepts createSocket itself', () => {
   expectTypeOf(webSocketOver).toBeCallableWith(createSocket)
   expect(webSocketOver(createSocket)).not.toBe(SteadyWebSocket)
