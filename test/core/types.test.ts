@@ -347,7 +347,7 @@ describe('the type SocketOptions', () => {
     // @ts-expect-error a duration is a number
     expect(() => createSocket(url, { ...idle, minUptime: '5s' })).toThrow(TypeError)
     // @ts-expect-error what beats is for the server to say
-    createSocket(url, { ...idle, heartbeat: true })
+    expect(() => createSocket(url, { ...idle, heartbeat: true })).toThrow(TypeError)
     // @ts-expect-error on is a policy
     createSocket(url, { ...idle, retry: true })
     // @ts-expect-error a number cannot be sent
