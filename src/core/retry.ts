@@ -104,10 +104,12 @@ export const backoff = ({
   attempts = Infinity,
   spread = 13_000,
   random = Math.random,
+  ...unknown
 }: BackoffOptions = {}): Retry => {
   for (const value of [base, max, attempts, spread]) {
     checkNumber('An option of backoff()', value)
   }
+  for (const name in unknown) throw new TypeError(`backoff has no option '${name}'`)
   return ({ attempt, cause, url = '' }) => {
     const { code, close: { code: closeCode = 0, reason = '' } = {} } = cause
     if (attempt > attempts || isFinal(cause)) return false

@@ -494,3 +494,7 @@ describe('the send() of prepare', () => {
     expect(socket.queuedMessages()).toEqual(['bb'])
   })
 })
+
+test('a misspelt option of backoff() throws a TypeError that names it', () => {
+  expect(() => backoff({ bas: 5 } as object)).toThrow(/backoff has no option 'bas'/)
+})

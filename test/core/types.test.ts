@@ -340,7 +340,7 @@ describe('the type SocketOptions', () => {
     // @ts-expect-error interval
     expect(() => createSocket(url, { ...idle, heartbeat: { intervall: 5 } })).toThrow(TypeError)
     // @ts-expect-error base
-    backoff({ bass: 5 })
+    expect(() => backoff({ bass: 5 })).toThrow(TypeError)
   })
 
   test('rejects a value of the wrong type', () => {
