@@ -50,7 +50,7 @@ const CHOICES: Record<string, readonly unknown[]> = {
 const difference = (one: string, other: string) =>
   [...one].filter(letter => !other.includes(letter)).length + Math.abs(one.length - other.length)
 
-/** Throws for an invalid value, and for an option that does not exist, because a misspelt one would have no effect, or another one. */
+/** Throws for an invalid value, and for an option that does not exist, because a misspelt option would be ignored silently. */
 const checkOptions = (place: keyof typeof NUMBERS, options: object | false | undefined) => {
   // Of `true` the defaults would be made, and a heartbeat without a message gives up every quiet server.
   if (options && typeof options !== 'object') throw new TypeError(`${place} must be an object`)

@@ -54,7 +54,7 @@ export const json: {
 } = (socket?: Socket<any>, schema: Schema<unknown> = ANYTHING, codec?: Codec<any>): any => {
   if (!socket) return json
   const standard = schema['~standard']
-  if (!standard) throw new TypeError('the second argument of json() must be a Standard Schema')
+  if (!standard) throw new TypeError('json() needs a Standard Schema')
   const { on, off, emit } = createEmitter<JsonEvents<any, any>>(['message', 'invalid'])
   /** How many signals have listeners here. All listeners without a signal count as one. */
   let listeners = 0

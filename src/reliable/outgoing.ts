@@ -64,8 +64,7 @@ const watch = (message: Message, drop: Drop, { signal, ttl = Infinity }: Reliabl
 /** Throws a `TypeError` for invalid arguments of `send()`. */
 const checkSend = (name: unknown, { onLost = 'drop', ttl = Infinity }: ReliableSendOptions) => {
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
-  if (!isValid)
-    throw new TypeError("Use a name that is not empty, a ttl >= 0, and 'drop' or 'resend' for onLost")
+  if (!isValid) throw new TypeError("Use a name, a ttl from 0, and onLost 'drop' or 'resend'")
 }
 
 /**

@@ -75,7 +75,7 @@ describe('keepWhenClosed', () => {
 })
 
 describe('queuedMessages()', () => {
-  test('at close, returns in order what certainly never left and what waited: calls that are absent may have been carried out', () => {
+  test('returns at close, in order, the messages that never left and those that waited', () => {
     const { socket, native } = setup({ highWaterMark: 8 })
     const peer = native().accept()
     socket.send('has left')
@@ -93,7 +93,7 @@ describe('queuedMessages()', () => {
     expect(socket.queuedMessages()).toEqual([])
   })
 
-  test('a listener for close can take a message back by its signal, and it is never sent', () => {
+  test('returns messages that a listener for close can abort, so that they are never sent', () => {
     const { socket, heard, native } = setup()
     const peer = native().accept().freeze('up')
     const call = new AbortController()
@@ -107,7 +107,7 @@ describe('queuedMessages()', () => {
     expect(sent(reopen())).toEqual([])
   })
 
-  test('leaves out what was dropped, and has empty and binary messages', () => {
+  test('omits dropped messages, and includes empty and binary ones', () => {
     const { socket } = setup()
     const call = new AbortController()
     socket.send('')
@@ -119,7 +119,7 @@ describe('queuedMessages()', () => {
     expect(socket.queuedMessages()).toEqual(['', new Uint8Array([1, 2]).buffer, 'new'])
   })
 
-  test('is empty at the close after which nothing is sent, and has what is kept', () => {
+  test('is empty at the last close, unless the messages are kept', () => {
     for (const keepWhenClosed of [false, true]) {
       const { socket, native } = setup({ queue: { keepWhenClosed }, retry: false, highWaterMark: 1 })
       const peer = native().accept().freeze('up')
@@ -132,7 +132,7 @@ describe('queuedMessages()', () => {
     }
   })
 
-  test('works without the part that watches what has left, for what waits', () => {
+  test('returns the waiting messages without the part delivery', () => {
     const socket = assemble()('/feed', { WebSocket: server.WebSocket })
     socket.send('BUY 1')
     socket.queuedMessages().pop()
@@ -380,7 +380,7 @@ test('the message of a loss without a reason does not end with a space', () => {
   expect(heard('close')[0].cause.message).toBe('CONNECTION_LOST: 1006')
 })
 
-describe('one AbortSignal for many', () => {
+describe('one AbortSignal for many listeners and messages', () => {
   const use: Record<string, (socket: Socket, signal: AbortSignal, at: number) => () => unknown> = {
     'listeners of a socket': (socket, signal) => {
       const listener = vi.fn()
@@ -393,7 +393,7 @@ describe('one AbortSignal for many', () => {
     },
   }
 
-  test.each(Object.entries(use))('%s: it gets one listener, so that Node does not warn', (_, useIt) => {
+  test.each(Object.entries(use))('gets one listener for %s, so that Node does not warn', (_, useIt) => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {})
     const { socket, native } = setup()
     const life = new AbortController()
@@ -406,7 +406,7 @@ describe('one AbortSignal for many', () => {
     expect(warn).not.toHaveBeenCalled()
   })
 
-  test('listeners of one json(): it gets one listener, and the socket keeps none', () => {
+  test('gets one listener for all listeners of json(), and none remains on the socket', () => {
     const { socket, native } = setup()
     const on = vi.spyOn(socket, 'on')
     const off = vi.spyOn(socket, 'off')
@@ -423,7 +423,7 @@ describe('one AbortSignal for many', () => {
     expect(off.mock.calls.length).toBe(on.mock.calls.length)
   })
 
-  test('messages that leave or come back keep the others’ conditions', () => {
+  test('keeps its listener as long as a message waits', () => {
     const { socket, heard, native } = setup()
     const life = new AbortController()
     for (const text of ['one', 'two']) socket.send(text, { signal: life.signal })
@@ -450,7 +450,7 @@ test('a peer that never answers close() does not change the cause of the closed 
 })
 
 describe('the send() of prepare', () => {
-  test('throws once the connection has ended, so that an answer that came too late is not sent into the void', async () => {
+  test('throws after the connection has ended, so that a late answer is not lost silently', async () => {
     // https://github.com/enisdenjo/graphql-ws/issues/331
     let answer = (_: string) => {}
     const failed = vi.fn()
@@ -475,7 +475,7 @@ describe('the send() of prepare', () => {
     expect(failed).toHaveBeenCalledTimes(1)
   })
 
-  test('throws after prepare, because messages beside the queue would make others arrive twice', async () => {
+  test('throws after prepare has ended, because messages that bypass the queue would make others arrive twice', async () => {
     let sendLater = (_: string) => {}
     const { socket, native } = setup({
       prepare({ send }) {

@@ -418,9 +418,7 @@ describe('a validator of json()', () => {
   test('must belong to a Standard Schema, or json() throws a TypeError', () => {
     const { socket } = openSocket()
     const schema = { parse: JSON.parse } as any
-    expect(() => json(socket, schema)).toThrow(
-      new TypeError('the second argument of json() must be a Standard Schema'),
-    )
+    expect(() => json(socket, schema)).toThrow(new TypeError('json() needs a Standard Schema'))
   })
 })
 
