@@ -548,9 +548,10 @@ export class Check implements Watch {
     for (const { node: before, at, link: held } of all) {
       const between = (list: readonly number[] = []) => list.some(time => time >= at)
       // Another node may have taken it over for a connection that broke before a word was said: then nothing came of the first.
+      // It may even be for an older connection: with a slow store, a node that is shutting down resumes a session after its successor.
       const moved = [...this.lines].some(
         ([link, { wanted }]) =>
-          wanted === name && link.index > held && link.server !== undefined && link.server.node !== node,
+          wanted === name && link.index !== held && link.server !== undefined && link.server.node !== node,
       )
       this.must(
         sent.refuse || before !== node || moved || between(this.troubles.get(node)),
