@@ -46,9 +46,11 @@ const CHOICES: Record<string, readonly unknown[]> = {
   overflow: ['reject', 'drop-oldest'],
 }
 
-/** The number of letters of one word that are missing in the other. This suffices to find the intended name. */
+/** How many letters of one name are missing in the other, or in another place there. Enough to find the name that was meant. */
 const difference = (one: string, other: string) =>
-  [...one].filter(letter => !other.includes(letter)).length + Math.abs(one.length - other.length)
+  [...one].filter(letter => !other.includes(letter)).length +
+  [...one].filter((letter, place) => other[place] !== letter).length +
+  Math.abs(one.length - other.length)
 
 /** Throws for an invalid value, and for an option that does not exist, because a misspelt option would be ignored silently. */
 const checkOptions = (place: keyof typeof NUMBERS, options: object | false | undefined) => {

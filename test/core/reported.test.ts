@@ -195,6 +195,7 @@ describe('a misspelt option', () => {
   test.each([
     [{ conectTimeout: 5 }, /createSocket has no option 'conectTimeout'.*'connectTimeout'/],
     [{ heartbeat: { mesage: 'ping' } }, /heartbeat has no option 'mesage'.*'message'/],
+    [{ retries: 5 }, /createSocket has no option 'retries'.*'retry'/],
     [{ queue: { maxByte: 5 } }, /queue has no option 'maxByte'.*'maxBytes'/],
     [{ headers: {} }, /createSocket has no option 'headers'/],
   ])('throws a TypeError that names the nearest one: %o', (options, message) => {
