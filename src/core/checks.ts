@@ -52,19 +52,26 @@ const difference = (one: string, other: string) =>
   [...one].filter((letter, place) => other[place] !== letter).length +
   Math.abs(one.length - other.length)
 
+/** The error for an option that does not exist, with the name that was probably meant. */
+const unknownOption = (place: keyof typeof NUMBERS, name: string) => {
+  const [nearest] = [...NUMBERS[place], ...OTHERS[place]].sort(
+    (a, b) => difference(name, a) - difference(name, b),
+  )
+  return new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
+}
+
 /** Throws for an invalid value, and for an option that does not exist, because a misspelt option would be ignored silently. */
 const checkOptions = (place: keyof typeof NUMBERS, options: object | false | undefined) => {
   // Of `true` the defaults would be made, and a heartbeat without a message gives up every quiet server.
   if (options && typeof options !== 'object') throw new TypeError(`${place} must be an object`)
-  for (const [name, value] of Object.entries(options || {})) {
+  // Without an array of the names, because this runs for every message with options. Inherited names do not count.
+  for (const name in options || undefined) {
+    if (!Object.prototype.propertyIsEnumerable.call(options, name)) continue
+    const value = (options as Record<string, unknown>)[name]
     if (NUMBERS[place].includes(name)) {
       if (value !== undefined) checkNumber(name, value)
-    } else if (!OTHERS[place].includes(name)) {
-      const [nearest] = [...NUMBERS[place], ...OTHERS[place]].sort(
-        (a, b) => difference(name, a) - difference(name, b),
-      )
-      throw new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
-    } else if (value !== undefined && CHOICES[name]?.includes(value) === false) {
+    } else if (!OTHERS[place].includes(name)) throw unknownOption(place, name)
+    else if (value !== undefined && CHOICES[name]?.includes(value) === false) {
       throw new TypeError(`${name} must be ${CHOICES[name].join(' or ')}`)
     }
   }

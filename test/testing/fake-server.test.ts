@@ -196,7 +196,7 @@ describe('the WebSocket constructor of the fake server', () => {
     expect(socket).toBeInstanceOf(EventTarget)
     expect(socket).not.toBeInstanceOf(other.WebSocket)
     expect(server.WebSocket.name).toBe('FakeWebSocket')
-    expect(() => other.latest).toThrow(/no WebSocket was made/)
+    expect(() => other.latest).toThrow(/no WebSocket was created/)
     expect(server.latest.socket).toBe(socket)
   })
 
