@@ -132,11 +132,13 @@ export const webSocketOver = (
     constructor(
       url: Endpoint,
       protocols?: SocketOptions['protocols'] | WebSocketInit,
-      options: SteadyWebSocketOptions = {},
+      given?: SteadyWebSocketOptions,
     ) {
       // biome-ignore lint/complexity/noArguments: a missing argument is not the same as undefined
       requireArgument(arguments)
       super()
+      // The platform ignores further arguments, whatever they are.
+      const options = given && typeof given === 'object' ? given : {}
       const { WebSocket: Current } = globalThis
       const isReplaced = Current && 'reconnect' in Current.prototype
       const { WebSocket: Native = isReplaced ? Platform : Current, retry } = options

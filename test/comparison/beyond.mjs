@@ -40,7 +40,7 @@ export const beyond = {
       needs: 'reconnects',
       async run(_, rig) {
         for (let i = 0; i < 5; i++) {
-          if (i === 0) await rig.steady()
+          if (i === 0) await rig.steady(rig.farUrl)
           const { length } = rig.server.connections
           rig.server.latest.close(1012)
           if (!(await rig.until(() => rig.server.connections.length > length, 3_000))) return 'waits longer'

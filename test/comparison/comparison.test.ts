@@ -41,7 +41,7 @@ describe('ours', () => {
   let cells: Cell[]
   beforeAll(async () => {
     cells = (await runCells(scenarios, ours)) as Cell[]
-  }, 120_000)
+  }, 600_000)
 
   test.each(ours.map(column))('%s does what the table says', name => {
     const own = cells.filter(({ peer }) => column(peer) === name)

@@ -164,7 +164,7 @@ export const reconnecting = {
       why: 'https://github.com/django/channels/issues/568',
       needs: 'reconnects',
       async run(_, rig) {
-        for (let i = 0; i < 30; i++) rig.connect()
+        for (let i = 0; i < 30; i++) rig.connect(rig.farUrl)
         await rig.until(() => rig.server.open.length === 30)
         await rig.pass(10_000)
         const { length } = rig.server.connections

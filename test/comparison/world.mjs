@@ -168,6 +168,8 @@ export const createWorld = async ({ peer, clock, page, sockets, WebSocket, repor
     page,
     clock,
     url,
+    /** The same server by an address that is in no private network, for what clients do on the internet. */
+    farUrl: url.replace('127.0.0.1', '[::ffff:127.0.0.1]'),
     /** Errors that nobody caught: what a browser prints on its console. */
     reported,
     settle,

@@ -100,9 +100,8 @@ inEveryEngine(rig => {
       expect(reclaimed).toBe(Math.ceil(Math.min(...unsent) / size))
       expect(inOrder(order)).toBe(true)
       expect(again).toEqual(Array.from({ length: reclaimed + 1 }, (_, i) => count - reclaimed + i))
-      // The system's buffers hold some four megabytes of the twenty.
-      if (!told) expect(reclaimed).toBe(0)
-      else expect(reclaimed).toBeGreaterThan(count / 2)
+      // The system's buffers hold some four megabytes of the twenty. An engine that calls everything sent reclaims what it has not come to yet.
+      if (told) expect(reclaimed).toBeGreaterThan(count / 2)
     }
   })
 
@@ -118,8 +117,7 @@ inEveryEngine(rig => {
     expect(inOrder(order)).toBe(true)
     expect(reclaimed).toBe(Math.ceil(Math.min(...unsent) / size))
     expect(again?.length).toBe(count - handed + reclaimed + 1)
-    if (!told) expect(handed).toBe(count)
-    else expect(handed).toBeLessThan(count / 2)
+    if (told) expect(handed).toBeLessThan(count / 2)
   })
 
   /**

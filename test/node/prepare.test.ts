@@ -204,9 +204,10 @@ overEach(connect => {
       heartbeat: { interval: 20, timeout: 20, message: 'ping', isReply: fail },
       retry: fail,
     })
-    await until(() => heard('text').length === 2)
-    expect(heard('text')).toEqual(['ping', 'ping'])
-    expect(report).toHaveBeenCalledTimes(2)
+    await until(() => heard('text').length >= 2)
+    // On a busy machine there may be more by now.
+    expect(new Set(heard('text'))).toEqual(new Set(['ping']))
+    expect(report).toHaveBeenCalledTimes(heard('text').length)
     server.terminateAll()
     await until(() => socket.state.name === 'closed')
     expect(socket.state).toMatchObject({ cause: { code: 'RETRY_FAILED' } })
