@@ -23,6 +23,8 @@ export interface Connector {
   start(context: Extract<State, { name: 'connecting' }>): void
   /** Sends and receives through the connection, which is open. */
   attach(): void
+  /** Sends what waits, and starts the closing handshake. `onTimeout` is called if it is not done within `closeTimeout`. */
+  close(code: number | undefined, reason: string | undefined, onTimeout: () => void): void
   /** Ends the heartbeat, because the connection is not open any more. */
   stopHeartbeat(): void
   /** Abandons the connection, if there is one, queues again what certainly never left, and reports how it ended if it was open. */
@@ -52,6 +54,7 @@ export const createConnector = (
     // Chromium delays attempts by up to 5 s after many failures: a shorter timeout ends some that have not even started.
     // https://source.chromium.org/chromium/chromium/src/+/main:services/network/websocket_throttler.cc
     connectTimeout = 10_000,
+    closeTimeout = 3_000,
     heartbeat: heartbeatOptions,
   } = options
   let native: WebSocket | undefined
@@ -123,6 +126,15 @@ export const createConnector = (
       ;(native as WebSocket).onmessage = onMessage
       unread.splice(0).forEach(onMessage)
       defer(queue.flush)
+    },
+
+    close(code, reason, onTimeout) {
+      // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
+      setTimer(native?.readyState === 3 ? 0 : closeTimeout, onTimeout)
+      queue.flush(true)
+      // A reason needs a code. Without one Chromium would throw here, and others would lose the reason.
+      // https://websockets.spec.whatwg.org/#dom-websocket-close
+      native?.close(code ?? (reason === undefined ? undefined : 1000), reason)
     },
 
     stopHeartbeat() {

@@ -53,7 +53,7 @@ export const createLifecycle = (
   watchPage?: WatchPage,
 ): Lifecycle => {
   // A server that accepts connections only to drop them does so within seconds, and must not be treated as healthy.
-  const { minUptime = 5_000, closeTimeout = 3_000, wake, signal, WebSocket } = options
+  const { minUptime = 5_000, wake, signal, WebSocket } = options
   const { keepWhenClosed } = options.queue || {}
   let state: State = { name: 'closed' }
   let page: PageWatch | undefined
@@ -116,13 +116,7 @@ export const createLifecycle = (
     },
 
     closing({ code, reason, cause }) {
-      const native = connector().native()
-      // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
-      setTimer(native?.readyState === 3 ? 0 : closeTimeout, () => lose(cause))
-      queue.flush(true)
-      // A reason needs a code. Without one Chromium would throw here, and others would lose the reason.
-      // https://websockets.spec.whatwg.org/#dom-websocket-close
-      native?.close(code ?? (reason === undefined ? undefined : 1000), reason)
+      connector().close(code, reason, () => lose(cause))
     },
 
     closed({ cause }, last) {
@@ -143,13 +137,8 @@ export const createLifecycle = (
       else if (attempt === 1) downSince = now
       const isLive = state.name === 'open' || state.name === 'connecting'
       const elapsed = Math.max(0, now - downSince)
-      let [delay, error] = askRetry(isLive && retry, {
-        attempt,
-        cause,
-        uptime,
-        elapsed,
-        url: connector().url(),
-      })
+      const url = connector().url()
+      let [delay, error] = askRetry(isLive && retry, { attempt, cause, uptime, elapsed, url })
       if (error) emit('error', error)
       if (again) delay = delay || 0
       if (delay !== false && page && !again) delay = page.adjust(delay, cause)

@@ -9,6 +9,7 @@ import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
 import type { CreateQueue } from './queue.js'
 import type { Retry } from './retry.js'
+import type { State } from './states.js'
 import { createTimer } from './timers.js'
 import type { BinaryType, DropReason, Endpoint, Socket, SocketEvents, SocketOptions } from './types.js'
 
@@ -88,13 +89,6 @@ export const makeCreateSocket =
     )
     const { native, url } = connector
 
-    /** Whether messages that are sent now would wait for ever. Before the first attempt they wait for it. */
-    const isEnded = () => {
-      const { name, cause } = state() as { name: string; cause?: SocketError }
-      if (name !== 'closing' && !(name === 'closed' && cause)) return false
-      return !keepWhenClosed || signal?.aborted
-    }
-
     const socket: Socket<Binary> = {
       on,
       once,
@@ -103,7 +97,7 @@ export const makeCreateSocket =
 
       send(data, how) {
         checks?.send(data, how)
-        if (isEnded()) return drop(data, 'closed')
+        if (isEnded(state()) && (!keepWhenClosed || signal?.aborted)) return drop(data, 'closed')
         const outcome = queue.push(data, how)
         if (outcome !== 'queued' || state().name !== 'open') return outcome
         defer(queue.flush)
@@ -160,6 +154,9 @@ export const makeCreateSocket =
     else signal?.addEventListener('abort', abort)
     return socket
   }
+
+/** Whether messages that are sent now would wait for ever. Before the first attempt they wait for it. */
+const isEnded = (state: State) => state.name === 'closing' || (state.name === 'closed' && !!state.cause)
 
 const createCounts = (): Counts => ({
   attempts: 0,

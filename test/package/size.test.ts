@@ -7,10 +7,10 @@ import { measure, sizeOf } from './sizes.mjs'
  */
 // Raised for queuedMessages() (51 B, bare 18 B), one listener on each AbortSignal (78 B, bare 95 B), and a send() of prepare that ends with it.
 const LIMITS: Record<string, number> = {
-  steadysocket: 7_040,
-  'steadysocket/core, bare': 4_110,
-  'bare, with heartbeat and pageEvents': 5_165,
-  'steadysocket/websocket': 1_500,
+  steadysocket: 7_000,
+  'steadysocket/core, bare': 4_115,
+  'bare, with heartbeat and pageEvents': 5_175,
+  'steadysocket/websocket': 1_510,
   'steadysocket/json': 700,
   'steadysocket/stream': 1_060,
   'steadysocket/reliable': 2_900,
