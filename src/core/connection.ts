@@ -98,7 +98,7 @@ export const openConnection = (
       const socket = native
       socket.onmessage = socket.onclose = null
       // In React Native, `close()` before `open` has no effect.
-      socket.onopen = () => socket.close()
+      socket.onopen = socket.readyState ? null : () => socket.close()
       socket.close()
     }
     return [close, close && Math.min(unsent, native?.bufferedAmount ?? 0)]
