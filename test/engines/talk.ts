@@ -122,6 +122,12 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
   // The server learns from the address which of the native sockets this is.
   class Recorded extends WebSocket {
     readonly record: NativeRecord
+    #given = 0
+    /** How many bytes had left at the last look. */
+    #left = 0
+    /** How many bytes are ahead of the last ping. */
+    #ahead = 0
+    #watch: ReturnType<typeof setInterval> | undefined
     constructor(url: string, protocols?: string | string[]) {
       super(`${url}?native=${made}`, protocols)
       const own: NativeRecord = { number: made, handed: [], unsent: [], made: performance.now(), life: 0 }
@@ -129,29 +135,9 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
       live++
       natives.push(own)
       this.record = own
-      let silence: ReturnType<typeof setTimeout> | undefined
-      /** The bytes that were in the buffer at the last look. Bytes ahead of a ping that leave are a sign of life, which starts another timeout. */
-      let buffered = 0
-      const expectEnd = (timeout: number, slack: number) => {
-        silence = setTimeout(() => {
-          if (this.bufferedAmount < buffered) {
-            buffered = this.bufferedAmount
-            expectEnd(timeout, slack)
-          } else own.overdue = true
-        }, timeout + slack)
-      }
       this.addEventListener('message', ({ timeStamp }) => {
         own.life = timeStamp
-        if (!heartbeat || margin === undefined) return
-        clearTimeout(silence)
-        silence = setTimeout(
-          () => {
-            buffered = this.bufferedAmount
-            expectEnd(heartbeat.timeout, margin / 2)
-          },
-          heartbeat.interval + margin / 2,
-        )
-        silences.set(own.number, () => clearTimeout(silence))
+        if (heartbeat && margin !== undefined) this.watch(heartbeat, margin)
       })
       this.addEventListener('close', ({ code }) => {
         live--
@@ -167,7 +153,36 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
     override send(data: any) {
       const number = numberOf(data)
       if (number >= 0) this.record.handed.push(number)
+      else {
+        this.#left = this.#given - this.bufferedAmount
+        this.#ahead = this.#given
+      }
+      this.#given += typeof data === 'string' ? data.length : data.byteLength
       super.send(data)
+    }
+    /**
+     * Looks, from a message on, whether the connection outlives what `heartbeat` allows. Ticks are counted, because a busy machine loses them.
+     * Bytes ahead of the ping that leave are a sign of life. They are seen at the end of one timeout, and start another.
+     */
+    watch({ interval, timeout }: { interval: number; timeout: number }, margin: number) {
+      const period = 20
+      const ticks = (time: number) => (time + margin) / period
+      let silent = 0
+      let still = Number.POSITIVE_INFINITY
+      this.#ahead = 0
+      this.unwatch()
+      this.#watch = setInterval(() => {
+        const before = this.#left
+        this.#left = this.#given - this.bufferedAmount
+        still = this.#left > before && before < this.#ahead ? 0 : still + 1
+        if (++silent < ticks(interval + timeout) || still < ticks(2 * timeout)) return
+        this.record.overdue = true
+        this.unwatch()
+      }, period)
+      silences.set(this.record.number, () => this.unwatch())
+    }
+    unwatch() {
+      clearInterval(this.#watch)
     }
   }
 
