@@ -1,4 +1,5 @@
 export type { DataType } from './reliable/frames.js'
+export type { ReliableServer, ServerStats } from './server/api.js'
 export type { WebSocketLike } from './server/connection.js'
 export type { Payload } from './server/frames.js'
 export { type MemoryStoreOptions, memoryStore } from './server/memory-store.js'
@@ -6,9 +7,7 @@ export type { WebSocketServerLike } from './server/node.js'
 export type {
   Authorization,
   ClientMessage,
-  ReliableServer,
   ReliableServerOptions,
-  ServerStats,
   Session,
 } from './server/options.js'
 export type { Origins, RequestLike } from './server/origin.js'

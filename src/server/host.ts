@@ -1,6 +1,7 @@
 // The state that the sessions of a node share.
+
+import type { ServerStats } from './api.js'
 import type { Request } from './frames.js'
-import type { ServerStats } from './options.js'
 import type { Task } from './requests.js'
 import type { StoreNode } from './store.js'
 

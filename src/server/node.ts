@@ -1,17 +1,11 @@
 // The state that the parts of a server share, on one node.
 
+import { checkMaxConnections, checkOptions, type Limits, resolveLimits, resolveRates } from './checks.js'
 import type { WebSocketLike } from './connection.js'
 import type { Host } from './host.js'
 import { memoryStore } from './memory-store.js'
 import { StoreOpener } from './opener.js'
-import {
-  checkMaxConnections,
-  checkNames,
-  type Limits,
-  type ReliableServerOptions,
-  resolveLimits,
-  resolveRates,
-} from './options.js'
+import type { ReliableServerOptions } from './options.js'
 import { originCheck, type RequestLike } from './origin.js'
 import { Gate } from './rates.js'
 import { directSession, type RequestHost, runRequest } from './requests.js'
@@ -89,7 +83,7 @@ export const createServer = <Request extends RequestLike>(
   wss: WebSocketServerLike<Request>,
   options: ReliableServerOptions<Request>,
 ): Server<Request> => {
-  checkNames(options)
+  checkOptions(options)
   const limits = resolveLimits(options)
   const isAllowedOrigin = originCheck(options.origins)
   limitPayload(wss, limits)

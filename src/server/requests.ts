@@ -1,6 +1,8 @@
 // Requests of clients: what the application decides about each, and the effects that are stored for it.
+
+import { checkClose } from './checks.js'
 import { checkName, type Payload, payload, type Request, writeMessage } from './frames.js'
-import { checkClose, type ReliableServerOptions, type Session } from './options.js'
+import type { ReliableServerOptions, Session } from './options.js'
 import type { RequestLike } from './origin.js'
 import type { Effect, StoreNode } from './store.js'
 

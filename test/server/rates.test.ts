@@ -145,3 +145,14 @@ test.each([
 ])('the server throws a TypeError for %j', options => {
   expect(() => startFake(options as any)).toThrow(TypeError)
 })
+
+test.each([
+  [{ rates: { conection: {} } }, "rates has no option 'conection'. Did you mean 'connection'?"],
+  [{ rates: { user: { message: 5 } } }, "rates.user has no option 'message'. Did you mean 'messages'?"],
+  [{ rates: { address: 100 } }, 'rates.address must be an object'],
+  [{ rates: true }, 'rates must be an object'],
+  [{ maxConnections: { users: 5 } }, "maxConnections has no option 'users'. Did you mean 'user'?"],
+  [{ maxConnections: 5 }, 'maxConnections must be an object'],
+])('the server throws for %j a TypeError that says what is wrong', (options, message) => {
+  expect(() => startFake(options as any)).toThrow(new TypeError(message))
+})
