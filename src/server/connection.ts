@@ -11,6 +11,7 @@ export interface WebSocketLike {
   close(code?: number, reason?: string): void
   terminate(): void
   ping(): void
+  pong?(data?: any): void
   pause(): void
   resume(): void
   on(event: string, listener: (...args: any[]) => void): unknown
@@ -19,8 +20,17 @@ export interface WebSocketLike {
 /** The `readyState` of a closed socket. */
 export const CLOSED = 3
 
+/** How many frames are read from a client before it answers a close frame. */
+const MAX_LATE_FRAMES = 1_000
+
 /** Closes the connection. Its session can be resumed. */
 export const closeForNow = (socket: WebSocketLike, code: number, reason: string): void => {
+  // The answer comes after everything that was sent before it, and nothing limits a client any more.
+  let late = 0
+  const count = () => {
+    if (++late > MAX_LATE_FRAMES) socket.terminate()
+  }
+  for (const type of ['message', 'ping', 'pong']) socket.on(type, count)
   socket.resume()
   // A close frame has room for 123 bytes.
   socket.close(code, reason.slice(0, 120))

@@ -17,6 +17,7 @@ import { SLOW, type StoreEvent, type StoreNode } from './store.js'
 export interface WebSocketServerLike<Request extends RequestLike = RequestLike> {
   readonly options: {
     maxPayload?: number | undefined
+    autoPong?: boolean | undefined
     handleProtocols?: ((protocols: Set<string>, request: Request) => string | false) | null | undefined
   }
   on(event: string, listener: (...args: any[]) => void): unknown

@@ -7,7 +7,7 @@ import { Inbox, type InboxOwner } from './inbox.js'
 import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
 import type { Pass } from './rates.js'
-import { Connection } from './reading.js'
+import { Connection, type ConnectionOwner } from './reading.js'
 import { type Lease, OUTDATED, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
 /** How long a session is kept whose client has closed the connection with 1000. */
@@ -25,7 +25,7 @@ type State =
   /** The session is over, or another node holds it. Nothing more is read or written. The socket may still be closing. */
   | { readonly name: 'gone'; readonly socket: WebSocketLike | undefined }
 
-export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
+export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, ProcessorOwner {
   readonly id: string
   readonly userId: string | undefined
   private readonly host: Host
@@ -73,10 +73,8 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     const { stats } = this.host
     const before = this.socket
     this.epoch = lease.epoch
-    this.state = {
-      name: 'connected',
-      connection: new Connection(socket, pass, this.inbox.isFull),
-    }
+    const connection = new Connection(socket, this, pass, this.inbox.isFull)
+    this.state = { name: 'connected', connection }
     this.outbox.start(lease)
     if (before) {
       // The newest connection wins. The session has not lost its connection: no `onDisconnect`.
@@ -98,28 +96,13 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       }),
     )
     // The answer to this ping comes after `connected` was received, and with it the new token.
-    socket.on('pong', () => {
-      const connection = this.connection
-      if (connection?.socket !== socket) return
-      connection.heard()
-      this.onConfirmed()
-    })
-    socket.ping()
+    connection.ping()
     this.pump()
   }
 
   /** Begins to read from this connection, if it is still the session's. */
   listen(socket: WebSocketLike): void {
-    if (socket !== this.socket) return
-    socket.on('message', (data: { length: number }, isBinary: boolean) => {
-      const connection = this.connection
-      if (connection?.socket === socket && !this.inbox.isStopped) this.receive(connection, data, isBinary)
-    })
-    socket.on('ping', (data: { length: number }) => {
-      const connection = this.connection
-      if (connection?.socket === socket) connection.pace(data.length)
-    })
-    this.connection?.read()
+    if (socket === this.socket) this.connection?.listen()
   }
 
   /** Writes new messages, if there are any. */
@@ -147,9 +130,9 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       return
     }
     if (newest !== undefined && newest > this.outbox.sent) this.pump()
-    const { socket, silence } = state.connection
-    if (silence > sessionTimeout) socket.terminate()
-    else if (silence > sessionTimeout / 3) socket.ping()
+    const { connection } = state
+    if (connection.silence > sessionTimeout) connection.socket.terminate()
+    else if (connection.silence > sessionTimeout / 3) connection.ping()
   }
 
   /** Nothing could be received from the client for a while, because this process stood still. */
@@ -209,9 +192,8 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     this.host.stats.sent++
   }
 
-  onConfirmed(): void {
-    const connection = this.connection
-    if (!connection || connection.isConfirmed) return
+  onConfirmed(connection: Connection | undefined = this.connection): void {
+    if (connection !== this.connection || !connection || connection.isConfirmed) return
     connection.isConfirmed = true
     // If this fails, the older token stays valid for a little longer.
     this.store.confirm(this.id, this.epoch).catch(this.host.report)
@@ -246,9 +228,9 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     return this.processor.process(request)
   }
 
-  private receive(connection: Connection, data: { length: number }, isBinary: boolean): void {
-    connection.heard()
-    connection.pace(data.length)
+  receive(connection: Connection, data: { readonly length: number }, isBinary: boolean): void {
+    // Another connection may have come, and the session may be over.
+    if (connection !== this.connection || this.inbox.isStopped) return
     try {
       if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
       this.accept(readFrame(String(data)), data.length)
@@ -282,6 +264,9 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       this.state = { name: 'gone', socket: undefined }
       return
     }
+    this.connection?.finish()
+    // One of these messages has ended it.
+    if (!this.isActive) return
     this.outbox.stop()
     this.state = { name: 'detached', since: Date.now() }
     // A client that closes with 1000 hardly comes back. A page that is hidden or reloaded closes without a code.

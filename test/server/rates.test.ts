@@ -1,6 +1,6 @@
 // A client that sends too much is read more slowly, and nobody else notices.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import type { FakeSocket } from './fake.ts'
+import { FakeServer, type FakeSocket } from './fake.ts'
 import { ack, event, startFake } from './start.ts'
 
 beforeEach(() => {
@@ -51,6 +51,44 @@ describe('a client that sends more than its rate', () => {
     expect(client.isPaused).toBe(true)
   })
 
+  test('is slowed down with pongs that nobody asked for as well', async () => {
+    const { wss } = startFake({ rates: { connection: { messages: 10 } } })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    for (let i = 0; i < 20; i++) client.emit('pong', Buffer.alloc(4))
+    expect(client.isPaused).toBe(true)
+  })
+
+  test('gets no further with frames that arrived in the same packet as the one that was too much', async () => {
+    const { wss } = startFake({ rates: { connection: { messages: 100 } } })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    // `ws` reads the rest of the packet, although it is paused.
+    for (let i = 0; i < 250; i++) client.emit('message', Buffer.from(PING), false)
+    expect(pongs(client)).toBe(101)
+    await vi.advanceTimersByTimeAsync(500)
+    expect(pongs(client)).toBeGreaterThanOrEqual(145)
+    expect(pongs(client)).toBeLessThanOrEqual(152)
+    expect(client.isPaused).toBe(true)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect([client.isPaused, pongs(client)]).toEqual([false, 250])
+  })
+
+  test('has everything handled that arrived before it closed the connection', async () => {
+    const handled: unknown[] = []
+    const { wss } = startFake({
+      rates: { connection: { messages: 10 } },
+      onMessage: ({ data }) => void handled.push(data),
+    })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    for (let i = 0; i < 30; i++) client.emit('message', Buffer.from(event(i, i)), false)
+    client.close(1000)
+    await client.until(() => client.end)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(handled).toEqual(Array.from({ length: 30 }, (_, i) => i))
+  })
+
   test('shares the rate of its user and of its address with its other connections, also when they are new', async () => {
     for (const rates of [{ user: { messages: 10 } }, { address: { messages: 10 } }]) {
       const { wss } = startFake({ rates, authorize: () => 'ada', address: () => '::1' })
@@ -88,6 +126,46 @@ describe('a client that sends more than its rate', () => {
     await vi.advanceTimersByTimeAsync(90_000)
     expect(client.end).toBeUndefined()
   })
+})
+
+describe('pings of the WebSocket protocol', () => {
+  test('that arrive together get one answer, to the last of them', async () => {
+    const wss = Object.assign(new FakeServer(), { options: { autoPong: true } })
+    const { server } = startFake({}, wss)
+    expect(wss.options.autoPong).toBe(false)
+    const client = Object.assign(await wss.connect(), { pong: vi.fn() })
+    for (const data of ['a', 'b', 'c']) client.emit('ping', Buffer.from(data))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(client.pong.mock.calls).toEqual([[Buffer.from('c')]])
+    client.emit('ping', Buffer.from('d'))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(client.pong.mock.calls).toHaveLength(2)
+    await server.close()
+    expect(wss.options.autoPong).toBe(true)
+  })
+
+  test('are not answered if the application has turned that off', async () => {
+    const wss = Object.assign(new FakeServer(), { options: { autoPong: false } })
+    startFake({}, wss)
+    const client = Object.assign(await wss.connect(), { pong: vi.fn() })
+    client.emit('ping', Buffer.alloc(0))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(client.pong).not.toHaveBeenCalled()
+  })
+})
+
+test('a client that goes on sending after it was refused is cut off after 1,000 frames', async () => {
+  const { wss } = startFake()
+  const client = await wss.connect()
+  await client.until(() => !client.isPaused)
+  const cut = vi.spyOn(client, 'terminate')
+  // A client that does not answer the close frame.
+  client.close = () => {}
+  client.say('nonsense')
+  for (let i = 0; i < 1_000; i++) client.say(PING)
+  expect(cut).not.toHaveBeenCalled()
+  client.say(PING)
+  expect(cut).toHaveBeenCalled()
 })
 
 describe('the number of connections', () => {
