@@ -55,6 +55,17 @@ export interface DisconnectedFrame {
   readonly message?: string | undefined
 }
 
+/**
+ * The server reads more slowly, because this client sends too much. An addition to Azure's protocol, optional: clients ignore events that
+ * they do not know.
+ */
+export interface LimitedFrame {
+  readonly type: 'system'
+  readonly event: 'limited'
+  /** Which limit was exceeded. */
+  readonly message: string
+}
+
 /** A message to the client. The client delivers each `sequenceId` once, in order. */
 export type MessageFrame = {
   readonly type: 'message'
@@ -82,6 +93,7 @@ export type AckFrame = { readonly type: 'ack'; readonly ackId: number } & (
 export type ServerFrame =
   | ConnectedFrame
   | DisconnectedFrame
+  | LimitedFrame
   | MessageFrame
   | AckFrame
   | { readonly type: 'pong' }

@@ -75,7 +75,7 @@ export const createSession = (
           first = decode(text)
         } catch {}
       } while (first?.type === 'system' && first.event === 'disconnected')
-      if (first?.type !== 'system' || typeof first.connectionId !== 'string') {
+      if (first?.type !== 'system' || first.event !== 'connected' || typeof first.connectionId !== 'string') {
         throw new TypeError(MALFORMED)
       }
       const { connectionId: id, reconnectionToken: token, sequenceId = Infinity } = first

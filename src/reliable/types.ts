@@ -111,7 +111,10 @@ export interface ReliableEvents<Json = unknown> {
   open: Omit<OpenEventData, 'url' | 'protocol'> & { readonly resumed: boolean }
   /** An open connection has ended: one event for each `open`. */
   close: CloseEventData
-  /** An attempt failed (`SocketError`), or the server sent a frame that breaks the protocol (`TypeError`). */
+  /**
+   * An attempt failed (`SocketError`), the server sent a frame that breaks the protocol (`TypeError`), or it reads more slowly because this
+   * client sends too much (`Error`).
+   */
   error: Error
 }
 

@@ -16,6 +16,8 @@ export interface ServerStats {
   readonly violations: number
   /** Sessions ended because the client did not keep up. */
   readonly slow: number
+  /** Connections closed because the client sent more than its rate for too long. Their sessions were kept. */
+  readonly limited: number
   /** Client requests processed. */
   readonly received: number
   /** Client requests answered with an error. */

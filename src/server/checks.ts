@@ -44,6 +44,7 @@ const NAMES: Record<keyof ReliableServerOptions, true> = {
   maxConnections: true,
   address: true,
   onFrame: true,
+  onLimit: true,
   onError: true,
 }
 

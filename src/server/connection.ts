@@ -10,7 +10,7 @@ export interface WebSocketLike {
   send(data: string, done?: (error?: Error) => void): void
   close(code?: number, reason?: string): void
   terminate(): void
-  ping(): void
+  ping(data?: any): void
   pong?(data?: any): void
   pause(): void
   resume(): void
@@ -40,4 +40,15 @@ export const closeForNow = (socket: WebSocketLike, code: number, reason: string)
 export const closeForGood = (socket: WebSocketLike, code: number, reason: string): void => {
   socket.send(writeDisconnected(reason))
   closeForNow(socket, code, reason)
+}
+
+/** How long the answer to a close frame is waited for that is not read. */
+const UNREAD_TIMEOUT = 1_000
+
+/** Closes the connection of a client that sends too much, and reads nothing more. Its session can be resumed. */
+export const closeUnread = (socket: WebSocketLike, code: number, reason: string, message: string): void => {
+  socket.pause()
+  socket.send(writeDisconnected(message))
+  socket.close(code, reason)
+  setTimeout(() => socket.terminate(), UNREAD_TIMEOUT)
 }

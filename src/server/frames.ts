@@ -242,4 +242,7 @@ export const writeConnected = (frame: Omit<ConnectedFrame, 'type' | 'event'>): s
 export const writeDisconnected = (message: string): string =>
   encode({ type: 'system', event: 'disconnected', message })
 
+/** The client is read more slowly, and `message` says why. Clients that do not know the event ignore it. */
+export const writeLimited = (message: string): string => encode({ type: 'system', event: 'limited', message })
+
 export const PONG: string = encode({ type: 'pong' })

@@ -100,6 +100,7 @@ export const createServer = <Request extends RequestLike>(
     refused: 0,
     violations: 0,
     slow: 0,
+    limited: 0,
     received: 0,
     failed: 0,
     duplicates: 0,
@@ -154,6 +155,10 @@ export const createServer = <Request extends RequestLike>(
       },
       onFrame({ id, userId }, type, bytes) {
         if (options.onFrame) attempt(() => options.onFrame?.({ type, bytes }, { id, userId }))
+      },
+      onLimit({ id, userId }, step, limit) {
+        if (step === 'closed') stats.limited++
+        if (options.onLimit) attempt(() => options.onLimit?.({ ...limit, step }, { id, userId }))
       },
       forget(session) {
         if (sessions.get(session.id) === session) sessions.delete(session.id)

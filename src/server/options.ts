@@ -1,8 +1,9 @@
 // The options of the server, and what its handlers receive.
 import type { DataType } from '../reliable/frames.js'
+import type { LimitStep } from './flood.js'
 import type { Payload } from './frames.js'
 import type { Origins, RequestLike } from './origin.js'
-import type { PerClient, Rate } from './rates.js'
+import type { Limit, PerClient, Rate } from './rates.js'
 import type { Store } from './store.js'
 
 /** A client's session. It outlives connections and represents the same client on every node. */
@@ -58,6 +59,15 @@ export type Authorization =
       /** The groups that a new session begins in. */
       readonly groups?: readonly string[]
     }
+
+/** A client sends more than its rate. */
+export interface LimitEvent extends Limit {
+  /**
+   * `'slowed'`: it is read more slowly. `'warned'`: it was told so, because its frames have waited for a second. `'closed'`: its frames
+   * have waited for ten seconds, and its connection is closed with 1013.
+   */
+  readonly step: LimitStep
+}
 
 type Eventually<Value> = Value | PromiseLike<Value>
 
@@ -119,8 +129,9 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   /** How long a session outlives its connection, and how long a silent connection counts as alive. Default: 60,000. */
   sessionTimeout?: number
   /**
-   * How much clients may send each second: per connection, per user and per address. A client that sends more is read more slowly. `false`: no
-   * limits. Default: 2,000 frames and 16 MiB per connection.
+   * How much clients may send each second: per connection, per user and per address. A client that sends more is read more slowly. After a
+   * second, it is sent a `limited` frame that names the limit. After ten seconds, a client that sends without waiting for answers is closed
+   * with 1013, and may come back after five. Its session is kept. `false`: no limits. Default: 2,000 frames and 16 MiB per connection.
    */
   rates?: PerClient<Rate> | false
   /** How many connections a user and an address may have on this node; others are closed with 1013. Default: any number. */
@@ -132,6 +143,8 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
     frame: { readonly type: string; readonly bytes: number },
     session: { readonly id: string; readonly userId: string | undefined },
   ) => void
+  /** Called when a client sends more than its rate, which the first argument names. Default: nothing. */
+  onLimit?: (limit: LimitEvent, session: { readonly id: string; readonly userId: string | undefined }) => void
   /** Receives errors of your functions, of the store and of the `WebSocketServer`. Default: `console.error`. */
   onError?: (error: unknown) => void
 }

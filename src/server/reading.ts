@@ -1,11 +1,18 @@
 // When the server reads from a connection, and when it waits.
-import type { WebSocketLike } from './connection.js'
-import type { Pass } from './rates.js'
+import { closeUnread, type WebSocketLike } from './connection.js'
+import { FloodProbe, type LimitStep } from './flood.js'
+import { writeLimited } from './frames.js'
+import { describeLimit, type Limit, type Pass } from './rates.js'
+import { TRY_AGAIN_LATER } from './store.js'
 
 /** A client that is slowed down is read in portions, at least so many milliseconds apart. */
 const MIN_WAIT = 5
 /** The longest wait, so that a client whose rate is much too low is not lost for good. */
 const MAX_WAIT = 60_000
+/** `onLimit` hears again of a client that was not slowed down for so many milliseconds. */
+const QUIET = 10_000
+/** The close reason for a client that sends too much: it may come back after so many seconds. */
+const RETRY_LATER = 'retry-after=5'
 
 interface Message {
   readonly data: { readonly length: number }
@@ -18,6 +25,8 @@ export interface ConnectionOwner {
   receive(connection: Connection, data: { readonly length: number }, isBinary: boolean): void
   /** The client has answered the first ping: it has received `connected`, and with it its newest token. */
   onConfirmed(connection: Connection): void
+  /** The client sends more than its rate. */
+  onLimit(step: LimitStep, limit: Limit): void
 }
 
 /** The connection of a session. */
@@ -25,12 +34,19 @@ export class Connection {
   readonly socket: WebSocketLike
   private readonly owner: ConnectionOwner
   private readonly pass: Pass
+  private readonly maxMessageBytes: number
   /** Whether the client is known to have received `connected`, and with it its newest token. */
   isConfirmed = false
+  /** The code and reason of the close frame, if the connection was closed without reading on. */
+  closed: { readonly code: number; readonly reason: string } | undefined
   /** Messages that `ws` had read already when the server stopped reading. */
   private readonly held: Message[] = []
+  private heldBytes = 0
   /** Whether a ping has not been answered. */
   private isAsked = false
+  /** Of a client that was slowed down, and has not answered a ping since. */
+  private probe: FloodProbe | undefined
+  private lastSlowed = Number.NEGATIVE_INFINITY
   /** Whether the inbox is full. */
   private isFull: boolean
   /** Whether the client sends more than its rate. */
@@ -40,24 +56,19 @@ export class Connection {
   /** When the client last sent something. */
   private lastHeard: number = Date.now()
 
-  constructor(socket: WebSocketLike, owner: ConnectionOwner, pass: Pass, isFull: boolean) {
+  constructor(
+    socket: WebSocketLike,
+    owner: ConnectionOwner,
+    pass: Pass,
+    isFull: boolean,
+    maxMessageBytes: number,
+  ) {
     this.socket = socket
     this.owner = owner
     this.pass = pass
     this.isFull = isFull
-    socket.on('pong', (data?: { length: number }) => {
-      this.heard()
-      // Clients may send pongs without being asked.
-      if (this.isAsked) this.isAsked = false
-      else this.pace(data?.length ?? 0)
-      owner.onConfirmed(this)
-    })
-  }
-
-  /** Asks the client for a pong. */
-  ping(): void {
-    this.isAsked = true
-    this.socket.ping()
+    this.maxMessageBytes = maxMessageBytes
+    socket.on('pong', (data?: { length: number }) => this.onPong(data))
   }
 
   /** Begins to read. */
@@ -66,11 +77,17 @@ export class Connection {
       this.heard()
       if (this.isOver) return
       // In their order, and no sooner than if they were still to be read.
-      if (this.mustWait || this.held.length) this.held.push({ data, isBinary })
+      if (this.mustWait || this.held.length) this.hold({ data, isBinary })
       else this.handle({ data, isBinary })
     })
     this.socket.on('ping', (data: { length: number }) => this.pace(data.length))
     this.read()
+  }
+
+  /** Asks the client for a pong. */
+  ping(data?: string): void {
+    this.isAsked = true
+    this.socket.ping(data)
   }
 
   /** For how long the client has sent nothing, although it was read. */
@@ -93,7 +110,7 @@ export class Connection {
 
   /** Handles everything that was read. The socket is closed: nothing else comes. */
   finish(): void {
-    for (const message of this.held.splice(0)) this.owner.receive(this, message.data, message.isBinary)
+    for (const { data, isBinary } of this.held.splice(0)) this.owner.receive(this, data, isBinary)
   }
 
   /** Reads nothing more. */
@@ -109,22 +126,50 @@ export class Connection {
 
   /** Reads on, unless there is a reason to wait. */
   private read(): void {
-    while (!this.mustWait && this.held.length) this.handle(this.held.shift() as Message)
+    while (!this.mustWait && this.held.length) {
+      const message = this.held.shift() as Message
+      this.heldBytes -= message.data.length
+      this.handle(message)
+    }
     if (this.mustWait || this.isOver) return
     // The client could not show that it is alive while it was not read.
     this.heard()
     this.socket.resume()
   }
 
-  private handle({ data, isBinary }: Message): void {
-    this.pace(data.length)
-    this.owner.receive(this, data, isBinary)
+  private hold(message: Message): void {
+    this.held.push(message)
+    this.heldBytes += message.data.length
+    // One packet has at most 64 KiB. Compressed, they can be a thousand times as much.
+    const max = 2 * this.maxMessageBytes + 2 ** 20
+    if (this.heldBytes > max) this.close(`more than ${max} bytes were sent at once`)
   }
 
-  /** Slows down a client that sends more than its rate. */
+  private handle({ data, isBinary }: Message): void {
+    this.pace(data.length)
+    if (!this.isOver) this.owner.receive(this, data, isBinary)
+  }
+
+  /** Slows down a client that sends more than its rate. If it goes on, warns it, and then closes the connection. */
   private pace(bytes: number): void {
-    const wait = this.pass.take(bytes)
-    if (!wait || this.isSlowed) return
+    this.probe?.count(bytes)
+    const wait = Math.min(this.pass.take(bytes), MAX_WAIT)
+    if (!wait || this.isSlowed || this.isOver) return
+    const { limit } = this.pass
+    const now = Date.now()
+    if (now - this.lastSlowed > QUIET) this.owner.onLimit('slowed', limit)
+    this.lastSlowed = now
+    if (!this.probe) {
+      this.probe = new FloodProbe(this.maxMessageBytes)
+      this.ping(this.probe.data)
+    }
+    const step = this.probe.wait(wait)
+    if (step) this.owner.onLimit(step, limit)
+    if (step === 'closed') {
+      this.close(describeLimit(limit))
+      return
+    }
+    if (step) this.socket.send(writeLimited(describeLimit(limit)))
     this.isSlowed = true
     this.socket.pause()
     setTimeout(
@@ -132,7 +177,23 @@ export class Connection {
         this.isSlowed = false
         this.read()
       },
-      Math.min(Math.max(wait, MIN_WAIT), MAX_WAIT),
+      Math.max(wait, MIN_WAIT),
     )
+  }
+
+  private onPong(data?: { readonly length: number }): void {
+    this.heard()
+    // Clients may send pongs without being asked.
+    if (!this.isAsked) this.pace(data?.length ?? 0)
+    this.isAsked = false
+    if (String(data) === this.probe?.data) this.probe = undefined
+    this.owner.onConfirmed(this)
+  }
+
+  /** Closes the connection. The session is kept. */
+  private close(why: string): void {
+    this.closed = { code: TRY_AGAIN_LATER, reason: RETRY_LATER }
+    this.stop()
+    closeUnread(this.socket, TRY_AGAIN_LATER, RETRY_LATER, why)
   }
 }

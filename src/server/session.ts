@@ -1,12 +1,13 @@
 // A session on the node that holds it: one connection at most, an inbox of requests, an outbox of numbered messages.
 import { PROTOCOL } from '../reliable/frames.js'
 import { CLOSED, closeForGood, closeForNow, type WebSocketLike } from './connection.js'
+import type { LimitStep } from './flood.js'
 import { limitRequest, PONG, type ReadFrame, type Request, readFrame, writeConnected } from './frames.js'
 import type { Host } from './host.js'
 import { Inbox, type InboxOwner } from './inbox.js'
 import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
-import type { Pass } from './rates.js'
+import type { Limit, Pass } from './rates.js'
 import { Connection, type ConnectionOwner } from './reading.js'
 import { type Lease, OUTDATED, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
@@ -73,7 +74,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     const { stats } = this.host
     const before = this.socket
     this.epoch = lease.epoch
-    const connection = new Connection(socket, this, pass, this.inbox.isFull)
+    const connection = new Connection(socket, this, pass, this.inbox.isFull, this.host.maxMessageBytes)
     this.state = { name: 'connected', connection }
     this.outbox.start(lease)
     if (before) {
@@ -199,6 +200,10 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.store.confirm(this.id, this.epoch).catch(this.host.report)
   }
 
+  onLimit(step: LimitStep, limit: Limit): void {
+    this.host.onLimit(this, step, limit)
+  }
+
   onFull(): void {
     this.connection?.setFull(true)
   }
@@ -258,7 +263,8 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
   }
 
   private onClosed(socket: WebSocketLike, code: number, reason: string): void {
-    if (this.socket !== socket) return
+    if (this.socket !== socket) return // It was ended without waiting for the client's close frame.
+    ;({ code, reason } = this.connection?.closed ?? { code, reason })
     this.host.stats.connections--
     if (!this.isActive) {
       this.state = { name: 'gone', socket: undefined }

@@ -1,7 +1,8 @@
 // A client that sends too much is read more slowly, and nobody else notices.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { LimitEvent, PerClient, Rate } from '../../src/server.ts'
 import { FakeServer, type FakeSocket } from './fake.ts'
-import { ack, event, startFake } from './start.ts'
+import { ack, event, recovery, startFake } from './start.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
@@ -125,6 +126,112 @@ describe('a client that sends more than its rate', () => {
     client.say(event('x'.repeat(2_000), 1))
     await vi.advanceTimersByTimeAsync(90_000)
     expect(client.end).toBeUndefined()
+  })
+})
+
+describe('a client that goes on sending too much', () => {
+  const flood = async (rates: PerClient<Rate>, frames = 10_000) => {
+    const steps: LimitEvent[] = []
+    const started = startFake({
+      rates,
+      authorize: () => 'ada',
+      address: () => '::1',
+      onLimit: limit => void steps.push(limit),
+    })
+    const client = await started.wss.connect()
+    await client.until(() => !client.isPaused)
+    for (let i = 0; i < frames; i++) client.say(PING)
+    return { ...started, client, steps }
+  }
+  const limited = ({ frames }: FakeSocket) => frames.filter(({ event }) => event === 'limited')
+
+  test('is slowed down, then warned, then closed with a time to come back, and keeps its session', async () => {
+    const { wss, server, client, steps } = await flood({ connection: { messages: 100 } })
+    expect(steps.map(({ step }) => step)).toEqual(['slowed'])
+    await vi.advanceTimersByTimeAsync(2_000)
+    const message = 'this connection sends more than 100 messages per second, and is read more slowly'
+    expect(limited(client)).toEqual([{ type: 'system', event: 'limited', message }])
+    expect(client.end).toBeUndefined()
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(client.end).toEqual({ code: 1013, reason: 'retry-after=5' })
+    expect(client.frames.at(-1)).toEqual({ type: 'system', event: 'disconnected', message })
+    const limit = { who: 'connection', name: '', unit: 'messages', rate: 100 }
+    expect(steps).toEqual(['slowed', 'warned', 'closed'].map(step => ({ ...limit, step })))
+    expect(server.stats.limited).toBe(1)
+    expect((await wss.connect(recovery(client))).frames[0].connectionId).toBe(client.frames[0].connectionId)
+  })
+
+  test.each([
+    ['user', 'ada', { user: { messages: 50 } }, 'messages', 50],
+    ['address', '::1', { address: { bytes: 1_000 } }, 'bytes', 1_000],
+  ] as const)('is told that the limit of its %s is exceeded', async (who, name, rates, unit, rate) => {
+    const { client, steps } = await flood(rates)
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(steps.map(limit => limit.step)).toEqual(['slowed', 'warned'])
+    expect(steps[1]).toMatchObject({ who, name, unit, rate })
+    expect(limited(client)[0].message).toMatch(`this ${who} sends more than ${rate} ${unit} per second`)
+  })
+
+  test('is not read any more once it is closed, also if it does not answer the close frame', async () => {
+    const { client } = await flood({ connection: { messages: 100 } })
+    const cut = vi.spyOn(client, 'terminate')
+    client.close = () => {}
+    await vi.advanceTimersByTimeAsync(12_000)
+    expect(client.frames.at(-1).event).toBe('disconnected')
+    const { unread } = client
+    expect(unread).toBeGreaterThan(8_000)
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect([client.isPaused, client.unread]).toEqual([true, unread])
+    expect(cut).toHaveBeenCalled()
+  })
+
+  test('is not closed while it waits for answers: it has 256 requests on their way at most', async () => {
+    const steps: string[] = []
+    const { wss } = startFake({
+      rates: { connection: { messages: 10 } },
+      onMessage: () => {},
+      onLimit: ({ step }) => void steps.push(step),
+    })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    let next = 0
+    const say = () => client.say(event(next, next++))
+    const acks = () => client.frames.filter(({ type }) => type === 'ack').length
+    for (let i = 0; i < 256; i++) say()
+    for (let second = 0; second < 60; second++) {
+      const before = acks()
+      await vi.advanceTimersByTimeAsync(1_000)
+      for (let i = before; i < acks(); i++) say()
+    }
+    expect(client.end).toBeUndefined()
+    expect(acks()).toBeGreaterThan(590)
+    expect(steps).not.toContain('closed')
+    expect(steps).toContain('warned')
+  })
+
+  test('is closed at once if a packet holds more than fits, as a compressed one can', async () => {
+    const { wss } = startFake({ rates: { connection: { messages: 1 } }, maxMessageBytes: 1_000 })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    const large = Buffer.from(event('x'.repeat(20_000), 1))
+    for (let i = 0; i < 100; i++) client.emit('message', large, false)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(client.end).toEqual({ code: 1013, reason: 'retry-after=5' })
+    expect((await wss.connect(recovery(client))).frames[0].connectionId).toBe(client.frames[0].connectionId)
+  })
+
+  test('has the error of an onLimit that throws reported', async () => {
+    const { wss, errors } = startFake({
+      rates: { connection: { messages: 1 } },
+      onLimit: () => {
+        throw new Error('oops')
+      },
+    })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    for (let i = 0; i < 5; i++) client.say(PING)
+    await vi.advanceTimersByTimeAsync(0)
+    expect(errors).toEqual([new Error('oops')])
   })
 })
 
