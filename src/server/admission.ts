@@ -8,6 +8,7 @@ import type { Gate, Pass } from './rates.js'
 import { directSession, type RequestHost } from './requests.js'
 import { LocalSession } from './session.js'
 import { type Lease, type StoreEvent, TRY_AGAIN_LATER } from './store.js'
+import { withTimeout } from './timeout.js'
 import { digest, randomName } from './token.js'
 
 /** The part of the server that admission uses. */
@@ -44,12 +45,15 @@ interface NextToken {
 
 /** Resolves with the user, or with the reason for the refusal. */
 const admit = async <Request extends RequestLike>(
-  { isAllowedOrigin }: AdmissionHost<Request>,
+  { isAllowedOrigin, handlerTimeout }: AdmissionHost<Request>,
   { authorize }: ReliableServerOptions<Request>,
   request: Request,
 ): Promise<Admitted | string> => {
-  if (!(await isAllowedOrigin(request))) return 'this origin is not allowed'
-  const answer: unknown = authorize ? await authorize(request) : true
+  const isAllowed = await withTimeout(isAllowedOrigin(request), handlerTimeout, 'origins')
+  if (!isAllowed) return 'this origin is not allowed'
+  const answer: unknown = authorize
+    ? await withTimeout(authorize(request), handlerTimeout, 'authorize')
+    : true
   return answer ? readAuthorization(answer) : 'not authorized'
 }
 
@@ -180,10 +184,9 @@ export const createAdmission = <Request extends RequestLike>(
     }
     host.stats[recovery ? 'resumed' : 'created']++
     try {
-      await options.onConnect?.(directSession(server, local.id, local.userId), {
-        resumed: !!recovery,
-        request,
-      })
+      const session = directSession(server, local.id, local.userId)
+      const beginning = options.onConnect?.(session, { resumed: !!recovery, request })
+      await withTimeout(beginning, server.handlerTimeout, 'onConnect')
     } catch (error) {
       server.report(error)
       local.end(1011, 'the server could not begin the session')

@@ -10,6 +10,7 @@ export interface Limits {
   readonly maxGroups: number
   readonly dedupeWindow: number
   readonly sessionTimeout: number
+  readonly handlerTimeout: number
 }
 
 const DEFAULTS: Limits = {
@@ -19,6 +20,7 @@ const DEFAULTS: Limits = {
   maxGroups: 256,
   dedupeWindow: 4_096,
   sessionTimeout: 60_000,
+  handlerTimeout: 60_000,
 }
 
 const DEFAULT_RATES: PerClient<Rate> = { connection: { messages: 2_000, bytes: 2 ** 24 } }
@@ -40,6 +42,7 @@ const NAMES: Record<keyof ReliableServerOptions, true> = {
   maxGroups: true,
   dedupeWindow: true,
   sessionTimeout: true,
+  handlerTimeout: true,
   rates: true,
   maxConnections: true,
   address: true,
@@ -112,12 +115,14 @@ export const resolveLimits = (options: Partial<Limits>): Limits => {
   const limits: Record<keyof Limits, number> = { ...DEFAULTS }
   for (const name of Object.keys(DEFAULTS) as (keyof Limits)[]) {
     const { [name]: value = DEFAULTS[name] } = options
-    if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be an integer >= 1`)
+    const isEndless = name === 'handlerTimeout' && value === Infinity
+    if (!isEndless && (!Number.isSafeInteger(value) || value < 1))
+      throw new TypeError(`${name} must be an integer >= 1`)
+    // A timer with more fires at once.
+    if (!isEndless && name.endsWith('Timeout') && value >= 2 ** 31)
+      throw new TypeError(`${name} must be at most 2,147,483,647 ms (24 days)`)
     limits[name] = value
   }
-  // A timer with more fires at once.
-  if (limits.sessionTimeout >= 2 ** 31)
-    throw new TypeError('sessionTimeout must be at most 2,147,483,647 ms (24 days)')
   return limits
 }
 

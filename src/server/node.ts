@@ -45,6 +45,7 @@ export interface Server<Request extends RequestLike> {
   /** Resolves when the store is open. */
   ready(): Promise<Host>
   readonly maxUnacknowledgedBytes: number
+  readonly handlerTimeout: number
   report(error: unknown): void
   /** The close reason for everyone, once the server shuts down. */
   closing: string | undefined
@@ -138,8 +139,8 @@ export const createServer = <Request extends RequestLike>(
   const { store: given = memoryStore() } = options
   const store = new StoreOpener(async () => given.open(limits, onStoreEvent))
   const openStore = store.get
-  const { maxUnacknowledgedBytes } = limits
-  const requests: RequestHost = { openStore, report, maxUnacknowledgedBytes }
+  const { maxUnacknowledgedBytes, handlerTimeout } = limits
+  const requests: RequestHost = { openStore, report, maxUnacknowledgedBytes, handlerTimeout }
   const ready = async (): Promise<Host> => {
     const node = await openStore()
     return {
@@ -183,6 +184,7 @@ export const createServer = <Request extends RequestLike>(
     openStore,
     ready,
     maxUnacknowledgedBytes,
+    handlerTimeout,
     report,
     closing: undefined,
   }

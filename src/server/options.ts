@@ -47,6 +47,8 @@ export type ClientMessage = Payload & {
    * own effects to apply them once. Absent if the client wants no acknowledgement.
    */
   readonly id: string | undefined
+  /** Aborted when the handler has taken longer than `handlerTimeout`. */
+  readonly signal: AbortSignal
 }
 
 /** The result of `authorize`: `true` for a user without a name, a user's id, or an object with the groups of a new session. */
@@ -126,6 +128,11 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   maxGroups?: number
   /** The number of processed message ids that a session remembers. Default: 4,096. */
   dedupeWindow?: number
+  /**
+   * How long `onMessage`, `onJoin`, `onPublish`, `onConnect` and `authorize` may take. A request that takes longer is refused with the name
+   * `Timeout`, and nothing that was sent through its `session` happens. A connection that takes longer is closed with 1011. Default: 60,000.
+   */
+  handlerTimeout?: number
   /** How long a session outlives its connection, and how long a silent connection counts as alive. Default: 60,000. */
   sessionTimeout?: number
   /**
