@@ -145,7 +145,10 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   maxConnections?: Omit<PerClient<number>, 'connection'>
   /** The address of a client, for `rates` and `maxConnections`. Default: the `remoteAddress` of the request's socket. */
   address?: (request: Request) => string
-  /** Called with every frame of a client before it is handled, pings and acknowledgements included. Default: nothing. */
+  /**
+   * Called with every frame of a client before it is handled. `type` is that of the protocol's frame; `'bad'` for a request that is refused as
+   * malformed, `'invalid'` for a frame that ends the session, and `'WebSocket ping'` or `'WebSocket pong'`. Default: nothing.
+   */
   onFrame?: (
     frame: { readonly type: string; readonly bytes: number },
     session: { readonly id: string; readonly userId: string | undefined },

@@ -23,6 +23,8 @@ interface Message {
 export interface ConnectionOwner {
   /** Handles a message. */
   receive(connection: Connection, data: { readonly length: number }, isBinary: boolean): void
+  /** A ping or a pong of the WebSocket protocol has arrived. */
+  onControlFrame(type: string, bytes: number): void
   /** The client has answered the first ping: it has received `connected`, and with it its newest token. */
   onConfirmed(connection: Connection): void
   /** The client sends more than its rate. */
@@ -80,7 +82,11 @@ export class Connection {
       if (this.mustWait || this.held.length) this.hold({ data, isBinary })
       else this.handle({ data, isBinary })
     })
-    this.socket.on('ping', (data: { length: number }) => this.pace(data.length))
+    this.socket.on('ping', (data: { length: number }) => {
+      this.heard()
+      this.owner.onControlFrame('WebSocket ping', data.length)
+      this.pace(data.length)
+    })
     this.read()
   }
 
@@ -182,9 +188,11 @@ export class Connection {
   }
 
   private onPong(data?: { readonly length: number }): void {
+    const { length = 0 } = data ?? {}
     this.heard()
+    this.owner.onControlFrame('WebSocket pong', length)
     // Clients may send pongs without being asked.
-    if (!this.isAsked) this.pace(data?.length ?? 0)
+    if (!this.isAsked) this.pace(length)
     this.isAsked = false
     if (String(data) === this.probe?.data) this.probe = undefined
     this.owner.onConfirmed(this)

@@ -240,8 +240,13 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
       if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
       this.accept(readFrame(String(data)), data.length)
     } catch (error) {
+      this.host.onFrame(this, 'invalid', data.length)
       this.violate(1008, `bad frame: ${(error as Error).message}`)
     }
+  }
+
+  onControlFrame(type: string, bytes: number): void {
+    this.host.onFrame(this, type, bytes)
   }
 
   private accept(frame: ReadFrame, bytes: number): void {

@@ -312,10 +312,17 @@ describe('onFrame', () => {
     client.say('{"type":"sequenceAck","sequenceId":0}')
     client.say(event(1, 1))
     expect((await ack(client, 1)).success).toBe(true)
+    client.say('{"type":"joinGroup","ackId":2}')
+    client.emit('ping', Buffer.alloc(5))
+    client.say('nonsense')
     expect(seen).toEqual([
+      ['WebSocket pong', 0, 'ada'],
       ['ping', 15, 'ada'],
       ['sequenceAck', 37, 'ada'],
       ['event', 65, 'ada'],
+      ['bad', 30, 'ada'],
+      ['WebSocket ping', 5, 'ada'],
+      ['invalid', 8, 'ada'],
     ])
     expect(errors).toEqual([new Error('oops')])
   })
