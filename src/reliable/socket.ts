@@ -9,7 +9,7 @@ import {
   type SocketOptions,
   type State,
 } from '../index.js'
-import { decode, encode, encodeData, MALFORMED, PROTOCOL, type ServerFrame } from './frames.js'
+import { decode, encode, encodeData, MALFORMED, type ServerFrame } from './frames.js'
 import { createIncoming } from './incoming.js'
 import { createOutgoing, type SavedOutgoing } from './outgoing.js'
 import { createSession, resolveUrl, type Session, type SessionKey } from './session.js'
@@ -44,12 +44,12 @@ const withoutUrl = ({ ...state }: State & { url?: string }): ReliableState => {
 const createCore = (
   createSocket: CreateCore,
   { heartbeat, saved: _, ...options }: ReliableOptions,
-  { endpoint, prepare, retry }: Session,
+  { endpoint, protocols, prepare, retry }: Session,
 ): Socket => {
   const settings: SocketOptions = {
     // Its `queue` too: the core checks the limits, although its queue stays empty.
     ...options,
-    protocols: PROTOCOL,
+    protocols,
     highWaterMark: Infinity,
     retry: options.retry !== false && retry,
     prepare,
@@ -124,6 +124,8 @@ export const reliableSocketOver =
 
     const socket = createCore(createSocket, options, session)
     let state = withoutUrl(socket.state)
+    /** Whether another page may continue with the session. */
+    let isSaved = false
     socket.on('state', next => {
       state = withoutUrl(next)
       emit('state', state)
@@ -132,6 +134,7 @@ export const reliableSocketOver =
       outgoing.close()
     })
     socket.on('open', ({ attempt, reconnected }) => {
+      isSaved = false
       emit('open', { attempt, reconnected, resumed: session.isResumed })
       outgoing.flush()
     })
@@ -153,6 +156,7 @@ export const reliableSocketOver =
       reconnect: socket.reconnect,
       close(code, reason) {
         incoming.flush()
+        if (!isSaved && session.supports('endSession')) transmit(encode({ type: 'endSession' }))
         socket.close(code, reason)
       },
       get state() {
@@ -167,6 +171,7 @@ export const reliableSocketOver =
       save() {
         // The next page delivers nothing that this one has delivered.
         incoming.flush()
+        isSaved = true
         return JSON.stringify({ session: session.key, last: incoming.last, ...outgoing.save() })
       },
     }

@@ -182,11 +182,12 @@ export interface ReliableSocket<Json = unknown> {
   off<Type extends keyof ReliableEvents>(type: Type, listener: Listener<ReliableEvents<Json>[Type]>): void
   /** Connects now if there is no connection. Throws a `SyntaxError` for a malformed URL. */
   connect(): void
-  /** Replaces the present connection, also after `close()`. The session continues. */
+  /** Replaces the present connection. The session continues. Connects after `close()` as well, then usually with a new session, after a gap. */
   reconnect(cause?: unknown): void
   /**
    * Closes for good, without waiting: messages that were sent but not acknowledged are `unknown`, all others are dropped. To wait for the
-   * acknowledgements, await the promises first. Throws for invalid codes and reasons as the core's `close()` does.
+   * acknowledgements, await the promises first. The session ends with the connection, if the server supports that, unless `save()` was called
+   * since the connection opened. Throws for invalid codes and reasons as the core's `close()` does.
    */
   close(code?: number, reason?: string): void
   /** The present state: the same object until the next `state` event. */

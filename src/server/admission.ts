@@ -5,6 +5,7 @@ import type { Host } from './host.js'
 import type { ReliableServerOptions } from './options.js'
 import type { RequestLike } from './origin.js'
 import type { Gate, Pass } from './rates.js'
+import { takeRecovery } from './recovery.js'
 import { directSession, type RequestHost } from './requests.js'
 import { LocalSession } from './session.js'
 import { type Lease, type StoreEvent, TRY_AGAIN_LATER } from './store.js'
@@ -139,22 +140,13 @@ const resume = (
 const remoteAddress = (request: unknown): string =>
   (request as { socket?: { remoteAddress?: string } }).socket?.remoteAddress ?? ''
 
-/** The session that a client asks to resume, by the parameters of its URL. */
-const readRecovery = (url = ''): { id: string; token: string } | undefined => {
-  const start = url.indexOf('?')
-  const parameters = new URLSearchParams(start < 0 ? '' : url.slice(start + 1))
-  const id = parameters.get('awps_connection_id')
-  const token = parameters.get('awps_reconnection_token')
-  return id === null && token === null ? undefined : { id: id ?? '', token: token ?? '' }
-}
-
 /** Returns a function that turns a new connection into a session. It rejects if the store or a function of the application fails. */
 export const createAdmission = <Request extends RequestLike>(
   server: AdmissionHost<Request>,
   options: ReliableServerOptions<Request>,
 ): ((socket: WebSocketLike, request: Request) => Promise<void>) => {
   return async (socket, request) => {
-    const recovery = readRecovery(request.url)
+    const recovery = takeRecovery(request)
     const [host, admitted] = await Promise.all([server.ready(), admit(server, options, request)])
     const refuse = (reason: string) => {
       host.stats.refused++

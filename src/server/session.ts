@@ -1,8 +1,8 @@
 // A session on the node that holds it: one connection at most, an inbox of requests, an outbox of numbered messages.
-import { PROTOCOL } from '../reliable/frames.js'
+import { type Feature, PROTOCOL } from '../reliable/frames.js'
 import { CLOSED, closeForGood, closeForNow, type WebSocketLike } from './connection.js'
 import type { LimitStep } from './flood.js'
-import { limitRequest, PONG, type ReadFrame, type Request, readFrame, writeConnected } from './frames.js'
+import { limitRequest, PONG, type ReadFrame, readFrame, type Waiting, writeConnected } from './frames.js'
 import type { Host } from './host.js'
 import { Inbox, type InboxOwner } from './inbox.js'
 import { Outbox, type OutboxOwner } from './outbox.js'
@@ -15,6 +15,9 @@ import { type Lease, OUTDATED, type StoreNode, TRY_AGAIN_LATER } from './store.j
 const LEFT_TIMEOUT = 10_000
 /** How long the end of a session waits for what it was sent before. */
 const FLUSH_TIMEOUT = 1_000
+
+/** What clients of this package use, and others ignore. */
+const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']
 
 /** Messages are written ahead of the network by so many bytes. */
 const MAX_AHEAD = 2 ** 18
@@ -94,6 +97,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
         reconnectionToken: token,
         userId: this.userId,
         sequenceId: lease.sequenceId,
+        features: FEATURES,
       }),
     )
     // The answer to this ping comes after `connected` was received, and with it the new token.
@@ -229,7 +233,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     return this.outbox.flush(FLUSH_TIMEOUT)
   }
 
-  processRequest(request: Request): Promise<void> {
+  processRequest(request: Waiting): Promise<void> {
     return this.processor.process(request)
   }
 
@@ -257,9 +261,10 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     else this.violate(1008, OUTDATED)
   }
 
-  private request(request: Request, bytes: number): void {
+  private request(request: Waiting, bytes: number): void {
     const { maxMessageBytes, stats } = this.host
-    if (!this.inbox.add(limitRequest(request, bytes, maxMessageBytes), bytes)) stats.duplicates++
+    const limited = request.type === 'endSession' ? request : limitRequest(request, bytes, maxMessageBytes)
+    if (!this.inbox.add(limited, bytes)) stats.duplicates++
   }
 
   private violate(code: number, reason: string): void {
