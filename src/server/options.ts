@@ -107,7 +107,10 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
    * connect, without a name.
    */
   authorize?: (request: Request) => Eventually<Authorization>
-  /** The pages that may connect. Default: pages of the host that they connect to, and programs other than browsers. */
+  /**
+   * The pages that may connect. Default: `https:` pages of the host that they connect to, `http:` pages only if that host is `localhost` or an
+   * IP address, and programs other than browsers.
+   */
   origins?: Origins<Request>
   /** Keeps the sessions. Default: `memoryStore()`. */
   store?: Store
