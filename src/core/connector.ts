@@ -1,10 +1,12 @@
-import { type Abandon, openConnection } from './connection.js'
+import { type Connection, openConnection } from './connection.js'
 import type { Emitter } from './emitter.js'
 import { SocketError } from './errors.js'
+import type { Handover, StartHandover } from './handover.js'
 import type { Heartbeat, StartHeartbeat } from './heartbeat.js'
 import type { PrepareConnection } from './prepare.js'
 import type { Queue } from './queue.js'
-import type { State } from './states.js'
+import type { Retry } from './retry.js'
+import type { Input, State, Table } from './states.js'
 import type { SetTimer } from './timers.js'
 import type { Endpoint, SocketEvents, SocketOptions, Stats } from './types.js'
 
@@ -19,8 +21,12 @@ export interface Connector {
   url(): string
   /** The heartbeat of the open connection, if there are both. */
   heartbeat(): Heartbeat | undefined
-  /** Starts an attempt. Throws what the platform throws for a fixed endpoint. */
+  /** Moves to another connection while the present one is open, if there is this part. */
+  readonly handover: Handover | undefined
+  /** Starts an attempt, or continues one that the handover has started. Throws what the platform throws for a fixed endpoint. */
   start(context: Extract<State, { name: 'connecting' }>): void
+  /** Replaces the open connection by the one that the handover has prepared. Returns whether no message can have been missed. */
+  replace(last: State): boolean
   /** Sends and receives through the connection, which is open. */
   attach(): void
   /** Sends what waits, and starts the closing handshake. `onTimeout` is called if it is not done within `closeTimeout`. */
@@ -45,10 +51,14 @@ export const createConnector = (
   queue: Queue,
   counts: Counts,
   setTimer: SetTimer,
+  retry: Retry | false,
+  state: () => State,
+  step: (input: Input, table?: Table) => void,
   onOpen: (native: WebSocket) => void,
   onFailed: (cause: SocketError) => void,
   startHeartbeat?: StartHeartbeat,
   prepare?: PrepareConnection,
+  startHandover?: StartHandover,
 ): Connector => {
   const {
     // Chromium delays attempts by up to 5 s after many failures: a shorter timeout ends some that have not even started.
@@ -57,10 +67,7 @@ export const createConnector = (
     closeTimeout = 3_000,
     heartbeat: heartbeatOptions,
   } = options
-  let native: WebSocket | undefined
-  let abandon: Abandon | undefined
-  /** Messages that came before `open`. */
-  let unread: MessageEvent[] = []
+  let connection: Connection | undefined
   let heartbeat: Heartbeat | undefined
   let deadline = 0
   let lastUrl = ''
@@ -68,73 +75,116 @@ export const createConnector = (
   /** The memory of heartbeats, from one connection to the next. */
   const memory = { timeouts: 0 }
 
-  const url = () => native?.url ?? lastUrl
-  const bytes = () => ({ left: queue.left(), buffered: native?.bufferedAmount ?? 0 })
+  const native = () => connection?.native
+  const url = () => native()?.url ?? lastUrl
+  const bytes = () => ({ left: queue.left(), buffered: native()?.bufferedAmount ?? 0 })
 
-  const onMessage = (event: MessageEvent) => {
-    if (heartbeat?.onMessage(event)) return
-    const { data } = event
+  const isReply = (event: MessageEvent) => heartbeat?.onMessage(event)
+
+  const report = (data: unknown) => {
     counts.received++
     const isText = typeof data === 'string'
-    if (!emit(isText ? 'text' : 'binary', data) && !isText && !isBinaryReported) {
+    if (!emit(isText ? 'text' : 'binary', data as any) && !isText && !isBinaryReported) {
       isBinaryReported = true
       emit('error', new SocketError('UNHANDLED_BINARY', data, undefined, UNHANDLED_BINARY))
     }
     if (counts.queued) defer(queue.flush)
   }
 
-  const onNative = (socket: WebSocket) => {
-    native = socket
+  const onMessage = (event: MessageEvent) => {
+    if (!isReply(event)) report(event.data)
   }
 
-  const onReady = (early: MessageEvent[]) => {
-    unread = early
-    onOpen(native as WebSocket)
+  const dial = (
+    context: { readonly attempt: number; readonly cause?: SocketError | undefined },
+    onReady: () => void,
+    onEnd: (cause: SocketError) => void,
+  ) => {
+    counts.attempts++
+    // Twice as long as the last one, up to a minute, if that one ran into its deadline.
+    deadline =
+      context.cause?.code === 'CONNECT_TIMEOUT'
+        ? Math.max(connectTimeout, Math.min(deadline * 2, 60_000))
+        : connectTimeout
+    return openConnection(endpoint, options, context, deadline, onReady, onEnd, prepare)
+  }
+
+  const onReady = () => onOpen(native() as WebSocket)
+
+  const handover = startHandover?.(
+    options,
+    retry,
+    queue,
+    emit,
+    defer,
+    state,
+    step,
+    dial,
+    isReply,
+    report,
+    onMessage,
+    () => connection,
+    onFailed,
+  )
+
+  /** Ends the present connection, and reports it if it was open. Returns its close information, if there is any. */
+  const finish = (last: State, cause: SocketError, delay: number | undefined) => {
+    lastUrl = url()
+    const [close, unsent] = connection?.abandon() ?? []
+    connection = undefined
+    queue.detach(unsent, close?.code)
+    if (last.name === 'open' || last.name === 'closing') {
+      emit('close', { ...(close ?? NO_CLOSE_FRAME), cause, willRetry: delay !== undefined, delay })
+    }
+    return close
   }
 
   return {
-    native: () => native,
+    native,
     url,
     heartbeat: () => heartbeat,
+    handover,
 
     start(context) {
-      counts.attempts++
-      // Twice as long as the last one, up to a minute, if that one ran into its deadline.
-      deadline =
-        context.cause?.code === 'CONNECT_TIMEOUT'
-          ? Math.max(connectTimeout, Math.min(deadline * 2, 60_000))
-          : connectTimeout
-      abandon = openConnection(
-        endpoint,
-        options,
-        context,
-        deadline,
-        setTimer,
-        onNative,
-        onReady,
-        onFailed,
-        prepare,
-      )
+      connection = handover?.adopt(onReady, onFailed) ?? dial(context, onReady, onFailed)
+    },
+
+    replace(last) {
+      const [next, cause, isRead] = (handover as Handover).take()
+      const close = finish(last, cause, 0)
+      connection = Object.assign(next, { onFailed })
+      return isRead && !!close && close.code !== 1006
     },
 
     attach() {
       const onTimeout = () => onFailed(new SocketError('UNRESPONSIVE'))
-      queue.attach(native as WebSocket)
+      const socket = native() as WebSocket
+      queue.attach(socket)
       if (heartbeatOptions) {
-        heartbeat = startHeartbeat?.(heartbeatOptions, queue.write, onTimeout, counts, memory, bytes)
+        const onLate = () => handover?.onLate(() => !!heartbeat?.probe())
+        heartbeat = startHeartbeat?.(heartbeatOptions, queue.write, onTimeout, counts, memory, bytes, onLate)
       }
-      ;(native as WebSocket).onmessage = onMessage
-      unread.splice(0).forEach(onMessage)
+      const listener = handover?.attach() ?? onMessage
+      socket.onmessage = listener
+      connection?.unread.splice(0).forEach(listener)
       defer(queue.flush)
     },
 
     close(code, reason, onTimeout) {
+      const next = handover?.close()
+      if (next) {
+        // The messages that wait leave on the second connection.
+        queue.detach(connection?.abandon()[1], undefined)
+        connection = Object.assign(next, { onFailed })
+        queue.attach(next.native as WebSocket)
+      }
+      const socket = native()
       // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
-      setTimer(native?.readyState === 3 ? 0 : closeTimeout, onTimeout)
+      setTimer(socket?.readyState === 3 ? 0 : closeTimeout, onTimeout)
       queue.flush(true)
       // A reason needs a code. Without one Chromium would throw here, and others would lose the reason.
       // https://websockets.spec.whatwg.org/#dom-websocket-close
-      native?.close(code ?? (reason === undefined ? undefined : 1000), reason)
+      socket?.close(code ?? (reason === undefined ? undefined : 1000), reason)
     },
 
     stopHeartbeat() {
@@ -143,12 +193,8 @@ export const createConnector = (
     },
 
     end(last, cause, delay) {
-      lastUrl = url()
-      const [close, unsent] = abandon?.() ?? []
-      native = abandon = undefined
-      queue.detach(unsent, close?.code)
-      if (last.name !== 'open' && last.name !== 'closing') return
-      emit('close', { ...(close ?? NO_CLOSE_FRAME), cause, willRetry: delay !== undefined, delay })
+      handover?.leave(delay === undefined ? cause : undefined)
+      finish(last, cause, delay)
     },
   }
 }

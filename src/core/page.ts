@@ -1,14 +1,15 @@
 import { guard } from './emitter.js'
 import { SocketError } from './errors.js'
+import type { Handover } from './handover.js'
 import type { Heartbeat } from './heartbeat.js'
 import { isLocal } from './network.js'
 import { type Input, pageTable, type Table } from './states.js'
 
 /**
  * `'wake'`: the page or the network came back. `'sleep'`: the page is put into the back/forward cache, or frozen. `'offline'`: the
- * network is unavailable.
+ * network is unavailable. `'hidden'` and `'visible'`: the page's visibility has changed, and nothing else is known.
  */
-export type PageEvent = 'wake' | 'sleep' | 'offline'
+export type PageEvent = 'wake' | 'sleep' | 'offline' | 'hidden' | 'visible'
 
 /**
  * Starts to report page events, and returns a function that stops it. Write one for platforms whose events differ from a browser's, such
@@ -28,7 +29,7 @@ export const browserEvents: PageEventSource = report => {
     [(globalThis.navigator as { connection?: unknown } | undefined)?.connection, 'change'],
   ]
   const onEvent = ({ type }: Event) => {
-    if (type === 'visibilitychange' && isHidden()) return
+    if (type === 'visibilitychange') return report(isHidden() ? 'hidden' : 'visible')
     // An open socket costs the page its place in the back/forward cache, or is killed there without notice to the server.
     report(type === 'offline' ? type : type === 'pagehide' || type === 'freeze' ? 'sleep' : 'wake')
   }
@@ -67,6 +68,7 @@ export type WatchPage = (
   defer: (job: () => void) => void,
   /** The heartbeat of the open connection, if there are both. */
   heartbeat: () => Heartbeat | undefined,
+  handover: Handover | undefined,
 ) => PageWatch
 
 /** For so many milliseconds after a wake-up, the loss of a connection is attributed to it. */
@@ -76,20 +78,21 @@ const JUST_WOKEN = 3_000
  * The part for the option `wake`: shortens and prolongs waits, and closes the connection of a page that is frozen or enters the
  * back/forward cache.
  */
-export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, heartbeat) => {
+export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, heartbeat, handover) => {
   // The browser can be wrong about the network, so there is an attempt every 30 s.
   const whileOffline = (delay: number) => (source && isOffline(url()) ? Math.max(delay, 30_000) : delay)
   let lastWake = -Infinity
   const onEvent = (type: PageEvent) =>
     defer(() => {
-      if (type === 'wake') lastWake = performance.now()
-      if (type === 'sleep') step({ type, cause: new SocketError('PAGE_HIDDEN') }, pageTable)
-      else if (heartbeat()) heartbeat()?.probe()
-      else {
-        // Clients that wake up together are kept apart.
-        const delay = whileOffline(type === 'wake' ? Math.random() * 300 : 0)
-        step({ type, now: Date.now(), delay }, pageTable)
-      }
+      if (type === 'hidden') return handover?.onVisibility()
+      if (type === 'sleep') return step({ type, cause: new SocketError('PAGE_HIDDEN') }, pageTable)
+      const isAsked = heartbeat()?.probe()
+      if (type === 'offline') return step({ type, now: Date.now(), delay: whileOffline(0) }, pageTable)
+      lastWake = performance.now()
+      if (type === 'wake') handover?.doubt(isAsked)
+      else handover?.onVisibility(isAsked)
+      // Clients that wake up together are kept apart.
+      step({ type: 'wake', now: Date.now(), delay: whileOffline(Math.random() * 300) }, pageTable)
     })
   const stop = source && guard(source, onEvent)
   return {

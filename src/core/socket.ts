@@ -3,11 +3,12 @@ import { type Counts, createConnector } from './connector.js'
 import type { Data } from './data.js'
 import { createUncheckedEmitter } from './emitter.js'
 import { SocketError } from './errors.js'
+import type { StartHandover } from './handover.js'
 import type { StartHeartbeat } from './heartbeat.js'
 import { createLifecycle } from './lifecycle.js'
 import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
-import type { CreateQueue } from './queue.js'
+import { type CreateQueue, missing } from './queue.js'
 import type { Retry } from './retry.js'
 import type { State } from './states.js'
 import { createTimer } from './timers.js'
@@ -43,6 +44,7 @@ export const makeCreateSocket =
     watchPage?: WatchPage,
     prepare?: PrepareConnection,
     checks?: Checks,
+    startHandover?: StartHandover,
   ): CreateSocket =>
   <Binary extends BinaryType>(endpoint: Endpoint, given: SocketOptions<Binary> = {}): Socket<Binary> => {
     // A copy, so that later changes to the caller's object have no effect.
@@ -61,7 +63,7 @@ export const makeCreateSocket =
     }
     const queue = createQueue(options, counts, drop)
     const setTimer = createTimer()
-    const { state, dispatch, connect, lose, abort } = createLifecycle(
+    const { state, dispatch, step, connect, lose, abort } = createLifecycle(
       options,
       emit,
       defer,
@@ -82,10 +84,14 @@ export const makeCreateSocket =
       queue,
       counts,
       setTimer,
+      retry,
+      state,
+      step,
       onOpen,
       lose,
       startHeartbeat,
       prepare,
+      startHandover,
     )
     const { native, url } = connector
 
@@ -118,6 +124,12 @@ export const makeCreateSocket =
           if (code !== undefined && name === 'open') native()?.close(code, reason)
           lose(new SocketError('RECONNECT_REQUESTED', cause), true)
         })
+      },
+
+      handover(cause) {
+        checks?.connect(options.WebSocket)
+        if (!connector.handover) throw missing('handover()', 'handover')
+        return connector.handover.request(cause)
       },
 
       close(code, reason) {
