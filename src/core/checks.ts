@@ -44,10 +44,10 @@ const OTHERS = {
 }
 
 /** The options that have a fixed set of values. */
-const CHOICES: Record<string, readonly unknown[]> = {
-  'createSocket.binaryType': ['arraybuffer', 'blob'],
-  'handover.wake': ['handover', 'reconnect'],
-  'queue.overflow': ['reject', 'drop-oldest'],
+const CHOICES: Record<string, Record<string, readonly unknown[]>> = {
+  createSocket: { binaryType: ['arraybuffer', 'blob'] },
+  handover: { wake: ['handover', 'reconnect'] },
+  queue: { overflow: ['reject', 'drop-oldest'] },
 }
 
 /** How many letters of one name are missing in the other, or in another place there. Enough to find the name that was meant. */
@@ -72,7 +72,7 @@ const checkOptions = (place: keyof typeof NUMBERS, options: object | false | und
   for (const name in options || undefined) {
     if (!Object.prototype.propertyIsEnumerable.call(options, name)) continue
     const value = (options as Record<string, unknown>)[name]
-    const choices = CHOICES[`${place}.${name}`]
+    const choices = CHOICES[place]?.[name]
     if (NUMBERS[place].includes(name)) {
       if (value !== undefined) checkNumber(name, value)
     } else if (!OTHERS[place].includes(name)) throw unknownOption(place, name)

@@ -9,9 +9,11 @@ export interface Connection {
   native: WebSocket | undefined
   /** The messages that arrived before somebody listened to `native.onmessage`. */
   unread: MessageEvent[]
+  /** Whether the connection is ready: the native socket is open, and `prepare` is done. */
+  isReady: boolean
   /** The milliseconds from the constructor of the native socket to its `open` event. */
   handshake: number
-  /** Called once, when the connection is ready: the native socket is open, and `prepare` is done. */
+  /** Called once, when the connection is ready. */
   onReady: () => void
   /** Called once, when the attempt has failed or the connection has ended. Not after `abandon()`. */
   onFailed: (cause: SocketError) => void
@@ -81,6 +83,7 @@ export const openConnection = (
       }
       if (signal.aborted || close) return
       setTimer()
+      connection.isReady = true
       connection.onReady()
     }
     socket.onmessage = event => connection.unread.push(event)
@@ -102,6 +105,7 @@ export const openConnection = (
   const connection: Connection = {
     native: undefined,
     unread: [],
+    isReady: false,
     handshake: 0,
     onReady,
     onFailed,

@@ -1,40 +1,59 @@
 import { type Connection, openConnection } from './connection.js'
 import type { Emitter } from './emitter.js'
-import { SocketError } from './errors.js'
-import type { Handover, StartHandover } from './handover.js'
+import { type CloseInfo, SocketError } from './errors.js'
+import type { Handover } from './handover.js'
 import type { Heartbeat, StartHeartbeat } from './heartbeat.js'
 import type { PrepareConnection } from './prepare.js'
 import type { Queue } from './queue.js'
-import type { Retry } from './retry.js'
-import type { Input, State, Table } from './states.js'
+import type { State } from './states.js'
 import type { SetTimer } from './timers.js'
 import type { Endpoint, SocketEvents, SocketOptions, Stats } from './types.js'
 
 /** The counts of a socket, which `stats` shows. */
 export type Counts = { -readonly [Name in keyof Stats]: Stats[Name] }
 
+type Attempt = { readonly attempt: number; readonly cause?: SocketError | undefined }
+
+/** Starts an attempt. Throws what the platform throws for a fixed endpoint. */
+export type Dial = (
+  context: Attempt,
+  onReady: () => void,
+  onFailed: (cause: SocketError) => void,
+) => Connection
+
 /** Makes the connections of a socket, one after the other, and connects the open one with queue, heartbeat and listeners. */
-export interface Connector {
-  /** The native socket of the present attempt or connection. */
+export interface Connector extends Partial<Handover> {
+  /** The present attempt or connection. */
+  connection(): Connection | undefined
+  /** Its native socket. */
   native(): WebSocket | undefined
   /** The address of the last attempt, or an empty string before the first. */
   url(): string
   /** The heartbeat of the open connection, if there are both. */
   heartbeat(): Heartbeat | undefined
-  /** Moves to another connection while the present one is open, if there is this part. */
-  readonly handover: Handover | undefined
-  /** Starts an attempt, or continues one that the handover has started. Throws what the platform throws for a fixed endpoint. */
-  start(context: Extract<State, { name: 'connecting' }>): void
-  /** Replaces the open connection by the one that the handover has prepared. Returns whether no message can have been missed. */
-  replace(last: State): boolean
-  /** Sends and receives through the connection, which is open. */
-  attach(): void
+  dial: Dial
+  /** Passes a message to the heartbeat. Returns whether it is a reply. */
+  isReply(event: MessageEvent): boolean | undefined
+  /** Passes a message to the listeners. */
+  report(data: unknown): void
+  /** Passes a message to both. */
+  receive(event: MessageEvent): void
+  /** Starts an attempt, or continues with a connection. Throws what the platform throws for a fixed endpoint. */
+  start(next: Attempt | Connection): void
+  /**
+   * Sends and receives through the connection, which is open. `onLate`: a timer was so late that the process must have slept. It returns
+   * whether the heartbeat has sent a ping.
+   */
+  attach(listener?: (event: MessageEvent) => void, onLate?: () => boolean | undefined): void
   /** Sends what waits, and starts the closing handshake. `onTimeout` is called if it is not done within `closeTimeout`. */
   close(code: number | undefined, reason: string | undefined, onTimeout: () => void): void
   /** Ends the heartbeat, because the connection is not open any more. */
   stopHeartbeat(): void
-  /** Abandons the connection, if there is one, queues again what certainly never left, and reports how it ended if it was open. */
-  end(last: State, cause: SocketError, delay?: number): void
+  /**
+   * Abandons the connection, if there is one, queues again what certainly never left, and reports how it ended if it was open. Returns its
+   * close information, if it has closed.
+   */
+  end(last: State, cause: SocketError, delay?: number): CloseInfo | undefined
 }
 
 /** How a connection ended that the browser has not reported as closed. */
@@ -51,14 +70,10 @@ export const createConnector = (
   queue: Queue,
   counts: Counts,
   setTimer: SetTimer,
-  retry: Retry | false,
-  state: () => State,
-  step: (input: Input, table?: Table) => void,
   onOpen: (native: WebSocket) => void,
   onFailed: (cause: SocketError) => void,
   startHeartbeat?: StartHeartbeat,
   prepare?: PrepareConnection,
-  startHandover?: StartHandover,
 ): Connector => {
   const {
     // Chromium delays attempts by up to 5 s after many failures: a shorter timeout ends some that have not even started.
@@ -91,93 +106,50 @@ export const createConnector = (
     if (counts.queued) defer(queue.flush)
   }
 
-  const onMessage = (event: MessageEvent) => {
+  const receive = (event: MessageEvent) => {
     if (!isReply(event)) report(event.data)
   }
 
-  const dial = (
-    context: { readonly attempt: number; readonly cause?: SocketError | undefined },
-    onReady: () => void,
-    onEnd: (cause: SocketError) => void,
-  ) => {
+  const onReady = () => onOpen(native() as WebSocket)
+
+  const dial: Dial = (context, ...callbacks) => {
     counts.attempts++
     // Twice as long as the last one, up to a minute, if that one ran into its deadline.
     deadline =
       context.cause?.code === 'CONNECT_TIMEOUT'
         ? Math.max(connectTimeout, Math.min(deadline * 2, 60_000))
         : connectTimeout
-    return openConnection(endpoint, options, context, deadline, onReady, onEnd, prepare)
-  }
-
-  const onReady = () => onOpen(native() as WebSocket)
-
-  const handover = startHandover?.(
-    options,
-    retry,
-    queue,
-    emit,
-    defer,
-    state,
-    step,
-    dial,
-    isReply,
-    report,
-    onMessage,
-    () => connection,
-    onFailed,
-  )
-
-  /** Ends the present connection, and reports it if it was open. Returns its close information, if there is any. */
-  const finish = (last: State, cause: SocketError, delay: number | undefined) => {
-    lastUrl = url()
-    const [close, unsent] = connection?.abandon() ?? []
-    connection = undefined
-    queue.detach(unsent, close?.code)
-    if (last.name === 'open' || last.name === 'closing') {
-      emit('close', { ...(close ?? NO_CLOSE_FRAME), cause, willRetry: delay !== undefined, delay })
-    }
-    return close
+    return openConnection(endpoint, options, context, deadline, ...callbacks, prepare)
   }
 
   return {
+    connection: () => connection,
     native,
     url,
     heartbeat: () => heartbeat,
-    handover,
+    dial,
+    isReply,
+    report,
+    receive,
 
-    start(context) {
-      connection = handover?.adopt(onReady, onFailed) ?? dial(context, onReady, onFailed)
+    start(next) {
+      if ('abandon' in next) connection = Object.assign(next, { onReady, onFailed })
+      else connection = dial(next, onReady, onFailed)
     },
 
-    replace(last) {
-      const [next, cause, isRead] = (handover as Handover).take()
-      const close = finish(last, cause, 0)
-      connection = Object.assign(next, { onFailed })
-      return isRead && !!close && close.code !== 1006
-    },
-
-    attach() {
+    attach(listener = receive, onLate) {
       const onTimeout = () => onFailed(new SocketError('UNRESPONSIVE'))
       const socket = native() as WebSocket
       queue.attach(socket)
       if (heartbeatOptions) {
-        const onLate = () => handover?.onLate(() => !!heartbeat?.probe())
         heartbeat = startHeartbeat?.(heartbeatOptions, queue.write, onTimeout, counts, memory, bytes, onLate)
       }
-      const listener = handover?.attach() ?? onMessage
       socket.onmessage = listener
       connection?.unread.splice(0).forEach(listener)
       defer(queue.flush)
     },
 
     close(code, reason, onTimeout) {
-      const next = handover?.close()
-      if (next) {
-        // The messages that wait leave on the second connection.
-        queue.detach(connection?.abandon()[1], undefined)
-        connection = Object.assign(next, { onFailed })
-        queue.attach(next.native as WebSocket)
-      }
       const socket = native()
       // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
       setTimer(socket?.readyState === 3 ? 0 : closeTimeout, onTimeout)
@@ -193,8 +165,14 @@ export const createConnector = (
     },
 
     end(last, cause, delay) {
-      handover?.leave(delay === undefined ? cause : undefined)
-      finish(last, cause, delay)
+      lastUrl = url()
+      const [close, unsent] = connection?.abandon() ?? []
+      connection = undefined
+      queue.detach(unsent, close?.code)
+      if (last.name === 'open' || last.name === 'closing') {
+        emit('close', { ...(close ?? NO_CLOSE_FRAME), cause, willRetry: delay !== undefined, delay })
+      }
+      return close
     },
   }
 }

@@ -1,14 +1,13 @@
 import type { Connection } from './connection.js'
+import type { Connector } from './connector.js'
 import { type Emitter, guard } from './emitter.js'
 import { SocketError } from './errors.js'
 import { createOverlap } from './overlap.js'
 import { isHidden } from './page.js'
-import { createPhases } from './phases.js'
 import type { Queue } from './queue.js'
-import { createRequests } from './requests.js'
 import type { Retry } from './retry.js'
 import { handoverTable, type Input, type State, type Table } from './states.js'
-import { createSuccessor, type Dial } from './successor.js'
+import { createSuccessor } from './successor.js'
 import { createTimer } from './timers.js'
 import type { SocketEvents, SocketOptions } from './types.js'
 
@@ -34,32 +33,23 @@ export interface HandoverOptions {
   wake?: 'handover' | 'reconnect' | undefined
 }
 
-/** Replaces the open connection of a socket. */
+/** What a connector can do if it has the part `handover`. */
 export interface Handover {
   /** Moves to another connection. Resolves when it is open. */
   request(cause?: unknown): Promise<void>
-  /** The connection may be dead. `isAsked`: the heartbeat has sent a ping. */
-  doubt(isAsked?: boolean): void
+  /** The connection may be dead. `isAsked`: the heartbeat has sent a ping. Returns it. */
+  doubt(isAsked?: boolean): boolean | undefined
   /** The page is hidden, or visible again. */
   onVisibility(isAsked?: boolean): void
-  /** A timer fired so late that the process must have slept. Calls `probe`, and returns its result: whether it has sent a ping. */
-  onLate(probe: () => boolean): boolean
-  /** The connection is open. Returns the listener for its messages. */
-  attach(): (event: MessageEvent) => void
   /** The open connection has ended. Returns whether another one continues. */
   succeed(cause: SocketError): boolean
-  /** The connection that takes over, the cause, and whether the first one was read until it closed. */
-  take(): readonly [next: Connection, cause: SocketError, isRead: boolean]
-  /** An attempt that is in progress, to be continued with these functions. */
-  adopt(onReady: () => void, onFailed: (cause: SocketError) => void): Connection | undefined
-  /** The socket is being closed. Returns the second connection if the first one can send no longer. */
-  close(): Connection | undefined
-  /** The connection is not open any more. With `final`, no other one follows. */
-  leave(final?: SocketError): void
+  /** Replaces the open connection by the second one. Returns whether no message can have been missed. */
+  replace(last: State): boolean
 }
 
 /** The type of the part `handover`. */
 export type StartHandover = (
+  connector: Connector,
   options: SocketOptions<any>,
   retry: Retry | false,
   queue: Queue,
@@ -68,18 +58,9 @@ export type StartHandover = (
   state: () => State,
   /** Takes an input through the table of states. */
   step: (input: Input, table?: Table) => void,
-  dial: Dial,
-  /** Passes a message to the heartbeat. Returns whether it is a reply. */
-  isReply: (event: MessageEvent) => boolean | undefined,
-  /** Passes a message to the listeners. */
-  report: (data: unknown) => void,
-  /** Both. */
-  receive: (event: MessageEvent) => void,
-  /** The present connection. */
-  connection: () => Connection | undefined,
   /** Ends the present connection. */
   lose: (cause: SocketError, again?: boolean) => void,
-) => Handover
+) => Connector
 
 /** A page that was hidden for less time, or in which something arrived more recently, is not in doubt. In milliseconds. */
 const LONG = 60_000
@@ -89,45 +70,46 @@ const LONG = 60_000
  * it is ready, unless something arrives on the first. Otherwise the first is read and closed before.
  */
 export const handover: StartHandover = (
-  { handover: options, closeTimeout = 3_000, connectTimeout = 10_000 },
+  connector,
+  { handover: options, connectTimeout = 10_000, closeTimeout = 3_000 },
   retry,
   queue,
   emit,
   defer,
   state,
   step,
-  dial,
-  isReply,
-  report,
-  receive,
-  connection,
   lose,
 ) => {
-  const { maxAge = Infinity, when, id } = options || {}
+  const { maxAge = Infinity, when, id, wake } = options || {}
   if (maxAge <= connectTimeout && maxAge < Infinity)
     throw new TypeError('handover.maxAge must be longer than connectTimeout')
+  const { dial, isReply, report, receive, connection } = connector
   const setAge = createTimer()
-  const requests = createRequests()
-  /** Why the connection is replaced. */
+  /** Why the first connection is replaced. */
   let reason: SocketError
   let adopted: Connection | undefined
-  let hiddenSince: number | undefined
-  let lastMessage = 0
+  const waiting: [resolve: () => void, reject: (reason: SocketError) => void][] = []
+  /** While the page is hidden: when the last message arrived, or the page was hidden. */
+  let quietSince: number | undefined
 
   const native = () => connection()?.native as WebSocket
 
+  const reject = (cause: SocketError) => {
+    for (const waiter of waiting.splice(0)) waiter[1](cause)
+  }
+
   const listenTo = (socket: WebSocket) => (event: MessageEvent) => {
     const { data } = event
-    lastMessage = performance.now()
-    if (socket === native()) phases.onLife()
+    if (quietSince !== undefined) quietSince = performance.now()
+    if (phase() === 'doubt' && socket === native()) successor.stay()
     if (isReply(event) || overlap.isDouble(socket, data)) return
     report(data)
-    if (when && guard(when, data)) phases.plan(data)
+    if (when && guard(when, data)) successor.plan(data)
   }
 
   /** The listener for messages. It does more than pass them on only when that is necessary. */
   const listener = () =>
-    when || phases.phase() || overlap.isActive() || hiddenSince !== undefined ? listenTo(native()) : receive
+    when || phase() || overlap.isActive() || quietSince !== undefined ? listenTo(native()) : receive
 
   const listen = () => {
     if (state().name === 'open') native().onmessage = listener()
@@ -135,48 +117,40 @@ export const handover: StartHandover = (
 
   const overlap = createOverlap(id, listen)
 
-  const phases = createPhases(
-    options || {},
-    closeTimeout,
-    () => successor,
-    native,
-    isOpen => {
-      if (isOpen) overlap.start()
-      else overlap.end()
-      listen()
-    },
-    isHeld => queue.hold?.(isHeld),
-    lose,
-  )
-
   const successor = createSuccessor(
-    dial,
+    closeTimeout,
     retry,
     emit,
     defer,
-    () => native().url,
-    phases.onDial,
-    phases.onReady,
-    final => {
-      if (final) requests.reject(final)
-      phases.onFailed(final)
+    dial,
+    native,
+    isHeld => queue.hold?.(isHeld),
+    hasSecond => {
+      if (hasSecond) overlap.start()
+      else overlap.end()
+      listen()
     },
+    reject,
+    lose,
   )
+  const { phase } = successor
 
   const doubt = (isAsked?: boolean) => {
-    if (retry && options !== false && state().name === 'open') phases.doubt(isAsked)
+    if (retry && options !== false && state().name === 'open') successor.doubt(isAsked, wake !== 'reconnect')
+    return isAsked
   }
 
   return {
+    ...connector,
     doubt,
 
     request(cause) {
-      const promise = new Promise<void>((resolve, reject) =>
+      const promise = new Promise<void>((...waiter) =>
         defer(() => {
           const { name } = state()
-          if (name === 'closed' || name === 'closing') return reject(new SocketError('CLOSED'))
-          requests.add({ resolve, reject, cause }, name === 'open' && !!successor.connection())
-          if (name === 'open') phases.plan(cause)
+          if (name === 'closed' || name === 'closing') return waiter[1](new SocketError('CLOSED'))
+          waiting.push(waiter)
+          if (name === 'open') successor.plan(cause)
           else step({ type: 'connect' })
         }),
       )
@@ -187,35 +161,19 @@ export const handover: StartHandover = (
 
     onVisibility(isAsked) {
       const now = performance.now()
-      const since = hiddenSince
-      if (isHidden()) hiddenSince = lastMessage = now
-      else hiddenSince = undefined
+      const isQuiet = !isHidden() && now - (quietSince ?? now) >= LONG
+      quietSince = isHidden() ? now : undefined
       listen()
-      if (since !== undefined && hiddenSince === undefined && now - lastMessage >= LONG) doubt(isAsked)
-    },
-
-    onLate(probe) {
-      if (isHidden()) return false
-      const isAsked = probe()
-      doubt(isAsked)
-      return isAsked
-    },
-
-    attach() {
-      phases.reset()
-      setAge(maxAge * (1 - Math.random() / 10), phases.plan)
-      const request = requests.resolve()
-      if (request) phases.plan(request.cause)
-      return listener()
+      if (isQuiet) doubt(isAsked)
     },
 
     succeed(cause) {
-      const next = successor.connection()
-      const isClosed = phases.phase() === 'close'
+      const next = successor.next()
+      const isClosed = phase() === 'close'
       if (!next && !isClosed) return false
-      reason = isClosed ? phases.cause() : cause
-      if (successor.isReady()) {
-        const { url, protocol } = (next as Connection).native as WebSocket
+      reason = isClosed ? successor.cause() : cause
+      if (next?.isReady) {
+        const { url, protocol } = next.native as WebSocket
         step({ type: 'replace', now: Date.now(), url, protocol }, handoverTable)
       } else {
         adopted = successor.take()
@@ -224,40 +182,52 @@ export const handover: StartHandover = (
       return true
     },
 
-    take() {
+    replace(last) {
+      const isRead = phase() !== 'dead'
       const next = successor.take() as Connection
       const first = connection() as Connection
-      const isRead = phases.phase() !== 'doubt'
-      let late: WebSocket | undefined
-      if (!isRead && native().readyState === 1) {
+      const late = !isRead && native().readyState === 1 && native()
+      if (late) {
         // It is read on, and closed later.
-        late = native()
         late.onclose = null
         first.native = undefined
       }
+      const close = connector.end(last, reason, 0)
       overlap.endIn(next.handshake, late)
-      return [next, reason, isRead]
+      connector.start(next)
+      return isRead && !!close && close.code !== 1006
     },
 
-    adopt(onReady, onFailed) {
-      const connection = adopted
+    start(context) {
+      connector.start(adopted ?? context)
       adopted = undefined
-      return connection && Object.assign(connection, { onReady, onFailed })
     },
 
-    close() {
-      const next = phases.phase() === 'close' && successor.isReady() ? successor.take() : undefined
-      phases.reset()
-      overlap.end()
-      return next
+    attach() {
+      successor.reset()
+      setAge(maxAge * (1 - Math.random() / 10), successor.plan)
+      for (const [resolve] of waiting.splice(0)) resolve()
+      connector.attach(listener(), () => !isHidden() && doubt(connector.heartbeat()?.probe()))
     },
 
-    leave(final) {
-      phases.reset()
+    close(code, given, onTimeout) {
+      // If the first connection can send no longer, the messages that wait leave on the second.
+      const next = phase() === 'close' && successor.next()
+      if (next && next.isReady) {
+        queue.detach(connection()?.abandon()[1], undefined)
+        connector.start(successor.take() as Connection)
+        queue.attach(native())
+      }
+      successor.reset()
+      connector.close(code, given, onTimeout)
+    },
+
+    end(last, cause, delay) {
+      successor.reset()
       setAge()
       overlap.end()
-      if (!adopted) requests.merge()
-      if (final) requests.reject(final)
+      if (delay === undefined) reject(cause)
+      return connector.end(last, cause, delay)
     },
   }
 }

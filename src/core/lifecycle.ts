@@ -76,7 +76,7 @@ export const createLifecycle = (
     connecting(next, last) {
       connector().end(last, (next.cause ?? (last as { cause: SocketError }).cause) as SocketError, 0)
       if (last.name === 'closed') {
-        page = watchPage?.(wake, connector().url, step, defer, connector().heartbeat, connector().handover)
+        page = watchPage?.(wake, connector(), step, defer)
         signal?.addEventListener('abort', abort)
       }
       if (last.name !== 'waiting') downSince = Date.now()
@@ -94,7 +94,7 @@ export const createLifecycle = (
     },
 
     open({ attempt, url, protocol }, last) {
-      const seamless = last.name === 'open' && connector().replace(last)
+      const seamless = last.name === 'open' && !!connector().replace?.(last)
       emit('open', { attempt, url, protocol, reconnected: counts.connections++ > 0, seamless })
       connector().attach()
     },
@@ -119,7 +119,7 @@ export const createLifecycle = (
 
   const lose = (cause: SocketError, again?: boolean) =>
     defer(() => {
-      if (state.name === 'open' && !again && connector().handover?.succeed(cause)) return
+      if (state.name === 'open' && !again && connector().succeed?.(cause)) return
       const now = Date.now()
       const uptime = state.name === 'open' ? Math.max(0, now - state.since) : 0
       const attempt = failures(state, uptime, minUptime)

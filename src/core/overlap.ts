@@ -9,7 +9,7 @@ export interface Overlap {
   /** Whether the same message has arrived on the other connection. */
   isDouble(native: WebSocket, data: unknown): boolean
   /** The second connection has taken over: ends in so many milliseconds. The first one, if given, is read until then. */
-  endIn(delay: number, first?: WebSocket): void
+  endIn(delay: number, first: WebSocket | false): void
   end(): void
 }
 
@@ -18,7 +18,7 @@ export const createOverlap = (id: ((data: any) => unknown) | undefined, onEnd: (
   const setTimer = createTimer()
   /** The connection on which each identity was seen first. */
   let seen: Map<unknown, WebSocket> | undefined
-  let late: WebSocket | undefined
+  let late: WebSocket | false | undefined
 
   const end = () => {
     setTimer()

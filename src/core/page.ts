@@ -1,7 +1,6 @@
+import type { Connector } from './connector.js'
 import { guard } from './emitter.js'
 import { SocketError } from './errors.js'
-import type { Handover } from './handover.js'
-import type { Heartbeat } from './heartbeat.js'
 import { isLocal } from './network.js'
 import { type Input, pageTable, type Table } from './states.js'
 
@@ -62,13 +61,10 @@ export interface PageWatch {
 /** The type of the part `pageEvents`. */
 export type WatchPage = (
   source: PageEventSource | false | undefined,
-  url: () => string,
+  connector: Pick<Connector, 'url' | 'heartbeat' | 'doubt' | 'onVisibility'>,
   /** Takes an input through the table of states. */
   step: (input: Input, table: Table) => void,
   defer: (job: () => void) => void,
-  /** The heartbeat of the open connection, if there are both. */
-  heartbeat: () => Heartbeat | undefined,
-  handover: Handover | undefined,
 ) => PageWatch
 
 /** For so many milliseconds after a wake-up, the loss of a connection is attributed to it. */
@@ -78,19 +74,20 @@ const JUST_WOKEN = 3_000
  * The part for the option `wake`: shortens and prolongs waits, and closes the connection of a page that is frozen or enters the
  * back/forward cache.
  */
-export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, heartbeat, handover) => {
+export const pageEvents: WatchPage = (source = browserEvents, connector, step, defer) => {
   // The browser can be wrong about the network, so there is an attempt every 30 s.
-  const whileOffline = (delay: number) => (source && isOffline(url()) ? Math.max(delay, 30_000) : delay)
+  const whileOffline = (delay: number) =>
+    source && isOffline(connector.url()) ? Math.max(delay, 30_000) : delay
   let lastWake = -Infinity
   const onEvent = (type: PageEvent) =>
     defer(() => {
-      if (type === 'hidden') return handover?.onVisibility()
+      if (type === 'hidden') return connector.onVisibility?.()
       if (type === 'sleep') return step({ type, cause: new SocketError('PAGE_HIDDEN') }, pageTable)
-      const isAsked = heartbeat()?.probe()
+      const isAsked = connector.heartbeat()?.probe()
       if (type === 'offline') return step({ type, now: Date.now(), delay: whileOffline(0) }, pageTable)
       lastWake = performance.now()
-      if (type === 'wake') handover?.doubt(isAsked)
-      else handover?.onVisibility(isAsked)
+      if (type === 'wake') connector.doubt?.(isAsked)
+      else connector.onVisibility?.(isAsked)
       // Clients that wake up together are kept apart.
       step({ type: 'wake', now: Date.now(), delay: whileOffline(Math.random() * 300) }, pageTable)
     })

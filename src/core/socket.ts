@@ -76,7 +76,7 @@ export const makeCreateSocket =
     )
     const onOpen = ({ url, protocol }: WebSocket) =>
       dispatch({ type: 'opened', now: Date.now(), url, protocol })
-    const connector = createConnector(
+    const plain = createConnector(
       endpoint,
       options,
       emit,
@@ -84,15 +84,12 @@ export const makeCreateSocket =
       queue,
       counts,
       setTimer,
-      retry,
-      state,
-      step,
       onOpen,
       lose,
       startHeartbeat,
       prepare,
-      startHandover,
     )
+    const connector = startHandover?.(plain, options, retry, queue, emit, defer, state, step, lose) ?? plain
     const { native, url } = connector
 
     const socket: Socket<Binary> = {
@@ -128,8 +125,8 @@ export const makeCreateSocket =
 
       handover(cause) {
         checks?.connect(options.WebSocket)
-        if (!connector.handover) throw missing('handover()', 'handover')
-        return connector.handover.request(cause)
+        if (!connector.request) throw missing('handover()', 'handover')
+        return connector.request(cause)
       },
 
       close(code, reason) {
