@@ -212,8 +212,7 @@ export const handover: StartHandover = (
 
     close(code, given, onTimeout) {
       // If the first connection can send no longer, the messages that wait leave on the second.
-      const next = phase() === 'close' && successor.next()
-      if (next && next.isReady) {
+      if (phase() === 'close' && successor.next()?.isReady) {
         queue.detach(connection()?.abandon()[1], undefined)
         connector.start(successor.take() as Connection)
         queue.attach(native())
