@@ -150,7 +150,7 @@ inEveryEngine(rig => {
     options: TalkOptions,
     meanwhile: (line: Connection) => unknown,
   ) {
-    const line = await stall(rig, server, page, options)
+    const { connection: line } = await stall(rig, server, page, options)
     await page.hide()
     await page.cdp?.('Page.setWebLifecycleState', { state: 'frozen' })
     line.thaw()
