@@ -133,9 +133,9 @@ export const reliableSocketOver =
       incoming.flush()
       outgoing.close()
     })
-    socket.on('open', ({ attempt, reconnected }) => {
+    socket.on('open', ({ attempt, reconnected, seamless }) => {
       isSaved = false
-      emit('open', { attempt, reconnected, resumed: session.isResumed })
+      emit('open', { attempt, reconnected, seamless, resumed: session.isResumed })
       outgoing.flush()
     })
     socket.on('text', receive)
