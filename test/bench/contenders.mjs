@@ -66,7 +66,7 @@ const servers = {
     const sessions = []
     const server = createReliableServer(wss, {
       rates: false,
-      store: client ? redisStore(client, { prefix: `bench-${process.pid}:` }) : memoryStore(),
+      store: client ? redisStore(client, { prefix: `bench-${process.pid}:`, warn: false }) : memoryStore(),
       onConnect: session => sessions.push(session),
       onMessage: () => heard(),
       onDisconnect: (_session, { code, reason }) => console.error(`a session ended: ${code} ${reason}`),
