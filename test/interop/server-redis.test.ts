@@ -90,6 +90,42 @@ describe.runIf(hasRedis())('Redis', () => {
       expect(stays.end).toBeUndefined()
     })
 
+    describe('a session that expires', () => {
+      const ended = async (prefix: string) => {
+        const ends: unknown[] = []
+        const node = await startNode({
+          store: redisStore(stores.client(), { prefix, warn: false }),
+          authorize: () => 'alice',
+          sessionTimeout: 400,
+          onEnd: (session, close) => ends.push([node.port, session, close]),
+        })
+        return { ...node, ends }
+      }
+      const expired = { code: 1008, reason: 'the session has expired' }
+
+      test('is reported to onEnd of the node that held it last, once', async () => {
+        const prefix = `ended-${process.pid}:`
+        const [first, second] = [await ended(prefix), await ended(prefix)]
+        const peer = await join(first.url)
+        peer.socket.terminate()
+        await vi.waitFor(() => expect(first.ends).not.toEqual([]), { timeout: 10_000 })
+        expect(first.ends).toEqual([[first.port, { id: peer.id, userId: 'alice' }, expired]])
+        expect(second.ends).toEqual([])
+        expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
+      })
+
+      test('is reported to another node if that one is gone', async () => {
+        const prefix = `ended-elsewhere-${process.pid}:`
+        const first = await ended(prefix)
+        const peer = await join(first.url)
+        peer.socket.terminate()
+        await first.server.close({ timeout: 0 })
+        const second = await ended(prefix)
+        await vi.waitFor(() => expect(second.ends).not.toEqual([]), { timeout: 10_000 })
+        expect(second.ends).toEqual([[second.port, { id: peer.id, userId: 'alice' }, expired]])
+      })
+    })
+
     test('has room for maxSessions sessions, of those that have not expired', async () => {
       const prefix = `room-${process.pid}:`
       const store = redisStore(stores.client(), { prefix, maxSessions: 2 })
