@@ -130,7 +130,7 @@ export const SCRIPTS = {
     for i = 11, #ARGV, 3 do
       if work >= ${BUDGET} then break end
       local id, epoch, wanted = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
-      local kept = call('HMGET', S(id), 'epoch', 'era', 'seq', 'acked', 'bytes')
+      local kept = call('HMGET', S(id), 'epoch', 'era', 'seq', 'acked', 'bytes', 'm' .. text[wanted])
       local more = 0
       if kept[1] == epoch and kept[2] == era then
         local acked = tonumber(kept[4])
@@ -138,12 +138,14 @@ export const SCRIPTS = {
         local last = math.min(wanted, acked + 1000)
         if last > acked then
           local list, size = names(acked + 1, last), 0
-          for _, entry in ipairs(call('HMGET', S(id), unpack(list))) do
+          -- Mostly it is one message.
+          local entries = wanted == acked + 1 and { kept[6] } or call('HMGET', S(id), unpack(list))
+          for _, entry in ipairs(entries) do
             if entry then size = size + release(entry) end
           end
           -- First, because a Redis without memory allows it, and then everything that follows.
           call('HDEL', S(id), unpack(list))
-          call('HSET', S(id), 'acked', last, 'bytes', kept[5] - size)
+          call('HSET', S(id), 'acked', text[last], 'bytes', text[kept[5] - size])
           work = work + last - acked
           more = wanted > last and 1 or 0
         end

@@ -175,7 +175,7 @@ describe.runIf(hasRedis())('Redis', () => {
       }
       const publish = (frame: string) => ({ kind: 'publish', group: 'g', frame }) as const
 
-      test('is made in parts of 250, reaches each once, and nothing sent later overtakes it', async () => {
+      test('is made in parts of 200, reaches each once, and nothing sent later overtakes it', async () => {
         const { open, ids, received } = await crowd()
         const { over, calls } = watched()
         const node = await open(over)
