@@ -9,7 +9,7 @@ import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
 import type { Limit, Pass } from './rates.js'
 import { Connection, type ConnectionOwner } from './reading.js'
-import { type Lease, OUTDATED, type StoreNode, TRY_AGAIN_LATER } from './store.js'
+import { type Lease, OUTDATED, type StoredMessage, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
 /** How long a session is kept whose client has closed the connection with 1000. */
 const LEFT_TIMEOUT = 10_000
@@ -110,9 +110,9 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     if (socket === this.socket) this.connection?.listen()
   }
 
-  /** Writes new messages, if there are any. */
-  pump(): void {
-    this.outbox.pump()
+  /** Writes new messages, if there are any. `message`: the newest, if it is known. */
+  pump(message?: StoredMessage): void {
+    this.outbox.pump(message)
   }
 
   /** Called regularly. `newest` is the number of the newest message in the store, if it was asked; `sent` is as it was then. */
