@@ -85,7 +85,8 @@ const createCore = (
 export const reliableSocketOver =
   <Core extends CreateCore>(createSocket: Core & RequireParts<Core>): CreateReliableSocket =>
   <Json>(endpoint: Endpoint, options: ReliableOptions = {}): ReliableSocket<Json> => {
-    const { queue: { maxMessages = Infinity, maxBytes = 2 ** 24, ...unknown } = {}, retry = backoff() } = options
+    const { queue: { maxMessages = Infinity, maxBytes = 2 ** 24, ...unknown } = {}, retry = backoff() } =
+      options
     if (!(maxMessages >= 0 && maxBytes >= 0) || Object.keys(unknown)[0]) {
       throw new TypeError('queue has the options maxMessages and maxBytes, numbers from 0')
     }
