@@ -27,7 +27,7 @@ import * as entry from 'steadysocket/${entry}'
 globalThis.entry = entry`
 
 export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'prepare', 'backoff', 'checks']
-export const EXTENSIONS = ['websocket', 'json', 'stream', 'reliable']
+export const EXTENSIONS = ['websocket', 'json', 'stream', 'calls', 'reliable']
 
 /** The sizes in bytes of a bundle of this code, with the packages as they are published. */
 export const weigh = async code => {
