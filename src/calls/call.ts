@@ -29,6 +29,7 @@ export const createSendCall = (
     if (bytes + size > maxBytes) throw new CallError('NOT_SENT', 'maxBytes')
     count++
     bytes += size
+    const queued = new AbortController()
     let timer: ReturnType<typeof setTimeout> | undefined
     let onAbort = () => {}
     try {
@@ -37,8 +38,13 @@ export const createSendCall = (
           id,
           data,
           again,
-          queued: new AbortController(),
-          onEnd: (error, result) => (error ? reject(error) : resolve(result)),
+          queued,
+          onEnd(error, result) {
+            // However it has ended, it is not sent again.
+            queued.abort()
+            if (error) reject(error)
+            else resolve(result)
+          },
         }
         onAbort = () => requests.cancel(request, 'UNKNOWN', signal?.reason)
         if (timeout < MAX_DELAY) timer = setTimeout(requests.cancel, timeout, request, 'TIMEOUT')

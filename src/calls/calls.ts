@@ -1,4 +1,5 @@
 import { createEmitter, type PreparedConnection, type SendOptions, type Socket } from '../index.js'
+import { bytesOf } from './bytes.js'
 import { createSendCall } from './call.js'
 import { checkOptions } from './checks.js'
 import { type Connection, createConnection } from './connection.js'
@@ -58,7 +59,8 @@ export const calls = <All extends Contract = Contract>(
   const encode = (frame: unknown) => {
     const data = codec ? codec.encode(frame) : JSON.stringify(frame)
     if (data === undefined) throw new TypeError('The protocol made nothing that can be encoded')
-    return data
+    // A codec may use its buffer again.
+    return typeof data === 'string' ? data : bytesOf(data).slice()
   }
 
   const entryOf = (name: string) => {
@@ -120,7 +122,7 @@ export const calls = <All extends Contract = Contract>(
     requests.resend(connection, transmit)
   }
 
-  const prepare = async ({ send, receive: nextMessage, signal }: PreparedConnection) => {
+  const prepare = async ({ send, receive: nextMessage, signal }: PreparedConnection<any>) => {
     const connection = connect()
     next = connection
     signal.addEventListener('abort', () => connection.scope.abort())
@@ -143,7 +145,7 @@ export const calls = <All extends Contract = Contract>(
     for (const job of connection.held) job()
   }
 
-  const socket: Socket = typeof source === 'function' ? source(prepare) : source
+  const socket: Socket<any> = typeof source === 'function' ? source(prepare) : source
   const send: Transmit = socket.send
   const requests = createRequests(socket)
   const subscriptions = createSubscriptions(

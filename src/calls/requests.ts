@@ -1,4 +1,5 @@
 import type { Data, Socket } from '../index.js'
+import { bytesOf } from './bytes.js'
 import type { Connection } from './connection.js'
 import { CallError, type CallErrorCode } from './errors.js'
 
@@ -19,7 +20,7 @@ export interface Request {
   onEnd(error: CallError | undefined, result?: unknown): void
   /** Set when its connection ends, unless it certainly did not arrive: then the new connection on which it was sent again. */
   lost?: Connection | true | undefined
-  /** Whether it was lost at any time. */
+  /** Whether it was sent before. */
   mayHaveArrived?: boolean
 }
 
@@ -40,13 +41,9 @@ export interface Requests {
 }
 
 /** Identifies a message: the socket names those that it did not send by their data, and copies binary data. */
-const identify = (data: any): string => {
-  if (typeof data === 'string') return data
-  const { buffer = data, byteOffset, byteLength } = data
-  return new Uint8Array(buffer, byteOffset, byteLength).join()
-}
+const identify = (data: Data): string => (typeof data === 'string' ? data : bytesOf(data).join())
 
-export const createRequests = (socket: Socket): Requests => {
+export const createRequests = (socket: Socket<any>): Requests => {
   const pending = new Map<unknown, Request>()
   /** The last call that was answered on this connection. Calls are sent in order, so all earlier ones have arrived. */
   let lastAnswered = 0
@@ -60,7 +57,7 @@ export const createRequests = (socket: Socket): Requests => {
     pending.delete(request.id)
     const { dropped } = socket.stats
     request.queued.abort()
-    const isUnsent = socket.stats.dropped > dropped && !request.mayHaveArrived
+    const isUnsent = socket.stats.dropped > dropped && !request.lost && !request.mayHaveArrived
     request.onEnd(new CallError(isUnsent ? 'NOT_SENT' : code, cause))
   }
 
@@ -105,6 +102,7 @@ export const createRequests = (socket: Socket): Requests => {
         if (request.connection?.scope.signal.aborted) end(request, new CallError('UNKNOWN'))
         if (request.again !== 'always' || !request.lost || request.lost === connection) continue
         request.lost = connection
+        request.mayHaveArrived = true
         transmit(request.data, request.queued)
       }
     },
@@ -124,7 +122,7 @@ export const createRequests = (socket: Socket): Requests => {
         if (isUnsent && again === 'never') request.queued.abort()
         // If it waited, it would be sent twice.
         else if (!isUnsent && !(isQueued && again === 'always') && !(connection && connection === next)) {
-          request.lost = request.mayHaveArrived = true
+          request.lost = true
         }
       }
       endLost()

@@ -90,7 +90,7 @@ export const createSubscriptions = (
       const key = protocol.key ? protocol.key(result, name) : result
       made.set(subscription, key)
       byKey.set(key, subscription)
-      if (subscription.isEnded) unmake(connection, subscription)
+      if (subscription.isEnded && connection.isOpen) unmake(connection, subscription)
     }
     request(connection, id => protocol.subscribe?.(id, name, paramsOf(params, last)), transmit, onEnd)
   }

@@ -9,9 +9,10 @@ export interface Contract {
 
 type NameOf<All extends Contract> = keyof All & string
 
-type InputOf<Schema> = Schema extends CallSchema<infer Input, any> ? Input : unknown
+// In brackets, so that a schema that may be missing does not count as one.
+type InputOf<Schema> = [Schema] extends [CallSchema<infer Input, any>] ? Input : unknown
 
-type OutputOf<Schema> = Schema extends CallSchema<any, infer Output> ? Output : unknown
+type OutputOf<Schema> = [Schema] extends [CallSchema<any, infer Output>] ? Output : unknown
 
 /** Parameters that may be undefined can be left out. */
 type Arguments<Params, Options> = undefined extends Params
@@ -87,7 +88,9 @@ export interface CallsEvents {
 }
 
 /** A socket, or a function that makes one with this `prepare`, so that subscriptions are made before it is open. */
-export type SocketSource = Socket | ((prepare: (connection: PreparedConnection) => Promise<void>) => Socket)
+export type SocketSource =
+  | Socket<'arraybuffer' | 'blob'>
+  | ((prepare: (connection: PreparedConnection<any>) => Promise<void>) => Socket<'arraybuffer' | 'blob'>)
 
 /** Calls, subscriptions and handlers over a socket. The methods do not need `this`. */
 export interface Calls<All extends Contract = Contract> {
@@ -132,5 +135,5 @@ export interface Calls<All extends Contract = Contract> {
   /** Removes a listener. */
   off: Emitter<CallsEvents>['off']
   /** The socket. */
-  readonly socket: Socket
+  readonly socket: Socket<'arraybuffer' | 'blob'>
 }
