@@ -72,7 +72,9 @@ export const createSubscriptions = (
     const { unsubscribe } = protocol
     if (key === undefined || !unsubscribe) return
     // Until the server has confirmed it, items are ignored.
-    const onEnd = () => connection.byKey.delete(key)
+    const onEnd = (error: CallError | undefined) => {
+      if (!error) connection.byKey.delete(key)
+    }
     request(connection, id => unsubscribe(id, subscription.name, key), send, onEnd)
   }
 
