@@ -174,7 +174,10 @@ export function judge(
     'news that are missing or repeated',
   ).toEqual([])
   // Before the first item, the page does not know where to continue.
-  expect(news.slice(1).filter(([, gap]) => gap), 'gaps in the news').toEqual([])
+  expect(
+    news.slice(1).filter(([, gap]) => gap),
+    'gaps in the news',
+  ).toEqual([])
   // Without one, nothing is missing but where there is a gap.
   const jumps = now.filter(([item], at) => at > 0 && item !== (now[at - 1]?.[0] as number) + 1)
   expect(
