@@ -396,6 +396,10 @@ export class Walk {
       const [outcome] = outcomes
       const what = `call ${number} (${again}), ${outcome}`
       expect(outcomes.length, `${what}: outcomes`).toBeLessThan(2)
+      const given = connections.filter(peer =>
+        [...peer.received, ...peer.unsent].map(parse).some(isThis),
+      ).length
+      if (again === 'never') expect(given, `${what}: connections`).toBeLessThan(2)
       if (again !== 'always') expect(arrived, `${what}: arrived`).toBeLessThan(2)
       if (outcome === 'NOT_SENT') expect(arrived, `${what}: arrived`).toBe(0)
       if (outcome === 'UNKNOWN' || outcome === 'TIMEOUT') expect(sent, `${what}: sent`).toBeGreaterThan(0)

@@ -7,7 +7,7 @@ import { createRandom } from '../support/random.ts'
 import { byEffort } from '../support/run.ts'
 import { inEveryEngine } from './rig.ts'
 
-const COUNT = byEffort(500, 2_000, 20_000)
+const COUNT = byEffort(500, 2_000, 100_000)
 
 /** What `load` brings into the page. */
 declare const entries: Parameters<typeof callMany>[0]
