@@ -1,7 +1,8 @@
 import * as msgpack from '@msgpack/msgpack'
 import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { CallError, calls, jsonRpc } from '../../src/calls.ts'
+import { CallError, type Calls, calls, jsonRpc } from '../../src/calls.ts'
+import type { FakePeer } from '../../src/testing.ts'
 import { fresh } from '../stream/setup.ts'
 import { sent, settled, setup } from '../support/setup.ts'
 import { answer, frames, methods, outcomeOf, setupCalls } from './setup.ts'
@@ -75,24 +76,35 @@ describe('a call', () => {
     expect(outcome.now()).toBe(7)
   })
 
-  test('is not sent again if a later call was answered on the connection, whatever the browser says', async () => {
-    const { api, open, native } = setupCalls()
-    const peer = await open()
-    const buffered = vi.spyOn(native().socket, 'bufferedAmount', 'get')
+  /** Makes the browser say that nothing has left. */
+  const lie = (peer: FakePeer) => {
+    const { socket } = peer
+    const { send } = socket
     let bytes = 0
-    buffered.mockImplementation(() => bytes)
-    const { send } = native().socket
-    native().socket.send = data => {
+    vi.spyOn(socket, 'bufferedAmount', 'get').mockImplementation(() => bytes)
+    socket.send = data => {
       bytes += (data as string).length
-      send.call(native().socket, data)
+      send.call(socket, data)
     }
-    const [first, second] = [outcomeOf(api.call('first')), outcomeOf(api.call('second'))]
-    answer(peer, 'second', { result: 2 })
-    peer.drop()
-    await vi.advanceTimersByTimeAsync(1)
-    expect([first.now(), second.now()]).toEqual(['UNKNOWN', 2])
-    expect(methods(await open())).toEqual([])
-  })
+  }
+
+  test.each([
+    ['unsent', 'UNKNOWN', []],
+    ['always', 'pending', ['first']],
+  ] as const)(
+    'with again %s is %s if a later call was answered on the connection, whatever the browser says',
+    async (again, expected, resent) => {
+      const { api, open } = setupCalls({ again })
+      const peer = await open()
+      lie(peer)
+      const [first, second] = [outcomeOf(api.call('first')), outcomeOf(api.call('second'))]
+      answer(peer, 'second', { result: 2 })
+      peer.drop()
+      await vi.advanceTimersByTimeAsync(1)
+      expect([first.now(), second.now()]).toEqual([expected, 2])
+      expect(methods(await open())).toEqual(resent)
+    },
+  )
 
   test.each([
     ['never', 'NOT_SENT', []],
@@ -275,6 +287,21 @@ describe('a timeout', () => {
     await vi.advanceTimersByTimeAsync(1_000)
     expect(outcome.now()).toBe('TIMEOUT')
     expect(methods(await open())).toEqual([])
+  })
+
+  test('of a call that was sent before and waits in the queue again is TIMEOUT', async () => {
+    // Without `prepare`, it is sent again behind what waits.
+    const { socket, native } = setup({ highWaterMark: 0, wake: false, retry: () => 0 })
+    const api: Calls<any> = calls(socket, jsonRpc(), { again: 'always' })
+    native().accept()
+    const outcome = outcomeOf(api.call('buy', undefined, { timeout: 100 }))
+    native().drop()
+    socket.send('fills the buffer')
+    await vi.advanceTimersByTimeAsync(1)
+    native().freeze('up').accept()
+    expect(socket.queued).toBe(1)
+    await vi.advanceTimersByTimeAsync(100)
+    expect([outcome.now(), socket.queued]).toEqual(['TIMEOUT', 0])
   })
 
   test('is 30 seconds by default, or what the options say, and Infinity is none', async () => {
