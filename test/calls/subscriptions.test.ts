@@ -78,6 +78,18 @@ describe('a subscription', () => {
     expect(heard).toEqual(['a', 'b!', 'c!'])
   })
 
+  test('of an attempt that failed is forgotten, so that a reply to it is unexpected', async () => {
+    const { api, socket, native, open, errors } = setupCalls()
+    api.subscribe('news', undefined, () => {})
+    native().accept().drop()
+    await settled()
+    expect(socket.state.name).toBe('waiting')
+    const peer = await open()
+    peer.send('{"jsonrpc":"2.0","id":1,"result":"old"}')
+    await settled()
+    expect(errors).toMatchObject([{ code: 'UNEXPECTED', cause: 1 }])
+  })
+
   test('is made once for all listeners with the same name and parameters, and ended with the last', async () => {
     const { api, open } = setupCalls()
     const peer = await open()
@@ -529,6 +541,26 @@ describe('during a handover', () => {
     emit('open', { seamless: true })
     await settled()
     expect(outcomes).toEqual([1, 'UNKNOWN'])
+  })
+
+  test('a subscription that is not confirmed yet outlives the end of the old connection', async () => {
+    const { api, emit, socket, connect, errors } = handover()
+    const { heard, listen } = listener()
+    api.subscribe('news', undefined, listen)
+    connect()
+    await settled()
+    socket.state.name = 'open'
+    emit('open', {})
+    const two = connect()
+    socket.state.name = 'connecting'
+    emit('close', { willRetry: true })
+    await settled()
+    two.deliver('{"jsonrpc":"2.0","id":2,"result":"k"}')
+    await settled()
+    expect(two.isReady()).toBe(true)
+    emit('open', {})
+    emit('text', item('k', 1))
+    expect([heard, errors, two.wire.length]).toEqual([['1!'], [], 1])
   })
 
   test('that is not seamless, items may be missing', async () => {
