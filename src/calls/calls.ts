@@ -160,7 +160,7 @@ export const calls = <All extends Contract = Contract>(
   )
   const sendCall = createSendCall(requests, send, maxCalls, maxBytes, options)
 
-  socket.on('open', opened => onOpen((opened as { seamless?: boolean }).seamless))
+  socket.on('open', ({ seamless }) => onOpen(seamless))
   socket.on('text', onMessage)
   if (codec) socket.on('binary', onMessage)
   socket.on('close', () => {
