@@ -46,6 +46,7 @@ const step = either<Step>(
   [4, fc.constantFrom(1, 50, 100, 1_000, 30_000).map(time => ({ do: 'pass', time }))],
   [1, one({ do: 'say' })],
   [1, one({ do: 'reconnect' })],
+  [4, one({ do: 'hand over' })],
   [1, one({ do: 'connect' })],
   [1, one({ do: 'close' })],
 )
