@@ -13,6 +13,8 @@ const folder = `${root}.tmp/documents-${process.pid}/`
 const GIVEN: Record<string, string> = {
   backoff: "typeof import('steadysocket').backoff",
   createSocket: "typeof import('steadysocket').createSocket",
+  createBrowserEvents: "typeof import('steadysocket').createBrowserEvents",
+  onOutage: "typeof import('steadysocket').onOutage",
   socket: "import('steadysocket').Socket",
   SteadyWebSocket: "typeof import('steadysocket/websocket').SteadyWebSocket",
   json: "typeof import('steadysocket/json').json",
