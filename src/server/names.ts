@@ -8,6 +8,7 @@ const difference = (one: string, other: string): number =>
 
 /** Throws a `TypeError` for an option that does not exist, with the name that was probably meant. */
 export const checkOptionNames = (place: string, options: object, names: readonly string[]): void => {
+  if (typeof options !== 'object' || options === null) throw new TypeError(`${place} must be an object`)
   for (const name of Object.keys(options)) {
     if (names.includes(name)) continue
     const [nearest] = [...names].sort((a, b) => difference(name, a) - difference(name, b))

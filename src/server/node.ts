@@ -1,17 +1,11 @@
 // The state that the parts of a server share, on one node.
 
+import { checkMaxConnections, checkOptions, type Limits, resolveLimits, resolveRates } from './checks.js'
 import type { WebSocketLike } from './connection.js'
 import type { Host } from './host.js'
 import { memoryStore } from './memory-store.js'
 import { StoreOpener } from './opener.js'
-import {
-  checkMaxConnections,
-  checkNames,
-  type Limits,
-  type ReliableServerOptions,
-  resolveLimits,
-  resolveRates,
-} from './options.js'
+import type { ReliableServerOptions } from './options.js'
 import { originCheck, type RequestLike } from './origin.js'
 import { Gate } from './rates.js'
 import { directSession, type RequestHost, runRequest } from './requests.js'
@@ -23,6 +17,7 @@ import { type MissedEvent, SLOW, type StoreEvent, type StoreNode } from './store
 export interface WebSocketServerLike<Request extends RequestLike = RequestLike> {
   readonly options: {
     maxPayload?: number | undefined
+    autoPong?: boolean | undefined
     handleProtocols?: ((protocols: Set<string>, request: Request) => string | false) | null | undefined
   }
   on(event: string, listener: (...args: any[]) => void): unknown
@@ -50,6 +45,7 @@ export interface Server<Request extends RequestLike> {
   /** Resolves when the store is open. */
   ready(): Promise<Host>
   readonly maxUnacknowledgedBytes: number
+  readonly handlerTimeout: number
   report(error: unknown): void
   /** The close reason for everyone, once the server shuts down. */
   closing: string | undefined
@@ -89,7 +85,7 @@ export const createServer = <Request extends RequestLike>(
   wss: WebSocketServerLike<Request>,
   options: ReliableServerOptions<Request>,
 ): Server<Request> => {
-  checkNames(options)
+  checkOptions(options)
   const limits = resolveLimits(options)
   const isAllowedOrigin = originCheck(options.origins)
   limitPayload(wss, limits)
@@ -105,6 +101,7 @@ export const createServer = <Request extends RequestLike>(
     refused: 0,
     violations: 0,
     slow: 0,
+    limited: 0,
     received: 0,
     failed: 0,
     duplicates: 0,
@@ -146,8 +143,8 @@ export const createServer = <Request extends RequestLike>(
   const { store: given = memoryStore() } = options
   const store = new StoreOpener(async () => given.open(limits, onStoreEvent))
   const openStore = store.get
-  const { maxUnacknowledgedBytes } = limits
-  const requests: RequestHost = { openStore, report, maxUnacknowledgedBytes }
+  const { maxUnacknowledgedBytes, handlerTimeout } = limits
+  const requests: RequestHost = { openStore, report, maxUnacknowledgedBytes, handlerTimeout }
   const ready = async (): Promise<Host> => {
     const node = await openStore()
     return {
@@ -163,6 +160,10 @@ export const createServer = <Request extends RequestLike>(
       },
       onFrame({ id, userId }, type, bytes) {
         if (options.onFrame) attempt(() => options.onFrame?.({ type, bytes }, { id, userId }))
+      },
+      onLimit({ id, userId }, step, limit) {
+        if (step === 'closed') stats.limited++
+        if (options.onLimit) attempt(() => options.onLimit?.({ ...limit, step }, { id, userId }))
       },
       forget(session) {
         if (sessions.get(session.id) === session) sessions.delete(session.id)
@@ -187,6 +188,7 @@ export const createServer = <Request extends RequestLike>(
     openStore,
     ready,
     maxUnacknowledgedBytes,
+    handlerTimeout,
     report,
     closing: undefined,
   }
