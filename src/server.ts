@@ -14,12 +14,17 @@ export type {
 } from './server/options.js'
 export type { Origins, RequestLike } from './server/origin.js'
 export type { Limit, PerClient, Rate } from './server/rates.js'
-export {
-  type RedisClient,
-  type RedisStoreOptions,
-  type RedisSubscriber,
-  redisStore,
-} from './server/redis-store.js'
+export type {
+  AnyRedisClient,
+  IoRedisClient,
+  IoRedisSubscriber,
+  RedisClient,
+  RedisClusterClient,
+  RedisSentinelClient,
+  RedisSubscriber,
+} from './server/redis-client.js'
+export type { Replicas } from './server/redis-runner.js'
+export { type RedisStoreOptions, redisStore } from './server/redis-store.js'
 export { createReliableServer } from './server/serve.js'
 export type {
   Claim,

@@ -8,7 +8,7 @@ import type { Gate, Pass } from './rates.js'
 import { takeRecovery } from './recovery.js'
 import { directSession, type RequestHost } from './requests.js'
 import { LocalSession } from './session.js'
-import { type Lease, type StoreEvent, TRY_AGAIN_LATER } from './store.js'
+import { type Lease, type MissedEvent, TRY_AGAIN_LATER } from './store.js'
 import { withTimeout } from './timeout.js'
 import { digest, randomName } from './token.js'
 
@@ -22,7 +22,7 @@ export interface AdmissionHost<Request> extends RequestHost {
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
   /** Events of sessions that arrived while these were being resumed. */
-  readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
+  readonly missed: Map<string, MissedEvent>
   /** The close reason for everyone, once the server shuts down. */
   readonly closing: string | undefined
 }

@@ -1,4 +1,5 @@
 // Rejects mistakes in the options before anything has changed.
+import { checkOptionNames } from './names.js'
 import type { ReliableServerOptions } from './options.js'
 import type { PerClient, Rate } from './rates.js'
 
@@ -51,34 +52,9 @@ const NAMES: Record<keyof ReliableServerOptions, true> = {
   onError: true,
 }
 
-/** The number of letters to insert, remove or replace to turn one name into the other. */
-// https://en.wikipedia.org/wiki/Levenshtein_distance
-const distance = (one: string, other: string): number => {
-  let row = Array.from({ length: other.length + 1 }, (_, i) => i)
-  for (let i = 0; i < one.length; i++) {
-    const next = [i + 1]
-    for (let j = 0; j < other.length; j++) {
-      const replaced = (row[j] as number) + (one[i] === other[j] ? 0 : 1)
-      next.push(Math.min(replaced, (row[j + 1] as number) + 1, (next[j] as number) + 1))
-    }
-    row = next
-  }
-  return row[other.length] as number
-}
-
-/** Throws a `TypeError` for a name that does not exist: a misspelt option would be ignored. It names the most similar one. */
-export const checkNames = (place: string, options: object, names: readonly string[]): void => {
-  if (typeof options !== 'object' || options === null) throw new TypeError(`${place} must be an object`)
-  for (const name of Object.keys(options)) {
-    if (names.includes(name)) continue
-    const [nearest] = [...names].sort((a, b) => distance(name, a) - distance(name, b))
-    throw new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
-  }
-}
-
 /** Throws a `TypeError` for an option that does not exist: with `authorise` everybody would be let in. */
 export const checkOptions = (options: object): void =>
-  checkNames('createReliableServer', options, Object.keys(NAMES))
+  checkOptionNames('createReliableServer', options, Object.keys(NAMES))
 
 const WHO: readonly (keyof PerClient<unknown>)[] = ['connection', 'user', 'address']
 
@@ -86,9 +62,9 @@ const WHO: readonly (keyof PerClient<unknown>)[] = ['connection', 'user', 'addre
 export const resolveRates = (rates: PerClient<Rate> | false | undefined): PerClient<Rate> => {
   if (rates === false) return {}
   const all: PerClient<Rate> = { ...DEFAULT_RATES, ...rates }
-  checkNames('rates', rates ?? {}, WHO)
+  checkOptionNames('rates', rates ?? {}, WHO)
   for (const [who, rate = {}] of Object.entries(all) as [string, Rate | undefined][]) {
-    checkNames(`rates.${who}`, rate, ['messages', 'bytes'])
+    checkOptionNames(`rates.${who}`, rate, ['messages', 'bytes'])
     for (const value of Object.values(rate)) {
       if (!(value > 0))
         throw new TypeError('rates: each limit must be a number > 0, in messages or bytes per second')
@@ -99,7 +75,7 @@ export const resolveRates = (rates: PerClient<Rate> | false | undefined): PerCli
 
 /** Throws a `TypeError` for an invalid number of connections. */
 export const checkMaxConnections = (max: PerClient<number>): void => {
-  checkNames(
+  checkOptionNames(
     'maxConnections',
     max,
     WHO.filter(who => who !== 'connection'),

@@ -10,7 +10,7 @@ import { originCheck, type RequestLike } from './origin.js'
 import { Gate } from './rates.js'
 import { directSession, type RequestHost, runRequest } from './requests.js'
 import type { LocalSession } from './session.js'
-import { SLOW, type StoreEvent, type StoreNode } from './store.js'
+import { type MissedEvent, SLOW, type StoreEvent, type StoreNode } from './store.js'
 
 /** The members of a `WebSocketServer` of the `ws` package that the server uses. */
 // https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocketserver
@@ -37,7 +37,7 @@ export interface Server<Request extends RequestLike> {
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
   /** Events of sessions that arrived while these were being resumed. */
-  readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
+  readonly missed: Map<string, MissedEvent>
   /** The open connections, with and without a session. */
   readonly sockets: Set<WebSocketLike>
   readonly store: StoreOpener
@@ -119,13 +119,17 @@ export const createServer = <Request extends RequestLike>(
 
   const missed: Server<Request>['missed'] = new Map()
   const onStoreEvent = (event: StoreEvent) => {
+    if (event.kind === 'warning') {
+      report(new Error(event.message))
+      return
+    }
     const session = sessions.get(event.session)
     // The answer to a request to resume may come after what happened to the session since.
     if (event.kind !== 'messages' && resuming.has(event.session)) {
       const before = missed.get(event.session)
       if (before?.kind !== 'ended') missed.set(event.session, event)
     }
-    if (event.kind === 'messages') session?.pump()
+    if (event.kind === 'messages') session?.pump(event.message)
     else if (event.kind === 'moved') {
       if (session && event.epoch > session.epoch) session.move()
     } else {

@@ -89,7 +89,7 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   onDisconnect?: (session: Session, close: { readonly code: number; readonly reason: string }) => unknown
   /**
    * A session has ended: the application or the client ended it, its client broke the protocol or did not keep up, or it has expired. Called on
-   * the node that held it last, if that is still there. Default: nothing.
+   * the node that held it last or, with sessions in Redis, on another one if that is gone. Default: nothing.
    */
   onEnd?: (
     session: { readonly id: string; readonly userId: string | undefined },

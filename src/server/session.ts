@@ -1,6 +1,6 @@
 // A session on the node that holds it: one connection at most, an inbox of requests, an outbox of numbered messages.
 import { type Feature, PROTOCOL } from '../reliable/frames.js'
-import { CLOSED, closeForGood, closeForNow, type WebSocketLike } from './connection.js'
+import { CLOSED, closeForGood, closeForNow, closeMoved, type WebSocketLike } from './connection.js'
 import type { LimitStep } from './flood.js'
 import { limitRequest, PONG, type ReadFrame, readFrame, type Waiting, writeConnected } from './frames.js'
 import type { Host } from './host.js'
@@ -9,7 +9,7 @@ import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
 import type { Limit, Pass } from './rates.js'
 import { Connection, type ConnectionOwner } from './reading.js'
-import { type Lease, OUTDATED, type StoreNode, TRY_AGAIN_LATER } from './store.js'
+import { type Lease, OUTDATED, type StoredMessage, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
 /** How long a session is kept whose client has closed the connection with 1000. */
 const LEFT_TIMEOUT = 10_000
@@ -83,7 +83,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     if (before) {
       // The newest connection wins. The session has not lost its connection: no `onDisconnect`.
       stats.connections--
-      before.terminate()
+      closeMoved(before)
     }
     stats.connections++
     socket.on('close', (code: number, reason: unknown) => this.onClosed(socket, code, String(reason)))
@@ -110,9 +110,9 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     if (socket === this.socket) this.connection?.listen()
   }
 
-  /** Writes new messages, if there are any. */
-  pump(): void {
-    this.outbox.pump()
+  /** Writes new messages, if there are any. `message`: the newest, if it is known. */
+  pump(message?: StoredMessage): void {
+    this.outbox.pump(message)
   }
 
   /** Called regularly. `newest` is the number of the newest message in the store, if it was asked; `sent` is as it was then. */
@@ -147,9 +147,9 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
 
   /** Another node has taken the session over. It goes on there: for the application, nothing has ended. */
   move(): void {
-    const socket = this.socket
+    const { socket } = this
     this.leave()
-    socket?.terminate()
+    if (socket) closeMoved(socket)
   }
 
   /** This node has lost the session, perhaps to another node: nothing more is read or written. */
