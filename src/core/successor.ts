@@ -35,6 +35,9 @@ export interface Successor {
 /** Clients that wake up together are kept apart by up to so many milliseconds. */
 const JITTER = 300
 
+/** The first connection is read for at least so many milliseconds after the second is ready. */
+const MIN_DRAIN = 100
+
 export const createSuccessor = (
   closeTimeout: number,
   retry: Retry | false,
@@ -90,9 +93,9 @@ export const createSuccessor = (
     const isDead = phase === 'doubt'
     phase = isDead ? 'dead' : 'drain'
     hold(true)
-    // The reply to the last message needs a round trip. The handshake took at least two.
+    // The reply to the last message needs a round trip and the server's time. The handshake took a round trip, or two or three without HTTP/2.
     if (isDead) lose(why)
-    else setTimer((next as Connection).handshake / 2, closeFirst)
+    else setTimer(Math.max((next as Connection).handshake, MIN_DRAIN), closeFirst)
   }
 
   const fail = (cause: SocketError) => {
