@@ -1,7 +1,8 @@
 // Two connections of one socket, drawn beside each other, and below them the messages that the page received.
 import { duration, make, page, write } from './dom.js'
 
-const remembered = 4
+/** More than the attempts that can fail while one connection stays open. */
+const remembered = 100
 /** The shortest time that the bars show, of which `before` is the time before the start. In milliseconds. */
 const shortest = 2_000
 const before = 500

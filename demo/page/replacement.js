@@ -21,7 +21,7 @@ const last = list => list[list.length - 1]
 const overlap = (first, second) =>
   first.find(({ name }) => name.startsWith('clos')).at - second.find(({ name }) => name === 'open').at
 
-const explain = ({ way, first, slept, state, start, opened }, second, lost, silence) => {
+const explain = ({ way, first, second, slept, state, start, opened }, lost, silence) => {
   if (way !== 'sleep') {
     const both = overlap(first, second)
     const count = both > 0 ? 'two connections were' : 'no connection was'
@@ -43,10 +43,9 @@ const createTrial = (stream, connections, onChange) => {
   }
 
   const show = () => {
-    const next = last(connections)
     draw({
       start: run.start,
-      connections: next === run.first ? [run.first] : [run.first, next],
+      connections: [...new Set([run.first, run.second ?? last(connections)])],
       messages: stream.messages,
       summary: `${lost().down} lost, longest silence ${duration(stream.silence)}`,
     })
@@ -65,7 +64,7 @@ const createTrial = (stream, connections, onChange) => {
     if (!run.opened) return end('The connection was not replaced within 10 s.')
     const [, ...cells] = page[`way-${run.way}`].cells
     for (const [n, value] of [down, up, duration(stream.silence)].entries()) write(cells[n], value)
-    end(explain(run, last(connections), lost(), stream.silence))
+    end(explain(run, lost(), stream.silence))
   }
 
   const look = () => {
@@ -76,7 +75,9 @@ const createTrial = (stream, connections, onChange) => {
   }
 
   stream.socket.on('open', () => {
-    if (run && !run.isAsleep) run.opened ??= performance.now()
+    if (!run || run.isAsleep || run.opened) return
+    run.opened = performance.now()
+    run.second = findOpen()
   })
 
   return {
