@@ -1,4 +1,4 @@
-import { checkNumber } from './errors.js'
+import { checkNumber, SocketError } from './errors.js'
 import { isLocal } from './network.js'
 
 /** The argument of a `retry` function. */
@@ -24,6 +24,20 @@ export interface RetryContext {
  * socket is closed with `RETRY_FAILED`.
  */
 export type Retry = (context: RetryContext) => number | false
+
+/** The delay before the next attempt, or `false` to give up. If `retry` itself failed, there is an error. */
+export const askRetry = (
+  retry: Retry | false,
+  context: RetryContext,
+): [delay: number | false, error?: SocketError] => {
+  try {
+    const delay = retry ? retry(context) : false
+    if (delay !== false) checkNumber('The delay of retry', delay)
+    return [delay]
+  } catch (error) {
+    return [false, new SocketError('RETRY_FAILED', error)]
+  }
+}
 
 /** Options of `backoff()`. Throws a `TypeError` unless all numbers are at least 0. */
 // The defaults were chosen with test/bench/herd.mjs: 10,000 clients, and a server that accepts 500 of them a second.
@@ -70,7 +84,7 @@ const TEMPORARY = [4408, 4425, 4429]
 const SERVER_AWAY = [1001, 1012, 1013]
 
 /** Losses that concern this client alone: no other client comes back at the same time. */
-const CLIENT_ONLY = ['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN']
+const CLIENT_ONLY = ['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN', 'HANDOVER']
 
 /** Only a close frame on an open connection is final. Some platforms report a refused handshake as 1002. */
 const isFinal = ({ code, close }: RetryContext['cause']) => {

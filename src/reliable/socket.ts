@@ -130,8 +130,8 @@ export const reliableSocketOver =
       incoming.flush()
       outgoing.close()
     })
-    socket.on('open', ({ attempt, reconnected }) => {
-      emit('open', { attempt, reconnected, resumed: session.isResumed })
+    socket.on('open', ({ attempt, reconnected, seamless }) => {
+      emit('open', { attempt, reconnected, seamless, resumed: session.isResumed })
       outgoing.flush()
     })
     socket.on('text', receive)

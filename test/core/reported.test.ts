@@ -281,6 +281,7 @@ describe('after page events,', () => {
   const withEvents = () => {
     let report: (event: PageEvent) => void = () => {}
     const made = setup({
+      handover: false,
       wake: listener => {
         report = listener
         return () => {}

@@ -351,6 +351,7 @@ export class Walk {
       ...plain,
       WebSocket: recording(this, server),
       wake: wakes && this.wake,
+      handover: false,
       ...this.retry(),
       ...(mortal && { signal: this.life.controller.signal }),
       ...(heartbeat && { heartbeat: this.heartbeat(heartbeat) }),
@@ -984,11 +985,12 @@ export class Walk {
     const { socket, settings, current } = this
     const { state } = socket
     const owed =
-      (state.name === 'connecting' || state.name === 'closing'
+      (state.name === 'connecting'
         ? 1
         : state.name === 'waiting'
           ? +(state.delay < Infinity)
           : +!!current?.ended) +
+      +(state.name === 'closing') +
       +(state.name === 'open' && !!settings.heartbeat) +
       this.messages.filter(message => message.how.ttl !== undefined && this.waits(message)).length
     const others = this.natives.reduce((sum, { tasks }) => sum + tasks, 0)

@@ -32,7 +32,10 @@ export const FUNCTIONS = {
   createBrowserEvents: 'console.log(createBrowserEvents({ hiddenFor: 300_000 }))',
 }
 
-export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'prepare', 'backoff', 'checks']
+export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'handover', 'prepare', 'backoff', 'checks']
+
+/** The parts that a part needs. */
+const NEEDED = { handover: ['delivery'] }
 export const EXTENSIONS = ['websocket', 'json', 'stream', 'reliable']
 
 /** The sizes in bytes of a bundle of this code, with the packages as they are published. */
@@ -83,7 +86,10 @@ export const measure = async () => {
     'steadysocket/core, bare': bare,
     'bare, with heartbeat and pageEvents': await sizeOf(assembled('heartbeat', 'pageEvents')),
   }
-  for (const part of PARTS) sizes[`part ${part}`] = (await sizeOf(assembled(part))) - bare
+  for (const part of PARTS) {
+    const needed = NEEDED[part] ?? []
+    sizes[`part ${part}`] = (await sizeOf(assembled(...needed, part))) - (await sizeOf(assembled(...needed)))
+  }
   for (const name in FUNCTIONS) sizes[`${name}()`] = await weighFunction(name)
   for (const entry of EXTENSIONS) sizes[`steadysocket/${entry}`] = (await sizeOf(beside(entry))) - whole
   return sizes
