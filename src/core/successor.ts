@@ -59,7 +59,8 @@ export const createSuccessor = (
   let why: SocketError
   let failures = 0
   let since = 0
-  let isPlanned = false
+  /** Why a second connection is wanted even if the first one lives. */
+  let wish: readonly [cause: unknown] | undefined
 
   const take = () => {
     const taken = next
@@ -70,17 +71,17 @@ export const createSuccessor = (
 
   const reset = () => {
     phase = undefined
-    isPlanned = false
+    wish = undefined
     failures = 0
     take()?.abandon()
   }
 
   const stay = () => {
-    const again = isPlanned
+    const again = wish
     reset()
     onChange(false)
     hold(false)
-    if (again) plan(why.cause)
+    if (again) plan(again[0])
   }
 
   const closeFirst = () => {
@@ -105,7 +106,8 @@ export const createSuccessor = (
     next = undefined
     defer(() => {
       // In the meantime, a listener may have closed the socket, or the first connection may have been lost.
-      if (attempt !== failures || phase === 'close') return
+      if (attempt !== failures) return
+      if (phase === 'close') return emit('error', cause)
       const elapsed = Math.max(0, Date.now() - since)
       const [delay, error] = askRetry(retry, { attempt, cause, uptime: 0, elapsed, url: first().url })
       emit('error', cause)
@@ -113,7 +115,7 @@ export const createSuccessor = (
       if (phase === 'drain') phase = 'plan'
       hold(false)
       if (delay !== false) return setTimer(delay, start)
-      isPlanned = false
+      wish = undefined
       onFailed(error ?? cause)
       stay()
     })
@@ -139,7 +141,7 @@ export const createSuccessor = (
   }
 
   const plan = (cause?: unknown) => {
-    isPlanned = true
+    wish ??= [cause]
     if (phase) return
     begin('plan', new SocketError('HANDOVER', cause))
     start()

@@ -684,3 +684,73 @@ test('a first connection that does not end is replaced after closeTimeout, also 
   expect(socket.state.name).toBe('connecting')
   expect(server.latest.accept().received).toEqual(['waits'])
 })
+
+test('handover() in doubt keeps its cause if the first connection proves alive', async () => {
+  const endpoint = vi.fn(() => '/feed')
+  let page = (_: PageEvent) => {}
+  const wake = (report: typeof page) => {
+    page = report
+    return () => {}
+  }
+  const { socket } = setup({ wake }, endpoint)
+  await settled()
+  const first = server.latest.accept()
+  page('wake')
+  socket.handover('fresh token')
+  first.send('alive')
+  expect(endpoint).toHaveBeenCalledTimes(2)
+  expect(endpoint).toHaveBeenLastCalledWith(
+    expect.objectContaining({ cause: expect.objectContaining({ ...HANDOVER, cause: 'fresh token' }) }),
+  )
+})
+
+test('a second connection that is lost while the first one is being closed is reported, and another one follows', () => {
+  const { log, heard, first, socket } = open()
+  first.freeze('down')
+  socket.handover()
+  const second = server.latest.accept()
+  vi.advanceTimersByTime(10)
+  expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
+  second.drop()
+  expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECTION_LOST' })])
+  first.thaw('down')
+  expect(story(log)).toEqual(['(error)', 'connecting', '(close)'])
+  expect(server.attempts).toBe(3)
+})
+
+test('a message on a connection that was replaced is no sign of life of the present one', () => {
+  const { heard, first, page } = open({ heartbeat: { interval: 1_000, timeout: 500 } })
+  page('wake')
+  const second = dialled()
+  vi.advanceTimersByTime(400)
+  second.accept()
+  vi.advanceTimersByTime(350)
+  first.send('late')
+  expect(heard('text')).toEqual(['late'])
+  vi.advanceTimersByTime(1_150)
+  expect(heard('close').map(({ cause }) => cause.code)).toEqual(['HANDOVER', 'UNRESPONSIVE'])
+})
+
+test('a reply on a connection that was replaced is still hidden', () => {
+  const { heard, first, page } = open({ heartbeat: { isReply: data => data === 'pong' } })
+  page('wake')
+  const second = dialled()
+  vi.advanceTimersByTime(400)
+  second.accept()
+  first.send('pong')
+  first.send('late')
+  expect(heard('text')).toEqual(['late'])
+})
+
+test('a connection that opened less than a minute ago is not in doubt when the page is shown again', () => {
+  const { socket, first, page } = open({ retry: () => 90_000 })
+  vi.stubGlobal('document', { visibilityState: 'hidden' })
+  page('hidden')
+  first.drop()
+  vi.advanceTimersByTime(90_000)
+  server.latest.accept()
+  vi.advanceTimersByTime(59_000)
+  vi.stubGlobal('document', { visibilityState: 'visible' })
+  page('visible')
+  expect(socket.send('hello')).toBe('sent')
+})
