@@ -379,7 +379,7 @@ export class Handovers {
     if (this.trying === 'attempt') must(this.hasAttempt || isUncertain, 'the second connection has vanished')
     if (second?.readyAt !== undefined) {
       must(!this.isDoubted || isUncertain, 'a dead connection was not replaced')
-      const left = this.isClosingFirst || now - second.readyAt <= second.handshake / 2
+      const left = this.isClosingFirst || now - second.readyAt <= Math.max(second.handshake, 100)
       must(
         left,
         `the first connection is still read, ${now - second.readyAt} ms after the second one was ready`,
