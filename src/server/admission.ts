@@ -114,11 +114,11 @@ const resume = (
   guest: Guest,
   shown: { readonly id: string; readonly digest: string },
   next: NextToken,
-  { userId }: Admitted,
+  { userId, groups }: Admitted,
 ): Promise<LocalSession | undefined> => {
   const { id } = shown
   const { sessions, resuming, missed } = server
-  const taking = host.store.resume(id, shown.digest, next.digest, userId).then(lease => {
+  const taking = host.store.resume(id, shown.digest, next.digest, userId, groups).then(lease => {
     if (!lease) return undefined
     const known = sessions.get(id)
     // The same node continues with the same session and its running handler, unless another node has held it in between.

@@ -5,6 +5,7 @@ import {
   type DataType,
   encode,
   encodeAs,
+  type Feature,
   type FrameData,
   type FrameHead,
   fromBase64,
@@ -110,8 +111,9 @@ const parse = (text: string): unknown => {
 export const checkName = (what: string, name: unknown): string => {
   // Half of a surrogate pair is no character in UTF-8: in Redis two such names would be one.
   const isWhole = typeof name === 'string' && !/\p{Surrogate}/u.test(name)
-  if (isWhole && name && name.length <= MAX_NAME) return name
-  throw new TypeError(`${what} needs a name of 1 to ${MAX_NAME} characters`)
+  // Groups of the server's own begin with the character U+0000.
+  if (isWhole && name && name.length <= MAX_NAME && name[0] !== '\0') return name
+  throw new TypeError(`${what} needs a name of 1 to ${MAX_NAME} characters that does not begin with U+0000`)
 }
 
 const readName = (what: string, name: unknown): string => {
@@ -245,8 +247,11 @@ export const writeAck = (ackId: number, error?: { name: string; message: string 
     ? encode({ type: 'ack', ackId, success: false, error })
     : encode({ type: 'ack', ackId, success: true })
 
-export const writeConnected = (frame: Omit<ConnectedFrame, 'type' | 'event'>): string =>
-  encode({ type: 'system', event: 'connected', ...frame })
+/** What clients of this package use, and others ignore. */
+const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']
+
+export const writeConnected = (frame: Omit<ConnectedFrame, 'type' | 'event' | 'features'>): string =>
+  encode({ type: 'system', event: 'connected', ...frame, features: FEATURES })
 
 export const writeDisconnected = (message: string): string =>
   encode({ type: 'system', event: 'disconnected', message })

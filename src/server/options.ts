@@ -58,7 +58,10 @@ export type Authorization =
   | {
       /** The user's id. */
       readonly userId?: string
-      /** The groups that a new session begins in. */
+      /**
+       * The groups that the session is in. When it is resumed, it leaves those that are not among them any more; groups that it has joined in
+       * another way stay.
+       */
       readonly groups?: readonly string[]
     }
 

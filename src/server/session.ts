@@ -1,5 +1,5 @@
 // A session on the node that holds it: one connection at most, an inbox of requests, an outbox of numbered messages.
-import { type Feature, PROTOCOL } from '../reliable/frames.js'
+import { PROTOCOL } from '../reliable/frames.js'
 import { CLOSED, closeForGood, closeForNow, type WebSocketLike } from './connection.js'
 import type { LimitStep } from './flood.js'
 import { limitRequest, PONG, type ReadFrame, readFrame, type Waiting, writeConnected } from './frames.js'
@@ -15,9 +15,6 @@ import { type Lease, OUTDATED, type StoredMessage, type StoreNode, TRY_AGAIN_LAT
 const LEFT_TIMEOUT = 10_000
 /** How long the end of a session waits for what it was sent before. */
 const FLUSH_TIMEOUT = 1_000
-
-/** What clients of this package use, and others ignore. */
-const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']
 
 /** Messages are written ahead of the network by so many bytes. */
 const MAX_AHEAD = 2 ** 18
@@ -97,7 +94,6 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
         reconnectionToken: token,
         userId: this.userId,
         sequenceId: lease.sequenceId,
-        features: FEATURES,
       }),
     )
     // The answer to this ping comes after `connected` was received, and with it the new token.
