@@ -27,7 +27,7 @@ export interface Redis {
 }
 
 /** Runs a program until it ends, or until whoever asked for it is gone, however that happened: stdin closes. Then it is killed. */
-const LIFELINE = 'exec 3<&0; "$@" & child=$!; { cat <&3 >/dev/null; kill -9 $child; } & wait $child'
+export const LIFELINE = 'exec 3<&0; "$@" & child=$!; { cat <&3 >/dev/null; kill -9 $child; } & wait $child'
 
 /** Starts a Redis; without a port, it may also be the one that `REDIS_URL` names. `settings`: those of its configuration file. */
 export async function startRedis(wanted = 0, settings: Record<string, string | number> = {}): Promise<Redis> {
