@@ -30,8 +30,8 @@ export interface StoredSession {
 
 /** Everything that nodes in this process share. */
 export class Sessions {
-  readonly byId = new Map<string, StoredSession>()
-  readonly members = new Map<string, Set<string>>()
+  readonly byId: Map<string, StoredSession> = new Map()
+  readonly members: Map<string, Set<string>> = new Map()
 
   join(session: StoredSession, group: string): void {
     const ids = this.members.get(group) ?? new Set()

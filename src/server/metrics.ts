@@ -3,20 +3,25 @@
 /** Upper bounds of the buckets, in seconds. */
 const BUCKETS = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60]
 
-/** The counters with labels, and what they count. */
-const COUNTERS = {
+type CounterName = 'refused' | 'ended' | 'closed' | 'limited' | 'requests' | 'store_errors'
+
+/** The counters, what they count, and their labels. */
+const COUNTERS: Readonly<Record<CounterName, readonly [help: string, ...labels: string[]]>> = {
   refused: ['Connections that were refused.', 'reason'],
   ended: ['Sessions that have ended.', 'reason'],
   closed: ['Connections of sessions that have ended.', 'code'],
   limited: ['Clients that sent more than a rate allows.', 'who', 'step'],
   requests: ['Requests of clients.', 'type', 'outcome'],
   store_errors: ['Steps of the session store that failed.', 'operation'],
-} as const satisfies Record<string, readonly [help: string, ...labels: string[]]>
+}
 
-const HISTOGRAMS = {
+type HistogramName = 'handler' | 'store'
+
+/** The histograms, what they measure, and their label. */
+const HISTOGRAMS: Readonly<Record<HistogramName, readonly [help: string, label: string]>> = {
   handler: ['How long functions of the application took.', 'handler'],
   store: ['How long steps of the session store took.', 'operation'],
-} as const satisfies Record<string, readonly [help: string, label: string]>
+}
 
 /** A value that is read when it is asked for. */
 export interface Sample {
@@ -41,11 +46,11 @@ const labelled = (names: readonly string[], values: readonly string[]): string =
 /** The counts and times of a node. */
 export class Metrics {
   /** By name, and by the labels as text. */
-  private readonly counters = new Map<keyof typeof COUNTERS, Map<string, number>>()
-  private readonly histograms = new Map<keyof typeof HISTOGRAMS, Map<string, Histogram>>()
+  private readonly counters = new Map<CounterName, Map<string, number>>()
+  private readonly histograms = new Map<HistogramName, Map<string, Histogram>>()
 
   /** Counts one more. The values must come from a small set, because each is kept. */
-  count(name: keyof typeof COUNTERS, ...values: string[]): void {
+  count(name: CounterName, ...values: string[]): void {
     const counter = this.counters.get(name) ?? new Map<string, number>()
     this.counters.set(name, counter)
     const [, ...labels] = COUNTERS[name]
@@ -54,7 +59,7 @@ export class Metrics {
   }
 
   /** Something took so many milliseconds. */
-  observe(name: keyof typeof HISTOGRAMS, value: string, ms: number): void {
+  observe(name: HistogramName, value: string, ms: number): void {
     let all = this.histograms.get(name)
     if (!all) {
       all = new Map()
@@ -83,12 +88,12 @@ export class Metrics {
     }
     for (const [name, [help]] of Object.entries(COUNTERS)) {
       begin(`${name}_total`, 'counter', help)
-      for (const [labels, value] of this.counters.get(name as keyof typeof COUNTERS) ?? [])
+      for (const [labels, value] of this.counters.get(name as CounterName) ?? [])
         lines.push(`steadysocket_${name}_total{${labels}} ${value}`)
     }
     for (const [name, [help, label]] of Object.entries(HISTOGRAMS)) {
       begin(`${name}_seconds`, 'histogram', help)
-      for (const [value, histogram] of this.histograms.get(name as keyof typeof HISTOGRAMS) ?? [])
+      for (const [value, histogram] of this.histograms.get(name as HistogramName) ?? [])
         lines.push(
           ...this.histogramLines(`steadysocket_${name}_seconds`, labelled([label], [value]), histogram),
         )
