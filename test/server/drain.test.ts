@@ -76,7 +76,9 @@ describe('drain()', () => {
     expect(client.end).toBeUndefined()
     const next = await b.wss.connect(recovery(client))
     expect(next.frames[0].connectionId).toBe(client.frames[0].connectionId)
-    expect((await client.until(() => client.end)).code).toBe(1006)
+    // It may close its old connection by itself, for so long.
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(client.end?.code).toBe(1000)
     await drained
     expect(a.server.stats.connections).toBe(0)
   })
