@@ -754,3 +754,26 @@ test('a connection that opened less than a minute ago is not in doubt when the p
   page('visible')
   expect(socket.send('hello')).toBe('sent')
 })
+
+test('a second connection that the server closes before prepare is done does not take over', async () => {
+  let done = () => {}
+  const prepare = vi.fn(() => {})
+  const { socket, log, first } = open({ prepare, retry: () => 60_000 })
+  await settled()
+  log.length = 0
+  prepare.mockReturnValue(
+    new Promise<void>(resolve => {
+      done = resolve
+    }) as unknown as undefined,
+  )
+  socket.handover()
+  // The answer to its close frame does not leave, so that the close event is late.
+  const second = server.latest.accept().freeze('up').close(1012)
+  done()
+  await settled()
+  vi.advanceTimersByTime(1_000)
+  expect(first.closed).toBeUndefined()
+  expect(socket.send('hello')).toBe('sent')
+  second.thaw('up')
+  expect(story(log)).toEqual(['(error)'])
+})

@@ -319,14 +319,18 @@ export class Handovers {
   /** The `error` event. */
   failed(error: SocketError, last: State): void {
     this.errors.push(error)
-    if (last.name !== 'open' || /RETRY_FAILED|UNHANDLED_BINARY/.test(error.code)) return
+    if (last.name !== 'open' || error.code === 'UNHANDLED_BINARY') return
     const { retry } = this.world.settings
+    // It follows the error of the attempt.
+    const isRetryFailed = error.code === 'RETRY_FAILED'
+    if (isRetryFailed) this.trying = 'attempt'
     this.world.must(this.trying === 'attempt' || this.isJumped, 'an error without an attempt')
     if (this.isClosingFirst) {
       this.trying = 'nothing'
       return
     }
     const isFinal =
+      isRetryFailed ||
       /throws|never/.test(retry) ||
       (retry === 'default' && error.code === 'CONNECTION_LOST' && FINAL.includes(error.close?.code ?? 0))
     this.trying = isFinal ? 'nothing' : retry === 'when called' ? 'never' : 'later'
