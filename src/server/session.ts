@@ -18,7 +18,6 @@ const FLUSH_TIMEOUT = 1_000
 
 /** What clients of this package use, and others ignore. */
 const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']
-
 /** Messages are written ahead of the network by so many bytes. */
 const MAX_AHEAD = 2 ** 18
 
