@@ -191,11 +191,9 @@ class Node implements Listening {
     }) as typeof setInterval
     this.server = createReliableServer(this.wss, {
       ...limits,
-      // Longer than any handler takes. That of a node that has died is over before the end.
-      handlerTimeout: 30_000,
-      store: line,
       // A handler of a node that has died never ends. Its time limit would let the dead node go on with the next request.
       handlerTimeout: Infinity,
+      store: line,
       onMessage: (message, session) => onMessage(message, session, this),
       onJoin: () => true,
       onError: error => this.errors.push(error),
