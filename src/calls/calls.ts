@@ -97,7 +97,8 @@ export const calls = <All extends Contract = Contract>(
     }
     try {
       const reply = await protocol.read(frame, incoming as Incoming)
-      if (reply !== undefined && !scope.signal.aborted) send(encode(reply), scope)
+      // Dropped if the connection has ended.
+      if (reply !== undefined) send(encode(reply), scope)
     } catch (error) {
       tell(error)
     }
