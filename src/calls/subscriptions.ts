@@ -154,7 +154,6 @@ export const createSubscriptions = (
     },
 
     receive(subscription, item, gap) {
-      if (subscription.isEnded) return
       const hasGap = !!(gap || subscription.hasGap)
       // If this one does not match, it is missing, too.
       subscription.hasGap = true

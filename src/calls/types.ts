@@ -1,4 +1,4 @@
-import type { Emitter, PreparedConnection, SendOptions, Socket } from '../index.js'
+import type { Data, Emitter, PreparedConnection, SendOptions, Socket } from '../index.js'
 import type { CallError } from './errors.js'
 import type { CallSchema, ContractEntry } from './schema.js'
 
@@ -87,13 +87,21 @@ export interface CallsEvents {
   error: CallError
 }
 
+/** What calls need of a socket. */
+export interface CallSocket
+  extends Pick<Socket, 'on' | 'once' | 'off' | 'queuedMessages' | 'connect' | 'close'> {
+  send(data: Data, options?: Pick<SendOptions, 'signal'>): 'sent' | 'queued' | 'dropped'
+  readonly state: { readonly name: string }
+  readonly stats: { readonly dropped: number }
+}
+
 /** A socket, or a function that makes one with this `prepare`, so that subscriptions are made before it is open. */
-export type SocketSource =
-  | Socket<'arraybuffer' | 'blob'>
-  | ((prepare: (connection: PreparedConnection<any>) => Promise<void>) => Socket<'arraybuffer' | 'blob'>)
+export type SocketSource<Made> =
+  | Made
+  | ((prepare: (connection: PreparedConnection<any>) => Promise<void>) => Made)
 
 /** Calls, subscriptions and handlers over a socket. The methods do not need `this`. */
-export interface Calls<All extends Contract = Contract> {
+export interface Calls<All extends Contract = Contract, Made = Socket<'arraybuffer' | 'blob'>> {
   /**
    * Calls the server. Resolves with the result, and rejects with a `CallError`, or with a `TypeError` for arguments that cannot be sent. It
    * ends in every case, unless `timeout` is `Infinity` and the server never answers.
@@ -135,5 +143,5 @@ export interface Calls<All extends Contract = Contract> {
   /** Removes a listener. */
   off: Emitter<CallsEvents>['off']
   /** The socket. */
-  readonly socket: Socket<'arraybuffer' | 'blob'>
+  readonly socket: Made
 }
