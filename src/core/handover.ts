@@ -104,7 +104,8 @@ export const handover: StartHandover = (
     if (phase() === 'doubt' && socket === native()) successor.stay()
     if (isReply(event) || overlap.isDouble(socket, data)) return
     report(data)
-    if (when && guard(when, data)) successor.plan(data)
+    // A listener may have closed the socket, and a connection that was replaced ends anyway.
+    if (when && guard(when, data) && socket === native() && state().name === 'open') successor.plan(data)
   }
 
   /** The listener for messages. It does more than pass them on only when that is necessary. */
@@ -134,6 +135,13 @@ export const handover: StartHandover = (
     lose,
   )
   const { phase } = successor
+
+  /** Ends everything that needs an open connection. */
+  const leave = () => {
+    successor.reset()
+    setAge()
+    overlap.end()
+  }
 
   const doubt = (isAsked?: boolean) => {
     if (retry && options !== false && state().name === 'open') successor.doubt(isAsked, wake !== 'reconnect')
@@ -217,14 +225,12 @@ export const handover: StartHandover = (
         connector.start(successor.take() as Connection)
         queue.attach(native())
       }
-      successor.reset()
+      leave()
       connector.close(code, given, onTimeout)
     },
 
     end(last, cause, delay) {
-      successor.reset()
-      setAge()
-      overlap.end()
+      leave()
       if (delay === undefined) reject(cause)
       return connector.end(last, cause, delay)
     },

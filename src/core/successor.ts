@@ -97,7 +97,9 @@ export const createSuccessor = (
 
   const fail = (cause: SocketError) => {
     const attempt = ++failures
-    take()?.abandon()
+    // Its timer stays: in phase `close` it limits the closing handshake of the first connection.
+    next?.abandon()
+    next = undefined
     defer(() => {
       // In the meantime, a listener may have closed the socket, or the first connection may have been lost.
       if (attempt !== failures || phase === 'close') return
@@ -114,14 +116,17 @@ export const createSuccessor = (
     })
   }
 
-  const start = () => {
-    hold(phase === 'doubt')
-    try {
-      next = dial({ attempt: failures, cause: why }, onReady, fail)
-    } catch (error) {
-      fail(new SocketError('ENDPOINT_FAILED', error))
-    }
-  }
+  // Deferred, because the endpoint function may call methods of the socket.
+  const start = () =>
+    defer(() => {
+      if (!phase || next) return
+      hold(phase === 'doubt')
+      try {
+        next = dial({ attempt: failures, cause: why }, onReady, fail)
+      } catch (error) {
+        fail(new SocketError('ENDPOINT_FAILED', error))
+      }
+    })
 
   const begin = (name: Phase, cause: SocketError) => {
     phase = name

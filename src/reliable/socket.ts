@@ -1,5 +1,6 @@
 import {
   backoff,
+  type CloseEventData,
   createEmitter,
   createSocket,
   type Endpoint,
@@ -9,7 +10,7 @@ import {
   type SocketOptions,
   type State,
 } from '../index.js'
-import { decode, encode, encodeData, MALFORMED, PROTOCOL, type ServerFrame } from './frames.js'
+import { decode, encode, encodeData, MALFORMED, type ServerFrame } from './frames.js'
 import { createIncoming } from './incoming.js'
 import { createOutgoing, type SavedOutgoing } from './outgoing.js'
 import { createSession, resolveUrl, type Session, type SessionKey } from './session.js'
@@ -44,12 +45,13 @@ const withoutUrl = ({ ...state }: State & { url?: string }): ReliableState => {
 const createCore = (
   createSocket: CreateCore,
   { heartbeat, saved: _, ...options }: ReliableOptions,
-  { endpoint, prepare, retry }: Session,
+  { endpoint, protocols, prepare, retry }: Session,
 ): Socket => {
   const settings: SocketOptions = {
-    // Its `queue` too: the core checks the limits, although its queue stays empty.
     ...options,
-    protocols: PROTOCOL,
+    protocols,
+    // `outgoing` keeps each message until it is acknowledged. The core must neither keep one for the next connection nor send one again.
+    queue: false,
     highWaterMark: Infinity,
     retry: options.retry !== false && retry,
     prepare,
@@ -83,7 +85,11 @@ const createCore = (
 export const reliableSocketOver =
   <Core extends CreateCore>(createSocket: Core & RequireParts<Core>): CreateReliableSocket =>
   <Json>(endpoint: Endpoint, options: ReliableOptions = {}): ReliableSocket<Json> => {
-    const { queue: { maxMessages = Infinity, maxBytes = 2 ** 24 } = {}, retry = backoff() } = options
+    const { queue: { maxMessages = Infinity, maxBytes = 2 ** 24, ...unknown } = {}, retry = backoff() } =
+      options
+    if (!(maxMessages >= 0 && maxBytes >= 0) || Object.keys(unknown)[0]) {
+      throw new TypeError('queue has the options maxMessages and maxBytes, numbers from 0')
+    }
     const { on, once, off, emit } = createEmitter<ReliableEvents<any>>([
       'message',
       'gap',
@@ -96,22 +102,25 @@ export const reliableSocketOver =
     ])
     const saved: Saved = JSON.parse(options.saved ?? '{}')
 
-    // Volatile: now, on an open connection, or never. The core neither keeps nor reclaims a message: `outgoing` keeps it until it is
-    // acknowledged.
-    const transmit = (frame: string) => socket.send(frame, { volatile: true }) === 'sent'
+    const transmit = (frame: string) => socket.send(frame) !== 'dropped'
     const isClosed = () => {
       const { name, cause } = socket.state as { name: string; cause?: unknown }
       return name === 'closing' || (name === 'closed' && !!cause)
     }
     const outgoing = createOutgoing(saved, maxMessages, maxBytes, emit, transmit, isClosed)
     const incoming = createIncoming(saved.last, emit, transmit)
-    const session = createSession(saved.session, endpoint, retry as Retry, incoming, outgoing)
+    let state: ReliableState = { name: 'closed' }
+    const isOpen = () => state.name === 'open'
+    const session = createSession(saved.session, endpoint, retry as Retry, incoming, outgoing, isOpen)
 
     const receive = (text: unknown) => {
       try {
         const frame: ServerFrame = decode(text)
         if (frame.type === 'message') incoming.receive(frame, (text as string).length)
         else if (frame.type === 'ack') outgoing.receive(frame)
+        else if (frame.type !== 'system') return
+        else if (frame.event === 'limited') emit('error', new Error(frame.message))
+        else if (frame.event === 'draining') socket.handover?.(frame.message)
       } catch {
         // An unreadable frame counts as not received: the jump of the sequence numbers after it is reported as a gap.
         emit('error', new TypeError(MALFORMED))
@@ -122,7 +131,9 @@ export const reliableSocketOver =
     if (typeof endpoint !== 'function') resolveUrl(endpoint)
 
     const socket = createCore(createSocket, options, session)
-    let state = withoutUrl(socket.state)
+    state = withoutUrl(socket.state)
+    /** Whether another page may continue with the session. */
+    let isSaved = false
     socket.on('state', next => {
       state = withoutUrl(next)
       emit('state', state)
@@ -130,13 +141,26 @@ export const reliableSocketOver =
       incoming.flush()
       outgoing.close()
     })
+    /** The end of the connection that was replaced by another one at once. */
+    let replaced: CloseEventData | undefined
+    socket.on('close', close => {
+      if (socket.state.name === 'open') replaced = close
+      else emit('close', close)
+    })
     socket.on('open', ({ attempt, reconnected, seamless }) => {
-      emit('open', { attempt, reconnected, seamless, resumed: session.isResumed })
+      const { isResumed: resumed } = session
+      isSaved = false
+      // If the session goes on, nothing has ended for the application.
+      if (!replaced || !resumed) {
+        if (replaced) emit('close', replaced)
+        emit('open', { attempt, reconnected, seamless, resumed })
+      }
+      replaced = undefined
       outgoing.flush()
     })
     socket.on('text', receive)
     socket.on('binary', receive)
-    for (const type of ['close', 'error'] as const) socket.on(type, payload => emit(type, payload as any))
+    socket.on('error', error => emit('error', error))
 
     return {
       send: async (data, { event = 'message', ...how } = {}) =>
@@ -150,8 +174,10 @@ export const reliableSocketOver =
       off,
       connect: socket.connect,
       reconnect: socket.reconnect,
+      handover: socket.handover,
       close(code, reason) {
         incoming.flush()
+        if (!isSaved && session.supports('endSession')) transmit(encode({ type: 'endSession' }))
         socket.close(code, reason)
       },
       get state() {
@@ -166,6 +192,7 @@ export const reliableSocketOver =
       save() {
         // The next page delivers nothing that this one has delivered.
         incoming.flush()
+        isSaved = true
         return JSON.stringify({ session: session.key, last: incoming.last, ...outgoing.save() })
       },
     }

@@ -5,9 +5,11 @@ import type { Host } from './host.js'
 import type { ReliableServerOptions } from './options.js'
 import type { RequestLike } from './origin.js'
 import type { Gate, Pass } from './rates.js'
+import { takeRecovery } from './recovery.js'
 import { directSession, type RequestHost } from './requests.js'
 import { LocalSession } from './session.js'
-import { type Lease, type StoreEvent, TRY_AGAIN_LATER } from './store.js'
+import { type Lease, type MissedEvent, TRY_AGAIN_LATER } from './store.js'
+import { withTimeout } from './timeout.js'
 import { digest, randomName } from './token.js'
 
 /** The part of the server that admission uses. */
@@ -20,7 +22,7 @@ export interface AdmissionHost<Request> extends RequestHost {
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
   /** Events of sessions that arrived while these were being resumed. */
-  readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
+  readonly missed: Map<string, MissedEvent>
   /** The close reason for everyone, once the server shuts down. */
   readonly closing: string | undefined
 }
@@ -44,12 +46,15 @@ interface NextToken {
 
 /** Resolves with the user, or with the reason for the refusal. */
 const admit = async <Request extends RequestLike>(
-  { isAllowedOrigin }: AdmissionHost<Request>,
+  { isAllowedOrigin, handlerTimeout }: AdmissionHost<Request>,
   { authorize }: ReliableServerOptions<Request>,
   request: Request,
 ): Promise<Admitted | string> => {
-  if (!(await isAllowedOrigin(request))) return 'this origin is not allowed'
-  const answer: unknown = authorize ? await authorize(request) : true
+  const isAllowed = await withTimeout(isAllowedOrigin(request), handlerTimeout, 'origins')
+  if (!isAllowed) return 'this origin is not allowed'
+  const answer: unknown = authorize
+    ? await withTimeout(authorize(request), handlerTimeout, 'authorize')
+    : true
   return answer ? readAuthorization(answer) : 'not authorized'
 }
 
@@ -135,22 +140,13 @@ const resume = (
 const remoteAddress = (request: unknown): string =>
   (request as { socket?: { remoteAddress?: string } }).socket?.remoteAddress ?? ''
 
-/** The session that a client asks to resume, by the parameters of its URL. */
-const readRecovery = (url = ''): { id: string; token: string } | undefined => {
-  const start = url.indexOf('?')
-  const parameters = new URLSearchParams(start < 0 ? '' : url.slice(start + 1))
-  const id = parameters.get('awps_connection_id')
-  const token = parameters.get('awps_reconnection_token')
-  return id === null && token === null ? undefined : { id: id ?? '', token: token ?? '' }
-}
-
 /** Returns a function that turns a new connection into a session. It rejects if the store or a function of the application fails. */
 export const createAdmission = <Request extends RequestLike>(
   server: AdmissionHost<Request>,
   options: ReliableServerOptions<Request>,
 ): ((socket: WebSocketLike, request: Request) => Promise<void>) => {
   return async (socket, request) => {
-    const recovery = readRecovery(request.url)
+    const recovery = takeRecovery(request)
     const [host, admitted] = await Promise.all([server.ready(), admit(server, options, request)])
     const refuse = (reason: string) => {
       host.stats.refused++
@@ -180,10 +176,9 @@ export const createAdmission = <Request extends RequestLike>(
     }
     host.stats[recovery ? 'resumed' : 'created']++
     try {
-      await options.onConnect?.(directSession(server, local.id, local.userId), {
-        resumed: !!recovery,
-        request,
-      })
+      const session = directSession(server, local.id, local.userId)
+      const beginning = options.onConnect?.(session, { resumed: !!recovery, request })
+      await withTimeout(beginning, server.handlerTimeout, 'onConnect')
     } catch (error) {
       server.report(error)
       local.end(1011, 'the server could not begin the session')

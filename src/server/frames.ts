@@ -30,11 +30,20 @@ export interface BadRequest {
   readonly why: string
 }
 
+/** The client ends its session. It waits for its turn among the requests. */
+interface EndSession {
+  readonly type: 'endSession'
+  readonly ackId?: undefined
+}
+
 /** A client's request, checked and decoded. */
 export type Request = Decoded<RequestFrame> | BadRequest
 
+/** A frame that waits for its turn. */
+export type Waiting = Request | EndSession
+
 /** A client's frame, checked and decoded. */
-export type ReadFrame = Request | Exclude<ClientFrame, RequestFrame>
+export type ReadFrame = Waiting | Extract<ClientFrame, { type: 'ping' | 'sequenceAck' }>
 
 const MAX_NAME = 1_024
 const MAX_DEPTH = 128
@@ -152,7 +161,7 @@ export const readFrame = (text: string): ReadFrame => {
   const frame = parse(text)
   if (!isRecord(frame)) throw new SyntaxError('a frame is a JSON object')
   const { type, ackId, sequenceId } = frame
-  if (type === 'ping') return { type }
+  if (type === 'ping' || type === 'endSession') return { type }
   if (type === 'sequenceAck') {
     if (!isId(sequenceId)) throw new SyntaxError('sequenceId must be a whole number up to 2^53 - 1')
     return { type, sequenceId }
@@ -241,5 +250,8 @@ export const writeConnected = (frame: Omit<ConnectedFrame, 'type' | 'event'>): s
 
 export const writeDisconnected = (message: string): string =>
   encode({ type: 'system', event: 'disconnected', message })
+
+/** The client is read more slowly, and `message` says why. Clients that do not know the event ignore it. */
+export const writeLimited = (message: string): string => encode({ type: 'system', event: 'limited', message })
 
 export const PONG: string = encode({ type: 'pong' })

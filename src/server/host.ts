@@ -1,6 +1,9 @@
 // The state that the sessions of a node share.
+
+import type { ServerStats } from './api.js'
+import type { LimitStep } from './flood.js'
 import type { Request } from './frames.js'
-import type { ServerStats } from './options.js'
+import type { Limit } from './rates.js'
 import type { Task } from './requests.js'
 import type { StoreNode } from './store.js'
 
@@ -24,6 +27,8 @@ export interface Host {
   runRequest(session: HeldSession, request: Request): Promise<Task>
   /** A frame of a client has arrived. */
   onFrame(session: HeldSession, type: string, bytes: number): void
+  /** A client sends more than its rate. */
+  onLimit(session: HeldSession, step: LimitStep, limit: Limit): void
   report(error: unknown): void
   /** A connection has ended. The session can be resumed. */
   onDisconnect(session: HeldSession, code: number, reason: string): void

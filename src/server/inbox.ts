@@ -1,17 +1,17 @@
 // The requests of one session: processed one after the other, in the order in which they came, across connections.
-import type { Request } from './frames.js'
+import type { Waiting } from './frames.js'
 
 const MAX_MESSAGES = 256
 const MAX_BYTES = 2 ** 20
 
-interface Waiting {
-  readonly request: Request
+interface Item {
+  readonly request: Waiting
   readonly bytes: number
 }
 
 /** The part of its session that an inbox uses. */
 export interface InboxOwner {
-  processRequest(request: Request): Promise<void>
+  processRequest(request: Waiting): Promise<void>
   /** Whether this node still holds the session. */
   readonly isActive: boolean
   /** The inbox is full: reading must pause. */
@@ -23,7 +23,7 @@ export interface InboxOwner {
 export class Inbox {
   private readonly owner: InboxOwner
   /** Requests that wait. The first one is being processed. */
-  private readonly queue: Waiting[] = []
+  private readonly queue: Item[] = []
   /** The ids of the requests in the queue. */
   private readonly pending = new Set<number>()
   private bytes = 0
@@ -50,7 +50,7 @@ export class Inbox {
   }
 
   /** Accepts a request. Returns `false` for a repetition of a request that waits or is being processed: one answer is for both. */
-  add(request: Request, bytes: number): boolean {
+  add(request: Waiting, bytes: number): boolean {
     const { ackId } = request
     if (ackId !== undefined) {
       if (this.pending.has(ackId)) return false

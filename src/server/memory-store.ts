@@ -1,4 +1,5 @@
 import { byteLength } from './bytes.js'
+import { checkMaxSessions, checkOptionNames } from './names.js'
 import {
   type CommitOutcome,
   type Effect,
@@ -267,13 +268,20 @@ class MemoryNode implements StoreNode {
     }
     session.bytes = bytes
     session.backlog.set(++session.sequenceId, { frame, size })
-    session.owner?.({ kind: 'messages', session: id })
+    session.owner?.({
+      kind: 'messages',
+      session: id,
+      message: { sequenceId: session.sequenceId, frame },
+    })
     return session.backlog.size
   }
 }
 
-/** Keeps sessions in this process: they survive lost connections and end with the process. */
-export const memoryStore = ({ maxSessions = 100_000 }: MemoryStoreOptions = {}): Store => {
+/** Keeps sessions in this process: they survive lost connections and end with the process. Throws a `TypeError` for invalid options. */
+export const memoryStore = (options: MemoryStoreOptions = {}): Store => {
+  checkOptionNames('memoryStore', options, ['maxSessions'])
+  const { maxSessions = 100_000 } = options
+  checkMaxSessions('memoryStore', maxSessions)
   const sessions = new Sessions()
   return {
     open: async (limits, listener) => new MemoryNode(sessions, { ...limits, maxSessions }, listener),

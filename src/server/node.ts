@@ -1,28 +1,23 @@
 // The state that the parts of a server share, on one node.
 
+import { checkMaxConnections, checkOptions, type Limits, resolveLimits, resolveRates } from './checks.js'
 import type { WebSocketLike } from './connection.js'
 import type { Host } from './host.js'
 import { memoryStore } from './memory-store.js'
 import { StoreOpener } from './opener.js'
-import {
-  checkMaxConnections,
-  checkNames,
-  type Limits,
-  type ReliableServerOptions,
-  resolveLimits,
-  resolveRates,
-} from './options.js'
+import type { ReliableServerOptions } from './options.js'
 import { originCheck, type RequestLike } from './origin.js'
 import { Gate } from './rates.js'
 import { directSession, type RequestHost, runRequest } from './requests.js'
 import type { LocalSession } from './session.js'
-import { SLOW, type StoreEvent, type StoreNode } from './store.js'
+import { type MissedEvent, SLOW, type StoreEvent, type StoreNode } from './store.js'
 
 /** The members of a `WebSocketServer` of the `ws` package that the server uses. */
 // https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocketserver
 export interface WebSocketServerLike<Request extends RequestLike = RequestLike> {
   readonly options: {
     maxPayload?: number | undefined
+    autoPong?: boolean | undefined
     handleProtocols?: ((protocols: Set<string>, request: Request) => string | false) | null | undefined
   }
   on(event: string, listener: (...args: any[]) => void): unknown
@@ -42,7 +37,7 @@ export interface Server<Request extends RequestLike> {
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
   /** Events of sessions that arrived while these were being resumed. */
-  readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
+  readonly missed: Map<string, MissedEvent>
   /** The open connections, with and without a session. */
   readonly sockets: Set<WebSocketLike>
   readonly store: StoreOpener
@@ -50,6 +45,7 @@ export interface Server<Request extends RequestLike> {
   /** Resolves when the store is open. */
   ready(): Promise<Host>
   readonly maxUnacknowledgedBytes: number
+  readonly handlerTimeout: number
   report(error: unknown): void
   /** The close reason for everyone, once the server shuts down. */
   closing: string | undefined
@@ -89,7 +85,7 @@ export const createServer = <Request extends RequestLike>(
   wss: WebSocketServerLike<Request>,
   options: ReliableServerOptions<Request>,
 ): Server<Request> => {
-  checkNames(options)
+  checkOptions(options)
   const limits = resolveLimits(options)
   const isAllowedOrigin = originCheck(options.origins)
   limitPayload(wss, limits)
@@ -105,6 +101,7 @@ export const createServer = <Request extends RequestLike>(
     refused: 0,
     violations: 0,
     slow: 0,
+    limited: 0,
     received: 0,
     failed: 0,
     duplicates: 0,
@@ -122,13 +119,17 @@ export const createServer = <Request extends RequestLike>(
 
   const missed: Server<Request>['missed'] = new Map()
   const onStoreEvent = (event: StoreEvent) => {
+    if (event.kind === 'warning') {
+      report(new Error(event.message))
+      return
+    }
     const session = sessions.get(event.session)
     // The answer to a request to resume may come after what happened to the session since.
     if (event.kind !== 'messages' && resuming.has(event.session)) {
       const before = missed.get(event.session)
       if (before?.kind !== 'ended') missed.set(event.session, event)
     }
-    if (event.kind === 'messages') session?.pump()
+    if (event.kind === 'messages') session?.pump(event.message)
     else if (event.kind === 'moved') {
       if (session && event.epoch > session.epoch) session.move()
     } else {
@@ -142,8 +143,8 @@ export const createServer = <Request extends RequestLike>(
   const { store: given = memoryStore() } = options
   const store = new StoreOpener(async () => given.open(limits, onStoreEvent))
   const openStore = store.get
-  const { maxUnacknowledgedBytes } = limits
-  const requests: RequestHost = { openStore, report, maxUnacknowledgedBytes }
+  const { maxUnacknowledgedBytes, handlerTimeout } = limits
+  const requests: RequestHost = { openStore, report, maxUnacknowledgedBytes, handlerTimeout }
   const ready = async (): Promise<Host> => {
     const node = await openStore()
     return {
@@ -159,6 +160,10 @@ export const createServer = <Request extends RequestLike>(
       },
       onFrame({ id, userId }, type, bytes) {
         if (options.onFrame) attempt(() => options.onFrame?.({ type, bytes }, { id, userId }))
+      },
+      onLimit({ id, userId }, step, limit) {
+        if (step === 'closed') stats.limited++
+        if (options.onLimit) attempt(() => options.onLimit?.({ ...limit, step }, { id, userId }))
       },
       forget(session) {
         if (sessions.get(session.id) === session) sessions.delete(session.id)
@@ -183,6 +188,7 @@ export const createServer = <Request extends RequestLike>(
     openStore,
     ready,
     maxUnacknowledgedBytes,
+    handlerTimeout,
     report,
     closing: undefined,
   }

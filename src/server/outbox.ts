@@ -1,6 +1,6 @@
 // The messages of one session to its client: read from the store by number, written to the current connection, and acknowledged.
 import { numbered } from './frames.js'
-import type { Lease, StoreNode } from './store.js'
+import type { Lease, StoredMessage, StoreNode } from './store.js'
 
 const BATCH = 100
 
@@ -70,11 +70,23 @@ export class Outbox {
     this.wake()
   }
 
-  /** Writes new messages, if there are any. */
-  pump(): Promise<void> {
+  /** Writes new messages, if there are any. `message`: the newest, if it is known. If it is the only new one, nothing is read. */
+  pump(message?: StoredMessage): Promise<void> {
+    if (message && this.writeNext(message)) return this.running
     if (this.reading === 'no') this.running = this.run()
     else this.reading = 'again'
     return this.running
+  }
+
+  /** Returns whether nothing is left to do for this message. */
+  private writeNext({ sequenceId, frame }: StoredMessage): boolean {
+    const { cursor } = this
+    if (!cursor || sequenceId <= cursor.sent) return true
+    if (this.reading !== 'no' || sequenceId !== cursor.sent + 1 || this.owner.isBackedUp) return false
+    cursor.sent = sequenceId
+    this.owner.onSent()
+    this.owner.write(numbered(sequenceId, frame))
+    return true
   }
 
   private async run(): Promise<void> {

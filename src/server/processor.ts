@@ -1,5 +1,5 @@
 // Processes one request of a session: runs the handler, stores its effects, answers.
-import { type Request, writeAck } from './frames.js'
+import { type Waiting, writeAck } from './frames.js'
 import type { Host } from './host.js'
 import { delay, PATIENCE } from './patience.js'
 import { Refusal, type Task } from './requests.js'
@@ -47,8 +47,9 @@ export class Processor {
     this.handled = new Set(handled)
   }
 
-  async process(request: Request): Promise<void> {
+  async process(request: Waiting): Promise<void> {
     const { ackId } = request
+    if (request.type === 'endSession') return this.owner.end(1000, 'ended by the client')
     if (ackId !== undefined && this.handled.has(ackId)) return this.answer(ackId, DUPLICATE)
     let task: Task
     try {

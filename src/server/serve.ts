@@ -1,12 +1,15 @@
 // Reliable sessions for the `ws` package on Node: the server that the application holds.
 import { type DataType, PROTOCOL } from '../reliable/frames.js'
 import { createAdmission } from './admission.js'
+import type { ReliableServer } from './api.js'
+import { checkClose } from './checks.js'
 import { closeForNow, type WebSocketLike } from './connection.js'
 import { checkName, payload, writeMessage } from './frames.js'
 import { GUARDS, guardErrors } from './guard.js'
 import { createServer, type Server, type WebSocketServerLike } from './node.js'
-import { checkClose, type ReliableServer, type ReliableServerOptions, type Session } from './options.js'
+import type { ReliableServerOptions, Session } from './options.js'
 import type { RequestLike } from './origin.js'
+import { answerPings, takeOverPings } from './pings.js'
 import type { Effect } from './store.js'
 import { shutDown, startChecking } from './upkeep.js'
 
@@ -15,7 +18,10 @@ const acceptConnections = <Request extends RequestLike>(server: Server<Request>)
   const { wss, options, sockets, report } = server
   const begin = createAdmission(server, options)
 
+  const restorePings = takeOverPings(wss.options)
+
   const onConnection = (socket: WebSocketLike, request: Request) => {
+    if (restorePings) answerPings(socket)
     if (socket.protocol !== PROTOCOL) {
       // If the application has a listener of its own, it serves other clients too.
       if (wss.listenerCount('connection') === GUARDS + 1) {
@@ -47,6 +53,7 @@ const acceptConnections = <Request extends RequestLike>(server: Server<Request>)
 
   return () => {
     wss.off('connection', onConnection)
+    restorePings?.()
     if (wss.options.handleProtocols === select) wss.options.handleProtocols = handleProtocols
   }
 }

@@ -77,8 +77,8 @@ export interface Lease {
 
 /** A notification to a node about one of its sessions. */
 export type StoreEvent =
-  /** There are messages for a session that this node holds. */
-  | { readonly kind: 'messages'; readonly session: string }
+  /** There are messages for a session that this node holds. `message` is the newest of them: it need not be read if the node has all others. */
+  | { readonly kind: 'messages'; readonly session: string; readonly message?: StoredMessage | undefined }
   /** Another node holds the session now. */
   | { readonly kind: 'moved'; readonly session: string; readonly epoch: number }
   /** The session has ended. */
@@ -90,6 +90,11 @@ export type StoreEvent =
       readonly code: number
       readonly reason: string
     }
+  /** The store may lose sessions. Reported to `onError`. */
+  | { readonly kind: 'warning'; readonly message: string }
+
+/** What can happen to a session while it is being resumed. */
+export type MissedEvent = Extract<StoreEvent, { kind: 'moved' | 'ended' }>
 
 /** A message that the client has not acknowledged. */
 export interface StoredMessage {

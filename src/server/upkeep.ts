@@ -11,7 +11,8 @@ const checkSessions = async ({ gate, ready, sessions, report }: Server<any>): Pr
     const all = [...sessions.values()]
     const sent = all.map(session => session.sent)
     const held = all.filter(({ isConnected }) => isConnected).map(({ id, epoch }) => ({ id, epoch }))
-    const newest = held.length ? await store.touch(held) : []
+    // Without sessions too: a store of several nodes learns from this that this node is there.
+    const newest = await store.touch(held)
     const answers = new Map(held.map(({ id, epoch }, i) => [`${id} ${epoch}`, newest[i]]))
     // An answer about an older epoch does not concern a session that was resumed meanwhile.
     all.forEach((session, i) => {

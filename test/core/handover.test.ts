@@ -604,3 +604,65 @@ describe('id()', () => {
     expect(heard('text')).toEqual([])
   })
 })
+
+// Found by the random walk (walk.test.ts), each as short as it could be made.
+
+describe('no second connection is opened', () => {
+  test('by maxAge while the socket is being closed', () => {
+    const { socket, first } = open({ handover: { maxAge: 10_001 }, closeTimeout: 20_000 })
+    first.freeze('down')
+    socket.close()
+    vi.advanceTimersByTime(15_000)
+    expect(socket.state.name).toBe('closing')
+    expect(server.attempts).toBe(1)
+  })
+
+  test.each(['close', 'reconnect'] as const)('by when() for a message whose listener calls %s()', method => {
+    const { socket, first } = open({ handover: { when: data => data === 'leaving' }, retry: () => 60_000 })
+    socket.once('text', () => socket[method]())
+    first.send('leaving')
+    expect(server.attempts).toBe(1)
+    closed()
+    expect(socket.state.name).toBe(method === 'close' ? 'closed' : 'waiting')
+    expect(server.attempts).toBe(1)
+  })
+
+  test('by when() for a message on a connection that was replaced', () => {
+    const { first, page } = open({ handover: { when: data => data === 'leaving' } })
+    page('wake')
+    const second = dialled()
+    vi.advanceTimersByTime(200)
+    second.accept()
+    first.send('leaving')
+    expect(server.attempts).toBe(2)
+  })
+
+  test('by an endpoint function that closes the socket', async () => {
+    let calls = 0
+    const endpoint = () => {
+      if (++calls > 1) socket.close()
+      return '/feed'
+    }
+    const { socket } = setup({ handover: { maxAge: 10_001 } }, endpoint)
+    await settled()
+    server.latest.accept().freeze('down')
+    vi.advanceTimersByTime(10_001)
+    await settled()
+    expect(calls).toBe(2)
+    expect(socket.state.name).toBe('closing')
+    expect(server.attempts).toBe(1)
+  })
+})
+
+test('a first connection that does not end is replaced after closeTimeout, also if the second one is lost meanwhile', () => {
+  const { socket, first } = open({ closeTimeout: 500 })
+  first.freeze()
+  socket.handover()
+  const second = server.latest.accept()
+  socket.send('waits')
+  vi.advanceTimersByTime(100)
+  second.drop()
+  vi.advanceTimersByTime(400)
+  expect(socket.state.name).toBe('connecting')
+  expect(server.latest.accept().received).toEqual(['waits'])
+})

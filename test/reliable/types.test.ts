@@ -50,7 +50,9 @@ describe('types of reliable sockets', () => {
     expect(reliableSocketOver(assemble({ prepare }))).toBeTypeOf('function')
     // @ts-expect-error the parts prepare and delivery are missing
     expect(reliableSocketOver(assemble())).toBeTypeOf('function')
-    // @ts-expect-error no number
-    createReliableSocket('wss://push.test/', { ...idle, queue: { overflow: 'drop-oldest' } })
+    expect(() =>
+      // @ts-expect-error no number
+      createReliableSocket('wss://push.test/', { ...idle, queue: { overflow: 'drop-oldest' } }),
+    ).toThrow('queue has the options maxMessages and maxBytes')
   })
 })

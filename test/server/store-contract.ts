@@ -189,7 +189,12 @@ export const describeStore = (next: () => Store): void => {
       const [first, second] = [await open(), await open()]
       await begin(first)
       await second.commit([send('a', '{1}'), send('a', '{2}')])
-      await vi.waitFor(() => expect(first.news).toContainEqual({ kind: 'messages', session: 'a' }))
+      const notice = (sequenceId: number, frame: string) => ({
+        kind: 'messages',
+        session: 'a',
+        message: { sequenceId, frame },
+      })
+      await vi.waitFor(() => expect(first.news).toEqual([notice(1, '{1}'), notice(2, '{2}')]))
       expect(second.news).toEqual([])
     })
 
