@@ -51,6 +51,8 @@ export const calls = <All extends Contract = Contract>(
   let present: Connection | undefined
   /** The connection that is being prepared. */
   let next: Connection | undefined
+  /** How the last connection ended. */
+  let closeCode = 0
 
   const nextId = () => ++lastId
   const tell = (error: unknown) =>
@@ -160,10 +162,12 @@ export const calls = <All extends Contract = Contract>(
   )
   const sendCall = createSendCall(requests, send, maxCalls, maxBytes, options)
 
-  socket.on('open', ({ seamless }) => onOpen(seamless))
+  // If the server has closed the connection, it may have done so before it knew of the next one.
+  socket.on('open', ({ seamless }) => onOpen(seamless && closeCode === 1000))
   socket.on('text', onMessage)
   if (codec) socket.on('binary', onMessage)
-  socket.on('close', () => {
+  socket.on('close', ({ code }) => {
+    closeCode = code
     present?.scope.abort()
     present = undefined
     requests.onClose(next)

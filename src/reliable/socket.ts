@@ -46,12 +46,12 @@ const createCore = (
   createSocket: CreateCore,
   { heartbeat, saved: _, ...options }: ReliableOptions,
   { endpoint, protocols, prepare, retry }: Session,
+  onPong: () => void,
 ): Socket => {
   const settings: SocketOptions = {
+    // Its `queue` too: the core checks the limits, although its queue stays empty.
     ...options,
     protocols,
-    // `outgoing` keeps each message until it is acknowledged. The core must neither keep one for the next connection nor send one again.
-    queue: false,
     highWaterMark: Infinity,
     retry: options.retry !== false && retry,
     prepare,
@@ -60,7 +60,11 @@ const createCore = (
   const ping: HeartbeatOptions = {
     ...heartbeat,
     message: encode({ type: 'ping' }),
-    isReply: data => /^{\s*"type"\s*:\s*"pong"/.test(data as string),
+    isReply(data) {
+      const isPong = /^{\s*"type"\s*:\s*"pong"/.test(data as string)
+      if (isPong) onPong()
+      return isPong
+    },
   }
   try {
     return createSocket(endpoint, { ...settings, heartbeat: ping })
@@ -85,11 +89,7 @@ const createCore = (
 export const reliableSocketOver =
   <Core extends CreateCore>(createSocket: Core & RequireParts<Core>): CreateReliableSocket =>
   <Json>(endpoint: Endpoint, options: ReliableOptions = {}): ReliableSocket<Json> => {
-    const { queue: { maxMessages = Infinity, maxBytes = 2 ** 24, ...unknown } = {}, retry = backoff() } =
-      options
-    if (!(maxMessages >= 0 && maxBytes >= 0) || Object.keys(unknown)[0]) {
-      throw new TypeError('queue has the options maxMessages and maxBytes, numbers from 0')
-    }
+    const { queue: { maxMessages = Infinity, maxBytes = 2 ** 24 } = {}, retry = backoff() } = options
     const { on, once, off, emit } = createEmitter<ReliableEvents<any>>([
       'message',
       'gap',
@@ -102,7 +102,9 @@ export const reliableSocketOver =
     ])
     const saved: Saved = JSON.parse(options.saved ?? '{}')
 
-    const transmit = (frame: string) => socket.send(frame) !== 'dropped'
+    // Volatile: now, on an open connection, or never. The core neither keeps nor reclaims a message: `outgoing` keeps it until it is
+    // acknowledged.
+    const transmit = (frame: string) => socket.send(frame, { volatile: true }) === 'sent'
     const isClosed = () => {
       const { name, cause } = socket.state as { name: string; cause?: unknown }
       return name === 'closing' || (name === 'closed' && !!cause)
@@ -118,19 +120,20 @@ export const reliableSocketOver =
         const frame: ServerFrame = decode(text)
         if (frame.type === 'message') incoming.receive(frame, (text as string).length)
         else if (frame.type === 'ack') outgoing.receive(frame)
-        else if (frame.type !== 'system') return
-        else if (frame.event === 'limited') emit('error', new Error(frame.message))
-        else if (frame.event === 'draining') socket.handover?.(frame.message)
+        else if (frame.type === 'system' && frame.event === 'limited') emit('error', new Error(frame.message))
+        else if (frame.type === 'system' && frame.event === 'draining') socket.handover?.(frame.message)
       } catch {
         // An unreadable frame counts as not received: the jump of the sequence numbers after it is reported as a gap.
         emit('error', new TypeError(MALFORMED))
       }
+      // While the connection was in doubt, nothing was sent.
+      outgoing.flush()
     }
 
     // A malformed URL throws at once.
     if (typeof endpoint !== 'function') resolveUrl(endpoint)
 
-    const socket = createCore(createSocket, options, session)
+    const socket = createCore(createSocket, options, session, outgoing.flush)
     state = withoutUrl(socket.state)
     /** Whether another page may continue with the session. */
     let isSaved = false

@@ -44,14 +44,16 @@ const MOVED_TIMEOUT = 2_000
  * session neither reads nor writes it any more.
  */
 export const closeMoved = (socket: WebSocketLike): void => {
+  let timer: ReturnType<typeof setTimeout> | undefined
   const wait = (job: () => void) => {
-    const timer: unknown = setTimeout(job, MOVED_TIMEOUT)
+    timer = setTimeout(job, MOVED_TIMEOUT)
     ;(timer as { unref?(): void }).unref?.()
   }
   wait(() => {
-    socket.close(1000, 'the session has moved to another connection')
     wait(() => socket.terminate())
+    socket.close(1000, 'the session has moved to another connection')
   })
+  socket.on('close', () => clearTimeout(timer))
 }
 
 /** Sends `disconnected`, which means that the session is over, and closes the connection. */

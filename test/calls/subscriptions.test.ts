@@ -489,7 +489,7 @@ describe('during a handover', () => {
     expect(two.isReady()).toBe(true)
     emit('text', item('same', 2))
     one.ended.abort()
-    emit('close', { willRetry: true, delay: 0 })
+    emit('close', { code: 1000, willRetry: true, delay: 0 })
     emit('open', { reconnected: true, seamless: true })
     emit('text', item('same', 4))
     await settled()
@@ -563,7 +563,14 @@ describe('during a handover', () => {
     expect([heard, errors, two.wire.length]).toEqual([['1!'], [], 1])
   })
 
-  test('that is not seamless, items may be missing', async () => {
+  test.each([
+    ['that is not seamless', 1000, {}],
+    [
+      'in which the server closes the old connection, perhaps before it knew of the new one',
+      1012,
+      { seamless: true },
+    ],
+  ])('%s, items may be missing', async (_, code, opened) => {
     const { api, emit, socket, connect } = handover()
     const { heard, listen } = listener()
     api.subscribe('news', undefined, listen)
@@ -574,8 +581,8 @@ describe('during a handover', () => {
     const two = connect()
     two.deliver('{"jsonrpc":"2.0","id":2,"result":"k"}')
     await settled()
-    emit('close', { willRetry: true })
-    emit('open', {})
+    emit('close', { code, willRetry: true })
+    emit('open', opened)
     emit('text', item('k', 1))
     expect(heard).toEqual(['1!'])
   })

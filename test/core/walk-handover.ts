@@ -158,7 +158,7 @@ export class Handovers {
 
   /** Whether it is open if messages have to wait: a late timer means doubt, or an attempt has failed and that was not reported yet. */
   get isUnclear(): boolean {
-    return this.isJumped || (this.trying === 'attempt' && !this.hasAttempt && !this.isClosingFirst)
+    return this.isJumped || (this.trying === 'attempt' && !this.hasAttempt)
   }
 
   private hold(isHeld: boolean): void {
@@ -220,7 +220,6 @@ export class Handovers {
         this.hold(false)
       }
     } else if (native.current) {
-      native.early++
       if (!isReply) native.inbox.push(data)
       return
     } else if (!native.isLate) return
@@ -257,7 +256,7 @@ export class Handovers {
     const { takeover, official } = this
     if (!takeover || !official) return false
     const isPair = [native, other.native].every(one => one === takeover.former || one === official)
-    return isPair && other.time >= official.started && this.now < takeover.until
+    return isPair && other.time > official.started && this.now < takeover.until
   }
 
   /** The socket has reported a state. */
@@ -266,6 +265,7 @@ export class Handovers {
     const former = this.official
     const [current] = this.currents
     this.ending = former
+    if ('cause' in next) this.errors.push(next.cause)
     if (next.name === 'open') {
       this.opens++
       this.takeover = undefined
@@ -283,7 +283,7 @@ export class Handovers {
         must(current.readyAt !== undefined, 'a connection took over that was not ready')
       }
       this.official = current
-      if (current?.early && this.quietSince !== undefined) this.quietSince = this.now
+      if (this.quietSince !== undefined) this.quietSince = this.now
       if (current) this.passUnread(current)
     } else if (next.name === 'closing') {
       if (current !== former) {
@@ -322,6 +322,10 @@ export class Handovers {
     if (last.name !== 'open' || /RETRY_FAILED|UNHANDLED_BINARY/.test(error.code)) return
     const { retry } = this.world.settings
     this.world.must(this.trying === 'attempt' || this.isJumped, 'an error without an attempt')
+    if (this.isClosingFirst) {
+      this.trying = 'nothing'
+      return
+    }
     const isFinal =
       /throws|never/.test(retry) ||
       (retry === 'default' && error.code === 'CONNECTION_LOST' && FINAL.includes(error.close?.code ?? 0))
@@ -343,11 +347,7 @@ export class Handovers {
       },
       error => {
         call.outcome = error
-        const { state } = socket
-        const isKnown =
-          error.code === 'CLOSED' ||
-          this.errors.includes(error) ||
-          (state as { cause?: unknown }).cause === error
+        const isKnown = error.code === 'CLOSED' || this.errors.includes(error)
         this.world.must(isKnown, `handover() rejected with ${error}`)
       },
     )
@@ -376,11 +376,10 @@ export class Handovers {
     this.checkLate(late)
     if (name !== 'open' || !official) return
     const isUncertain = this.isJumped
-    if (this.trying === 'attempt')
-      must(this.hasAttempt || this.isClosingFirst || isUncertain, 'the second connection has vanished')
+    if (this.trying === 'attempt') must(this.hasAttempt || isUncertain, 'the second connection has vanished')
     if (second?.readyAt !== undefined) {
       must(!this.isDoubted || isUncertain, 'a dead connection was not replaced')
-      const left = this.isClosingFirst || now - second.readyAt <= second.handshake / 2
+      const left = this.isClosingFirst || now - second.readyAt <= Math.max(second.handshake, 100)
       must(
         left,
         `the first connection is still read, ${now - second.readyAt} ms after the second one was ready`,

@@ -189,9 +189,8 @@ const recording = (walk: Walk, server: FakeServer) =>
     readonly peer: FakePeer = server.latest
     /** Of what was sent: which message; heartbeats and what `prepare` sent have no number. */
     readonly ids: (number | undefined)[] = []
-    /** What arrived before the connection was the one in use, and is for the application; how much arrived then; what `prepare` took. */
+    /** What arrived before the connection was the one in use, and is for the application; what `prepare` took. */
     readonly inbox: unknown[] = []
-    early = 0
     readonly taken: unknown[] = []
     lastLife = 0
     /** When it was made, how long its handshake took, and when it was ready to be used. */
@@ -1190,7 +1189,7 @@ export class Walk {
     await this.take({ do: 'news', news: 'wake', online: true })
     await this.take({ do: 'pass', time: this.settings.closeTimeout + 1 })
     if (socket.state.name !== 'open' && !ended) socket.reconnect()
-    for (let i = 0; i < 40 && !ended && !(socket.state.name === 'open' && !socket.queued); i++) {
+    for (let i = 0; i < 200 && !ended && !(socket.state.name === 'open' && !socket.queued); i++) {
       if (/waiting|closed/.test(socket.state.name)) socket.connect()
       await settled()
       const { current } = this
@@ -1199,7 +1198,8 @@ export class Walk {
         await this.take({ do: 'deliver', what: 'text' })
       await this.take({ do: 'accept' })
       await this.take({ do: 'flow', yes: true })
-      await this.take({ do: 'pass', time: 200 })
+      // A heartbeat that has seen bytes leave waits for up to a minute more.
+      await this.take({ do: 'pass', time: i < 20 ? 200 : 1_000 })
     }
     if (!ended) {
       if (socket.state.name !== 'open' || socket.queued)

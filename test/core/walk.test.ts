@@ -372,6 +372,20 @@ test('a heartbeat message function may give up the connection', () => {
   expect([reported, sent(first), socket.state.name]).toEqual([[], [], 'waiting'])
 })
 
+test('a heartbeat message function that gives up a busy connection leaves no timer behind', () => {
+  const message = () => {
+    socket.close()
+    return 'ping'
+  }
+  const { socket, native } = setup({ heartbeat: { interval: 1_000, message } })
+  const first = native().accept()
+  vi.advanceTimersByTime(500)
+  first.send('news')
+  vi.advanceTimersByTime(600)
+  expect(socket.state.name).toBe('closed')
+  expect(vi.getTimerCount()).toBe(0)
+})
+
 test('reclaimed messages over the limit are not dropped for a newer message, except with drop-oldest', () => {
   const { socket, heard, native } = setup({ queue: { maxMessages: 1 } })
   native().accept().freeze('up')

@@ -55,7 +55,11 @@ inEveryEngine(rig => {
       return traffic as ReturnType<typeof callMany>
     }, server.items)
     const tally = judge(traffic, server, COUNT)
-    console.info(`${rig.name}: ${COUNT} calls over ${traffic.opens} connections`, tally, faults.counts)
+    console.info(
+      `${rig.name}: ${COUNT} calls over ${traffic.opens} connections, ${traffic.handovers} handovers`,
+      tally,
+      faults.counts,
+    )
     expect(traffic.opens).toBeGreaterThan(1)
   })
 })

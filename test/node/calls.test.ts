@@ -30,6 +30,10 @@ test(`${COUNT} calls through faults of every kind: none hangs, none is executed 
   })
   const tally = judge(traffic, server, COUNT)
   const seconds = ((performance.now() - start) / 1_000).toFixed(1)
-  console.info(`${COUNT} calls in ${seconds} s over ${traffic.opens} connections:`, tally, faults.counts)
+  console.info(
+    `${COUNT} calls in ${seconds} s over ${traffic.opens} connections, ${traffic.handovers} handovers:`,
+    tally,
+    faults.counts,
+  )
   expect(traffic.opens).toBeGreaterThan(5)
 })
