@@ -39,8 +39,6 @@ export class Connection {
   private readonly maxMessageBytes: number
   /** Whether the client is known to have received `connected`, and with it its newest token. */
   isConfirmed = false
-  /** Whether the client can move to another node before it leaves this one. */
-  canMove = false
   /** The code and reason of the close frame, if the connection was closed without reading on. */
   closed: { readonly code: number; readonly reason: string } | undefined
   /** Messages that `ws` had read already when the server stopped reading. */
