@@ -71,6 +71,13 @@ export interface DisconnectedFrame {
   readonly message?: string | undefined
 }
 
+/** The server will be shut down: the client should move to another one, and resume the session there. Like `limited`, an addition. */
+export interface DrainingFrame {
+  readonly type: 'system'
+  readonly event: 'draining'
+  readonly message?: string | undefined
+}
+
 /**
  * The server reads more slowly, because this client sends too much. An addition to Azure's protocol, optional: clients ignore events that
  * they do not know.
@@ -110,6 +117,7 @@ export type ServerFrame =
   | ConnectedFrame
   | DisconnectedFrame
   | LimitedFrame
+  | DrainingFrame
   | MessageFrame
   | AckFrame
   | { readonly type: 'pong' }

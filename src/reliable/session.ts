@@ -55,10 +55,14 @@ export const createSession = (
   retry: Retry,
   incoming: Incoming,
   outgoing: Outgoing,
+  /** Whether the session has a connection. */
+  isOpen: () => boolean,
 ): Session => {
   /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
   let isResuming = false
   let isResumed = false
+  /** Whether the present attempt is made beside an open connection. */
+  let isSecond = false
 
   const supports = (feature: Feature) => !!key?.features?.includes(feature)
 
@@ -80,6 +84,7 @@ export const createSession = (
   return {
     async endpoint(context) {
       isResuming = !!key
+      isSecond = isOpen()
       const url = resolveUrl(typeof endpoint === 'function' ? await endpoint(context) : endpoint)
       if (key?.token && !resumeProtocol()) {
         url.searchParams.set('awps_connection_id', key.id)
@@ -122,6 +127,7 @@ export const createSession = (
       // It would give the numbers of messages that were delivered to other messages.
       if (isOlder) throw new TypeError('The server lost a part of the session')
       key = { id, token, features }
+      isSecond = false
       // The server may not have read the last one. A page that is reloaded again and again sends no other.
       if (incoming.last) incoming.acknowledge(send)
       outgoing.resend(send)
@@ -133,6 +139,8 @@ export const createSession = (
       // session ends in the same way, it is the second. A new session is begun at once: a server that has lost all of them has let
       // in one client after the other, and refused each at its own time.
       if (close?.code !== CLOSE.sessionGone) return retry(context)
+      // A second connection has failed, and the session continues on the first.
+      if (isSecond) return false
       const mayBegin = isResuming || (key && context.attempt === 1)
       let cause: RetryContext['cause'] = mayBegin ? { code: 'RECONNECT_REQUESTED' } : context.cause
       // With this reason the client may come back later, as with 1012 and 1013.

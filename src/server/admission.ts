@@ -135,7 +135,12 @@ const resume = (
 ): Promise<LocalSession | undefined> => {
   const { id } = shown
   const { sessions, resuming, missed } = server
-  const taking = host.store.resume(id, shown.digest, next.digest, userId, groups).then(lease => {
+  const asked = host.store.resume(id, shown.digest, next.digest, userId, groups).catch(error => {
+    // The store may have given the session to this connection, and no longer accept anything from the one before.
+    sessions.get(id)?.onStoreError(error)
+    throw error
+  })
+  const taking = asked.then(lease => {
     if (!lease) return undefined
     const known = sessions.get(id)
     // The same node continues with the same session and its running handler, unless another node has held it in between.

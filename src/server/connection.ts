@@ -36,6 +36,26 @@ export const closeForNow = (socket: WebSocketLike, code: number, reason: string)
   socket.close(code, reason.slice(0, 120))
 }
 
+/** How long a connection stays open whose session has moved to another one, in milliseconds. */
+const MOVED_TIMEOUT = 2_000
+
+/**
+ * Closes a connection whose session has moved to another one. Not at once: a client that moves by itself still reads it, and closes it. The
+ * session neither reads nor writes it any more.
+ */
+export const closeMoved = (socket: WebSocketLike): void => {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const wait = (job: () => void) => {
+    timer = setTimeout(job, MOVED_TIMEOUT)
+    ;(timer as { unref?(): void }).unref?.()
+  }
+  wait(() => {
+    wait(() => socket.terminate())
+    socket.close(1000, 'the session has moved to another connection')
+  })
+  socket.on('close', () => clearTimeout(timer))
+}
+
 /** Sends `disconnected`, which means that the session is over, and closes the connection. */
 export const closeForGood = (socket: WebSocketLike, code: number, reason: string): void => {
   socket.send(writeDisconnected(reason))

@@ -1,6 +1,6 @@
 // A session on the node that holds it: one connection at most, an inbox of requests, an outbox of numbered messages.
 import { PROTOCOL } from '../reliable/frames.js'
-import { CLOSED, closeForGood, closeForNow, type WebSocketLike } from './connection.js'
+import { CLOSED, closeForGood, closeForNow, closeMoved, type WebSocketLike } from './connection.js'
 import type { LimitStep } from './flood.js'
 import { limitRequest, PONG, type ReadFrame, readFrame, type Waiting, writeConnected } from './frames.js'
 import type { Host } from './host.js'
@@ -88,7 +88,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     if (before) {
       // The newest connection wins. The session has not lost its connection: no `onDisconnect`.
       stats.connections--
-      before.terminate()
+      closeMoved(before)
     }
     stats.connections++
     socket.on('close', (code: number, reason: unknown) => this.onClosed(socket, code, String(reason)))
@@ -151,9 +151,9 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
 
   /** Another node has taken the session over. It goes on there: for the application, nothing has ended. */
   move(): void {
-    const socket = this.socket
+    const { socket } = this
     this.leave()
-    socket?.terminate()
+    if (socket) closeMoved(socket)
   }
 
   /** This node has lost the session, perhaps to another node: nothing more is read or written. */

@@ -36,7 +36,7 @@ export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'handover', 'prepar
 
 /** The parts that a part needs. */
 const NEEDED = { handover: ['delivery'] }
-export const EXTENSIONS = ['websocket', 'json', 'stream', 'reliable']
+export const EXTENSIONS = ['websocket', 'json', 'stream', 'calls', 'reliable']
 
 /** The sizes in bytes of a bundle of this code, with the packages as they are published. */
 export const weigh = async code => {

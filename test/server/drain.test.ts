@@ -74,7 +74,11 @@ describe('drain()', () => {
     const [client] = (await crowd(a.wss, 1)) as [FakeSocket]
     const drained = a.server.drain({ over: 0 })
     await vi.advanceTimersByTimeAsync(100)
-    expect(client.frames.at(-1)).toMatchObject({ type: 'system', event: 'draining', message: expect.any(String) })
+    expect(client.frames.at(-1)).toMatchObject({
+      type: 'system',
+      event: 'draining',
+      message: expect.any(String),
+    })
     client.say(event('x', 1))
     expect((await ack(client, 1)).success).toBe(true)
     const next = await b.wss.connect(recovery(client))
