@@ -68,7 +68,7 @@ export const calls: {
 
   const encode = (frame: unknown) => {
     const data = codec ? codec.encode(frame) : JSON.stringify(frame)
-    if (data === undefined) throw new TypeError('The protocol made nothing that can be encoded')
+    if (data === undefined) throw new TypeError('The frame cannot be encoded')
     // A codec may use its buffer again.
     return typeof data === 'string' ? data : bytesOf(data).slice()
   }

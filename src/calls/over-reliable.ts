@@ -23,7 +23,7 @@ const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents[
  * const api = calls(overReliable(createReliableSocket('wss://push.example.com/rpc')), jsonRpc())
  * ```
  */
-export const overReliable = (socket: ReliableSocketLike, event = 'call'): CallSocket => {
+export const overReliable = (socket: ReliableSocketLike, event: string = 'call'): CallSocket => {
   const { on, once, off, emit } = createEmitter<SocketEvents>([
     'state',
     'open',

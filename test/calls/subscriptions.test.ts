@@ -562,7 +562,8 @@ describe('during a handover', () => {
     const { api, emit, socket, connect, first, errors } = handover()
     const stop = api.subscribe('stopped', undefined, () => {})
     const stopEarlier = api.subscribe('stopped earlier', undefined, () => {})
-    api.subscribe('refused', undefined, () => {})
+    const { heard, listen } = listener()
+    api.subscribe('refused', undefined, listen)
     connect()
     await settled()
     socket.state.name = 'open'
@@ -577,6 +578,9 @@ describe('during a handover', () => {
     two.deliver('{"jsonrpc":"2.0","id":6,"error":{"code":1,"message":"no"}}')
     await settled()
     expect(two.isReady()).toBe(true)
+    // It has ended, although the old connection still has it.
+    emit('text', item('r', 1))
+    expect(heard).toEqual([])
     stop()
     emit('close', { willRetry: true })
     emit('open', { seamless: true })
