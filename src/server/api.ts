@@ -57,7 +57,7 @@ export interface ReliableServer {
   /**
    * Sends as `send` does, and resolves when the client has acknowledged the message: with `true`, or with `false` if the session ended before.
    * Clients acknowledge within a second, and when they come back after an outage. Rejects where `send` does, and with the reason of `signal`:
-   * the message may then arrive or not.
+   * the message may then arrive or not. `dataType` is as in `send`.
    */
   deliver(
     session: string | Session,

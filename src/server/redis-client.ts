@@ -46,6 +46,7 @@ export interface IoRedisClient {
   duplicate(): IoRedisSubscriber
 }
 
+/** A client of Redis that the store accepts, of the packages `redis` and `ioredis`. */
 export type AnyRedisClient = RedisClient | RedisClusterClient | RedisSentinelClient | IoRedisClient
 
 /** A connection to Redis, whichever client makes it. */

@@ -7,7 +7,9 @@ export type Script = keyof typeof SCRIPTS
 
 /** The number of replicas that must have confirmed a change before it counts as stored, and how long to wait for them, in milliseconds. */
 export interface Replicas {
+  /** The number of replicas that must have confirmed a change. */
   count: number
+  /** How long to wait for them, in milliseconds. Default: 1,000. */
   timeout?: number
 }
 
