@@ -86,9 +86,8 @@ export interface ReliableServer {
   ready(): Promise<boolean>
   /**
    * Lets the clients go before a shutdown, one after the other over `over` milliseconds (default: 30,000). New connections are closed with 1012
-   * at once. Each client is asked to connect to another node, which `createReliableSocket` does before it leaves this one. A client that has
-   * not moved after five seconds is closed with 1012, when its running handler is done. Resolves when nobody is left; call `close()` then.
-   * Rejects with a `TypeError` for an invalid number.
+   * at once. A client that supports it is asked to connect to another node first, and its connection ends when it has. All others are closed with
+   * 1012. Running handlers finish first. Resolves when nobody is left; call `close()` then. Rejects with a `TypeError` for an invalid number.
    */
   drain(options?: { over?: number }): Promise<void>
   /**
