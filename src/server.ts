@@ -1,5 +1,5 @@
 export type { DataType } from './reliable/frames.js'
-export type { ReliableServer, ServerStats } from './server/api.js'
+export type { ReliableServer, ServerStats, User } from './server/api.js'
 export type { WebSocketLike } from './server/connection.js'
 export type { LimitStep } from './server/flood.js'
 export type { Payload } from './server/frames.js'
@@ -32,7 +32,9 @@ export type {
   Committed,
   Effect,
   Lease,
+  Member,
   NewSession,
+  Progress,
   Store,
   StoredMessage,
   StoreEvent,

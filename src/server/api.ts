@@ -1,6 +1,7 @@
 // What the application holds: the server and its counts.
 import type { DataType } from '../reliable/frames.js'
 import type { Session } from './options.js'
+import type { Member } from './store.js'
 
 /** Counts since the server was created, except for `connections`. */
 export interface ServerStats {
@@ -28,6 +29,22 @@ export interface ServerStats {
   readonly sent: number
 }
 
+/** All sessions of a user, on all nodes. Those that are disconnected at the moment are among them. */
+export interface User {
+  /** The user's id, as `authorize` returned it. */
+  readonly id: string
+  /** Resolves with the sessions. Those that have been without a connection for the longest come first. */
+  sessions(): Promise<readonly Member[]>
+  /** Sends to all sessions, as `ReliableServer.send` does. Resolves with their number. */
+  send(data: unknown, dataType?: DataType): Promise<number>
+  /** Adds all sessions to a group. Resolves with their number, without those that are in `maxGroups` groups. Sessions that begin later are not added. */
+  join(group: string): Promise<number>
+  /** Removes all sessions from a group. Resolves with their number. */
+  leave(group: string): Promise<number>
+  /** Ends all sessions. Resolves with their number. Rejects where `Session.close` throws. */
+  end(code?: number, reason?: string): Promise<number>
+}
+
 /** Reliable sessions over a `WebSocketServer`. Its methods can be used unbound. */
 export interface ReliableServer {
   /**
@@ -37,6 +54,16 @@ export interface ReliableServer {
    * message may then be stored or not.
    */
   send(session: string | Session, data: unknown, dataType?: DataType): Promise<number>
+  /**
+   * Sends as `send` does, and resolves when the client has acknowledged the message: with `true`, or with `false` if the session ended before.
+   * Clients acknowledge within a second, and when they come back after an outage. Rejects where `send` does, and with the reason of `signal`:
+   * the message may then arrive or not.
+   */
+  deliver(
+    session: string | Session,
+    data: unknown,
+    options?: { dataType?: DataType; signal?: AbortSignal },
+  ): Promise<boolean>
   /** Sends to all members of a group, except for `except`. Resolves with their number. `dataType` and rejections are as in `send`. */
   publish(
     group: string,
@@ -45,10 +72,24 @@ export interface ReliableServer {
   ): Promise<number>
   /** Sends to all sessions. Resolves with their number. Rejects as `send` does. */
   broadcast(data: unknown, dataType?: DataType): Promise<number>
+  /** All sessions of a user as one address. Throws a `TypeError` for an empty id. */
+  user(id: string): User
+  /** Resolves with the sessions in a group or, without a group, with all sessions, of all nodes. Large groups take long with Redis. */
+  members(group?: string): Promise<readonly Member[]>
   /** Ends a session, on whichever node it is. Resolves with whether it existed. Rejects where `Session.close` throws. */
   end(session: string | Session, code?: number, reason?: string): Promise<boolean>
   /** Counts: a new object each time. */
   readonly stats: ServerStats
+  /** Counts and times of this node as text, in the format that Prometheus reads: `text/plain; version=0.0.4`. */
+  metrics(): string
+  /** Resolves with whether clients can be sent to this node: the store answers, and neither `drain()` nor `close()` was called. Never rejects. */
+  ready(): Promise<boolean>
+  /**
+   * Lets the clients go before a shutdown, one after the other over `over` milliseconds (default: 30,000). New connections are closed with 1012
+   * at once. A client that supports it is asked to connect to another node first, and its connection ends when it has. All others are closed with
+   * 1012. Running handlers finish first. Resolves when nobody is left; call `close()` then. Rejects with a `TypeError` for an invalid number.
+   */
+  drain(options?: { over?: number }): Promise<void>
   /**
    * Shuts down: lets running handlers finish (for `timeout` milliseconds, default 5,000), closes every connection with 1012, and asks
    * clients to come back after `retryAfter` seconds (default: 1). Sessions stay in the store. The `WebSocketServer` stays open; closing

@@ -46,6 +46,7 @@ const NAMES: Record<keyof ReliableServerOptions, true> = {
   handlerTimeout: true,
   rates: true,
   maxConnections: true,
+  maxSessions: true,
   address: true,
   onFrame: true,
   onLimit: true,
@@ -73,16 +74,16 @@ export const resolveRates = (rates: PerClient<Rate> | false | undefined): PerCli
   return all
 }
 
-/** Throws a `TypeError` for an invalid number of connections. */
-export const checkMaxConnections = (max: PerClient<number>): void => {
+/** Throws a `TypeError` for an invalid number of connections or sessions. */
+export const checkPerClient = (place: 'maxConnections' | 'maxSessions', max: PerClient<number>): void => {
   checkOptionNames(
-    'maxConnections',
+    place,
     max,
     WHO.filter(who => who !== 'connection'),
   )
   for (const value of Object.values(max)) {
     if (value !== Infinity && !(Number.isSafeInteger(value) && value > 0))
-      throw new TypeError('maxConnections: each limit must be an integer >= 1')
+      throw new TypeError(`${place}: each limit must be an integer >= 1`)
   }
 }
 

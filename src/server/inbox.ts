@@ -14,10 +14,8 @@ export interface InboxOwner {
   processRequest(request: Waiting): Promise<void>
   /** Whether this node still holds the session. */
   readonly isActive: boolean
-  /** The inbox is full: reading must pause. */
-  onFull(): void
-  /** The inbox has room again. */
-  onRoom(): void
+  /** The inbox is full, and reading must pause, or it has room again. */
+  onFull(isFull: boolean): void
 }
 
 export class Inbox {
@@ -32,6 +30,11 @@ export class Inbox {
 
   constructor(owner: InboxOwner) {
     this.owner = owner
+  }
+
+  /** How many requests wait, the one that is being processed included. */
+  get size(): number {
+    return this.queue.length
   }
 
   /** Whether a request is being processed. */
@@ -59,7 +62,7 @@ export class Inbox {
     this.queue.push({ request, bytes })
     this.bytes += bytes
     this.running ??= this.run()
-    if (this.isFull) this.owner.onFull()
+    if (this.isFull) this.owner.onFull(true)
     return true
   }
 
@@ -82,7 +85,7 @@ export class Inbox {
       this.bytes -= next.bytes
       if (next.request.ackId !== undefined) this.pending.delete(next.request.ackId)
       const hasRoom = this.queue.length < MAX_MESSAGES / 2 && this.bytes < MAX_BYTES / 2
-      if (hasRoom && !this.stopped) this.owner.onRoom()
+      if (hasRoom && !this.stopped) this.owner.onFull(false)
     }
     this.running = undefined
   }

@@ -58,7 +58,10 @@ export type Authorization =
   | {
       /** The user's id. */
       readonly userId?: string
-      /** The groups that a new session begins in. */
+      /**
+       * The groups that the session is in. When it is resumed, it leaves those that are not among them any more; groups that it has joined in
+       * another way stay.
+       */
       readonly groups?: readonly string[]
     }
 
@@ -146,7 +149,12 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   rates?: PerClient<Rate> | false
   /** How many connections a user and an address may have on this node; others are closed with 1013. Default: any number. */
   maxConnections?: Omit<PerClient<number>, 'connection'>
-  /** The address of a client, for `rates` and `maxConnections`. Default: the `remoteAddress` of the request's socket. */
+  /**
+   * How many sessions a user may have on all nodes, and an address on this node. For a new one, the session that has been without a connection
+   * for the longest is ended. If all have a connection, the new one is closed with 1013. Default: any number.
+   */
+  maxSessions?: Omit<PerClient<number>, 'connection'>
+  /** The address of a client, for `rates`, `maxConnections` and `maxSessions`. Default: the `remoteAddress` of the request's socket. */
   address?: (request: Request) => string
   /**
    * Called with every frame of a client before it is handled. `type` is that of the protocol's frame; `'bad'` for a request that is refused as

@@ -3,6 +3,8 @@ import { numbered } from './frames.js'
 import type { Lease, StoredMessage, StoreNode } from './store.js'
 
 const BATCH = 100
+/** How long the end of a session waits for what it was sent before. */
+const FLUSH_TIMEOUT = 1_000
 
 /** The part of its session that an outbox uses. */
 export interface OutboxOwner {
@@ -19,6 +21,8 @@ export interface OutboxOwner {
   onSent(): void
   /** The client is known to have received `connected`, and with it the newest token. */
   onConfirmed(): void
+  /** The client has acknowledged everything up to this number. */
+  onAcknowledged(sequenceId: number): void
   onStoreError(error: unknown): void
 }
 
@@ -50,6 +54,11 @@ export class Outbox {
   /** The last number that was written to the current connection. */
   get sent(): number {
     return this.cursor?.sent ?? 0
+  }
+
+  /** How many messages were written to the current connection that the client has not acknowledged. */
+  get unacknowledged(): number {
+    return this.cursor ? this.cursor.sent - this.cursor.acknowledged : 0
   }
 
   /** Whether a message with this number was sent, on this connection or an earlier one. */
@@ -102,10 +111,10 @@ export class Outbox {
   }
 
   /** Resolves when everything that the store has now is written, or when the time is up: the client may not read. */
-  async flush(timeout: number): Promise<void> {
+  async flush(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined
     const late = new Promise<void>(resolve => {
-      timer = setTimeout(resolve, timeout)
+      timer = setTimeout(resolve, FLUSH_TIMEOUT)
     })
     await Promise.race([this.running.then(() => this.pump()), late])
     clearTimeout(timer)
@@ -143,6 +152,7 @@ export class Outbox {
     const cursor = this.cursor
     if (!cursor || sequenceId <= cursor.acknowledged) return
     cursor.acknowledged = sequenceId
+    this.owner.onAcknowledged(sequenceId)
     if (sequenceId > cursor.newest) this.owner.onConfirmed()
     if (this.isAcknowledging) return
     this.isAcknowledging = true

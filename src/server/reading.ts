@@ -24,7 +24,7 @@ export interface ConnectionOwner {
   /** Handles a message. */
   receive(connection: Connection, data: { readonly length: number }, isBinary: boolean): void
   /** A ping or a pong of the WebSocket protocol has arrived. */
-  onControlFrame(type: string, bytes: number): void
+  onFrame(type: string, bytes: number): void
   /** The client has answered the first ping: it has received `connected`, and with it its newest token. */
   onConfirmed(connection: Connection): void
   /** The client sends more than its rate. */
@@ -39,6 +39,8 @@ export class Connection {
   private readonly maxMessageBytes: number
   /** Whether the client is known to have received `connected`, and with it its newest token. */
   isConfirmed = false
+  /** Whether the client can move to another node before it leaves this one. */
+  canMove = false
   /** The code and reason of the close frame, if the connection was closed without reading on. */
   closed: { readonly code: number; readonly reason: string } | undefined
   /** Messages that `ws` had read already when the server stopped reading. */
@@ -84,7 +86,7 @@ export class Connection {
     })
     this.socket.on('ping', (data: { length: number }) => {
       this.heard()
-      this.owner.onControlFrame('WebSocket ping', data.length)
+      this.owner.onFrame('WebSocket ping', data.length)
       this.pace(data.length)
     })
     this.read()
@@ -119,11 +121,12 @@ export class Connection {
     for (const { data, isBinary } of this.held.splice(0)) this.owner.receive(this, data, isBinary)
   }
 
-  /** Reads nothing more. */
-  stop(): void {
+  /** Handles nothing more. With `isRead`, reads on, so that the client's close frame is answered. */
+  stop(isRead?: boolean): void {
     this.isOver = true
     this.held.length = 0
-    this.socket.pause()
+    if (isRead) this.socket.resume()
+    else this.socket.pause()
   }
 
   private get mustWait(): boolean {
@@ -190,7 +193,7 @@ export class Connection {
   private onPong(data?: { readonly length: number }): void {
     const { length = 0 } = data ?? {}
     this.heard()
-    this.owner.onControlFrame('WebSocket pong', length)
+    this.owner.onFrame('WebSocket pong', length)
     // Clients may send pongs without being asked.
     if (!this.isAsked) this.pace(length)
     this.isAsked = false

@@ -84,7 +84,9 @@ for i = first, #ARGV, 4 do
     if not new.names[target] then new.count = new.count + 1 end
     new.names[target] = true
     more[other] = new
-    if call('SCARD', J(other)) + new.count > groups + 1 then return refuse('full') end
+    -- The group of all sessions and that of the user do not count.
+    local own = (call('HGET', S(other), 'user') or '') == '' and 1 or 2
+    if call('SCARD', J(other)) + new.count > groups + own then return refuse('full') end
   end
 end
 -- From the first publication on that is too much for one script, everything waits for 'fan'.

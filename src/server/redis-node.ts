@@ -4,7 +4,14 @@ import { Acknowledgements } from './redis-acknowledgements.js'
 import { Order } from './redis-order.js'
 import { isForgotten, mustWait, type ScriptRunner } from './redis-runner.js'
 import type { KnownSessions } from './redis-sessions.js'
-import type { CommitOutcome, Effect, StoredMessage, StoreNode } from './store.js'
+import {
+  type CommitOutcome,
+  type Effect,
+  type Member,
+  type StoredMessage,
+  type StoreNode,
+  userGroup,
+} from './store.js'
 
 /** An effect as the four arguments that the script expects. */
 const argumentsOf = (effect: Effect): string[] => {
@@ -51,16 +58,34 @@ export class RedisNode implements StoreNode {
 
   readonly create: StoreNode['create'] = async ({ id, token, userId, groups }) => {
     const { maxSessions = '', sessions } = this.parts
-    const made = await this.scripts.run('create', id, 1, token, userId, maxSessions, ...groups)
+    const made = await this.scripts.run(
+      'create',
+      id,
+      1,
+      token,
+      userId,
+      maxSessions,
+      userId && userGroup(userId),
+      ...groups,
+    )
     if (made !== 1) return false
     sessions.begin(id, 1, 0)
     await this.scripts.replicated()
     return true
   }
 
-  readonly resume: StoreNode['resume'] = async (id, token, next, userId) => {
+  readonly resume: StoreNode['resume'] = async (id, token, next, userId, groups) => {
     this.acknowledgements.flush()
-    const lease = await this.scripts.run('resume', id, 0, token, userId, next)
+    const lease = await this.scripts.run(
+      'resume',
+      id,
+      0,
+      token,
+      userId,
+      next,
+      groups ? 1 : 0,
+      ...(groups ?? []),
+    )
     if (!lease) return undefined
     const [epoch, sequenceId, acknowledged, handled, rest] = lease as [
       number,
@@ -143,6 +168,30 @@ export class RedisNode implements StoreNode {
     this.acknowledgements.flush()
     this.parts.sessions.detach(id, epoch)
     await this.scripts.run('detach', id, epoch, timeout)
+  }
+
+  readonly members: StoreNode['members'] = async group => {
+    const found: (Member & { readonly till: number })[] = []
+    let cursor = '-'
+    // In parts, so that no script keeps Redis busy for long.
+    for (;;) {
+      const part = (await this.scripts.run('members', '', 0, group, cursor)) as unknown[]
+      for (let i = 1; i < part.length; i += 4) {
+        const [id, userId, away, till] = part.slice(i, i + 4).map(String)
+        found.push({ id, userId, isConnected: away !== '1', till: Number(till) } as Member & { till: number })
+      }
+      cursor = String(part[0])
+      if (!cursor) break
+    }
+    return found
+      .sort((a, b) => Number(a.isConnected) - Number(b.isConnected) || a.till - b.till)
+      .map(({ id, userId, isConnected }) => ({ id, userId, isConnected }))
+  }
+
+  readonly progress: StoreNode['progress'] = async id => {
+    this.acknowledgements.flush()
+    const found = (await this.scripts.run('progress', id, 0)) as unknown[] | null
+    return found ? { sequenceId: Number(found[0]), acknowledged: Number(found[1]) } : undefined
   }
 
   readonly end: StoreNode['end'] = async (id, code, reason) => {

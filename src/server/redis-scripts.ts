@@ -16,7 +16,7 @@
 //   o:NODE   hash    the place of the node's last commit, so that commits cannot overtake one another, and the last outcomes
 //   n:NODE   channel of a node
 import { COMMIT, FAN } from './redis-commit.js'
-import { BUDGET } from './redis-library.js'
+import { BUDGET, CHUNK } from './redis-library.js'
 import { INCOMPLETE, MAX_LATER, OUTDATED } from './store.js'
 
 export const SCRIPTS = {
@@ -47,7 +47,7 @@ export const SCRIPTS = {
     return isTrusted() and 1 or 0`,
 
   create: `
-    local token, user, max = unpack(ARGV, 11, 13)
+    local token, user, max, own = unpack(ARGV, 11, 14)
     if not isTrusted() then return 'wait' end
     if max ~= '' then
       sweep('')
@@ -57,11 +57,13 @@ export const SCRIPTS = {
     call('PEXPIRE', S(id), ttl)
     call('PEXPIRE', E, ttl)
     join(id, '')
-    for i = 14, #ARGV do join(id, ARGV[i]) end
+    if own ~= '' then join(id, own) end
+    for i = 15, #ARGV do join(id, ARGV[i]) end
+    call('HSET', S(id), 'granted', cjson.encode({ unpack(ARGV, 15) }))
     return 1`,
 
   resume: `
-    local token, user, after = unpack(ARGV, 11, 13)
+    local token, user, after, refresh = unpack(ARGV, 11, 14)
     if not isTrusted() then return 'wait' end
     local kept = call('HMGET', S(id), 'tokens', 'user', 'node', 'seq', 'acked', 'era')
     if not kept[1] or kept[2] ~= user then return false end
@@ -82,8 +84,39 @@ export const SCRIPTS = {
     call('HSET', S(id), 'tokens', table.concat(tokens, ' '), 'node', me, 'away', 0)
     if not renew(id, now + lease) then return false end
     renewFrames()
+    if refresh == '1' then
+      local granted = {}
+      for i = 15, #ARGV do
+        granted[ARGV[i]] = true
+        join(id, ARGV[i])
+      end
+      for _, group in ipairs(cjson.decode(call('HGET', S(id), 'granted') or '[]')) do
+        if not granted[group] then leave(id, group) end
+      end
+      call('HSET', S(id), 'granted', cjson.encode({ unpack(ARGV, 15) }))
+    end
     if kept[3] ~= me then notify(kept[3], cjson.encode({ kind = 'moved', session = id, epoch = mine })) end
     return { mine, tonumber(kept[4]), tonumber(kept[5]), call('ZRANGE', D(id), 0, -1), call('EXISTS', P .. 'p:' .. id) }`,
+
+  // Returns the place to go on from, '' at the end, and id, user, away and expiry of each session.
+  members: `
+    local group, cursor = ARGV[11], ARGV[12]
+    local list = call('ZRANGEBYLEX', G(group), cursor, '+', 'LIMIT', 0, ${CHUNK})
+    local found = { #list == ${CHUNK} and '(' .. list[#list] or '' }
+    for _, to in ipairs(list) do
+      local kept = call('HMGET', S(to), 'user', 'away', 'era')
+      local till = tonumber(call('ZSCORE', Y(group), to) or 0)
+      if kept[1] and kept[3] == era and till >= now then
+        local n = #found
+        found[n + 1], found[n + 2], found[n + 3], found[n + 4] = to, kept[1], kept[2], whole(till)
+      end
+    end
+    return found`,
+
+  progress: `
+    local kept = call('HMGET', S(id), 'seq', 'acked', 'era')
+    if not kept[1] or kept[3] ~= era or isExpired(id) then return false end
+    return { kept[1], kept[2] }`,
 
   confirm: `
     if owns(id, epoch) then call('HSET', S(id), 'tokens', string.match(call('HGET', S(id), 'tokens'), '%S+$')) end

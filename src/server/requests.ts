@@ -5,7 +5,7 @@ import { checkName, type Payload, payload, type Request, writeMessage } from './
 import type { ClientMessage, ReliableServerOptions, Session } from './options.js'
 import type { RequestLike } from './origin.js'
 import type { Effect, StoreNode } from './store.js'
-import { withTimeout } from './timeout.js'
+import type { RunHook } from './timeout.js'
 
 /** A request is refused. The client receives the name and the message. */
 export class Refusal extends Error {
@@ -31,8 +31,7 @@ export interface RequestHost {
   openStore(): Promise<StoreNode>
   /** The largest message that a session can hold. */
   readonly maxUnacknowledgedBytes: number
-  /** How long a function of the application may take. */
-  readonly handlerTimeout: number
+  readonly runHook: RunHook
   report(error: unknown): void
 }
 
@@ -131,8 +130,8 @@ const effectsOf = async (
   deadline: Deadline,
 ): Promise<Effect[]> => {
   const forbidden = (what: string) => new Refusal('Forbidden', `may not ${what} this group`)
-  const within = <Value>(what: string, result: Value | PromiseLike<Value>) =>
-    withTimeout(result, host.handlerTimeout, what, deadline.pass)
+  const run = <Value>(what: string, hook: () => Value | PromiseLike<Value>) =>
+    host.runHook(what, hook, deadline.pass)
   switch (request.type) {
     case 'event': {
       if (!onMessage) throw new Refusal('NotFound', 'this server does not handle events')
@@ -146,17 +145,18 @@ const effectsOf = async (
           return deadline.signal
         },
       }
-      await within('onMessage', onMessage(message, session))
+      await run('onMessage', () => onMessage(message, session))
       return []
     }
     case 'joinGroup':
-      if (!(await within('onJoin', onJoin?.(request.group, session)))) throw forbidden('join')
+      if (!onJoin || !(await run('onJoin', () => onJoin(request.group, session)))) throw forbidden('join')
       return [{ kind: 'join', session: session.id, group: request.group }]
     case 'leaveGroup':
       return [{ kind: 'leave', session: session.id, group: request.group }]
     case 'sendToGroup': {
       const { group, payload, noEcho } = request
-      if (!(await within('onPublish', onPublish?.(group, payload, session)))) throw forbidden('publish to')
+      if (!onPublish || !(await run('onPublish', () => onPublish(group, payload, session))))
+        throw forbidden('publish to')
       // Always present in a client's message, so that it cannot be taken for one of the server.
       const frame = writePublication(host, payload, { group, fromUserId: session.userId ?? '' })
       const except = noEcho ? session.id : undefined

@@ -1,5 +1,5 @@
 // A session on the node that holds it: one connection at most, an inbox of requests, an outbox of numbered messages.
-import { type Feature, PROTOCOL } from '../reliable/frames.js'
+import { PROTOCOL } from '../reliable/frames.js'
 import { CLOSED, closeForGood, closeForNow, closeMoved, type WebSocketLike } from './connection.js'
 import type { LimitStep } from './flood.js'
 import { limitRequest, PONG, type ReadFrame, readFrame, type Waiting, writeConnected } from './frames.js'
@@ -9,15 +9,11 @@ import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
 import type { Limit, Pass } from './rates.js'
 import { Connection, type ConnectionOwner } from './reading.js'
+import type { Load } from './status.js'
 import { type Lease, OUTDATED, type StoredMessage, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
 /** How long a session is kept whose client has closed the connection with 1000. */
 const LEFT_TIMEOUT = 10_000
-/** How long the end of a session waits for what it was sent before. */
-const FLUSH_TIMEOUT = 1_000
-
-/** What clients of this package use, and others ignore. */
-const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']
 /** Messages are written ahead of the network by so many bytes. */
 const MAX_AHEAD = 2 ** 18
 
@@ -62,7 +58,17 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     return this.state.name !== 'gone'
   }
 
-  private get connection(): Connection | undefined {
+  get load(): Load {
+    const { outbox, inbox, socket } = this
+    return {
+      unacknowledged: outbox.unacknowledged,
+      waiting: inbox.size,
+      buffered: socket?.bufferedAmount ?? 0,
+    }
+  }
+
+  /** The connection, as long as the session is active. */
+  get connection(): Connection | undefined {
     return this.state.name === 'connected' ? this.state.connection : undefined
   }
 
@@ -96,7 +102,6 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
         reconnectionToken: token,
         userId: this.userId,
         sequenceId: lease.sequenceId,
-        features: FEATURES,
       }),
     )
     // The answer to this ping comes after `connected` was received, and with it the new token.
@@ -169,9 +174,9 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.store.end(this.id, code, reason).catch(this.host.report)
   }
 
-  /** Begins no further request. Resolves when the current one is done. */
-  quiesce(): Promise<void> {
-    this.connection?.stop()
+  /** Begins no further request. Resolves when the current one is done. `isRead`: see `Connection`. */
+  quiesce(isRead?: boolean): Promise<void> {
+    this.connection?.stop(isRead)
     return this.inbox.stop()
   }
 
@@ -205,12 +210,12 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.host.onLimit(this, step, limit)
   }
 
-  onFull(): void {
-    this.connection?.setFull(true)
+  onAcknowledged(sequenceId: number): void {
+    this.host.onAcknowledged(this, sequenceId)
   }
 
-  onRoom(): void {
-    this.connection?.setFull(false)
+  onFull(isFull: boolean): void {
+    this.connection?.setFull(isFull)
   }
 
   /** The store did not answer, and may have done what it was asked. Nothing that is remembered here can be relied on. */
@@ -227,7 +232,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
   }
 
   flush(): Promise<void> {
-    return this.outbox.flush(FLUSH_TIMEOUT)
+    return this.outbox.flush()
   }
 
   processRequest(request: Waiting): Promise<void> {
@@ -239,53 +244,48 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     if (connection !== this.connection || this.inbox.isStopped) return
     try {
       if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
-      this.accept(readFrame(String(data)), data.length)
+      this.accept(connection, readFrame(String(data)), data.length)
     } catch (error) {
-      this.host.onFrame(this, 'invalid', data.length)
-      this.violate(1008, `bad frame: ${(error as Error).message}`)
+      this.onFrame('invalid', data.length)
+      this.violate(`bad frame: ${(error as Error).message}`)
     }
   }
 
-  onControlFrame(type: string, bytes: number): void {
+  onFrame(type: string, bytes: number): void {
     this.host.onFrame(this, type, bytes)
   }
 
-  private accept(frame: ReadFrame, bytes: number): void {
-    this.host.onFrame(this, frame.type, bytes)
+  private accept(connection: Connection, frame: ReadFrame, bytes: number): void {
+    this.onFrame(frame.type, bytes)
     if (frame.type === 'ping') this.write(PONG)
-    else if (frame.type !== 'sequenceAck') this.request(frame, bytes)
-    else if (this.outbox.knows(frame.sequenceId)) this.outbox.acknowledge(frame.sequenceId)
-    else this.violate(1008, OUTDATED)
+    else if (frame.type === 'features') connection.canMove = frame.features.includes('move')
+    else if (frame.type !== 'sequenceAck') {
+      if (!this.inbox.add(limitRequest(frame, bytes, this.host.maxMessageBytes), bytes))
+        this.host.stats.duplicates++
+    } else if (this.outbox.knows(frame.sequenceId)) this.outbox.acknowledge(frame.sequenceId)
+    else this.violate(OUTDATED)
   }
 
-  private request(request: Waiting, bytes: number): void {
-    const { maxMessageBytes, stats } = this.host
-    const limited = request.type === 'endSession' ? request : limitRequest(request, bytes, maxMessageBytes)
-    if (!this.inbox.add(limited, bytes)) stats.duplicates++
-  }
-
-  private violate(code: number, reason: string): void {
+  private violate(reason: string): void {
     this.host.stats.violations++
-    this.end(code, reason)
+    this.end(1008, reason)
   }
 
   private onClosed(socket: WebSocketLike, code: number, reason: string): void {
-    if (this.socket !== socket) return // It was ended without waiting for the client's close frame.
-    ;({ code, reason } = this.connection?.closed ?? { code, reason })
+    if (this.socket !== socket) return
     this.host.stats.connections--
-    if (!this.isActive) {
-      this.state = { name: 'gone', socket: undefined }
-      return
-    }
-    this.connection?.finish()
+    const { connection } = this
+    if (!this.isActive) this.state = { name: 'gone', socket: undefined }
+    connection?.finish()
     // One of these messages has ended it.
     if (!this.isActive) return
     this.outbox.stop()
+    const close = connection?.closed ?? { code, reason }
     this.state = { name: 'detached', since: Date.now() }
     // A client that closes with 1000 hardly comes back. A page that is hidden or reloaded closes without a code.
-    const timeout = Math.min(this.host.sessionTimeout, code === 1000 ? LEFT_TIMEOUT : Infinity)
+    const timeout = Math.min(this.host.sessionTimeout, close.code === 1000 ? LEFT_TIMEOUT : Infinity)
     this.store.detach(this.id, this.epoch, timeout).catch(this.host.report)
-    this.host.onDisconnect(this, code, reason)
+    this.host.onDisconnect(this, close.code, close.reason)
     if (!this.inbox.isBusy) this.leave()
   }
 

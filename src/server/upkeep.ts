@@ -3,10 +3,11 @@ import { closeForNow } from './connection.js'
 import type { Server } from './node.js'
 
 /** Keeps connected sessions alive in the store, and closes connections whose session is lost or whose client is silent. */
-const checkSessions = async ({ gate, ready, sessions, report }: Server<any>): Promise<void> => {
+const checkSessions = async ({ gate, room, openHost, sessions, report }: Server<any>): Promise<void> => {
   try {
     gate.sweep()
-    const { store } = await ready()
+    room.sweep()
+    const { store } = await openHost()
     // The answer is about this moment: what is sent while the store is asked may be newer.
     const all = [...sessions.values()]
     const sent = all.map(session => session.sent)
@@ -42,7 +43,7 @@ export const startChecking = (server: Server<any>): (() => void) => {
 }
 
 /** Resolves when the work is done, or when the time is up. */
-const within = async (ms: number, work: readonly unknown[]): Promise<void> => {
+export const within = async (ms: number, work: readonly unknown[]): Promise<void> => {
   let timer: ReturnType<typeof setTimeout> | undefined
   await Promise.race([Promise.all(work), new Promise(resolve => (timer = setTimeout(resolve, ms)))])
   clearTimeout(timer)

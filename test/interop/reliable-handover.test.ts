@@ -2,16 +2,18 @@
 import { expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { createReliableSocket } from '../../src/reliable.ts'
+import { memoryStore } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { startProxy } from '../support/proxy.ts'
 import { byEffort } from '../support/run.ts'
-import { startNode } from './server-rig.ts'
+import { type Node, startNode } from './server-rig.ts'
 
 cleanUp()
 
 const rotations = byEffort(20, 50, 1_000)
+const rounds = byEffort(1, 3, 10)
 
-const connect = async (url: string) => {
+const connect = async (url: string | (() => Promise<string>)) => {
   const socket = createReliableSocket(url, { WebSocket: WebSocket as never, wake: false })
   cleanup(() => socket.close())
   const events: string[] = []
@@ -71,4 +73,42 @@ test('a connection that the client leaves open is closed when its session has mo
   expect(again.connectionId).toBe(connectionId)
   expect(await closed).toEqual([1000, 'the session has moved to another connection'])
   expect(second.readyState).toBe(1)
+})
+
+test(`three nodes that are drained and restarted in turn, ${rounds} times, show a client neither close nor open`, async () => {
+  const store = memoryStore()
+  const up: unknown[] = []
+  const start = () => startNode({ store, onMessage: ({ data }) => void up.push(data) })
+  const nodes = [await start(), await start(), await start()]
+  /** As a load balancer does it: no new connection for a node that is not ready. */
+  const route = async () => {
+    const ready = await Promise.all(nodes.map(({ server }) => server.ready()))
+    return (nodes[ready.indexOf(true)] as Node).url
+  }
+  const { socket, events } = await connect(route)
+  const outcomes: Promise<unknown>[] = []
+  const down: unknown[] = []
+  socket.on('message', ({ data }) => down.push(data))
+  let sent = 0
+  const traffic = setInterval(() => {
+    outcomes.push(socket.send(sent))
+    nodes.find(({ wss }) => wss.clients.size)?.server.broadcast(sent)
+    sent++
+  }, 5)
+  cleanup(() => clearInterval(traffic))
+  // By then the server knows that this client can move.
+  await vi.waitFor(() => expect(up.length).toBeGreaterThan(0))
+  for (let i = 0; i < 3 * rounds; i++) {
+    const old = nodes.shift() as Node
+    await old.server.drain({ over: 10 })
+    expect(old.wss.clients.size).toBe(0)
+    await old.server.close()
+    nodes.push(await start())
+  }
+  clearInterval(traffic)
+  await Promise.all(outcomes)
+  expect(up).toEqual(Array.from({ length: sent }, (_, i) => i))
+  expect(events).toEqual(['open'])
+  expect(socket.stats.connections).toBe(3 * rounds + 1)
+  await vi.waitFor(() => expect(down).toEqual([...new Set(down)].sort((a, b) => Number(a) - Number(b))))
 })

@@ -10,7 +10,7 @@ import { measure, sizeOf } from './sizes.mjs'
 // Raised for queuedMessages() (51 B, bare 18 B), one listener on each AbortSignal (78 B, bare 95 B), and a send() of prepare that ends with it.
 // The last 10 bytes of the complete core are no code: with other exports beside it, the minifier gives it other names.
 const LIMITS: Record<string, number> = {
-  steadysocket: 8_740,
+  steadysocket: 8_760,
   'steadysocket/core, bare': 4_430,
   'bare, with heartbeat and pageEvents': 5_550,
   'onOutage()': 150,
@@ -18,7 +18,7 @@ const LIMITS: Record<string, number> = {
   'steadysocket/websocket': 1_510,
   'steadysocket/json': 700,
   'steadysocket/stream': 1_060,
-  'steadysocket/reliable': 3_180,
+  'steadysocket/reliable': 3_200,
 }
 
 const sizes: Record<string, number> = await measure()
