@@ -46,7 +46,7 @@ export interface IoRedisClient {
   duplicate(): IoRedisSubscriber
 }
 
-/** A client of Redis that the store accepts, of the packages `redis` and `ioredis`. */
+/** A connected client of the `redis` or the `ioredis` package: of one Redis, under Sentinel, or of a Cluster. */
 export type AnyRedisClient = RedisClient | RedisClusterClient | RedisSentinelClient | IoRedisClient
 
 /** A connection to Redis, whichever client makes it. */

@@ -151,22 +151,20 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
 
   /** Another node has taken the session over. It goes on there: for the application, nothing has ended. */
   move(): void {
-    const { socket } = this
-    this.leave()
+    const socket = this.leave()
     if (socket) closeMoved(socket)
   }
 
-  /** This node has lost the session, perhaps to another node: nothing more is read or written. */
+  /** The store has lost the session, or another node has it: nothing more is read or written. The client finds out when it resumes. */
   lose(): void {
     if (this.connection) this.host.onDisconnect(this, 1006, 'the session is lost')
-    this.move()
+    this.leave()?.terminate()
   }
 
   /** The session has ended in the store: notifies the client and closes the connection. */
   finish(code: number, reason: string): void {
-    const { socket } = this
     if (this.connection) this.host.onDisconnect(this, code, reason)
-    this.leave()
+    const socket = this.leave()
     if (socket) closeForGood(socket, code, reason)
   }
 
@@ -290,10 +288,12 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     if (!this.inbox.isBusy) this.leave()
   }
 
-  private leave(): void {
+  /** This node no longer holds the session. Returns the socket that has not closed yet. */
+  private leave(): WebSocketLike | undefined {
     this.state = { name: 'gone', socket: this.socket }
     this.inbox.clear()
     this.outbox.stop()
     this.host.forget(this)
+    return this.socket
   }
 }
