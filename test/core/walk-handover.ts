@@ -27,7 +27,7 @@ interface Arrival {
   readonly data: unknown
   readonly time: number
   /** Whether it may be left out, or must be, because the other connection has brought it. */
-  readonly double: 'yes' | 'perhaps' | 'no'
+  double: 'yes' | 'perhaps' | 'no'
 }
 
 interface Call {
@@ -69,6 +69,7 @@ export class Handovers {
   private readonly calls: Call[] = []
   private readonly errors: unknown[] = []
   readonly arrivals: Arrival[] = []
+  private hasIdThrown = false
   opens = 0
 
   /** What the settings wish of handovers. */
@@ -93,12 +94,24 @@ export class Handovers {
         }),
         ...(id && {
           id: (data: unknown) => {
-            react('id')
+            try {
+              react('id')
+            } catch (error) {
+              this.onIdThrown()
+              throw error
+            }
             return identityOf(data)
           },
         }),
       }
     )
+  }
+
+  /** From now on, an identity may be unknown, also that of the message that is being passed on. */
+  private onIdThrown(): void {
+    this.hasIdThrown = true
+    const last = this.arrivals.at(-1)
+    if (last?.double === 'yes') last.double = 'perhaps'
   }
 
   private get now(): number {
@@ -247,7 +260,7 @@ export class Handovers {
     const same = this.arrivals.filter(arrival => identityOf(arrival.data) === identity)
     const others = same.filter(arrival => arrival.native !== native)
     if (!others.length) return 'no'
-    if (id === 'throws' || same.length > others.length) return 'perhaps'
+    if (this.hasIdThrown || same.length > others.length) return 'perhaps'
     return others.some(other => this.overlaps(native, other)) ? 'yes' : 'perhaps'
   }
 
