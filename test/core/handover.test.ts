@@ -697,6 +697,8 @@ test('a second connection that is lost while the first one is being closed is re
   expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECTION_LOST' })])
   first.thaw('down')
   expect(story(log)).toEqual(['(error)', 'connecting', '(close)'])
+  expect(socket.state).toMatchObject({ attempt: 1, cause: HANDOVER })
+  expect(heard('close')).toEqual([expect.objectContaining({ code: 1000, willRetry: true, delay: 0 })])
   expect(server.attempts).toBe(3)
 })
 
@@ -758,4 +760,65 @@ test('a second connection that the server closes before prepare is done does not
   expect(socket.send('hello')).toBe('sent')
   second.thaw('up')
   expect(story(log)).toEqual(['(error)'])
+})
+
+// Found by changing the code: each of these lines could be left out, and no test failed.
+
+test('id() is not asked any more once the first connection has proved alive', () => {
+  const id = vi.fn()
+  const { first, page } = open({ handover: { id } })
+  page('wake')
+  first.send('alive')
+  first.send('news')
+  expect(id).not.toHaveBeenCalled()
+})
+
+test('a page that stays hidden is not in doubt when that is reported again', () => {
+  const { socket, page } = open()
+  vi.stubGlobal('document', { visibilityState: 'hidden' })
+  page('hidden')
+  vi.advanceTimersByTime(60_000)
+  page('hidden')
+  expect(socket.send('hello')).toBe('sent')
+})
+
+test('a heartbeat timer that is late in a hidden page means no doubt, because such timers are throttled', () => {
+  vi.stubGlobal('document', { visibilityState: 'hidden' })
+  const { socket } = open({ heartbeat: { interval: 1_000, timeout: 100_000 } })
+  vi.setSystemTime(Date.now() + 10_000)
+  vi.advanceTimersByTime(1_000)
+  expect(socket.send('hello')).toBe('sent')
+})
+
+describe('a first connection that has ended, and whose buffer is about to be read again,', () => {
+  /** A connection that has not sent `tail`, and the close event with 1001. */
+  const endWithTail = (first: FakePeer) => first.close(1001).drop()
+
+  test('is not replaced without a gap if it ended in doubt, before the second one was ready', () => {
+    const { socket, heard, first, page } = open()
+    first.freeze('up')
+    socket.send('tail')
+    page('wake')
+    const second = dialled()
+    endWithTail(first)
+    second.accept()
+    expect(heard('close')).toEqual([expect.objectContaining({ code: 1001 })])
+    expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
+    expect(second.received).toEqual(['tail'])
+  })
+
+  test('leaves its unsent tail to the second one if the socket is closed then', () => {
+    const { socket, first } = open()
+    first.freeze('up')
+    socket.send('tail')
+    socket.handover()
+    const second = server.latest.accept()
+    socket.send('waits')
+    vi.advanceTimersByTime(10)
+    first.drop()
+    socket.close()
+    closed()
+    expect(second.received).toEqual(['tail', 'waits'])
+    expect(socket.state.name).toBe('closed')
+  })
 })
