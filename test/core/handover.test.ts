@@ -822,3 +822,101 @@ describe('a first connection that has ended, and whose buffer is about to be rea
     expect(socket.state.name).toBe('closed')
   })
 })
+
+test('a doubt that ends opens no second connection because of a handover before', () => {
+  const { socket, page } = open()
+  socket.handover()
+  server.latest.accept()
+  closed()
+  page('wake')
+  server.latest.send('alive')
+  vi.advanceTimersByTime(1_000)
+  expect(server.attempts).toBe(2)
+})
+
+test('the attempts of each handover are counted from 0, and their time from its start', async () => {
+  const endpoint = vi.fn(() => '/feed')
+  const retry = vi.fn(() => 1_000)
+  const { socket } = setup({ retry }, endpoint)
+  await settled()
+  server.latest.accept()
+  const attempts = () => endpoint.mock.calls.map(([context]: any) => context.attempt)
+  const move = async () => {
+    socket.handover()
+    await settled()
+    vi.advanceTimersByTime(200)
+    server.latest.refuse()
+    vi.advanceTimersByTime(1_000)
+    await settled()
+    server.latest.refuse()
+    vi.advanceTimersByTime(1_000)
+    await settled()
+    server.latest.accept()
+    closed()
+  }
+  await move()
+  expect(attempts()).toEqual([0, 0, 1, 2])
+  expect(retry).toHaveBeenNthCalledWith(1, expect.objectContaining({ attempt: 1, elapsed: 200 }))
+  expect(retry).toHaveBeenNthCalledWith(2, expect.objectContaining({ attempt: 2, elapsed: 1_200 }))
+  await move()
+  expect(attempts()).toEqual([0, 0, 1, 2, 0, 1, 2])
+  expect(retry).toHaveBeenNthCalledWith(3, expect.objectContaining({ attempt: 1, elapsed: 200 }))
+})
+
+test('the first connection is read for half of the handshake of the second one before it is closed', () => {
+  const { socket, first } = open()
+  socket.handover()
+  vi.advanceTimersByTime(200)
+  server.latest.accept()
+  vi.advanceTimersByTime(99)
+  expect(first.closed).toBeUndefined()
+  vi.advanceTimersByTime(1)
+  expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
+})
+
+test('a second connection that the platform does not allow is forgotten if reconnect() is called at the same time', () => {
+  const reported = vi.fn()
+  vi.stubGlobal('reportError', reported)
+  let made = 0
+  class Limited extends server.WebSocket {
+    constructor(url: string | URL, protocols?: string | string[]) {
+      if (++made === 2) throw new DOMException('not allowed', 'SecurityError')
+      super(url, protocols)
+    }
+  }
+  const retry = vi.fn(() => 60_000)
+  const { socket, heard, first } = open({ WebSocket: Limited, retry })
+  socket.once('text', () => {
+    socket.handover()
+    socket.reconnect()
+  })
+  first.send('now')
+  expect(made).toBe(2)
+  expect(socket.state.name).toBe('waiting')
+  expect(heard('error')).toEqual([])
+  expect(retry).toHaveBeenCalledOnce()
+  expect(reported).not.toHaveBeenCalled()
+})
+
+test('nothing more is tried after retry has given up a handover', async () => {
+  const { socket } = open({ retry: () => false })
+  socket.handover()
+  server.latest.refuse()
+  vi.advanceTimersByTime(60_000)
+  expect(server.attempts).toBe(2)
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test('handover() rejects with the error of retry if that fails', async () => {
+  const failed = vi.fn()
+  const retry = () => {
+    throw new Error('retry')
+  }
+  const { socket, heard } = open({ retry })
+  socket.handover().catch(failed)
+  server.latest.refuse()
+  await settled()
+  expect(failed).toHaveBeenCalledWith(expect.objectContaining({ code: 'RETRY_FAILED' }))
+  expect(heard('error').map(({ code }) => code)).toEqual(['CONNECTION_REFUSED', 'RETRY_FAILED'])
+  expect(socket.send('hello')).toBe('sent')
+})

@@ -64,6 +64,8 @@ export class Handovers {
   /** The present connection took over from one that was open. */
   private takeover: { former: Native; until: number; isRead: boolean } | undefined
   private hasTried = false
+  /** The server has announced the end of the present connection. */
+  private isAnnounced = false
   /** While the page is hidden: since when nothing has arrived. */
   private quietSince: number | undefined
   private readonly calls: Call[] = []
@@ -242,6 +244,7 @@ export class Handovers {
 
   /** A message is passed to the application, unless it is a double. */
   private pass(native: Native, data: unknown): void {
+    if (native === this.official && /^leaving/.test(`${data}`)) this.isAnnounced = !!this.wishes.when
     this.arrivals.push({ native, data, time: this.now, double: this.doubleOf(native, data) })
   }
 
@@ -283,6 +286,7 @@ export class Handovers {
       this.opens++
       this.takeover = undefined
       this.openedAt = this.now
+      this.isAnnounced = false
       if (last.name === 'open' && former && current) {
         const isRead = this.isDoubted && !former.ended && former.replacedAt === undefined && former.isPeerOpen
         this.takeover = { former, until: this.now + current.handshake, isRead }
@@ -415,6 +419,13 @@ export class Handovers {
     }
     const maxAge = this.wishes.maxAge ?? Infinity
     const age = now - this.openedAt
+    const isWanted =
+      this.isDoubted ||
+      isUncertain ||
+      this.isAnnounced ||
+      age >= maxAge * 0.9 ||
+      this.calls.some(({ outcome }) => !outcome)
+    must(isWanted || (this.trying === 'nothing' && !this.hasAttempt), 'a second connection for no reason')
     must(age <= maxAge || this.hasTried || this.isDoubted || isUncertain, `a connection of ${age} ms`)
   }
 
