@@ -637,6 +637,21 @@ describe('no second connection is opened', () => {
     expect(server.attempts).toBe(2)
   })
 
+  test('by handover() in a listener that closes the socket, too', async () => {
+    const { socket, first } = open()
+    const failed = vi.fn()
+    socket.once('text', () => {
+      socket.handover().catch(failed)
+      socket.close()
+    })
+    first.send('leaving')
+    expect(server.attempts).toBe(1)
+    closed()
+    await settled()
+    expect(failed).toHaveBeenCalledWith(expect.objectContaining({ code: 'CLOSED' }))
+    expect(server.attempts).toBe(1)
+  })
+
   test('by an endpoint function that closes the socket', async () => {
     let calls = 0
     const endpoint = () => {
@@ -874,28 +889,49 @@ test('the first connection is read for half of the handshake of the second one b
   expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
 })
 
-test('a second connection that the platform does not allow is forgotten if reconnect() is called at the same time', () => {
-  const reported = vi.fn()
-  vi.stubGlobal('reportError', reported)
+describe('a second connection that the platform does not allow', () => {
   let made = 0
-  class Limited extends server.WebSocket {
-    constructor(url: string | URL, protocols?: string | string[]) {
-      if (++made === 2) throw new DOMException('not allowed', 'SecurityError')
-      super(url, protocols)
+  const limited = () => {
+    made = 0
+    return class Limited extends server.WebSocket {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        if (++made === 2) throw new DOMException('not allowed', 'SecurityError')
+        super(url, protocols)
+      }
     }
   }
-  const retry = vi.fn(() => 60_000)
-  const { socket, heard, first } = open({ WebSocket: Limited, retry })
-  socket.once('text', () => {
+
+  test('is reported, and tried again', () => {
+    const { socket, heard } = open({ WebSocket: limited(), retry: () => 1_000 })
     socket.handover()
-    socket.reconnect()
+    expect(heard('error')).toEqual([
+      expect.objectContaining({
+        code: 'ENDPOINT_FAILED',
+        cause: expect.objectContaining({ name: 'SecurityError' }),
+      }),
+    ])
+    vi.advanceTimersByTime(1_000)
+    server.latest.accept()
+    closed()
+    expect(heard('open')).toEqual([expect.objectContaining({ seamless: true })])
   })
-  first.send('now')
-  expect(made).toBe(2)
-  expect(socket.state.name).toBe('waiting')
-  expect(heard('error')).toEqual([])
-  expect(retry).toHaveBeenCalledOnce()
-  expect(reported).not.toHaveBeenCalled()
+
+  test('is forgotten if reconnect() is called at the same time', () => {
+    const reported = vi.fn()
+    vi.stubGlobal('reportError', reported)
+    const retry = vi.fn(() => 60_000)
+    const { socket, heard, first } = open({ WebSocket: limited(), retry })
+    socket.once('text', () => {
+      socket.handover()
+      socket.reconnect()
+    })
+    first.send('now')
+    expect(made).toBe(2)
+    expect(socket.state.name).toBe('waiting')
+    expect(heard('error')).toEqual([])
+    expect(retry).toHaveBeenCalledOnce()
+    expect(reported).not.toHaveBeenCalled()
+  })
 })
 
 test('nothing more is tried after retry has given up a handover', async () => {
