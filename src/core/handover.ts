@@ -71,7 +71,7 @@ const LONG = 60_000
  */
 export const handover: StartHandover = (
   connector,
-  { handover: options, connectTimeout = 10_000, closeTimeout = 3_000 },
+  { handover: options, heartbeat, connectTimeout = 10_000, closeTimeout = 3_000 },
   retry,
   queue,
   emit,
@@ -89,7 +89,7 @@ export const handover: StartHandover = (
   let reason: SocketError
   let adopted: Connection | undefined
   const waiting: [resolve: () => void, reject: (reason: SocketError) => void][] = []
-  /** While the page is hidden: when the last message arrived, or the page was hidden. */
+  /** While the page is hidden: when it was hidden, the connection was opened, or the last message arrived. */
   let quietSince: number | undefined
 
   const native = () => connection()?.native as WebSocket
@@ -98,13 +98,22 @@ export const handover: StartHandover = (
     for (const waiter of waiting.splice(0)) waiter[1](cause)
   }
 
+  const onLife = () => {
+    if (quietSince !== undefined) quietSince = performance.now()
+  }
+
   const listenTo = (socket: WebSocket) => (event: MessageEvent) => {
     const { data } = event
-    if (quietSince !== undefined) quietSince = performance.now()
-    if (phase() === 'doubt' && socket === native()) successor.stay()
-    if (isReply(event) || overlap.isDouble(socket, data)) return
+    onLife()
+    const isOwn = socket === native()
+    if (isOwn && phase() === 'doubt') successor.stay()
+    // What a connection brings that was replaced is no sign of life of the present one.
+    const isHidden = isOwn ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
+    if (isHidden || overlap.isDouble(socket, data)) return
     report(data)
-    if (when && guard(when, data)) successor.plan(data)
+    // A listener may have closed the socket, and a connection that was replaced ends anyway.
+    if (when && isOwn && guard(when, data) && socket === native() && state().name === 'open')
+      successor.plan(data)
   }
 
   /** The listener for messages. It does more than pass them on only when that is necessary. */
@@ -134,6 +143,13 @@ export const handover: StartHandover = (
     lose,
   )
   const { phase } = successor
+
+  /** Ends everything that needs an open connection. */
+  const leave = () => {
+    successor.reset()
+    setAge()
+    overlap.end()
+  }
 
   const doubt = (isAsked?: boolean) => {
     if (retry && options !== false && state().name === 'open') successor.doubt(isAsked, wake !== 'reconnect')
@@ -205,6 +221,7 @@ export const handover: StartHandover = (
 
     attach() {
       successor.reset()
+      onLife()
       setAge(maxAge * (1 - Math.random() / 10), successor.plan)
       for (const [resolve] of waiting.splice(0)) resolve()
       connector.attach(listener(), () => !isHidden() && doubt(connector.heartbeat()?.probe()))
@@ -217,14 +234,12 @@ export const handover: StartHandover = (
         connector.start(successor.take() as Connection)
         queue.attach(native())
       }
-      successor.reset()
+      leave()
       connector.close(code, given, onTimeout)
     },
 
     end(last, cause, delay) {
-      successor.reset()
-      setAge()
-      overlap.end()
+      leave()
       if (delay === undefined) reject(cause)
       return connector.end(last, cause, delay)
     },

@@ -126,9 +126,12 @@ export const heartbeat: StartHeartbeat = (
   const check = () => {
     if (Date.now() - due > SLEPT && onLate?.()) return
     const silent = now() - lastMessage
+    const sincePing = now() - lastPing
     if (!unanswered && silent < interval) {
-      if (now() - lastPing >= interval) sendMessage()
-      return wait(interval - Math.max(silent, now() - lastPing))
+      const isDue = sincePing >= interval
+      // First, because a message function may close the socket, which stops the timer.
+      wait(interval - (isDue ? silent : Math.max(silent, sincePing)))
+      return isDue && sendMessage()
     }
     if (unanswered && isLeaving()) return wait(patience)
     // A late timer proves nothing: the process slept, or the page is hidden and its timers are throttled. So ping once more, but

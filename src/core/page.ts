@@ -70,21 +70,23 @@ export const createBrowserEvents = ({
     const setTimer = createTimer()
     let isAsleep = false
     const sleep = () => {
-      isAsleep = isHidden()
       // The timer can be so late that the page has been shown meanwhile.
+      isAsleep = isHidden()
       if (isAsleep) report('sleep')
     }
-    const onChange = () => {
-      isAsleep = false
-      setTimer(isHidden() ? hiddenFor : Infinity, sleep)
+    const onEvent = (event: PageEvent) => {
+      if (event === 'hidden') setTimer(hiddenFor, sleep)
+      if (event === 'visible') {
+        isAsleep = false
+        setTimer()
+      }
+      // A network that comes back does not concern a page that nobody looks at.
+      if (event !== 'wake' || !isAsleep) report(event)
     }
-    onChange()
-    globalThis.document?.addEventListener('visibilitychange', onChange)
-    // A network that comes back does not concern a page that nobody looks at.
-    const stop = browserEvents(event => (event === 'wake' && isAsleep ? undefined : report(event)))
+    if (isHidden()) setTimer(hiddenFor, sleep)
+    const stop = browserEvents(onEvent)
     return () => {
       setTimer()
-      globalThis.document?.removeEventListener('visibilitychange', onChange)
       stop()
     }
   }

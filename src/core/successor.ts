@@ -35,6 +35,9 @@ export interface Successor {
 /** Clients that wake up together are kept apart by up to so many milliseconds. */
 const JITTER = 300
 
+/** The first connection is read for at least so many milliseconds after the second is ready. */
+const MIN_DRAIN = 100
+
 export const createSuccessor = (
   closeTimeout: number,
   retry: Retry | false,
@@ -56,7 +59,8 @@ export const createSuccessor = (
   let why: SocketError
   let failures = 0
   let since = 0
-  let isPlanned = false
+  /** Why a second connection is wanted even if the first one lives. */
+  let wish: readonly [cause: unknown] | undefined
 
   const take = () => {
     const taken = next
@@ -67,17 +71,17 @@ export const createSuccessor = (
 
   const reset = () => {
     phase = undefined
-    isPlanned = false
+    wish = undefined
     failures = 0
     take()?.abandon()
   }
 
   const stay = () => {
-    const again = isPlanned
+    const again = wish
     reset()
     onChange(false)
     hold(false)
-    if (again) plan(why.cause)
+    if (again) plan(again[0])
   }
 
   const closeFirst = () => {
@@ -90,17 +94,20 @@ export const createSuccessor = (
     const isDead = phase === 'doubt'
     phase = isDead ? 'dead' : 'drain'
     hold(true)
-    // The reply to the last message needs a round trip. The handshake took at least two.
+    // The reply to the last message needs a round trip and the server's time. The handshake took a round trip, or two or three without HTTP/2.
     if (isDead) lose(why)
-    else setTimer((next as Connection).handshake / 2, closeFirst)
+    else setTimer(Math.max((next as Connection).handshake, MIN_DRAIN), closeFirst)
   }
 
   const fail = (cause: SocketError) => {
     const attempt = ++failures
-    take()?.abandon()
+    // Its timer stays: in phase `close` it limits the closing handshake of the first connection.
+    next?.abandon()
+    next = undefined
     defer(() => {
       // In the meantime, a listener may have closed the socket, or the first connection may have been lost.
-      if (attempt !== failures || phase === 'close') return
+      if (attempt !== failures) return
+      if (phase === 'close') return emit('error', cause)
       const elapsed = Math.max(0, Date.now() - since)
       const [delay, error] = askRetry(retry, { attempt, cause, uptime: 0, elapsed, url: first().url })
       emit('error', cause)
@@ -108,20 +115,23 @@ export const createSuccessor = (
       if (phase === 'drain') phase = 'plan'
       hold(false)
       if (delay !== false) return setTimer(delay, start)
-      isPlanned = false
+      wish = undefined
       onFailed(error ?? cause)
       stay()
     })
   }
 
-  const start = () => {
-    hold(phase === 'doubt')
-    try {
-      next = dial({ attempt: failures, cause: why }, onReady, fail)
-    } catch (error) {
-      fail(new SocketError('ENDPOINT_FAILED', error))
-    }
-  }
+  // Deferred, because the endpoint function may call methods of the socket.
+  const start = () =>
+    defer(() => {
+      if (!phase || next) return
+      hold(phase === 'doubt')
+      try {
+        next = dial({ attempt: failures, cause: why }, onReady, fail)
+      } catch (error) {
+        fail(new SocketError('ENDPOINT_FAILED', error))
+      }
+    })
 
   const begin = (name: Phase, cause: SocketError) => {
     phase = name
@@ -131,7 +141,7 @@ export const createSuccessor = (
   }
 
   const plan = (cause?: unknown) => {
-    isPlanned = true
+    wish ??= [cause]
     if (phase) return
     begin('plan', new SocketError('HANDOVER', cause))
     start()

@@ -26,7 +26,7 @@ const dialled = (): FakePeer => {
   return server.latest
 }
 
-/** Half of the handshake, for which the first connection is still read, and the closing handshake. */
+/** The time for which the first connection is still read, and the closing handshake. */
 const closed = () => vi.advanceTimersByTime(1_000)
 
 const HANDOVER = { name: 'SocketError', code: 'HANDOVER' }
@@ -299,7 +299,7 @@ describe('handover()', () => {
     second.send('from the second')
     first.send('from the first')
     expect(heard('text')).toEqual(['from the first'])
-    vi.advanceTimersByTime(100)
+    vi.advanceTimersByTime(200)
     expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
     closed()
     expect(first.received).toEqual(['on the first'])
@@ -317,6 +317,24 @@ describe('handover()', () => {
     expect(done).toHaveBeenCalledOnce()
     expect(vi.getTimerCount()).toBe(0)
   })
+
+  test.each([
+    [20, 100],
+    [150, 150],
+  ])(
+    'after a handshake of %i ms reads the first connection for %i ms, because answers that arrive after close() are discarded',
+    (handshake, drain) => {
+      const { socket, heard, first } = open()
+      socket.handover()
+      vi.advanceTimersByTime(handshake)
+      server.latest.accept()
+      vi.advanceTimersByTime(drain - 1)
+      first.send('the last answer')
+      expect([first.socket.readyState, heard('text')]).toEqual([1, ['the last answer']])
+      vi.advanceTimersByTime(1)
+      expect(first.socket.readyState).toBe(2)
+    },
+  )
 
   test('sends the unsent tail of the first connection again, ahead of what waited', () => {
     const { socket, first } = open()
@@ -340,7 +358,7 @@ describe('handover()', () => {
     socket.handover()
     const second = server.latest.accept()
     socket.send('waits')
-    vi.advanceTimersByTime(500)
+    vi.advanceTimersByTime(600)
     expect(second.received).toEqual(['waits'])
     expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
     expect(heard('close')).toEqual([
@@ -412,7 +430,7 @@ describe('handover()', () => {
     const second = server.latest.accept()
     first.freeze('down')
     socket.send('waits')
-    vi.advanceTimersByTime(10)
+    vi.advanceTimersByTime(110)
     expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
     socket.close(4000, 'bye')
     closed()
@@ -547,7 +565,7 @@ describe('id()', () => {
     first.send('news 3')
     // A message without an identity, and one that the same connection brings twice, are reported as they come.
     first.send('news 3').send('plain').send('plain')
-    vi.advanceTimersByTime(110)
+    vi.advanceTimersByTime(210)
     second.send('news 3').send('news 4')
     expect(heard('text')).toEqual(['news 1', 'news 2', 'news 3', 'news 3', 'plain', 'plain', 'news 4'])
   })
@@ -603,4 +621,136 @@ describe('id()', () => {
     expect(asked).not.toHaveBeenCalled()
     expect(heard('text')).toEqual([])
   })
+})
+
+// Found by the random walk (walk.test.ts), each as short as it could be made.
+
+describe('no second connection is opened', () => {
+  test('by maxAge while the socket is being closed', () => {
+    const { socket, first } = open({ handover: { maxAge: 10_001 }, closeTimeout: 20_000 })
+    first.freeze('down')
+    socket.close()
+    vi.advanceTimersByTime(15_000)
+    expect(socket.state.name).toBe('closing')
+    expect(server.attempts).toBe(1)
+  })
+
+  test.each(['close', 'reconnect'] as const)('by when() for a message whose listener calls %s()', method => {
+    const { socket, first } = open({ handover: { when: data => data === 'leaving' }, retry: () => 60_000 })
+    socket.once('text', () => socket[method]())
+    first.send('leaving')
+    expect(server.attempts).toBe(1)
+    closed()
+    expect(socket.state.name).toBe(method === 'close' ? 'closed' : 'waiting')
+    expect(server.attempts).toBe(1)
+  })
+
+  test('by when() for a message on a connection that was replaced', () => {
+    const { first, page } = open({ handover: { when: data => data === 'leaving' } })
+    page('wake')
+    const second = dialled()
+    vi.advanceTimersByTime(200)
+    second.accept()
+    first.send('leaving')
+    expect(server.attempts).toBe(2)
+  })
+
+  test('by an endpoint function that closes the socket', async () => {
+    let calls = 0
+    const endpoint = () => {
+      if (++calls > 1) socket.close()
+      return '/feed'
+    }
+    const { socket } = setup({ handover: { maxAge: 10_001 } }, endpoint)
+    await settled()
+    server.latest.accept().freeze('down')
+    vi.advanceTimersByTime(10_001)
+    await settled()
+    expect(calls).toBe(2)
+    expect(socket.state.name).toBe('closing')
+    expect(server.attempts).toBe(1)
+  })
+})
+
+test('a first connection that does not end is replaced after closeTimeout, also if the second one is lost meanwhile', () => {
+  const { socket, first } = open({ closeTimeout: 500 })
+  first.freeze()
+  socket.handover()
+  const second = server.latest.accept()
+  socket.send('waits')
+  vi.advanceTimersByTime(100)
+  second.drop()
+  vi.advanceTimersByTime(500)
+  expect(socket.state.name).toBe('connecting')
+  expect(server.latest.accept().received).toEqual(['waits'])
+})
+
+test('handover() in doubt keeps its cause if the first connection proves alive', async () => {
+  const endpoint = vi.fn(() => '/feed')
+  let page = (_: PageEvent) => {}
+  const wake = (report: typeof page) => {
+    page = report
+    return () => {}
+  }
+  const { socket } = setup({ wake }, endpoint)
+  await settled()
+  const first = server.latest.accept()
+  page('wake')
+  socket.handover('fresh token')
+  first.send('alive')
+  expect(endpoint).toHaveBeenCalledTimes(2)
+  expect(endpoint).toHaveBeenLastCalledWith(
+    expect.objectContaining({ cause: expect.objectContaining({ ...HANDOVER, cause: 'fresh token' }) }),
+  )
+})
+
+test('a second connection that is lost while the first one is being closed is reported, and another one follows', () => {
+  const { log, heard, first, socket } = open()
+  first.freeze('down')
+  socket.handover()
+  const second = server.latest.accept()
+  vi.advanceTimersByTime(100)
+  expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
+  second.drop()
+  expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECTION_LOST' })])
+  first.thaw('down')
+  expect(story(log)).toEqual(['(error)', 'connecting', '(close)'])
+  expect(server.attempts).toBe(3)
+})
+
+test('a message on a connection that was replaced is no sign of life of the present one', () => {
+  const { heard, first, page } = open({ heartbeat: { interval: 1_000, timeout: 500 } })
+  page('wake')
+  const second = dialled()
+  vi.advanceTimersByTime(400)
+  second.accept()
+  vi.advanceTimersByTime(350)
+  first.send('late')
+  expect(heard('text')).toEqual(['late'])
+  vi.advanceTimersByTime(1_150)
+  expect(heard('close').map(({ cause }) => cause.code)).toEqual(['HANDOVER', 'UNRESPONSIVE'])
+})
+
+test('a reply on a connection that was replaced is still hidden', () => {
+  const { heard, first, page } = open({ heartbeat: { isReply: data => data === 'pong' } })
+  page('wake')
+  const second = dialled()
+  vi.advanceTimersByTime(400)
+  second.accept()
+  first.send('pong')
+  first.send('late')
+  expect(heard('text')).toEqual(['late'])
+})
+
+test('a connection that opened less than a minute ago is not in doubt when the page is shown again', () => {
+  const { socket, first, page } = open({ retry: () => 90_000 })
+  vi.stubGlobal('document', { visibilityState: 'hidden' })
+  page('hidden')
+  first.drop()
+  vi.advanceTimersByTime(90_000)
+  server.latest.accept()
+  vi.advanceTimersByTime(59_000)
+  vi.stubGlobal('document', { visibilityState: 'visible' })
+  page('visible')
+  expect(socket.send('hello')).toBe('sent')
 })
