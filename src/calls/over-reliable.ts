@@ -16,11 +16,17 @@ export interface ReliableSocketLike extends Pick<Socket, 'connect' | 'close'> {
   readonly stats: { readonly dropped: number }
 }
 
+/** Options of calls over a reliable socket. */
+export interface OverReliableOptions {
+  /** The name of the events that are calls. Default: `'call'`. */
+  event?: string | undefined
+}
+
 /** The end of a session: what the server had not answered is unknown. */
 const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents['close']
 
 /**
- * Makes calls over a socket of `steadysocket/reliable`: each is an event of this name, and the server sends its frames as text. A session takes
+ * Makes calls over a socket of `steadysocket/reliable`: each is an event, and the server sends its frames as text. A session takes
  * the place of a connection, so that calls and subscriptions do not notice an outage, and a call is `UNKNOWN` only if its session is lost.
  *
  * ```ts
@@ -30,7 +36,10 @@ const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents[
  * const api = calls(overReliable(createReliableSocket('wss://push.example.com/rpc')), jsonRpc())
  * ```
  */
-export const overReliable = (socket: ReliableSocketLike, event: string = 'call'): CallSocket => {
+export const overReliable = (
+  socket: ReliableSocketLike,
+  { event = 'call' }: OverReliableOptions = {},
+): CallSocket => {
   const { on, once, off, emit } = createEmitter<SocketEvents>([
     'state',
     'open',

@@ -135,7 +135,7 @@ describe('over a reliable socket', () => {
   test('the event can have another name, and the socket may be open already', async () => {
     const { socket, server, session } = world()
     await server.connect()
-    const api = calls(overReliable(socket, 'rpc'), jsonRpc())
+    const api = calls(overReliable(socket, { event: 'rpc' }), jsonRpc())
     api.subscribe('news', undefined, () => {})
     await server.exchange()
     expect(session().processed).toMatchObject([{ event: 'rpc' }])
