@@ -712,6 +712,8 @@ test('handover() in doubt keeps its cause if the first connection proves alive',
   const first = server.latest.accept()
   page('wake')
   socket.handover('fresh token')
+  // It joins, so its cause is lost, as always.
+  socket.handover('another')
   first.send('alive')
   expect(endpoint).toHaveBeenCalledTimes(2)
   expect(endpoint).toHaveBeenLastCalledWith(
@@ -973,4 +975,26 @@ test('handover() rejects with the error of retry if that fails', async () => {
   expect(failed).toHaveBeenCalledWith(expect.objectContaining({ code: 'RETRY_FAILED' }))
   expect(heard('error').map(({ code }) => code)).toEqual(['CONNECTION_REFUSED', 'RETRY_FAILED'])
   expect(socket.send('hello')).toBe('sent')
+})
+
+test('doubt about a connection that is being read and closed changes nothing', () => {
+  const { socket, heard, first, page } = open()
+  socket.handover()
+  vi.advanceTimersByTime(200)
+  server.latest.accept()
+  page('wake')
+  first.send('alive')
+  closed()
+  expect(server.attempts).toBe(2)
+  expect(heard('open')).toEqual([expect.objectContaining({ seamless: true })])
+  expect(heard('close')).toEqual([expect.objectContaining({ cause: expect.objectContaining(HANDOVER) })])
+})
+
+test('wake: reconnect connects again although retry would give up', () => {
+  const { socket, page } = open({ handover: { wake: 'reconnect' }, retry: () => false })
+  page('wake')
+  vi.advanceTimersByTime(300)
+  server.latest.accept()
+  expect(server.attempts).toBe(2)
+  expect(socket.state.name).toBe('open')
 })
