@@ -998,3 +998,17 @@ test('wake: reconnect connects again although retry would give up', () => {
   expect(server.attempts).toBe(2)
   expect(socket.state.name).toBe('open')
 })
+
+test('a page that is shown again asks with the heartbeat, without a second connection', () => {
+  const { socket, first, page } = open({ heartbeat: { interval: 120_000, message: 'ping' } })
+  vi.stubGlobal('document', { visibilityState: 'hidden' })
+  page('hidden')
+  vi.advanceTimersByTime(60_000)
+  vi.stubGlobal('document', { visibilityState: 'visible' })
+  page('visible')
+  expect(socket.send('hello')).toBe('queued')
+  vi.advanceTimersByTime(1_000)
+  expect(server.attempts).toBe(1)
+  first.send('pong')
+  expect(first.received).toEqual(['ping', 'hello'])
+})
