@@ -174,9 +174,9 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.store.end(this.id, code, reason).catch(this.host.report)
   }
 
-  /** Begins no further request. Resolves when the current one is done. `isRead`: see `Connection`. */
-  quiesce(isRead?: boolean): Promise<void> {
-    this.connection?.stop(isRead)
+  /** Begins no further request. Resolves when the current one is done. */
+  quiesce(): Promise<void> {
+    this.connection?.stop()
     return this.inbox.stop()
   }
 
@@ -244,7 +244,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     if (connection !== this.connection || this.inbox.isStopped) return
     try {
       if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
-      this.accept(connection, readFrame(String(data)), data.length)
+      this.accept(readFrame(String(data)), data.length)
     } catch (error) {
       this.onFrame('invalid', data.length)
       this.violate(`bad frame: ${(error as Error).message}`)
@@ -255,10 +255,9 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.host.onFrame(this, type, bytes)
   }
 
-  private accept(connection: Connection, frame: ReadFrame, bytes: number): void {
+  private accept(frame: ReadFrame, bytes: number): void {
     this.onFrame(frame.type, bytes)
     if (frame.type === 'ping') this.write(PONG)
-    else if (frame.type === 'features') connection.canMove = frame.features.includes('move')
     else if (frame.type !== 'sequenceAck') {
       if (!this.inbox.add(limitRequest(frame, bytes, this.host.maxMessageBytes), bytes))
         this.host.stats.duplicates++

@@ -13,7 +13,7 @@ const UNITS = /millisecond|seconds?\b|bytes|\b[KM]iB|how many|number of|so many|
 
 /** Parts of other people's objects: their own documents explain them. */
 const OTHERS =
-  /^(IoRedis\w+|Redis(Cluster|Sentinel)?Client|RedisSubscriber|RequestLike|Schema|WebSocketLike|WebSocketServerLike)$/
+  /^(RedisClient|RedisClusterClient|RedisSentinelClient|RedisSubscriber|IoRedisClient|IoRedisSubscriber|RequestLike|Schema|CallSchema|WebSocketLike|WebSocketServerLike)$/
 
 /** What is not said of the members of a type. A type alias is shown as it is written: its own comment may speak for them. */
 const silent = (node, type, alias = false) => {
