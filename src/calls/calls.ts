@@ -25,7 +25,7 @@ import type {
  * const api = calls(prepare => createSocket('wss://push.example.com/rpc', { prepare }), jsonRpc())
  * const order = await api.call('order.place', { qty: 3 })
  * const stop = api.subscribe('news', undefined, (item, { gap }) => show(item, gap))
- * api.handle('confirm', question => window.confirm(question.text))
+ * api.handle('confirm', question => window.confirm(String(question)))
  * ```
  *
  * Every text message of the socket belongs to the protocol, and with a codec every binary message. The socket needs the part `delivery` of

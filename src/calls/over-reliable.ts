@@ -3,12 +3,16 @@ import type { CallSocket } from './types.js'
 
 /** What `overReliable()` uses of a reliable socket. */
 export interface ReliableSocketLike extends Pick<Socket, 'connect' | 'close'> {
+  /** Sends an event with the name `event`. Aborting `signal` drops it as long as it waits. Resolves with its outcome. */
   send(
     data: unknown,
     options: { readonly event: string; readonly signal?: AbortSignal },
   ): Promise<{ readonly status: string }>
+  /** Adds a listener, and returns a function that removes it. */
   on(type: any, listener: (payload: any) => unknown): () => void
+  /** The present state. */
   readonly state: { readonly name: string }
+  /** Counts, of which the number of dropped messages is used. */
   readonly stats: { readonly dropped: number }
 }
 
@@ -26,6 +30,9 @@ const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents[
  * the place of a connection, so that calls and subscriptions do not notice an outage, and a call is `UNKNOWN` only if its session is lost.
  *
  * ```ts
+ * import { calls, jsonRpc, overReliable } from 'steadysocket/calls'
+ * import { createReliableSocket } from 'steadysocket/reliable'
+ *
  * const api = calls(overReliable(createReliableSocket('wss://push.example.com/rpc')), jsonRpc())
  * ```
  */

@@ -4,6 +4,7 @@ import type { CallSchema, ContractEntry } from './schema.js'
 
 /** The schemas of calls and subscriptions by name. As a type alone, without schemas, it only checks what the program says. */
 export interface Contract {
+  /** The schemas of one name. */
   readonly [name: string]: ContractEntry
 }
 
@@ -30,9 +31,12 @@ export type Again =
 
 /** Options for one call. */
 export interface CallOptions {
-  /** The milliseconds after which the call fails, wherever it is: with `NOT_SENT` if it still waits for a connection, else with `TIMEOUT`. */
+  /**
+   * The milliseconds after which the call fails, wherever it is: with `NOT_SENT` if it still waits for a connection, else with `TIMEOUT`.
+   * Default: the option of `calls()`.
+   */
   timeout?: number | undefined
-  /** Whether the call is sent again when its connection ends before the reply. */
+  /** Whether the call is sent again when its connection ends before the reply. Default: `'unsent'`. */
   again?: Again | undefined
   /** Aborting it ends the call: with `NOT_SENT` if it still waits for a connection, else with `UNKNOWN`. Default: none. */
   signal?: AbortSignal | undefined
@@ -90,8 +94,11 @@ export interface CallsEvents {
 /** What calls need of a socket. */
 export interface CallSocket
   extends Pick<Socket, 'on' | 'once' | 'off' | 'queuedMessages' | 'connect' | 'close'> {
+  /** Sends a message, or keeps it until there is a connection. Aborting `signal` drops it as long as it waits. */
   send(data: Data, options?: Pick<SendOptions, 'signal'>): 'sent' | 'queued' | 'dropped'
+  /** The present state. */
   readonly state: { readonly name: string }
+  /** Counts, of which the number of dropped messages is used. */
   readonly stats: { readonly dropped: number }
 }
 

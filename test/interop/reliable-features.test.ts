@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { expect, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { createReliableSocket } from '../../src/reliable.ts'
-import { createReliableServer } from '../../src/server.ts'
+import { createReliableServer, memoryStore } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { startNode } from './server-rig.ts'
 
@@ -66,4 +66,37 @@ test('close() ends the session on the server at once, after the messages that we
   await vi.waitFor(() => expect(ends).toEqual([{ code: 1000, reason: 'ended by the client' }]))
   expect(heard).toHaveLength(100)
   expect(await server.broadcast('anyone?')).toBe(0)
+})
+
+test('drain() moves a client to another node, without a gap and without a moment in which it is not connected', async () => {
+  const store = memoryStore()
+  const heard: unknown[] = []
+  const options = { store, onMessage: ({ data }: { data: unknown }) => void heard.push(data) }
+  const nodes = [await startNode(options), await startNode(options)] as const
+  let target = nodes[0]
+  const socket = createReliableSocket(async () => target.url, { WebSocket: WebSocket as never, wake: false })
+  cleanup(() => socket.close())
+  await new Promise(resolve => socket.once('open', resolve))
+  const states: string[] = []
+  const received: unknown[] = []
+  socket.on('state', ({ name }) => states.push(name))
+  socket.on('gap', gap => states.push(`gap ${gap.reason}`))
+  socket.on('message', ({ data }) => received.push(data))
+  const id = socket.connectionId as string
+  // What a load balancer does when the first node is not ready any more.
+  target = nodes[1]
+  const drained = nodes[0].server.drain({ over: 0 })
+  const sent = Array.from({ length: 100 }, (_, i) => socket.send(i))
+  for (let i = 0; i < 100; i++) {
+    await nodes[1].server.send(id, i)
+    await new Promise(setImmediate)
+  }
+  await drained
+  expect(await Promise.all(sent)).toEqual(sent.map(() => ({ status: 'delivered' })))
+  await vi.waitFor(() => expect(received).toHaveLength(100))
+  const numbers = Array.from({ length: 100 }, (_, i) => i)
+  expect([received, heard]).toEqual([numbers, numbers])
+  expect(states.filter(name => name !== 'open')).toEqual([])
+  expect(nodes.map(({ server }) => server.stats.connections)).toEqual([0, 1])
+  expect(socket.connectionId).toBe(id)
 })
