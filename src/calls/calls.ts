@@ -1,6 +1,6 @@
 import { createEmitter, type SendOptions, type Socket } from '../index.js'
 import { createSendCall } from './call.js'
-import { checkOptions } from './checks.js'
+import { checkFunction, checkOptions } from './checks.js'
 import { createEncode } from './encode.js'
 import { CallError } from './errors.js'
 import { createHandlers, type Handler } from './handlers.js'
@@ -91,11 +91,13 @@ export const calls: {
 
     subscribe(name: string, params: unknown, listener: any, how: SubscribeOptions = {}) {
       checkOptions(how, ['key', 'onEnd'])
+      checkFunction(name, listener)
       return subscribe(name, params, listener, how, entryOf(name))
     },
 
     handle(name: string, handler: Handler) {
       entryOf(name)
+      checkFunction(name, handler)
       return handle(name, handler)
     },
 
