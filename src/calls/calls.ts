@@ -11,6 +11,7 @@ import { type ContractEntry, validate } from './schema.js'
 import { createSubscriptions } from './subscriptions.js'
 import type {
   CallOptions,
+  CallSocket,
   Calls,
   CallsEvents,
   CallsOptions,
@@ -29,18 +30,25 @@ type Handler = (params: any) => unknown
  * const api = calls(prepare => createSocket('wss://push.example.com/rpc', { prepare }), jsonRpc())
  * const order = await api.call('order.place', { qty: 3 })
  * const stop = api.subscribe('news', undefined, (item, { gap }) => show(item, gap))
- * api.handle('confirm', question => window.confirm(question.text))
+ * api.handle('confirm', question => window.confirm(String(question)))
  * ```
  *
  * Every text message of the socket belongs to the protocol, and with a codec every binary message. The socket needs the part `delivery` of
  * the core. A function as the first argument makes it with the option `prepare`, so that subscriptions are made before the socket is open. With
  * a socket as the first argument they are made after that, behind what waits. Throws a `TypeError` for invalid options.
  */
-export const calls = <All extends Contract = Contract>(
-  source: SocketSource,
-  protocol: CallProtocol,
-  options: CallsOptions<All> = {},
-): Calls<All> => {
+export const calls: {
+  <All extends Contract = Contract>(
+    source: SocketSource<Socket<'arraybuffer' | 'blob'>>,
+    protocol: CallProtocol,
+    options?: CallsOptions<All>,
+  ): Calls<All>
+  <All extends Contract = Contract>(
+    source: SocketSource<CallSocket>,
+    protocol: CallProtocol,
+    options?: CallsOptions<All>,
+  ): Calls<All, CallSocket>
+} = (source: SocketSource<any>, protocol: CallProtocol, options: CallsOptions<any> = {}): Calls<any, any> => {
   checkOptions(options, ['contract', 'codec', 'timeout', 'again', 'maxCalls', 'maxBytes', 'maxSubscriptions'])
   const { contract, codec, maxCalls = 1_000, maxBytes = 2 ** 24, maxSubscriptions = 1_000 } = options
   const { on, off, emit } = createEmitter<CallsEvents>(['error'])
@@ -60,7 +68,7 @@ export const calls = <All extends Contract = Contract>(
 
   const encode = (frame: unknown) => {
     const data = codec ? codec.encode(frame) : JSON.stringify(frame)
-    if (data === undefined) throw new TypeError('The protocol made nothing that can be encoded')
+    if (data === undefined) throw new TypeError('The frame cannot be encoded')
     // A codec may use its buffer again.
     return typeof data === 'string' ? data : bytesOf(data).slice()
   }
@@ -97,7 +105,8 @@ export const calls = <All extends Contract = Contract>(
     }
     try {
       const reply = await protocol.read(frame, incoming as Incoming)
-      if (reply !== undefined && !scope.signal.aborted) send(encode(reply), scope)
+      // Dropped if the connection has ended.
+      if (reply !== undefined) send(encode(reply), scope)
     } catch (error) {
       tell(error)
     }
@@ -205,5 +214,5 @@ export const calls = <All extends Contract = Contract>(
     on,
     off,
     socket,
-  } as Calls<any>
+  } as Calls<any, any>
 }

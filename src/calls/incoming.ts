@@ -40,6 +40,7 @@ export const createIncoming = (
     end: (key, error) =>
       use(key, subscription => {
         connection.byKey.delete(key)
+        connection.made.delete(subscription)
         subscriptions.end(
           subscription,
           error === undefined ? undefined : new CallError('SERVER_ERROR', error),

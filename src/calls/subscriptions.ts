@@ -68,14 +68,16 @@ export const createSubscriptions = (
 
   /** Ends a subscription on a connection, unless the server has not confirmed it yet. */
   const unmake = (connection: Connection, subscription: Subscription) => {
-    const key = connection.made.get(subscription)
-    const { unsubscribe } = protocol
-    if (key === undefined || !unsubscribe) return
+    const { made, byKey } = connection
+    const key = made.get(subscription)
+    if (key === undefined || !protocol.unsubscribe) return
     // Until the server has confirmed it, items are ignored.
     const onEnd = (error: CallError | undefined) => {
-      if (!error) connection.byKey.delete(key)
+      if (error) return
+      byKey.delete(key)
+      made.delete(subscription)
     }
-    request(connection, id => unsubscribe(id, subscription.name, key), send, onEnd)
+    request(connection, id => protocol.unsubscribe?.(id, subscription.name, key), send, onEnd)
   }
 
   const make = (connection: Connection, subscription: Subscription, transmit: Transmit) => {
@@ -154,6 +156,7 @@ export const createSubscriptions = (
     },
 
     receive(subscription, item, gap) {
+      // During a handover, the next connection may have refused what the present one still has.
       if (subscription.isEnded) return
       const hasGap = !!(gap || subscription.hasGap)
       // If this one does not match, it is missing, too.

@@ -1,9 +1,10 @@
-import type { Emitter, PreparedConnection, SendOptions, Socket } from '../index.js'
+import type { Data, Emitter, PreparedConnection, SendOptions, Socket } from '../index.js'
 import type { CallError } from './errors.js'
 import type { CallSchema, ContractEntry } from './schema.js'
 
 /** The schemas of calls and subscriptions by name. As a type alone, without schemas, it only checks what the program says. */
 export interface Contract {
+  /** The schemas of one name. */
   readonly [name: string]: ContractEntry
 }
 
@@ -30,9 +31,12 @@ export type Again =
 
 /** Options for one call. */
 export interface CallOptions {
-  /** The milliseconds after which the call fails, wherever it is: with `NOT_SENT` if it still waits for a connection, else with `TIMEOUT`. */
+  /**
+   * The milliseconds after which the call fails, wherever it is: with `NOT_SENT` if it still waits for a connection, else with `TIMEOUT`.
+   * Default: the option of `calls()`.
+   */
   timeout?: number | undefined
-  /** Whether the call is sent again when its connection ends before the reply. */
+  /** Whether the call is sent again when its connection ends before the reply. Default: `'unsent'`. */
   again?: Again | undefined
   /** Aborting it ends the call: with `NOT_SENT` if it still waits for a connection, else with `UNKNOWN`. Default: none. */
   signal?: AbortSignal | undefined
@@ -87,13 +91,24 @@ export interface CallsEvents {
   error: CallError
 }
 
+/** What calls need of a socket. */
+export interface CallSocket
+  extends Pick<Socket, 'on' | 'once' | 'off' | 'queuedMessages' | 'connect' | 'close'> {
+  /** Sends a message, or keeps it until there is a connection. Aborting `signal` drops it as long as it waits. */
+  send(data: Data, options?: Pick<SendOptions, 'signal'>): 'sent' | 'queued' | 'dropped'
+  /** The present state. */
+  readonly state: { readonly name: string }
+  /** Counts, of which the number of dropped messages is used. */
+  readonly stats: { readonly dropped: number }
+}
+
 /** A socket, or a function that makes one with this `prepare`, so that subscriptions are made before it is open. */
-export type SocketSource =
-  | Socket<'arraybuffer' | 'blob'>
-  | ((prepare: (connection: PreparedConnection<any>) => Promise<void>) => Socket<'arraybuffer' | 'blob'>)
+export type SocketSource<Made> =
+  | Made
+  | ((prepare: (connection: PreparedConnection<any>) => Promise<void>) => Made)
 
 /** Calls, subscriptions and handlers over a socket. The methods do not need `this`. */
-export interface Calls<All extends Contract = Contract> {
+export interface Calls<All extends Contract = Contract, Made = Socket<'arraybuffer' | 'blob'>> {
   /**
    * Calls the server. Resolves with the result, and rejects with a `CallError`, or with a `TypeError` for arguments that cannot be sent. It
    * ends in every case, unless `timeout` is `Infinity` and the server never answers.
@@ -135,5 +150,5 @@ export interface Calls<All extends Contract = Contract> {
   /** Removes a listener. */
   off: Emitter<CallsEvents>['off']
   /** The socket. */
-  readonly socket: Socket<'arraybuffer' | 'blob'>
+  readonly socket: Made
 }

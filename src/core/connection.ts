@@ -81,7 +81,7 @@ export const openConnection = (
       } catch (error) {
         return fail('PREPARE_FAILED', error)
       }
-      if (signal.aborted || close) return
+      if (signal.aborted || socket.readyState !== 1) return
       setTimer()
       connection.isReady = true
       connection.onReady()

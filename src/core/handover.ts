@@ -105,15 +105,14 @@ export const handover: StartHandover = (
   const listenTo = (socket: WebSocket) => (event: MessageEvent) => {
     const { data } = event
     onLife()
-    const isOwn = socket === native()
-    if (isOwn && phase() === 'doubt') successor.stay()
+    if (phase() === 'doubt') successor.stay()
     // What a connection brings that was replaced is no sign of life of the present one.
-    const isHidden = isOwn ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
+    const isHidden =
+      socket === native() ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
     if (isHidden || overlap.isDouble(socket, data)) return
     report(data)
     // A listener may have closed the socket, and a connection that was replaced ends anyway.
-    if (when && isOwn && guard(when, data) && socket === native() && state().name === 'open')
-      successor.plan(data)
+    if (when && guard(when, data) && socket === native() && state().name === 'open') successor.plan(data)
   }
 
   /** The listener for messages. It does more than pass them on only when that is necessary. */

@@ -124,7 +124,7 @@ export const createSuccessor = (
   // Deferred, because the endpoint function may call methods of the socket.
   const start = () =>
     defer(() => {
-      if (!phase || next) return
+      if (!phase) return
       hold(phase === 'doubt')
       try {
         next = dial({ attempt: failures, cause: why }, onReady, fail)

@@ -33,18 +33,12 @@ export type ClientFrame =
   | { readonly type: 'ping' }
   /** The client will not come back: the session ends when the requests before this are processed. Only for servers with this feature. */
   | { readonly type: 'endSession' }
-  /** What the client supports beyond Azure's protocol. Only for servers with the feature `move`. */
-  | { readonly type: 'features'; readonly features: readonly ClientFeature[] }
-
-/** An addition to Azure's protocol that a client supports. `move`: it understands a `MoveFrame`. */
-export type ClientFeature = 'move'
 
 /**
  * Additions to Azure's protocol that a server supports. It names them in `connected`. A client uses none that the server has not named.
- * `endSession`: the frame of this name. `resumeProtocol`: the client may offer a subprotocol that begins with `RESUME_PROTOCOL`. `move`: the
- * server asks clients to move to another one before it closes their connections, if they have said in a frame `features` that they can.
+ * `endSession`: the frame of this name. `resumeProtocol`: the client may offer a subprotocol that begins with `RESUME_PROTOCOL`.
  */
-export type Feature = 'endSession' | 'resumeProtocol' | 'move'
+export type Feature = 'endSession' | 'resumeProtocol'
 
 /**
  * The beginning of a subprotocol `resume.ID.TOKEN`, which a client offers in addition to `PROTOCOL`, in place of parameters of the URL:
@@ -77,6 +71,13 @@ export interface DisconnectedFrame {
   readonly message?: string | undefined
 }
 
+/** The server will be shut down: the client should move to another one, and resume the session there. Like `limited`, an addition. */
+export interface DrainingFrame {
+  readonly type: 'system'
+  readonly event: 'draining'
+  readonly message?: string | undefined
+}
+
 /**
  * The server reads more slowly, because this client sends too much. An addition to Azure's protocol, optional: clients ignore events that
  * they do not know.
@@ -86,15 +87,6 @@ export interface LimitedFrame {
   readonly event: 'limited'
   /** Which limit was exceeded. */
   readonly message: string
-}
-
-/**
- * The server is about to be shut down. The client makes another connection, which leads to another server, and resumes its session there. An
- * addition to Azure's protocol, for clients with the feature `move`.
- */
-export interface MoveFrame {
-  readonly type: 'system'
-  readonly event: 'move'
 }
 
 /** A message to the client. The client delivers each `sequenceId` once, in order. */
@@ -125,7 +117,7 @@ export type ServerFrame =
   | ConnectedFrame
   | DisconnectedFrame
   | LimitedFrame
-  | MoveFrame
+  | DrainingFrame
   | MessageFrame
   | AckFrame
   | { readonly type: 'pong' }

@@ -2,7 +2,6 @@ import type { AttemptContext, Endpoint, PreparedConnection, Retry, RetryContext 
 import {
   CLOSE,
   decode,
-  encode,
   type Feature,
   MALFORMED,
   PROTOCOL,
@@ -129,7 +128,6 @@ export const createSession = (
       if (isOlder) throw new TypeError('The server lost a part of the session')
       key = { id, token, features }
       isSecond = false
-      if (features.includes('move')) send(encode({ type: 'features', features: ['move'] }))
       // The server may not have read the last one. A page that is reloaded again and again sends no other.
       if (incoming.last) incoming.acknowledge(send)
       outgoing.resend(send)

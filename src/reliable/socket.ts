@@ -121,7 +121,7 @@ export const reliableSocketOver =
         if (frame.type === 'message') incoming.receive(frame, (text as string).length)
         else if (frame.type === 'ack') outgoing.receive(frame)
         else if (frame.type === 'system' && frame.event === 'limited') emit('error', new Error(frame.message))
-        else if (frame.type === 'system' && frame.event === 'move') socket.handover?.('move')
+        else if (frame.type === 'system' && frame.event === 'draining') socket.handover?.('draining')
       } catch {
         // An unreadable frame counts as not received: the jump of the sequence numbers after it is reported as a gap.
         emit('error', new TypeError(MALFORMED))

@@ -57,7 +57,7 @@ export interface ReliableServer {
   /**
    * Sends as `send` does, and resolves when the client has acknowledged the message: with `true`, or with `false` if the session ended before.
    * Clients acknowledge within a second, and when they come back after an outage. Rejects where `send` does, and with the reason of `signal`:
-   * the message may then arrive or not.
+   * the message may then arrive or not. `dataType` is as in `send`.
    */
   deliver(
     session: string | Session,
@@ -86,8 +86,9 @@ export interface ReliableServer {
   ready(): Promise<boolean>
   /**
    * Lets the clients go before a shutdown, one after the other over `over` milliseconds (default: 30,000). New connections are closed with 1012
-   * at once. A client that supports it is asked to connect to another node first, and its connection ends when it has. All others are closed with
-   * 1012. Running handlers finish first. Resolves when nobody is left; call `close()` then. Rejects with a `TypeError` for an invalid number.
+   * at once. Each client is asked to connect to another node, which `createReliableSocket` does before it leaves this one. A client that has
+   * not moved after five seconds is closed with 1012, when its running handler is done. Resolves when nobody is left; call `close()` then.
+   * Rejects with a `TypeError` for an invalid number.
    */
   drain(options?: { over?: number }): Promise<void>
   /**

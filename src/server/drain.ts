@@ -1,6 +1,6 @@
 // Lets the clients of a node go, little by little.
 import { CLOSED, closeForNow, type WebSocketLike } from './connection.js'
-import { MOVE } from './frames.js'
+import { DRAINING } from './frames.js'
 import type { LocalSession } from './session.js'
 import { within } from './upkeep.js'
 
@@ -31,17 +31,17 @@ const shuffle = <Item>(items: readonly Item[]): Item[] =>
     .sort((one, other) => one.place - other.place)
     .map(({ item }) => item)
 
-/** Closes a connection after the running handler. A client that can is asked to move first: its next connection ends this one. */
+/**
+ * Asks a client to move, and goes on serving it for as long as that takes: when its session is resumed elsewhere, this connection ends. A
+ * client that does not move is closed, after the running handler.
+ */
 const release = async (session: LocalSession): Promise<void> => {
-  const { connection } = session
-  if (!connection) return
-  const { socket, canMove } = connection
+  const socket = session.connection?.socket
+  if (!socket) return
   const closed = new Promise<void>(resolve => socket.on('close', () => resolve()))
-  await within(HANDLER_TIMEOUT, [session.quiesce(canMove)])
-  if (canMove && socket.readyState !== CLOSED) {
-    socket.send(MOVE)
-    await within(MOVE_TIMEOUT, [closed])
-  }
+  socket.send(DRAINING)
+  await within(MOVE_TIMEOUT, [closed])
+  if (session.connection?.socket === socket) await within(HANDLER_TIMEOUT, [session.quiesce()])
   if (socket.readyState === CLOSED) return
   closeForNow(socket, 1012, REASON)
   await within(CLOSE_TIMEOUT, [closed])

@@ -1,6 +1,5 @@
 // Reads and writes frames on the server. A client's frame is hostile until it has been read here.
 import {
-  type ClientFeature,
   type ClientFrame,
   type ConnectedFrame,
   type DataType,
@@ -45,7 +44,7 @@ export type Request = Decoded<RequestFrame> | BadRequest
 export type Waiting = Request | EndSession
 
 /** A client's frame, checked and decoded. */
-export type ReadFrame = Waiting | Extract<ClientFrame, { type: 'ping' | 'sequenceAck' | 'features' }>
+export type ReadFrame = Waiting | Extract<ClientFrame, { type: 'ping' | 'sequenceAck' }>
 
 const MAX_NAME = 1_024
 const MAX_DEPTH = 128
@@ -156,12 +155,6 @@ const readRequest = (frame: Record<string, unknown>, ackId: number | undefined):
   }
 }
 
-/** Of a list of any names, those that this server knows. */
-const readFeatures = (features: unknown): readonly ClientFeature[] => {
-  if (!Array.isArray(features)) throw new SyntaxError('features must be a list')
-  return features.includes('move') ? ['move'] : []
-}
-
 /**
  * Reads a client's frame. An invalid request with a usable `ackId` can be answered and is returned as `bad`. Throws a `SyntaxError` for
  * a frame that cannot be answered.
@@ -171,7 +164,6 @@ export const readFrame = (text: string): ReadFrame => {
   if (!isRecord(frame)) throw new SyntaxError('a frame is a JSON object')
   const { type, ackId, sequenceId } = frame
   if (type === 'ping' || type === 'endSession') return { type }
-  if (type === 'features') return { type, features: readFeatures(frame.features) }
   if (type === 'sequenceAck') {
     if (!isId(sequenceId)) throw new SyntaxError('sequenceId must be a whole number up to 2^53 - 1')
     return { type, sequenceId }
@@ -256,7 +248,7 @@ export const writeAck = (ackId: number, error?: { name: string; message: string 
     : encode({ type: 'ack', ackId, success: true })
 
 /** What clients of this package use, and others ignore. */
-const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol', 'move']
+const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']
 
 export const writeConnected = (frame: Omit<ConnectedFrame, 'type' | 'event' | 'features'>): string =>
   encode({ type: 'system', event: 'connected', ...frame, features: FEATURES })
@@ -267,7 +259,11 @@ export const writeDisconnected = (message: string): string =>
 /** The client is read more slowly, and `message` says why. Clients that do not know the event ignore it. */
 export const writeLimited = (message: string): string => encode({ type: 'system', event: 'limited', message })
 
-/** Asks the client to move to another node. */
-export const MOVE: string = encode({ type: 'system', event: 'move' })
+/** Asks the client to move to another node. Clients that do not know the event ignore it. */
+export const DRAINING: string = encode({
+  type: 'system',
+  event: 'draining',
+  message: 'the server will be shut down',
+})
 
 export const PONG: string = encode({ type: 'pong' })

@@ -158,11 +158,15 @@ export class Outbox {
     this.isAcknowledging = true
     try {
       let latest = cursor
-      for (let done = -1; done !== latest.acknowledged && this.owner.isActive; ) {
+      let done: number
+      let epoch: number
+      do {
         done = latest.acknowledged
-        await this.owner.store.acknowledge(this.owner.id, this.owner.epoch, done)
+        epoch = this.owner.epoch
+        await this.owner.store.acknowledge(this.owner.id, epoch, done)
         latest = this.cursor ?? latest
-      }
+        // A session that was resumed meanwhile has another epoch, and the store has ignored the older one.
+      } while ((latest.acknowledged !== done || this.owner.epoch !== epoch) && this.owner.isActive)
     } catch (error) {
       this.owner.onStoreError(error)
     }

@@ -39,8 +39,6 @@ export class Connection {
   private readonly maxMessageBytes: number
   /** Whether the client is known to have received `connected`, and with it its newest token. */
   isConfirmed = false
-  /** Whether the client can move to another node before it leaves this one. */
-  canMove = false
   /** The code and reason of the close frame, if the connection was closed without reading on. */
   closed: { readonly code: number; readonly reason: string } | undefined
   /** Messages that `ws` had read already when the server stopped reading. */
@@ -121,12 +119,11 @@ export class Connection {
     for (const { data, isBinary } of this.held.splice(0)) this.owner.receive(this, data, isBinary)
   }
 
-  /** Handles nothing more. With `isRead`, reads on, so that the client's close frame is answered. */
-  stop(isRead?: boolean): void {
+  /** Reads nothing more. */
+  stop(): void {
     this.isOver = true
     this.held.length = 0
-    if (isRead) this.socket.resume()
-    else this.socket.pause()
+    this.socket.pause()
   }
 
   private get mustWait(): boolean {

@@ -46,6 +46,7 @@ export interface IoRedisClient {
   duplicate(): IoRedisSubscriber
 }
 
+/** A connected client of the `redis` or the `ioredis` package: of one Redis, under Sentinel, or of a Cluster. */
 export type AnyRedisClient = RedisClient | RedisClusterClient | RedisSentinelClient | IoRedisClient
 
 /** A connection to Redis, whichever client makes it. */

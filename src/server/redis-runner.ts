@@ -5,9 +5,11 @@ import { SCRIPTS } from './redis-scripts.js'
 
 export type Script = keyof typeof SCRIPTS
 
-/** The number of replicas that must have confirmed a change before it counts as stored, and how long to wait for them, in milliseconds. */
+/** The replicas that must have confirmed a change before it counts as stored. */
 export interface Replicas {
+  /** Their number. */
   count: number
+  /** How long to wait for them, in milliseconds. Default: 1,000. */
   timeout?: number
 }
 

@@ -151,22 +151,20 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
 
   /** Another node has taken the session over. It goes on there: for the application, nothing has ended. */
   move(): void {
-    const { socket } = this
-    this.leave()
+    const socket = this.leave()
     if (socket) closeMoved(socket)
   }
 
-  /** This node has lost the session, perhaps to another node: nothing more is read or written. */
+  /** The store has lost the session, or another node has it: nothing more is read or written. The client finds out when it resumes. */
   lose(): void {
     if (this.connection) this.host.onDisconnect(this, 1006, 'the session is lost')
-    this.move()
+    this.leave()?.terminate()
   }
 
   /** The session has ended in the store: notifies the client and closes the connection. */
   finish(code: number, reason: string): void {
-    const { socket } = this
     if (this.connection) this.host.onDisconnect(this, code, reason)
-    this.leave()
+    const socket = this.leave()
     if (socket) closeForGood(socket, code, reason)
   }
 
@@ -176,9 +174,9 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.store.end(this.id, code, reason).catch(this.host.report)
   }
 
-  /** Begins no further request. Resolves when the current one is done. `isRead`: see `Connection`. */
-  quiesce(isRead?: boolean): Promise<void> {
-    this.connection?.stop(isRead)
+  /** Begins no further request. Resolves when the current one is done. */
+  quiesce(): Promise<void> {
+    this.connection?.stop()
     return this.inbox.stop()
   }
 
@@ -246,7 +244,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     if (connection !== this.connection || this.inbox.isStopped) return
     try {
       if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
-      this.accept(connection, readFrame(String(data)), data.length)
+      this.accept(readFrame(String(data)), data.length)
     } catch (error) {
       this.onFrame('invalid', data.length)
       this.violate(`bad frame: ${(error as Error).message}`)
@@ -257,10 +255,9 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.host.onFrame(this, type, bytes)
   }
 
-  private accept(connection: Connection, frame: ReadFrame, bytes: number): void {
+  private accept(frame: ReadFrame, bytes: number): void {
     this.onFrame(frame.type, bytes)
     if (frame.type === 'ping') this.write(PONG)
-    else if (frame.type === 'features') connection.canMove = frame.features.includes('move')
     else if (frame.type !== 'sequenceAck') {
       if (!this.inbox.add(limitRequest(frame, bytes, this.host.maxMessageBytes), bytes))
         this.host.stats.duplicates++
@@ -291,10 +288,12 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     if (!this.inbox.isBusy) this.leave()
   }
 
-  private leave(): void {
+  /** This node no longer holds the session. Returns the socket that has not closed yet. */
+  private leave(): WebSocketLike | undefined {
     this.state = { name: 'gone', socket: this.socket }
     this.inbox.clear()
     this.outbox.stop()
     this.host.forget(this)
+    return this.socket
   }
 }

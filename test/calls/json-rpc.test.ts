@@ -2,9 +2,9 @@
 // https://www.jsonrpc.org/specification#examples
 import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { CallError, jsonRpc } from '../../src/calls.ts'
+import { CallError, type Calls, calls, jsonRpc } from '../../src/calls.ts'
 import { fresh } from '../stream/setup.ts'
-import { sent, settled } from '../support/setup.ts'
+import { sent, settled, setup } from '../support/setup.ts'
 import { answer, frames, outcomeOf, push, setupCalls } from './setup.ts'
 
 fresh()
@@ -181,6 +181,22 @@ describe('in the role of the server', () => {
     finish()
     await settled()
     expect(sent(next)).toEqual([])
+  })
+
+  test('a reply that comes too late is dropped, also over a socket without prepare', async () => {
+    const { socket, heard, native } = setup({ wake: false })
+    const api: Calls<any> = calls(socket, jsonRpc())
+    let finish = () => {}
+    api.handle('later', () => new Promise<void>(resolve => (finish = resolve)))
+    native().accept().send('{"jsonrpc":"2.0","id":2,"method":"later"}').drop()
+    await vi.advanceTimersByTimeAsync(5_000)
+    native().accept()
+    finish()
+    await settled()
+    expect(sent(native())).toEqual([])
+    expect(heard('drop')).toMatchObject([
+      { data: '{"jsonrpc":"2.0","result":null,"id":2}', reason: 'aborted' },
+    ])
   })
 
   test('a name has one handler at a time, and one that was removed answers no more', async () => {

@@ -181,6 +181,55 @@ describe('a subscription', () => {
     expect(methods(next)).toEqual(['subscribe', 'fills the buffer'])
   })
 
+  test('that waits in the queue of a socket without prepare is not sent twice, either', async () => {
+    const { socket, native } = setup({ highWaterMark: 0, wake: false })
+    const api: Calls<any> = calls(socket, jsonRpc())
+    native().accept().freeze('up')
+    void api.call('fills the buffer').catch(() => {})
+    api.subscribe('news', undefined, () => {})
+    expect(socket.queued).toBe(1)
+    native().drop()
+    await vi.advanceTimersByTimeAsync(5_000)
+    native().accept()
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(methods(native())).toEqual(['fills the buffer', 'subscribe'])
+  })
+
+  test('is made after open if the page has prepared only an earlier attempt', async () => {
+    let attempts = 0
+    let made = {} as ReturnType<typeof setup>
+    const api: Calls<any> = calls(prepare => {
+      made = setup({
+        wake: false,
+        async prepare(connection) {
+          if (attempts++) return
+          await prepare(connection)
+          throw new Error('not authenticated')
+        },
+      })
+      return made.socket
+    }, jsonRpc())
+    api.subscribe('news', undefined, () => {})
+    made.native().accept()
+    await settled()
+    await vi.advanceTimersByTimeAsync(5_000)
+    made.native().accept()
+    await settled()
+    expect([attempts, methods(made.native())]).toEqual([2, ['subscribe']])
+  })
+
+  test('of calls that begin while the socket opens is made once', async () => {
+    const { socket, native } = setup({ wake: false })
+    socket.on('state', ({ name }) => {
+      if (name !== 'open') return
+      const api: Calls<any> = calls(socket, jsonRpc())
+      api.subscribe('news', undefined, () => {})
+    })
+    native().accept()
+    await settled()
+    expect(methods(native())).toEqual(['subscribe'])
+  })
+
   test('that does not fit into the queue of the socket ends with NOT_SENT', async () => {
     const { api, open } = setupCalls({}, { highWaterMark: 0, queue: { maxMessages: 0 } })
     const peer = await open()
@@ -312,6 +361,18 @@ describe('a gap', () => {
     answer(peer, 'subscribe', { result: 'k' })
     for (const item of [2, 3]) push(peer, 'k', item)
     expect(heard).toEqual(['1', '2!', '3'])
+  })
+
+  test('is reported for a subscription that was added while the socket was open, too', async () => {
+    const { api, open } = setupCalls()
+    let peer = await open()
+    const { heard, listen } = listener()
+    api.subscribe('news', undefined, listen)
+    peer.drop()
+    peer = await open()
+    answer(peer, 'subscribe', { result: 'k' })
+    push(peer, 'k', 1)
+    expect(heard).toEqual(['1!'])
   })
 
   test('is reported where the server says so, and after an item that does not match the contract', async () => {
@@ -501,7 +562,8 @@ describe('during a handover', () => {
     const { api, emit, socket, connect, first, errors } = handover()
     const stop = api.subscribe('stopped', undefined, () => {})
     const stopEarlier = api.subscribe('stopped earlier', undefined, () => {})
-    api.subscribe('refused', undefined, () => {})
+    const { heard, listen } = listener()
+    api.subscribe('refused', undefined, listen)
     connect()
     await settled()
     socket.state.name = 'open'
@@ -516,6 +578,9 @@ describe('during a handover', () => {
     two.deliver('{"jsonrpc":"2.0","id":6,"error":{"code":1,"message":"no"}}')
     await settled()
     expect(two.isReady()).toBe(true)
+    // It has ended, although the old connection still has it.
+    emit('text', item('r', 1))
+    expect(heard).toEqual([])
     stop()
     emit('close', { willRetry: true })
     emit('open', { seamless: true })

@@ -655,6 +655,21 @@ describe('no second connection is opened', () => {
     expect(server.attempts).toBe(2)
   })
 
+  test('by handover() in a listener that closes the socket, too', async () => {
+    const { socket, first } = open()
+    const failed = vi.fn()
+    socket.once('text', () => {
+      socket.handover().catch(failed)
+      socket.close()
+    })
+    first.send('leaving')
+    expect(server.attempts).toBe(1)
+    closed()
+    await settled()
+    expect(failed).toHaveBeenCalledWith(expect.objectContaining({ code: 'CLOSED' }))
+    expect(server.attempts).toBe(1)
+  })
+
   test('by an endpoint function that closes the socket', async () => {
     let calls = 0
     const endpoint = () => {
@@ -715,6 +730,8 @@ test('a second connection that is lost while the first one is being closed is re
   expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECTION_LOST' })])
   first.thaw('down')
   expect(story(log)).toEqual(['(error)', 'connecting', '(close)'])
+  expect(socket.state).toMatchObject({ attempt: 1, cause: HANDOVER })
+  expect(heard('close')).toEqual([expect.objectContaining({ code: 1000, willRetry: true, delay: 0 })])
   expect(server.attempts).toBe(3)
 })
 
@@ -752,5 +769,208 @@ test('a connection that opened less than a minute ago is not in doubt when the p
   vi.advanceTimersByTime(59_000)
   vi.stubGlobal('document', { visibilityState: 'visible' })
   page('visible')
+  expect(socket.send('hello')).toBe('sent')
+})
+
+test('a second connection that the server closes before prepare is done does not take over', async () => {
+  let done = () => {}
+  const prepare = vi.fn(() => {})
+  const { socket, log, first } = open({ prepare, retry: () => 60_000 })
+  await settled()
+  log.length = 0
+  prepare.mockReturnValue(
+    new Promise<void>(resolve => {
+      done = resolve
+    }) as unknown as undefined,
+  )
+  socket.handover()
+  // The answer to its close frame does not leave, so that the close event is late.
+  const second = server.latest.accept().freeze('up').close(1012)
+  done()
+  await settled()
+  vi.advanceTimersByTime(1_000)
+  expect(first.closed).toBeUndefined()
+  expect(socket.send('hello')).toBe('sent')
+  second.thaw('up')
+  expect(story(log)).toEqual(['(error)'])
+})
+
+// Found by changing the code: each of these lines could be left out, and no test failed.
+
+test('id() is not asked any more once the first connection has proved alive', () => {
+  const id = vi.fn()
+  const { first, page } = open({ handover: { id } })
+  page('wake')
+  first.send('alive')
+  first.send('news')
+  expect(id).not.toHaveBeenCalled()
+})
+
+test('a page that stays hidden is not in doubt when that is reported again', () => {
+  const { socket, page } = open()
+  vi.stubGlobal('document', { visibilityState: 'hidden' })
+  page('hidden')
+  vi.advanceTimersByTime(60_000)
+  page('hidden')
+  expect(socket.send('hello')).toBe('sent')
+})
+
+test('a heartbeat timer that is late in a hidden page means no doubt, because such timers are throttled', () => {
+  vi.stubGlobal('document', { visibilityState: 'hidden' })
+  const { socket } = open({ heartbeat: { interval: 1_000, timeout: 100_000 } })
+  vi.setSystemTime(Date.now() + 10_000)
+  vi.advanceTimersByTime(1_000)
+  expect(socket.send('hello')).toBe('sent')
+})
+
+describe('a first connection that has ended, and whose buffer is about to be read again,', () => {
+  /** A connection that has not sent `tail`, and the close event with 1001. */
+  const endWithTail = (first: FakePeer) => first.close(1001).drop()
+
+  test('is not replaced without a gap if it ended in doubt, before the second one was ready', () => {
+    const { socket, heard, first, page } = open()
+    first.freeze('up')
+    socket.send('tail')
+    page('wake')
+    const second = dialled()
+    endWithTail(first)
+    second.accept()
+    expect(heard('close')).toEqual([expect.objectContaining({ code: 1001 })])
+    expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
+    expect(second.received).toEqual(['tail'])
+  })
+
+  test('leaves its unsent tail to the second one if the socket is closed then', () => {
+    const { socket, first } = open()
+    first.freeze('up')
+    socket.send('tail')
+    socket.handover()
+    const second = server.latest.accept()
+    socket.send('waits')
+    vi.advanceTimersByTime(10)
+    first.drop()
+    socket.close()
+    closed()
+    expect(second.received).toEqual(['tail', 'waits'])
+    expect(socket.state.name).toBe('closed')
+  })
+})
+
+test('a doubt that ends opens no second connection because of a handover before', () => {
+  const { socket, page } = open()
+  socket.handover()
+  server.latest.accept()
+  closed()
+  page('wake')
+  server.latest.send('alive')
+  vi.advanceTimersByTime(1_000)
+  expect(server.attempts).toBe(2)
+})
+
+test('the attempts of each handover are counted from 0, and their time from its start', async () => {
+  const endpoint = vi.fn(() => '/feed')
+  const retry = vi.fn(() => 1_000)
+  const { socket } = setup({ retry }, endpoint)
+  await settled()
+  server.latest.accept()
+  const attempts = () => endpoint.mock.calls.map(([context]: any) => context.attempt)
+  const move = async () => {
+    socket.handover()
+    await settled()
+    vi.advanceTimersByTime(200)
+    server.latest.refuse()
+    vi.advanceTimersByTime(1_000)
+    await settled()
+    server.latest.refuse()
+    vi.advanceTimersByTime(1_000)
+    await settled()
+    server.latest.accept()
+    closed()
+  }
+  await move()
+  expect(attempts()).toEqual([0, 0, 1, 2])
+  expect(retry).toHaveBeenNthCalledWith(1, expect.objectContaining({ attempt: 1, elapsed: 200 }))
+  expect(retry).toHaveBeenNthCalledWith(2, expect.objectContaining({ attempt: 2, elapsed: 1_200 }))
+  await move()
+  expect(attempts()).toEqual([0, 0, 1, 2, 0, 1, 2])
+  expect(retry).toHaveBeenNthCalledWith(3, expect.objectContaining({ attempt: 1, elapsed: 200 }))
+})
+
+test('the first connection is read for half of the handshake of the second one before it is closed', () => {
+  const { socket, first } = open()
+  socket.handover()
+  vi.advanceTimersByTime(200)
+  server.latest.accept()
+  vi.advanceTimersByTime(99)
+  expect(first.closed).toBeUndefined()
+  vi.advanceTimersByTime(1)
+  expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
+})
+
+describe('a second connection that the platform does not allow', () => {
+  let made = 0
+  const limited = () => {
+    made = 0
+    return class Limited extends server.WebSocket {
+      constructor(url: string | URL, protocols?: string | string[]) {
+        if (++made === 2) throw new DOMException('not allowed', 'SecurityError')
+        super(url, protocols)
+      }
+    }
+  }
+
+  test('is reported, and tried again', () => {
+    const { socket, heard } = open({ WebSocket: limited(), retry: () => 1_000 })
+    socket.handover()
+    expect(heard('error')).toEqual([
+      expect.objectContaining({
+        code: 'ENDPOINT_FAILED',
+        cause: expect.objectContaining({ name: 'SecurityError' }),
+      }),
+    ])
+    vi.advanceTimersByTime(1_000)
+    server.latest.accept()
+    closed()
+    expect(heard('open')).toEqual([expect.objectContaining({ seamless: true })])
+  })
+
+  test('is forgotten if reconnect() is called at the same time', () => {
+    const reported = vi.fn()
+    vi.stubGlobal('reportError', reported)
+    const retry = vi.fn(() => 60_000)
+    const { socket, heard, first } = open({ WebSocket: limited(), retry })
+    socket.once('text', () => {
+      socket.handover()
+      socket.reconnect()
+    })
+    first.send('now')
+    expect(made).toBe(2)
+    expect(socket.state.name).toBe('waiting')
+    expect(heard('error')).toEqual([])
+    expect(retry).toHaveBeenCalledOnce()
+    expect(reported).not.toHaveBeenCalled()
+  })
+})
+
+test('nothing more is tried after retry has given up a handover', async () => {
+  const { socket } = open({ retry: () => false })
+  socket.handover()
+  server.latest.refuse()
+  vi.advanceTimersByTime(60_000)
+  expect(server.attempts).toBe(2)
+  expect(vi.getTimerCount()).toBe(0)
+})
+
+test('handover() rejects with the error of retry if that fails', async () => {
+  const failed = vi.fn()
+  const retry = () => {
+    throw new Error('retry')
+  }
+  const { socket, heard } = open({ retry })
+  socket.handover().catch(failed)
+  server.latest.refuse()
+  await settled()
+  expect(failed).toHaveBeenCalledWith(expect.objectContaining({ code: 'RETRY_FAILED' }))
+  expect(heard('error').map(({ code }) => code)).toEqual(['CONNECTION_REFUSED', 'RETRY_FAILED'])
   expect(socket.send('hello')).toBe('sent')
 })

@@ -27,7 +27,7 @@ interface Arrival {
   readonly data: unknown
   readonly time: number
   /** Whether it may be left out, or must be, because the other connection has brought it. */
-  readonly double: 'yes' | 'perhaps' | 'no'
+  double: 'yes' | 'perhaps' | 'no'
 }
 
 interface Call {
@@ -64,11 +64,14 @@ export class Handovers {
   /** The present connection took over from one that was open. */
   private takeover: { former: Native; until: number; isRead: boolean } | undefined
   private hasTried = false
+  /** The server has announced the end of the present connection. */
+  private isAnnounced = false
   /** While the page is hidden: since when nothing has arrived. */
   private quietSince: number | undefined
   private readonly calls: Call[] = []
   private readonly errors: unknown[] = []
   readonly arrivals: Arrival[] = []
+  private hasIdThrown = false
   opens = 0
 
   /** What the settings wish of handovers. */
@@ -93,12 +96,24 @@ export class Handovers {
         }),
         ...(id && {
           id: (data: unknown) => {
-            react('id')
+            try {
+              react('id')
+            } catch (error) {
+              this.onIdThrown()
+              throw error
+            }
             return identityOf(data)
           },
         }),
       }
     )
+  }
+
+  /** From now on, an identity may be unknown, also that of the message that is being passed on. */
+  private onIdThrown(): void {
+    this.hasIdThrown = true
+    const last = this.arrivals.at(-1)
+    if (last?.double === 'yes') last.double = 'perhaps'
   }
 
   private get now(): number {
@@ -229,6 +244,7 @@ export class Handovers {
 
   /** A message is passed to the application, unless it is a double. */
   private pass(native: Native, data: unknown): void {
+    if (native === this.official && /^leaving/.test(`${data}`)) this.isAnnounced = !!this.wishes.when
     this.arrivals.push({ native, data, time: this.now, double: this.doubleOf(native, data) })
   }
 
@@ -247,7 +263,7 @@ export class Handovers {
     const same = this.arrivals.filter(arrival => identityOf(arrival.data) === identity)
     const others = same.filter(arrival => arrival.native !== native)
     if (!others.length) return 'no'
-    if (id === 'throws' || same.length > others.length) return 'perhaps'
+    if (this.hasIdThrown || same.length > others.length) return 'perhaps'
     return others.some(other => this.overlaps(native, other)) ? 'yes' : 'perhaps'
   }
 
@@ -270,6 +286,7 @@ export class Handovers {
       this.opens++
       this.takeover = undefined
       this.openedAt = this.now
+      this.isAnnounced = false
       if (last.name === 'open' && former && current) {
         const isRead = this.isDoubted && !former.ended && former.replacedAt === undefined && former.isPeerOpen
         this.takeover = { former, until: this.now + current.handshake, isRead }
@@ -319,14 +336,18 @@ export class Handovers {
   /** The `error` event. */
   failed(error: SocketError, last: State): void {
     this.errors.push(error)
-    if (last.name !== 'open' || /RETRY_FAILED|UNHANDLED_BINARY/.test(error.code)) return
+    if (last.name !== 'open' || error.code === 'UNHANDLED_BINARY') return
     const { retry } = this.world.settings
+    // It follows the error of the attempt.
+    const isRetryFailed = error.code === 'RETRY_FAILED'
+    if (isRetryFailed) this.trying = 'attempt'
     this.world.must(this.trying === 'attempt' || this.isJumped, 'an error without an attempt')
     if (this.isClosingFirst) {
       this.trying = 'nothing'
       return
     }
     const isFinal =
+      isRetryFailed ||
       /throws|never/.test(retry) ||
       (retry === 'default' && error.code === 'CONNECTION_LOST' && FINAL.includes(error.close?.code ?? 0))
     this.trying = isFinal ? 'nothing' : retry === 'when called' ? 'never' : 'later'
@@ -398,6 +419,13 @@ export class Handovers {
     }
     const maxAge = this.wishes.maxAge ?? Infinity
     const age = now - this.openedAt
+    const isWanted =
+      this.isDoubted ||
+      isUncertain ||
+      this.isAnnounced ||
+      age >= maxAge * 0.9 ||
+      this.calls.some(({ outcome }) => !outcome)
+    must(isWanted || (this.trying === 'nothing' && !this.hasAttempt), 'a second connection for no reason')
     must(age <= maxAge || this.hasTried || this.isDoubted || isUncertain, `a connection of ${age} ms`)
   }
 

@@ -51,7 +51,14 @@ const server = createReliableServer(wss, {
   maxUnacknowledgedBytes: 2 ** 26,
   authorize: ({ url }) => (url?.startsWith('/audit') ? { groups: ['audit'] } : true),
   // Stored with the mark that the message was handled, all of it or nothing: one word to the auditor, one or two replies.
-  async onMessage({ data }, session) {
+  async onMessage({ event, data }, session) {
+    if (event === 'call') {
+      const { id, params } = JSON.parse(data as string)
+      session.publish('audit', { call: params[0] })
+      if (params[0] % 16 === 0) await new Promise(setImmediate)
+      session.send(JSON.stringify({ jsonrpc: '2.0', id, result: params[0] }))
+      return
+    }
     const { from, n, pad } = data as unknown as Word
     if (settings.witness) tell({ kind: 'handled', from, n })
     session.publish('audit', { from, n, size: pad.length })

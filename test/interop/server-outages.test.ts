@@ -369,6 +369,35 @@ forEachStore(stores => {
     })
   })
 
+  test('an acknowledgement is stored although the one before it belongs to an older epoch', async () => {
+    let isAsked = () => {}
+    let release = () => {}
+    const asked = new Promise<void>(resolve => (isAsked = resolve))
+    const gate = new Promise<void>(resolve => (release = resolve))
+    const done: unknown[] = []
+    const store = altered(stores.next(), node => ({
+      acknowledge: async (id, epoch, sequenceId) => {
+        isAsked()
+        await gate
+        await node.acknowledge(id, epoch, sequenceId)
+        done.push([epoch, sequenceId])
+      },
+    }))
+    const { url, server } = await startNode({ store })
+    const peer = await join(url)
+    await server.send(peer.id, 'x')
+    await peer.got(1)
+    peer.send({ type: 'sequenceAck', sequenceId: 1 })
+    await asked
+    const back = await join(peer.recovery)
+    back.send({ type: 'sequenceAck', sequenceId: 1 })
+    back.send({ type: 'ping' })
+    await back.get(({ type }) => type === 'pong')
+    release()
+    await vi.waitFor(() => expect(done).toContainEqual([2, 1]))
+    expect(await server.send(back.id, 'y')).toBe(1)
+  })
+
   test('a session whose resumption the store may have carried out is not served on the connection before', async () => {
     let isLost = true
     const store = altered(stores.next(), node => ({

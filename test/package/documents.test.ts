@@ -61,6 +61,7 @@ for (const name of [
   GIVEN[name] = 'any'
 }
 for (const name of [
+  'execute',
   'order',
   'price',
   'promises',

@@ -12,7 +12,8 @@ import {
 const UNITS = /millisecond|seconds?\b|bytes|\b[KM]iB|how many|number of|so many|ms\b|as many/i
 
 /** Parts of other people's objects: their own documents explain them. */
-const OTHERS = /^(RedisClient|RedisSubscriber|RequestLike|Schema|WebSocketLike|WebSocketServerLike)$/
+const OTHERS =
+  /^(RedisClient|RedisClusterClient|RedisSentinelClient|RedisSubscriber|IoRedisClient|IoRedisSubscriber|RequestLike|Schema|CallSchema|WebSocketLike|WebSocketServerLike)$/
 
 /** What is not said of the members of a type. A type alias is shown as it is written: its own comment may speak for them. */
 const silent = (node, type, alias = false) => {

@@ -58,6 +58,8 @@ interface Session {
   top: number
   /** The connections that nodes hold for it, newest last. */
   links: Link[]
+  /** The newest of all. */
+  latest: Link | undefined
   /** When it last had a connection, as far as nodes knew. */
   alive: number
   over: boolean
@@ -216,7 +218,7 @@ export class Check implements Watch {
     } else if (type === 'endSession') {
       // From when it arrives, if it does.
       ;(line.session as Session).over = true
-    } else if (type !== 'ping') {
+    } else if (type !== 'ping' && type !== 'features') {
       const next = line.owed.shift()
       if (next !== undefined) this.must(text === next, `${brief(frame)} instead of ${next}, which is owed`)
       else {
@@ -254,6 +256,7 @@ export class Check implements Watch {
       this.must(!session.tokens.includes(reconnectionToken), 'a token that was used before')
       const { node } = link.server as { node: number }
       session.links.push(link)
+      session.latest = link
       session.taken.set(node, link.index)
       session.tokens.push(reconnectionToken)
       session.shown = line.shown
@@ -321,7 +324,7 @@ export class Check implements Watch {
   private checkRefusal(id: string, link: Link): void {
     const session = this.sessions.get(id)
     if (!session || session.over || link !== this.link) return
-    const rest = session.links.length ? 0 : Date.now() - session.alive
+    const rest = session.links.some(other => other === session.latest) ? 0 : Date.now() - session.alive
     // The store knew of it a while before anybody else.
     const gone =
       this.lost >= session.begun - 10_000 ||
@@ -397,8 +400,9 @@ export class Check implements Watch {
   ended(link: Link): void {
     const session = this.lines.get(link)?.session
     if (!session) return
+    // A connection that the session has left for another one stays open for a moment, and does not keep the session.
+    if (link === session.latest) session.alive = Date.now()
     session.links = session.links.filter(other => other !== link)
-    session.alive = Date.now()
   }
 
   private sessionOf(id: string): Session {
@@ -417,6 +421,7 @@ export class Check implements Watch {
       acked: 0,
       top: 0,
       links: [],
+      latest: undefined,
       alive: Date.now(),
       over: false,
       taken: new Map(),

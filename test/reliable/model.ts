@@ -191,8 +191,8 @@ class Node implements Listening {
     }) as typeof setInterval
     this.server = createReliableServer(this.wss, {
       ...limits,
-      // Longer than any handler takes. That of a node that has died is over before the end.
-      handlerTimeout: 30_000,
+      // A handler of a node that has died never ends. Its time limit would let the dead node go on with the next request.
+      handlerTimeout: Infinity,
       store: line,
       onMessage: (message, session) => onMessage(message, session, this),
       onJoin: () => true,

@@ -1,0 +1,99 @@
+import { createEmitter, type Socket, type SocketEvents } from '../index.js'
+import type { CallSocket } from './types.js'
+
+/** What `overReliable()` uses of a reliable socket. */
+export interface ReliableSocketLike extends Pick<Socket, 'connect' | 'close'> {
+  /** Sends an event with the name `event`. Aborting `signal` drops it as long as it waits. Resolves with its outcome. */
+  send(
+    data: unknown,
+    options: { readonly event: string; readonly signal?: AbortSignal },
+  ): Promise<{ readonly status: string }>
+  /** Adds a listener, and returns a function that removes it. */
+  on(type: any, listener: (payload: any) => unknown): () => void
+  /** The present state. */
+  readonly state: { readonly name: string }
+  /** Counts, of which the number of dropped messages is used. */
+  readonly stats: { readonly dropped: number }
+}
+
+/** Options of calls over a reliable socket. */
+export interface OverReliableOptions {
+  /** The name of the events that are calls. Default: `'call'`. */
+  event?: string | undefined
+}
+
+/** The end of a session: what the server had not answered is unknown. */
+const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents['close']
+
+/**
+ * Makes calls over a socket of `steadysocket/reliable`: each is an event, and the server sends its frames as text. A session takes
+ * the place of a connection, so that calls and subscriptions do not notice an outage, and a call is `UNKNOWN` only if its session is lost.
+ *
+ * ```ts
+ * import { calls, jsonRpc, overReliable } from 'steadysocket/calls'
+ * import { createReliableSocket } from 'steadysocket/reliable'
+ *
+ * const api = calls(overReliable(createReliableSocket('wss://push.example.com/rpc')), jsonRpc())
+ * ```
+ */
+export const overReliable = (
+  socket: ReliableSocketLike,
+  { event = 'call' }: OverReliableOptions = {},
+): CallSocket => {
+  const { on, once, off, emit } = createEmitter<SocketEvents>([
+    'state',
+    'open',
+    'close',
+    'text',
+    'binary',
+    'drop',
+  ] as any)
+  /** What the server has not acknowledged. */
+  const unacknowledged = new Set<unknown>()
+
+  socket.on('open', opened => {
+    if (!opened.resumed) emit('open', opened)
+  })
+  socket.on('message', ({ from, data }) => {
+    if (from === 'server' && typeof data === 'string') emit('text', data)
+  })
+  socket.on('drop', ({ data, reason }) => {
+    if (unacknowledged.delete(data)) emit('drop', { data, reason })
+  })
+  socket.on('gap', ({ unknown }) => {
+    // Only of a session that was lost.
+    if (!unknown) return
+    for (const { data } of unknown) unacknowledged.delete(data)
+    emit('close', SESSION_END)
+  })
+  socket.on('state', async state => {
+    emit('state', state)
+    if (state.name !== 'closed') return
+    // What waits is dropped first.
+    await 0
+    unacknowledged.clear()
+    emit('close', SESSION_END)
+  })
+
+  return {
+    on,
+    once,
+    off,
+    connect: socket.connect,
+    close: socket.close,
+    queuedMessages: () => [...unacknowledged] as string[],
+    send(data, how) {
+      unacknowledged.add(data)
+      socket.send(data, { event, ...(how?.signal && { signal: how.signal }) }).then(({ status }) => {
+        if (status === 'delivered') unacknowledged.delete(data)
+      })
+      return 'queued'
+    },
+    get state() {
+      return socket.state
+    },
+    get stats() {
+      return socket.stats
+    },
+  }
+}
