@@ -23,7 +23,10 @@ export type BinaryType = 'arraybuffer' | 'blob'
 
 type PerAttempt<Value> = Value | ((context: AttemptContext) => Value | PromiseLike<Value>)
 
-/** The address to connect to: fixed, or a function that is called for every attempt. */
+/**
+ * The address to connect to: fixed, or a function that is called for every attempt. The browser resolves relative URLs, from Chrome 125,
+ * Firefox 124 and Safari 17.3 on.
+ */
 // https://websockets.spec.whatwg.org/#dom-websocket-websocket
 export type Endpoint = PerAttempt<string | URL>
 
