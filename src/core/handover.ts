@@ -56,7 +56,7 @@ export type StartHandover = (
   emit: Emitter<SocketEvents<any>>['emit'],
   defer: Emitter<SocketEvents<any>>['defer'],
   state: () => State,
-  /** Takes an input through the table of states. */
+  /** Passes an input through the table of states. */
   step: (input: Input, table?: Table) => void,
   /** Ends the current connection. */
   lose: (cause: SocketError, again?: boolean) => void,

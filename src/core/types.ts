@@ -260,8 +260,9 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
    */
   handover(cause?: unknown): Promise<void>
   /**
-   * Closes the socket, which then does not reconnect. If there is a connection, queued messages are sent first. Throws an `InvalidAccessError` for a code other than 1000
-   * and 3000 to 4999, and a `SyntaxError` for a reason of more than 123 bytes, as the platform does:
+   * Closes the socket, which then does not reconnect. If there is a connection, queued messages are sent first. Throws an
+   * `InvalidAccessError` for a code other than 1000 and 3000 to 4999, and a `SyntaxError` for a reason of more than 123 bytes, as the
+   * platform does:
    * https://websockets.spec.whatwg.org/#dom-websocket-close
    */
   close(code?: number, reason?: string): void
