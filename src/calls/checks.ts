@@ -5,7 +5,7 @@ export const checkOptions = (options: object, names: readonly string[]): void =>
   for (const [name, value] of Object.entries(options)) {
     if (!names.includes(name)) throw new TypeError(`There is no option '${name}', only ${names}`)
     if (value === undefined) continue
-    // Not `value < 0`: of text, nothing is less than 0.
+    // Not `value < 0`, which is false for text.
     if ((name === 'timeout' || name.startsWith('max')) && !(value >= 0))
       throw new TypeError(`${name} must be a number, at least 0`)
     if (name === 'again' && !AGAIN.includes(value)) throw new TypeError(`again must be one of ${AGAIN}`)

@@ -37,7 +37,7 @@ export const createHandlers = (
       if (!handler) throw new CallError('UNEXPECTED', name)
       const result = await handler(validate(entry?.params, params))
       validate(entry?.result, result, 'HANDLER_FAILED')
-      // Fails here for a result that cannot be sent, so that the server gets an answer.
+      // If the result cannot be encoded, this throws here, so that the server still gets an answer.
       encode(result ?? null)
       return result
     } catch (cause) {
