@@ -1,4 +1,4 @@
-// The requests of one session: processed one after the other, in the order in which they came, across connections.
+// The requests of one session: processed one after the other, in the order of arrival, across connections.
 import type { Waiting } from './frames.js'
 
 const MAX_MESSAGES = 256
@@ -52,7 +52,7 @@ export class Inbox {
     return this.queue.length >= MAX_MESSAGES || this.bytes >= MAX_BYTES
   }
 
-  /** Accepts a request. Returns `false` for a repetition of a request that waits or is being processed: one answer is for both. */
+  /** Accepts a request. Returns `false` for a repetition of a request that is queued or being processed: both get one answer. */
   add(request: Waiting, bytes: number): boolean {
     const { ackId } = request
     if (ackId !== undefined) {

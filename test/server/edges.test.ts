@@ -141,7 +141,7 @@ describe('an acknowledgement of messages that were never sent', () => {
     client.say('{"type":"sequenceAck","sequenceId":2}')
     expect(await client.until(() => client.end)).toEqual({
       code: 1008,
-      reason: 'the client has received messages that the store does not know',
+      reason: 'the client has received messages that the store does not have',
     })
   })
 

@@ -149,7 +149,7 @@ describe('a client that goes on sending too much', () => {
     const { wss, server, client, steps } = await flood({ connection: { messages: 100 } })
     expect(steps.map(({ step }) => step)).toEqual(['slowed'])
     await vi.advanceTimersByTimeAsync(2_000)
-    const message = 'this connection sends more than 100 messages per second, and is read more slowly'
+    const message = 'this connection sends more than 100 messages per second, and its frames are read more slowly'
     expect(limited(client)).toEqual([{ type: 'system', event: 'limited', message }])
     expect(client.end).toBeUndefined()
     await vi.advanceTimersByTimeAsync(10_000)
