@@ -24,7 +24,7 @@ const connect = async (url: string | (() => Promise<string>)) => {
   return { socket, events }
 }
 
-test(`${rotations} rotations under traffic lose nothing, double nothing and show neither close nor open`, async () => {
+test(`${rotations} handovers under traffic lose nothing, duplicate nothing, and emit neither close nor open`, async () => {
   const up: unknown[] = []
   const ends: unknown[] = []
   const { url, server } = await startNode({
