@@ -44,7 +44,7 @@ export type StartHeartbeat = (
   /** Called when the connection is dead. */
   onTimeout: () => void,
   counts: { latency: number | undefined },
-  /** The same object for all connections of a socket. `timeouts` counts the dead ones in a row. */
+  /** The same object for all connections of a socket. `timeouts` counts the consecutive dead connections. */
   memory: { timeouts: number },
   /** How many bytes the browser has sent on this connection, and how many are in its buffer. */
   bytes: () => { readonly left: number; readonly buffered: number },

@@ -67,7 +67,7 @@ export type DropReason =
   | 'closed'
   /** There is no connection, or it has ended, and `queue` is `false`. */
   | 'disconnected'
-  /** Two connections in a row were closed with 1009 because of it. */
+  /** Two consecutive connections were closed with 1009 because of it. */
   | 'too-big'
 
 /** Options for one message. */

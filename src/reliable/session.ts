@@ -34,7 +34,7 @@ export const resolveUrl = (endpoint: string | URL): URL => {
 export interface Session {
   /** The id and the secret that resume it; `undefined` before it begins, and after it was lost. */
   readonly key: SessionKey | undefined
-  /** Whether the present connection has resumed it. */
+  /** Whether the current connection has resumed it. */
   readonly isResumed: boolean
   /** The URL of the next attempt, with the parameters that resume the session, unless a subprotocol does. */
   endpoint(context: AttemptContext): Promise<URL>

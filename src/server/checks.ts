@@ -53,7 +53,7 @@ const NAMES: Record<keyof ReliableServerOptions, true> = {
   onError: true,
 }
 
-/** Throws a `TypeError` for an option that does not exist: with `authorise` everybody would be let in. */
+/** Throws a `TypeError` for an option that does not exist: with the misspelling `authorise`, everyone could connect. */
 export const checkOptions = (options: object): void =>
   checkOptionNames('createReliableServer', options, Object.keys(NAMES))
 

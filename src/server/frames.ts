@@ -40,7 +40,7 @@ interface EndSession {
 /** A client's request, checked and decoded. */
 export type Request = Decoded<RequestFrame> | BadRequest
 
-/** A frame that waits for its turn. */
+/** A frame that is processed in order. */
 export type Waiting = Request | EndSession
 
 /** A client's frame, checked and decoded. */

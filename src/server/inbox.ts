@@ -20,7 +20,7 @@ export interface InboxOwner {
 
 export class Inbox {
   private readonly owner: InboxOwner
-  /** Requests that wait. The first one is being processed. */
+  /** The queued requests. The first one is being processed. */
   private readonly queue: Item[] = []
   /** The ids of the requests in the queue. */
   private readonly pending = new Set<number>()
@@ -66,7 +66,7 @@ export class Inbox {
     return true
   }
 
-  /** Drops the requests that wait. */
+  /** Drops the queued requests. */
   clear(): void {
     this.queue.length = 0
   }

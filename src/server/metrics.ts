@@ -64,7 +64,7 @@ export class Metrics {
     counter.set(second, (counter.get(second) ?? 0) + 1)
   }
 
-  /** Something took so many milliseconds. */
+  /** Records a duration in milliseconds. */
   observe(name: HistogramName, value: string, ms: number): void {
     let all = this.histograms.get(name)
     if (!all) {

@@ -31,7 +31,7 @@ export interface Session {
   /** Leaves a group. In `onMessage` this is held, as with `send`. */
   leave(group: string): void
   /**
-   * Ends the session for good: at once or, in `onMessage`, when the handler is done and its messages are written. After the default code,
+   * Ends the session permanently: at once or, in `onMessage`, when the handler is done and its messages are written. After the default code,
    * 1008, the client does not resume the session. Throws a `RangeError` for a code that is not 1000, 1008 or 3000 to 4999, and for a
    * reason of more than 120 bytes.
    */

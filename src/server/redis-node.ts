@@ -50,7 +50,7 @@ export class RedisNode implements StoreNode {
     this.scripts.onWait = () => void this.check().catch(() => {})
   }
 
-  /** Compares this node's records with Redis. Rejects if Redis does not answer: operations that wait for this call it again. */
+  /** Compares this node's records with Redis. Rejects if Redis does not answer: operations that depend on this repeat it. */
   check(): Promise<void> {
     this.checking ??= this.sendParts().finally(() => {
       this.checking = undefined

@@ -108,7 +108,7 @@ export const SCRIPTS = {
     if kept[3] ~= me then notify(kept[3], cjson.encode({ kind = 'moved', session = id, epoch = mine })) end
     return { mine, tonumber(kept[4]), tonumber(kept[5]), call('ZRANGE', D(id), 0, -1), call('EXISTS', P .. 'p:' .. id) }`,
 
-  // Returns the place to go on from, '' at the end, and id, user, away and expiry of each session.
+  // Returns the place to continue from, '' at the end, and id, user, away and expiry of each session.
   members: `
     local group, cursor = ARGV[11], ARGV[12]
     local list = call('ZRANGEBYLEX', G(group), cursor, '+', 'LIMIT', 0, ${CHUNK})

@@ -4,7 +4,7 @@ import type { Sample } from './metrics.js'
 import type { StoreNode } from './store.js'
 import { within } from './upkeep.js'
 
-/** The messages that were written and not acknowledged, the requests that wait, and the bytes that wait for the network. */
+/** The numbers of unacknowledged messages, queued requests and buffered bytes. */
 export interface Load {
   readonly unacknowledged: number
   readonly waiting: number

@@ -85,7 +85,7 @@ export const messages = <Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>(
       }
     }
   })()
-  // A generator that is waiting would not return before the next message, and one that was never started would listen for ever.
+  // A waiting generator would not return before the next message, and a generator that was never started would listen forever.
   for (const method of ['return', 'throw'] as const) {
     const finish = generator[method].bind(generator)
     generator[method] = (value: any) => {
