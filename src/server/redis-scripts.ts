@@ -34,8 +34,8 @@ export const SCRIPTS = {
     call('DEL', O(me))
     return 1`,
 
-  // What a node knows of its sessions, as id, epoch and the newest number that it was told. Messages that were sent to a client, and are not
-  // here, have been lost: the next ones would get their numbers.
+  // Receives a node's records of its sessions: id, epoch and the newest number that the node has received. If Redis has a lower number, messages
+  // that may have been sent to the client were lost, and the next messages would get their numbers.
   check: `
     local isLast = ARGV[11]
     isTrusted()
