@@ -23,7 +23,10 @@ export type BinaryType = 'arraybuffer' | 'blob'
 
 type PerAttempt<Value> = Value | ((context: AttemptContext) => Value | PromiseLike<Value>)
 
-/** The address to connect to: fixed, or a function that is called for every attempt. */
+/**
+ * The address to connect to: fixed, or a function that is called for every attempt. If it is missing, or the function returns nothing, there is a
+ * `TypeError` instead of a connection to `/undefined`.
+ */
 // https://websockets.spec.whatwg.org/#dom-websocket-websocket
 export type Endpoint = PerAttempt<string | URL>
 
@@ -223,7 +226,7 @@ export interface Stats {
 export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
   /**
    * Adds a listener and returns a function that removes it. Adding the same listener twice has no effect. Throws a `TypeError` for an
-   * unknown event and for a listener that is not a function.
+   * unknown event, for a listener that is not a function, and for an unknown option.
    */
   on: Emitter<SocketEvents<Binary>>['on']
   /** Like `on()`, for the next event only. */
@@ -243,7 +246,8 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
   connect(): void
   /**
    * Abandons the present connection or wait, and connects again, also after `close()`. `cause` becomes the `cause` of the `SocketError` in
-   * the events. `code` and `reason` go into the close frame, so that the server can distinguish this from a final close. Throws a
+   * the events. `code` and `reason` go into the close frame, so that the server can distinguish this from a final close; a reason without a
+   * code is sent with 1000. Throws a
    * `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket, and what `close()` throws for an invalid code or reason.
    */
   reconnect(cause?: unknown, code?: number, reason?: string): void
