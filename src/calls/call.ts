@@ -2,8 +2,8 @@ import { CallError } from './errors.js'
 import type { AddRequest, CancelRequest, Request, Transmit } from './requests.js'
 import type { CallOptions } from './types.js'
 
-/** Timers with a longer delay fire at once. */
-const MAX_DELAY = 2 ** 31
+/** The longest delay of a timer: one with a longer delay fires at once. */
+const MAX_DELAY = 2 ** 31 - 1
 
 /** Sends a call. Resolves with its result, or rejects with a `CallError`. */
 export type SendCall = (id: number, data: any, options: CallOptions) => Promise<unknown>
@@ -48,7 +48,11 @@ export const createSendCall = (
           },
         }
         onAbort = () => cancel(request, 'UNKNOWN', signal?.reason)
-        if (timeout < MAX_DELAY) timer = setTimeout(cancel, timeout, request, 'TIMEOUT')
+        const wait = (delay: number) => {
+          if (delay > MAX_DELAY) timer = setTimeout(wait, MAX_DELAY, delay - MAX_DELAY)
+          else timer = setTimeout(cancel, delay, request, 'TIMEOUT')
+        }
+        if (timeout < Infinity) wait(timeout)
         signal?.addEventListener('abort', onAbort)
         add(request, transmit)
       })

@@ -1,3 +1,4 @@
+import { checkOptions } from './checks.js'
 import type { CallError } from './errors.js'
 import type { CallProtocol, Incoming } from './protocol.js'
 
@@ -66,18 +67,22 @@ const read = (frame: any, incoming: Incoming): unknown => {
  * answered, but never sent.
  */
 // https://www.jsonrpc.org/specification
-export const jsonRpc = ({
-  subscribe = (name, params) => ['subscribe', params === undefined ? [name] : [name, params]],
-  unsubscribe = (_, key) => ['unsubscribe', [key]],
-}: JsonRpcOptions = {}): CallProtocol => ({
-  call: request,
-  subscribe: (id, name, params) => request(id, ...subscribe(name, params)),
-  unsubscribe: (id, name, key) => request(id, ...unsubscribe(name, key)),
-  key: result => result,
-  async read(frame, incoming) {
-    // An empty batch is invalid.
-    if (!Array.isArray(frame) || !frame.length) return read(frame, incoming)
-    const answers = (await Promise.all(frame.map(one => read(one, incoming)))).filter(answer => answer)
-    return answers.length ? answers : undefined
-  },
-})
+export const jsonRpc = (options: JsonRpcOptions = {}): CallProtocol => {
+  checkOptions(options, ['subscribe', 'unsubscribe'])
+  const {
+    subscribe = (name, params) => ['subscribe', params === undefined ? [name] : [name, params]],
+    unsubscribe = (_, key) => ['unsubscribe', [key]],
+  } = options
+  return {
+    call: request,
+    subscribe: (id, name, params) => request(id, ...subscribe(name, params)),
+    unsubscribe: (id, name, key) => request(id, ...unsubscribe(name, key)),
+    key: result => result,
+    async read(frame, incoming) {
+      // An empty batch is invalid.
+      if (!Array.isArray(frame) || !frame.length) return read(frame, incoming)
+      const answers = (await Promise.all(frame.map(one => read(one, incoming)))).filter(answer => answer)
+      return answers.length ? answers : undefined
+    },
+  }
+}

@@ -71,6 +71,9 @@ export type AssembledCreateSocket<Given extends Parts> = <Binary extends BinaryT
   options?: AssembledOptions<Given, Binary>,
 ) => AssembledSocket<Given, Binary>
 
+/** Makes a misspelt part a type error, because it would be missing silently. */
+type NoOthers<Given> = { [Name in Exclude<keyof Given, keyof Parts>]: never }
+
 /**
  * Makes a `createSocket` from the parts that an application needs. Options of a part that is missing are a type error, and throw a
  * `TypeError`.
@@ -82,7 +85,7 @@ export type AssembledCreateSocket<Given extends Parts> = <Binary extends BinaryT
  * ```
  */
 export const assemble = <const Given extends Parts>(
-  parts: Given = {} as Given,
+  parts: Given & NoOthers<Given> = {} as Given & NoOthers<Given>,
 ): AssembledCreateSocket<Given> => {
   const given: Parts = parts
   if (given.handover && !given.delivery) throw missing("The part 'handover'", 'delivery')

@@ -54,7 +54,7 @@ export const openConnection = (
     else report()
   }
 
-  /** In Node, Deno and Bun, the `error` event contains the reason why a handshake failed. In browsers it does not. */
+  /** In Node, Deno and Bun, the `error` event contains the reason for a failure. In browsers it does not. */
   let why: { readonly error?: unknown; readonly message?: string } = {}
   const refuse = () => fail('CONNECTION_REFUSED', why.error, why.message || 'the browser does not say why')
 
@@ -65,6 +65,8 @@ export const openConnection = (
 
   const open = (url: string | URL, subprotocols: string | string[] | undefined) => {
     if (signal.aborted) return
+    // The platform would connect to a relative URL, such as `/undefined`.
+    if (url == null) throw new TypeError(`The endpoint is ${url}`)
     started = performance.now()
     const socket: WebSocket = new WebSocket(url, subprotocols)
     let handshaken = false
@@ -90,14 +92,14 @@ export const openConnection = (
     socket.onclose = ({ code, reason, wasClean }) => {
       close = { code, reason, wasClean }
       unsent = socket.bufferedAmount ?? 0
-      if (handshaken) fail('CONNECTION_LOST')
+      if (handshaken) fail('CONNECTION_LOST', why.error)
       else refuse()
     }
     // The `close` event that follows within 100 ms has all the information. After some failures there is none: in Chromium 156 when a
     // Content-Security-Policy forbids the connection, in WebKitGTK 2.50 for `ws:` in an `https:` page and for a blocked port, and
     // in Node 22.
     socket.onerror = event => {
-      if ((event as ErrorEvent).message) why = event as ErrorEvent
+      if ((event as ErrorEvent).error || (event as ErrorEvent).message) why = event as ErrorEvent
       if (!handshaken && !signal.aborted) setTimer(100, refuse)
     }
   }

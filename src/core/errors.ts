@@ -2,9 +2,15 @@
 export type SocketErrorCode =
   /** `close()` was called, or `signal` was aborted (`cause` is its reason). */
   | 'CLOSED'
-  /** A connection that was open or was being prepared has ended (`close` is its close frame). */
+  /**
+   * A connection that was open or was being prepared has ended (`close` is its close frame; `cause` is the platform's error, if it reports
+   * one, as `ws` does for frames that are invalid or too large).
+   */
   | 'CONNECTION_LOST'
-  /** The handshake failed. Browsers do not say why: refused, DNS, TLS, 401, 403 and 429 all look the same. */
+  /**
+   * The handshake failed. Browsers do not say why: refused, DNS, TLS, 401, 403 and 429 all look the same. `ws`, Bun and Deno do: in `cause`
+   * and in the message.
+   */
   | 'CONNECTION_REFUSED'
   /** There was no connection within `connectTimeout`. */
   | 'CONNECT_TIMEOUT'
@@ -69,6 +75,11 @@ export class SocketError extends Error {
     // to the previous attempt: 4 kB for each reconnection. Reading the stack once releases them.
     this.stack
   }
+}
+
+/** Throws a `TypeError` if any options are left that do not exist: a misspelt one would be ignored silently. */
+export const rejectUnknown = (place: string, unknown: object, names: string): void => {
+  for (const name in unknown) throw new TypeError(`${place} has no option '${name}', only ${names}`)
 }
 
 /** Throws a `TypeError` unless the value is a duration, a size or a count. */

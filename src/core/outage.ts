@@ -1,5 +1,5 @@
 import { checkListener, type Listener } from './emitter.js'
-import { checkNumber } from './errors.js'
+import { checkNumber, rejectUnknown } from './errors.js'
 import type { State } from './states.js'
 import { createTimer } from './timers.js'
 
@@ -40,22 +40,23 @@ const isDown = ({ name, cause, delay }: OutageSource['state']) =>
  * listener is called with `away: true`, then again for each change of the state, and once with `away: false` when the outage is over. The
  * time until the first `open` counts as an outage. If the socket gives up, the outage does not end. Before `connect()`, after `close()`, and
  * while the socket waits for the page to wake up (`delay: Infinity`), there is no outage. Returns a function that stops the reports. Throws a
- * `TypeError` for an invalid `grace` and for a listener that is not a function.
+ * `TypeError` for an invalid `grace`, for an unknown option, and for a listener that is not a function.
  *
  * ```ts
  * onOutage(socket, { grace: 2_000 }, ({ away, since, state }) => {
  *   if (!away) banner('')
- *   else if (state.name === 'closed') banner(`Closed: ${state.cause?.message}`)
+ *   else if (state.name === 'closed') banner(`Closed: ${state.cause?.close?.reason || state.cause?.message}`)
  *   else banner(`Offline since ${new Date(since).toLocaleTimeString()}`)
  * })
  * ```
  */
 export const onOutage = <Source extends OutageSource>(
   socket: Source,
-  { grace }: OutageOptions,
+  { grace, ...unknown }: OutageOptions,
   listener: Listener<Outage<Source['state']>>,
 ): (() => void) => {
   checkNumber('grace', grace)
+  rejectUnknown('onOutage', unknown, 'grace')
   checkListener(['outage'], 'outage', listener)
   const setTimer = createTimer()
   let down = false

@@ -1,6 +1,6 @@
 import type { Connector } from './connector.js'
 import { guard } from './emitter.js'
-import { checkNumber, SocketError } from './errors.js'
+import { checkNumber, rejectUnknown, SocketError } from './errors.js'
 import { isLocal } from './network.js'
 import { type Input, pageTable, type Table } from './states.js'
 import { createTimer } from './timers.js'
@@ -65,7 +65,7 @@ export const createBrowserEvents = ({
   ...unknown
 }: BrowserEventsOptions = {}): PageEventSource => {
   checkNumber('hiddenFor', hiddenFor)
-  for (const name in unknown) throw new TypeError(`createBrowserEvents has no option '${name}'`)
+  rejectUnknown('createBrowserEvents', unknown, 'hiddenFor')
   return report => {
     const setTimer = createTimer()
     let isAsleep = false

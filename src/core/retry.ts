@@ -1,4 +1,4 @@
-import { checkNumber, SocketError } from './errors.js'
+import { checkNumber, rejectUnknown, SocketError } from './errors.js'
 import { isLocal } from './network.js'
 
 /** The argument of a `retry` function. */
@@ -124,7 +124,7 @@ export const backoff = ({
   for (const value of [base, max, attempts, spread]) {
     checkNumber('An option of backoff()', value)
   }
-  for (const name in unknown) throw new TypeError(`backoff has no option '${name}'`)
+  rejectUnknown('backoff', unknown, 'base, max, attempts, spread and random')
   return ({ attempt, cause, url = '' }) => {
     const { code, close: { code: closeCode = 0, reason = '' } = {} } = cause
     if (attempt > attempts || isFinal(cause)) return false

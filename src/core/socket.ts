@@ -118,8 +118,9 @@ export const makeCreateSocket =
         defer(() => {
           const { name } = state()
           if (name !== 'open' && name !== 'connecting') return dispatch({ type: 'connect' })
-          if (code !== undefined && name === 'open') native()?.close(code, reason)
+          // First, because some implementations of WebSocket fire `close` inside of `close()`.
           lose(new SocketError('RECONNECT_REQUESTED', cause), true)
+          if ((code ?? reason) !== undefined && name === 'open') native()?.close(code ?? 1000, reason)
         })
       },
 

@@ -24,8 +24,8 @@ export type BinaryType = 'arraybuffer' | 'blob'
 type PerAttempt<Value> = Value | ((context: AttemptContext) => Value | PromiseLike<Value>)
 
 /**
- * The address to connect to: fixed, or a function that is called for every attempt. The browser resolves relative URLs, from Chrome 125,
- * Firefox 124 and Safari 17.3 on.
+ * The address to connect to: fixed, or a function that is called for every attempt. If it is missing, or the function returns nothing, there is a
+ * `TypeError` instead of a connection to `/undefined`. The browser resolves relative URLs, from Chrome 125, Firefox 124 and Safari 17.3 on.
  */
 // https://websockets.spec.whatwg.org/#dom-websocket-websocket
 export type Endpoint = PerAttempt<string | URL>
@@ -226,7 +226,7 @@ export interface Stats {
 export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
   /**
    * Adds a listener and returns a function that removes it. Adding the same listener twice has no effect. Throws a `TypeError` for an
-   * unknown event and for a listener that is not a function.
+   * unknown event, for a listener that is not a function, and for an unknown option.
    */
   on: Emitter<SocketEvents<Binary>>['on']
   /** Like `on()`, for the next event only. */
@@ -246,8 +246,9 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
   connect(): void
   /**
    * Abandons the current connection, or stops waiting, and connects again, even after `close()`. `cause` becomes the `cause` of the
-   * `SocketError` in the events. `code` and `reason` are sent in the close frame, so that the server can distinguish this from a final close.
-   * Throws a `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket, and for an invalid code or reason as `close()` does.
+   * `SocketError` in the events. `code` and `reason` are sent in the close frame, so that the server can distinguish this from a final close; a
+   * reason without a code is sent with 1000. Throws a `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket, and for an
+   * invalid code or reason as `close()` does.
    */
   reconnect(cause?: unknown, code?: number, reason?: string): void
   /**

@@ -49,10 +49,20 @@ type Emit = Emitter<ReliableEvents>['emit']
 
 type Drop = (message: Message, reason: ReliableDropReason) => void
 
+/** A longer delay needs several timers. */
+const MAX_DELAY = 1e9
+
 /** Drops the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
 const watch = (message: Message, drop: Drop, { signal, ttl = Infinity }: ReliableSendOptions) => {
-  // Longer delays than 2^31 milliseconds fire at once.
-  const timer = ttl < 1e9 ? setTimeout(drop, ttl, message, 'expired') : undefined
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const wait = (delay: number) => {
+    // Longer delays than 2^31 milliseconds fire at once.
+    timer =
+      delay > MAX_DELAY
+        ? setTimeout(wait, MAX_DELAY, delay - MAX_DELAY)
+        : setTimeout(drop, delay, message, 'expired')
+  }
+  if (ttl < Infinity) wait(ttl)
   const abort = () => drop(message, 'aborted')
   signal?.addEventListener('abort', abort)
   message.unwatch = () => {
@@ -62,7 +72,11 @@ const watch = (message: Message, drop: Drop, { signal, ttl = Infinity }: Reliabl
 }
 
 /** Throws a `TypeError` for invalid arguments of `send()`. */
-const checkSend = (name: unknown, { onLost = 'drop', ttl = Infinity }: ReliableSendOptions) => {
+const checkSend = (
+  name: unknown,
+  { onLost = 'drop', ttl = Infinity, signal: _, ...unknown }: ReliableSendOptions,
+) => {
+  for (const option in unknown) throw new TypeError(`send has no option '${option}'`)
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
   if (!isValid) throw new TypeError("Use a name, a ttl from 0, and onLost 'drop' or 'resend'")
 }

@@ -24,8 +24,8 @@ export const resolveUrl = (endpoint: string | URL): URL => {
   try {
     const url = new URL(endpoint, globalThis.document?.baseURI ?? globalThis.location?.href)
     url.protocol = url.protocol.replace('http', 'ws')
-    // A fragment is an error, as in the platform.
-    if (/^wss?:[^#]+$/.test(url.href)) return url
+    // A fragment is an error, as in the platform. A missing endpoint would be a relative URL, such as `/undefined`.
+    if (endpoint != null && /^wss?:[^#]+$/.test(url.href)) return url
   } catch {}
   throw new DOMException('The endpoint is not the URL of a WebSocket', 'SyntaxError')
 }

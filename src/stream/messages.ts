@@ -1,5 +1,5 @@
 import type { Socket } from '../index.js'
-import { checkHighWaterMark, type Message, type ReadOptions } from './types.js'
+import { checkOptions, type Message, type ReadOptions } from './types.js'
 import { untilEnded } from './until-ended.js'
 
 /** The memory that a buffered message needs besides its data, in bytes. */
@@ -16,7 +16,7 @@ const OVERHEAD = 64
  * reconnect. For any other cause it throws the `SocketError`. Buffered messages are read first.
  *
  * A WebSocket has no backpressure for incoming messages. Those that are not read in time are buffered up to `highWaterMark`; then
- * `overflow` decides. Throws a `TypeError` for a `highWaterMark` that is not at least 0.
+ * `overflow` decides. Throws a `TypeError` for invalid options.
  */
 export const messages = <Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>(
   socket: Socket<Binary>,
@@ -25,12 +25,19 @@ export const messages = <Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>(
   const {
     signal,
     highWaterMark = 2 ** 24,
-    overflow,
+    overflow = 'error',
     onDrop,
   } = options as typeof options & {
     onDrop: (message: Message<Binary>) => unknown
   }
-  checkHighWaterMark(highWaterMark)
+  checkOptions(options, ['signal', 'highWaterMark', 'overflow', 'onDrop'])
+  // Without `onDrop`, the first message that is dropped would end the reading with an obscure error.
+  if (
+    overflow !== 'error' &&
+    (typeof onDrop !== 'function' || !['drop-oldest', 'drop-newest'].includes(overflow))
+  ) {
+    throw new TypeError("overflow must be 'error', or with onDrop 'drop-oldest' or 'drop-newest'")
+  }
   interface Link {
     message?: Message<Binary> | undefined
     size: number

@@ -38,6 +38,10 @@ export interface WriteOptions {
   highWaterMark?: number | undefined
 }
 
-export const checkHighWaterMark = (highWaterMark: number): void => {
-  if (!(highWaterMark >= 0)) throw new TypeError('highWaterMark must be a number, at least 0')
+/** Throws a `TypeError` for an invalid `highWaterMark`, and for an option that does not exist, because a misspelt one would be ignored. */
+export const checkOptions = (options: WriteOptions, names: readonly string[]): void => {
+  for (const name in options) {
+    if (!names.includes(name)) throw new TypeError(`There is no option '${name}', only ${names}`)
+  }
+  if (!((options.highWaterMark ?? 0) >= 0)) throw new TypeError('highWaterMark must be a number, at least 0')
 }

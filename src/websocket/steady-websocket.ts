@@ -153,7 +153,8 @@ export const webSocketOver = (
         handleEvent: event => callHandler(this, event),
       } as Internals
       allInternals.set(this, internals)
-      internals.socket = createSocket(url, {
+      // The platform takes anything else for a string, `null` too.
+      internals.socket = createSocket(typeof url === 'function' ? url : `${url}`, {
         ...(isPlain && PLATFORM),
         ...options,
         // The core passes an options object on as it is.

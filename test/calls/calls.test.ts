@@ -319,6 +319,18 @@ describe('a timeout', () => {
     expect(outcomes.map(({ now }) => now())).toEqual(['NOT_SENT', 'NOT_SENT', 'pending', 'pending'])
   })
 
+  test('of thirty days, which is more than a timer accepts, ends the call after thirty days', async () => {
+    const day = 86_400_000
+    const { api, open } = setupCalls({ timeout: 30 * day })
+    await open()
+    const outcome = outcomeOf(api.call('slow'))
+    vi.advanceTimersByTime(30 * day - 1)
+    await settled()
+    expect(outcome.now()).toBe('pending')
+    await vi.advanceTimersByTimeAsync(1)
+    expect(outcome.now()).toBe('TIMEOUT')
+  })
+
   test('leaves no timer behind after the reply', async () => {
     const { api, open } = setupCalls()
     const peer = await open()

@@ -265,3 +265,9 @@ describe('in the role of the client', () => {
     ])
   })
 })
+
+test('a misspelt option of jsonRpc() throws a TypeError that names those that exist', () => {
+  expect(() => jsonRpc({ subscribes: () => ['a', []] } as object)).toThrow(
+    /no option 'subscribes', only subscribe,unsubscribe/,
+  )
+})

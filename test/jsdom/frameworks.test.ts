@@ -226,3 +226,35 @@ test('the guide’s banner for React appears in an outage of more than two secon
   expect(vi.getTimerCount()).toBe(1)
   socket.close()
 })
+
+test('the guide’s socket for one React component makes one handshake in strict mode, and is closed with the component', async () => {
+  vi.useRealTimers()
+  vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
+  const { texts, mount, settled } = await load<Mounting & { texts: string[] }>(
+    `${pieceWith('demo/docs/frameworks.md', 'useFeed')}
+    import { act, StrictMode } from 'react'
+    import { createRoot } from 'react-dom/client'
+    export const texts = []
+    const onText = text => texts.push(text)
+    function Prices() {
+      useFeed('wss://push.example.com/prices', onText)
+      return null
+    }
+    export const mount = target => {
+      const root = createRoot(target)
+      act(() => root.render(<StrictMode><Prices /></StrictMode>))
+      return () => act(() => root.unmount())
+    }
+    export const settled = () => act(async () => {})`,
+    'development',
+  )
+  vi.useFakeTimers()
+  const unmount = mount(document.createElement('div'))
+  await settled()
+  vi.advanceTimersByTime(0)
+  server.latest.send('1.07')
+  expect([texts, server.attempts]).toEqual([['1.07'], 1])
+  unmount()
+  vi.advanceTimersByTime(60_000)
+  expect([server.clients, server.attempts]).toEqual([[], 1])
+})

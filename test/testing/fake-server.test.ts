@@ -749,3 +749,9 @@ test('a heartbeat over the fake server detects a dead connection and no living o
   vi.advanceTimersByTime(12_400)
   expect([socket.state.name, server.attempts]).toEqual(['open', 2])
 })
+
+test('a misspelt option of createFakeServer() throws a TypeError that names those that exist', () => {
+  expect(() => createFakeServer({ mesage: () => {} } as object)).toThrow(
+    /no option 'mesage', only base, protocols and message/,
+  )
+})
