@@ -29,7 +29,14 @@ export class CallError extends Error {
 
   /** Calls create these errors. A handler throws one with the code `SERVER_ERROR` to answer with the error that is its cause. */
   constructor(code: CallErrorCode, cause?: any) {
-    super(cause === undefined ? code : `${code}: ${cause?.message ?? cause}`)
+    let text = ''
+    try {
+      // Of several issues, the first.
+      if (cause !== undefined) text = `: ${String(cause?.message ?? cause?.[0]?.message ?? cause)}`
+    } catch {
+      // Not every value can be text, and the server chooses its errors.
+    }
+    super(code + text)
     this.name = 'CallError'
     this.code = code
     this.cause = cause

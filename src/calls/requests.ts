@@ -48,7 +48,7 @@ export type Requests = readonly [
 ]
 
 /** Identifies a message: the socket names those that it did not send by their data, and copies binary data. */
-const identify = (data: Data): string => (typeof data === 'string' ? data : bytesOf(data).join())
+export const identify = (data: Data): string => (typeof data === 'string' ? data : bytesOf(data).join())
 
 export const createRequests = (socket: CallSocket): Requests => {
   const pending = new Map<unknown, Request>()
