@@ -8,6 +8,8 @@ export const checkOptions = (options: object, names: readonly string[]): void =>
     const isNumber = typeof value === 'number' && value >= 0
     if ((name === 'timeout' || name.startsWith('max')) && !isNumber)
       throw new TypeError(`${name} must be a number, at least 0`)
+    if (name === 'event' && (typeof value !== 'string' || !value))
+      throw new TypeError('event must be a text that is not empty')
     if (name === 'again' && !AGAIN.includes(value)) throw new TypeError(`again must be one of ${AGAIN}`)
   }
 }
