@@ -1,7 +1,8 @@
 import { describe, expect, test, vi } from 'vitest'
+import type { PageEvent, PageEventSource } from '../../src/index.ts'
 import { createReliableSocket } from '../../src/reliable.ts'
 import type { FakePeer } from '../../src/testing.ts'
-import { frames, fresh, outcomes, settled, world } from './world.ts'
+import { frames, fresh, outcomes, settled, type World, world } from './world.ts'
 
 fresh()
 
@@ -294,6 +295,62 @@ describe('a close with 1008', () => {
     server.wire.peer.close(1008)
     await settled()
     expect(socket.state.name).toBe('closed')
+  })
+
+  const abandonments: [
+    what: string,
+    abandon: (server: World['server'], first: FakePeer) => Promise<unknown>,
+  ][] = [
+    ['was refused', async server => server.latest.refuse()],
+    [
+      'was closed with 1008',
+      async server => {
+        server.latest.accept('json.reliable.webpubsub.azure.v1')
+        await settled()
+        server.latest.close(1008)
+      },
+    ],
+    // In doubt about the first connection, which then shows that it is alive.
+    ['was not needed', async (_, first) => first.send('{"type":"pong"}')],
+  ]
+
+  test.each(abandonments)(
+    '1008 leads to a new session although a second connection %s before',
+    async (what, abandon) => {
+      let report: (event: PageEvent) => void = () => {}
+      const wake: PageEventSource = given => {
+        report = given
+        return () => {}
+      }
+      const { socket, server, log } = world({ heartbeat: false, wake })
+      const { peer } = await server.connect()
+      await vi.advanceTimersByTimeAsync(10_000)
+      if (what === 'was not needed') report('wake')
+      else socket.handover().catch(() => {})
+      await vi.advanceTimersByTimeAsync(300)
+      expect(server.latest).not.toBe(peer)
+      await abandon(server, peer)
+      await settled()
+      expect(socket.state.name).toBe('open')
+      peer.close(1008)
+      await server.reconnect()
+      expect(socket.state.name).toBe('open')
+      expect(log.filter(([type]) => type === 'gap')).toHaveLength(1)
+    },
+  )
+
+  test('1008 leads to a new session on a second connection that has become the only one', async () => {
+    const { socket, server, log } = world()
+    const { peer } = await server.connect()
+    socket.handover().catch(() => {})
+    await settled()
+    peer.drop()
+    await settled()
+    server.forget()
+    await server.connect()
+    await server.reconnect()
+    expect(socket.state.name).toBe('open')
+    expect(log.filter(([type]) => type === 'gap')).toHaveLength(1)
   })
 
   test("1008 is passed to the application's retry function, which may give up", async () => {
