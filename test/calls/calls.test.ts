@@ -187,6 +187,25 @@ describe('a call', () => {
     expect(methods(await open())).toEqual(['second'])
   })
 
+  test.each(['never', 'unsent', 'always'] as const)(
+    'with again %s that is made during a handover waits for the next connection',
+    async again => {
+      const { api, open, native } = setupCalls()
+      const first = await open()
+      api.socket.handover()
+      await settled()
+      const next = native()
+      next.accept()
+      await settled()
+      const outcome = outcomeOf(api.call('buy', undefined, { again }))
+      await vi.advanceTimersByTimeAsync(1_000)
+      expect([first.closed?.code, methods(first), methods(next)]).toEqual([1000, [], ['buy']])
+      answer(next, 'buy', { result: 7 })
+      await settled()
+      expect(outcome.now()).toBe(7)
+    },
+  )
+
   test('that waits is NOT_SENT when the socket is closed for good, and one that was sent is UNKNOWN', async () => {
     const { api, open, socket } = setupCalls({}, { highWaterMark: 0 })
     const peer = await open()
