@@ -2,7 +2,7 @@ import { describe, expect, test, vi } from 'vitest'
 import type { PageEvent, PageEventSource } from '../../src/index.ts'
 import { createReliableSocket } from '../../src/reliable.ts'
 import type { FakePeer } from '../../src/testing.ts'
-import { frames, fresh, outcomes, settled, type World, world } from './world.ts'
+import { frames, fresh, outcomes, type Session, settled, type World, world } from './world.ts'
 
 fresh()
 
@@ -52,6 +52,54 @@ describe('resuming a session', () => {
     server.latest.drop()
     await vi.advanceTimersByTimeAsync(6_000)
     expect(query(server.latest)).toEqual({})
+  })
+})
+
+describe('a second connection that begins a new session, although the first one is open', () => {
+  const begin = async () => {
+    const made = world({ heartbeat: false })
+    const { server, socket } = made
+    const first = await server.connect()
+    const old = first.session as Session
+    server.send(old, 'old 1')
+    await server.exchange(first)
+    server.resumes = false
+    socket.handover().catch(() => {})
+    await settled()
+    const second = server.accept()
+    await server.deliver(second)
+    await settled()
+    // These belong to the session that is lost. Their numbers mean nothing in the new one.
+    for (const text of ['old 2', 'old 3', 'old 4']) server.send(old, text)
+    await server.deliver(first)
+    server.resumes = true
+    const heard = () => made.heard('message').map(({ data }) => data)
+    return { ...made, first, second, heard }
+  }
+
+  test('delivers all messages of the new session', async () => {
+    const { server, socket, second, heard, log } = await begin()
+    for (const text of ['new 1', 'new 2']) server.send(second.session as Session, text)
+    await vi.advanceTimersByTimeAsync(1_000)
+    await server.exchange(second)
+    expect([heard(), socket.connectionId]).toEqual([['old 1', 'new 1', 'new 2'], second.session?.id])
+    expect(log.filter(([type]) => type === 'gap')).toHaveLength(1)
+    expect(server.faults).toEqual([])
+  })
+
+  test('is followed by another one if it is lost before it takes over, and the new session is resumed', async () => {
+    const { server, socket, first, second, heard, log } = await begin()
+    const outcome = socket.send('sent in between')
+    second.peer.drop()
+    await settled()
+    server.send(second.session as Session, 'new 1')
+    server.send(first.session as Session, 'old 5')
+    await server.deliver(first)
+    await server.reconnect()
+    expect([heard(), socket.connectionId]).toEqual([['old 1', 'new 1'], second.session?.id])
+    expect(await outcome).toEqual({ status: 'delivered' })
+    expect(log.filter(([type]) => type === 'gap')).toHaveLength(1)
+    expect(server.faults).toEqual([])
   })
 })
 
