@@ -11,7 +11,7 @@ export interface Incoming {
   /**
    * The server calls this page. Resolves with the result of the handler. Rejects with a `CallError`: `UNEXPECTED` if there is no handler, `INVALID`
    * for parameters that do not match their schema, `SERVER_ERROR` if the handler wants to answer with the error that is its `cause`, and
-   * `HANDLER_FAILED` if it failed otherwise.
+   * `HANDLER_FAILED` if it failed otherwise, or if `maxCalls` of them are running.
    */
   call(name: string, params: unknown): Promise<any>
   /** The message breaks the protocol. Returns whether this page handles calls, and so whether the server may wait for an answer. */

@@ -21,8 +21,10 @@ const LIMITS: Record<string, number> = {
   'steadysocket/json': 700,
   'steadysocket/stream': 1_060,
   // The design asks for 1,500. Of these, about 2,700 B are calls(), 450 B jsonRpc(), and 350 B overReliable().
-  'steadysocket/calls': 3_560,
-  'steadysocket/reliable': 3_215,
+  // Checks of what the server and its handlers say, subscriptions that are made once, and binary frames over a reliable socket take 230 B.
+  'steadysocket/calls': 3_840,
+  // A session that a second connection begins beside the open one takes 20 B.
+  'steadysocket/reliable': 3_250,
 }
 
 const sizes: Record<string, number> = await measure()
