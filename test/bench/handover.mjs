@@ -321,6 +321,7 @@ for (const { name, launch } of await loadEngines()) {
       '',
       `${ROTATIONS} times, one second apart, with 200 messages a second each way, ${DELAY} ms from one end to the other, and a handshake of two round trips. The server sends to`,
       'all open connections. Messages lost · heard twice · out of order, over all; and the longest time without a message from the server, in ms: least · median · most.',
+      "sockette's `reconnect()` leaves the first connection open.",
       '',
       table(['', 'from the server', 'to the server', 'silence, ms'], rotations),
     )
