@@ -249,6 +249,7 @@ local function isTrusted()
   local found = string.match(info, 'master_replid:(%w+)') or ''
   if not era then
     endAll()
+    run = found
     call('HSET', E, 'run', found)
   elseif run ~= found then
     local last = call('ZRANGE', N, -1, -1, 'WITHSCORES')
@@ -257,6 +258,7 @@ local function isTrusted()
       notify(node, '{"kind":"check"}')
     end
     since = now
+    run = found
     call('HSET', E, 'run', found, 'since', whole(now))
     call('PEXPIRE', V, ttl)
   end

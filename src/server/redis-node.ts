@@ -23,6 +23,8 @@ const argumentsOf = (effect: Effect): string[] => {
   return [effect.kind, effect.group, effect.session, '']
 }
 
+const forgotten = (): Error => new Error('Redis does not know any more what became of this commit')
+
 export interface RedisNodeParts {
   readonly name: string
   readonly scripts: ScriptRunner
@@ -112,20 +114,20 @@ export class RedisNode implements StoreNode {
     const job = session || `${this.parts.name}.${place}`
     const moment = Date.now()
     try {
-      const [outcome, count] = await this.place(place, (script, force) =>
+      const [outcome, count, run] = await this.place(place, (script, force) =>
         this.scripts[script](
           'commit',
           ...[session, epoch, ackId, patient ? 1 : 0, place, force, job],
           ...effects.flatMap(argumentsOf),
         ),
       )
-      if (outcome === 'unknown') throw new Error('Redis does not know any more what became of this commit')
+      if (outcome === 'unknown') throw forgotten()
       let reached = count
       if (outcome === 'more' && claim) {
         this.order.done(place)
-        reached = await this.fan(job, { patience: patient ? PATIENCE : 0 })
-      } else if (outcome === 'more') reached = await this.fan(job, { place })
-      await this.scripts.replicated()
+        reached = await this.fan(job, { place, patience: patient ? PATIENCE : 0 })
+      } else if (outcome === 'more') reached = await this.fan(job, { place, passes: true })
+      await this.scripts.replicated(run)
       this.scripts.confirmed.renew(moment, place)
       return { outcome: outcome === 'more' ? 'done' : (outcome as CommitOutcome), count: reached }
     } finally {
@@ -213,7 +215,7 @@ export class RedisNode implements StoreNode {
   private async place(
     place: number,
     run: (script: 'runLoaded' | 'runText', force: number) => Promise<unknown>,
-  ): Promise<[string, number]> {
+  ): Promise<[string, number, string]> {
     let answer = await run('runLoaded', 0).catch(error => {
       if (!isForgotten(error)) throw error
       return ['early']
@@ -226,22 +228,23 @@ export class RedisNode implements StoreNode {
         await this.scripts.pause()
       }
     }
-    const [outcome, count] = answer as [unknown, number]
-    return [String(outcome), count]
+    const [outcome, count, which] = answer as [unknown, number, unknown]
+    return [String(outcome), count, String(which)]
   }
 
   /** Applies what a commit has left to do, in parts. Resolves with the count of the last effect. */
   private async fan(
     job: string,
-    { place = 0, patience = 0 }: { place?: number; patience?: number } = {},
+    { place = 0, patience = 0, passes = false }: { place?: number; patience?: number; passes?: boolean } = {},
   ): Promise<number> {
     let start = Date.now()
     for (;;) {
       const waited = Date.now() - start
-      const answer = await this.scripts.run('fan', job, 0, waited < patience ? 1 : 0, place)
+      const answer = await this.scripts.run('fan', job, 0, waited < patience ? 1 : 0, place, passes ? 1 : 0)
       const [status, count] = answer as [unknown, number]
       if (String(status) === 'busy') await delay(waited)
       else if (String(status) === 'more') start = Date.now()
+      else if (String(status) === 'unknown') throw forgotten()
       else return count
     }
   }

@@ -46,6 +46,11 @@ export const SCRIPTS = {
     if isLast == '1' then call('SREM', V, me) end
     return isTrusted() and 1 or 0`,
 
+  // Returns which Redis this is.
+  which: `
+    isTrusted()
+    return run`,
+
   create: `
     local token, user, max, own = unpack(ARGV, 11, 14)
     if not isTrusted() then return 'wait' end
