@@ -14,8 +14,8 @@ local function pass(place, outcome, count)
   call('PEXPIRE', O(me), ttl)
   call('PEXPIRE', E, ttl)
 end
--- With the Redis that gave it.
-local function answer(outcome, count) return { outcome, count, run } end
+-- With the Redis that gave it, and the era.
+local function answer(outcome, count) return { outcome, count, run, era } end
 local function outcomeOf(place)
   local found, outcome, count = string.match(call('HGET', O(me), slot(place)) or '', '^(%d+) (%a+) (%d+)$')
   if found ~= place then return answer('unknown', 0) end

@@ -114,7 +114,7 @@ export class RedisNode implements StoreNode {
     const job = session || `${this.parts.name}.${place}`
     const moment = Date.now()
     try {
-      const [outcome, count, run] = await this.place(place, (script, force) =>
+      const [outcome, count, run, era] = await this.place(place, (script, force) =>
         this.scripts[script](
           'commit',
           ...[session, epoch, ackId, patient ? 1 : 0, place, force, job],
@@ -128,7 +128,7 @@ export class RedisNode implements StoreNode {
         reached = await this.fan(job, { place, patience: patient ? PATIENCE : 0 })
       } else if (outcome === 'more') reached = await this.fan(job, { place, passes: true })
       await this.scripts.replicated(run)
-      this.scripts.confirmed.renew(moment, place)
+      this.scripts.confirmed.confirm(moment, place, era)
       return { outcome: outcome === 'more' ? 'done' : (outcome as CommitOutcome), count: reached }
     } finally {
       this.order.done(place)
@@ -211,11 +211,11 @@ export class RedisNode implements StoreNode {
     await this.parts.unsubscribe()
   }
 
-  /** Runs a commit when everything before it has run. Resolves with the outcome and the count. */
+  /** Runs a commit when everything before it has run. Resolves with the outcome, the count, the Redis that gave them, and its era. */
   private async place(
     place: number,
     run: (script: 'runLoaded' | 'runText', force: number) => Promise<unknown>,
-  ): Promise<[string, number, string]> {
+  ): Promise<[string, number, string, string]> {
     let answer = await run('runLoaded', 0).catch(error => {
       if (!isForgotten(error)) throw error
       return ['early']
@@ -228,8 +228,8 @@ export class RedisNode implements StoreNode {
         await this.scripts.pause()
       }
     }
-    const [outcome, count, which] = answer as [unknown, number, unknown]
-    return [String(outcome), count, String(which)]
+    const [outcome, count, which, era] = answer as [unknown, number, unknown, unknown]
+    return [String(outcome), count, String(which), String(era)]
   }
 
   /** Applies what a commit has left to do, in parts. Resolves with the count of the last effect. */

@@ -34,6 +34,7 @@ const replaced = (): Error =>
 class Confirmed {
   private readonly patience: number
   private place = 0
+  private era = ''
   private since = 0
 
   /** `ttl`: after so many milliseconds without a commit or a renewal, Redis forgets the place. */
@@ -41,15 +42,22 @@ class Confirmed {
     this.patience = ttl / 2
   }
 
-  /** 0 if Redis may have forgotten it. */
-  get last(): number {
-    return Date.now() - this.since < this.patience ? this.place : 0
+  /** The place and the era in which it was confirmed. The place is 0 if Redis may have forgotten it. */
+  get last(): string {
+    return `${Date.now() - this.since < this.patience ? this.place : 0} ${this.era}`
   }
 
-  /** Redis has confirmed a request of that moment: it remembers the place since then. */
-  renew(moment: number, place = 0): void {
+  /** Redis has answered a request of that moment: it remembers the place since then. */
+  renew(moment: number): void {
     this.since = Math.max(this.since, moment)
-    this.place = Math.max(this.place, place)
+  }
+
+  /** Redis has confirmed the commit with this place, which was requested at that moment. */
+  confirm(moment: number, place: number, era: string): void {
+    this.renew(moment)
+    if (place < this.place) return
+    this.place = place
+    this.era = era
   }
 }
 

@@ -182,8 +182,9 @@ export const startAudit = async (
   const sayLast = async (client: Client) => {
     const { socket, until } = client
     const last = client.expect(++n, `client ${client.index}`, 'last')
-    const { status } = await socket.send({ n: last.n }, { onLost: 'resend' })
-    if (status !== 'delivered') throw new Error(`client ${client.index}: the last message is ${status}`)
+    const outcome = await socket.send({ n: last.n }, { onLost: 'resend' })
+    if (outcome.status !== 'delivered')
+      throw new Error(`client ${client.index}, its last message: ${JSON.stringify(outcome)}`)
     await until(() => last.received === socket.connectionId)
   }
 
