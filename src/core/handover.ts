@@ -43,7 +43,7 @@ export interface Handover {
   onVisibility(isAsked?: boolean): void
   /** The open connection has ended. Returns whether another one continues. */
   succeed(cause: SocketError): boolean
-  /** Replaces the open connection by the second one. Returns whether no message can have been missed. */
+  /** Replaces the open connection by the second one. Returns whether the first one was read until it ended because we closed it. */
   replace(last: State): boolean
 }
 
@@ -83,19 +83,29 @@ export const handover: StartHandover = (
   const { maxAge = Infinity, when, id, wake } = options || {}
   if (maxAge <= connectTimeout && maxAge < Infinity)
     throw new TypeError('handover.maxAge must be longer than connectTimeout')
-  const { dial, isReply, report, receive, connection } = connector
+  const { dial, isDynamic, isReply, report, receive, connection } = connector
   const setAge = createTimer()
   /** Why the first connection is replaced. */
   let reason: SocketError
   let adopted: Connection | undefined
+  /** The calls of `handover()` that wait, oldest first. */
   const waiting: [resolve: () => void, reject: (reason: SocketError) => void][] = []
+  /** How many of them were made before the present attempt began, so that its results are not out of date for them. */
+  let served = 0
+  /** The cause of the last call. */
+  let newest: unknown
   /** While the page is hidden: when it was hidden, the connection was opened, or the last message arrived. */
   let quietSince: number | undefined
 
   const native = () => connection()?.native as WebSocket
 
-  const reject = (cause: SocketError) => {
-    for (const waiter of waiting.splice(0)) waiter[1](cause)
+  /** The calls whose attempt has ended. */
+  const takeServed = () => waiting.splice(0, isDynamic ? served : waiting.length)
+
+  /** Begins another handover for the calls that were made during the last one. */
+  const planAgain = () => {
+    served = 0
+    if (waiting.length) successor.plan(newest, true)
   }
 
   const onLife = () => {
@@ -130,7 +140,10 @@ export const handover: StartHandover = (
     retry,
     emit,
     defer,
-    dial,
+    (...attempt) => {
+      served = waiting.length
+      return dial(...attempt)
+    },
     native,
     isHeld => queue.hold?.(isHeld),
     hasSecond => {
@@ -138,7 +151,10 @@ export const handover: StartHandover = (
       else overlap.end()
       listen()
     },
-    reject,
+    cause => {
+      for (const [, reject] of takeServed()) reject(cause)
+      planAgain()
+    },
     lose,
   )
   const { phase } = successor
@@ -165,7 +181,8 @@ export const handover: StartHandover = (
           const { name } = state()
           if (name === 'closed' || name === 'closing') return waiter[1](new SocketError('CLOSED'))
           waiting.push(waiter)
-          if (name === 'open') successor.plan(cause)
+          newest = cause
+          if (name === 'open') successor.plan(cause, true)
           else step({ type: 'connect' })
         }),
       )
@@ -198,10 +215,11 @@ export const handover: StartHandover = (
     },
 
     replace(last) {
-      const isRead = phase() !== 'dead'
+      const isDead = phase() === 'dead'
+      const isClosing = phase() === 'close'
       const next = successor.take() as Connection
       const first = connection() as Connection
-      const late = !isRead && native().readyState === 1 && native()
+      const late = isDead && native().readyState === 1 && native()
       if (late) {
         // It is read on, and closed later.
         late.onclose = null
@@ -210,10 +228,12 @@ export const handover: StartHandover = (
       const close = connector.end(last, reason, 0)
       overlap.endIn(next.handshake, late)
       connector.start(next)
-      return isRead && !!close && close.code !== 1006
+      // Otherwise the server may have closed the first connection before it knew of the second one.
+      return isClosing && close?.code === 1000 && /^(handover)?$/.test(close.reason)
     },
 
     start(context) {
+      if (!adopted) served = waiting.length
       connector.start(adopted ?? context)
       adopted = undefined
     },
@@ -222,8 +242,9 @@ export const handover: StartHandover = (
       successor.reset()
       onLife()
       setAge(maxAge * (1 - Math.random() / 10), successor.plan)
-      for (const [resolve] of waiting.splice(0)) resolve()
+      for (const [resolve] of takeServed()) resolve()
       connector.attach(listener(), () => !isHidden() && doubt(connector.heartbeat()?.probe()))
+      planAgain()
     },
 
     close(code, given, onTimeout) {
@@ -239,7 +260,7 @@ export const handover: StartHandover = (
 
     end(last, cause, delay) {
       leave()
-      if (delay === undefined) reject(cause)
+      if (delay === undefined) for (const [, reject] of waiting.splice(0)) reject(cause)
       return connector.end(last, cause, delay)
     },
   }
