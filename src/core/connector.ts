@@ -37,8 +37,6 @@ export interface Connector extends Partial<Handover> {
   /** The heartbeat of the open connection, if there are both. */
   heartbeat(): Heartbeat | undefined
   dial: Dial
-  /** Whether an attempt calls functions of the application, whose results can be out of date later. */
-  readonly isDynamic: boolean
   /** Passes a message to the heartbeat. Returns whether it is a reply. */
   isReply(event: MessageEvent): boolean | undefined
   /** Passes a message to the listeners. */
@@ -135,7 +133,6 @@ export const createConnector = (
     url,
     heartbeat: () => heartbeat,
     dial,
-    isDynamic: !!options.prepare || [typeof endpoint, typeof options.protocols].includes('function'),
     isReply,
     report,
     receive,

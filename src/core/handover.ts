@@ -71,7 +71,7 @@ const LONG = 60_000
  */
 export const handover: StartHandover = (
   connector,
-  { handover: options, heartbeat, connectTimeout = 10_000, closeTimeout = 3_000 },
+  { handover: options, heartbeat, connectTimeout = 10_000, closeTimeout = 3_000, prepare },
   retry,
   queue,
   emit,
@@ -83,14 +83,14 @@ export const handover: StartHandover = (
   const { maxAge = Infinity, when, id, wake } = options || {}
   if (maxAge <= connectTimeout && maxAge < Infinity)
     throw new TypeError('handover.maxAge must be longer than connectTimeout')
-  const { dial, isDynamic, isReply, report, receive, connection } = connector
+  const { dial, isReply, report, receive, connection } = connector
   const setAge = createTimer()
   /** Why the first connection is replaced. */
   let reason: SocketError
   let adopted: Connection | undefined
   /** The calls of `handover()` that wait, oldest first. */
   const waiting: [resolve: () => void, reject: (reason: SocketError) => void][] = []
-  /** How many of them were made before the present attempt began, so that its results are not out of date for them. */
+  /** How many of them the present attempt is for: those that were made before it began, or all if nothing of it can be out of date. */
   let served = 0
   /** The cause of the last call. */
   let newest: unknown
@@ -99,8 +99,15 @@ export const handover: StartHandover = (
 
   const native = () => connection()?.native as WebSocket
 
-  /** The calls whose attempt has ended. */
-  const takeServed = () => waiting.splice(0, isDynamic ? served : waiting.length)
+  /** Without functions of the application, there is a native socket at once. */
+  const serve = (attempt = connection()) => {
+    served = prepare || !attempt?.native ? waiting.length : Infinity
+    return attempt as Connection
+  }
+
+  const settle = (at: 0 | 1, cause?: SocketError, count = served) => {
+    for (const waiter of waiting.splice(0, count)) waiter[at](cause as SocketError)
+  }
 
   /** Begins another handover for the calls that were made during the last one. */
   const planAgain = () => {
@@ -140,10 +147,7 @@ export const handover: StartHandover = (
     retry,
     emit,
     defer,
-    (...attempt) => {
-      served = waiting.length
-      return dial(...attempt)
-    },
+    (...attempt) => serve(dial(...attempt)),
     native,
     isHeld => queue.hold?.(isHeld),
     hasSecond => {
@@ -152,7 +156,7 @@ export const handover: StartHandover = (
       listen()
     },
     cause => {
-      for (const [, reject] of takeServed()) reject(cause)
+      settle(1, cause)
       planAgain()
     },
     lose,
@@ -215,11 +219,9 @@ export const handover: StartHandover = (
     },
 
     replace(last) {
-      const isDead = phase() === 'dead'
-      const isClosing = phase() === 'close'
       const next = successor.take() as Connection
       const first = connection() as Connection
-      const late = isDead && native().readyState === 1 && native()
+      const late = phase() === 'dead' && native().readyState === 1 && native()
       if (late) {
         // It is read on, and closed later.
         late.onclose = null
@@ -229,12 +231,12 @@ export const handover: StartHandover = (
       overlap.endIn(next.handshake, late)
       connector.start(next)
       // Otherwise the server may have closed the first connection before it knew of the second one.
-      return isClosing && close?.code === 1000 && /^(handover)?$/.test(close.reason)
+      return phase() === 'close' && close?.code === 1000 && /^(handover)?$/.test(close.reason)
     },
 
     start(context) {
-      if (!adopted) served = waiting.length
       connector.start(adopted ?? context)
+      if (!adopted) serve()
       adopted = undefined
     },
 
@@ -242,7 +244,7 @@ export const handover: StartHandover = (
       successor.reset()
       onLife()
       setAge(maxAge * (1 - Math.random() / 10), successor.plan)
-      for (const [resolve] of takeServed()) resolve()
+      settle(0)
       connector.attach(listener(), () => !isHidden() && doubt(connector.heartbeat()?.probe()))
       planAgain()
     },
@@ -260,7 +262,7 @@ export const handover: StartHandover = (
 
     end(last, cause, delay) {
       leave()
-      if (delay === undefined) for (const [, reject] of waiting.splice(0)) reject(cause)
+      if (delay === undefined) settle(1, cause, Infinity)
       return connector.end(last, cause, delay)
     },
   }

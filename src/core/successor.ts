@@ -82,7 +82,8 @@ export const createSuccessor = (
     reset()
     onChange(false)
     hold(false)
-    if (again) move(again)
+    wish = again
+    move()
   }
 
   const closeFirst = () => {
@@ -136,22 +137,21 @@ export const createSuccessor = (
       }
     })
 
-  const begin = (name: Phase, cause: SocketError) => {
+  const begin = (name: Phase) => {
     phase = name
-    why = cause
     since = Date.now()
     onChange(true)
   }
 
-  const move = (cause: SocketError) => {
-    wish = cause
-    begin('plan', cause)
+  const move = () => {
+    if (!wish || phase) return
+    begin('plan')
     start()
   }
 
   const plan = (cause?: unknown, isRequest?: boolean) => {
     if (isRequest || !wish) wish = new SocketError('HANDOVER', cause)
-    if (!phase) move(wish)
+    move()
   }
 
   return {
@@ -164,7 +164,10 @@ export const createSuccessor = (
     reset,
 
     doubt(isAsked, isPossible) {
-      if (!phase) begin('doubt', new SocketError('HANDOVER', undefined, undefined, 'it may be dead'))
+      if (!phase) {
+        why = new SocketError('HANDOVER', undefined, undefined, 'it may be dead')
+        begin('doubt')
+      }
       if (phase !== 'plan' && phase !== 'doubt') return
       phase = 'doubt'
       hold(true)
