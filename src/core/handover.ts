@@ -126,9 +126,9 @@ export const handover: StartHandover = (
     // What a connection brings that was replaced is no sign of life of the present one.
     const isHidden =
       socket === native() ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
-    if (isHidden || overlap.isDouble(socket, data)) return
-    report(data)
-    // A listener may have closed the socket, and a connection that was replaced ends anyway.
+    if (isHidden) return
+    if (!overlap.isDouble(socket, data)) report(data)
+    // The servers of both connections may say the same, so a double counts here. A listener may have closed the socket, and a connection that was replaced ends anyway.
     if (when && guard(when, data) && socket === native() && state().name === 'open') successor.plan(data)
   }
 

@@ -623,6 +623,21 @@ describe('id()', () => {
     expect(reported).toHaveBeenCalledOnce()
   })
 
+  test('keeps no announcement from when(): each connection has a server of its own, which leaves', () => {
+    const { heard, first } = open({ handover: { id: data => data, when: data => data === 'leaving' } })
+    first.send('leaving')
+    vi.advanceTimersByTime(200)
+    const second = server.latest.accept()
+    vi.advanceTimersByTime(210)
+    second.send('leaving')
+    const third = server.latest.accept()
+    third.send('leaving')
+    vi.advanceTimersByTime(110)
+    expect(heard('open').length).toBe(2)
+    expect(heard('text')).toEqual(['leaving', 'leaving'])
+    expect(server.attempts).toBe(4)
+  })
+
   test('is not asked about replies to the heartbeat', () => {
     const asked = vi.fn()
     const { socket, heard, first } = open({
