@@ -864,14 +864,16 @@ describe('handover() during another one', () => {
     expect(causes()).toEqual(['three'])
   })
 
-  test('tells its cause although the server announces its end or maxAge is over afterwards', async () => {
+  test('tells its cause although maxAge is over while the heartbeat asks', async () => {
     const { socket, first, causes, page } = await start({
-      heartbeat: { message: 'ping' },
-      handover: { when: data => data === 'leaving' },
+      heartbeat: { interval: 1_000_000, message: 'ping' },
+      handover: { maxAge: 100_000 },
     })
+    vi.advanceTimersByTime(94_000)
     page('wake')
     socket.handover('fresh token')
-    first.send('leaving')
+    vi.advanceTimersByTime(1_500)
+    first.send('pong')
     await settled()
     expect(causes()).toEqual(['fresh token'])
   })
@@ -1032,6 +1034,69 @@ test('messages pass through the plain listener again after the overlap, so that 
   expect(during).toBeTypeOf('function')
   expect(second.socket.onmessage).toBeTypeOf('function')
   expect(second.socket.onmessage).not.toBe(during)
+})
+
+test('a page that wakes up during a handover is in doubt: messages wait, and the second connection takes over when it is ready', () => {
+  const { socket, heard, first, page } = open()
+  socket.handover()
+  first.freeze()
+  page('wake')
+  expect(socket.send('in doubt')).toBe('queued')
+  expect(server.latest.accept().received).toEqual(['in doubt'])
+  expect(server.attempts).toBe(2)
+  expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
+})
+
+test('a page that wakes up after the second connection was lost is in doubt, too', () => {
+  const { socket, page } = open({ retry: () => 60_000 })
+  socket.handover()
+  server.latest.accept().drop()
+  expect(socket.send('before')).toBe('sent')
+  page('wake')
+  expect(socket.send('in doubt')).toBe('queued')
+  expect(dialled().accept().received).toEqual(['in doubt'])
+})
+
+test('close() while the first connection is read sends what waits on the first, and closes both', () => {
+  const { socket, first } = open()
+  socket.handover()
+  const second = server.latest.accept()
+  socket.send('waits')
+  socket.close(4000)
+  closed()
+  expect(first.received).toEqual(['waits'])
+  expect(first.closed).toMatchObject({ code: 4000 })
+  expect([second.received, second.socket.readyState]).toEqual([[], 3])
+})
+
+test('messages without an identity are reported as often as they arrive, from either connection', () => {
+  const { socket, heard, first } = open({ handover: { id: () => undefined } })
+  socket.handover()
+  vi.advanceTimersByTime(200)
+  const second = server.latest.accept()
+  for (const peer of [first, second]) peer.send('plain')
+  closed()
+  expect(heard('text')).toEqual(['plain', 'plain'])
+})
+
+test('an attempt for a second connection that takes too long is abandoned', () => {
+  const { socket, heard } = open({ retry: () => 60_000 })
+  socket.handover()
+  const second = server.latest
+  vi.advanceTimersByTime(10_000)
+  expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECT_TIMEOUT' })])
+  expect(second.socket.readyState).toBeGreaterThan(1)
+})
+
+test('the closing handshake of the first connection may take three seconds by default', () => {
+  const { socket, heard, first } = open()
+  first.freeze()
+  socket.handover()
+  server.latest.accept()
+  vi.advanceTimersByTime(100 + 2_999)
+  expect(heard('open')).toEqual([])
+  vi.advanceTimersByTime(1)
+  expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
 })
 
 test('a page that stays hidden is not in doubt when that is reported again', () => {
