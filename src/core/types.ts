@@ -175,8 +175,10 @@ export interface OpenEventData {
   /** Whether there was an open connection before. */
   readonly reconnected: boolean
   /**
-   * Whether this connection was ready before the last one had ended, and that one was read until its closing handshake, as `handover()` does
-   * it. A server that sends to all open connections of a client then missed none of its messages.
+   * Whether this connection was ready before the last one ended, and that one was read until it was closed by us, with the code 1000, as
+   * `handover()` does it. If the server sends its messages to all open connections of a client, none of them was missed then, unless one
+   * was delayed on the last connection for longer than that was read. If the server closed the last connection, this is false: it may
+   * have done so before it knew of this one.
    */
   readonly seamless: boolean
 }
@@ -256,7 +258,9 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
    * the first. Meanwhile messages wait for a moment. The events are `close` and `open`, and the state stays `open`. The endpoint function
    * receives `cause` as the `cause` of the `SocketError`. If the second connection fails, the first one stays, an `error` event reports
    * it, and `retry` decides when to try again. Resolves when the new connection is open; rejects with a `SocketError` if `retry` gives up, or
-   * if the socket is closed. Without a connection, it resolves with the next one. Throws a `TypeError` if the part `handover` is missing.
+   * if the socket is closed. Without a connection, it connects at once, and resolves with that connection. If the endpoint, `protocols` or
+   * `prepare` is a function that an attempt in progress has called before, that attempt is completed, and then another handover begins.
+   * Throws a `TypeError` if the part `handover` is missing.
    */
   handover(cause?: unknown): Promise<void>
   /**
