@@ -1,5 +1,5 @@
 import { CallError } from './errors.js'
-import type { AddRequest, CancelRequest, Request, Transmit } from './requests.js'
+import { type AddRequest, type CancelRequest, type Request, sizeOf, type Transmit } from './requests.js'
 import type { CallOptions } from './types.js'
 
 /** The longest delay of a timer: one with a longer delay fires at once. */
@@ -24,7 +24,7 @@ export const createSendCall = (
     data,
     { timeout = defaults.timeout ?? 30_000, again = defaults.again ?? 'unsent', signal },
   ) => {
-    const size = data.length ?? data.byteLength
+    const size = sizeOf(data)
     if (signal?.aborted) throw new CallError('NOT_SENT', signal.reason)
     if (count >= maxCalls) throw new CallError('NOT_SENT', 'maxCalls')
     if (bytes + size > maxBytes) throw new CallError('NOT_SENT', 'maxBytes')

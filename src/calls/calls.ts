@@ -61,7 +61,7 @@ export const calls: {
   }
 
   const encode = createEncode(codec)
-  const [handle, answer, hasHandlers] = createHandlers(entries, encode, tell)
+  const [handle, answer, hasHandlers] = createHandlers(entries, encode, maxCalls, tell)
   const [socket, subscribe, addRequest, cancelRequest] = createLink(
     source,
     protocol,

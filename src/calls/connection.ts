@@ -14,6 +14,8 @@ export interface SubscriptionEvents {
 export interface Subscription {
   /** Listeners with the same identity share it. */
   readonly identity: unknown
+  /** The name and the first parameters, as they are sent. */
+  readonly sent: string
   readonly name: string
   /** The parameters: fixed, or a function of the last item. */
   readonly params: unknown

@@ -1,6 +1,6 @@
 /** The kinds of failures of calls and subscriptions. The list is closed, so a `switch` over it can be exhaustive. */
 export type CallErrorCode =
-  /** A handler of this page failed (`cause` is the error). The server received an error as the reply. */
+  /** A handler of this page failed (`cause` is the error), or too many are running (`'maxCalls'`). The server was told so. */
   | 'HANDLER_FAILED'
   /**
    * A value from the server does not match its schema (`cause` is the list of issues): an item, the parameters of a call, or the result of a
@@ -29,7 +29,14 @@ export class CallError extends Error {
 
   /** Calls create these errors. A handler throws one with the code `SERVER_ERROR` to answer with the error that is its cause. */
   constructor(code: CallErrorCode, cause?: any) {
-    super(cause === undefined ? code : `${code}: ${cause?.message ?? cause}`)
+    let text = ''
+    try {
+      // Of several issues, the first.
+      if (cause !== undefined) text = `: ${String(cause?.message ?? cause?.[0]?.message ?? cause)}`
+    } catch {
+      // Not every value can be text, and the server chooses its errors.
+    }
+    super(code + text)
     this.name = 'CallError'
     this.code = code
     this.cause = cause

@@ -44,7 +44,7 @@ const read = (frame: any, incoming: Incoming): unknown => {
       return incoming.call(method, params).then(
         (result = null) => (isNotification ? undefined : { jsonrpc, result, id }),
         ({ code, cause }: CallError) =>
-          isNotification ? undefined : { jsonrpc, error: ERRORS[code] ?? cause, id },
+          isNotification ? undefined : { jsonrpc, error: ERRORS[code] ?? cause ?? ERRORS.HANDLER_FAILED, id },
       )
     }
   }

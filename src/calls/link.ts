@@ -72,6 +72,8 @@ export const createLink = (
   }
 
   const prepare = async ({ send, receive: nextMessage, signal }: PreparedConnection<any>) => {
+    // The attempt has failed meanwhile, and there may be another one.
+    if (signal.aborted) return
     const connection = connect()
     next = connection
     signal.addEventListener('abort', () => connection.scope.abort())

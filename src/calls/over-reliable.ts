@@ -1,4 +1,6 @@
-import { createEmitter, type Socket, type SocketEvents } from '../index.js'
+import { createEmitter, type Data, type Socket, type SocketEvents } from '../index.js'
+import { checkOptions } from './checks.js'
+import { identify } from './requests.js'
 import type { CallSocket } from './types.js'
 
 /** The members of a reliable socket that `overReliable()` uses. */
@@ -22,7 +24,10 @@ export interface OverReliableOptions {
   event?: string | undefined
 }
 
-/** The `close` event for the end of a session. */
+/** What a message can be recognized by: the socket copies binary data. */
+const identityOf = (data: any) => (data?.byteLength === undefined ? data : identify(data))
+
+/** The end of a session: what the server had not answered is unknown. */
 const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents['close']
 
 /**
@@ -37,10 +42,9 @@ const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents[
  * const api = calls(overReliable(createReliableSocket('wss://push.example.com/rpc')), jsonRpc())
  * ```
  */
-export const overReliable = (
-  socket: ReliableSocketLike,
-  { event = 'call' }: OverReliableOptions = {},
-): CallSocket => {
+export const overReliable = (socket: ReliableSocketLike, options: OverReliableOptions = {}): CallSocket => {
+  checkOptions(options, ['event'])
+  const { event = 'call' } = options
   const { on, once, off, emit } = createEmitter<SocketEvents>([
     'state',
     'open',
@@ -49,22 +53,24 @@ export const overReliable = (
     'binary',
     'drop',
   ] as any)
-  /** The data of the messages that the server has not acknowledged. */
-  const unacknowledged = new Set<unknown>()
+  /** What the server has not acknowledged, by its identity. */
+  const unacknowledged = new Map<unknown, Data>()
 
   socket.on('open', opened => {
     if (!opened.resumed) emit('open', opened)
   })
   socket.on('message', ({ from, data }) => {
-    if (from === 'server' && typeof data === 'string') emit('text', data)
+    if (from !== 'server') return
+    if (typeof data === 'string') emit('text', data)
+    else if (data instanceof ArrayBuffer) emit('binary', data)
   })
   socket.on('drop', ({ data, reason }) => {
-    if (unacknowledged.delete(data)) emit('drop', { data, reason })
+    if (unacknowledged.delete(identityOf(data))) emit('drop', { data, reason })
   })
   socket.on('gap', ({ unknown }) => {
     // Present only if the session is lost.
     if (!unknown) return
-    for (const { data } of unknown) unacknowledged.delete(data)
+    for (const { data } of unknown) unacknowledged.delete(identityOf(data))
     emit('close', SESSION_END)
   })
   socket.on('state', async state => {
@@ -82,11 +88,11 @@ export const overReliable = (
     off,
     connect: socket.connect,
     close: socket.close,
-    queuedMessages: () => [...unacknowledged] as string[],
+    queuedMessages: () => [...unacknowledged.values()],
     send(data, how) {
-      unacknowledged.add(data)
+      unacknowledged.set(identityOf(data), data)
       socket.send(data, { event, ...(how?.signal && { signal: how.signal }) }).then(({ status }) => {
-        if (status === 'delivered') unacknowledged.delete(data)
+        if (status === 'delivered') unacknowledged.delete(identityOf(data))
       })
       return 'queued'
     },

@@ -21,6 +21,8 @@ export interface Request {
   onEnd(error: CallError | undefined, result?: unknown): void
   /** True when its connection has ended and it may have arrived; the new connection once it was sent again. */
   lost?: Connection | true | undefined
+  /** Whether it waits to be given to a connection for the first time. */
+  waits?: boolean
   /** Whether it was sent before. */
   mayHaveArrived?: boolean
 }
@@ -47,8 +49,11 @@ export type Requests = readonly [
   onClose: (next: Connection | undefined) => void,
 ]
 
-/** Identifies a message. The socket reports unsent messages by their data, and copies binary data. */
-const identify = (data: Data): string => (typeof data === 'string' ? data : bytesOf(data).join())
+/** Identifies a message: the socket names those that it did not send by their data, and copies binary data. */
+export const identify = (data: Data): string => (typeof data === 'string' ? data : bytesOf(data).join())
+
+/** The characters of text, or the bytes of binary data. */
+export const sizeOf = (data: any): number => data.length ?? data.byteLength
 
 export const createRequests = (socket: CallSocket): Requests => {
   const pending = new Map<unknown, Request>()
@@ -79,7 +84,8 @@ export const createRequests = (socket: CallSocket): Requests => {
 
   socket.on('drop', ({ data, reason }) => {
     for (const request of pending.values()) {
-      if (identify(request.data) !== identify(data)) continue
+      // Few messages have the same length: the bytes of all calls would take long to compare with each message that is dropped.
+      if (sizeOf(request.data) !== sizeOf(data) || identify(request.data) !== identify(data)) continue
       return end(request, new CallError(request.mayHaveArrived ? 'UNKNOWN' : 'NOT_SENT', reason))
     }
   })
@@ -89,7 +95,9 @@ export const createRequests = (socket: CallSocket): Requests => {
 
   const add: AddRequest = (request, transmit) => {
     pending.set(request.id, request)
-    if (transmit(request.data, request.queued) === 'dropped') end(request, new CallError('NOT_SENT'))
+    const outcome = transmit(request.data, request.queued)
+    request.waits = outcome === 'queued'
+    if (outcome === 'dropped') end(request, new CallError('NOT_SENT'))
   }
 
   const receive: ReceiveAnswer = (id, error, result) => {
@@ -113,7 +121,10 @@ export const createRequests = (socket: CallSocket): Requests => {
 
   const onOpen = (connection: Connection) => {
     lastAnswered = 0
-    for (const request of pending.values()) if (request.lost === connection) request.lost = undefined
+    for (const request of pending.values()) {
+      request.waits = false
+      if (request.lost === connection) request.lost = undefined
+    }
   }
 
   const onClose = (next: Connection | undefined) => {
@@ -122,6 +133,8 @@ export const createRequests = (socket: CallSocket): Requests => {
       const { id, data, again, connection } = request
       const isQueued = queue.has(identify(data))
       const isUnsent = isQueued && id > lastAnswered
+      // After a handover, the next connection is there already.
+      if (isUnsent && request.waits && socket.state.name === 'open') continue
       // Its `drop` event ends it.
       if (isUnsent && again === 'never') request.queued.abort()
       // If it waited, it would be sent twice.

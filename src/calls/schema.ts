@@ -32,7 +32,9 @@ export const validate = (
   code: CallErrorCode = 'INVALID',
 ): any => {
   if (!schema) return value
-  const result = schema['~standard'].validate(value)
-  if ('value' in result) return result.value
-  throw new CallError(code, (result as any).issues ?? 'a schema of the contract is asynchronous')
+  const result: any = schema['~standard'].validate(value)
+  if (result.then) throw new CallError(code, 'a schema of the contract is asynchronous')
+  // A result with issues may have a value, too.
+  if (result.issues) throw new CallError(code, result.issues)
+  return result.value
 }

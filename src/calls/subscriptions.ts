@@ -4,7 +4,7 @@ import type { Encode } from './encode.js'
 import { CallError } from './errors.js'
 import { createMaker, type EndSubscription, paramsOf } from './make.js'
 import type { CallProtocol } from './protocol.js'
-import type { AddRequest, Transmit } from './requests.js'
+import { type AddRequest, identify, type Transmit } from './requests.js'
 import { type ContractEntry, validate } from './schema.js'
 import type { SubscribeOptions } from './types.js'
 
@@ -52,23 +52,40 @@ export const createSubscriptions = (
 
   const [make, unmake] = createMaker(protocol, add, nextId, encode, send, end)
 
+  /**
+   * The same subscription, stopped before the server has confirmed it. If it were made twice, a server that identifies subscriptions by their
+   * names would end both.
+   */
+  const findStopped = (identity: unknown, sent: string) => {
+    for (const [subscription, itemKey] of present()?.made ?? []) {
+      const { listeners, last } = subscription
+      const isSame = subscription.identity === identity && subscription.sent === sent
+      if (isSame && !listeners && itemKey === undefined && last === undefined) return subscription
+    }
+    return undefined
+  }
+
   const subscribe: Subscribe = (name, params, listener, { key, onEnd }, entry) => {
     const first = paramsOf(params)
     validate(entry?.params, first, 'NOT_SENT')
-    const identity = key ?? JSON.stringify([name, first])
-    const subscription = all.get(identity) ?? {
-      identity,
-      name,
-      params,
-      entry,
-      emitter: createEmitter<SubscriptionEvents>(['item', 'end']),
-      listeners: 0,
-      wasMade: !!present(),
-    }
+    const sent = identify(encode([name, first]))
+    const identity = key ?? sent
+    const subscription = all.get(identity) ??
+      findStopped(identity, sent) ?? {
+        identity,
+        sent,
+        name,
+        params,
+        entry,
+        emitter: createEmitter<SubscriptionEvents>(['item', 'end']),
+        listeners: 0,
+        wasMade: !!present(),
+      }
     if (!subscription.listeners && all.size >= maxSubscriptions)
       throw new CallError('NOT_SENT', 'maxSubscriptions')
     const listening = new AbortController()
     all.set(identity, subscription)
+    subscription.isEnded = false
     subscription.listeners++
     subscription.emitter.on('item', ({ item, gap }) => listener(item, { gap }), listening)
     if (onEnd) subscription.emitter.on('end', error => onEnd(error), listening)

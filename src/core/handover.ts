@@ -43,7 +43,7 @@ export interface Handover {
   onVisibility(isAsked?: boolean): void
   /** The open connection has ended. Returns whether another one continues. */
   succeed(cause: SocketError): boolean
-  /** Replaces the open connection by the second one. Returns whether no message can have been missed. */
+  /** Replaces the open connection by the second one. Returns whether the first one was read until it ended because we closed it. */
   replace(last: State): boolean
 }
 
@@ -71,7 +71,7 @@ const LONG = 60_000
  */
 export const handover: StartHandover = (
   connector,
-  { handover: options, heartbeat, connectTimeout = 10_000, closeTimeout = 3_000 },
+  { handover: options, heartbeat, connectTimeout = 10_000, closeTimeout = 3_000, prepare },
   retry,
   queue,
   emit,
@@ -88,14 +88,31 @@ export const handover: StartHandover = (
   /** Why the first connection is replaced. */
   let reason: SocketError
   let adopted: Connection | undefined
+  /** The calls of `handover()` that wait, oldest first. */
   const waiting: [resolve: () => void, reject: (reason: SocketError) => void][] = []
+  /** How many of them the present attempt is for: those that were made before it began, or all if nothing of it can be out of date. */
+  let served = 0
+  /** The cause of the last call. */
+  let newest: unknown
   /** While the page is hidden: when it was hidden, the connection was opened, or the last message arrived. */
   let quietSince: number | undefined
 
   const native = () => connection()?.native as WebSocket
 
-  const reject = (cause: SocketError) => {
-    for (const waiter of waiting.splice(0)) waiter[1](cause)
+  /** Without functions of the application, there is a native socket at once. */
+  const serve = (attempt = connection()) => {
+    served = prepare || !attempt?.native ? waiting.length : Infinity
+    return attempt as Connection
+  }
+
+  const settle = (at: 0 | 1, cause?: SocketError, count = served) => {
+    for (const waiter of waiting.splice(0, count)) waiter[at](cause as SocketError)
+  }
+
+  /** Begins another handover for the calls that were made during the last one. */
+  const planAgain = () => {
+    served = 0
+    if (waiting.length) successor.plan(newest, true)
   }
 
   const onLife = () => {
@@ -109,9 +126,9 @@ export const handover: StartHandover = (
     // A message on a connection that was replaced does not prove that the current one works.
     const isHidden =
       socket === native() ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
-    if (isHidden || overlap.isDouble(socket, data)) return
-    report(data)
-    // A listener may have closed the socket, and a connection that was replaced ends anyway.
+    if (isHidden) return
+    if (!overlap.isDouble(socket, data)) report(data)
+    // The servers of both connections may say the same, so a double counts here. A listener may have closed the socket, and a connection that was replaced ends anyway.
     if (when && guard(when, data) && socket === native() && state().name === 'open') successor.plan(data)
   }
 
@@ -130,7 +147,7 @@ export const handover: StartHandover = (
     retry,
     emit,
     defer,
-    dial,
+    (...attempt) => serve(dial(...attempt)),
     native,
     isHeld => queue.hold?.(isHeld),
     hasSecond => {
@@ -138,7 +155,10 @@ export const handover: StartHandover = (
       else overlap.end()
       listen()
     },
-    reject,
+    cause => {
+      settle(1, cause)
+      planAgain()
+    },
     lose,
   )
   const { phase } = successor
@@ -165,7 +185,8 @@ export const handover: StartHandover = (
           const { name } = state()
           if (name === 'closed' || name === 'closing') return waiter[1](new SocketError('CLOSED'))
           waiting.push(waiter)
-          if (name === 'open') successor.plan(cause)
+          newest = cause
+          if (name === 'open') successor.plan(cause, true)
           else step({ type: 'connect' })
         }),
       )
@@ -198,10 +219,9 @@ export const handover: StartHandover = (
     },
 
     replace(last) {
-      const isRead = phase() !== 'dead'
       const next = successor.take() as Connection
       const first = connection() as Connection
-      const late = !isRead && native().readyState === 1 && native()
+      const late = phase() === 'dead' && native().readyState === 1 && native()
       if (late) {
         // It is still read, and closed later.
         late.onclose = null
@@ -210,11 +230,13 @@ export const handover: StartHandover = (
       const close = connector.end(last, reason, 0)
       overlap.endIn(next.handshake, late)
       connector.start(next)
-      return isRead && !!close && close.code !== 1006
+      // Otherwise the server may have closed the first connection before it knew of the second one.
+      return phase() === 'close' && close?.code === 1000 && /^(handover)?$/.test(close.reason)
     },
 
     start(context) {
       connector.start(adopted ?? context)
+      if (!adopted) serve()
       adopted = undefined
     },
 
@@ -222,8 +244,9 @@ export const handover: StartHandover = (
       successor.reset()
       onLife()
       setAge(maxAge * (1 - Math.random() / 10), successor.plan)
-      for (const [resolve] of waiting.splice(0)) resolve()
+      settle(0)
       connector.attach(listener(), () => !isHidden() && doubt(connector.heartbeat()?.probe()))
+      planAgain()
     },
 
     close(code, given, onTimeout) {
@@ -239,7 +262,7 @@ export const handover: StartHandover = (
 
     end(last, cause, delay) {
       leave()
-      if (delay === undefined) reject(cause)
+      if (delay === undefined) settle(1, cause, Infinity)
       return connector.end(last, cause, delay)
     },
   }

@@ -32,8 +32,10 @@ export const createOverlap = (id: ((data: any) => unknown) | undefined, onEnd: (
   return {
     end,
     start() {
+      // After a handover that follows another one at once, the present connection may still bring what the last one has brought.
+      const known = seen ?? new Map()
       end()
-      if (id) seen = new Map()
+      if (id) seen = known
     },
     isActive: () => !!seen,
     isDouble(native, data) {

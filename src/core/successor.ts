@@ -20,9 +20,9 @@ export interface Successor {
   next(): Connection | undefined
   /** Why there is a second connection. */
   cause(): SocketError
-  /** Replaces the first connection, unless this is already in progress. */
-  plan(cause?: unknown): void
-  /** Replaces the first connection, unless a message arrives on it. `isAsked`: the heartbeat has sent a ping, and decides instead. */
+  /** Moves to a second connection, unless that is being done. `isRequest`: the attempts that follow are told this cause. */
+  plan(cause?: unknown, isRequest?: boolean): void
+  /** Moves to a second connection unless something arrives on the first one. `isAsked`: the heartbeat has asked, so it decides. */
   doubt(isAsked: boolean | undefined, isPossible: boolean): void
   /** The first connection stays, unless there is another reason to replace it. */
   stay(): void
@@ -49,7 +49,7 @@ export const createSuccessor = (
   hold: (isHeld: boolean) => void,
   /** A second connection is planned or exists, or there is only the first one again. */
   onChange: (hasSecond: boolean) => void,
-  /** There will be no second connection. */
+  /** There will be no second connection, unless another one is planned now. */
   onFailed: (cause: SocketError) => void,
   lose: (cause: SocketError, again?: boolean) => void,
 ): Successor => {
@@ -60,8 +60,8 @@ export const createSuccessor = (
   let failures = 0
   let isSlow = false
   let since = 0
-  /** Set if the first connection is to be replaced even if it still works. */
-  let wish: readonly [cause: unknown] | undefined
+  /** Why a second connection is wanted even if the first one lives. */
+  let wish: SocketError | undefined
 
   const take = () => {
     const taken = next
@@ -82,7 +82,8 @@ export const createSuccessor = (
     reset()
     onChange(false)
     hold(false)
-    if (again) plan(again[0])
+    wish = again
+    move()
   }
 
   const closeFirst = () => {
@@ -118,8 +119,8 @@ export const createSuccessor = (
       hold(false)
       if (delay !== false) return setTimer(delay, start)
       wish = undefined
-      onFailed(error ?? cause)
       stay()
+      onFailed(error ?? cause)
     })
   }
 
@@ -128,6 +129,7 @@ export const createSuccessor = (
     defer(() => {
       if (!phase) return
       hold(phase === 'doubt')
+      why = wish ?? why
       try {
         next = dial({ attempt: failures, cause: why, isSlow }, onReady, fail)
       } catch (error) {
@@ -135,18 +137,21 @@ export const createSuccessor = (
       }
     })
 
-  const begin = (name: Phase, cause: SocketError) => {
+  const begin = (name: Phase) => {
     phase = name
-    why = cause
     since = Date.now()
     onChange(true)
   }
 
-  const plan = (cause?: unknown) => {
-    wish ??= [cause]
-    if (phase) return
-    begin('plan', new SocketError('HANDOVER', cause))
+  const move = () => {
+    if (!wish || phase) return
+    begin('plan')
     start()
+  }
+
+  const plan = (cause?: unknown, isRequest?: boolean) => {
+    if (isRequest || !wish) wish = new SocketError('HANDOVER', cause)
+    move()
   }
 
   return {
@@ -159,7 +164,10 @@ export const createSuccessor = (
     reset,
 
     doubt(isAsked, isPossible) {
-      if (!phase) begin('doubt', new SocketError('HANDOVER', undefined, undefined, 'it may be dead'))
+      if (!phase) {
+        why = new SocketError('HANDOVER', undefined, undefined, 'it may be dead')
+        begin('doubt')
+      }
       if (phase !== 'plan' && phase !== 'doubt') return
       phase = 'doubt'
       hold(true)

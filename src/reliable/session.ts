@@ -61,7 +61,7 @@ export const createSession = (
   /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
   let isResuming = false
   let isResumed = false
-  /** Whether the present attempt is made beside an open connection. */
+  /** Whether the last attempt was made beside an open connection, and did not take over. */
   let isSecond = false
 
   const supports = (feature: Feature) => !!key?.features?.includes(feature)
@@ -139,8 +139,9 @@ export const createSession = (
       // session ends in the same way, it is the second. A new session is begun at once: a server that has lost all of them has let
       // in one client after the other, and refused each at its own time.
       if (close?.code !== CLOSE.sessionGone) return retry(context)
-      // A second connection has failed, and the session continues on the first.
-      if (isSecond) return false
+      // A second connection has failed, and the session continues on the first. If that one is lost, it has had some time; and if it was
+      // lost before, the second one is the only one.
+      if (isSecond && isOpen() && !context.uptime) return false
       const mayBegin = isResuming || (key && context.attempt === 1)
       let cause: RetryContext['cause'] = mayBegin ? { code: 'RECONNECT_REQUESTED' } : context.cause
       // With this reason the client may come back later, as with 1012 and 1013.

@@ -5,6 +5,9 @@ interface Options {
   autoPong?: boolean | undefined
 }
 
+/** A client that does not read so many bytes is not answered: the answers would fill the memory. */
+const MAX_BUFFERED = 2 ** 22
+
 /**
  * Answers the pings of a client. Of several that arrive together, the last one is answered, as the standard allows.
  */
@@ -19,7 +22,7 @@ export const answerPings = (socket: WebSocketLike): void => {
     // After everything else that arrived in the same packet.
     queueMicrotask(() => {
       isWaiting = false
-      if (socket.readyState === 1) socket.pong?.(last)
+      if (socket.readyState === 1 && socket.bufferedAmount < MAX_BUFFERED) socket.pong?.(last)
     })
   })
 }

@@ -5,7 +5,7 @@ import type { FakeServer, FakeSocket } from './fake.ts'
 import { ack, event, recovery, startFake } from './start.ts'
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
 })
 afterEach(() => {
   vi.useRealTimers()
@@ -44,7 +44,23 @@ describe('drain()', () => {
     expect(back.frames[0].event).toBe('connected')
   })
 
-  test('closes the connections in a random order, so that clients that connected together are not closed together', async () => {
+  test.each([-3_600_000, 3_600_000])(
+    'takes as long as it should if the clock is set by %i ms meanwhile',
+    async ms => {
+      const { wss, server } = startFake()
+      const clients = await crowd(wss, 20)
+      const drained = server.drain({ over: 20_000 })
+      await vi.advanceTimersByTimeAsync(5_000)
+      vi.setSystemTime(Date.now() + ms)
+      await vi.advanceTimersByTimeAsync(6_000)
+      expect(gone(clients)).toBe(6)
+      await vi.advanceTimersByTimeAsync(15_000)
+      expect(gone(clients)).toBe(20)
+      await drained
+    },
+  )
+
+  test('closes the connections in a random order, so that a crowd that came together does not go together', async () => {
     const { wss, server } = startFake()
     const clients = await crowd(wss, 20)
     const order: number[] = []

@@ -252,6 +252,20 @@ describe('pings of the WebSocket protocol', () => {
     expect(wss.options.autoPong).toBe(true)
   })
 
+  test('are not answered as long as the client does not read', async () => {
+    const wss = Object.assign(new FakeServer(), { options: { autoPong: true } })
+    startFake({}, wss)
+    const client = Object.assign(await wss.connect(), { pong: vi.fn() })
+    client.bufferedAmount = 2 ** 22
+    client.emit('ping', Buffer.from('a'))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(client.pong).not.toHaveBeenCalled()
+    client.bufferedAmount = 0
+    client.emit('ping', Buffer.from('b'))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(client.pong.mock.calls).toEqual([[Buffer.from('b')]])
+  })
+
   test('are not answered if the application has turned that off', async () => {
     const wss = Object.assign(new FakeServer(), { options: { autoPong: false } })
     startFake({}, wss)
