@@ -38,7 +38,7 @@ export const createHandlers = (
     try {
       const result = await handler(params)
       validate(entry?.result, result)
-      // Fails here for a result that cannot be sent, so that the server gets an answer.
+      // If the result cannot be encoded, this throws here, so that the server still gets an answer.
       encode(result ?? null)
       return result
     } catch (error: any) {

@@ -27,7 +27,7 @@ export interface OverReliableOptions {
 /** What a message can be recognized by: the socket copies binary data. */
 const identityOf = (data: any) => (data?.byteLength === undefined ? data : identify(data))
 
-/** The end of a session: what the server had not answered is unknown. */
+/** The `close` event for the end of a session. */
 const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents['close']
 
 /**

@@ -49,7 +49,7 @@ export type Requests = readonly [
   onClose: (next: Connection | undefined) => void,
 ]
 
-/** Identifies a message: the socket names those that it did not send by their data, and copies binary data. */
+/** Identifies a message. The socket reports unsent messages by their data, and copies binary data. */
 export const identify = (data: Data): string => (typeof data === 'string' ? data : bytesOf(data).join())
 
 /** The characters of text, or the bytes of binary data. */

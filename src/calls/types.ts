@@ -74,7 +74,7 @@ export interface CallsOptions<All extends Contract = Contract> {
   timeout?: number | undefined
   /** The default of each call. Default: `'unsent'`. */
   again?: Again | undefined
-  /** How many calls may be under way, in each direction. Further ones fail at once. Default: 1,000. */
+  /** How many calls may be pending, in each direction. Further ones fail at once. Default: 1,000. */
   maxCalls?: number | undefined
   /** How many bytes of binary data and characters of text the pending calls may have. Further calls fail at once. Default: 16 MiB. */
   maxBytes?: number | undefined

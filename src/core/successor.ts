@@ -22,7 +22,7 @@ export interface Successor {
   cause(): SocketError
   /** Moves to a second connection, unless that is being done. `isRequest`: the attempts that follow are told this cause. */
   plan(cause?: unknown, isRequest?: boolean): void
-  /** Moves to a second connection unless something arrives on the first one. `isAsked`: the heartbeat has asked, so it decides. */
+  /** Replaces the first connection, unless a message arrives on it. `isAsked`: the heartbeat has sent a ping, and decides instead. */
   doubt(isAsked: boolean | undefined, isPossible: boolean): void
   /** The first connection stays, unless there is another reason to replace it. */
   stay(): void
@@ -60,7 +60,7 @@ export const createSuccessor = (
   let failures = 0
   let isSlow = false
   let since = 0
-  /** Why a second connection is wanted even if the first one lives. */
+  /** Set if the first connection is to be replaced even if it still works. */
   let wish: SocketError | undefined
 
   const take = () => {

@@ -102,8 +102,8 @@ export const reliableSocketOver =
     ])
     const saved: Saved = JSON.parse(options.saved ?? '{}')
 
-    // Volatile: now, on an open connection, or never. The core neither keeps nor reclaims a message: `outgoing` keeps it until it is
-    // acknowledged.
+    // Volatile: sent now, on an open connection, or never. The core neither stores nor reclaims a message: `outgoing` stores it until it
+    // is acknowledged.
     const transmit = (frame: string) => !isSplit() && socket.send(frame, { volatile: true }) === 'sent'
     const isClosed = () => {
       const { name, cause } = socket.state as { name: string; cause?: unknown }

@@ -206,7 +206,7 @@ describe('a call', () => {
     },
   )
 
-  test('that waits is NOT_SENT when the socket is closed for good, and one that was sent is UNKNOWN', async () => {
+  test('that is queued is NOT_SENT when the socket is closed, and one that was sent is UNKNOWN', async () => {
     const { api, open, socket } = setupCalls({}, { highWaterMark: 0 })
     const peer = await open()
     const first = outcomeOf(api.call('sent'))

@@ -638,7 +638,7 @@ describe('id()', () => {
     expect(server.attempts).toBe(4)
   })
 
-  test('is not asked about replies to the heartbeat', () => {
+  test('is not called for replies to the heartbeat', () => {
     const asked = vi.fn()
     const { socket, heard, first } = open({
       heartbeat: { message: 'ping', isReply: data => data === 'pong' },

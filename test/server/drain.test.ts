@@ -60,7 +60,7 @@ describe('drain()', () => {
     },
   )
 
-  test('closes the connections in a random order, so that a crowd that came together does not go together', async () => {
+  test('closes the connections in a random order, so that clients that connected together are not closed together', async () => {
     const { wss, server } = startFake()
     const clients = await crowd(wss, 20)
     const order: number[] = []
