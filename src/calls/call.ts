@@ -41,7 +41,7 @@ export const createSendCall = (
           again,
           queued,
           onEnd(error, result) {
-            // However it has ended, it is not sent again.
+            // It is not sent again, however it has ended.
             queued.abort()
             if (error) reject(error)
             else resolve(result)

@@ -26,7 +26,7 @@ export const createHandlers = (
   let count = 0
 
   const handle = (name: string, handler: Handler) => {
-    if (handlers.has(name)) throw new TypeError(`'${name}' has a handler already`)
+    if (handlers.has(name)) throw new TypeError(`'${name}' already has a handler`)
     handlers.set(name, handler)
     return () => {
       if (handlers.get(name) === handler) handlers.delete(name)

@@ -4,9 +4,12 @@ import type { CallProtocol, Incoming } from './protocol.js'
 
 /** The methods of a server that has subscriptions. */
 export interface JsonRpcOptions {
-  /** The method and the parameters that make a subscription. Default: `['subscribe', [name, params]]`. */
+  /** Returns the method and the parameters that subscribe. Default: `['subscribe', [name, params]]`. */
   subscribe?: ((name: string, params: any) => readonly [method: string, params: unknown]) | undefined
-  /** The method and the parameters that end one. The key is the result of the former. Default: `['unsubscribe', [key]]`. */
+  /**
+   * Returns the method and the parameters that unsubscribe. `key` is the result of the subscribing request. Default: `['unsubscribe',
+   * [key]]`.
+   */
   unsubscribe?: ((name: string, key: unknown) => readonly [method: string, params: unknown]) | undefined
 }
 
@@ -28,7 +31,7 @@ const request = (id: number | undefined, method: string, params: unknown) => {
   return { jsonrpc, method, ...(params !== undefined && { params }), ...(id !== undefined && { id }) }
 }
 
-/** Reads one frame. Returns what to answer with. */
+/** Reads one frame. Returns the frame to answer with, if there is one. */
 const read = (frame: any, incoming: Incoming): unknown => {
   const { id, method, params, result, error } = Object(frame)
   if (Object(frame).jsonrpc === jsonrpc && !isObject(id)) {
@@ -53,15 +56,15 @@ const read = (frame: any, incoming: Incoming): unknown => {
 }
 
 /**
- * JSON-RPC 2.0. The specification has no subscriptions, so they are those of Ethereum and others: the server answers the request with the
- * key of the subscription, and sends each item as a notification with the parameters `{ subscription: key, result: item }`.
+ * JSON-RPC 2.0. The specification does not define subscriptions, so they have the form that Ethereum and others use: the server answers the
+ * request with the key of the subscription, and sends each item as a notification with the parameters `{ subscription: key, result: item }`.
  *
  * ```ts
  * const protocol = jsonRpc({ subscribe: (name, params) => ['eth_subscribe', params ? [name, params] : [name]] })
  * ```
  *
- * A handler answers with an error of its own by throwing `new CallError('SERVER_ERROR', { code, message, data })`. Batches are read and
- * answered, but not sent.
+ * To answer with an error of your own, throw `new CallError('SERVER_ERROR', { code, message, data })` in a handler. Batches are read and
+ * answered, but never sent.
  */
 // https://www.jsonrpc.org/specification
 export const jsonRpc = (options: JsonRpcOptions = {}): CallProtocol => {

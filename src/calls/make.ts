@@ -5,7 +5,7 @@ import type { CallProtocol } from './protocol.js'
 import type { AddRequest, Request, Transmit } from './requests.js'
 import { validate } from './schema.js'
 
-/** The server has ended the subscription, or it could not be made. */
+/** Called when the server has ended the subscription, or it could not be made. */
 export type EndSubscription = (subscription: Subscription, error: CallError | undefined) => void
 
 /** The parameters: fixed, or a function of the last item. */
@@ -66,7 +66,7 @@ export const createMaker = (
     const { made, byKey, scope } = connection
     made.set(subscription, undefined)
     const onEnd = (error: CallError | undefined, result?: unknown) => {
-      // It is made again on the next connection.
+      // The subscription is made again on the next connection.
       if (scope.signal.aborted) return
       if (error) {
         made.delete(subscription)

@@ -25,7 +25,7 @@ export type Subscriptions = readonly [
   subscribe: Subscribe,
   /** Makes the subscriptions that the connection lacks. */
   makeAll: (connection: Connection, transmit: Transmit) => void,
-  /** The connection is open. `isSeamless`: the one before was read to its end. */
+  /** The connection is open. `isSeamless`: the previous one was read to its end. */
   onOpen: (connection: Connection, isSeamless: boolean | undefined) => void,
   receive: ReceiveItem,
   end: EndSubscription,
@@ -116,17 +116,17 @@ export const createSubscriptions = (
       if (!isSafe) subscription.hasGap = true
       subscription.wasMade = true
     }
-    // They were stopped before the connection was open.
+    // The page unsubscribed before the connection was open.
     for (const subscription of connection.made.keys()) {
       if (subscription.isEnded) unmake(connection, subscription)
     }
   }
 
   const receive: ReceiveItem = (subscription, item, gap) => {
-    // During a handover, the next connection may have refused what the present one still has.
+    // During a handover, the server may have refused the subscription on the next connection, although it continues on this one.
     if (subscription.isEnded) return
     const hasGap = !!(gap || subscription.hasGap)
-    // If this one does not match, it is missing, too.
+    // If this item does not match its schema, it is missing, too.
     subscription.hasGap = true
     subscription.last = validate(subscription.entry?.event, item)
     subscription.hasGap = false

@@ -44,7 +44,7 @@ interface Subscription {
   /** Undefined once removed, so that an event that is being dispatched skips a listener that an earlier one removed. */
   listener: Listener<any> | undefined
   once: boolean | undefined
-  /** Stops waiting for its signal. */
+  /** Stops listening to its signal. */
   unwatch: (() => void) | undefined
 }
 
@@ -87,7 +87,7 @@ export const checkListener: CheckListener = (types, type, listener, options = {}
   rejectUnknown('on', unknown, 'once and signal')
 }
 
-/** Makes an emitter that trusts its caller, unless there is a check. */
+/** Creates an emitter that does not validate its arguments, unless there is a check. */
 export const createUncheckedEmitter = <Events>(
   types: readonly (keyof Events)[],
   check?: CheckListener,
@@ -164,8 +164,8 @@ export const createUncheckedEmitter = <Events>(
 }
 
 /**
- * Makes an event emitter for the given event types. All listeners see the events in one order: an event that is emitted by a listener
- * is dispatched after all listeners of the present one have run.
+ * Creates an event emitter for the given event types. All listeners receive the events in the same order: an event that a listener emits is
+ * dispatched after all listeners of the current event have run.
  *
  * ```ts
  * import { createEmitter } from 'steadysocket'

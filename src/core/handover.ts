@@ -11,11 +11,11 @@ import { createSuccessor } from './successor.js'
 import { createTimer } from './timers.js'
 import type { SocketEvents, SocketOptions } from './types.js'
 
-/** Options for moving to another connection while the present one is open. */
+/** Options for replacing a connection while it is open. */
 export interface HandoverOptions {
   /**
-   * Milliseconds after which a connection is replaced, for gateways that end connections after a fixed time. Up to a tenth is taken off at
-   * random, so that clients do not move at once. It must be longer than `connectTimeout`. Default: `Infinity`.
+   * Milliseconds after which a connection is replaced, for gateways that end connections after a fixed time. The connection is replaced up to
+   * 10 % earlier, at random, so that many clients do not do so at once. It must be longer than `connectTimeout`. Default: `Infinity`.
    */
   maxAge?: number | undefined
   /** Recognizes a message in which the server announces that it will end the connection. Default: no message does. */
@@ -26,16 +26,16 @@ export interface HandoverOptions {
    */
   id?: ((data: any) => unknown) | undefined
   /**
-   * What to do after the page or the network came back, if no heartbeat can ask whether the connection still works: open a second one beside
-   * it, and keep the first if anything arrives on it meanwhile (`'handover'`), or abandon it and connect again (`'reconnect'`), for
-   * servers that allow one connection for each client. Default: `'handover'`.
+   * What to do after the page or the network came back, if there is no heartbeat that can test the connection. `'handover'` opens a second
+   * connection, and keeps the first if a message arrives on it before the second is ready. `'reconnect'` abandons the connection and connects
+   * again, for servers that allow only one connection per client. Default: `'handover'`.
    */
   wake?: 'handover' | 'reconnect' | undefined
 }
 
-/** What a connector can do if it has the part `handover`. */
+/** The additional methods of a connector with the part `handover`. */
 export interface Handover {
-  /** Moves to another connection. Resolves when it is open. */
+  /** Replaces the connection. Resolves when the new one is open. */
   request(cause?: unknown): Promise<void>
   /** The connection may be dead. `isAsked`: the heartbeat has sent a ping. Returns it. */
   doubt(isAsked?: boolean): boolean | undefined
@@ -56,18 +56,18 @@ export type StartHandover = (
   emit: Emitter<SocketEvents<any>>['emit'],
   defer: Emitter<SocketEvents<any>>['defer'],
   state: () => State,
-  /** Takes an input through the table of states. */
+  /** Passes an input through the table of states. */
   step: (input: Input, table?: Table) => void,
-  /** Ends the present connection. */
+  /** Ends the current connection. */
   lose: (cause: SocketError, again?: boolean) => void,
 ) => Connector
 
-/** A page that was hidden for less time, or in which something arrived more recently, is not in doubt. In milliseconds. */
+/** If a page was hidden for less time, or a message arrived more recently, its connection is not in doubt. In milliseconds. */
 const LONG = 60_000
 
 /**
- * The part for the option `handover`: opens a second connection beside the first, and lets it take over. In doubt it takes over as soon as
- * it is ready, unless something arrives on the first. Otherwise the first is read and closed before.
+ * The part for the option `handover`: opens a second connection beside the first, and then replaces the first. If the first may be dead, it is
+ * replaced as soon as the second is ready, unless a message arrives on the first. Otherwise, the first is read and closed before.
  */
 export const handover: StartHandover = (
   connector,
@@ -123,7 +123,7 @@ export const handover: StartHandover = (
     const { data } = event
     onLife()
     if (phase() === 'doubt') successor.stay()
-    // What a connection brings that was replaced is no sign of life of the present one.
+    // A message on a connection that was replaced does not prove that the current one works.
     const isHidden =
       socket === native() ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
     if (isHidden) return
@@ -132,7 +132,7 @@ export const handover: StartHandover = (
     if (when && guard(when, data) && socket === native() && state().name === 'open') successor.plan(data)
   }
 
-  /** The listener for messages. It does more than pass them on only when that is necessary. */
+  /** The listener for messages: the one that only passes them on, unless more is necessary. */
   const listener = () =>
     when || phase() || overlap.isActive() || quietSince !== undefined ? listenTo(native()) : receive
 
@@ -223,7 +223,7 @@ export const handover: StartHandover = (
       const first = connection() as Connection
       const late = phase() === 'dead' && native().readyState === 1 && native()
       if (late) {
-        // It is read on, and closed later.
+        // It is still read, and closed later.
         late.onclose = null
         first.native = undefined
       }
@@ -250,7 +250,7 @@ export const handover: StartHandover = (
     },
 
     close(code, given, onTimeout) {
-      // If the first connection can send no longer, the messages that wait leave on the second.
+      // If the first connection can no longer send, the queued messages are sent on the second.
       if (phase() === 'close' && successor.next()?.isReady) {
         queue.detach(connection()?.abandon()[1], undefined)
         connector.start(successor.take() as Connection)

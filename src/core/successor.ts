@@ -7,9 +7,9 @@ import { createTimer } from './timers.js'
 import type { SocketEvents } from './types.js'
 
 /**
- * `doubt`: the first connection may be dead, and messages wait while a second one is being prepared. `dead`: that one was ready before
- * anything arrived. `plan`: a second one is being prepared. `drain`: it is ready, messages wait, and the first one is read. `close`: the
- * first one is being closed.
+ * `doubt`: the first connection may be dead, and messages are held back while a second one is being prepared. `dead`: the second one was ready
+ * before anything arrived on the first. `plan`: a second one is being prepared. `drain`: it is ready, messages are held back, and the first one
+ * is still read. `close`: the first one is being closed.
  */
 export type Phase = 'doubt' | 'dead' | 'plan' | 'drain' | 'close' | undefined
 
@@ -20,22 +20,22 @@ export interface Successor {
   next(): Connection | undefined
   /** Why there is a second connection. */
   cause(): SocketError
-  /** Moves to a second connection, unless that is being done. `isRequest`: the attempts that follow are told this cause. */
+  /** Replaces the first connection, unless this is already in progress. `isRequest`: later attempts receive this cause. */
   plan(cause?: unknown, isRequest?: boolean): void
-  /** Moves to a second connection unless something arrives on the first one. `isAsked`: the heartbeat has asked, so it decides. */
+  /** Replaces the first connection, unless a message arrives on it. `isAsked`: the heartbeat has sent a ping, and decides instead. */
   doubt(isAsked: boolean | undefined, isPossible: boolean): void
   /** The first connection stays, unless there is another reason to replace it. */
   stay(): void
-  /** Leaves the second connection to the caller. */
+  /** Returns the second connection, which from now on belongs to the caller. */
   take(): Connection | undefined
   /** Abandons the second connection. */
   reset(): void
 }
 
-/** Clients that wake up together are kept apart by up to so many milliseconds. */
+/** Clients that wake up together start their attempts spread over this many milliseconds. */
 const JITTER = 300
 
-/** The first connection is read for at least so many milliseconds after the second is ready. */
+/** The first connection is read for at least this many milliseconds after the second is ready. */
 const MIN_DRAIN = 100
 
 export const createSuccessor = (
@@ -45,9 +45,9 @@ export const createSuccessor = (
   defer: Emitter<SocketEvents<any>>['defer'],
   dial: Dial,
   first: () => WebSocket,
-  /** Makes messages wait, or sends those that do. */
+  /** Holds messages back, or sends those that were held back. */
   hold: (isHeld: boolean) => void,
-  /** The first connection is not the only one any more, or it is again. */
+  /** A second connection is planned or exists, or there is only the first one again. */
   onChange: (hasSecond: boolean) => void,
   /** There will be no second connection, unless another one is planned now. */
   onFailed: (cause: SocketError) => void,
@@ -60,7 +60,7 @@ export const createSuccessor = (
   let failures = 0
   let isSlow = false
   let since = 0
-  /** Why a second connection is wanted even if the first one lives. */
+  /** Set if the first connection is to be replaced even if it still works. */
   let wish: SocketError | undefined
 
   const take = () => {

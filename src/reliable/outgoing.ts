@@ -9,7 +9,7 @@ import type {
   ReliableStats,
 } from './types.js'
 
-/** The most that may be sent and not acknowledged. A larger message is sent alone. */
+/** How much may be sent and not acknowledged. A larger message is sent alone. */
 const WINDOW = 256
 const WINDOW_BYTES = 2 ** 20
 
@@ -31,15 +31,15 @@ export type RequestHead =
 export interface Outgoing {
   /** Sends a message, now or later. `name`: of its event or group. Rejects for invalid arguments. */
   send(head: RequestHead, name: string, options: ReliableSendOptions, data?: EncodedData): Promise<Outcome>
-  /** Sends waiting messages as far as the window allows. */
+  /** Sends queued messages as far as the window allows. */
   flush(): void
   /** Processes the server's answer to a message. */
   receive(frame: AckFrame): void
-  /** Sends again what is not acknowledged, on a new connection, before everything else. */
+  /** Sends the unacknowledged messages again, on a new connection, before all others. */
   resend(send: (frame: string) => void): void
-  /** The session is lost: reports the messages whose outcome is unknown, and keeps the rest for the next session. */
+  /** The session is lost: reports the messages whose outcome is unknown, and keeps the others for the next session. */
   loseSession(): void
-  /** The socket was closed for good. */
+  /** The socket was closed permanently. */
   close(): void
   stats(): Pick<ReliableStats, 'dropped' | 'queued' | 'queuedBytes' | 'inFlight' | 'inFlightBytes'>
   save(): SavedOutgoing
@@ -82,7 +82,7 @@ const checkSend = (
 }
 
 /**
- * Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. `transmit` hands a frame to the
+ * Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. `transmit` passes a frame to the
  * connection, and returns `false` if no connection accepts it now.
  */
 export const createOutgoing = (

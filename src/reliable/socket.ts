@@ -76,7 +76,7 @@ const createCore = (
 }
 
 /**
- * Makes a `createReliableSocket` over a `createSocket` that was assembled from the parts that an application needs. The parts `prepare`
+ * Creates a `createReliableSocket` from a `createSocket` that was assembled from the parts that an application needs. The parts `prepare`
  * and `delivery` are required. Without the part `heartbeat`, dead connections are not detected.
  *
  * ```ts
@@ -102,8 +102,8 @@ export const reliableSocketOver =
     ])
     const saved: Saved = JSON.parse(options.saved ?? '{}')
 
-    // Volatile: now, on an open connection, or never. The core neither keeps nor reclaims a message: `outgoing` keeps it until it is
-    // acknowledged.
+    // Volatile: sent now, on an open connection, or never. The core neither stores nor reclaims a message: `outgoing` stores it until it
+    // is acknowledged.
     const transmit = (frame: string) => !isSplit() && socket.send(frame, { volatile: true }) === 'sent'
     const isClosed = () => {
       const { name, cause } = socket.state as { name: string; cause?: unknown }
@@ -132,7 +132,7 @@ export const reliableSocketOver =
         // An unreadable frame counts as not received: the jump of the sequence numbers after it is reported as a gap.
         emit('error', new TypeError(MALFORMED))
       }
-      // While the connection was in doubt, nothing was sent.
+      // While it was unknown whether the connection works, nothing was sent.
       outgoing.flush()
     }
 
@@ -160,7 +160,7 @@ export const reliableSocketOver =
       const { isResumed: resumed } = session
       present = session.key?.id
       isSaved = false
-      // If the session goes on, nothing has ended for the application.
+      // If the session continues, nothing has ended for the application.
       if (!replaced || !resumed) {
         if (replaced) emit('close', replaced)
         emit('open', { attempt, reconnected, seamless, resumed })
@@ -213,7 +213,7 @@ export const reliableSocketOver =
   }
 
 /**
- * Makes a WebSocket on which each message arrives once and in order, both ways, with a server that supports the subprotocol
+ * Creates a WebSocket on which each message arrives once and in order, in both directions, with a server that supports the subprotocol
  * `json.reliable.webpubsub.azure.v1`.
  *
  * ```ts

@@ -1,4 +1,4 @@
-// Answers pings in place of `ws`, which answers each one at once: one packet can contain ten thousand.
+// Answers pings instead of `ws`, which answers each one at once: one packet can contain ten thousand.
 import type { WebSocketLike } from './connection.js'
 
 interface Options {
@@ -27,7 +27,7 @@ export const answerPings = (socket: WebSocketLike): void => {
   })
 }
 
-/** Turns the automatic answers of `ws` off, where they are on. Returns how to turn them on again, or `undefined`. */
+/** Turns off the automatic answers of `ws`, if they are on. Returns a function that turns them on again, or `undefined`. */
 export const takeOverPings = (options: Options): (() => void) | undefined => {
   // Older versions have no such option, and always answer.
   if (options.autoPong !== true) return undefined

@@ -3,8 +3,8 @@ import { checkOptions } from './types.js'
 import { untilEnded } from './until-ended.js'
 
 /**
- * A promise for the next event of a type; for `'open'`, it resolves at once if the socket is open. Rejects with the signal's reason, and
- * with the `SocketError` of a socket that has ended for good.
+ * A promise for the next event of a type; for `'open'`, it resolves at once if the socket is open. Rejects with the signal's reason, or, if
+ * the socket is closed permanently, with its `SocketError`.
  *
  * ```ts
  * await when(socket, 'open', { signal: AbortSignal.timeout(5_000) })

@@ -21,8 +21,8 @@ const OWN_DROPS: readonly string[] = ['overflow', 'too-big', 'disconnected']
  * ```
  *
  * Closing the stream waits until everything is sent, and does not close the socket. Aborting it takes effect at once. Messages that the
- * socket has accepted are still sent. It errors with whatever `send()` throws, when a message is dropped, and with the `SocketError` of a
- * socket that has ended for good. Throws a `TypeError` for invalid options.
+ * socket has accepted are still sent. The stream errors if `send()` throws, if a message is dropped, and if the socket is closed permanently
+ * (with its `SocketError`). Throws a `TypeError` for invalid options.
  */
 export const writable = <Binary extends 'arraybuffer' | 'blob'>(
   socket: Socket<Binary>,
@@ -33,7 +33,7 @@ export const writable = <Binary extends 'arraybuffer' | 'blob'>(
   let timer: ReturnType<typeof setTimeout> | undefined
   let wake: (() => void) | undefined
   let stop: ReturnType<typeof untilEnded>
-  /** The error that has ended the stream. */
+  /** The error that ended the stream. */
   let failure: { error: unknown } | undefined
 
   const check = () => wake?.()

@@ -106,7 +106,7 @@ describe('a call', () => {
     ['unsent', 'UNKNOWN', []],
     ['always', 'pending', ['first']],
   ] as const)(
-    'with again %s is %s if a later call was answered on the connection, whatever the browser says',
+    'with again %s is %s if a later call was answered on the connection, whatever the browser reports',
     async (again, expected, resent) => {
       const { api, open } = setupCalls({ again })
       const peer = await open()
@@ -206,7 +206,7 @@ describe('a call', () => {
     },
   )
 
-  test('that waits is NOT_SENT when the socket is closed for good, and one that was sent is UNKNOWN', async () => {
+  test('that is queued is NOT_SENT when the socket is closed, and one that was sent is UNKNOWN', async () => {
     const { api, open, socket } = setupCalls({}, { highWaterMark: 0 })
     const peer = await open()
     const first = outcomeOf(api.call('sent'))
@@ -397,7 +397,7 @@ describe('an aborted signal', () => {
     expect(outcome.error()).toMatchObject({ code: 'UNKNOWN', cause: 'changed my mind' })
   })
 
-  test('of a call inside a listener of the socket tells the same, although its drop event comes later', async () => {
+  test('of a call inside a listener of the socket has the same outcome, although its drop event follows later', async () => {
     const { api, socket, open } = setupCalls()
     const abort = new AbortController()
     const outcome = outcomeOf(api.call('draft', undefined, { signal: abort.signal }))

@@ -255,7 +255,7 @@ describe('in the role of the server', () => {
     const { api, open } = setupCalls()
     const peer = await open()
     const remove = api.handle('a', () => 1)
-    expect(() => api.handle('a', () => 2)).toThrow("'a' has a handler already")
+    expect(() => api.handle('a', () => 2)).toThrow("'a' already has a handler")
     remove()
     api.handle('a', () => 3)
     remove()

@@ -120,7 +120,7 @@ describe('over a reliable socket', () => {
     expect(processed().map(({ method }) => method)).toEqual(['sent', 'last'])
   })
 
-  test('what the server refuses is NOT_SENT with the reason, and messages from groups are none of its business', async () => {
+  test('a call that the server refuses is NOT_SENT with the reason, and messages from groups are ignored', async () => {
     const { api, server, errors, say } = setupReliable()
     await server.connect()
     server.refusal = { name: 'Forbidden', message: 'no' }

@@ -119,7 +119,7 @@ describe('a subscription', () => {
     expect(frames(peer).map(({ params }) => params)).toEqual([['news', { after: 1 }]])
   })
 
-  test('ignores items that are on their way while it is being ended, and reports none', async () => {
+  test('ignores items that arrive while it is being ended, and reports none', async () => {
     const { api, open, errors } = setupCalls()
     const peer = await open()
     const { heard, listen } = listener()
@@ -504,7 +504,7 @@ describe('a gap', () => {
 })
 
 describe('a subscription that the server refuses', () => {
-  test('ends with the error of the server, and the others go on', async () => {
+  test('ends with the error of the server, and the others continue', async () => {
     const { api, open, errors } = setupCalls()
     const peer = await open()
     const ends: any[] = []
@@ -522,7 +522,7 @@ describe('a subscription that the server refuses', () => {
     expect(frames(await open()).map(({ params }) => params)).toEqual([['news']])
   })
 
-  test('is an error event, once, if none of its listeners wants to know', async () => {
+  test('causes one error event if none of its listeners has onEnd', async () => {
     const { api, open, errors } = setupCalls()
     const peer = await open()
     const stops = [1, 2].map(() => api.subscribe('secret', undefined, () => {}))
@@ -634,7 +634,7 @@ describe('during a handover', () => {
   const item = (key: string, result: unknown) =>
     JSON.stringify({ jsonrpc: '2.0', method: 'm', params: { subscription: key, result } })
 
-  test('the subscriptions are confirmed on the new connection before it takes over, and no item is missing or out of order', async () => {
+  test('the subscriptions are confirmed on the new connection before the socket switches to it, and no item is missing or out of order', async () => {
     const { api, emit, socket, connect, errors } = handover()
     const { heard, listen } = listener()
     const asked: unknown[] = []

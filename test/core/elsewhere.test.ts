@@ -93,7 +93,7 @@ test('the twentieth outage is overcome as the first', () => {
 })
 
 // https://github.com/centrifugal/centrifuge-js/pull/228
-test('a browser that fires no close event in flight mode: the connection is given up within three seconds of offline', () => {
+test('a browser that fires no close event in flight mode: the connection is abandoned within three seconds of offline', () => {
   const { socket, native, report } = withEvents({ heartbeat: { message: 'ping' } })
   native().accept().freeze('down')
   vi.advanceTimersByTime(1_000)

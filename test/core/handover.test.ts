@@ -32,7 +32,7 @@ const closed = () => vi.advanceTimersByTime(1_000)
 const HANDOVER = { name: 'SocketError', code: 'HANDOVER' }
 
 describe('a connection in doubt', () => {
-  test('keeps messages waiting, and a second one takes over as soon as it is ready', () => {
+  test('queues messages, and is replaced by a second one as soon as that is ready', () => {
     const { socket, log, heard, first, page } = open()
     first.freeze()
     page('wake')
@@ -63,7 +63,7 @@ describe('a connection in doubt', () => {
     expect(socket.send('after')).toBe('sent')
   })
 
-  test('lives if a message arrives before the second one is ready', () => {
+  test('is kept if a message arrives before the second one is ready', () => {
     const { socket, log, first, page } = open()
     page('wake')
     socket.send('in doubt')
@@ -103,7 +103,7 @@ describe('a connection in doubt', () => {
     expect(first.socket.onmessage).toBe(null)
   })
 
-  test('is asked by a heartbeat that can ask, without a second connection', () => {
+  test('is tested by a heartbeat with a message, without a second connection', () => {
     const { socket, first, page } = open({ heartbeat: { message: 'ping', isReply: data => data === 'pong' } })
     page('wake')
     expect(first.received).toEqual(['ping'])
@@ -114,7 +114,7 @@ describe('a connection in doubt', () => {
     expect(first.received).toEqual(['ping', 'in doubt'])
   })
 
-  test('that does not answer the heartbeat is replaced, and what waited leaves on the next', () => {
+  test('that does not answer the heartbeat is replaced, and the queued messages are sent on the next one', () => {
     const { socket, first, page } = open({ heartbeat: { message: 'ping' } })
     first.freeze()
     page('wake')
@@ -123,7 +123,7 @@ describe('a connection in doubt', () => {
     expect(reopen().received).toEqual(['in doubt'])
   })
 
-  test('keeps what waited if it dies before the second one is ready, which is the next connection then', () => {
+  test('leaves the queued messages to the second one if it is lost before the second one is ready', () => {
     const { socket, log, first, page } = open()
     page('wake')
     socket.send('in doubt')
@@ -136,7 +136,7 @@ describe('a connection in doubt', () => {
     expect(story(log)).toEqual(['connecting', '(close)', 'open', '(open)'])
   })
 
-  test('stays if the second one fails: what waited leaves on it, an error tells, and retry says when to try again', () => {
+  test('is kept if the second one fails: it sends the queued messages, an error event reports the failure, and retry decides when to try again', () => {
     const retry = vi.fn(() => 5_000)
     const { socket, log, heard, first, page } = open({ retry })
     page('wake')
@@ -154,7 +154,7 @@ describe('a connection in doubt', () => {
     expect(server.latest.received).toEqual(['again in doubt'])
   })
 
-  test('stays for good if the second one is closed with a final code', () => {
+  test('is kept, without another attempt, if the second one is closed with a final code', () => {
     const { socket, first, page } = open({ prepare: ({ receive }) => receive() })
     // The first one has no prepare of its own to wait for.
     first.send('welcome')
@@ -221,7 +221,7 @@ describe('a connection in doubt', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('ends with the page that is put away', () => {
+  test('ends when the page is put to sleep', () => {
     const { socket, page } = open()
     page('wake')
     const second = dialled()
@@ -276,7 +276,7 @@ describe('a page that is shown again', () => {
   })
 })
 
-test('a heartbeat timer that is late by more than 5 s in a visible page means doubt', () => {
+test('a heartbeat timer that is late by more than 5 s in a visible page puts the connection in doubt', () => {
   const { socket } = open({ heartbeat: { interval: 1_000, timeout: 100_000 } })
   vi.setSystemTime(Date.now() + 10_000)
   vi.advanceTimersByTime(1_000)
@@ -336,7 +336,7 @@ describe('handover()', () => {
     },
   )
 
-  test('sends the unsent tail of the first connection again, ahead of what waited', () => {
+  test('sends the unsent tail of the first connection again, ahead of the queued messages', () => {
     const { socket, first } = open()
     first.freeze('up')
     socket.send('one')
@@ -352,7 +352,7 @@ describe('handover()', () => {
     expect(first.received).toEqual([])
   })
 
-  test('takes over at last if the closing handshake does not end', () => {
+  test('switches to the second connection after closeTimeout if the closing handshake does not end', () => {
     const { socket, heard, first } = open({ closeTimeout: 500 })
     first.freeze()
     socket.handover()
@@ -382,7 +382,7 @@ describe('handover()', () => {
     })
   })
 
-  test('twice joins: both calls resolve with the same connection', async () => {
+  test('called twice opens one connection, with which both calls resolve', async () => {
     const { socket } = open()
     const [one, two] = [vi.fn(), vi.fn()]
     socket.handover('one').then(one)
@@ -395,7 +395,7 @@ describe('handover()', () => {
     expect(server.attempts).toBe(2)
   })
 
-  test('rejects when retry gives up, and the first connection stays', async () => {
+  test('rejects when retry gives up, and the first connection is kept', async () => {
     const { socket, heard, first } = open({ retry: () => false })
     const failed = vi.fn()
     socket.handover().catch(failed)
@@ -424,7 +424,7 @@ describe('handover()', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('of a socket that is closed while its first connection is being closed sends what waits on the second', () => {
+  test('of a socket that is closed while its first connection is being closed sends the queued messages on the second', () => {
     const { socket, heard, first } = open()
     socket.handover()
     const second = server.latest.accept()
@@ -514,7 +514,7 @@ describe('handover()', () => {
 })
 
 describe('maxAge', () => {
-  test('moves before the connection is so old, by up to a tenth of the time at random', () => {
+  test('replaces the connection up to a tenth of the time earlier, at random', () => {
     const { heard } = open({ handover: { maxAge: 100_000 } })
     vi.advanceTimersByTime(94_999)
     expect(server.attempts).toBe(1)
@@ -534,7 +534,7 @@ describe('maxAge', () => {
 })
 
 describe('when()', () => {
-  test('moves after the message in which the server says that it leaves, which is also the cause', () => {
+  test('replaces the connection after the message in which the server announces a shutdown, which is also the cause', () => {
     const { heard, first } = open({ handover: { when: data => data === 'leaving' } })
     first.send('news')
     expect(server.attempts).toBe(1)
@@ -569,7 +569,7 @@ describe('when()', () => {
 describe('id()', () => {
   const id = (data: string) => data.split(' ')[1]
 
-  test('keeps a message that both connections bring from being reported twice', () => {
+  test('prevents a message that arrives on both connections from being reported twice', () => {
     const { socket, heard, first } = open({ handover: { id } })
     socket.handover()
     vi.advanceTimersByTime(200)
@@ -583,7 +583,7 @@ describe('id()', () => {
     expect(heard('text')).toEqual(['news 1', 'news 2', 'news 3', 'news 3', 'plain', 'plain', 'news 4'])
   })
 
-  test('holds for what a connection brings after it was replaced', () => {
+  test('also recognizes messages that arrive on a connection after it was replaced', () => {
     const { heard, first, page } = open({ handover: { id } })
     first.freeze('down')
     page('wake')
@@ -638,7 +638,7 @@ describe('id()', () => {
     expect(server.attempts).toBe(4)
   })
 
-  test('is not asked about replies to the heartbeat', () => {
+  test('is not called for replies to the heartbeat', () => {
     const asked = vi.fn()
     const { socket, heard, first } = open({
       heartbeat: { message: 'ping', isReply: data => data === 'pong' },
@@ -728,7 +728,7 @@ test('a first connection that does not end is replaced after closeTimeout, also 
   expect(server.latest.accept().received).toEqual(['waits'])
 })
 
-test('handover() in doubt keeps its cause if the first connection proves alive', async () => {
+test('handover() while the connection is in doubt keeps its cause if the first connection proves to work', async () => {
   const endpoint = vi.fn(() => '/feed')
   let page = (_: PageEvent) => {}
   const wake = (report: typeof page) => {
@@ -951,7 +951,7 @@ test('a second connection that is lost while the first one is being closed is re
   expect(server.attempts).toBe(3)
 })
 
-test('a message on a connection that was replaced is no sign of life of the present one', () => {
+test('a message on a connection that was replaced does not prove that the current one works', () => {
   const { heard, first, page } = open({ heartbeat: { interval: 1_000, timeout: 500 } })
   page('wake')
   const second = dialled()
@@ -988,7 +988,7 @@ test('a connection that opened less than a minute ago is not in doubt when the p
   expect(socket.send('hello')).toBe('sent')
 })
 
-test('a second connection that the server closes before prepare is done does not take over', async () => {
+test('a second connection that the server closes before prepare is done does not replace the first', async () => {
   let done = () => {}
   const prepare = vi.fn(() => {})
   const { socket, log, first } = open({ prepare, retry: () => 60_000 })
@@ -1013,7 +1013,7 @@ test('a second connection that the server closes before prepare is done does not
 
 // Found by changing the code: each of these lines could be left out, and no test failed.
 
-test('id() is not asked any more once the first connection has proved alive', () => {
+test('id() is no longer called once the first connection has proved to work', () => {
   const id = vi.fn()
   const { first, page } = open({ handover: { id } })
   page('wake')
@@ -1108,7 +1108,7 @@ test('a page that stays hidden is not in doubt when that is reported again', () 
   expect(socket.send('hello')).toBe('sent')
 })
 
-test('a heartbeat timer that is late in a hidden page means no doubt, because such timers are throttled', () => {
+test('a heartbeat timer that is late in a hidden page does not put the connection in doubt, because such timers are throttled', () => {
   vi.stubGlobal('document', { visibilityState: 'hidden' })
   const { socket } = open({ heartbeat: { interval: 1_000, timeout: 100_000 } })
   vi.setSystemTime(Date.now() + 10_000)
@@ -1265,7 +1265,7 @@ describe('a second connection that the platform does not allow', () => {
   })
 })
 
-test('nothing more is tried after retry has given up a handover', async () => {
+test('there are no further attempts after retry has given up a handover', async () => {
   const { socket } = open({ retry: () => false })
   socket.handover()
   server.latest.refuse()
@@ -1310,7 +1310,7 @@ test('wake: reconnect connects again although retry would give up', () => {
   expect(socket.state.name).toBe('open')
 })
 
-test('a page that is shown again asks with the heartbeat, without a second connection', () => {
+test('a page that is shown again sends the heartbeat, without a second connection', () => {
   const { socket, first, page } = open({ heartbeat: { interval: 120_000, message: 'ping' } })
   vi.stubGlobal('document', { visibilityState: 'hidden' })
   page('hidden')

@@ -120,7 +120,7 @@ inEveryEngine(rig => {
   const rows: string[] = []
 
   const frozen = byEffort(2, 10, 200)
-  test(`of ${frozen} dead connections each is replaced after the wake-up, and what is sent in that second arrives`, {
+  test(`each of ${frozen} dead connections is replaced after the wake-up, and messages sent in that second arrive`, {
     timeout: patience + frozen * 5_000,
   }, async () => {
     const { server, proxy, page } = await start(rig, '/sink')
@@ -183,7 +183,7 @@ inEveryEngine(rig => {
   })
 
   const silent = byEffort(4, 30, 1_000)
-  test(`${silent} wake-ups on a healthy, silent connection lose, double and reorder nothing`, {
+  test(`${silent} wake-ups on a healthy, silent connection lose, duplicate and reorder nothing`, {
     timeout: patience + silent * 5_000,
   }, async () => {
     const { server, page } = await start(rig, '/echo')
@@ -219,7 +219,7 @@ inEveryEngine(rig => {
     )
   })
 
-  test(`${silent} wake-ups on a connection that is silent most of the time lose and double nothing of a server that sends to all, with id`, {
+  test(`with id, ${silent} wake-ups on a mostly silent connection lose and duplicate nothing of a server that sends to all connections`, {
     timeout: patience + silent * 5_000,
   }, async () => {
     const { server, page } = await start(rig, '/sink', { id: true })
@@ -247,7 +247,7 @@ inEveryEngine(rig => {
   })
 
   const busy = byEffort(10, 50, 1_000)
-  test(`${busy} wake-ups on a busy connection open nothing that outlives the next message, and lose nothing`, {
+  test(`${busy} wake-ups on a busy connection open no second connection that outlives the next message, and lose nothing`, {
     timeout: patience + busy * 2_000,
   }, async () => {
     const { server, page } = await start(rig, '/sink')
@@ -286,7 +286,7 @@ inEveryEngine(rig => {
     expect([errors, drops]).toEqual([[], 0])
   }
 
-  test(`${rotations} rotations at 200 messages a second each way lose, double and reorder nothing of a server that sends to all, with id`, {
+  test(`with id, ${rotations} handovers at 200 messages per second each way lose, duplicate and reorder nothing of a server that sends to all connections`, {
     timeout: patience + rotations * 2_000,
   }, async () => {
     const { server, page } = await start(rig, '/sink', { id: true })
@@ -314,7 +314,7 @@ inEveryEngine(rig => {
     )
   })
 
-  test(`${rotations} rotations at 200 messages a second each way lose, double and reorder nothing of a server that answers where it is asked`, {
+  test(`${rotations} handovers at 200 messages per second each way lose, duplicate and reorder nothing of a server that answers on the same connection`, {
     timeout: patience + rotations * 5_000,
   }, async () => {
     const { server, page } = await start(rig, '/echo')

@@ -60,7 +60,7 @@ describe('drain()', () => {
     },
   )
 
-  test('closes the connections in a random order, so that a crowd that came together does not go together', async () => {
+  test('closes the connections in a random order, so that clients that connected together are not closed together', async () => {
     const { wss, server } = startFake()
     const clients = await crowd(wss, 20)
     const order: number[] = []
@@ -72,7 +72,7 @@ describe('drain()', () => {
     expect(order).not.toEqual(clients.map((_, i) => i))
   })
 
-  test('refuses new connections with 1012 at once, and the server is not ready any more', async () => {
+  test('refuses new connections with 1012 at once, and the server is no longer ready', async () => {
     const { wss, server } = startFake()
     await crowd(wss, 2)
     expect(await server.ready()).toBe(true)
@@ -135,7 +135,7 @@ describe('drain()', () => {
     await drained
   })
 
-  test('ends with close(), which closes everybody who is left', async () => {
+  test('ends with close(), which closes all remaining connections', async () => {
     const { wss, server } = startFake()
     const clients = await crowd(wss, 10)
     const drained = server.drain({ over: 60_000 })
@@ -148,7 +148,7 @@ describe('drain()', () => {
     expect(clients.filter(({ end }) => end?.reason === 'retry-after=7')).toHaveLength(9)
   })
 
-  test('does the same for everybody who calls it, and rejects for an invalid duration', async () => {
+  test('drains once for all callers, and rejects for an invalid duration', async () => {
     const { wss, server } = startFake()
     const clients = await crowd(wss, 3)
     const all = [server.drain({ over: 100 }), server.drain({ over: 100_000 })]

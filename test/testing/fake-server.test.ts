@@ -337,7 +337,7 @@ describe('messages of the fake server', () => {
     expect(events.map(({ data }) => data)).toEqual(['echo a', 'echo b'])
   })
 
-  test('are not passed to the server if it could not send an answer any more', () => {
+  test('are not passed to the server if it could no longer answer', () => {
     const message = vi.fn()
     const { socket, peer } = openConnection({ message })
     socket.send('a')
