@@ -1,6 +1,6 @@
 /** The kinds of failures of calls and subscriptions. The list is closed, so a `switch` over it can be exhaustive. */
 export type CallErrorCode =
-  /** A handler of this page failed (`cause` is the error), or too many are running (`'maxCalls'`). The server was told so. */
+  /** A handler of this page failed (`cause` is the error), or too many are running (`'maxCalls'`). The server received an error as the reply. */
   | 'HANDLER_FAILED'
   /**
    * A value from the server does not match its schema (`cause` is the list of issues): an item, the parameters of a call, or the result of a

@@ -53,7 +53,7 @@ export const overReliable = (socket: ReliableSocketLike, options: OverReliableOp
     'binary',
     'drop',
   ] as any)
-  /** What the server has not acknowledged, by its identity. */
+  /** The messages that the server has not acknowledged, by their identity. */
   const unacknowledged = new Map<unknown, Data>()
 
   socket.on('open', opened => {

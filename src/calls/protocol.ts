@@ -9,9 +9,9 @@ export interface Incoming {
   /** The server has ended a subscription, because of this error if there is one. */
   end(key: unknown, error?: unknown): void
   /**
-   * The server calls this page. Resolves with the result of the handler. Rejects with a `CallError`: `UNEXPECTED` if there is no handler, `INVALID`
-   * for parameters that do not match their schema, `SERVER_ERROR` if the handler wants to answer with the error that is its `cause`, and
-   * `HANDLER_FAILED` if it failed otherwise, or if `maxCalls` of them are running.
+   * The server calls this page. Resolves with the result of the handler. Rejects with a `CallError`: `UNEXPECTED` if there is no handler,
+   * `INVALID` for parameters that do not match their schema, `SERVER_ERROR` if the answer is to be the error's `cause`, and `HANDLER_FAILED`
+   * if the handler failed otherwise, or if `maxCalls` handlers are running.
    */
   call(name: string, params: unknown): Promise<any>
   /** The message breaks the protocol. Returns whether this page handles calls: if so, the server may be waiting for an answer. */

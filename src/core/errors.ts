@@ -3,7 +3,7 @@ export type SocketErrorCode =
   /** `close()` was called, or `signal` was aborted (`cause` is its reason). */
   | 'CLOSED'
   /**
-   * A connection that was open or was being prepared has ended (`close` is its close frame; `cause` is the platform's error, if it reports
+   * A connection that was open or was being prepared has ended (`close` is its close frame; `cause` is the error of the platform, if it reports
    * one, as `ws` does for frames that are invalid or too large).
    */
   | 'CONNECTION_LOST'

@@ -20,7 +20,7 @@ export interface Successor {
   next(): Connection | undefined
   /** Why there is a second connection. */
   cause(): SocketError
-  /** Moves to a second connection, unless that is being done. `isRequest`: the attempts that follow are told this cause. */
+  /** Replaces the first connection, unless this is already in progress. `isRequest`: later attempts receive this cause. */
   plan(cause?: unknown, isRequest?: boolean): void
   /** Replaces the first connection, unless a message arrives on it. `isAsked`: the heartbeat has sent a ping, and decides instead. */
   doubt(isAsked: boolean | undefined, isPossible: boolean): void

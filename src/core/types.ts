@@ -175,10 +175,10 @@ export interface OpenEventData {
   /** Whether there was an open connection before. */
   readonly reconnected: boolean
   /**
-   * Whether this connection was ready before the last one ended, and that one was read until it was closed by us, with the code 1000, as
-   * `handover()` does it. If the server sends its messages to all open connections of a client, none of them was missed then, unless one
-   * was delayed on the last connection for longer than that was read. If the server closed the last connection, this is false: it may
-   * have done so before it knew of this one.
+   * Whether this connection was ready before the previous one ended, and the previous one was read until this socket closed it with the code
+   * 1000, as `handover()` does. If the server sends its messages to all open connections of a client, none is missing then, unless one was
+   * delayed on the previous connection for longer than it was read. If the server closed the previous connection, this is `false`, because
+   * the server may have closed it before it knew of this one.
    */
   readonly seamless: boolean
 }
@@ -254,13 +254,13 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
    */
   reconnect(cause?: unknown, code?: number, reason?: string): void
   /**
-   * Moves to another connection without an interruption, for example with a fresh token: opens a second one, with `prepare`, and then closes
-   * the first. Meanwhile messages wait for a moment. The events are `close` and `open`, and the state stays `open`. The endpoint function
-   * receives `cause` as the `cause` of the `SocketError`. If the second connection fails, the first one stays, an `error` event reports
-   * it, and `retry` decides when to try again. Resolves when the new connection is open; rejects with a `SocketError` if `retry` gives up, or
-   * if the socket is closed. Without a connection, it connects at once, and resolves with that connection. If the endpoint, `protocols` or
-   * `prepare` is a function that an attempt in progress has called before, that attempt is completed, and then another handover begins.
-   * Throws a `TypeError` if the part `handover` is missing.
+   * Replaces the connection without an interruption, for example with a fresh token: opens a second connection, runs `prepare` on it, and then
+   * closes the first. Before the first is closed, messages are queued for a moment. The events are `close` and `open`, and `state.name` stays
+   * `open`. The endpoint function receives a `SocketError` whose `cause` is the argument. If the second connection fails, the first one is kept,
+   * an `error` event reports the failure, and `retry` decides when to try again. Resolves when the new connection is open; rejects with a
+   * `SocketError` if `retry` gives up, or if the socket is closed. If there is no connection, it connects at once, and resolves when that
+   * connection is open. If the endpoint, `protocols` or `prepare` is a function that an attempt in progress has already called, that attempt is
+   * completed, and then another handover begins. Throws a `TypeError` if the part `handover` is missing.
    */
   handover(cause?: unknown): Promise<void>
   /**
