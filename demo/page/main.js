@@ -16,7 +16,7 @@ const sender = `${pick(['Calm', 'Brave', 'Swift', 'Kind', 'Bright', 'Quiet'])}${
 
 let timeline
 const socket = createSocket(address('/feed'), {
-  // One page has no herd to keep apart; with the default the return after a restart takes up to 13 s more.
+  // One page has no herd to keep apart; with the default the return after a restart takes up to 5 s.
   retry: backoff({ spread: 1_500 }),
   // Whoever presses one button after the other wants each to be a first loss, not one more failure in a row.
   minUptime: 1_000,

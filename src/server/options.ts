@@ -102,7 +102,7 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   /**
    * A session with more unacknowledged messages is ended with 1013, and its client begins a new one. A client that publishes waits up to
    * three seconds for connected members that are that far behind. Default: 1,000. At 200 messages a second that covers an outage of five
-   * seconds; after a restart, clients come back within 13 seconds.
+   * seconds; after a restart, clients come back within five seconds.
    */
   maxUnacknowledged?: number
   /** A session with more bytes of unacknowledged messages is ended. Default: 4 MiB. */

@@ -16,7 +16,7 @@ const STEP = 5
 export const onPaper = ({
   base = 1_900,
   max = 5_500,
-  spread = 13_000,
+  spread = 5_000,
   shared = false,
   down,
   rate,

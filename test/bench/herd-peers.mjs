@@ -3,6 +3,7 @@ import { lines } from './chart.mjs'
 import { simulateMany } from './herd-many.mjs'
 import { onPaper } from './herd-paper.mjs'
 import { simulate, WINDOW, windows } from './herd-simulation.mjs'
+import { sizesOfFleets } from './herd-sizes.mjs'
 import { peerPolicies } from './peer-policies.mjs'
 import { save, table } from './report.mjs'
 import { version } from './versions.mjs'
@@ -185,7 +186,8 @@ ${table(
 
 Best peer after 30 s, by the time until 95 % are back: ${soonest.label}; by the peak: ${gentlest.label}. Worst of those that do not give up:
 ${worst.label}.
-`
+
+${sizesOfFleets()}`
   return { text, pictures }
 }
 

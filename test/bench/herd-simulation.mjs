@@ -141,7 +141,7 @@ export const simulate = ({
     else agenda.add(now + ROUND_TRIP, refuse, client, serial)
   }
   const serve = now => {
-    room = (rate * WINDOW) / 1_000
+    room = Math.min(room, 0) + (rate * WINDOW) / 1_000
     let served = 0
     for (; room > 0 && served < waiting.length; served++) {
       const { client, serial } = waiting[served]

@@ -43,6 +43,7 @@ export const policies = {
   },
   'full jitter, 5 s': exponential({ base: 1_900, max: 5_500, spread: 5_000 }),
   'full jitter, 12 s': exponential({ base: 1_900, max: 5_500, spread: 12_000 }),
+  'full jitter, thin 5 s': exponential({ base: 1_900, max: 5_500, spread: 5_000, thin: true }),
   'full jitter, thin 13 s': exponential({ base: 1_900, max: 5_500, spread: 13_000, thin: true }),
   'keep 1/4, thin 12 s': exponential({ base: 1_900, max: 5_000, spread: 12_000, keep: 0.25, thin: true }),
   'keep 1/4, max 6 s': exponential({ base: 1_900, max: 6_000, spread: 12_000, keep: 0.25, thin: true }),

@@ -40,6 +40,25 @@ const seeded = (seed: number) => () => {
   return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
 }
 
+/** The first loss after a long connection, with this close code. */
+const lossOf = (code: number) => ({
+  attempt: 1,
+  cause: { code: 'CONNECTION_LOST', close: { code, reason: '' } },
+  uptime: 60_000,
+  elapsed: 0,
+})
+
+/** How many of 10,000 clients come back in the busiest tenth of a second after a restart. */
+const busiestTenth = (options: BackoffOptions) => {
+  const retry = backoff({ ...options, random: seeded(7) })
+  const windows: number[] = []
+  for (let client = 0; client < 10_000; client++) {
+    const window = Math.floor((retry(lossOf(1012)) as number) / 100)
+    windows[window] = (windows[window] ?? 0) + 1
+  }
+  return Math.max(...windows.filter(Boolean))
+}
+
 afterEach(() => vi.restoreAllMocks())
 
 describe('the delay of backoff()', () => {
@@ -186,16 +205,22 @@ describe('the first delay', () => {
     expect(bound(loss)).toBe(PACE.base)
   })
 
-  test('brings back at most 3 % of a fleet in any tenth of a second after a restart', () => {
-    const retry = backoff({ random: seeded(7) })
-    const cause = { code: 'CONNECTION_LOST', close: { code: 1012, reason: '' } }
-    const windows: number[] = []
-    for (let client = 0; client < 10_000; client++) {
-      const window = Math.floor((retry({ attempt: 1, cause, uptime: 0, elapsed: 0 }) as number) / 100)
-      windows[window] = (windows[window] ?? 0) + 1
-    }
-    expect(Math.max(...windows.filter(Boolean))).toBeLessThanOrEqual(300)
+  // A median of 1.5 s cannot stay below 3.33 %: half of the fleet in fifteen tenths of a second.
+  test('brings back at most 4.5 % of a fleet in any tenth of a second after a restart', () => {
+    expect(busiestTenth({})).toBeLessThanOrEqual(450)
   })
+
+  test('brings back at most 3 % of a fleet in any tenth of a second after a restart if the spread is 13 s', () => {
+    expect(busiestTenth({ spread: 13_000 })).toBeLessThanOrEqual(300)
+  })
+
+  test.each([1001, 1012, 1013])(
+    'of one client after %d has a median of at most 1.5 s and a 99th percentile of at most 5 s by default',
+    code => {
+      expect(backoff({ random: () => 0.5 })(lossOf(code))).toBeLessThanOrEqual(1_500)
+      expect(backoff({ random: () => 0.99 })(lossOf(code))).toBeLessThanOrEqual(5_000)
+    },
+  )
 
   test('of one client has a median of less than a second by default', () => {
     for (const code of ['CONNECTION_LOST', 'CONNECTION_REFUSED']) {

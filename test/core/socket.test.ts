@@ -102,7 +102,7 @@ describe('losing a connection', () => {
       reason: 'deploy',
       wasClean: true,
       willRetry: true,
-      delay: 13_000 * (1 - Math.SQRT1_2),
+      delay: 5_000 * (1 - Math.SQRT1_2),
     })
     expect(cause).toMatchObject({
       code: 'CONNECTION_LOST',
@@ -111,8 +111,8 @@ describe('losing a connection', () => {
     expect(socket.state).toEqual({
       name: 'waiting',
       attempt: 1,
-      delay: 13_000 * (1 - Math.SQRT1_2),
-      until: 1_060_000 + 13_000 * (1 - Math.SQRT1_2),
+      delay: 5_000 * (1 - Math.SQRT1_2),
+      until: 1_060_000 + 5_000 * (1 - Math.SQRT1_2),
       cause,
     })
     vi.advanceTimersByTime(4_000)

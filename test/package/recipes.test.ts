@@ -129,9 +129,9 @@ test('the client does what the table of close codes says', () => {
         const expected = does.startsWith('gives up')
           ? false
           : does.startsWith('waits')
-            ? expect.toSatisfy((ms: number) => ms > 7_000 && ms <= 20_000)
+            ? expect.toSatisfy((ms: number) => ms > 7_000 && ms <= 12_000)
             : /spread|likewise/.test(does)
-              ? expect.toSatisfy((ms: number) => ms > 5_000 && ms <= 13_000)
+              ? expect.toSatisfy((ms: number) => ms > 1_900 && ms <= 5_000)
               : expect.toSatisfy((ms: number) => ms > 0 && ms <= 1_900)
         expect({ code, wait }).toEqual({ code, wait: expected })
       }
