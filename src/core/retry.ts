@@ -52,10 +52,9 @@ export interface BackoffOptions {
   random?: (() => number) | undefined
 }
 
-/** The longest first wait, the longest wait, and the longest first wait after the server announced its end, in milliseconds. */
+/** The longest first wait and the longest wait, in milliseconds. */
 const BASE = 1_900
 const MAX = 5_500
-const SPREAD = 5_000
 
 /** Close codes after which another attempt would fail as well: protocol errors, and refusals of this client. */
 // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
@@ -103,7 +102,7 @@ export const backoff = ({
   base = BASE,
   max = MAX,
   attempts = Infinity,
-  spread = SPREAD,
+  spread = 5_000,
   random = Math.random,
   ...unknown
 }: BackoffOptions = {}): Retry => {
