@@ -12,7 +12,7 @@ export type SocketErrorCode =
   | 'ENDPOINT_FAILED'
   /** There is no `WebSocket` on this platform. */
   | 'NO_WEBSOCKET'
-  /** The page was put into the back/forward cache, or frozen. */
+  /** The page was put into the back/forward cache, frozen, or hidden for as long as `hiddenFor` says. */
   | 'PAGE_HIDDEN'
   /** `prepare` failed (`cause` is the error). */
   | 'PREPARE_FAILED'

@@ -1,8 +1,9 @@
 import { guard } from './emitter.js'
-import { SocketError } from './errors.js'
+import { checkNumber, SocketError } from './errors.js'
 import type { Heartbeat } from './heartbeat.js'
 import { isLocal } from './network.js'
 import { type Input, pageTable, type Table } from './states.js'
+import { createTimer } from './timers.js'
 
 /**
  * `'wake'`: the page or the network came back. `'sleep'`: the page is put into the back/forward cache, or frozen. `'offline'`: the
@@ -39,6 +40,54 @@ export const browserEvents: PageEventSource = report => {
   }
   all('addEventListener')
   return () => all('removeEventListener')
+}
+
+/** Options of `createBrowserEvents()`. */
+export interface BrowserEventsOptions {
+  /**
+   * Close the connection of a page that has been hidden for so many milliseconds, and connect again when it is shown. Timers of hidden
+   * pages can be up to a minute late. Default: `Infinity`, which keeps the connection.
+   */
+  hiddenFor?: number | undefined
+}
+
+/**
+ * Makes a source like `browserEvents` that also puts hidden pages to sleep, so that tabs that nobody looks at cost the server no
+ * connections. Messages that are sent meanwhile wait in the queue. Throws a `TypeError` for an option that does not exist, and unless
+ * `hiddenFor` is a number, at least 0.
+ *
+ * ```ts
+ * const socket = createSocket('/feed', { wake: createBrowserEvents({ hiddenFor: 300_000 }) })
+ * ```
+ */
+export const createBrowserEvents = ({
+  hiddenFor = Infinity,
+  ...unknown
+}: BrowserEventsOptions = {}): PageEventSource => {
+  checkNumber('hiddenFor', hiddenFor)
+  for (const name in unknown) throw new TypeError(`createBrowserEvents has no option '${name}'`)
+  return report => {
+    const setTimer = createTimer()
+    let isAsleep = false
+    const sleep = () => {
+      isAsleep = isHidden()
+      // The timer can be so late that the page has been shown meanwhile.
+      if (isAsleep) report('sleep')
+    }
+    const onChange = () => {
+      isAsleep = false
+      setTimer(isHidden() ? hiddenFor : Infinity, sleep)
+    }
+    onChange()
+    globalThis.document?.addEventListener('visibilitychange', onChange)
+    // A network that comes back does not concern a page that nobody looks at.
+    const stop = browserEvents(event => (event === 'wake' && isAsleep ? undefined : report(event)))
+    return () => {
+      setTimer()
+      globalThis.document?.removeEventListener('visibilitychange', onChange)
+      stop()
+    }
+  }
 }
 
 /** Whether the browser believes that this address cannot be reached now. It is sometimes wrong. */

@@ -134,7 +134,10 @@ export interface SocketOptions<Binary extends BinaryType = 'arraybuffer'> {
   highWaterMark?: number | undefined
   /** Detects dead connections. Default: off, because the server must understand the message. */
   heartbeat?: HeartbeatOptions | undefined
-  /** The source of page and network events. `false` disables them. Default: `browserEvents`. */
+  /**
+   * The source of page and network events. `false` disables them. Default: `browserEvents`. `createBrowserEvents({ hiddenFor: 300_000 })`
+   * also closes the connection of a page that has been hidden for five minutes.
+   */
   wake?: PageEventSource | false | undefined
   /** Aborting this signal closes the socket for good. Default: none. */
   signal?: AbortSignal | undefined

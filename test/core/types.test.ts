@@ -1,6 +1,7 @@
 // The compiler is the judge here: `npm run types` fails where a line below does not compile, or where one after
 // `@ts-expect-error` does. The code runs too, so that what the types refuse is seen to be refused.
 import { describe, expect, expectTypeOf, test } from 'vitest'
+import { assemble } from '../../src/core.ts'
 import {
   type AttemptContext,
   type BackoffOptions,
@@ -8,6 +9,7 @@ import {
   browserEvents,
   type CloseEventData,
   type CloseInfo,
+  createBrowserEvents,
   createSocket,
   type Data,
   type DropReason,
@@ -16,6 +18,8 @@ import {
   type Listener,
   type ListenOptions,
   type OpenEventData,
+  type Outage,
+  onOutage,
   type PageEvent,
   type PageEventSource,
   type PreparedConnection,
@@ -31,6 +35,7 @@ import {
   type State,
   type Stats,
 } from '../../src/index.ts'
+import { createReliableSocket, type ReliableState } from '../../src/reliable.ts'
 import { createFakeServer } from '../../src/testing.ts'
 
 const url = 'wss://push.example.com/feed'
@@ -385,7 +390,14 @@ describe('the type SocketOptions', () => {
       const timer = setInterval(tell, 1_000, 'wake' satisfies PageEvent)
       return () => clearInterval(timer)
     }
-    for (const wake of [never, often, browserEvents, false as const]) createSocket(url, { ...idle, wake })
+    for (const wake of [
+      never,
+      often,
+      browserEvents,
+      createBrowserEvents({ hiddenFor: 300_000 }),
+      false as const,
+    ])
+      createSocket(url, { ...idle, wake })
     // @ts-expect-error it returns how to stop
     createSocket(url, { ...idle, wake: () => {} })
     // @ts-expect-error there is no such news
@@ -494,6 +506,41 @@ describe('the type Socket', () => {
     expectTypeOf(reconnect).parameters.toEqualTypeOf<
       [cause?: unknown, code?: number | undefined, reason?: string | undefined]
     >()
+  })
+})
+
+describe('onOutage()', () => {
+  test('reports the state of the socket, with what is true in each', () => {
+    const stop = onOutage(create(), { grace: 2_000 }, outage => {
+      expectTypeOf(outage).toEqualTypeOf<Outage>()
+      const { away, since, state } = outage
+      expectTypeOf(away).toEqualTypeOf<boolean>()
+      expectTypeOf(since).toEqualTypeOf<number>()
+      if (state.name === 'waiting') expectTypeOf(state.until).toEqualTypeOf<number>()
+      if (state.name === 'closed') expectTypeOf(state.cause).toEqualTypeOf<SocketError | undefined>()
+    })
+    expectTypeOf(stop).toEqualTypeOf<() => void>()
+    stop()
+  })
+
+  test('takes sockets that were assembled from parts, and reliable ones', () => {
+    const assembled = assemble()(url, idle)
+    onOutage(assembled, { grace: 2_000 }, outage => expectTypeOf(outage).toEqualTypeOf<Outage>())()
+    const reliable = createReliableSocket(url, idle)
+    onOutage(reliable, { grace: 2_000 }, ({ state }) => {
+      expectTypeOf(state).toEqualTypeOf<ReliableState>()
+    })()
+  })
+
+  test('needs a grace period and a listener', () => {
+    // @ts-expect-error no grace period
+    expect(() => onOutage(create(), {}, () => {})).toThrow(TypeError)
+    // @ts-expect-error no such option
+    onOutage(create(), { grace: 0, delay: 0 }, () => {})()
+    // @ts-expect-error no listener
+    expect(() => onOutage(create(), { grace: 0 })).toThrow(TypeError)
+    // @ts-expect-error not a socket
+    expect(() => onOutage({}, { grace: 0 }, () => {})).toThrow(TypeError)
   })
 })
 

@@ -245,8 +245,8 @@ inEveryEngine(rig => {
     })
     rig.keep(await vite.listen())
     const page = rig.keep(await rig.engine.open(vite.resolvedUrls?.local[0] ?? ''))
-    await shows(page, '#banner', '^open$')
     await shows(page, '#feed', '\\w')
+    await shows(page, '#banner', '^$')
     await page.evaluate('void (window.before = true)')
     vite.watcher.emit('change', `${folder}main.js`)
     // Emptied by what is left, filled again by what comes: without loading the page anew.

@@ -33,6 +33,8 @@ interface Wishes {
   retry?: number
   /** Every so often a ping, which /echo answers. */
   heartbeat?: { interval: number; timeout: number }
+  /** After so many milliseconds, a hidden page gives up its connection. */
+  hiddenFor?: number
 }
 
 /** Six minutes reach the throttling to one timer a minute, which Chromium begins after five. */
@@ -50,7 +52,7 @@ const margin = 500
  * In the page: makes a socket and a diary, as globals. All moments are those of the wall clock, which page and test share.
  * What is sent in `pagehide` is sent by two listeners: one that hears it before the package does, and one after.
  */
-function begin(url: string, { retry, heartbeat }: Wishes, margin: number) {
+function begin(url: string, { retry, heartbeat, hiddenFor }: Wishes, margin: number) {
   const now = Date.now.bind(Date)
   const entries: Entry[] = []
   const dials: number[] = []
@@ -111,6 +113,7 @@ function begin(url: string, { retry, heartbeat }: Wishes, margin: number) {
   const socket = SteadySocket.createSocket(url, {
     WebSocket: Dialled,
     ...(retry !== undefined && { retry: () => retry }),
+    ...(hiddenFor !== undefined && { wake: SteadySocket.createBrowserEvents({ hiddenFor }) }),
     ...(heartbeat && {
       heartbeat: { ...heartbeat, message: 'ping', isReply: (data: unknown) => data === 'ping' },
     }),
@@ -130,6 +133,7 @@ function begin(url: string, { retry, heartbeat }: Wishes, margin: number) {
   socket.on('close', ({ code, cause, delay }) => note('close', [code, cause.code, delay]))
   socket.on('drop', ({ reason }) => note('drop', reason))
   socket.on('text', text => note(`text ${text}`))
+  SteadySocket.onOutage(socket, { grace: 0 }, ({ away }) => note(away ? 'away' : 'not away'))
   const mark = (what: string, ms: number) => marks.set(what, ms)
   Object.assign(window, { socket, diary: { entries, dials, until, mark } })
 }
@@ -335,6 +339,40 @@ inEveryEngine(rig => {
 
   // WebKit throttles from the first second on, and no further.
   const hidden = soak ? 360_000 : rig.name === 'webkit' ? 4_000 : 12_000
+  test('a page that stays hidden for as long as hiddenFor says has no connection, and is back when it is shown', async () => {
+    const { server, page } = await meet(rig, '/sink', { hiddenFor: 1_000 })
+    const soon = 300 + margin
+    await mark(page, 'visible', soon)
+    await page.evaluate(() => void socket.send('before'))
+    const closed = heardClose(server)
+    await page.hide()
+    const [, hidden] = await until(page, 'hidden')
+    // The server hears it while the page is hidden.
+    const { at } = await closed
+    await until(page, 'close')
+    await page.evaluate(() => {
+      // The network comes back, which does not concern a page that nobody looks at.
+      dispatchEvent(new Event('online'))
+      return socket.send('while hidden')
+    })
+    await page.show()
+    const [, shown] = await until(page, 'visible')
+    const [, opened] = await until(page, 'open', 2)
+    await expectDials(page, 2, soon, 'visible')
+    await server.until(() => texts(server).includes('while hidden'))
+    server.push('welcome back')
+    await until(page, 'text welcome back')
+    expect(server.received.map(({ connection }) => connection)).toEqual([1, 2])
+    const all = await entries(page)
+    expect(named(all, 'open', 'close', 'drop').map(([what]) => what)).toEqual(['open', 'close', 'open'])
+    expect(named(all, 'close')[0]?.[2]).toEqual([1006, 'PAGE_HIDDEN', null])
+    // onOutage() reports nothing in a page that nobody looks at.
+    const order = named(all, 'open', 'away', 'hidden', 'close', 'visible').map(([what]) => what)
+    expect(order.slice(order.indexOf('open'), order.indexOf('visible'))).toEqual(['open', 'hidden', 'close'])
+    expect(server.clients.length).toBe(1)
+    report(rig, 'hidden', { 'close heard after': at - hidden, 'open after visible': opened - shown })
+  })
+
   test(
     'a hidden page keeps its healthy connection, and sends at full pace',
     async () => {

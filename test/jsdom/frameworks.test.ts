@@ -187,3 +187,42 @@ describe('the guide’s hook for React', () => {
     unmount()
   })
 })
+
+test('the guide’s banner for React appears in an outage of more than two seconds, and nothing is left of it when it is unmounted', async () => {
+  vi.useRealTimers()
+  vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
+  const { socket, mount, settled } = await load<Mounting & { socket: Socket }>(
+    `${pieceWith('demo/docs/frameworks.md', 'useState<Outage>')}
+    import { createSocket } from 'steadysocket'
+    import { act, StrictMode } from 'react'
+    import { createRoot } from 'react-dom/client'
+    export const socket = createSocket('wss://push.example.com/feed', { autoConnect: false, retry: () => 5_000 })
+    export const mount = target => {
+      const root = createRoot(target)
+      act(() => root.render(<StrictMode><Banner /></StrictMode>))
+      return () => act(() => root.unmount())
+    }
+    export const settled = () => act(async () => {})`,
+    'development',
+  )
+  vi.useFakeTimers()
+  const target = document.createElement('div')
+  const unmount = mount(target)
+  socket.connect()
+  vi.advanceTimersByTime(10_000)
+  server.latest.drop()
+  vi.advanceTimersByTime(1_999)
+  await settled()
+  expect(target.textContent).toBe('')
+  vi.advanceTimersByTime(1)
+  await settled()
+  expect(target.textContent).toMatch(/^Offline since \d/)
+  vi.advanceTimersByTime(3_100)
+  await settled()
+  expect(target.textContent).toBe('')
+  server.latest.drop()
+  unmount()
+  // That of the next attempt.
+  expect(vi.getTimerCount()).toBe(1)
+  socket.close()
+})

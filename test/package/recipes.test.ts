@@ -1,7 +1,7 @@
 // Recipes whose point is what happens over time, run as the documents have them.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { transformSync } from 'esbuild'
-import { afterAll, beforeEach, expect, test, vi } from 'vitest'
+import { afterAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
 import { backoff, type Socket } from '../../src/index.ts'
 import type { FakeServer } from '../../src/testing.ts'
 import { fakeNetwork } from '../support/network.ts'
@@ -16,6 +16,7 @@ async function run<Made>(file: string, words: string, names: string): Promise<Ma
     .replace(/^export /gm, '')
     .replace(/^import (\{ \w+ \}) from '(react-native|electron)'$/gm, 'const $1 = globalThis')
     .replace('import.meta.hot', 'globalThis.hot')
+    .replace('// later\nview.abort()', '')
   const { code } = transformSync(`${piece}\nexport { ${names} }`, { loader: 'ts' })
   mkdirSync(folder, { recursive: true })
   const path = `${folder}${Math.random().toString(36).slice(2)}.mjs`
@@ -30,6 +31,38 @@ beforeEach(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const urls = () => server.connections.map(({ socket }) => new URL(socket.url).search)
+
+test('the banner of README.md appears after two seconds, follows the attempts, and disappears when the connection is back', async () => {
+  const banner = vi.fn()
+  vi.stubGlobal('banner', banner)
+  const chance = vi.spyOn(Math, 'random').mockReturnValue(0.999)
+  onTestFinished(() => chance.mockRestore())
+  const { view } = await run<{ view: AbortController }>('README.md', 'onOutage', 'view')
+  await vi.advanceTimersByTimeAsync(1_000)
+  // An outage that is too short.
+  server.latest.drop()
+  await vi.advanceTimersByTimeAsync(60_000)
+  expect(banner).not.toHaveBeenCalled()
+
+  server.refuse()
+  server.latest.drop()
+  await vi.advanceTimersByTimeAsync(1_999)
+  expect(banner).not.toHaveBeenCalled()
+  await vi.advanceTimersByTimeAsync(1)
+  const offline = expect.stringMatching(/^Offline\. Next attempt at \d/)
+  expect(banner.mock.calls).toEqual([[offline]])
+  await vi.advanceTimersByTimeAsync(4_000)
+  expect(banner.mock.calls).toEqual([[offline], ['Connecting'], [offline]])
+  server.accept()
+  await vi.advanceTimersByTimeAsync(6_000)
+  expect(banner.mock.calls.slice(3)).toEqual([['Connecting'], ['']])
+
+  banner.mockClear()
+  server.latest.close(1008, 'signed out')
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(banner.mock.calls).toEqual([['Closed: signed out']])
+  view.abort()
+})
 
 test('the recipe for tokens replaces an expired token at once, but not again and again', async () => {
   let token = 0

@@ -4,7 +4,7 @@
 //   node test/package/size-table.mjs     after npm run build: writes them (npm run docs)
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { EXTENSIONS, measure, PARTS } from './sizes.mjs'
+import { EXTENSIONS, FUNCTIONS, measure, PARTS } from './sizes.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const table = `${root}demo/docs/sizes.md`
@@ -21,6 +21,8 @@ const PURPOSE = {
   prepare: 'Runs a function on each new connection before `open`',
   backoff: 'Chooses the first delay by the cause of the loss',
   checks: 'Rejects invalid arguments and options',
+  onOutage: 'Reports outages that last, for a status that does not flicker',
+  createBrowserEvents: 'Closes the connections of hidden pages',
   websocket: 'Drop-in replacement for `WebSocket`',
   json: 'Typed messages, validated',
   stream: 'Async iterators and streams',
@@ -57,6 +59,14 @@ const document = sizes =>
     '| part | purpose | bytes |',
     '|---|---|--:|',
     ...PARTS.map(name => row(`\`${name}\``, PURPOSE[name], sizes[`part ${name}`])),
+    '',
+    '## What a function adds to `steadysocket`',
+    '',
+    'A page that does not import it pays nothing. Each number is a mean of several pages.',
+    '',
+    '| function | purpose | bytes |',
+    '|---|---|--:|',
+    ...Object.keys(FUNCTIONS).map(name => row(`\`${name}()\``, PURPOSE[name], sizes[`${name}()`])),
     '',
     '## What an extension adds to `steadysocket`',
     '',

@@ -26,6 +26,12 @@ const beside = entry => `${PAGE}
 import * as entry from 'steadysocket/${entry}'
 globalThis.entry = entry`
 
+/** The functions beside `createSocket` that a page may import, each with its use. */
+export const FUNCTIONS = {
+  onOutage: 'onOutage(socket, { grace: 2_000 }, ({ away, since, state }) => console.log(away, since, state))',
+  createBrowserEvents: 'console.log(createBrowserEvents({ hiddenFor: 300_000 }))',
+}
+
 export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'prepare', 'backoff', 'checks']
 export const EXTENSIONS = ['websocket', 'json', 'stream', 'reliable']
 
@@ -54,6 +60,20 @@ export const weigh = async code => {
 /** The size that the documents quote. */
 export const sizeOf = async code => (await weigh(code)).brotli
 
+/** Pages that differ in their address alone. The minifier gives all names anew in each, which moves a size by up to 40 bytes. */
+const ADDRESSES = 12
+
+/** What a function adds to a page that would call one of its own instead: the mean over several pages. */
+const weighFunction = async name => {
+  let sum = 0
+  for (let i = 0; i < ADDRESSES; i++) {
+    const page = PAGE.replace('push', `push${i * 7}`)
+    const withIt = await sizeOf(`${page}\nimport { ${name} } from 'steadysocket'\n${FUNCTIONS[name]}`)
+    sum += withIt - (await sizeOf(`${page}\n${FUNCTIONS[name].replace(name, `globalThis.${name}`)}`))
+  }
+  return Math.round(sum / ADDRESSES)
+}
+
 /** All sizes by name. The size of a part or an extension is what it adds. */
 export const measure = async () => {
   const whole = await sizeOf(PAGE)
@@ -64,6 +84,7 @@ export const measure = async () => {
     'bare, with heartbeat and pageEvents': await sizeOf(assembled('heartbeat', 'pageEvents')),
   }
   for (const part of PARTS) sizes[`part ${part}`] = (await sizeOf(assembled(part))) - bare
+  for (const name in FUNCTIONS) sizes[`${name}()`] = await weighFunction(name)
   for (const entry of EXTENSIONS) sizes[`steadysocket/${entry}`] = (await sizeOf(beside(entry))) - whole
   return sizes
 }

@@ -1,5 +1,5 @@
 // A view that shows live notifications. Run `npm run spa`, then edit and save this file: the view is replaced, with a new socket.
-import { createSocket } from 'steadysocket'
+import { createSocket, onOutage } from 'steadysocket'
 import { json } from 'steadysocket/json'
 import './style.css'
 
@@ -18,12 +18,10 @@ messages.on('message', ({ kind, id, title, body }) => {
   feed.prepend(item)
 })
 
-const show = state => {
+onOutage(socket, { grace: 2_000 }, ({ away, state }) => {
   const time = state.name === 'waiting' && new Date(state.until).toLocaleTimeString()
-  banner.textContent = time ? `Offline. Next attempt at ${time}` : state.name
-}
-socket.on('state', show)
-show(socket.state)
+  banner.textContent = away ? (time ? `Offline. Next attempt at ${time}` : state.name) : ''
+})
 
 let n = 0
 form.onsubmit = event => {

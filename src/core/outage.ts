@@ -1,0 +1,98 @@
+import { checkListener, type Listener } from './emitter.js'
+import { checkNumber } from './errors.js'
+import type { State } from './states.js'
+import { createTimer } from './timers.js'
+
+/** Options of `onOutage()`. */
+export interface OutageOptions {
+  /** How long an outage must last to be reported, in milliseconds. There is no default. Most connections are back within 2,000. */
+  grace: number
+}
+
+/** What `onOutage()` reports. */
+export interface Outage<Current = State> {
+  /** Whether there is an outage. */
+  readonly away: boolean
+  /** When it began, in milliseconds as of `Date.now()`. */
+  readonly since: number
+  /** The state of the socket. If it is `waiting`, the next attempt starts at `state.until`. */
+  readonly state: Current
+}
+
+/** The properties of states that decide whether there is an outage. */
+interface AnyState {
+  readonly name: string
+  readonly cause?: { readonly code: string } | undefined
+  readonly delay?: number
+}
+
+/** The part of a socket that `onOutage()` needs. Reliable sockets have it, too. */
+export interface OutageSource {
+  /** The present state. */
+  readonly state: AnyState
+  /** Adds a listener for each change of the state, and returns a function that removes it. */
+  on(type: 'state', listener: (state: any) => void): () => void
+}
+
+/** Whether a connection is wanted and missing. None is wanted before `connect()`, after `close()`, and while the page is asleep. */
+const isDown = ({ name, cause, delay }: AnyState) =>
+  name === 'connecting' || (!!cause && cause.code !== 'CLOSED' && delay !== Infinity)
+
+/**
+ * Reports outages that last, so that a status on the page does not flicker. When the socket has not been open for `grace` milliseconds, the
+ * listener is called with `away: true`, then again for each change of the state, and with `away: false` when the socket is open again. The
+ * time until the first `open` counts as an outage, and a socket that gave up stays away. There is no outage before `connect()`, after
+ * `close()`, and while the socket waits for the page to wake up (`delay: Infinity`). Returns a function that stops the reports. Throws a
+ * `TypeError` for an invalid `grace` and for a listener that is not a function.
+ *
+ * ```ts
+ * onOutage(socket, { grace: 2_000 }, ({ away, since, state }) => {
+ *   if (!away) banner('')
+ *   else if (state.name === 'closed') banner(`Closed: ${state.cause?.message}`)
+ *   else banner(`Offline since ${new Date(since).toLocaleTimeString()}`)
+ * })
+ * ```
+ */
+export const onOutage = <Source extends OutageSource>(
+  socket: Source,
+  { grace }: OutageOptions,
+  listener: Listener<Outage<Source['state']>>,
+): (() => void) => {
+  checkNumber('grace', grace)
+  checkListener(['outage'], 'outage', listener)
+  const setTimer = createTimer()
+  let down = false
+  let away = false
+  let since = 0
+
+  const wait = () => {
+    const late = Date.now() + grace + 1_000
+    setTimer(grace, () => {
+      // If the timer is late, the page was frozen or the process slept, and so did the socket, which may be open in a moment.
+      away = Date.now() < late
+      if (away) onState(socket.state)
+      else wait()
+    })
+  }
+
+  const onState = (state: Source['state']) => {
+    const wasDown = down
+    down = isDown(state)
+    if (!down) setTimer()
+    else if (!wasDown) {
+      since = Date.now()
+      wait()
+    }
+    if (away) {
+      away = down
+      listener({ away, since, state })
+    }
+  }
+
+  onState(socket.state)
+  const off = socket.on('state', onState)
+  return () => {
+    setTimer()
+    off()
+  }
+}
