@@ -228,6 +228,15 @@ describe.each(frameworks)('in %s', name => {
       expect(renders['a lines']).toBe(before)
     })
 
+    test('shows nothing of the socket that was left, even if its frame was to come', async () => {
+      const { advance, show, perform } = await mount(A)
+      await advance(0)
+      await perform(() => server.latest.send('of a'))
+      await show({ ...A, url: 'wss://push.example.com/b' })
+      await advance(FRAME)
+      expect([text('a', 'lines'), text('a', 'total')]).toEqual(['', '0'])
+    })
+
     test('goes on after a reconnection', async () => {
       const { advance, perform } = await mount(A)
       await advance(0)

@@ -1,13 +1,5 @@
-import type { AppProps } from './contract.ts'
-
-export const state = ({ feeds }: AppProps): { feeds: AppProps['feeds'] } => {
-  let now = $state.raw(feeds)
-  return {
-    get feeds() {
-      return now
-    },
-    set feeds(next) {
-      now = next
-    },
-  }
+/** An object whose properties are reactive, for the properties of a component. */
+export const reactive = <Props extends object>(first: Props): Props => {
+  const props = $state(first)
+  return props
 }

@@ -1,10 +1,10 @@
 import { mount as begin, flushSync, hydrate as take, unmount } from 'svelte'
 import type { App, AppProps, View } from './contract.ts'
 import Main from './Main.svelte'
-import { state } from './state.svelte.ts'
+import { reactive } from './state.svelte.ts'
 
 const open = async (make: typeof begin, target: Element, first: AppProps): Promise<View> => {
-  const props = state(first)
+  const props = reactive({ ...first })
   const perform = async (job: () => unknown) => {
     job()
     flushSync()
