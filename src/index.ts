@@ -2,6 +2,7 @@ export { createSocket } from './core/complete.js'
 export type { Data } from './core/data.js'
 export { createEmitter, type Emitter, type Listener, type ListenOptions } from './core/emitter.js'
 export { type CloseInfo, SocketError, type SocketErrorCode } from './core/errors.js'
+export type { HandoverOptions } from './core/handover.js'
 export type { HeartbeatOptions } from './core/heartbeat.js'
 export { type Outage, type OutageOptions, type OutageSource, onOutage } from './core/outage.js'
 export {

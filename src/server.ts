@@ -1,24 +1,30 @@
 export type { DataType } from './reliable/frames.js'
+export type { ReliableServer, ServerStats, User } from './server/api.js'
 export type { WebSocketLike } from './server/connection.js'
+export type { LimitStep } from './server/flood.js'
 export type { Payload } from './server/frames.js'
 export { type MemoryStoreOptions, memoryStore } from './server/memory-store.js'
 export type { WebSocketServerLike } from './server/node.js'
 export type {
   Authorization,
   ClientMessage,
-  ReliableServer,
+  LimitEvent,
   ReliableServerOptions,
-  ServerStats,
   Session,
 } from './server/options.js'
 export type { Origins, RequestLike } from './server/origin.js'
-export type { PerClient, Rate } from './server/rates.js'
-export {
-  type RedisClient,
-  type RedisStoreOptions,
-  type RedisSubscriber,
-  redisStore,
-} from './server/redis-store.js'
+export type { Limit, PerClient, Rate } from './server/rates.js'
+export type {
+  AnyRedisClient,
+  IoRedisClient,
+  IoRedisSubscriber,
+  RedisClient,
+  RedisClusterClient,
+  RedisSentinelClient,
+  RedisSubscriber,
+} from './server/redis-client.js'
+export type { Replicas } from './server/redis-runner.js'
+export { type RedisStoreOptions, redisStore } from './server/redis-store.js'
 export { createReliableServer } from './server/serve.js'
 export type {
   Claim,
@@ -26,7 +32,9 @@ export type {
   Committed,
   Effect,
   Lease,
+  Member,
   NewSession,
+  Progress,
   Store,
   StoredMessage,
   StoreEvent,

@@ -5,14 +5,14 @@ import Report from './support/reporter.ts'
 import { type Effort, nameRunFolder } from './support/run.ts'
 
 /** What an engine shows of the promises of the package, for every run. */
-const BRIEF = ['half-open', 'messages', 'outages', 'tail'].join()
+const BRIEF = ['half-open', 'handover', 'messages', 'outages', 'tail'].join()
 
 /** Compilers, bundlers, other packages and other languages, several processes at a time: for `npm run test:all`, and for a change to what they test. */
 const LONG = [
   'bench/*',
   'comparison/*',
   'demo/*',
-  'interop/{recipes,reliable-nodes,reliable-pairs,reliable-python,server-redis,server-redis-store}',
+  'interop/{recipes,redis-faults,redis-topologies,reliable-nodes,reliable-pairs,reliable-python,server-redis,server-redis-store}',
   'package/{bundlers,declarations,recipes,release}',
 ].map(name => `test/${name}.test.ts`)
 
@@ -25,7 +25,8 @@ export default defineConfig(({ mode }) => {
   // The mode is the only thing that npm scripts can say in the same way on every system. Without one, whoever names a file gets all of it.
   const quick = mode === 'quick' && process.env.CI !== 'true'
   const effort: Effort = mode === 'soak' ? 'soak' : quick ? 'quick' : 'all'
-  process.env.TEST_EFFORT = effort
+  // Vitest evaluates this file again for each project, with the mode `test`.
+  process.env.TEST_EFFORT ??= effort
   nameRunFolder()
 
   return {

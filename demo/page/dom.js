@@ -61,6 +61,10 @@ export const address = path => {
   return url
 }
 
+/** The id of a stream, for the server. */
+export const newId = () =>
+  Array.from(crypto.getRandomValues(new Uint8Array(9)), byte => byte.toString(36).padStart(2, '0')).join('')
+
 /** Readable on any canvas, in light and dark: the colours of the style sheet. */
 export const colour = name => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim()
 

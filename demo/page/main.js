@@ -1,4 +1,4 @@
-// The page: one socket for the notifications, whose inside is shown, and three for the rest.
+// The page: one socket for the notifications, whose inside is shown, and four for the rest.
 import { backoff, createSocket } from '/dist/index.min.js'
 import { address, page, write } from './dom.js'
 import { createFaults } from './faults.js'
@@ -7,6 +7,7 @@ import { createLive } from './live.js'
 import { drawMachine } from './machine.js'
 import { showNodes } from './nodes.js'
 import { createOutbox } from './outbox.js'
+import { createReplacement } from './replacement.js'
 import { showStatus } from './status.js'
 import { createStreams } from './streams.js'
 import { createTimeline } from './timeline.js'
@@ -54,7 +55,7 @@ const live = createLive(bytes => {
 })
 const faults = createFaults(socket, streams)
 const seeNodes = showNodes()
-const sockets = [socket, live, ...streams.sockets]
+const sockets = [socket, live, createReplacement(), ...streams.sockets]
 window.demo = { socket, sockets }
 
 socket.on('text', text => {

@@ -2,14 +2,12 @@
 
 import { backoff, createSocket } from '/dist/index.min.js'
 import { createReliableSocket } from '/dist/reliable.min.js'
-import { address, colour, make, page, sharpen, write } from './dom.js'
+import { address, colour, make, newId, page, sharpen, write } from './dom.js'
 import { createTally } from './tally.js'
 
 const period = 50
 const ticks = 200
 const colours = { arrived: 'good', lost: 'bad', twice: 'unsure', late: 'busy' }
-const newId = () =>
-  Array.from(crypto.getRandomValues(new Uint8Array(9)), byte => byte.toString(36).padStart(2, '0')).join('')
 
 const rows = { arrived: 'arrived', lost: 'lost', twice: 'duplicated', late: 'out of order' }
 

@@ -78,7 +78,8 @@ const takeFilm = async () => {
   const shots = await mkdtemp(join(tmpdir(), 'film-'))
   const page = await visit({ width: 1120, height: 1000, deviceScaleFactor: 0.75 })
   const box = await page.evaluate(() => {
-    document.querySelector('#toasts').style.display = 'none' // They would cover what is to be seen.
+    // Toasts would cover what is to be seen, and replacements are not part of it.
+    for (const one of ['#toasts', '.replacement']) document.querySelector(one).style.display = 'none'
     const [top, bottom] = ['.connection', '.streams'].map(one =>
       document.querySelector(one).getBoundingClientRect(),
     )

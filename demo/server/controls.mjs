@@ -56,6 +56,13 @@ export const createControls = (line, service) => {
     freeze: {
       act: () => `${line.freeze()} connections are frozen: no data passes, and neither end is notified.`,
     },
+    sleep: {
+      act(_, query) {
+        const count = line.freeze(query.get('id') ?? '')
+        if (!count) throw new Refusal('There is no connection with this id.')
+        return `${count} connections are frozen.`
+      },
+    },
     slow: {
       ms: [0, 2000, 400],
       seconds: [1, 60, 8],
@@ -110,7 +117,7 @@ export const createControls = (line, service) => {
         values[name] = Number(value)
       }
       try {
-        say(response, 200, await act(values))
+        say(response, 200, await act(values, query))
       } catch (error) {
         if (!(error instanceof Refusal)) throw error
         say(response, 400, error.message)

@@ -4,8 +4,8 @@ import { connect } from 'node:net'
 /** A frozen connection looks alive to both ends. Nobody else would ever end it. */
 const frozenFor = 30_000
 
-/** Carries bytes one way. They leave in the order in which they came, each as late as the line was slow at that moment. */
-const createLane = (from, to, line, connection) => {
+/** Carries bytes one way, `first` before the others. They leave in the order in which they came, each as late as the line was slow at that moment. */
+const createLane = (from, to, line, connection, first = []) => {
   const held = []
   let timer
 
@@ -26,14 +26,23 @@ const createLane = (from, to, line, connection) => {
   }
 
   const push = bytes => {
-    held.push({ bytes, due: performance.now() + line.delay })
+    held.push({ bytes, due: performance.now() + line.delay + connection.delay })
     pump()
   }
 
   from.on('data', push)
   from.on('end', () => push(undefined))
   to.on('drain', pump)
+  first.forEach(push)
   return pump
+}
+
+const maxDelay = 1_000
+
+/** What the address of a stream asks of the line: `id` for `freeze(id)`, and `delay`, the milliseconds each way that its bytes take. */
+const wishesOf = ({ url }) => {
+  const query = new URL(url, 'http://localhost').searchParams
+  return { id: query.get('id'), delay: Math.min(Math.max(0, Number(query.get('delay')) || 0), maxDelay) }
 }
 
 /** The request as the browser wrote it: the service behind the line sees the same host and origin. */
@@ -52,7 +61,7 @@ export const createLine = () => {
     /** Connects a request to upgrade with the service at this address. */
     carry({ port, host = '127.0.0.1' }, request, client, head) {
       const service = connect(port, host)
-      const connection = { frozen: false, client, service, pumps: [], timer: undefined }
+      const connection = { ...wishesOf(request), frozen: false, client, service, pumps: [], timer: undefined }
       const end = () => {
         clearTimeout(connection.timer)
         connections.delete(connection)
@@ -64,14 +73,12 @@ export const createLine = () => {
         socket.on('error', end)
         socket.on('close', () => {
           // What the other end had still to get it gets, unless the line is slow: a network does not wait either.
-          if (!connection.frozen || client.destroyed) setTimeout(end, line.delay * 2)
+          if (!connection.frozen || client.destroyed) setTimeout(end, (line.delay + connection.delay) * 2)
         })
       }
       connections.add(connection)
-      service.write(headOf(request))
-      if (head.length) service.write(head)
       connection.pumps = [
-        createLane(client, service, line, connection),
+        createLane(client, service, line, connection, [headOf(request), head]),
         createLane(service, client, line, connection),
       ]
     },
@@ -86,9 +93,12 @@ export const createLine = () => {
       return size
     },
 
-    /** Half-open: the connections that are there stay, and no byte moves on them any more. New ones are well. */
-    freeze() {
-      const warm = [...connections].filter(({ frozen }) => !frozen)
+    /**
+     * Half-open: the connections that are there stay, and no byte moves on them any more. New ones are well. With `id`, only those of the
+     * stream with this id.
+     */
+    freeze(id) {
+      const warm = [...connections].filter(one => !one.frozen && (id === undefined || one.id === id))
       for (const connection of warm) {
         connection.frozen = true
         for (const pump of connection.pumps) pump()

@@ -31,9 +31,13 @@ export const createStreams = world => {
     const stream = await world.stream(`plain ${id}`)
     // What was due while nobody listened is lost: nothing here keeps it.
     let n = dueSince(stream.since)
-    const timer = setInterval(() => {
-      while (n < dueSince(stream.since)) client.send(JSON.stringify({ n: ++n, up: stream.counts }))
-    }, period)
+    // A second connection begins where the first one is, so that one that takes over misses nothing.
+    for (const other of plain.clients) if (other.stream === id) other.pump(n)
+    client.stream = id
+    client.pump = due => {
+      while (n < due) client.send(JSON.stringify({ n: ++n, up: stream.counts }))
+    }
+    const timer = setInterval(() => client.pump(dueSince(stream.since)), period)
     client.on('message', data => note(stream, Number(data)).catch(() => client.terminate()))
     client.on('close', () => clearInterval(timer))
     if (client.readyState > client.OPEN) clearInterval(timer)

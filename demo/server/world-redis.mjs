@@ -82,7 +82,7 @@ export const createRedisWorld = async (url, prefix) => {
   readOn()
 
   const world = {
-    store: redisStore(client, { prefix: `${prefix}sessions:` }),
+    store: redisStore(client, { prefix: `${prefix}sessions:`, warn: false }),
     async stream(name) {
       const [counts, bits] = [`${prefix}counts:${name}`, `${prefix}bits:${name}`]
       await client.hSetNX(counts, 'since', String(Date.now()))

@@ -1,5 +1,6 @@
 import type { Checks } from './checks.js'
 import type { Data } from './data.js'
+import type { StartHandover } from './handover.js'
 import type { StartHeartbeat } from './heartbeat.js'
 import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
@@ -18,6 +19,8 @@ export interface Parts {
    * Sends the unsent tail of a lost connection again, and paces: serves `highWaterMark`, `queue.overflow`, and the options of `send()`.
    */
   delivery?: CreateQueue
+  /** Opens a second connection beside one that may be dead or must end: serves the option `handover`, and `handover()`. Needs `delivery`. */
+  handover?: StartHandover
   /** Serves the option `prepare`. */
   prepare?: PrepareConnection
   /** The default of the option `retry`. Without this part it is exponential backoff with full jitter, whatever the cause. */
@@ -31,6 +34,7 @@ interface PartOptions<Binary extends BinaryType> {
   heartbeat: Pick<SocketOptions<Binary>, 'heartbeat'>
   pageEvents: Pick<SocketOptions<Binary>, 'wake'>
   delivery: Pick<SocketOptions<Binary>, 'highWaterMark' | 'queue'>
+  handover: Pick<SocketOptions<Binary>, 'handover'>
   prepare: Pick<SocketOptions<Binary>, 'prepare'>
 }
 
@@ -43,13 +47,14 @@ type Served<Given extends Parts, Binary extends BinaryType> = {
 /** The options of a socket that was assembled from these parts. */
 export type AssembledOptions<Given extends Parts, Binary extends BinaryType = 'arraybuffer'> = Omit<
   SocketOptions<Binary>,
-  'heartbeat' | 'wake' | 'highWaterMark' | 'queue' | 'prepare'
+  'heartbeat' | 'wake' | 'highWaterMark' | 'queue' | 'prepare' | 'handover'
 > & {
   /** Limits for messages that wait. Default: 16 MiB. */
   queue?: Omit<QueueOptions, 'overflow'> | false | undefined
 } & Served<Given, Binary>['heartbeat'] &
   Served<Given, Binary>['pageEvents'] &
   Served<Given, Binary>['delivery'] &
+  Served<Given, Binary>['handover'] &
   Served<Given, Binary>['prepare']
 
 /** A socket that was assembled from these parts. */
@@ -79,6 +84,7 @@ export const assemble = <const Given extends Parts>(
   parts: Given = {} as Given,
 ): AssembledCreateSocket<Given> => {
   const given: Parts = parts
+  if (given.handover && !given.delivery) throw missing("The part 'handover'", 'delivery')
   const create = makeCreateSocket(
     given.delivery ?? createQueue,
     given.backoff ?? jitter,
@@ -86,6 +92,7 @@ export const assemble = <const Given extends Parts>(
     given.pageEvents,
     given.prepare,
     given.checks,
+    given.handover,
   )
   const createSocket: CreateSocket = (endpoint, options = {}) => {
     /** The options by the part that serves them. */
@@ -93,6 +100,7 @@ export const assemble = <const Given extends Parts>(
       heartbeat: options.heartbeat,
       pageEvents: options.wake,
       prepare: options.prepare,
+      handover: options.handover,
       delivery: (options.queue || undefined)?.overflow ?? options.highWaterMark,
     }
     for (const [part, option] of Object.entries(served)) {

@@ -18,6 +18,7 @@ const NUMBERS = {
   createSocket: ['minUptime', 'connectTimeout', 'closeTimeout', 'highWaterMark'],
   queue: ['maxMessages', 'maxBytes'],
   heartbeat: ['interval', 'timeout'],
+  handover: ['maxAge'],
   send: ['ttl'],
 }
 
@@ -31,19 +32,22 @@ const OTHERS = {
     'prepare',
     'queue',
     'heartbeat',
+    'handover',
     'wake',
     'signal',
     'WebSocket',
   ],
   queue: ['overflow', 'keepWhenClosed'],
   heartbeat: ['message', 'isReply'],
+  handover: ['when', 'id', 'wake'],
   send: ['key', 'volatile', 'signal'],
 }
 
 /** The options that have a fixed set of values. */
-const CHOICES: Record<string, readonly unknown[]> = {
-  binaryType: ['arraybuffer', 'blob'],
-  overflow: ['reject', 'drop-oldest'],
+const CHOICES: Record<string, Record<string, readonly unknown[]>> = {
+  createSocket: { binaryType: ['arraybuffer', 'blob'] },
+  handover: { wake: ['handover', 'reconnect'] },
+  queue: { overflow: ['reject', 'drop-oldest'] },
 }
 
 /** How many letters of one name are missing in the other, or in another place there. Enough to find the name that was meant. */
@@ -68,11 +72,12 @@ const checkOptions = (place: keyof typeof NUMBERS, options: object | false | und
   for (const name in options || undefined) {
     if (!Object.prototype.propertyIsEnumerable.call(options, name)) continue
     const value = (options as Record<string, unknown>)[name]
+    const choices = CHOICES[place]?.[name]
     if (NUMBERS[place].includes(name)) {
       if (value !== undefined) checkNumber(name, value)
     } else if (!OTHERS[place].includes(name)) throw unknownOption(place, name)
-    else if (value !== undefined && CHOICES[name]?.includes(value) === false) {
-      throw new TypeError(`${name} must be ${CHOICES[name].join(' or ')}`)
+    else if (value !== undefined && choices?.includes(value) === false) {
+      throw new TypeError(`${name} must be ${choices.join(' or ')}`)
     }
   }
 }
@@ -83,6 +88,7 @@ export const checks: Checks = {
     checkOptions('createSocket', options)
     checkOptions('queue', options.queue)
     checkOptions('heartbeat', options.heartbeat)
+    checkOptions('handover', options.handover)
   },
 
   createEmitter,

@@ -1,5 +1,6 @@
 import { checks } from './checks.js'
 import { delivery } from './delivery.js'
+import { handover } from './handover.js'
 import { heartbeat } from './heartbeat.js'
 import { pageEvents } from './page.js'
 import { prepare } from './prepare.js'
@@ -26,4 +27,5 @@ export const createSocket: CreateSocket = /* @__PURE__ */ makeCreateSocket(
   pageEvents,
   prepare,
   checks,
+  handover,
 )

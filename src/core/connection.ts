@@ -1,42 +1,54 @@
 import { type CloseInfo, SocketError, type SocketErrorCode } from './errors.js'
 import type { PrepareConnection } from './prepare.js'
-import type { SetTimer } from './timers.js'
+import { createTimer } from './timers.js'
 import type { AttemptContext, Endpoint, SocketOptions } from './types.js'
 
-/**
- * Ends an attempt or a connection: stops listening and closes in the background, because on a dead peer the browser's own `close` event
- * takes a minute or never comes. How it ended, and the number of bytes that certainly never left, are known only if the native socket
- * has closed.
- */
-export type Abandon = () => [close: CloseInfo | undefined, unsent: number | undefined]
+/** One attempt, and the native socket that results from it. */
+export interface Connection {
+  /** The native socket, once there is one. */
+  native: WebSocket | undefined
+  /** The messages that arrived before somebody listened to `native.onmessage`. */
+  unread: MessageEvent[]
+  /** Whether the connection is ready: the native socket is open, and `prepare` is done. */
+  isReady: boolean
+  /** The milliseconds from the constructor of the native socket to its `open` event. */
+  handshake: number
+  /** Called once, when the connection is ready. */
+  onReady: () => void
+  /** Called once, when the attempt has failed or the connection has ended. Not after `abandon()`. */
+  onFailed: (cause: SocketError) => void
+  /**
+   * Ends the attempt or the connection: stops listening and closes in the background, because on a dead peer the browser's own `close`
+   * event takes a minute or never comes. How it ended, and the number of bytes that certainly never left, are known only if the native
+   * socket has closed.
+   */
+  abandon(): [close: CloseInfo | undefined, unsent: number | undefined]
+}
 
 /**
- * Starts an attempt, which ends once: with `onFailed`, or by the function that is returned. If the endpoint and protocols are fixed, errors
- * of the platform's constructor are thrown from here.
+ * Starts an attempt, which ends once: with `onFailed`, or by `abandon()`. If the endpoint and protocols are fixed, errors of the platform's
+ * constructor are thrown from here.
  */
 export const openConnection = (
   endpoint: Endpoint,
   { protocols, binaryType = 'arraybuffer', prepare, WebSocket = globalThis.WebSocket }: SocketOptions<any>,
   { attempt, cause }: { readonly attempt: number; readonly cause?: SocketError | undefined },
   deadline: number,
-  /** The timer of this state, which the next state stops. */
-  setTimer: SetTimer,
-  onNative: (native: WebSocket) => void,
-  /** The connection is ready. From now on, messages go to the `onmessage` of the native socket. */
-  onOpen: (unread: MessageEvent[]) => void,
+  onReady: () => void,
   onFailed: (cause: SocketError) => void,
   prepareConnection?: PrepareConnection,
-): Abandon => {
+): Connection => {
   const scope = new AbortController()
   const { signal } = scope
-  let native: WebSocket | undefined
+  const setTimer = createTimer()
   let close: CloseInfo | undefined
   let unsent = 0
-  let unread: MessageEvent[] = []
+  let started = 0
 
   const fail = (code: SocketErrorCode, error?: unknown, detail?: string) => {
     if (signal.aborted) return
-    const report = () => onFailed(new SocketError(code, error, close, detail))
+    const report = () => connection.onFailed(new SocketError(code, error, close, detail))
+    setTimer()
     // After a freeze, Chromium's `bufferedAmount` is stale until the next task. `abandon()` reads it again then.
     if (unsent) setTimer(0, report)
     else report()
@@ -53,23 +65,28 @@ export const openConnection = (
 
   const open = (url: string | URL, subprotocols: string | string[] | undefined) => {
     if (signal.aborted) return
+    started = performance.now()
     const socket: WebSocket = new WebSocket(url, subprotocols)
     let handshaken = false
-    native = socket
-    onNative(socket)
+    connection.native = socket
     socket.binaryType = binaryType
     socket.onopen = async () => {
       handshaken = true
+      connection.handshake = performance.now() - started
       try {
         // Without `prepare` nothing is awaited, so that the socket is open in the same task.
-        if (prepare && prepareConnection) unread = await prepareConnection(prepare, socket, signal)
+        if (prepare && prepareConnection) {
+          connection.unread = await prepareConnection(prepare, socket, signal)
+        }
       } catch (error) {
         return fail('PREPARE_FAILED', error)
       }
       if (signal.aborted || close) return
-      onOpen(unread)
+      setTimer()
+      connection.isReady = true
+      connection.onReady()
     }
-    socket.onmessage = event => unread.push(event)
+    socket.onmessage = event => connection.unread.push(event)
     socket.onclose = ({ code, reason, wasClean }) => {
       close = { code, reason, wasClean }
       unsent = socket.bufferedAmount ?? 0
@@ -85,22 +102,32 @@ export const openConnection = (
     }
   }
 
+  const connection: Connection = {
+    native: undefined,
+    unread: [],
+    isReady: false,
+    handshake: 0,
+    onReady,
+    onFailed,
+    abandon() {
+      const { native } = connection
+      scope.abort()
+      setTimer()
+      if (native) {
+        native.onmessage = native.onclose = null
+        // In React Native, `close()` before `open` has no effect.
+        native.onopen = native.readyState ? null : () => native.close()
+        native.close()
+      }
+      return [close, close && Math.min(unsent, native?.bufferedAmount ?? 0)]
+    },
+  }
+
   if (typeof endpoint === 'function' || typeof protocols === 'function') {
     ;(async () => open(...(await Promise.all([resolve(endpoint), resolve(protocols)]))))().catch(error =>
       fail('ENDPOINT_FAILED', error),
     )
   } else open(endpoint, protocols)
   setTimer(deadline, () => fail('CONNECT_TIMEOUT', undefined, `${deadline} ms`))
-
-  return () => {
-    scope.abort()
-    if (native) {
-      const socket = native
-      socket.onmessage = socket.onclose = null
-      // In React Native, `close()` before `open` has no effect.
-      socket.onopen = socket.readyState ? null : () => socket.close()
-      socket.close()
-    }
-    return [close, close && Math.min(unsent, native?.bufferedAmount ?? 0)]
-  }
+  return connection
 }

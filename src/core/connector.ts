@@ -1,6 +1,7 @@
-import { type Abandon, openConnection } from './connection.js'
+import { type Connection, openConnection } from './connection.js'
 import type { Emitter } from './emitter.js'
-import { SocketError } from './errors.js'
+import { type CloseInfo, SocketError } from './errors.js'
+import type { Handover } from './handover.js'
 import type { Heartbeat, StartHeartbeat } from './heartbeat.js'
 import type { PrepareConnection } from './prepare.js'
 import type { Queue } from './queue.js'
@@ -11,24 +12,48 @@ import type { Endpoint, SocketEvents, SocketOptions, Stats } from './types.js'
 /** The counts of a socket, which `stats` shows. */
 export type Counts = { -readonly [Name in keyof Stats]: Stats[Name] }
 
+type Attempt = { readonly attempt: number; readonly cause?: SocketError | undefined }
+
+/** Starts an attempt. Throws what the platform throws for a fixed endpoint. */
+export type Dial = (
+  context: Attempt,
+  onReady: () => void,
+  onFailed: (cause: SocketError) => void,
+) => Connection
+
 /** Makes the connections of a socket, one after the other, and connects the open one with queue, heartbeat and listeners. */
-export interface Connector {
-  /** The native socket of the present attempt or connection. */
+export interface Connector extends Partial<Handover> {
+  /** The present attempt or connection. */
+  connection(): Connection | undefined
+  /** Its native socket. */
   native(): WebSocket | undefined
   /** The address of the last attempt, or an empty string before the first. */
   url(): string
   /** The heartbeat of the open connection, if there are both. */
   heartbeat(): Heartbeat | undefined
-  /** Starts an attempt. Throws what the platform throws for a fixed endpoint. */
-  start(context: Extract<State, { name: 'connecting' }>): void
-  /** Sends and receives through the connection, which is open. */
-  attach(): void
+  dial: Dial
+  /** Passes a message to the heartbeat. Returns whether it is a reply. */
+  isReply(event: MessageEvent): boolean | undefined
+  /** Passes a message to the listeners. */
+  report(data: unknown): void
+  /** Passes a message to both. */
+  receive(event: MessageEvent): void
+  /** Starts an attempt, or continues with a connection. Throws what the platform throws for a fixed endpoint. */
+  start(next: Attempt | Connection): void
+  /**
+   * Sends and receives through the connection, which is open. `onLate`: a timer was so late that the process must have slept. It returns
+   * whether the heartbeat has sent a ping.
+   */
+  attach(listener?: (event: MessageEvent) => void, onLate?: () => boolean | undefined): void
   /** Sends what waits, and starts the closing handshake. `onTimeout` is called if it is not done within `closeTimeout`. */
   close(code: number | undefined, reason: string | undefined, onTimeout: () => void): void
   /** Ends the heartbeat, because the connection is not open any more. */
   stopHeartbeat(): void
-  /** Abandons the connection, if there is one, queues again what certainly never left, and reports how it ended if it was open. */
-  end(last: State, cause: SocketError, delay?: number): void
+  /**
+   * Abandons the connection, if there is one, queues again what certainly never left, and reports how it ended if it was open. Returns its
+   * close information, if it has closed.
+   */
+  end(last: State, cause: SocketError, delay?: number): CloseInfo | undefined
 }
 
 /** How a connection ended that the browser has not reported as closed. */
@@ -57,10 +82,7 @@ export const createConnector = (
     closeTimeout = 3_000,
     heartbeat: heartbeatOptions,
   } = options
-  let native: WebSocket | undefined
-  let abandon: Abandon | undefined
-  /** Messages that came before `open`. */
-  let unread: MessageEvent[] = []
+  let connection: Connection | undefined
   let heartbeat: Heartbeat | undefined
   let deadline = 0
   let lastUrl = ''
@@ -68,73 +90,73 @@ export const createConnector = (
   /** The memory of heartbeats, from one connection to the next. */
   const memory = { timeouts: 0 }
 
-  const url = () => native?.url ?? lastUrl
-  const bytes = () => ({ left: queue.left(), buffered: native?.bufferedAmount ?? 0 })
+  const native = () => connection?.native
+  const url = () => native()?.url ?? lastUrl
+  const bytes = () => ({ left: queue.left(), buffered: native()?.bufferedAmount ?? 0 })
 
-  const onMessage = (event: MessageEvent) => {
-    if (heartbeat?.onMessage(event)) return
-    const { data } = event
+  const isReply = (event: MessageEvent) => heartbeat?.onMessage(event)
+
+  const report = (data: unknown) => {
     counts.received++
     const isText = typeof data === 'string'
-    if (!emit(isText ? 'text' : 'binary', data) && !isText && !isBinaryReported) {
+    if (!emit(isText ? 'text' : 'binary', data as any) && !isText && !isBinaryReported) {
       isBinaryReported = true
       emit('error', new SocketError('UNHANDLED_BINARY', data, undefined, UNHANDLED_BINARY))
     }
     if (counts.queued) defer(queue.flush)
   }
 
-  const onNative = (socket: WebSocket) => {
-    native = socket
+  const receive = (event: MessageEvent) => {
+    if (!isReply(event)) report(event.data)
   }
 
-  const onReady = (early: MessageEvent[]) => {
-    unread = early
-    onOpen(native as WebSocket)
+  const onReady = () => onOpen(native() as WebSocket)
+
+  const dial: Dial = (context, ...callbacks) => {
+    counts.attempts++
+    // Twice as long as the last one, up to a minute, if that one ran into its deadline.
+    deadline =
+      context.cause?.code === 'CONNECT_TIMEOUT'
+        ? Math.max(connectTimeout, Math.min(deadline * 2, 60_000))
+        : connectTimeout
+    return openConnection(endpoint, options, context, deadline, ...callbacks, prepare)
   }
 
   return {
-    native: () => native,
+    connection: () => connection,
+    native,
     url,
     heartbeat: () => heartbeat,
+    dial,
+    isReply,
+    report,
+    receive,
 
-    start(context) {
-      counts.attempts++
-      // Twice as long as the last one, up to a minute, if that one ran into its deadline.
-      deadline =
-        context.cause?.code === 'CONNECT_TIMEOUT'
-          ? Math.max(connectTimeout, Math.min(deadline * 2, 60_000))
-          : connectTimeout
-      abandon = openConnection(
-        endpoint,
-        options,
-        context,
-        deadline,
-        setTimer,
-        onNative,
-        onReady,
-        onFailed,
-        prepare,
-      )
+    start(next) {
+      if ('abandon' in next) connection = Object.assign(next, { onReady, onFailed })
+      else connection = dial(next, onReady, onFailed)
     },
 
-    attach() {
+    attach(listener = receive, onLate) {
       const onTimeout = () => onFailed(new SocketError('UNRESPONSIVE'))
-      queue.attach(native as WebSocket)
+      const socket = native() as WebSocket
+      queue.attach(socket)
       if (heartbeatOptions) {
-        heartbeat = startHeartbeat?.(heartbeatOptions, queue.write, onTimeout, counts, memory, bytes)
+        heartbeat = startHeartbeat?.(heartbeatOptions, queue.write, onTimeout, counts, memory, bytes, onLate)
       }
-      ;(native as WebSocket).onmessage = onMessage
-      unread.splice(0).forEach(onMessage)
+      socket.onmessage = listener
+      connection?.unread.splice(0).forEach(listener)
       defer(queue.flush)
     },
 
     close(code, reason, onTimeout) {
+      const socket = native()
       // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
-      setTimer(native?.readyState === 3 ? 0 : closeTimeout, onTimeout)
+      setTimer(socket?.readyState === 3 ? 0 : closeTimeout, onTimeout)
       queue.flush(true)
       // A reason needs a code. Without one Chromium would throw here, and others would lose the reason.
       // https://websockets.spec.whatwg.org/#dom-websocket-close
-      native?.close(code ?? (reason === undefined ? undefined : 1000), reason)
+      socket?.close(code ?? (reason === undefined ? undefined : 1000), reason)
     },
 
     stopHeartbeat() {
@@ -144,11 +166,13 @@ export const createConnector = (
 
     end(last, cause, delay) {
       lastUrl = url()
-      const [close, unsent] = abandon?.() ?? []
-      native = abandon = undefined
+      const [close, unsent] = connection?.abandon() ?? []
+      connection = undefined
       queue.detach(unsent, close?.code)
-      if (last.name !== 'open' && last.name !== 'closing') return
-      emit('close', { ...(close ?? NO_CLOSE_FRAME), cause, willRetry: delay !== undefined, delay })
+      if (last.name === 'open' || last.name === 'closing') {
+        emit('close', { ...(close ?? NO_CLOSE_FRAME), cause, willRetry: delay !== undefined, delay })
+      }
+      return close
     },
   }
 }

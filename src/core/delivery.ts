@@ -42,6 +42,8 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
   /** All bytes given to this native socket, and those that it still had at the last look. */
   let written = 0
   let buffered = 0
+  /** Whether messages wait, although the connection is open. */
+  let isHeld = false
   /** The next look at the buffer, if one is due. */
   let timer: ReturnType<typeof setTimeout> | undefined
 
@@ -52,7 +54,7 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
     if (native?.readyState !== 1) return false
     buffered = readBuffered()
     // Timers are throttled in a hidden page: waiting for one would cost more than a full buffer.
-    return all || buffered <= highWaterMark || isHidden()
+    return all || (!isHeld && (buffered <= highWaterMark || isHidden()))
   }
 
   /** Gives data to the native socket. Only after `hasRoom()`, which has read its buffer. */
@@ -78,6 +80,11 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
   // The platform has no event for an empty buffer.
   const poll = (delay = POLL) => {
     if (native && forgetSent(buffered)) timer ??= setTimeout(checkBuffer, delay, delay)
+  }
+
+  const flush = (all?: boolean) => {
+    drain(all)
+    poll()
   }
 
   const checkBuffer = (delay: number) => {
@@ -123,18 +130,21 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
       return 'sent'
     },
 
-    flush(all) {
-      drain(all)
-      poll()
-    },
+    flush,
 
     write(data) {
       // A closed native socket counts what it is given as unsent, which would be mistaken for the end of a message.
       if (hasRoom(true)) write(data)
     },
 
+    hold(value) {
+      isHeld = value
+      if (!value) flush()
+    },
+
     attach(socket) {
       native = socket
+      isHeld = false
       // Whatever `prepare` sent is ahead of everything.
       written = buffered = readBuffered()
     },

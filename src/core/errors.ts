@@ -10,6 +10,11 @@ export type SocketErrorCode =
   | 'CONNECT_TIMEOUT'
   /** The endpoint or protocols function failed, or the platform rejected its result (`cause` is the error). */
   | 'ENDPOINT_FAILED'
+  /**
+   * The connection was replaced by another one that was opened beside it (`cause` is the argument of `handover()`, or the message for
+   * which `handover.when` returned true).
+   */
+  | 'HANDOVER'
   /** There is no `WebSocket` on this platform. */
   | 'NO_WEBSOCKET'
   /** The page was put into the back/forward cache, frozen, or hidden for as long as `hiddenFor` says. */

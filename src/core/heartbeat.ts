@@ -28,8 +28,8 @@ export interface HeartbeatOptions {
 export interface Heartbeat {
   /** Call it for every message. Returns whether the message was a reply, which must not reach the listeners. */
   onMessage(event: { readonly data: unknown; readonly timeStamp?: number }): boolean
-  /** Checks the connection at once, with a short deadline. Without a `message` it does nothing. */
-  probe(): void
+  /** Checks the connection at once, with a short deadline. Returns whether it does: without a `message` it cannot. */
+  probe(): boolean
   stop(): void
 }
 
@@ -45,6 +45,8 @@ export type StartHeartbeat = (
   memory: { timeouts: number },
   /** How many bytes have left on this connection, and how many are in the browser's buffer. */
   bytes: () => { readonly left: number; readonly buffered: number },
+  /** A timer was so late that the process must have slept. Returns whether it has probed the connection. */
+  onLate?: () => boolean | undefined,
 ) => Heartbeat
 
 /** The longest that `timeout` grows to, in milliseconds. */
@@ -52,6 +54,9 @@ const MAX_TIMEOUT = 60_000
 
 /** If a timer is this late, in milliseconds, the process slept. */
 const LATE = 1_000
+
+/** If a timer is this late in a visible page, in milliseconds, the machine slept, and the network may have changed. */
+const SLEPT = 5_000
 
 /** How long a probed peer has to answer, in milliseconds. */
 const PROBE_TIMEOUT = 3_000
@@ -75,6 +80,7 @@ export const heartbeat: StartHeartbeat = (
   counts,
   memory,
   bytes,
+  onLate,
 ) => {
   const now = () => performance.now()
   const patience = Math.max(timeout, Math.min(timeout * 2 ** memory.timeouts, MAX_TIMEOUT))
@@ -118,10 +124,14 @@ export const heartbeat: StartHeartbeat = (
   }
 
   const check = () => {
+    if (Date.now() - due > SLEPT && onLate?.()) return
     const silent = now() - lastMessage
+    const sincePing = now() - lastPing
     if (!unanswered && silent < interval) {
-      if (now() - lastPing >= interval) sendMessage()
-      return wait(interval - Math.max(silent, now() - lastPing))
+      const isDue = sincePing >= interval
+      // First, because a message function may close the socket, which stops the timer.
+      wait(interval - (isDue ? silent : Math.max(silent, sincePing)))
+      return isDue && sendMessage()
     }
     if (unanswered && isLeaving()) return wait(patience)
     // A late timer proves nothing: the process slept, or the page is hidden and its timers are throttled. So ping once more, but
@@ -152,12 +162,13 @@ export const heartbeat: StartHeartbeat = (
       return true
     },
     probe() {
-      if (message === undefined) return
+      if (message === undefined) return false
       // A probe may shorten the deadline, never extend it past `interval + timeout`. If that time has passed, the process slept.
       const left = unanswered && due - Date.now()
       const promised = interval + patience - (now() - lastMessage)
       if (!left || left < 0 || left > PROBE_TIMEOUT)
         ping(promised > 0 ? Math.min(PROBE_TIMEOUT, promised) : PROBE_TIMEOUT)
+      return true
     },
     stop: () => setTimer(),
   }

@@ -1,9 +1,9 @@
 import type { Connector } from './connector.js'
 import type { Emitter } from './emitter.js'
-import { checkNumber, SocketError } from './errors.js'
+import { SocketError } from './errors.js'
 import type { PageWatch, WatchPage } from './page.js'
 import type { Queue } from './queue.js'
-import type { Retry, RetryContext } from './retry.js'
+import { askRetry, type Retry } from './retry.js'
 import { failures, type Input, type State, type Table, transition } from './states.js'
 import type { SetTimer } from './timers.js'
 import type { SocketEvents, SocketOptions } from './types.js'
@@ -17,26 +17,14 @@ export interface Lifecycle {
   connect(): void
   /** The attempt or connection has ended. With `again`, another one follows even if `retry` gives up. */
   lose(cause: SocketError, again?: boolean): void
+  /** Takes an input through the table, and enters the state that follows, if one does. */
+  step(input: Input, table?: Table): void
   /** Closes for good, because `signal` was aborted. */
   abort(): void
 }
 
 type Enter = {
   [Name in State['name']]: (next: Extract<State, { name: Name }>, last: State) => void
-}
-
-/** The delay before the next attempt, or `false` to give up. If `retry` itself failed, there is an error. */
-const askRetry = (
-  retry: Retry | false,
-  context: RetryContext,
-): [delay: number | false, error?: SocketError] => {
-  try {
-    const delay = retry ? retry(context) : false
-    if (delay !== false) checkNumber('The delay of retry', delay)
-    return [delay]
-  } catch (error) {
-    return [false, new SocketError('RETRY_FAILED', error)]
-  }
 }
 
 /** Passes all inputs through the table in states.ts, and runs the effects of entering each state. */
@@ -86,9 +74,9 @@ export const createLifecycle = (
 
   const enter: Enter = {
     connecting(next, last) {
-      connector().end(last, (last as { cause: SocketError }).cause, 0)
+      connector().end(last, (next.cause ?? (last as { cause: SocketError }).cause) as SocketError, 0)
       if (last.name === 'closed') {
-        page = watchPage?.(wake, connector().url, step, defer, connector().heartbeat)
+        page = watchPage?.(wake, connector(), step, defer)
         signal?.addEventListener('abort', abort)
       }
       if (last.name !== 'waiting') downSince = Date.now()
@@ -105,8 +93,9 @@ export const createLifecycle = (
       }
     },
 
-    open({ attempt, url, protocol }) {
-      emit('open', { attempt, url, protocol, reconnected: counts.connections++ > 0 })
+    open({ attempt, url, protocol }, last) {
+      const seamless = last.name === 'open' && !!connector().replace?.(last)
+      emit('open', { attempt, url, protocol, reconnected: counts.connections++ > 0, seamless })
       connector().attach()
     },
 
@@ -130,6 +119,7 @@ export const createLifecycle = (
 
   const lose = (cause: SocketError, again?: boolean) =>
     defer(() => {
+      if (state.name === 'open' && !again && connector().succeed?.(cause)) return
       const now = Date.now()
       const uptime = state.name === 'open' ? Math.max(0, now - state.since) : 0
       const attempt = failures(state, uptime, minUptime)
@@ -148,6 +138,7 @@ export const createLifecycle = (
   return {
     state: () => state,
     dispatch,
+    step,
     connect() {
       refused = undefined
       dispatch({ type: 'connect' })

@@ -19,31 +19,28 @@ export interface Outage<Current = State> {
   readonly state: Current
 }
 
-/** The properties of states that decide whether there is an outage. */
-interface AnyState {
-  readonly name: string
-  readonly cause?: { readonly code: string } | undefined
-  readonly delay?: number
-}
-
 /** The part of a socket that `onOutage()` needs. Reliable sockets have it, too. */
 export interface OutageSource {
   /** The present state. */
-  readonly state: AnyState
+  readonly state: {
+    readonly name: string
+    readonly cause?: { readonly code: string } | undefined
+    readonly delay?: number
+  }
   /** Adds a listener for each change of the state, and returns a function that removes it. */
   on(type: 'state', listener: (state: any) => void): () => void
 }
 
 /** Whether a connection is wanted and missing. None is wanted before `connect()`, after `close()`, and while the page is asleep. */
-const isDown = ({ name, cause, delay }: AnyState) =>
+const isDown = ({ name, cause, delay }: OutageSource['state']) =>
   name === 'connecting' || (!!cause && cause.code !== 'CLOSED' && delay !== Infinity)
 
 /**
  * Reports outages that last, so that a status on the page does not flicker. When the socket has not been open for `grace` milliseconds, the
- * listener is called with `away: true`, then again for each change of the state, and with `away: false` when the socket is open again. The
- * time until the first `open` counts as an outage, and a socket that gave up stays away. There is no outage before `connect()`, after
- * `close()`, and while the socket waits for the page to wake up (`delay: Infinity`). Returns a function that stops the reports. Throws a
- * `TypeError` for an invalid `grace` and for a listener that is not a function.
+ * listener is called with `away: true`, then again for each change of the state, and once with `away: false` when the outage is over. The
+ * time until the first `open` counts as an outage, and a socket that gave up stays away. No connection is missing before `connect()`, after
+ * `close()`, and while the socket waits for the page to wake up (`delay: Infinity`): this ends an outage, too. Returns a function that stops
+ * the reports. Throws a `TypeError` for an invalid `grace` and for a listener that is not a function.
  *
  * ```ts
  * onOutage(socket, { grace: 2_000 }, ({ away, since, state }) => {

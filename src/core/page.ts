@@ -1,15 +1,15 @@
+import type { Connector } from './connector.js'
 import { guard } from './emitter.js'
 import { checkNumber, SocketError } from './errors.js'
-import type { Heartbeat } from './heartbeat.js'
 import { isLocal } from './network.js'
 import { type Input, pageTable, type Table } from './states.js'
 import { createTimer } from './timers.js'
 
 /**
  * `'wake'`: the page or the network came back. `'sleep'`: the page is put into the back/forward cache, or frozen. `'offline'`: the
- * network is unavailable.
+ * network is unavailable. `'hidden'` and `'visible'`: the page's visibility has changed, and nothing else is known.
  */
-export type PageEvent = 'wake' | 'sleep' | 'offline'
+export type PageEvent = 'wake' | 'sleep' | 'offline' | 'hidden' | 'visible'
 
 /**
  * Starts to report page events, and returns a function that stops it. Write one for platforms whose events differ from a browser's, such
@@ -29,7 +29,7 @@ export const browserEvents: PageEventSource = report => {
     [(globalThis.navigator as { connection?: unknown } | undefined)?.connection, 'change'],
   ]
   const onEvent = ({ type }: Event) => {
-    if (type === 'visibilitychange' && isHidden()) return
+    if (type === 'visibilitychange') return report(isHidden() ? 'hidden' : 'visible')
     // An open socket costs the page its place in the back/forward cache, or is killed there without notice to the server.
     report(type === 'offline' ? type : type === 'pagehide' || type === 'freeze' ? 'sleep' : 'wake')
   }
@@ -70,21 +70,23 @@ export const createBrowserEvents = ({
     const setTimer = createTimer()
     let isAsleep = false
     const sleep = () => {
-      isAsleep = isHidden()
       // The timer can be so late that the page has been shown meanwhile.
+      isAsleep = isHidden()
       if (isAsleep) report('sleep')
     }
-    const onChange = () => {
-      isAsleep = false
-      setTimer(isHidden() ? hiddenFor : Infinity, sleep)
+    const onEvent = (event: PageEvent) => {
+      if (event === 'hidden') setTimer(hiddenFor, sleep)
+      if (event === 'visible') {
+        isAsleep = false
+        setTimer()
+      }
+      // A network that comes back does not concern a page that nobody looks at.
+      if (event !== 'wake' || !isAsleep) report(event)
     }
-    onChange()
-    globalThis.document?.addEventListener('visibilitychange', onChange)
-    // A network that comes back does not concern a page that nobody looks at.
-    const stop = browserEvents(event => (event === 'wake' && isAsleep ? undefined : report(event)))
+    if (isHidden()) setTimer(hiddenFor, sleep)
+    const stop = browserEvents(onEvent)
     return () => {
       setTimer()
-      globalThis.document?.removeEventListener('visibilitychange', onChange)
       stop()
     }
   }
@@ -110,12 +112,10 @@ export interface PageWatch {
 /** The type of the part `pageEvents`. */
 export type WatchPage = (
   source: PageEventSource | false | undefined,
-  url: () => string,
+  connector: Pick<Connector, 'url' | 'heartbeat' | 'doubt' | 'onVisibility'>,
   /** Takes an input through the table of states. */
   step: (input: Input, table: Table) => void,
   defer: (job: () => void) => void,
-  /** The heartbeat of the open connection, if there are both. */
-  heartbeat: () => Heartbeat | undefined,
 ) => PageWatch
 
 /** For so many milliseconds after a wake-up, the loss of a connection is attributed to it. */
@@ -125,20 +125,22 @@ const JUST_WOKEN = 3_000
  * The part for the option `wake`: shortens and prolongs waits, and closes the connection of a page that is frozen or enters the
  * back/forward cache.
  */
-export const pageEvents: WatchPage = (source = browserEvents, url, step, defer, heartbeat) => {
+export const pageEvents: WatchPage = (source = browserEvents, connector, step, defer) => {
   // The browser can be wrong about the network, so there is an attempt every 30 s.
-  const whileOffline = (delay: number) => (source && isOffline(url()) ? Math.max(delay, 30_000) : delay)
+  const whileOffline = (delay: number) =>
+    source && isOffline(connector.url()) ? Math.max(delay, 30_000) : delay
   let lastWake = -Infinity
   const onEvent = (type: PageEvent) =>
     defer(() => {
-      if (type === 'wake') lastWake = performance.now()
-      if (type === 'sleep') step({ type, cause: new SocketError('PAGE_HIDDEN') }, pageTable)
-      else if (heartbeat()) heartbeat()?.probe()
-      else {
-        // Clients that wake up together are kept apart.
-        const delay = whileOffline(type === 'wake' ? Math.random() * 300 : 0)
-        step({ type, now: Date.now(), delay }, pageTable)
-      }
+      if (type === 'hidden') return connector.onVisibility?.()
+      if (type === 'sleep') return step({ type, cause: new SocketError('PAGE_HIDDEN') }, pageTable)
+      const isAsked = connector.heartbeat()?.probe()
+      if (type === 'offline') return step({ type, now: Date.now(), delay: whileOffline(0) }, pageTable)
+      lastWake = performance.now()
+      if (type === 'wake') connector.doubt?.(isAsked)
+      else connector.onVisibility?.(isAsked)
+      // Clients that wake up together are kept apart.
+      step({ type: 'wake', now: Date.now(), delay: whileOffline(Math.random() * 300) }, pageTable)
     })
   const stop = source && guard(source, onEvent)
   return {

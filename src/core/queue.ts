@@ -25,6 +25,8 @@ export interface Queue {
   flush(all?: boolean): void
   /** Sends ahead of everything that waits, for heartbeats. */
   write(data: Data): void
+  /** Makes messages wait although the connection is open, or sends those that do. Absent if the queue cannot. */
+  hold?(isHeld: boolean): void
   /** Sends through this native socket from now on. */
   attach(native: NativeSocket): void
   /**

@@ -1,4 +1,4 @@
-import { checkNumber } from './errors.js'
+import { checkNumber, SocketError } from './errors.js'
 import { isLocal } from './network.js'
 
 /** The argument of a `retry` function. */
@@ -25,6 +25,20 @@ export interface RetryContext {
  */
 export type Retry = (context: RetryContext) => number | false
 
+/** The delay before the next attempt, or `false` to give up. If `retry` itself failed, there is an error. */
+export const askRetry = (
+  retry: Retry | false,
+  context: RetryContext,
+): [delay: number | false, error?: SocketError] => {
+  try {
+    const delay = retry ? retry(context) : false
+    if (delay !== false) checkNumber('The delay of retry', delay)
+    return [delay]
+  } catch (error) {
+    return [false, new SocketError('RETRY_FAILED', error)]
+  }
+}
+
 /** Options of `backoff()`. Throws a `TypeError` unless all numbers are at least 0. */
 // The defaults were chosen with test/bench/herd.mjs: 10,000 clients, and a server that accepts 500 of them a second.
 export interface BackoffOptions {
@@ -42,7 +56,7 @@ export interface BackoffOptions {
   /** The number of attempts in a row before giving up. Default: `Infinity`, because outages end, and a page may stay open. */
   attempts?: number | undefined
   /**
-   * The number of milliseconds over which clients come back to a server that announced its end (1001, 1012, 1013): many at first, then
+   * The number of milliseconds over which clients come back to a server that announced its end, or failed (1001, 1011, 1012, 1013): many at first, then
    * fewer and fewer, so that there is room for clients that it had to refuse. In a private network, they come back within 100 ms instead.
    * Default: 5,000. The median wait is then 1.5 s, and 1 % wait for more than 4.5 s. Of 10,000 clients, 4.7 % come back in the busiest
    * tenth of a second. With 13,000 it is 2.8 %, and the median wait is 3.8 s. No spread with a median of 1.5 s can stay below 3.3 %.
@@ -67,10 +81,10 @@ const TEMPORARY = [4408, 4425, 4429]
  * The server closes the connections of all its clients at once. 1006 is not among them: a connection that breaks without a close frame has mostly
  * broken for one client alone, and if not, the later waits keep the clients apart.
  */
-const SERVER_AWAY = [1001, 1012, 1013]
+const SERVER_AWAY = [1001, 1011, 1012, 1013]
 
 /** Losses that concern this client alone: no other client comes back at the same time. */
-const CLIENT_ONLY = ['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN']
+const CLIENT_ONLY = ['UNRESPONSIVE', 'RECONNECT_REQUESTED', 'PAGE_HIDDEN', 'HANDOVER']
 
 /** Only a close frame on an open connection is final. Some platforms report a refused handshake as 1002. */
 const isFinal = ({ code, close }: RetryContext['cause']) => {

@@ -3,11 +3,12 @@ import { type Counts, createConnector } from './connector.js'
 import type { Data } from './data.js'
 import { createUncheckedEmitter } from './emitter.js'
 import { SocketError } from './errors.js'
+import type { StartHandover } from './handover.js'
 import type { StartHeartbeat } from './heartbeat.js'
 import { createLifecycle } from './lifecycle.js'
 import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
-import type { CreateQueue } from './queue.js'
+import { type CreateQueue, missing } from './queue.js'
 import type { Retry } from './retry.js'
 import type { State } from './states.js'
 import { createTimer } from './timers.js'
@@ -43,6 +44,7 @@ export const makeCreateSocket =
     watchPage?: WatchPage,
     prepare?: PrepareConnection,
     checks?: Checks,
+    startHandover?: StartHandover,
   ): CreateSocket =>
   <Binary extends BinaryType>(endpoint: Endpoint, given: SocketOptions<Binary> = {}): Socket<Binary> => {
     // A copy, so that later changes to the caller's object have no effect.
@@ -61,7 +63,7 @@ export const makeCreateSocket =
     }
     const queue = createQueue(options, counts, drop)
     const setTimer = createTimer()
-    const { state, dispatch, connect, lose, abort } = createLifecycle(
+    const { state, dispatch, step, connect, lose, abort } = createLifecycle(
       options,
       emit,
       defer,
@@ -74,7 +76,7 @@ export const makeCreateSocket =
     )
     const onOpen = ({ url, protocol }: WebSocket) =>
       dispatch({ type: 'opened', now: Date.now(), url, protocol })
-    const connector = createConnector(
+    const plain = createConnector(
       endpoint,
       options,
       emit,
@@ -87,6 +89,7 @@ export const makeCreateSocket =
       startHeartbeat,
       prepare,
     )
+    const connector = startHandover?.(plain, options, retry, queue, emit, defer, state, step, lose) ?? plain
     const { native, url } = connector
 
     const socket: Socket<Binary> = {
@@ -118,6 +121,12 @@ export const makeCreateSocket =
           if (code !== undefined && name === 'open') native()?.close(code, reason)
           lose(new SocketError('RECONNECT_REQUESTED', cause), true)
         })
+      },
+
+      handover(cause) {
+        checks?.connect(options.WebSocket)
+        if (!connector.request) throw missing('handover()', 'handover')
+        return connector.request(cause)
       },
 
       close(code, reason) {

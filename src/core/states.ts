@@ -51,6 +51,10 @@ export type Input =
   /** The network is unavailable: no wait needs to be shorter than `delay`. */
   | { readonly type: 'offline'; readonly now: number; readonly delay: number }
   | { readonly type: 'sleep'; readonly cause: SocketError }
+  /** A second connection, which is ready, takes over. */
+  | { readonly type: 'replace'; readonly now: number; readonly url: string; readonly protocol: string }
+  /** The connection has ended while another attempt was in progress. */
+  | { readonly type: 'continue'; readonly cause: SocketError }
   | {
       readonly type: 'close'
       readonly code: number | undefined
@@ -134,6 +138,14 @@ export const pageTable: Table = {
   },
   closing: {
     sleep: closed,
+  },
+}
+
+/** The transitions caused by a second connection beside the open one. */
+export const handoverTable: Table = {
+  open: {
+    replace: (_, { now, url, protocol }) => ({ name: 'open', attempt: 0, since: now, url, protocol }),
+    continue: (_, { cause }) => connecting({ attempt: 1, cause }),
   },
 }
 

@@ -1,6 +1,7 @@
 import type { Data } from './data.js'
 import type { Emitter } from './emitter.js'
 import type { CloseInfo, SocketError } from './errors.js'
+import type { HandoverOptions } from './handover.js'
 import type { HeartbeatOptions } from './heartbeat.js'
 import type { PageEventSource } from './page.js'
 import type { Retry } from './retry.js'
@@ -135,6 +136,11 @@ export interface SocketOptions<Binary extends BinaryType = 'arraybuffer'> {
   /** Detects dead connections. Default: off, because the server must understand the message. */
   heartbeat?: HeartbeatOptions | undefined
   /**
+   * How to move to another connection while the present one is open. With `false`, a connection that may be dead after the page or the
+   * network came back is not replaced. Default: `{}`.
+   */
+  handover?: HandoverOptions | false | undefined
+  /**
    * The source of page and network events. `false` disables them. Default: `browserEvents`. `createBrowserEvents({ hiddenFor: 300_000 })`
    * also closes the connection of a page that has been hidden for five minutes.
    */
@@ -165,6 +171,11 @@ export interface OpenEventData {
   readonly protocol: string
   /** Whether there was an open connection before. */
   readonly reconnected: boolean
+  /**
+   * Whether this connection was ready before the last one had ended, and that one was read until its closing handshake, as `handover()` does
+   * it. A server that sends to all open connections of a client then missed none of its messages.
+   */
+  readonly seamless: boolean
 }
 
 /** The events of a socket, with the payload of each. */
@@ -236,6 +247,14 @@ export interface Socket<out Binary extends BinaryType = 'arraybuffer'> {
    * `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket, and what `close()` throws for an invalid code or reason.
    */
   reconnect(cause?: unknown, code?: number, reason?: string): void
+  /**
+   * Moves to another connection without an interruption, for example with a fresh token: opens a second one, with `prepare`, and then closes
+   * the first. Meanwhile messages wait for a moment. The events are `close` and `open`, and the state stays `open`. The endpoint function
+   * receives `cause` as the `cause` of the `SocketError`. If the second connection fails, the first one stays, an `error` event reports
+   * it, and `retry` decides when to try again. Resolves when the new connection is open; rejects with a `SocketError` if `retry` gives up, or
+   * if the socket is closed. Without a connection, it resolves with the next one. Throws a `TypeError` if the part `handover` is missing.
+   */
+  handover(cause?: unknown): Promise<void>
   /**
    * Closes for good. If there is a connection, queued messages are sent first. Throws an `InvalidAccessError` for a code other than 1000
    * and 3000 to 4999, and a `SyntaxError` for a reason of more than 123 bytes, as the platform does:

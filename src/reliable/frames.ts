@@ -31,6 +31,26 @@ export type ClientFrame =
   /** The client has processed every message up to this number. */
   | { readonly type: 'sequenceAck'; readonly sequenceId: number }
   | { readonly type: 'ping' }
+  /** The client will not come back: the session ends when the requests before this are processed. Only for servers with this feature. */
+  | { readonly type: 'endSession' }
+  /** What the client supports beyond Azure's protocol. Only for servers with the feature `move`. */
+  | { readonly type: 'features'; readonly features: readonly ClientFeature[] }
+
+/** An addition to Azure's protocol that a client supports. `move`: it understands a `MoveFrame`. */
+export type ClientFeature = 'move'
+
+/**
+ * Additions to Azure's protocol that a server supports. It names them in `connected`. A client uses none that the server has not named.
+ * `endSession`: the frame of this name. `resumeProtocol`: the client may offer a subprotocol that begins with `RESUME_PROTOCOL`. `move`: the
+ * server asks clients to move to another one before it closes their connections, if they have said in a frame `features` that they can.
+ */
+export type Feature = 'endSession' | 'resumeProtocol' | 'move'
+
+/**
+ * The beginning of a subprotocol `resume.ID.TOKEN`, which a client offers in addition to `PROTOCOL`, in place of parameters of the URL:
+ * browsers and proxies write URLs to their logs. The server never selects it.
+ */
+export const RESUME_PROTOCOL = 'resume.'
 
 /** The first frame on every connection. */
 export interface ConnectedFrame {
@@ -46,6 +66,8 @@ export interface ConnectedFrame {
    * received a higher number knows that the server's store went back to an older state, before any message arrives.
    */
   readonly sequenceId?: number | undefined
+  /** What the server supports beyond Azure's protocol. */
+  readonly features?: readonly Feature[] | undefined
 }
 
 /** The connection is about to be closed. The code of the close frame decides whether the session has ended. */
@@ -53,6 +75,26 @@ export interface DisconnectedFrame {
   readonly type: 'system'
   readonly event: 'disconnected'
   readonly message?: string | undefined
+}
+
+/**
+ * The server reads more slowly, because this client sends too much. An addition to Azure's protocol, optional: clients ignore events that
+ * they do not know.
+ */
+export interface LimitedFrame {
+  readonly type: 'system'
+  readonly event: 'limited'
+  /** Which limit was exceeded. */
+  readonly message: string
+}
+
+/**
+ * The server is about to be shut down. The client makes another connection, which leads to another server, and resumes its session there. An
+ * addition to Azure's protocol, for clients with the feature `move`.
+ */
+export interface MoveFrame {
+  readonly type: 'system'
+  readonly event: 'move'
 }
 
 /** A message to the client. The client delivers each `sequenceId` once, in order. */
@@ -82,6 +124,8 @@ export type AckFrame = { readonly type: 'ack'; readonly ackId: number } & (
 export type ServerFrame =
   | ConnectedFrame
   | DisconnectedFrame
+  | LimitedFrame
+  | MoveFrame
   | MessageFrame
   | AckFrame
   | { readonly type: 'pong' }

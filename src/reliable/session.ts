@@ -1,12 +1,23 @@
 import type { AttemptContext, Endpoint, PreparedConnection, Retry, RetryContext } from '../index.js'
-import { CLOSE, decode, MALFORMED, RETRY_AFTER, type ServerFrame } from './frames.js'
+import {
+  CLOSE,
+  decode,
+  encode,
+  type Feature,
+  MALFORMED,
+  PROTOCOL,
+  RESUME_PROTOCOL,
+  RETRY_AFTER,
+  type ServerFrame,
+} from './frames.js'
 import type { Incoming } from './incoming.js'
 import type { Outgoing } from './outgoing.js'
 
-/** The id and the secret that resume a session. */
+/** The id and the secret that resume a session, and what its server supports. */
 export interface SessionKey {
   readonly id: string
   readonly token: string | undefined
+  readonly features?: readonly Feature[] | undefined
 }
 
 /** The URL as the platform would resolve it. Checked here, because the platform's errors show the URL, and with it the tokens. */
@@ -26,8 +37,12 @@ export interface Session {
   readonly key: SessionKey | undefined
   /** Whether the present connection has resumed it. */
   readonly isResumed: boolean
-  /** The URL of the next attempt, with the parameters that resume the session. */
+  /** The URL of the next attempt, with the parameters that resume the session, unless a subprotocol does. */
   endpoint(context: AttemptContext): Promise<URL>
+  /** The subprotocols of the next attempt: one of them resumes the session, if the server supports that. */
+  protocols(): string | string[]
+  /** Whether the server supports this. */
+  supports(feature: Feature): boolean
   /** Waits for `connected`, and sends again what is not acknowledged. */
   prepare(connection: PreparedConnection): Promise<void>
   /** Asks the application's policy when to try again, after it has checked whether the session is lost. */
@@ -41,10 +56,24 @@ export const createSession = (
   retry: Retry,
   incoming: Incoming,
   outgoing: Outgoing,
+  /** Whether the session has a connection. */
+  isOpen: () => boolean,
 ): Session => {
   /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
   let isResuming = false
   let isResumed = false
+  /** Whether the present attempt is made beside an open connection. */
+  let isSecond = false
+
+  const supports = (feature: Feature) => !!key?.features?.includes(feature)
+
+  /** The subprotocol that resumes the session. Other servers may use characters that a subprotocol cannot have. */
+  const resumeProtocol = () => {
+    const name = `${RESUME_PROTOCOL}${key?.id}.${key?.token}`
+    return supports('resumeProtocol') && key?.token && /^resume\.[\w-]+\.[\w-]+$/.test(name)
+      ? name
+      : undefined
+  }
 
   /** Nothing of the session can be resumed. */
   const lose = () => {
@@ -56,13 +85,21 @@ export const createSession = (
   return {
     async endpoint(context) {
       isResuming = !!key
+      isSecond = isOpen()
       const url = resolveUrl(typeof endpoint === 'function' ? await endpoint(context) : endpoint)
-      if (key?.token) {
+      if (key?.token && !resumeProtocol()) {
         url.searchParams.set('awps_connection_id', key.id)
         url.searchParams.set('awps_reconnection_token', key.token)
       }
       return url
     },
+
+    protocols() {
+      const name = resumeProtocol()
+      return name ? [PROTOCOL, name] : PROTOCOL
+    },
+
+    supports,
 
     async prepare({ send, receive, signal }) {
       let first: ServerFrame | undefined
@@ -75,16 +112,24 @@ export const createSession = (
           first = decode(text)
         } catch {}
       } while (first?.type === 'system' && first.event === 'disconnected')
-      if (first?.type !== 'system' || typeof first.connectionId !== 'string') {
+      if (first?.type !== 'system' || first.event !== 'connected' || typeof first.connectionId !== 'string') {
         throw new TypeError(MALFORMED)
       }
       const { connectionId: id, reconnectionToken: token, sequenceId = Infinity } = first
+      const features = Array.isArray(first.features) ? first.features : []
       isResumed = key?.id === id
+      if (key && !isResumed && resumeProtocol() && !features.includes('resumeProtocol')) {
+        // Another server answers this time, which has ignored the subprotocol. The next attempt uses the URL.
+        key = { id: key.id, token: key.token }
+        throw new TypeError('The server did not resume the session')
+      }
       const isOlder = isResumed && sequenceId < incoming.last
       if (key && (!isResumed || isOlder)) lose()
       // It would give the numbers of messages that were delivered to other messages.
       if (isOlder) throw new TypeError('The server lost a part of the session')
-      key = { id, token }
+      key = { id, token, features }
+      isSecond = false
+      if (features.includes('move')) send(encode({ type: 'features', features: ['move'] }))
       // The server may not have read the last one. A page that is reloaded again and again sends no other.
       if (incoming.last) incoming.acknowledge(send)
       outgoing.resend(send)
@@ -96,6 +141,8 @@ export const createSession = (
       // session ends in the same way, it is the second. A new session is begun at once: a server that has lost all of them has let
       // in one client after the other, and refused each at its own time.
       if (close?.code !== CLOSE.sessionGone) return retry(context)
+      // A second connection has failed, and the session continues on the first.
+      if (isSecond) return false
       const mayBegin = isResuming || (key && context.attempt === 1)
       let cause: RetryContext['cause'] = mayBegin ? { code: 'RECONNECT_REQUESTED' } : context.cause
       // With this reason the client may come back later, as with 1012 and 1013.

@@ -1,5 +1,6 @@
 import {
   backoff,
+  type CloseEventData,
   createEmitter,
   createSocket,
   type Endpoint,
@@ -9,7 +10,7 @@ import {
   type SocketOptions,
   type State,
 } from '../index.js'
-import { decode, encode, encodeData, MALFORMED, PROTOCOL, type ServerFrame } from './frames.js'
+import { decode, encode, encodeData, MALFORMED, type ServerFrame } from './frames.js'
 import { createIncoming } from './incoming.js'
 import { createOutgoing, type SavedOutgoing } from './outgoing.js'
 import { createSession, resolveUrl, type Session, type SessionKey } from './session.js'
@@ -44,12 +45,13 @@ const withoutUrl = ({ ...state }: State & { url?: string }): ReliableState => {
 const createCore = (
   createSocket: CreateCore,
   { heartbeat, saved: _, ...options }: ReliableOptions,
-  { endpoint, prepare, retry }: Session,
+  { endpoint, protocols, prepare, retry }: Session,
+  onPong: () => void,
 ): Socket => {
   const settings: SocketOptions = {
     // Its `queue` too: the core checks the limits, although its queue stays empty.
     ...options,
-    protocols: PROTOCOL,
+    protocols,
     highWaterMark: Infinity,
     retry: options.retry !== false && retry,
     prepare,
@@ -58,7 +60,11 @@ const createCore = (
   const ping: HeartbeatOptions = {
     ...heartbeat,
     message: encode({ type: 'ping' }),
-    isReply: data => /^{\s*"type"\s*:\s*"pong"/.test(data as string),
+    isReply(data) {
+      const isPong = /^{\s*"type"\s*:\s*"pong"/.test(data as string)
+      if (isPong) onPong()
+      return isPong
+    },
   }
   try {
     return createSocket(endpoint, { ...settings, heartbeat: ping })
@@ -105,24 +111,32 @@ export const reliableSocketOver =
     }
     const outgoing = createOutgoing(saved, maxMessages, maxBytes, emit, transmit, isClosed)
     const incoming = createIncoming(saved.last, emit, transmit)
-    const session = createSession(saved.session, endpoint, retry as Retry, incoming, outgoing)
+    let state: ReliableState = { name: 'closed' }
+    const isOpen = () => state.name === 'open'
+    const session = createSession(saved.session, endpoint, retry as Retry, incoming, outgoing, isOpen)
 
     const receive = (text: unknown) => {
       try {
         const frame: ServerFrame = decode(text)
         if (frame.type === 'message') incoming.receive(frame, (text as string).length)
         else if (frame.type === 'ack') outgoing.receive(frame)
+        else if (frame.type === 'system' && frame.event === 'limited') emit('error', new Error(frame.message))
+        else if (frame.type === 'system' && frame.event === 'move') socket.handover?.('move')
       } catch {
         // An unreadable frame counts as not received: the jump of the sequence numbers after it is reported as a gap.
         emit('error', new TypeError(MALFORMED))
       }
+      // While the connection was in doubt, nothing was sent.
+      outgoing.flush()
     }
 
     // A malformed URL throws at once.
     if (typeof endpoint !== 'function') resolveUrl(endpoint)
 
-    const socket = createCore(createSocket, options, session)
-    let state = withoutUrl(socket.state)
+    const socket = createCore(createSocket, options, session, outgoing.flush)
+    state = withoutUrl(socket.state)
+    /** Whether another page may continue with the session. */
+    let isSaved = false
     socket.on('state', next => {
       state = withoutUrl(next)
       emit('state', state)
@@ -130,13 +144,26 @@ export const reliableSocketOver =
       incoming.flush()
       outgoing.close()
     })
-    socket.on('open', ({ attempt, reconnected }) => {
-      emit('open', { attempt, reconnected, resumed: session.isResumed })
+    /** The end of the connection that was replaced by another one at once. */
+    let replaced: CloseEventData | undefined
+    socket.on('close', close => {
+      if (socket.state.name === 'open') replaced = close
+      else emit('close', close)
+    })
+    socket.on('open', ({ attempt, reconnected, seamless }) => {
+      const { isResumed: resumed } = session
+      isSaved = false
+      // If the session goes on, nothing has ended for the application.
+      if (!replaced || !resumed) {
+        if (replaced) emit('close', replaced)
+        emit('open', { attempt, reconnected, seamless, resumed })
+      }
+      replaced = undefined
       outgoing.flush()
     })
     socket.on('text', receive)
     socket.on('binary', receive)
-    for (const type of ['close', 'error'] as const) socket.on(type, payload => emit(type, payload as any))
+    socket.on('error', error => emit('error', error))
 
     return {
       send: async (data, { event = 'message', ...how } = {}) =>
@@ -150,8 +177,10 @@ export const reliableSocketOver =
       off,
       connect: socket.connect,
       reconnect: socket.reconnect,
+      handover: socket.handover,
       close(code, reason) {
         incoming.flush()
+        if (!isSaved && session.supports('endSession')) transmit(encode({ type: 'endSession' }))
         socket.close(code, reason)
       },
       get state() {
@@ -166,6 +195,7 @@ export const reliableSocketOver =
       save() {
         // The next page delivers nothing that this one has delivered.
         incoming.flush()
+        isSaved = true
         return JSON.stringify({ session: session.key, last: incoming.last, ...outgoing.save() })
       },
     }

@@ -109,9 +109,12 @@ export interface ReliableEvents<Json = unknown> {
   state: ReliableState
   /** The connection is ready, and unacknowledged messages have been sent again. `resumed`: the session is the same as before. */
   open: Omit<OpenEventData, 'url' | 'protocol'> & { readonly resumed: boolean }
-  /** An open connection has ended: one event for each `open`. */
+  /** An open connection has ended, and the session has not moved to another one at once: one event for each `open`. */
   close: CloseEventData
-  /** An attempt failed (`SocketError`), or the server sent a frame that breaks the protocol (`TypeError`). */
+  /**
+   * An attempt failed (`SocketError`), the server sent a frame that breaks the protocol (`TypeError`), or it reads more slowly because this
+   * client sends too much (`Error`).
+   */
   error: Error
 }
 
@@ -179,11 +182,17 @@ export interface ReliableSocket<Json = unknown> {
   off<Type extends keyof ReliableEvents>(type: Type, listener: Listener<ReliableEvents<Json>[Type]>): void
   /** Connects now if there is no connection. Throws a `SyntaxError` for a malformed URL. */
   connect(): void
-  /** Replaces the present connection, also after `close()`. The session continues. */
+  /** Replaces the present connection. The session continues. Connects after `close()` as well, then usually with a new session, after a gap. */
   reconnect(cause?: unknown): void
   /**
+   * Moves the session to another connection without an interruption, as the core's `handover()` does. There are no `close` and `open` events,
+   * unless the server has lost the session.
+   */
+  handover(cause?: unknown): Promise<void>
+  /**
    * Closes for good, without waiting: messages that were sent but not acknowledged are `unknown`, all others are dropped. To wait for the
-   * acknowledgements, await the promises first. Throws for invalid codes and reasons as the core's `close()` does.
+   * acknowledgements, await the promises first. The session ends with the connection, if the server supports that, unless `save()` was called
+   * since the connection opened. Throws for invalid codes and reasons as the core's `close()` does.
    */
   close(code?: number, reason?: string): void
   /** The present state: the same object until the next `state` event. */

@@ -5,22 +5,27 @@ import type { Host } from './host.js'
 import type { ReliableServerOptions } from './options.js'
 import type { RequestLike } from './origin.js'
 import type { Gate, Pass } from './rates.js'
+import { takeRecovery } from './recovery.js'
 import { directSession, type RequestHost } from './requests.js'
+import type { Room } from './room.js'
 import { LocalSession } from './session.js'
-import { type Lease, type StoreEvent, TRY_AGAIN_LATER } from './store.js'
+import { type Lease, type MissedEvent, TRY_AGAIN_LATER } from './store.js'
 import { digest, randomName } from './token.js'
 
 /** The part of the server that admission uses. */
 export interface AdmissionHost<Request> extends RequestHost {
   isAllowedOrigin(request: Request): boolean | PromiseLike<boolean>
   /** Resolves when the store is open. */
-  ready(): Promise<Host>
+  openHost(): Promise<Host>
   readonly gate: Gate
+  readonly room: Room
   /** The sessions that this node holds. */
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
   /** Events of sessions that arrived while these were being resumed. */
-  readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
+  readonly missed: Map<string, MissedEvent>
+  /** The close reason for newcomers, once the server sends its clients away. */
+  readonly draining: string | undefined
   /** The close reason for everyone, once the server shuts down. */
   readonly closing: string | undefined
 }
@@ -34,7 +39,19 @@ interface Admitted {
 interface Guest {
   readonly socket: WebSocketLike
   readonly pass: Pass
+  readonly address: string
 }
+
+/** Why clients are refused: the close codes and reasons. After 1013 they may come back. */
+const REFUSALS = {
+  origin: [1008, 'this origin is not allowed'],
+  authorize: [1008, 'not authorized'],
+  session: [1008, 'the session is unknown or has expired'],
+  connections: [TRY_AGAIN_LATER, 'too many connections'],
+  user: [TRY_AGAIN_LATER, 'too many sessions of this user'],
+  address: [TRY_AGAIN_LATER, 'too many sessions of this address'],
+  room: [TRY_AGAIN_LATER, 'no room'],
+} as const
 
 /** A new token, and the digest of it that the store keeps. */
 interface NextToken {
@@ -42,15 +59,15 @@ interface NextToken {
   readonly digest: string
 }
 
-/** Resolves with the user, or with the reason for the refusal. */
+/** Resolves with the user, or with what refuses the client. */
 const admit = async <Request extends RequestLike>(
-  { isAllowedOrigin }: AdmissionHost<Request>,
+  { isAllowedOrigin, runHook }: AdmissionHost<Request>,
   { authorize }: ReliableServerOptions<Request>,
   request: Request,
-): Promise<Admitted | string> => {
-  if (!(await isAllowedOrigin(request))) return 'this origin is not allowed'
-  const answer: unknown = authorize ? await authorize(request) : true
-  return answer ? readAuthorization(answer) : 'not authorized'
+): Promise<Admitted | 'origin' | 'authorize'> => {
+  if (!(await runHook('origins', () => isAllowedOrigin(request)))) return 'origin'
+  const answer: unknown = authorize ? await runHook('authorize', () => authorize(request)) : true
+  return answer ? readAuthorization(answer) : 'authorize'
 }
 
 /** Throws a `TypeError` for anything unexpected: a mistake must not let anyone in without a name. */
@@ -75,13 +92,14 @@ const readAuthorization = (answer: unknown): Admitted => {
 
 /** Gives the socket to the session. Must run in the same step in which the lease arrived, because the lease may be outdated in the next one. */
 const attach = (
-  { sessions, missed, closing }: AdmissionHost<any>,
+  { sessions, missed, room, draining, closing = draining }: AdmissionHost<any>,
   local: LocalSession,
-  { socket, pass }: Guest,
+  { socket, pass, address }: Guest,
   lease: Lease,
   token: string,
 ): LocalSession => {
   sessions.set(local.id, local)
+  room.enter(local.id, address)
   local.attach(socket, lease, token, pass)
   const event = missed.get(local.id)
   if (event?.kind === 'ended') local.finish(event.code, event.reason)
@@ -90,15 +108,19 @@ const attach = (
   return local
 }
 
+/** Resolves with the reason why there is no room for another session, if there is none. */
 const create = async (
   server: AdmissionHost<any>,
   host: Host,
   guest: Guest,
   { token, digest }: NextToken,
   { userId, groups }: Admitted,
-): Promise<LocalSession | undefined> => {
+): Promise<LocalSession | keyof typeof REFUSALS> => {
   const id = randomName()
-  if (!(await host.store.create({ id, token: digest, userId, groups }))) return undefined
+  const begin = () => host.store.create({ id, token: digest, userId, groups })
+  const begun = await server.room.begin(host.store, userId, guest.address, begin)
+  if (typeof begun === 'string') return begun
+  if (!begun) return 'room'
   const lease = { epoch: 1, sequenceId: 0, acknowledged: 0, handled: [] }
   return attach(server, new LocalSession(host, id, userId || undefined, lease), guest, lease, token)
 }
@@ -109,11 +131,16 @@ const resume = (
   guest: Guest,
   shown: { readonly id: string; readonly digest: string },
   next: NextToken,
-  { userId }: Admitted,
+  { userId, groups }: Admitted,
 ): Promise<LocalSession | undefined> => {
   const { id } = shown
   const { sessions, resuming, missed } = server
-  const taking = host.store.resume(id, shown.digest, next.digest, userId).then(lease => {
+  const asked = host.store.resume(id, shown.digest, next.digest, userId, groups).catch(error => {
+    // The store may have given the session to this connection, and no longer accept anything from the one before.
+    sessions.get(id)?.onStoreError(error)
+    throw error
+  })
+  const taking = asked.then(lease => {
     if (!lease) return undefined
     const known = sessions.get(id)
     // The same node continues with the same session and its running handler, unless another node has held it in between.
@@ -135,13 +162,22 @@ const resume = (
 const remoteAddress = (request: unknown): string =>
   (request as { socket?: { remoteAddress?: string } }).socket?.remoteAddress ?? ''
 
-/** The session that a client asks to resume, by the parameters of its URL. */
-const readRecovery = (url = ''): { id: string; token: string } | undefined => {
-  const start = url.indexOf('?')
-  const parameters = new URLSearchParams(start < 0 ? '' : url.slice(start + 1))
-  const id = parameters.get('awps_connection_id')
-  const token = parameters.get('awps_reconnection_token')
-  return id === null && token === null ? undefined : { id: id ?? '', token: token ?? '' }
+/** Tells the application about the session, and begins to read. */
+const begin = async <Request extends RequestLike>(
+  server: AdmissionHost<Request>,
+  { onConnect }: ReliableServerOptions<Request>,
+  local: LocalSession,
+  { socket }: Guest,
+  context: { resumed: boolean; request: Request },
+): Promise<void> => {
+  try {
+    const session = directSession(server, local.id, local.userId)
+    if (onConnect) await server.runHook('onConnect', () => onConnect(session, context))
+  } catch (error) {
+    server.report(error)
+    local.end(1011, 'the server could not begin the session')
+  }
+  local.listen(socket)
 }
 
 /** Returns a function that turns a new connection into a session. It rejects if the store or a function of the application fails. */
@@ -150,23 +186,23 @@ export const createAdmission = <Request extends RequestLike>(
   options: ReliableServerOptions<Request>,
 ): ((socket: WebSocketLike, request: Request) => Promise<void>) => {
   return async (socket, request) => {
-    const recovery = readRecovery(request.url)
-    const [host, admitted] = await Promise.all([server.ready(), admit(server, options, request)])
-    const refuse = (reason: string) => {
+    const recovery = takeRecovery(request)
+    if (server.draining) return closeForNow(socket, 1012, server.draining)
+    const [host, admitted] = await Promise.all([server.openHost(), admit(server, options, request)])
+    const refuse = (why: keyof typeof REFUSALS) => {
+      const [code, reason] = REFUSALS[why]
       host.stats.refused++
-      closeForGood(socket, 1008, reason)
+      host.metrics.count('refused', why)
+      const close = code === TRY_AGAIN_LATER ? closeForNow : closeForGood
+      close(socket, code, reason)
     }
     if (typeof admitted === 'string') return refuse(admitted)
-    const { address = remoteAddress } = options
-    const pass = server.gate.enter(admitted.userId, address(request))
-    if (!pass) {
-      host.stats.refused++
-      closeForNow(socket, TRY_AGAIN_LATER, 'too many connections')
-      return
-    }
+    const address = (options.address ?? remoteAddress)(request)
+    const pass = server.gate.enter(admitted.userId, address)
+    if (!pass) return refuse('connections')
     if (socket.readyState === CLOSED) pass.leave()
     else socket.on('close', pass.leave)
-    const guest = { socket, pass }
+    const guest = { socket, pass, address }
     const token = randomName()
     const [next, shown] = await Promise.all([digest(token), digest(recovery?.token ?? '')])
     if (server.closing) return closeForNow(socket, 1012, server.closing)
@@ -175,19 +211,9 @@ export const createAdmission = <Request extends RequestLike>(
     const local = recovery
       ? await resume(server, host, guest, { id: recovery.id, digest: shown }, nextToken, admitted)
       : await create(server, host, guest, nextToken, admitted)
-    if (!local) {
-      return recovery ? refuse('the session is unknown or has expired') : closeForNow(socket, 1013, 'no room')
-    }
+    if (!local) return refuse('session')
+    if (typeof local === 'string') return refuse(local)
     host.stats[recovery ? 'resumed' : 'created']++
-    try {
-      await options.onConnect?.(directSession(server, local.id, local.userId), {
-        resumed: !!recovery,
-        request,
-      })
-    } catch (error) {
-      server.report(error)
-      local.end(1011, 'the server could not begin the session')
-    }
-    local.listen(socket)
+    await begin(server, options, local, guest, { resumed: !!recovery, request })
   }
 }

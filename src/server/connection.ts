@@ -10,7 +10,8 @@ export interface WebSocketLike {
   send(data: string, done?: (error?: Error) => void): void
   close(code?: number, reason?: string): void
   terminate(): void
-  ping(): void
+  ping(data?: any): void
+  pong?(data?: any): void
   pause(): void
   resume(): void
   on(event: string, listener: (...args: any[]) => void): unknown
@@ -19,15 +20,55 @@ export interface WebSocketLike {
 /** The `readyState` of a closed socket. */
 export const CLOSED = 3
 
+/** How many frames are read from a client before it answers a close frame. */
+const MAX_LATE_FRAMES = 1_000
+
 /** Closes the connection. Its session can be resumed. */
 export const closeForNow = (socket: WebSocketLike, code: number, reason: string): void => {
+  // The answer comes after everything that was sent before it, and nothing limits a client any more.
+  let late = 0
+  const count = () => {
+    if (++late > MAX_LATE_FRAMES) socket.terminate()
+  }
+  for (const type of ['message', 'ping', 'pong']) socket.on(type, count)
   socket.resume()
   // A close frame has room for 123 bytes.
   socket.close(code, reason.slice(0, 120))
+}
+
+/** How long a connection stays open whose session has moved to another one, in milliseconds. */
+const MOVED_TIMEOUT = 2_000
+
+/**
+ * Closes a connection whose session has moved to another one. Not at once: a client that moves by itself still reads it, and closes it. The
+ * session neither reads nor writes it any more.
+ */
+export const closeMoved = (socket: WebSocketLike): void => {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const wait = (job: () => void) => {
+    timer = setTimeout(job, MOVED_TIMEOUT)
+    ;(timer as { unref?(): void }).unref?.()
+  }
+  wait(() => {
+    wait(() => socket.terminate())
+    socket.close(1000, 'the session has moved to another connection')
+  })
+  socket.on('close', () => clearTimeout(timer))
 }
 
 /** Sends `disconnected`, which means that the session is over, and closes the connection. */
 export const closeForGood = (socket: WebSocketLike, code: number, reason: string): void => {
   socket.send(writeDisconnected(reason))
   closeForNow(socket, code, reason)
+}
+
+/** How long the answer to a close frame is waited for that is not read. */
+const UNREAD_TIMEOUT = 1_000
+
+/** Closes the connection of a client that sends too much, and reads nothing more. Its session can be resumed. */
+export const closeUnread = (socket: WebSocketLike, code: number, reason: string, message: string): void => {
+  socket.pause()
+  socket.send(writeDisconnected(message))
+  socket.close(code, reason)
+  setTimeout(() => socket.terminate(), UNREAD_TIMEOUT)
 }

@@ -1,10 +1,12 @@
 // Reads and writes frames on the server. A client's frame is hostile until it has been read here.
 import {
+  type ClientFeature,
   type ClientFrame,
   type ConnectedFrame,
   type DataType,
   encode,
   encodeAs,
+  type Feature,
   type FrameData,
   type FrameHead,
   fromBase64,
@@ -30,11 +32,20 @@ export interface BadRequest {
   readonly why: string
 }
 
+/** The client ends its session. It waits for its turn among the requests. */
+interface EndSession {
+  readonly type: 'endSession'
+  readonly ackId?: undefined
+}
+
 /** A client's request, checked and decoded. */
 export type Request = Decoded<RequestFrame> | BadRequest
 
+/** A frame that waits for its turn. */
+export type Waiting = Request | EndSession
+
 /** A client's frame, checked and decoded. */
-export type ReadFrame = Request | Exclude<ClientFrame, RequestFrame>
+export type ReadFrame = Waiting | Extract<ClientFrame, { type: 'ping' | 'sequenceAck' | 'features' }>
 
 const MAX_NAME = 1_024
 const MAX_DEPTH = 128
@@ -101,8 +112,9 @@ const parse = (text: string): unknown => {
 export const checkName = (what: string, name: unknown): string => {
   // Half of a surrogate pair is no character in UTF-8: in Redis two such names would be one.
   const isWhole = typeof name === 'string' && !/\p{Surrogate}/u.test(name)
-  if (isWhole && name && name.length <= MAX_NAME) return name
-  throw new TypeError(`${what} needs a name of 1 to ${MAX_NAME} characters`)
+  // Groups of the server's own begin with the character U+0000.
+  if (isWhole && name && name.length <= MAX_NAME && name[0] !== '\0') return name
+  throw new TypeError(`${what} needs a name of 1 to ${MAX_NAME} characters that does not begin with U+0000`)
 }
 
 const readName = (what: string, name: unknown): string => {
@@ -144,6 +156,12 @@ const readRequest = (frame: Record<string, unknown>, ackId: number | undefined):
   }
 }
 
+/** Of a list of any names, those that this server knows. */
+const readFeatures = (features: unknown): readonly ClientFeature[] => {
+  if (!Array.isArray(features)) throw new SyntaxError('features must be a list')
+  return features.includes('move') ? ['move'] : []
+}
+
 /**
  * Reads a client's frame. An invalid request with a usable `ackId` can be answered and is returned as `bad`. Throws a `SyntaxError` for
  * a frame that cannot be answered.
@@ -152,7 +170,8 @@ export const readFrame = (text: string): ReadFrame => {
   const frame = parse(text)
   if (!isRecord(frame)) throw new SyntaxError('a frame is a JSON object')
   const { type, ackId, sequenceId } = frame
-  if (type === 'ping') return { type }
+  if (type === 'ping' || type === 'endSession') return { type }
+  if (type === 'features') return { type, features: readFeatures(frame.features) }
   if (type === 'sequenceAck') {
     if (!isId(sequenceId)) throw new SyntaxError('sequenceId must be a whole number up to 2^53 - 1')
     return { type, sequenceId }
@@ -174,7 +193,7 @@ export const readFrame = (text: string): ReadFrame => {
  * The request, or its refusal if it has more than `max` bytes. `bytes` is the length of its frame; binary data is measured without the
  * base64 around it.
  */
-export const limitRequest = (request: Request, bytes: number, max: number): Request => {
+export const limitRequest = (request: Waiting, bytes: number, max: number): Waiting => {
   const data = 'payload' in request ? request.payload : undefined
   const size = data?.dataType === 'binary' ? data.data.length : bytes
   if (size <= max) return request
@@ -236,10 +255,19 @@ export const writeAck = (ackId: number, error?: { name: string; message: string 
     ? encode({ type: 'ack', ackId, success: false, error })
     : encode({ type: 'ack', ackId, success: true })
 
-export const writeConnected = (frame: Omit<ConnectedFrame, 'type' | 'event'>): string =>
-  encode({ type: 'system', event: 'connected', ...frame })
+/** What clients of this package use, and others ignore. */
+const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol', 'move']
+
+export const writeConnected = (frame: Omit<ConnectedFrame, 'type' | 'event' | 'features'>): string =>
+  encode({ type: 'system', event: 'connected', ...frame, features: FEATURES })
 
 export const writeDisconnected = (message: string): string =>
   encode({ type: 'system', event: 'disconnected', message })
+
+/** The client is read more slowly, and `message` says why. Clients that do not know the event ignore it. */
+export const writeLimited = (message: string): string => encode({ type: 'system', event: 'limited', message })
+
+/** Asks the client to move to another node. */
+export const MOVE: string = encode({ type: 'system', event: 'move' })
 
 export const PONG: string = encode({ type: 'pong' })

@@ -1,7 +1,14 @@
-// The state that the sessions of a node share.
+// What the sessions of a node share.
+import type { ServerStats } from './api.js'
+import type { Limits } from './checks.js'
+import type { LimitStep } from './flood.js'
 import type { Request } from './frames.js'
-import type { ServerStats } from './options.js'
-import type { Task } from './requests.js'
+import type { Metrics } from './metrics.js'
+import type { ReliableServerOptions } from './options.js'
+import type { Limit } from './rates.js'
+import type { Receipts } from './receipts.js'
+import { directSession, type RequestHost, runRequest, type Task } from './requests.js'
+import type { Room } from './room.js'
 import type { StoreNode } from './store.js'
 
 /** A session that this node holds. */
@@ -13,6 +20,7 @@ interface HeldSession {
 /** The part of its node that a session uses. */
 export interface Host {
   readonly store: StoreNode
+  readonly metrics: Metrics
   readonly stats: { -readonly [Name in keyof ServerStats]: number }
   readonly maxMessageBytes: number
   readonly maxBuffered: number
@@ -24,9 +32,60 @@ export interface Host {
   runRequest(session: HeldSession, request: Request): Promise<Task>
   /** A frame of a client has arrived. */
   onFrame(session: HeldSession, type: string, bytes: number): void
+  /** A client sends more than its rate. */
+  onLimit(session: HeldSession, step: LimitStep, limit: Limit): void
   report(error: unknown): void
   /** A connection has ended. The session can be resumed. */
   onDisconnect(session: HeldSession, code: number, reason: string): void
+  /** The client has acknowledged everything up to this number. */
+  onAcknowledged(session: HeldSession, sequenceId: number): void
   /** This node no longer holds the session. */
   forget(session: HeldSession): void
+}
+
+/** The part of the server that its sessions use. */
+export interface SessionServer extends RequestHost {
+  readonly options: ReliableServerOptions<any>
+  readonly limits: Limits
+  readonly stats: Host['stats']
+  readonly metrics: Metrics
+  readonly resuming: ReadonlyMap<string, Promise<unknown>>
+  readonly sessions: Map<string, HeldSession>
+  readonly receipts: Receipts
+  readonly room: Room
+  /** Runs a hook of the application, whose failure is reported. */
+  attempt(hook: () => unknown): Promise<void>
+}
+
+export const createHost = (server: SessionServer, store: StoreNode): Host => {
+  const { options, limits, stats, metrics, resuming, sessions, receipts, room, report, attempt } = server
+  return {
+    ...limits,
+    store,
+    stats,
+    metrics,
+    resuming,
+    maxBuffered: limits.maxUnacknowledgedBytes + 2 ** 20,
+    report,
+    runRequest: (session, request) => runRequest(server, options, session, request),
+    onDisconnect({ id, userId }, code, reason) {
+      metrics.count('closed', String(code))
+      room.leave(id)
+      attempt(() => options.onDisconnect?.(directSession(server, id, userId), { code, reason }))
+    },
+    onFrame({ id, userId }, type, bytes) {
+      if (options.onFrame) attempt(() => options.onFrame?.({ type, bytes }, { id, userId }))
+    },
+    onLimit({ id, userId }, step, limit) {
+      metrics.count('limited', limit.who, step)
+      if (step === 'closed') stats.limited++
+      if (options.onLimit) attempt(() => options.onLimit?.({ ...limit, step }, { id, userId }))
+    },
+    onAcknowledged({ id }, sequenceId) {
+      receipts.onAcknowledged(id, sequenceId)
+    },
+    forget(session) {
+      if (sessions.get(session.id) === session) sessions.delete(session.id)
+    },
+  }
 }

@@ -1,29 +1,27 @@
 // The requests of one session: processed one after the other, in the order in which they came, across connections.
-import type { Request } from './frames.js'
+import type { Waiting } from './frames.js'
 
 const MAX_MESSAGES = 256
 const MAX_BYTES = 2 ** 20
 
-interface Waiting {
-  readonly request: Request
+interface Item {
+  readonly request: Waiting
   readonly bytes: number
 }
 
 /** The part of its session that an inbox uses. */
 export interface InboxOwner {
-  processRequest(request: Request): Promise<void>
+  processRequest(request: Waiting): Promise<void>
   /** Whether this node still holds the session. */
   readonly isActive: boolean
-  /** The inbox is full: reading must pause. */
-  onFull(): void
-  /** The inbox has room again. */
-  onRoom(): void
+  /** The inbox is full, and reading must pause, or it has room again. */
+  onFull(isFull: boolean): void
 }
 
 export class Inbox {
   private readonly owner: InboxOwner
   /** Requests that wait. The first one is being processed. */
-  private readonly queue: Waiting[] = []
+  private readonly queue: Item[] = []
   /** The ids of the requests in the queue. */
   private readonly pending = new Set<number>()
   private bytes = 0
@@ -32,6 +30,11 @@ export class Inbox {
 
   constructor(owner: InboxOwner) {
     this.owner = owner
+  }
+
+  /** How many requests wait, the one that is being processed included. */
+  get size(): number {
+    return this.queue.length
   }
 
   /** Whether a request is being processed. */
@@ -50,7 +53,7 @@ export class Inbox {
   }
 
   /** Accepts a request. Returns `false` for a repetition of a request that waits or is being processed: one answer is for both. */
-  add(request: Request, bytes: number): boolean {
+  add(request: Waiting, bytes: number): boolean {
     const { ackId } = request
     if (ackId !== undefined) {
       if (this.pending.has(ackId)) return false
@@ -59,7 +62,7 @@ export class Inbox {
     this.queue.push({ request, bytes })
     this.bytes += bytes
     this.running ??= this.run()
-    if (this.isFull) this.owner.onFull()
+    if (this.isFull) this.owner.onFull(true)
     return true
   }
 
@@ -82,7 +85,7 @@ export class Inbox {
       this.bytes -= next.bytes
       if (next.request.ackId !== undefined) this.pending.delete(next.request.ackId)
       const hasRoom = this.queue.length < MAX_MESSAGES / 2 && this.bytes < MAX_BYTES / 2
-      if (hasRoom && !this.stopped) this.owner.onRoom()
+      if (hasRoom && !this.stopped) this.owner.onFull(false)
     }
     this.running = undefined
   }

@@ -1,4 +1,6 @@
 import { byteLength } from './bytes.js'
+import { type Listener, remember, Sessions, type StoredSession } from './memory-sessions.js'
+import { checkMaxSessions, checkOptionNames } from './names.js'
 import {
   type CommitOutcome,
   type Effect,
@@ -6,85 +8,16 @@ import {
   SLOW,
   type Store,
   type StoredMessage,
-  type StoreEvent,
   type StoreLimits,
   type StoreNode,
   TRY_AGAIN_LATER,
+  userGroup,
 } from './store.js'
-
-type Listener = (event: StoreEvent) => void
-
-interface StoredSession {
-  readonly id: string
-  readonly userId: string
-  readonly groups: Set<string>
-  /** The ids of processed messages, oldest first. */
-  readonly handled: Set<number>
-  /** By number, in order. */
-  readonly backlog: Map<number, { readonly frame: string; readonly size: number }>
-  bytes: number
-  /** The client holds one of these. The oldest comes first; whether the later ones arrived is not known. */
-  tokens: string[]
-  epoch: number
-  sequenceId: number
-  acknowledged: number
-  /** The listener of the node that holds the session. */
-  owner: Listener | undefined
-  /** Runs while nothing is connected. */
-  expiry: ReturnType<typeof setTimeout> | undefined
-}
 
 /** Options of `memoryStore`. */
 export interface MemoryStoreOptions {
   /** The number of sessions. Further clients are asked to come back later (1013). Default: 100,000. */
   maxSessions?: number
-}
-
-/** Everything that nodes in this process share. */
-class Sessions {
-  readonly byId = new Map<string, StoredSession>()
-  readonly members = new Map<string, Set<string>>()
-
-  join(session: StoredSession, group: string): void {
-    const ids = this.members.get(group) ?? new Set()
-    this.members.set(group, ids.add(session.id))
-    session.groups.add(group)
-  }
-
-  leave(session: StoredSession, group: string): void {
-    const ids = this.members.get(group)
-    ids?.delete(session.id)
-    if (!ids?.size) this.members.delete(group)
-    session.groups.delete(group)
-  }
-
-  end(session: StoredSession, code: number, reason: string): void {
-    clearTimeout(session.expiry)
-    this.byId.delete(session.id)
-    for (const group of session.groups) this.leave(session, group)
-    session.owner?.({ kind: 'ended', session: session.id, userId: session.userId, code, reason })
-  }
-
-  /** Starts the timeout. It does not keep the process alive, because the session ends with the process anyway. */
-  expire(session: StoredSession, timeout: number): void {
-    clearTimeout(session.expiry)
-    session.expiry = setTimeout(() => this.end(session, 1008, 'the session has expired'), timeout)
-    ;(session.expiry as { unref?: () => void }).unref?.()
-  }
-
-  /** The session, if the epoch is the current one. */
-  held(id: string, epoch: number): StoredSession | undefined {
-    const session = this.byId.get(id)
-    return session?.epoch === epoch ? session : undefined
-  }
-}
-
-const remember = (handled: Set<number>, ackId: number, window: number): void => {
-  handled.add(ackId)
-  for (const oldest of handled) {
-    if (handled.size <= window) break
-    handled.delete(oldest)
-  }
 }
 
 // Its methods are properties, so that a store around this one can spread it.
@@ -106,6 +39,7 @@ class MemoryNode implements StoreNode {
       id,
       userId,
       groups: new Set(),
+      granted: groups,
       handled: new Set(),
       backlog: new Map(),
       bytes: 0,
@@ -115,13 +49,15 @@ class MemoryNode implements StoreNode {
       acknowledged: 0,
       owner: this.listener,
       expiry: undefined,
+      left: 0,
     }
     byId.set(id, session)
     for (const group of ['', ...groups]) this.sessions.join(session, group)
+    if (userId) this.sessions.join(session, userGroup(userId))
     return true
   }
 
-  readonly resume: StoreNode['resume'] = async (id, token, next, userId) => {
+  readonly resume: StoreNode['resume'] = async (id, token, next, userId, groups) => {
     const session = this.sessions.byId.get(id)
     if (!session || session.userId !== userId) return undefined
     const [shown, ...later] = session.tokens.slice(session.tokens.indexOf(token))
@@ -132,6 +68,11 @@ class MemoryNode implements StoreNode {
     session.tokens = [token, ...later.slice(-MAX_LATER), next]
     session.epoch++
     session.owner = this.listener
+    if (groups) {
+      for (const group of session.granted) if (!groups.includes(group)) this.sessions.leave(session, group)
+      for (const group of groups) this.sessions.join(session, group)
+      session.granted = groups
+    }
     if (owner !== this.listener) owner?.({ kind: 'moved', session: id, epoch: session.epoch })
     const { epoch, sequenceId, acknowledged, handled } = session
     return { epoch, sequenceId, acknowledged, handled: [...handled] }
@@ -187,6 +128,18 @@ class MemoryNode implements StoreNode {
     if (session) this.sessions.expire(session, timeout)
   }
 
+  readonly members: StoreNode['members'] = async group =>
+    [...(this.sessions.members.get(group) ?? [])]
+      .map(id => this.sessions.byId.get(id) as StoredSession)
+      .map(({ id, userId, expiry, left }) => ({ id, userId, isConnected: expiry === undefined, left }))
+      .sort((a, b) => Number(a.isConnected) - Number(b.isConnected) || a.left - b.left)
+      .map(({ id, userId, isConnected }) => ({ id, userId, isConnected }))
+
+  readonly progress: StoreNode['progress'] = async id => {
+    const session = this.sessions.byId.get(id)
+    return session && { sequenceId: session.sequenceId, acknowledged: session.acknowledged }
+  }
+
   readonly end: StoreNode['end'] = async (id, code, reason) => {
     const session = this.sessions.byId.get(id)
     if (session) this.sessions.end(session, code, reason)
@@ -207,10 +160,11 @@ class MemoryNode implements StoreNode {
     for (const effect of effects) {
       if (effect.kind === 'publish' && effect.membersOnly && !by?.groups.has(effect.group)) return 'forbidden'
       if (effect.kind !== 'join') continue
-      const groups = joins.get(effect.session) ?? new Set(this.sessions.byId.get(effect.session)?.groups)
+      const { groups: before, userId } = this.sessions.byId.get(effect.session) ?? {}
+      const groups = joins.get(effect.session) ?? new Set(before)
       joins.set(effect.session, groups.add(effect.group))
-      // Every session is in one more group: that of all sessions.
-      if (groups.size > this.limits.maxGroups + 1) return 'full'
+      // Every session is in one more group, that of all sessions, or in two, with that of its user.
+      if (groups.size > this.limits.maxGroups + (userId ? 2 : 1)) return 'full'
     }
     return undefined
   }
@@ -267,13 +221,20 @@ class MemoryNode implements StoreNode {
     }
     session.bytes = bytes
     session.backlog.set(++session.sequenceId, { frame, size })
-    session.owner?.({ kind: 'messages', session: id })
+    session.owner?.({
+      kind: 'messages',
+      session: id,
+      message: { sequenceId: session.sequenceId, frame },
+    })
     return session.backlog.size
   }
 }
 
-/** Keeps sessions in this process: they survive lost connections and end with the process. */
-export const memoryStore = ({ maxSessions = 100_000 }: MemoryStoreOptions = {}): Store => {
+/** Keeps sessions in this process: they survive lost connections and end with the process. Throws a `TypeError` for invalid options. */
+export const memoryStore = (options: MemoryStoreOptions = {}): Store => {
+  checkOptionNames('memoryStore', options, ['maxSessions'])
+  const { maxSessions = 100_000 } = options
+  checkMaxSessions('memoryStore', maxSessions)
   const sessions = new Sessions()
   return {
     open: async (limits, listener) => new MemoryNode(sessions, { ...limits, maxSessions }, listener),

@@ -1,28 +1,30 @@
 // The state that the parts of a server share, on one node.
 
+import type { ServerStats } from './api.js'
+import { checkOptions, checkPerClient, type Limits, resolveLimits, resolveRates } from './checks.js'
 import type { WebSocketLike } from './connection.js'
-import type { Host } from './host.js'
+import { createHost, type Host } from './host.js'
 import { memoryStore } from './memory-store.js'
+import { Metrics } from './metrics.js'
 import { StoreOpener } from './opener.js'
-import {
-  checkMaxConnections,
-  checkNames,
-  type Limits,
-  type ReliableServerOptions,
-  resolveLimits,
-  resolveRates,
-} from './options.js'
+import type { ReliableServerOptions } from './options.js'
 import { originCheck, type RequestLike } from './origin.js'
 import { Gate } from './rates.js'
-import { directSession, type RequestHost, runRequest } from './requests.js'
+import { Receipts } from './receipts.js'
+import type { RequestHost } from './requests.js'
+import { Room } from './room.js'
 import type { LocalSession } from './session.js'
-import { SLOW, type StoreEvent, type StoreNode } from './store.js'
+import type { MissedEvent } from './store.js'
+import { onStoreEvent } from './store-events.js'
+import { timed } from './timed-store.js'
+import { createRunHook } from './timeout.js'
 
 /** The members of a `WebSocketServer` of the `ws` package that the server uses. */
 // https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocketserver
 export interface WebSocketServerLike<Request extends RequestLike = RequestLike> {
   readonly options: {
     maxPayload?: number | undefined
+    autoPong?: boolean | undefined
     handleProtocols?: ((protocols: Set<string>, request: Request) => string | false) | null | undefined
   }
   on(event: string, listener: (...args: any[]) => void): unknown
@@ -31,28 +33,46 @@ export interface WebSocketServerLike<Request extends RequestLike = RequestLike> 
 }
 
 /** The state that the parts of a server share. */
-export interface Server<Request extends RequestLike> {
+export interface Server<Request extends RequestLike> extends RequestHost {
   readonly wss: WebSocketServerLike<Request>
   readonly options: ReliableServerOptions<Request>
   readonly limits: Limits
   isAllowedOrigin(request: Request): boolean | PromiseLike<boolean>
   readonly gate: Gate
+  readonly room: Room
+  readonly metrics: Metrics
   readonly stats: Host['stats']
+  readonly receipts: Receipts
   /** The sessions that this node holds. */
   readonly sessions: Map<string, LocalSession>
   readonly resuming: Map<string, Promise<unknown>>
   /** Events of sessions that arrived while these were being resumed. */
-  readonly missed: Map<string, Exclude<StoreEvent, { kind: 'messages' }>>
+  readonly missed: Map<string, MissedEvent>
   /** The open connections, with and without a session. */
   readonly sockets: Set<WebSocketLike>
   readonly store: StoreOpener
-  openStore(): Promise<StoreNode>
   /** Resolves when the store is open. */
-  ready(): Promise<Host>
-  readonly maxUnacknowledgedBytes: number
-  report(error: unknown): void
+  openHost(): Promise<Host>
+  /** Runs a hook of the application, whose failure is reported. */
+  attempt(hook: () => unknown): Promise<void>
+  /** The close reason for newcomers, once the server sends its clients away. */
+  draining: string | undefined
   /** The close reason for everyone, once the server shuts down. */
   closing: string | undefined
+}
+
+const NO_STATS: ServerStats = {
+  connections: 0,
+  created: 0,
+  resumed: 0,
+  refused: 0,
+  violations: 0,
+  slow: 0,
+  limited: 0,
+  received: 0,
+  failed: 0,
+  duplicates: 0,
+  sent: 0,
 }
 
 const createReport =
@@ -89,101 +109,51 @@ export const createServer = <Request extends RequestLike>(
   wss: WebSocketServerLike<Request>,
   options: ReliableServerOptions<Request>,
 ): Server<Request> => {
-  checkNames(options)
+  checkOptions(options)
   const limits = resolveLimits(options)
   const isAllowedOrigin = originCheck(options.origins)
   limitPayload(wss, limits)
-  checkMaxConnections(options.maxConnections ?? {})
-  const gate = new Gate(resolveRates(options.rates), options.maxConnections ?? {})
+  const { maxConnections = {}, maxSessions = {}, store: given = memoryStore() } = options
+  checkPerClient('maxConnections', maxConnections)
+  checkPerClient('maxSessions', maxSessions)
+  const gate = new Gate(resolveRates(options.rates), maxConnections)
   const report = createReport(options)
-  const sessions = new Map<string, LocalSession>()
-  const resuming = new Map<string, Promise<unknown>>()
-  const stats: Host['stats'] = {
-    connections: 0,
-    created: 0,
-    resumed: 0,
-    refused: 0,
-    violations: 0,
-    slow: 0,
-    received: 0,
-    failed: 0,
-    duplicates: 0,
-    sent: 0,
-  }
-
-  /** Runs a hook of the application, whose failure is reported. */
-  const attempt = async (hook: () => unknown) => {
-    try {
-      await hook()
-    } catch (error) {
-      report(error)
-    }
-  }
-
-  const missed: Server<Request>['missed'] = new Map()
-  const onStoreEvent = (event: StoreEvent) => {
-    const session = sessions.get(event.session)
-    // The answer to a request to resume may come after what happened to the session since.
-    if (event.kind !== 'messages' && resuming.has(event.session)) {
-      const before = missed.get(event.session)
-      if (before?.kind !== 'ended') missed.set(event.session, event)
-    }
-    if (event.kind === 'messages') session?.pump()
-    else if (event.kind === 'moved') {
-      if (session && event.epoch > session.epoch) session.move()
-    } else {
-      const { session: id, userId, code, reason } = event
-      if (reason === SLOW) stats.slow++
-      session?.finish(code, reason)
-      attempt(() => options.onEnd?.({ id, userId: userId || undefined }, { code, reason }))
-    }
-  }
-
-  const { store: given = memoryStore() } = options
-  const store = new StoreOpener(async () => given.open(limits, onStoreEvent))
-  const openStore = store.get
-  const { maxUnacknowledgedBytes } = limits
-  const requests: RequestHost = { openStore, report, maxUnacknowledgedBytes }
-  const ready = async (): Promise<Host> => {
-    const node = await openStore()
-    return {
-      ...limits,
-      store: node,
-      stats,
-      resuming,
-      maxBuffered: maxUnacknowledgedBytes + 2 ** 20,
-      report,
-      runRequest: (session, request) => runRequest(requests, options, session, request),
-      onDisconnect({ id, userId }, code, reason) {
-        attempt(() => options.onDisconnect?.(directSession(requests, id, userId), { code, reason }))
-      },
-      onFrame({ id, userId }, type, bytes) {
-        if (options.onFrame) attempt(() => options.onFrame?.({ type, bytes }, { id, userId }))
-      },
-      forget(session) {
-        if (sessions.get(session.id) === session) sessions.delete(session.id)
-      },
-    }
-  }
-  // Opened now, so that it is ready for the first client, and a mistake is reported at once.
-  openStore().catch(report)
-
-  return {
+  const metrics = new Metrics()
+  const store: StoreOpener = new StoreOpener(async () => {
+    const node = await given.open(limits, event => onStoreEvent(server, event))
+    return timed(node, metrics)
+  })
+  const server: Server<Request> = {
     wss,
     options,
     limits,
     isAllowedOrigin,
     gate,
-    stats,
-    sessions,
-    resuming,
-    missed,
+    room: new Room(maxSessions, limits.sessionTimeout),
+    metrics,
+    stats: { ...NO_STATS },
+    receipts: new Receipts(store.get),
+    sessions: new Map(),
+    resuming: new Map(),
+    missed: new Map(),
     sockets: new Set(),
     store,
-    openStore,
-    ready,
-    maxUnacknowledgedBytes,
+    openStore: store.get,
+    openHost: async () => createHost(server, await store.get()),
+    maxUnacknowledgedBytes: limits.maxUnacknowledgedBytes,
+    runHook: createRunHook(limits.handlerTimeout, metrics),
     report,
+    async attempt(hook) {
+      try {
+        await hook()
+      } catch (error) {
+        report(error)
+      }
+    },
+    draining: undefined,
     closing: undefined,
   }
+  // Opened now, so that it is ready for the first client, and a mistake is reported at once.
+  store.get().catch(report)
+  return server
 }

@@ -1,8 +1,9 @@
-// The interface of the server for the application.
+// The options of the server, and what its handlers receive.
 import type { DataType } from '../reliable/frames.js'
+import type { LimitStep } from './flood.js'
 import type { Payload } from './frames.js'
 import type { Origins, RequestLike } from './origin.js'
-import type { PerClient, Rate } from './rates.js'
+import type { Limit, PerClient, Rate } from './rates.js'
 import type { Store } from './store.js'
 
 /** A client's session. It outlives connections and represents the same client on every node. */
@@ -46,6 +47,8 @@ export type ClientMessage = Payload & {
    * own effects to apply them once. Absent if the client wants no acknowledgement.
    */
   readonly id: string | undefined
+  /** Aborted when the handler has taken longer than `handlerTimeout`. */
+  readonly signal: AbortSignal
 }
 
 /** The result of `authorize`: `true` for a user without a name, a user's id, or an object with the groups of a new session. */
@@ -55,9 +58,21 @@ export type Authorization =
   | {
       /** The user's id. */
       readonly userId?: string
-      /** The groups that a new session begins in. */
+      /**
+       * The groups that the session is in. When it is resumed, it leaves those that are not among them any more; groups that it has joined in
+       * another way stay.
+       */
       readonly groups?: readonly string[]
     }
+
+/** A client sends more than its rate. */
+export interface LimitEvent extends Limit {
+  /**
+   * `'slowed'`: it is read more slowly. `'warned'`: it was told so, because its frames have waited for a second. `'closed'`: its frames
+   * have waited for ten seconds, and its connection is closed with 1013.
+   */
+  readonly step: LimitStep
+}
 
 type Eventually<Value> = Value | PromiseLike<Value>
 
@@ -77,7 +92,7 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   onDisconnect?: (session: Session, close: { readonly code: number; readonly reason: string }) => unknown
   /**
    * A session has ended: the application or the client ended it, its client broke the protocol or did not keep up, or it has expired. Called on
-   * the node that held it last, if that is still there. Default: nothing.
+   * the node that held it last or, with sessions in Redis, on another one if that is gone. Default: nothing.
    */
   onEnd?: (
     session: { readonly id: string; readonly userId: string | undefined },
@@ -95,7 +110,10 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
    * connect, without a name.
    */
   authorize?: (request: Request) => Eventually<Authorization>
-  /** The pages that may connect. Default: pages of the host that they connect to, and programs other than browsers. */
+  /**
+   * The pages that may connect. Default: `https:` pages of the host that they connect to, `http:` pages only if that host is `localhost` or an
+   * IP address, and programs other than browsers.
+   */
   origins?: Origins<Request>
   /** Keeps the sessions. Default: `memoryStore()`. */
   store?: Store
@@ -116,173 +134,38 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   maxGroups?: number
   /** The number of processed message ids that a session remembers. Default: 4,096. */
   dedupeWindow?: number
+  /**
+   * How long `onMessage`, `onJoin`, `onPublish`, `onConnect` and `authorize` may take. A request that takes longer is refused with the name
+   * `Timeout`, and nothing that was sent through its `session` happens. A connection that takes longer is closed with 1011. Default: 60,000.
+   */
+  handlerTimeout?: number
   /** How long a session outlives its connection, and how long a silent connection counts as alive. Default: 60,000. */
   sessionTimeout?: number
   /**
-   * How much clients may send each second: per connection, per user and per address. A client that sends more is read more slowly. `false`: no
-   * limits. Default: 2,000 frames and 16 MiB per connection.
+   * How much clients may send each second: per connection, per user and per address. A client that sends more is read more slowly. After a
+   * second, it is sent a `limited` frame that names the limit. After ten seconds, a client that sends without waiting for answers is closed
+   * with 1013, and may come back after five. Its session is kept. `false`: no limits. Default: 2,000 frames and 16 MiB per connection.
    */
   rates?: PerClient<Rate> | false
   /** How many connections a user and an address may have on this node; others are closed with 1013. Default: any number. */
   maxConnections?: Omit<PerClient<number>, 'connection'>
-  /** The address of a client, for `rates` and `maxConnections`. Default: the `remoteAddress` of the request's socket. */
+  /**
+   * How many sessions a user may have on all nodes, and an address on this node. For a new one, the session that has been without a connection
+   * for the longest is ended. If all have a connection, the new one is closed with 1013. Default: any number.
+   */
+  maxSessions?: Omit<PerClient<number>, 'connection'>
+  /** The address of a client, for `rates`, `maxConnections` and `maxSessions`. Default: the `remoteAddress` of the request's socket. */
   address?: (request: Request) => string
-  /** Called with every frame of a client before it is handled, pings and acknowledgements included. Default: nothing. */
+  /**
+   * Called with every frame of a client before it is handled. `type` is that of the protocol's frame; `'bad'` for a request that is refused as
+   * malformed, `'invalid'` for a frame that ends the session, and `'WebSocket ping'` or `'WebSocket pong'`. Default: nothing.
+   */
   onFrame?: (
     frame: { readonly type: string; readonly bytes: number },
     session: { readonly id: string; readonly userId: string | undefined },
   ) => void
+  /** Called when a client sends more than its rate, which the first argument names. Default: nothing. */
+  onLimit?: (limit: LimitEvent, session: { readonly id: string; readonly userId: string | undefined }) => void
   /** Receives errors of your functions, of the store and of the `WebSocketServer`. Default: `console.error`. */
   onError?: (error: unknown) => void
-}
-
-/** Counts since the server was created, except for `connections`. */
-export interface ServerStats {
-  /** Reliable connections that are open now on this node. */
-  readonly connections: number
-  /** Sessions begun. */
-  readonly created: number
-  /** Sessions resumed. */
-  readonly resumed: number
-  /** Connections refused: by origin or authorization, for an unknown or expired session, or for the wrong token. */
-  readonly refused: number
-  /** Sessions ended because a frame broke the protocol. */
-  readonly violations: number
-  /** Sessions ended because the client did not keep up. */
-  readonly slow: number
-  /** Client requests processed. */
-  readonly received: number
-  /** Client requests answered with an error. */
-  readonly failed: number
-  /** Repeated client requests that were not processed again. */
-  readonly duplicates: number
-  /** Numbered messages written to connections, repetitions included. */
-  readonly sent: number
-}
-
-/** Reliable sessions over a `WebSocketServer`. Its methods can be used unbound. */
-export interface ReliableServer {
-  /**
-   * Sends to one session, on whichever node it is. Resolves, when the message is stored, with the number of messages that the session
-   * has not acknowledged: pace by it. 0 means that there is no such session, or that it could not keep up and was ended. Rejects with a
-   * `TypeError` for data that cannot be sent, with a `RangeError` for more than `maxUnacknowledgedBytes`, and with the store's error: the
-   * message may then be stored or not.
-   */
-  send(session: string | Session, data: unknown, dataType?: DataType): Promise<number>
-  /** Sends to all members of a group, except for `except`. Resolves with their number. `dataType` and rejections are as in `send`. */
-  publish(
-    group: string,
-    data: unknown,
-    options?: { dataType?: DataType; except?: string | Session },
-  ): Promise<number>
-  /** Sends to all sessions. Resolves with their number. Rejects as `send` does. */
-  broadcast(data: unknown, dataType?: DataType): Promise<number>
-  /** Ends a session, on whichever node it is. Resolves with whether it existed. Rejects where `Session.close` throws. */
-  end(session: string | Session, code?: number, reason?: string): Promise<boolean>
-  /** Counts: a new object each time. */
-  readonly stats: ServerStats
-  /**
-   * Shuts down: lets running handlers finish (for `timeout` milliseconds, default 5,000), closes every connection with 1012, and asks
-   * clients to come back after `retryAfter` seconds (default: 1). Sessions stay in the store. The `WebSocketServer` stays open; closing
-   * it is up to you.
-   */
-  close(options?: { retryAfter?: number; timeout?: number }): Promise<void>
-}
-
-/** The options that are numbers. `ReliableServerOptions` documents them. */
-export interface Limits {
-  readonly maxUnacknowledged: number
-  readonly maxUnacknowledgedBytes: number
-  readonly maxMessageBytes: number
-  readonly maxGroups: number
-  readonly dedupeWindow: number
-  readonly sessionTimeout: number
-}
-
-const DEFAULTS: Limits = {
-  maxUnacknowledged: 1_000,
-  maxUnacknowledgedBytes: 2 ** 22,
-  maxMessageBytes: 2 ** 20,
-  maxGroups: 256,
-  dedupeWindow: 4_096,
-  sessionTimeout: 60_000,
-}
-
-const DEFAULT_RATES: PerClient<Rate> = { connection: { messages: 2_000, bytes: 2 ** 24 } }
-
-/** All options, which the compiler compares with the interface. */
-const NAMES: Record<keyof ReliableServerOptions, true> = {
-  onMessage: true,
-  onConnect: true,
-  onDisconnect: true,
-  onEnd: true,
-  onJoin: true,
-  onPublish: true,
-  authorize: true,
-  origins: true,
-  store: true,
-  maxUnacknowledged: true,
-  maxUnacknowledgedBytes: true,
-  maxMessageBytes: true,
-  maxGroups: true,
-  dedupeWindow: true,
-  sessionTimeout: true,
-  rates: true,
-  maxConnections: true,
-  address: true,
-  onFrame: true,
-  onError: true,
-}
-
-/** Throws a `TypeError` for an option that does not exist: with `authorise` everybody would be let in. */
-export const checkNames = (options: object): void => {
-  for (const name of Object.keys(options)) {
-    if (!Object.keys(NAMES).includes(name))
-      throw new TypeError(`createReliableServer has no option '${name}'`)
-  }
-}
-
-/** Throws a `TypeError` for an invalid rate. */
-export const resolveRates = (rates: PerClient<Rate> | false | undefined): PerClient<Rate> => {
-  if (rates === false) return {}
-  const all: PerClient<Rate> = { ...DEFAULT_RATES, ...rates }
-  for (const rate of Object.values(all) as (Rate | undefined)[]) {
-    for (const value of Object.values(rate ?? {})) {
-      if (!(value > 0))
-        throw new TypeError('rates: each limit must be a number > 0, in messages or bytes per second')
-    }
-  }
-  return all
-}
-
-/** Throws a `TypeError` for an invalid number of connections. */
-export const checkMaxConnections = (max: PerClient<number>): void => {
-  for (const value of Object.values(max)) {
-    if (value !== Infinity && !(Number.isSafeInteger(value) && value > 0))
-      throw new TypeError('maxConnections: each limit must be an integer >= 1')
-  }
-}
-
-/** Throws a `TypeError` for an invalid limit. */
-export const resolveLimits = (options: Partial<Limits>): Limits => {
-  const limits: Record<keyof Limits, number> = { ...DEFAULTS }
-  for (const name of Object.keys(DEFAULTS) as (keyof Limits)[]) {
-    const { [name]: value = DEFAULTS[name] } = options
-    if (!Number.isSafeInteger(value) || value < 1) throw new TypeError(`${name} must be an integer >= 1`)
-    limits[name] = value
-  }
-  // A timer with more fires at once.
-  if (limits.sessionTimeout >= 2 ** 31)
-    throw new TypeError('sessionTimeout must be at most 2,147,483,647 ms (24 days)')
-  return limits
-}
-
-/** Throws a `RangeError` for a close code or reason that an endpoint may not send. */
-// https://datatracker.ietf.org/doc/html/rfc6455#section-7.4
-export const checkClose = (code: number, reason: string): void => {
-  const isAllowed =
-    Number.isInteger(code) && (code === 1000 || code === 1008 || (code >= 3000 && code < 5000))
-  if (!isAllowed) throw new RangeError('the close code of a session must be 1000, 1008, or from 3000 to 4999')
-  if (new TextEncoder().encode(reason).length > 120)
-    throw new RangeError('the close reason must be at most 120 bytes')
 }

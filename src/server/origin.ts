@@ -24,10 +24,20 @@ const parse = (url: string): URL | undefined => {
   }
 }
 
-/** Whether a page connects to its own host. The schemes are not compared, because a proxy in front often terminates TLS. */
+/** Whether nobody but this machine or network decides where the name leads: it is `localhost`, or an IP address. */
+const isFixed = (hostname: string): boolean =>
+  /(^|\.)localhost$/.test(hostname) || /^\d+\.\d+\.\d+\.\d+$/.test(hostname) || hostname.startsWith('[')
+
+/**
+ * Whether a page connects to its own host. The schemes are not compared, because a proxy in front often terminates TLS. A page without TLS
+ * proves nothing with the name of its host: the network can put such a page there, and whoever owns a name can let it lead to a server of
+ * somebody else (DNS rebinding).
+ */
+// https://cheatsheetseries.owasp.org/cheatsheets/WebSocket_Security_Cheat_Sheet.html
 const isSameHost = (origin: string, host: string | undefined): boolean => {
   const page = parse(origin)
-  return !!page?.host && !!host && page.host === parse(`${page.protocol}//${host}`)?.host
+  const isSame = !!page?.host && !!host && page.host === parse(`${page.protocol}//${host}`)?.host
+  return isSame && (page.protocol !== 'http:' || isFixed(page.hostname))
 }
 
 /** Throws a `TypeError` for a list with an entry that cannot match. */

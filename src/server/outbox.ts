@@ -1,8 +1,10 @@
 // The messages of one session to its client: read from the store by number, written to the current connection, and acknowledged.
 import { numbered } from './frames.js'
-import type { Lease, StoreNode } from './store.js'
+import type { Lease, StoredMessage, StoreNode } from './store.js'
 
 const BATCH = 100
+/** How long the end of a session waits for what it was sent before. */
+const FLUSH_TIMEOUT = 1_000
 
 /** The part of its session that an outbox uses. */
 export interface OutboxOwner {
@@ -19,6 +21,8 @@ export interface OutboxOwner {
   onSent(): void
   /** The client is known to have received `connected`, and with it the newest token. */
   onConfirmed(): void
+  /** The client has acknowledged everything up to this number. */
+  onAcknowledged(sequenceId: number): void
   onStoreError(error: unknown): void
 }
 
@@ -52,6 +56,11 @@ export class Outbox {
     return this.cursor?.sent ?? 0
   }
 
+  /** How many messages were written to the current connection that the client has not acknowledged. */
+  get unacknowledged(): number {
+    return this.cursor ? this.cursor.sent - this.cursor.acknowledged : 0
+  }
+
   /** Whether a message with this number was sent, on this connection or an earlier one. */
   knows(sequenceId: number): boolean {
     const { sent = 0, newest = 0 } = this.cursor ?? {}
@@ -70,11 +79,23 @@ export class Outbox {
     this.wake()
   }
 
-  /** Writes new messages, if there are any. */
-  pump(): Promise<void> {
+  /** Writes new messages, if there are any. `message`: the newest, if it is known. If it is the only new one, nothing is read. */
+  pump(message?: StoredMessage): Promise<void> {
+    if (message && this.writeNext(message)) return this.running
     if (this.reading === 'no') this.running = this.run()
     else this.reading = 'again'
     return this.running
+  }
+
+  /** Returns whether nothing is left to do for this message. */
+  private writeNext({ sequenceId, frame }: StoredMessage): boolean {
+    const { cursor } = this
+    if (!cursor || sequenceId <= cursor.sent) return true
+    if (this.reading !== 'no' || sequenceId !== cursor.sent + 1 || this.owner.isBackedUp) return false
+    cursor.sent = sequenceId
+    this.owner.onSent()
+    this.owner.write(numbered(sequenceId, frame))
+    return true
   }
 
   private async run(): Promise<void> {
@@ -90,10 +111,10 @@ export class Outbox {
   }
 
   /** Resolves when everything that the store has now is written, or when the time is up: the client may not read. */
-  async flush(timeout: number): Promise<void> {
+  async flush(): Promise<void> {
     let timer: ReturnType<typeof setTimeout> | undefined
     const late = new Promise<void>(resolve => {
-      timer = setTimeout(resolve, timeout)
+      timer = setTimeout(resolve, FLUSH_TIMEOUT)
     })
     await Promise.race([this.running.then(() => this.pump()), late])
     clearTimeout(timer)
@@ -131,6 +152,7 @@ export class Outbox {
     const cursor = this.cursor
     if (!cursor || sequenceId <= cursor.acknowledged) return
     cursor.acknowledged = sequenceId
+    this.owner.onAcknowledged(sequenceId)
     if (sequenceId > cursor.newest) this.owner.onConfirmed()
     if (this.isAcknowledging) return
     this.isAcknowledging = true

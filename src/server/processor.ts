@@ -1,5 +1,5 @@
 // Processes one request of a session: runs the handler, stores its effects, answers.
-import { type Request, writeAck } from './frames.js'
+import { type Request, type Waiting, writeAck } from './frames.js'
 import type { Host } from './host.js'
 import { delay, PATIENCE } from './patience.js'
 import { Refusal, type Task } from './requests.js'
@@ -28,6 +28,17 @@ const NOTIFICATION_TIMEOUT = 50
 
 const DUPLICATE = { name: 'Duplicate', message: 'this message has been handled' }
 
+/** The outcomes of requests as labels of a metric, by the name of the error. All others are the application's. */
+const OUTCOMES: Readonly<Record<string, string>> = {
+  Duplicate: 'duplicate',
+  Timeout: 'timeout',
+  BadRequest: 'refused',
+  TooLarge: 'refused',
+  Forbidden: 'refused',
+  NotFound: 'refused',
+  TooManyGroups: 'refused',
+}
+
 /** The answers to requests that the store refuses. */
 const REFUSED: { readonly [Outcome in CommitOutcome]?: { name: string; message: string } } = {
   forbidden: { name: 'Forbidden', message: 'not a member of the group' },
@@ -47,14 +58,15 @@ export class Processor {
     this.handled = new Set(handled)
   }
 
-  async process(request: Request): Promise<void> {
+  async process(request: Waiting): Promise<void> {
     const { ackId } = request
-    if (ackId !== undefined && this.handled.has(ackId)) return this.answer(ackId, DUPLICATE)
+    if (request.type === 'endSession') return this.owner.end(1000, 'ended by the client')
+    if (ackId !== undefined && this.handled.has(ackId)) return this.answer(request, DUPLICATE)
     let task: Task
     try {
       task = await this.host.runRequest(this.owner, request)
     } catch (error) {
-      return this.answer(ackId, this.describe(error))
+      return this.answer(request, this.describe(error))
     }
     try {
       if (!this.owner.isActive) return
@@ -66,7 +78,7 @@ export class Processor {
         return
       }
       if (ackId !== undefined && (outcome === 'done' || outcome === 'duplicate')) this.remember(ackId)
-      this.answer(ackId, REFUSED[outcome])
+      this.answer(request, REFUSED[outcome])
       if (task.close) {
         await this.owner.flush()
         this.owner.end(task.close.code, task.close.reason)
@@ -108,10 +120,11 @@ export class Processor {
     }
   }
 
-  private answer(ackId: number | undefined, error?: { name: string; message: string }): void {
-    const { stats } = this.host
+  private answer({ type, ackId }: Request, error?: { name: string; message: string }): void {
+    const { stats, metrics } = this.host
     if (error?.name === DUPLICATE.name) stats.duplicates++
     else stats[error ? 'failed' : 'received']++
+    metrics.count('requests', type, error ? (OUTCOMES[error.name] ?? 'failed') : 'done')
     if (ackId !== undefined) this.owner.write(writeAck(ackId, error))
   }
 

@@ -18,48 +18,73 @@ export interface PerClient<Limit> {
   readonly address?: Limit
 }
 
+/** A limit that a client has exceeded. */
+export interface Limit {
+  /** Which limit: that of the connection, of the user, or of the address. */
+  readonly who: keyof PerClient<unknown>
+  /** The id of the user, or the address. `''` for a connection. */
+  readonly name: string
+  /** What there was too much of. */
+  readonly unit: keyof Rate
+  /** The number that is allowed each second. */
+  readonly rate: number
+}
+
+/** The limit in words, for the client. */
+export const describeLimit = ({ who, unit, rate }: Limit): string =>
+  `this ${who} sends more than ${rate} ${unit} per second, and is read more slowly`
+
 /** Counts what was sent, and computes how long to wait. A debt is allowed: what has been read already is handled. */
 class Bucket {
-  private readonly rate: Required<Rate>
-  private messages: number
-  private bytes: number
+  readonly who: Limit['who']
+  readonly name: string
+  readonly rate: Required<Rate>
+  /** What may still be sent now. */
+  private readonly left: Record<keyof Rate, number>
   private last: number
   /** The number of open connections that use it. */
   users = 0
+  /** The limit that the last wait is due to. */
+  unit: keyof Rate = 'messages'
 
-  constructor({ messages = Infinity, bytes = Infinity }: Rate, now: number) {
+  constructor(who: Limit['who'], name: string, { messages = Infinity, bytes = Infinity }: Rate, now: number) {
+    this.who = who
+    this.name = name
     this.rate = { messages, bytes }
-    this.messages = messages
-    this.bytes = bytes
+    this.left = { messages, bytes }
     this.last = now
   }
 
   /** Returns after how many milliseconds the next frame may be read. */
   take(bytes: number, now: number): number {
     this.refill(now)
-    this.messages -= 1
-    this.bytes -= bytes
-    // Without a limit there is no debt.
-    const debts = [
-      this.messages < 0 ? -this.messages / this.rate.messages : 0,
-      this.bytes < 0 ? -this.bytes / this.rate.bytes : 0,
-    ]
-    return Math.ceil(Math.max(...debts) * 1_000)
+    this.left.messages -= 1
+    this.left.bytes -= bytes
+    const forMessages = this.wait('messages')
+    const forBytes = this.wait('bytes')
+    this.unit = forMessages < forBytes ? 'bytes' : 'messages'
+    return Math.max(forMessages, forBytes)
   }
 
   /** Whether nothing would change if it were forgotten. */
   isFull(now: number): boolean {
     this.refill(now)
-    return this.messages >= this.rate.messages && this.bytes >= this.rate.bytes
+    return this.left.messages >= this.rate.messages && this.left.bytes >= this.rate.bytes
+  }
+
+  private wait(unit: keyof Rate): number {
+    // Without a limit there is no debt.
+    return this.left[unit] < 0 ? Math.ceil((-this.left[unit] / this.rate[unit]) * 1_000) : 0
   }
 
   private refill(now: number): void {
     const seconds = Math.max(0, now - this.last) / 1_000
     this.last = now
-    const { messages, bytes } = this.rate
-    // Without a limit there is nothing to compute: Infinity minus Infinity is not a number.
-    if (messages < Infinity) this.messages = Math.min(messages, this.messages + seconds * messages)
-    if (bytes < Infinity) this.bytes = Math.min(bytes, this.bytes + seconds * bytes)
+    for (const unit of ['messages', 'bytes'] as const) {
+      const rate = this.rate[unit]
+      // Without a limit there is nothing to compute: Infinity minus Infinity is not a number.
+      if (rate < Infinity) this.left[unit] = Math.min(rate, this.left[unit] + seconds * rate)
+    }
   }
 }
 
@@ -67,6 +92,8 @@ class Bucket {
 export interface Pass {
   /** A frame has arrived. Returns after how many milliseconds the next one may be read. */
   take(bytes: number): number
+  /** The limit that the last wait is due to. */
+  readonly limit: Limit
   /** The connection has ended. */
   leave(): void
 }
@@ -92,7 +119,7 @@ export class Gate {
     ] as const) {
       if (!name) continue
       const key = `${kind} ${name}`
-      const bucket = this.buckets.get(key) ?? new Bucket(this.rates[kind] ?? {}, now)
+      const bucket = this.buckets.get(key) ?? new Bucket(kind, name, this.rates[kind] ?? {}, now)
       if (bucket.users >= (this.max[kind] ?? Infinity)) return undefined
       shared.push([key, bucket])
     }
@@ -100,9 +127,24 @@ export class Gate {
       this.buckets.set(key, bucket)
       bucket.users++
     }
-    const all = [new Bucket(this.rates.connection ?? {}, now), ...shared.map(([, bucket]) => bucket)]
+    const own = new Bucket('connection', '', this.rates.connection ?? {}, now)
+    const all = [own, ...shared.map(([, bucket]) => bucket)]
+    let slowest = own
     return {
-      take: bytes => all.reduce((wait, bucket) => Math.max(wait, bucket.take(bytes, Date.now())), 0),
+      take: bytes => {
+        let longest = 0
+        for (const bucket of all) {
+          const wait = bucket.take(bytes, Date.now())
+          if (wait <= longest) continue
+          longest = wait
+          slowest = bucket
+        }
+        return longest
+      },
+      get limit() {
+        const { who, name, unit, rate } = slowest
+        return { who, name, unit, rate: rate[unit] }
+      },
       leave: () => {
         for (const [, bucket] of shared) bucket.users--
       },

@@ -1,13 +1,56 @@
 // When the server reads from a connection, and when it waits.
-import type { WebSocketLike } from './connection.js'
-import type { Pass } from './rates.js'
+import { closeUnread, type WebSocketLike } from './connection.js'
+import { FloodProbe, type LimitStep } from './flood.js'
+import { writeLimited } from './frames.js'
+import { describeLimit, type Limit, type Pass } from './rates.js'
+import { TRY_AGAIN_LATER } from './store.js'
+
+/** A client that is slowed down is read in portions, at least so many milliseconds apart. */
+const MIN_WAIT = 5
+/** The longest wait, so that a client whose rate is much too low is not lost for good. */
+const MAX_WAIT = 60_000
+/** `onLimit` hears again of a client that was not slowed down for so many milliseconds. */
+const QUIET = 10_000
+/** The close reason for a client that sends too much: it may come back after so many seconds. */
+const RETRY_LATER = 'retry-after=5'
+
+interface Message {
+  readonly data: { readonly length: number }
+  readonly isBinary: boolean
+}
+
+/** The part of its session that a connection uses. */
+export interface ConnectionOwner {
+  /** Handles a message. */
+  receive(connection: Connection, data: { readonly length: number }, isBinary: boolean): void
+  /** A ping or a pong of the WebSocket protocol has arrived. */
+  onFrame(type: string, bytes: number): void
+  /** The client has answered the first ping: it has received `connected`, and with it its newest token. */
+  onConfirmed(connection: Connection): void
+  /** The client sends more than its rate. */
+  onLimit(step: LimitStep, limit: Limit): void
+}
 
 /** The connection of a session. */
 export class Connection {
   readonly socket: WebSocketLike
+  private readonly owner: ConnectionOwner
   private readonly pass: Pass
+  private readonly maxMessageBytes: number
   /** Whether the client is known to have received `connected`, and with it its newest token. */
   isConfirmed = false
+  /** Whether the client can move to another node before it leaves this one. */
+  canMove = false
+  /** The code and reason of the close frame, if the connection was closed without reading on. */
+  closed: { readonly code: number; readonly reason: string } | undefined
+  /** Messages that `ws` had read already when the server stopped reading. */
+  private readonly held: Message[] = []
+  private heldBytes = 0
+  /** Whether a ping has not been answered. */
+  private isAsked = false
+  /** Of a client that was slowed down, and has not answered a ping since. */
+  private probe: FloodProbe | undefined
+  private lastSlowed = Number.NEGATIVE_INFINITY
   /** Whether the inbox is full. */
   private isFull: boolean
   /** Whether the client sends more than its rate. */
@@ -17,28 +60,52 @@ export class Connection {
   /** When the client last sent something. */
   private lastHeard: number = Date.now()
 
-  constructor(socket: WebSocketLike, pass: Pass, isFull: boolean) {
+  constructor(
+    socket: WebSocketLike,
+    owner: ConnectionOwner,
+    pass: Pass,
+    isFull: boolean,
+    maxMessageBytes: number,
+  ) {
     this.socket = socket
+    this.owner = owner
     this.pass = pass
     this.isFull = isFull
+    this.maxMessageBytes = maxMessageBytes
+    socket.on('pong', (data?: { length: number }) => this.onPong(data))
+  }
+
+  /** Begins to read. */
+  listen(): void {
+    this.socket.on('message', (data: { length: number }, isBinary: boolean) => {
+      this.heard()
+      if (this.isOver) return
+      // In their order, and no sooner than if they were still to be read.
+      if (this.mustWait || this.held.length) this.hold({ data, isBinary })
+      else this.handle({ data, isBinary })
+    })
+    this.socket.on('ping', (data: { length: number }) => {
+      this.heard()
+      this.owner.onFrame('WebSocket ping', data.length)
+      this.pace(data.length)
+    })
+    this.read()
+  }
+
+  /** Asks the client for a pong. */
+  ping(data?: string): void {
+    this.isAsked = true
+    this.socket.ping(data)
   }
 
   /** For how long the client has sent nothing, although it was read. */
   get silence(): number {
-    return this.isFull || this.isSlowed ? 0 : Date.now() - this.lastHeard
+    return this.mustWait ? 0 : Date.now() - this.lastHeard
   }
 
   /** The client is alive. */
   heard(): void {
     this.lastHeard = Date.now()
-  }
-
-  /** Reads on, unless there is a reason to wait. */
-  read(): void {
-    if (this.isFull || this.isSlowed || this.isOver) return
-    // The client could not show that it is alive while it was not read.
-    this.heard()
-    this.socket.resume()
   }
 
   /** The inbox is full, or has room again. */
@@ -49,10 +116,69 @@ export class Connection {
     else this.read()
   }
 
-  /** Slows down a client that sends more than its rate. */
-  pace(bytes: number): void {
-    const wait = this.pass.take(bytes)
-    if (!wait || this.isSlowed) return
+  /** Handles everything that was read. The socket is closed: nothing else comes. */
+  finish(): void {
+    for (const { data, isBinary } of this.held.splice(0)) this.owner.receive(this, data, isBinary)
+  }
+
+  /** Handles nothing more. With `isRead`, reads on, so that the client's close frame is answered. */
+  stop(isRead?: boolean): void {
+    this.isOver = true
+    this.held.length = 0
+    if (isRead) this.socket.resume()
+    else this.socket.pause()
+  }
+
+  private get mustWait(): boolean {
+    return this.isFull || this.isSlowed
+  }
+
+  /** Reads on, unless there is a reason to wait. */
+  private read(): void {
+    while (!this.mustWait && this.held.length) {
+      const message = this.held.shift() as Message
+      this.heldBytes -= message.data.length
+      this.handle(message)
+    }
+    if (this.mustWait || this.isOver) return
+    // The client could not show that it is alive while it was not read.
+    this.heard()
+    this.socket.resume()
+  }
+
+  private hold(message: Message): void {
+    this.held.push(message)
+    this.heldBytes += message.data.length
+    // One packet has at most 64 KiB. Compressed, they can be a thousand times as much.
+    const max = 2 * this.maxMessageBytes + 2 ** 20
+    if (this.heldBytes > max) this.close(`more than ${max} bytes were sent at once`)
+  }
+
+  private handle({ data, isBinary }: Message): void {
+    this.pace(data.length)
+    if (!this.isOver) this.owner.receive(this, data, isBinary)
+  }
+
+  /** Slows down a client that sends more than its rate. If it goes on, warns it, and then closes the connection. */
+  private pace(bytes: number): void {
+    this.probe?.count(bytes)
+    const wait = Math.min(this.pass.take(bytes), MAX_WAIT)
+    if (!wait || this.isSlowed || this.isOver) return
+    const { limit } = this.pass
+    const now = Date.now()
+    if (now - this.lastSlowed > QUIET) this.owner.onLimit('slowed', limit)
+    this.lastSlowed = now
+    if (!this.probe) {
+      this.probe = new FloodProbe(this.maxMessageBytes)
+      this.ping(this.probe.data)
+    }
+    const step = this.probe.wait(wait)
+    if (step) this.owner.onLimit(step, limit)
+    if (step === 'closed') {
+      this.close(describeLimit(limit))
+      return
+    }
+    if (step) this.socket.send(writeLimited(describeLimit(limit)))
     this.isSlowed = true
     this.socket.pause()
     setTimeout(
@@ -60,13 +186,25 @@ export class Connection {
         this.isSlowed = false
         this.read()
       },
-      Math.min(wait, 60_000),
+      Math.max(wait, MIN_WAIT),
     )
   }
 
-  /** Reads nothing more. */
-  stop(): void {
-    this.isOver = true
-    this.socket.pause()
+  private onPong(data?: { readonly length: number }): void {
+    const { length = 0 } = data ?? {}
+    this.heard()
+    this.owner.onFrame('WebSocket pong', length)
+    // Clients may send pongs without being asked.
+    if (!this.isAsked) this.pace(length)
+    this.isAsked = false
+    if (String(data) === this.probe?.data) this.probe = undefined
+    this.owner.onConfirmed(this)
+  }
+
+  /** Closes the connection. The session is kept. */
+  private close(why: string): void {
+    this.closed = { code: TRY_AGAIN_LATER, reason: RETRY_LATER }
+    this.stop()
+    closeUnread(this.socket, TRY_AGAIN_LATER, RETRY_LATER, why)
   }
 }

@@ -1,209 +1,213 @@
 // The scripts of the Redis store. Every step is one script, so that it happens as a whole or not at all. Every key expires, so that a
-// node that dies leaves no permanent keys. No script does more than `CHUNK` deliveries, so that Redis answers others in between.
-// Keys, after the prefix:
+// node that dies leaves no permanent keys. No script does more than `CHUNK` deliveries or `BUDGET` other steps, so that Redis answers others
+// in between. Keys, after the prefix:
 //
-//   s:ID  hash    tokens (digests, oldest first), user, node, epoch, seq, acked, bytes, turn, away (not connected)
-//   b:ID  stream  unacknowledged frames; their stream ids are the sequence numbers
-//   d:ID  zset    ids of processed messages, by turn
-//   j:ID  set     groups of the session
-//   g:GROUP  zset  sessions in the group, in alphabetical order; g: is the group of all sessions
-//   y:GROUP  zset  the same sessions, by the time at which they expire
-//   p:ID  hash    effects that a commit of the session (or of a node) has yet to apply, and how far it is
-//   o:NODE  string  the place of the node's last commit, so that commits cannot overtake one another
+//   e        hash    run (which Redis this is), id (the era: sessions of an older one are lost), since (nodes are being waited for)
+//   n        zset    nodes, by the time at which they last showed themselves
+//   v        set     nodes that have yet to check whether Redis has lost one of their commits
+//   s:ID     hash    seq, acked, bytes, node, away (not connected), era, epoch, tokens (digests, oldest first), user, turn,
+//                    and mN, the entry of each unacknowledged message
+//   d:ID     zset    ids of processed messages, by turn
+//   j:ID     set     groups of the session
+//   g:GROUP  zset    sessions in the group, in alphabetical order; g: is the group of all sessions
+//   y:GROUP  zset    the same sessions, by the time at which they expire
+//   m:BUCKET hash    frames that several sessions refer to, by number, and rN, the number of references
+//   p:ID     hash    effects that a commit of the session (or of a node) has yet to apply, and how far it is
+//   o:NODE   hash    the place of the node's last commit, so that commits cannot overtake one another, and the last outcomes
 //   n:NODE   channel of a node
-import { CHUNK, CHUNK_BYTES } from './redis-library.js'
-import { INCOMPLETE, MAX_LATER } from './store.js'
+import { COMMIT, FAN } from './redis-commit.js'
+import { BUDGET, CHUNK } from './redis-library.js'
+import { INCOMPLETE, MAX_LATER, OUTDATED } from './store.js'
 
 export const SCRIPTS = {
+  open: `
+    isTrusted()
+    call('ZADD', N, whole(now), me)
+    call('PEXPIRE', N, ttl)
+    call('PEXPIRE', E, ttl)
+    return 1`,
+
+  close: `
+    call('ZREM', N, me)
+    call('SREM', V, me)
+    call('DEL', O(me))
+    return 1`,
+
+  // What a node knows of its sessions, as id, epoch and the newest number that it was told. Messages that were sent to a client, and are not
+  // here, have been lost: the next ones would get their numbers.
+  check: `
+    local isLast = ARGV[11]
+    isTrusted()
+    for i = 12, #ARGV, 3 do
+      local id, epoch, newest = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+      local kept = call('HMGET', S(id), 'epoch', 'seq')
+      if kept[1] == epoch and tonumber(kept[2]) < newest then forget(id, '1008 ${OUTDATED}') end
+    end
+    if isLast == '1' then call('SREM', V, me) end
+    return isTrusted() and 1 or 0`,
+
   create: `
-    local token, user, node, max = unpack(ARGV, 9, 12)
+    local token, user, max, own = unpack(ARGV, 11, 14)
+    if not isTrusted() then return 'wait' end
     if max ~= '' then
       sweep('')
       if call('ZCARD', G('')) >= tonumber(max) then return 0 end
     end
-    call('HSET', S(id), 'tokens', token, 'user', user, 'node', node, 'epoch', 1, 'seq', 0, 'acked', 0, 'bytes', 0)
+    call('HSET', S(id), 'seq', 0, 'acked', 0, 'bytes', 0, 'node', me, 'away', 0, 'era', era, 'epoch', 1, 'tokens', token, 'user', user)
     call('PEXPIRE', S(id), ttl)
+    call('PEXPIRE', E, ttl)
     join(id, '')
-    for i = 13, #ARGV do join(id, ARGV[i]) end
+    if own ~= '' then join(id, own) end
+    for i = 15, #ARGV do join(id, ARGV[i]) end
+    call('HSET', S(id), 'granted', cjson.encode({ unpack(ARGV, 15) }))
     return 1`,
 
   resume: `
-    local token, user, node, after = unpack(ARGV, 9, 12)
-    local kept = call('HMGET', S(id), 'tokens', 'user', 'node', 'seq', 'acked')
+    local token, user, after, refresh = unpack(ARGV, 11, 14)
+    if not isTrusted() then return 'wait' end
+    local kept = call('HMGET', S(id), 'tokens', 'user', 'node', 'seq', 'acked', 'era')
     if not kept[1] or kept[2] ~= user then return false end
+    if kept[6] ~= era or isExpired(id) then
+      forget(id, kept[6] ~= era and '1008 ${INCOMPLETE}' or '1008 the session has expired')
+      return false
+    end
     local tokens
     for one in string.gmatch(kept[1], '%S+') do
       if one == token then tokens = { one } elseif tokens then tokens[#tokens + 1] = one end
     end
     if not tokens then return false end
     while #tokens > 1 + ${MAX_LATER} do table.remove(tokens, 2) end
-    tokens[#tokens + 1] = after
+    if tokens[#tokens] ~= after then tokens[#tokens + 1] = after end
+    -- First, because a Redis without memory allows it, and then everything that follows: the client's acknowledgements will free memory.
+    call('PEXPIRE', S(id), ttl)
     local mine = call('HINCRBY', S(id), 'epoch', 1)
-    call('HSET', S(id), 'tokens', table.concat(tokens, ' '), 'node', node)
-    call('HDEL', S(id), 'away')
-    if not expire(id, ttl) then return false end
-    if kept[3] ~= node then notify(kept[3], cjson.encode({ kind = 'moved', session = id, epoch = mine })) end
+    call('HSET', S(id), 'tokens', table.concat(tokens, ' '), 'node', me, 'away', 0)
+    if not renew(id, now + lease) then return false end
+    renewFrames()
+    if refresh == '1' then
+      local granted = {}
+      for i = 15, #ARGV do
+        granted[ARGV[i]] = true
+        join(id, ARGV[i])
+      end
+      for _, group in ipairs(cjson.decode(call('HGET', S(id), 'granted') or '[]')) do
+        if not granted[group] then leave(id, group) end
+      end
+      call('HSET', S(id), 'granted', cjson.encode({ unpack(ARGV, 15) }))
+    end
+    if kept[3] ~= me then notify(kept[3], cjson.encode({ kind = 'moved', session = id, epoch = mine })) end
     return { mine, tonumber(kept[4]), tonumber(kept[5]), call('ZRANGE', D(id), 0, -1), call('EXISTS', P .. 'p:' .. id) }`,
+
+  // Returns the place to go on from, '' at the end, and id, user, away and expiry of each session.
+  members: `
+    local group, cursor = ARGV[11], ARGV[12]
+    local list = call('ZRANGEBYLEX', G(group), cursor, '+', 'LIMIT', 0, ${CHUNK})
+    local found = { #list == ${CHUNK} and '(' .. list[#list] or '' }
+    for _, to in ipairs(list) do
+      local kept = call('HMGET', S(to), 'user', 'away', 'era')
+      local till = tonumber(call('ZSCORE', Y(group), to) or 0)
+      if kept[1] and kept[3] == era and till >= now then
+        local n = #found
+        found[n + 1], found[n + 2], found[n + 3], found[n + 4] = to, kept[1], kept[2], whole(till)
+      end
+    end
+    return found`,
+
+  progress: `
+    local kept = call('HMGET', S(id), 'seq', 'acked', 'era')
+    if not kept[1] or kept[3] ~= era or isExpired(id) then return false end
+    return { kept[1], kept[2] }`,
 
   confirm: `
     if owns(id, epoch) then call('HSET', S(id), 'tokens', string.match(call('HGET', S(id), 'tokens'), '%S+$')) end
     return 1`,
 
-  commit: `
-    local ack, patient, lane, place, force, job = unpack(ARGV, 9, 14)
-    local first = 15
-    local last = tonumber(call('GET', P .. 'o:' .. lane) or 0)
-    if last ~= tonumber(place) - 1 and force == '0' then return { 'early', 0 } end
-    local function pass() call('SET', P .. 'o:' .. lane, place, 'PX', ttl) end
-    local function refuse(outcome)
-      pass()
-      return { outcome, 0 }
-    end
-    if id ~= '' then
-      if not owns(id, epoch) then return refuse('lost') end
-      if ack ~= '' and call('ZSCORE', D(id), ack) then return refuse('duplicate') end
-    end
-    local more = {}
-    for i = first, #ARGV, 4 do
-      local kind, target, other = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-      if kind == 'members' and call('SISMEMBER', J(id), target) == 0 then return refuse('forbidden') end
-      if kind == 'join' and call('SISMEMBER', J(other), target) == 0 then
-        -- The names are the clients': nothing of ours may be among them.
-        local new = more[other] or { count = 0, names = {} }
-        if not new.names[target] then new.count = new.count + 1 end
-        new.names[target] = true
-        more[other] = new
-        if call('SCARD', J(other)) + new.count > groups + 1 then return refuse('full') end
-      end
-    end
-    -- From the first publication on that is too much for one script, everything waits for 'fan'.
-    local rest, work, size = first, 0, 0
-    while rest <= #ARGV do
-      if isPublish(ARGV[rest]) then
-        local members = call('ZCARD', G(ARGV[rest + 1]))
-        work, size = work + members, size + members * #ARGV[rest + 3]
-        if work > ${CHUNK} or (size > ${CHUNK_BYTES} and members > 1) then break end
-      end
-      rest = rest + 4
-    end
-    if patient == '1' then
-      local added = {}
-      for i = first, rest - 1, 4 do
-        local kind, target, other, frame = unpack(ARGV, i, i + 3)
-        for _, to in ipairs(isPublish(kind) and call('ZRANGE', G(target), 0, -1) or {}) do
-          local kept = to ~= other and box(to)
-          if kept and not kept.away then
-            local more = added[to] or { count = 0, bytes = 0 }
-            if not fits(kept, #frame, more.count, more.bytes) then return refuse('busy') end
-            more.count, more.bytes = more.count + 1, more.bytes + #frame
-            added[to] = more
-          end
-        end
-      end
-    end
-    if ack ~= '' then
-      local turn = call('HINCRBY', S(id), 'turn', 1)
-      if turn > 1 and call('EXISTS', D(id)) == 0 then
-        forget(id, '1008 ${INCOMPLETE}')
-        return refuse('lost')
-      end
-      call('ZADD', D(id), turn, ack)
-      call('ZREMRANGEBYRANK', D(id), 0, -1 - window)
-      call('PEXPIRE', D(id), call('PTTL', S(id)))
-    end
-    local count = 0
-    for i = first, rest - 1, 4 do count = apply(unpack(ARGV, i, i + 3)) end
-    flush()
-    if rest > #ARGV then
-      pass()
-      return { 'done', count }
-    end
-    local key = P .. 'p:' .. job
-    call('HSET', key, 'at', rest, 'last', #ARGV, 'count', 0, 'cursor', '-')
-    for i = rest, #ARGV do call('HSET', key, i, ARGV[i]) end
-    call('PEXPIRE', key, ttl)
-    -- What others publish need not wait for the members of this client's group.
-    if id ~= '' then pass() end
-    return { 'more', count }`,
-
-  // Goes on with what a commit has left to do: one chunk.
-  fan: `
-    local patient, lane, place = unpack(ARGV, 9, 11)
-    local key = P .. 'p:' .. id
-    local at, last, count, cursor = unpack(call('HMGET', key, 'at', 'last', 'count', 'cursor'))
-    if not at then return { 'done', 0 } end
-    at, last, count = tonumber(at), tonumber(last), tonumber(count)
-    local kind, target, other, frame = unpack(call('HMGET', key, at, at + 1, at + 2, at + 3))
-    local status = 'more'
-    if isPublish(kind) then
-      if cursor == '-' then sweep(target) end
-      local limit = math.max(1, math.min(${CHUNK}, math.floor(${CHUNK_BYTES} / #frame)))
-      local found = call('ZRANGEBYLEX', G(target), cursor, '+', 'LIMIT', 0, limit)
-      for _, to in ipairs(found) do
-        if to ~= other then
-          local kept = patient == '1' and box(to)
-          if kept and not kept.away and not fits(kept, #frame, 0, 0) then
-            status = 'busy'
-            break
-          end
-          if not box(to) then exit(to, target) elseif deliver(to, frame) > 0 then count = count + 1 end
-        end
-        cursor = '(' .. to
-      end
-      flush()
-      if status == 'busy' or #found == limit then
-        call('HSET', key, 'count', count, 'cursor', cursor)
-        call('PEXPIRE', key, ttl)
-        return { status, count }
-      end
-    else
-      count = apply(kind, target, other, frame)
-      flush()
-    end
-    if at + 4 <= last then
-      call('HSET', key, 'at', at + 4, 'count', 0, 'cursor', '-')
-      return { 'more', count }
-    end
-    call('DEL', key)
-    if lane ~= '' then call('SET', P .. 'o:' .. lane, place, 'PX', ttl) end
-    return { 'done', count }`,
+  commit: COMMIT as string,
+  fan: FAN as string,
 
   read: `
+    local after, limit = tonumber(ARGV[11]), tonumber(ARGV[12])
+    if not isTrusted() then return 'wait' end
     if not owns(id, epoch) then return false end
     local kept = call('HMGET', S(id), 'seq', 'acked')
-    if call('XLEN', B(id)) ~= kept[1] - kept[2] then
-      forget(id, '1008 ${INCOMPLETE}')
+    local seq = tonumber(kept[1])
+    if after > seq then
+      forget(id, '1008 ${OUTDATED}')
       return false
     end
-    local found = {}
-    for _, entry in ipairs(call('XRANGE', B(id), '(' .. ARGV[9] .. '-0', '+', 'COUNT', ARGV[10])) do
-      found[#found + 1] = string.match(entry[1], '%d+')
-      found[#found + 1] = entry[2][2]
+    after = math.max(after, tonumber(kept[2]))
+    local last = math.min(seq, after + limit)
+    if last <= after then return {} end
+    local found, frames = {}, {}
+    for i, entry in ipairs(call('HMGET', S(id), unpack(names(after + 1, last)))) do
+      local body = entry and string.match(entry, '^@(%d+:%d+):')
+      local frame
+      if body then
+        local bucket, n = string.match(body, '(%d+):(%d+)')
+        frames[body] = frames[body] or call('HGET', M(bucket), n)
+        frame = frames[body]
+      else
+        frame = entry and string.sub(entry, string.find(entry, ':', 1, true) + 1)
+      end
+      if not frame then
+        forget(id, '1008 ${INCOMPLETE}')
+        return false
+      end
+      found[2 * i - 1], found[2 * i] = whole(after + i), frame
     end
     return found`,
 
+  // Several sessions, as id, epoch and number. Returns for each whether there is more to do, as far as it came.
   acknowledge: `
-    if not owns(id, epoch) then return 0 end
-    local kept = call('HMGET', S(id), 'seq', 'acked')
-    local last = math.min(tonumber(ARGV[9]), tonumber(kept[1]))
-    if last <= tonumber(kept[2]) then return 0 end
-    local freed = 0
-    for _, entry in ipairs(call('XRANGE', B(id), '-', string.format('%.0f', last))) do freed = freed + #entry[2][2] end
-    call('XTRIM', B(id), 'MINID', string.format('%.0f', last + 1))
-    call('HINCRBY', S(id), 'bytes', -freed)
-    call('HSET', S(id), 'acked', string.format('%.0f', last))
-    return 1`,
+    local left = {}
+    for i = 11, #ARGV, 3 do
+      if work >= ${BUDGET} then break end
+      local id, epoch, wanted = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
+      local kept = call('HMGET', S(id), 'epoch', 'era', 'seq', 'acked', 'bytes', 'm' .. text[wanted])
+      local more = 0
+      if kept[1] == epoch and kept[2] == era then
+        local acked = tonumber(kept[4])
+        wanted = math.min(wanted, tonumber(kept[3]))
+        local last = math.min(wanted, acked + 1000)
+        if last > acked then
+          local list, size = names(acked + 1, last), 0
+          -- Mostly it is one message.
+          local entries = wanted == acked + 1 and { kept[6] } or call('HMGET', S(id), unpack(list))
+          for _, entry in ipairs(entries) do
+            if entry then size = size + release(entry) end
+          end
+          -- First, because a Redis without memory allows it, and then everything that follows.
+          call('HDEL', S(id), unpack(list))
+          call('HSET', S(id), 'acked', text[last], 'bytes', text[kept[5] - size])
+          work = work + last - acked
+          more = wanted > last and 1 or 0
+        end
+      end
+      work = work + 5
+      left[#left + 1] = more
+    end
+    settle()
+    return left`,
 
+  // Several sessions, as id and epoch. Returns the newest number of each, as far as it came.
   touch: `
     local newest = {}
-    for i = 7, #ARGV, 2 do
+    isTrusted()
+    call('ZADD', N, whole(now), me)
+    call('ZREMRANGEBYSCORE', N, '-inf', now - ttl)
+    call('PEXPIRE', N, ttl)
+    call('PEXPIRE', O(me), ttl)
+    for i = 11, #ARGV, 2 do
+      if work >= ${BUDGET} then break end
       local id, epoch = ARGV[i], ARGV[i + 1]
-      if owns(id, epoch) and expire(id, ttl) then
+      work = work + 5
+      if owns(id, epoch) and renew(id, now + lease) then
         newest[#newest + 1] = tonumber(call('HGET', S(id), 'seq'))
       else
         newest[#newest + 1] = -1
       end
     end
+    renewFrames()
     return newest`,
 
   sweep: `return sweep('')`,
@@ -211,12 +215,13 @@ export const SCRIPTS = {
   detach: `
     if owns(id, epoch) then
       call('HSET', S(id), 'away', 1)
-      expire(id, ARGV[9])
+      renew(id, now + ARGV[11])
+      renewFrames()
     end
     return 1`,
 
   end: `
     if call('EXISTS', S(id)) == 0 then return 0 end
-    forget(id, ARGV[9])
+    forget(id, ARGV[11])
     return 1`,
 }

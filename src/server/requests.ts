@@ -1,8 +1,11 @@
 // Requests of clients: what the application decides about each, and the effects that are stored for it.
+
+import { checkClose } from './checks.js'
 import { checkName, type Payload, payload, type Request, writeMessage } from './frames.js'
-import { checkClose, type ReliableServerOptions, type Session } from './options.js'
+import type { ClientMessage, ReliableServerOptions, Session } from './options.js'
 import type { RequestLike } from './origin.js'
 import type { Effect, StoreNode } from './store.js'
+import type { RunHook } from './timeout.js'
 
 /** A request is refused. The client receives the name and the message. */
 export class Refusal extends Error {
@@ -28,6 +31,7 @@ export interface RequestHost {
   openStore(): Promise<StoreNode>
   /** The largest message that a session can hold. */
   readonly maxUnacknowledgedBytes: number
+  readonly runHook: RunHook
   report(error: unknown): void
 }
 
@@ -81,6 +85,29 @@ const endNow =
 export const directSession = (host: RequestHost, id: string, userId: string | undefined): Session =>
   sessionView(host, id, userId, storeNow(host), endNow(host, id))
 
+/** The time at which a handler has taken too long. Then nothing happens any more that it does through its session. */
+class Deadline {
+  private controller: AbortController | undefined
+  private error: Error | undefined
+
+  /** Aborted at that time. Made only for handlers that ask for it. */
+  get signal(): AbortSignal {
+    this.controller ??= new AbortController()
+    if (this.error) this.controller.abort(this.error)
+    return this.controller.signal
+  }
+
+  readonly pass = (error: Error): void => {
+    this.error = error
+    this.controller?.abort(error)
+  }
+
+  /** Throws if it has passed. */
+  check(): void {
+    if (this.error) throw this.error
+  }
+}
+
 /** A client's message is refused if it is too large for the members. That is no error of the application. */
 const writePublication = (
   { maxUnacknowledgedBytes }: RequestHost,
@@ -100,24 +127,36 @@ const effectsOf = async (
   { onMessage, onJoin, onPublish }: ReliableServerOptions<any>,
   request: Request,
   session: Session,
+  deadline: Deadline,
 ): Promise<Effect[]> => {
   const forbidden = (what: string) => new Refusal('Forbidden', `may not ${what} this group`)
+  const run = <Value>(what: string, hook: () => Value | PromiseLike<Value>) =>
+    host.runHook(what, hook, deadline.pass)
   switch (request.type) {
     case 'event': {
       if (!onMessage) throw new Refusal('NotFound', 'this server does not handle events')
       const { event, payload, ackId } = request
       const id = ackId === undefined ? undefined : `${session.id}:${ackId}`
-      await onMessage({ event, id, ...payload }, session)
+      const message: ClientMessage = {
+        event,
+        id,
+        ...payload,
+        get signal() {
+          return deadline.signal
+        },
+      }
+      await run('onMessage', () => onMessage(message, session))
       return []
     }
     case 'joinGroup':
-      if (!(await onJoin?.(request.group, session))) throw forbidden('join')
+      if (!onJoin || !(await run('onJoin', () => onJoin(request.group, session)))) throw forbidden('join')
       return [{ kind: 'join', session: session.id, group: request.group }]
     case 'leaveGroup':
       return [{ kind: 'leave', session: session.id, group: request.group }]
     case 'sendToGroup': {
       const { group, payload, noEcho } = request
-      if (!(await onPublish?.(group, payload, session))) throw forbidden('publish to')
+      if (!onPublish || !(await run('onPublish', () => onPublish(group, payload, session))))
+        throw forbidden('publish to')
       // Always present in a client's message, so that it cannot be taken for one of the server.
       const frame = writePublication(host, payload, { group, fromUserId: session.userId ?? '' })
       const except = noEcho ? session.id : undefined
@@ -138,15 +177,21 @@ export const runRequest = async <Request extends RequestLike>(
   const store = storeNow(host)
   let held: Effect[] | undefined = []
   let close: Task['close']
-  const perform = (effect: Effect) => (held ? held.push(effect) : store(effect))
+  const deadline = new Deadline()
+  const perform = (effect: Effect) => {
+    deadline.check()
+    if (held) held.push(effect)
+    else store(effect)
+  }
   const end = endNow(host, id)
   const session = sessionView(host, id, userId, perform, (code, reason) => {
+    deadline.check()
     // The client gets what the handler has sent, and the acknowledgement, first.
     if (held) close ??= { code, reason }
     else end(code, reason)
   })
   try {
-    const own = await effectsOf(host, options, request, session)
+    const own = await effectsOf(host, options, request, session, deadline)
     const effects = [...held, ...own]
     // Messages that the session sends from here on must not overtake the effects that are being stored.
     const late: Effect[] = []

@@ -1,21 +1,30 @@
 // Reliable sessions for the `ws` package on Node: the server that the application holds.
 import { type DataType, PROTOCOL } from '../reliable/frames.js'
 import { createAdmission } from './admission.js'
+import type { ReliableServer } from './api.js'
+import { checkClose } from './checks.js'
 import { closeForNow, type WebSocketLike } from './connection.js'
+import { drain } from './drain.js'
 import { checkName, payload, writeMessage } from './frames.js'
 import { GUARDS, guardErrors } from './guard.js'
 import { createServer, type Server, type WebSocketServerLike } from './node.js'
-import { checkClose, type ReliableServer, type ReliableServerOptions, type Session } from './options.js'
+import type { ReliableServerOptions, Session } from './options.js'
 import type { RequestLike } from './origin.js'
+import { answerPings, takeOverPings } from './pings.js'
+import { isReady, samplesOf } from './status.js'
 import type { Effect } from './store.js'
 import { shutDown, startChecking } from './upkeep.js'
+import { createUser } from './users.js'
 
 /** Lets the protocol be selected, and turns connections into sessions. Returns how to stop. */
 const acceptConnections = <Request extends RequestLike>(server: Server<Request>): (() => void) => {
   const { wss, options, sockets, report } = server
   const begin = createAdmission(server, options)
 
+  const restorePings = takeOverPings(wss.options)
+
   const onConnection = (socket: WebSocketLike, request: Request) => {
+    if (restorePings) answerPings(socket)
     if (socket.protocol !== PROTOCOL) {
       // If the application has a listener of its own, it serves other clients too.
       if (wss.listenerCount('connection') === GUARDS + 1) {
@@ -47,6 +56,7 @@ const acceptConnections = <Request extends RequestLike>(server: Server<Request>)
 
   return () => {
     wss.off('connection', onConnection)
+    restorePings?.()
     if (wss.options.handleProtocols === select) wss.options.handleProtocols = handleProtocols
   }
 }
@@ -75,11 +85,21 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
   const write = (data: unknown, dataType?: DataType, from?: { group: string }) =>
     writeMessage(payload(data, dataType), from, server.maxUnacknowledgedBytes)
   const commit = async (effect: Effect) => (await (await server.openStore()).commit([effect])).count
+  let draining: Promise<void> | undefined
 
   return {
     async send(session, data, dataType) {
       const frame = write(data, dataType)
       return commit({ kind: 'send', session: idOf(session), frame })
+    },
+    async deliver(session, data, { dataType, signal } = {}) {
+      signal?.throwIfAborted()
+      const frame = write(data, dataType)
+      const id = idOf(session)
+      if (!(await commit({ kind: 'send', session: id, frame }))) return false
+      // The message has this number or, if there are newer ones already, a lower one.
+      const progress = await (await server.openStore()).progress(id)
+      return !!progress && server.receipts.wait(id, progress, signal)
     },
     async publish(group, data, { dataType, except } = {}) {
       checkName('publish()', group)
@@ -90,12 +110,26 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
       const frame = write(data, dataType)
       return commit({ kind: 'publish', group: '', frame })
     },
+    user: id => createUser({ openStore: server.openStore, write }, id),
+    async members(group) {
+      if (group !== undefined) checkName('members()', group)
+      return (await server.openStore()).members(group ?? '')
+    },
     async end(session, code = 1008, reason = 'closed by the server') {
       checkClose(code, reason)
       return (await server.openStore()).end(idOf(session), code, reason)
     },
     get stats() {
       return { ...server.stats }
+    },
+    metrics: () => server.metrics.text(samplesOf(server)),
+    ready: () => isReady(server),
+    async drain({ over = 30_000 } = {}) {
+      if (!(over >= 0 && over < 2 ** 31)) throw new TypeError('over must be a number of milliseconds >= 0')
+      // They may come back to this port, where the next server listens then.
+      server.draining ??= 'retry-after=1'
+      draining ??= drain(server, over)
+      return draining
     },
     async close({ retryAfter = 1, timeout = 5_000 } = {}) {
       if (!(retryAfter >= 0 && retryAfter < 1e9))
@@ -105,6 +139,7 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
       server.closing = `retry-after=${retryAfter}`
       stopChecking()
       await shutDown(server, server.closing, timeout)
+      server.receipts.close()
       stopAccepting()
     },
   }

@@ -1,20 +1,19 @@
 // A session on the node that holds it: one connection at most, an inbox of requests, an outbox of numbered messages.
 import { PROTOCOL } from '../reliable/frames.js'
-import { CLOSED, closeForGood, closeForNow, type WebSocketLike } from './connection.js'
-import { limitRequest, PONG, type ReadFrame, type Request, readFrame, writeConnected } from './frames.js'
+import { CLOSED, closeForGood, closeForNow, closeMoved, type WebSocketLike } from './connection.js'
+import type { LimitStep } from './flood.js'
+import { limitRequest, PONG, type ReadFrame, readFrame, type Waiting, writeConnected } from './frames.js'
 import type { Host } from './host.js'
 import { Inbox, type InboxOwner } from './inbox.js'
 import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
-import type { Pass } from './rates.js'
-import { Connection } from './reading.js'
-import { type Lease, OUTDATED, type StoreNode, TRY_AGAIN_LATER } from './store.js'
+import type { Limit, Pass } from './rates.js'
+import { Connection, type ConnectionOwner } from './reading.js'
+import type { Load } from './status.js'
+import { type Lease, OUTDATED, type StoredMessage, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
 /** How long a session is kept whose client has closed the connection with 1000. */
 const LEFT_TIMEOUT = 10_000
-/** How long the end of a session waits for what it was sent before. */
-const FLUSH_TIMEOUT = 1_000
-
 /** Messages are written ahead of the network by so many bytes. */
 const MAX_AHEAD = 2 ** 18
 
@@ -25,7 +24,7 @@ type State =
   /** The session is over, or another node holds it. Nothing more is read or written. The socket may still be closing. */
   | { readonly name: 'gone'; readonly socket: WebSocketLike | undefined }
 
-export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
+export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, ProcessorOwner {
   readonly id: string
   readonly userId: string | undefined
   private readonly host: Host
@@ -59,7 +58,17 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     return this.state.name !== 'gone'
   }
 
-  private get connection(): Connection | undefined {
+  get load(): Load {
+    const { outbox, inbox, socket } = this
+    return {
+      unacknowledged: outbox.unacknowledged,
+      waiting: inbox.size,
+      buffered: socket?.bufferedAmount ?? 0,
+    }
+  }
+
+  /** The connection, as long as the session is active. */
+  get connection(): Connection | undefined {
     return this.state.name === 'connected' ? this.state.connection : undefined
   }
 
@@ -73,15 +82,13 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     const { stats } = this.host
     const before = this.socket
     this.epoch = lease.epoch
-    this.state = {
-      name: 'connected',
-      connection: new Connection(socket, pass, this.inbox.isFull),
-    }
+    const connection = new Connection(socket, this, pass, this.inbox.isFull, this.host.maxMessageBytes)
+    this.state = { name: 'connected', connection }
     this.outbox.start(lease)
     if (before) {
       // The newest connection wins. The session has not lost its connection: no `onDisconnect`.
       stats.connections--
-      before.terminate()
+      closeMoved(before)
     }
     stats.connections++
     socket.on('close', (code: number, reason: unknown) => this.onClosed(socket, code, String(reason)))
@@ -98,33 +105,18 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       }),
     )
     // The answer to this ping comes after `connected` was received, and with it the new token.
-    socket.on('pong', () => {
-      const connection = this.connection
-      if (connection?.socket !== socket) return
-      connection.heard()
-      this.onConfirmed()
-    })
-    socket.ping()
+    connection.ping()
     this.pump()
   }
 
   /** Begins to read from this connection, if it is still the session's. */
   listen(socket: WebSocketLike): void {
-    if (socket !== this.socket) return
-    socket.on('message', (data: { length: number }, isBinary: boolean) => {
-      const connection = this.connection
-      if (connection?.socket === socket && !this.inbox.isStopped) this.receive(connection, data, isBinary)
-    })
-    socket.on('ping', (data: { length: number }) => {
-      const connection = this.connection
-      if (connection?.socket === socket) connection.pace(data.length)
-    })
-    this.connection?.read()
+    if (socket === this.socket) this.connection?.listen()
   }
 
-  /** Writes new messages, if there are any. */
-  pump(): void {
-    this.outbox.pump()
+  /** Writes new messages, if there are any. `message`: the newest, if it is known. */
+  pump(message?: StoredMessage): void {
+    this.outbox.pump(message)
   }
 
   /** Called regularly. `newest` is the number of the newest message in the store, if it was asked; `sent` is as it was then. */
@@ -147,9 +139,9 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
       return
     }
     if (newest !== undefined && newest > this.outbox.sent) this.pump()
-    const { socket, silence } = state.connection
-    if (silence > sessionTimeout) socket.terminate()
-    else if (silence > sessionTimeout / 3) socket.ping()
+    const { connection } = state
+    if (connection.silence > sessionTimeout) connection.socket.terminate()
+    else if (connection.silence > sessionTimeout / 3) connection.ping()
   }
 
   /** Nothing could be received from the client for a while, because this process stood still. */
@@ -159,9 +151,9 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
 
   /** Another node has taken the session over. It goes on there: for the application, nothing has ended. */
   move(): void {
-    const socket = this.socket
+    const { socket } = this
     this.leave()
-    socket?.terminate()
+    if (socket) closeMoved(socket)
   }
 
   /** This node has lost the session, perhaps to another node: nothing more is read or written. */
@@ -184,9 +176,9 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     this.store.end(this.id, code, reason).catch(this.host.report)
   }
 
-  /** Begins no further request. Resolves when the current one is done. */
-  quiesce(): Promise<void> {
-    this.connection?.stop()
+  /** Begins no further request. Resolves when the current one is done. `isRead`: see `Connection`. */
+  quiesce(isRead?: boolean): Promise<void> {
+    this.connection?.stop(isRead)
     return this.inbox.stop()
   }
 
@@ -209,20 +201,23 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
     this.host.stats.sent++
   }
 
-  onConfirmed(): void {
-    const connection = this.connection
-    if (!connection || connection.isConfirmed) return
+  onConfirmed(connection: Connection | undefined = this.connection): void {
+    if (connection !== this.connection || !connection || connection.isConfirmed) return
     connection.isConfirmed = true
     // If this fails, the older token stays valid for a little longer.
     this.store.confirm(this.id, this.epoch).catch(this.host.report)
   }
 
-  onFull(): void {
-    this.connection?.setFull(true)
+  onLimit(step: LimitStep, limit: Limit): void {
+    this.host.onLimit(this, step, limit)
   }
 
-  onRoom(): void {
-    this.connection?.setFull(false)
+  onAcknowledged(sequenceId: number): void {
+    this.host.onAcknowledged(this, sequenceId)
+  }
+
+  onFull(isFull: boolean): void {
+    this.connection?.setFull(isFull)
   }
 
   /** The store did not answer, and may have done what it was asked. Nothing that is remembered here can be relied on. */
@@ -239,55 +234,60 @@ export class LocalSession implements InboxOwner, OutboxOwner, ProcessorOwner {
   }
 
   flush(): Promise<void> {
-    return this.outbox.flush(FLUSH_TIMEOUT)
+    return this.outbox.flush()
   }
 
-  processRequest(request: Request): Promise<void> {
+  processRequest(request: Waiting): Promise<void> {
     return this.processor.process(request)
   }
 
-  private receive(connection: Connection, data: { length: number }, isBinary: boolean): void {
-    connection.heard()
-    connection.pace(data.length)
+  receive(connection: Connection, data: { readonly length: number }, isBinary: boolean): void {
+    // Another connection may have come, and the session may be over.
+    if (connection !== this.connection || this.inbox.isStopped) return
     try {
       if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
-      this.accept(readFrame(String(data)), data.length)
+      this.accept(connection, readFrame(String(data)), data.length)
     } catch (error) {
-      this.violate(1008, `bad frame: ${(error as Error).message}`)
+      this.onFrame('invalid', data.length)
+      this.violate(`bad frame: ${(error as Error).message}`)
     }
   }
 
-  private accept(frame: ReadFrame, bytes: number): void {
-    this.host.onFrame(this, frame.type, bytes)
+  onFrame(type: string, bytes: number): void {
+    this.host.onFrame(this, type, bytes)
+  }
+
+  private accept(connection: Connection, frame: ReadFrame, bytes: number): void {
+    this.onFrame(frame.type, bytes)
     if (frame.type === 'ping') this.write(PONG)
-    else if (frame.type !== 'sequenceAck') this.request(frame, bytes)
-    else if (this.outbox.knows(frame.sequenceId)) this.outbox.acknowledge(frame.sequenceId)
-    else this.violate(1008, OUTDATED)
+    else if (frame.type === 'features') connection.canMove = frame.features.includes('move')
+    else if (frame.type !== 'sequenceAck') {
+      if (!this.inbox.add(limitRequest(frame, bytes, this.host.maxMessageBytes), bytes))
+        this.host.stats.duplicates++
+    } else if (this.outbox.knows(frame.sequenceId)) this.outbox.acknowledge(frame.sequenceId)
+    else this.violate(OUTDATED)
   }
 
-  private request(request: Request, bytes: number): void {
-    const { maxMessageBytes, stats } = this.host
-    if (!this.inbox.add(limitRequest(request, bytes, maxMessageBytes), bytes)) stats.duplicates++
-  }
-
-  private violate(code: number, reason: string): void {
+  private violate(reason: string): void {
     this.host.stats.violations++
-    this.end(code, reason)
+    this.end(1008, reason)
   }
 
   private onClosed(socket: WebSocketLike, code: number, reason: string): void {
     if (this.socket !== socket) return
     this.host.stats.connections--
-    if (!this.isActive) {
-      this.state = { name: 'gone', socket: undefined }
-      return
-    }
+    const { connection } = this
+    if (!this.isActive) this.state = { name: 'gone', socket: undefined }
+    connection?.finish()
+    // One of these messages has ended it.
+    if (!this.isActive) return
     this.outbox.stop()
+    const close = connection?.closed ?? { code, reason }
     this.state = { name: 'detached', since: Date.now() }
     // A client that closes with 1000 hardly comes back. A page that is hidden or reloaded closes without a code.
-    const timeout = Math.min(this.host.sessionTimeout, code === 1000 ? LEFT_TIMEOUT : Infinity)
+    const timeout = Math.min(this.host.sessionTimeout, close.code === 1000 ? LEFT_TIMEOUT : Infinity)
     this.store.detach(this.id, this.epoch, timeout).catch(this.host.report)
-    this.host.onDisconnect(this, code, reason)
+    this.host.onDisconnect(this, close.code, close.reason)
     if (!this.inbox.isBusy) this.leave()
   }
 

@@ -19,7 +19,7 @@ export type Effect =
   | { readonly kind: 'send'; readonly session: string; readonly frame: string }
   | {
       readonly kind: 'publish'
-      /** The name of the group. `''` is the group of all sessions. */
+      /** The name of the group. `''` is the group of all sessions, and a name that begins with U+0000 that of a user. */
       readonly group: string
       readonly frame: string
       /** A session that does not receive the message. */
@@ -77,8 +77,8 @@ export interface Lease {
 
 /** A notification to a node about one of its sessions. */
 export type StoreEvent =
-  /** There are messages for a session that this node holds. */
-  | { readonly kind: 'messages'; readonly session: string }
+  /** There are messages for a session that this node holds. `message` is the newest of them: it need not be read if the node has all others. */
+  | { readonly kind: 'messages'; readonly session: string; readonly message?: StoredMessage | undefined }
   /** Another node holds the session now. */
   | { readonly kind: 'moved'; readonly session: string; readonly epoch: number }
   /** The session has ended. */
@@ -90,6 +90,11 @@ export type StoreEvent =
       readonly code: number
       readonly reason: string
     }
+  /** The store may lose sessions. Reported to `onError`. */
+  | { readonly kind: 'warning'; readonly message: string }
+
+/** What can happen to a session while it is being resumed. */
+export type MissedEvent = Extract<StoreEvent, { kind: 'moved' | 'ended' }>
 
 /** A message that the client has not acknowledged. */
 export interface StoredMessage {
@@ -97,6 +102,24 @@ export interface StoredMessage {
   readonly sequenceId: number
   /** The frame as it is sent, without the number. */
   readonly frame: string
+}
+
+/** A session in a group. */
+export interface Member {
+  /** Its id. */
+  readonly id: string
+  /** The id of its user, `''` for a user without a name. */
+  readonly userId: string
+  /** Whether it has a connection, on whichever node. */
+  readonly isConnected: boolean
+}
+
+/** How far a session is. */
+export interface Progress {
+  /** The number of its newest message. */
+  readonly sequenceId: number
+  /** The number of the last message that its client has acknowledged. */
+  readonly acknowledged: number
 }
 
 /** A session to begin. */
@@ -116,14 +139,24 @@ export interface NewSession {
  * store around another one can spread the other's node and replace single methods.
  */
 export interface StoreNode {
-  /** Begins a session with epoch 1, held by this node. Resolves with `false` if the store has no room. */
+  /**
+   * Begins a session with epoch 1, held by this node, in its groups, in the group of all sessions, and in that of its user. Resolves with
+   * `false` if the store has no room.
+   */
   create(session: NewSession): Promise<boolean>
   /**
    * Takes a session over, for the user who began it, with a token that its client may hold. Valid tokens are the newest one that the
    * client is known to have received, and every later one: of two attempts, the later may arrive first. The shown token invalidates
-   * older ones, and `next` is added.
+   * older ones, and `next` is added. The session joins `groups`, if there are any given, and leaves those that
+   * it was given when it began or was last resumed.
    */
-  resume(id: string, token: string, next: string, userId: string): Promise<Lease | undefined>
+  resume(
+    id: string,
+    token: string,
+    next: string,
+    userId: string,
+    groups?: readonly string[],
+  ): Promise<Lease | undefined>
   /** The client has received the newest token. Invalidates all others. */
   confirm(id: string, epoch: number): Promise<void>
   /** Applies all effects or none. With a claim, the same step marks the message as processed. */
@@ -136,11 +169,18 @@ export interface StoreNode {
   touch(held: readonly { readonly id: string; readonly epoch: number }[]): Promise<readonly number[]>
   /** The connection has ended: the session expires after `timeout` milliseconds, by default `sessionTimeout`. */
   detach(id: string, epoch: number, timeout?: number): Promise<void>
+  /** The sessions in a group. Those that have been without a connection for the longest come first. */
+  members(group: string): Promise<readonly Member[]>
+  /** Resolves with `undefined` if there is no such session. */
+  progress(id: string): Promise<Progress | undefined>
   /** Ends a session, on whichever node it is. Resolves with `false` if there is no such session. */
   end(id: string, code: number, reason: string): Promise<boolean>
   /** This node stops using the store. The sessions that it held stay in the store. */
   close(): Promise<void>
 }
+
+/** The group of a user's sessions. No name of the application or of a client begins with this character. */
+export const userGroup = (userId: string): string => `\0${userId}`
 
 /** Keeps sessions. Several nodes may share the storage behind it. */
 export interface Store {

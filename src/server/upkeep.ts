@@ -3,15 +3,17 @@ import { closeForNow } from './connection.js'
 import type { Server } from './node.js'
 
 /** Keeps connected sessions alive in the store, and closes connections whose session is lost or whose client is silent. */
-const checkSessions = async ({ gate, ready, sessions, report }: Server<any>): Promise<void> => {
+const checkSessions = async ({ gate, room, openHost, sessions, report }: Server<any>): Promise<void> => {
   try {
     gate.sweep()
-    const { store } = await ready()
+    room.sweep()
+    const { store } = await openHost()
     // The answer is about this moment: what is sent while the store is asked may be newer.
     const all = [...sessions.values()]
     const sent = all.map(session => session.sent)
     const held = all.filter(({ isConnected }) => isConnected).map(({ id, epoch }) => ({ id, epoch }))
-    const newest = held.length ? await store.touch(held) : []
+    // Without sessions too: a store of several nodes learns from this that this node is there.
+    const newest = await store.touch(held)
     const answers = new Map(held.map(({ id, epoch }, i) => [`${id} ${epoch}`, newest[i]]))
     // An answer about an older epoch does not concern a session that was resumed meanwhile.
     all.forEach((session, i) => {
@@ -41,7 +43,7 @@ export const startChecking = (server: Server<any>): (() => void) => {
 }
 
 /** Resolves when the work is done, or when the time is up. */
-const within = async (ms: number, work: readonly unknown[]): Promise<void> => {
+export const within = async (ms: number, work: readonly unknown[]): Promise<void> => {
   let timer: ReturnType<typeof setTimeout> | undefined
   await Promise.race([Promise.all(work), new Promise(resolve => (timer = setTimeout(resolve, ms)))])
   clearTimeout(timer)

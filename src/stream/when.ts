@@ -23,6 +23,7 @@ export const when = <Type extends keyof SocketEvents, Binary extends 'arraybuffe
     const { state } = socket
     if (type === 'open' && state.name === 'open') {
       const { attempt, url, protocol } = state
-      onEvent({ attempt, url, protocol, reconnected: socket.stats.connections > 1 } satisfies OpenEventData)
+      const reconnected = socket.stats.connections > 1
+      onEvent({ attempt, url, protocol, reconnected, seamless: false } satisfies OpenEventData)
     }
   })

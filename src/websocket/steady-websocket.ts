@@ -80,6 +80,7 @@ export interface SteadyWebSocketConstructor {
 /** The settings under which the core behaves as the platform: no deadlines, no limits, no reaction to the page's lifecycle. */
 const PLATFORM = {
   wake: false,
+  handover: false,
   connectTimeout: Infinity,
   closeTimeout: Infinity,
   highWaterMark: Infinity,

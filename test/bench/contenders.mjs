@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { WebPubSubClient } from '@azure/web-pubsub-client'
 import { decode, encode } from '@msgpack/msgpack'
+import { createAdapter } from '@socket.io/redis-streams-adapter'
 import { createClient } from 'redis'
 import { Server } from 'socket.io'
 import { io } from 'socket.io-client'
@@ -66,7 +67,7 @@ const servers = {
     const sessions = []
     const server = createReliableServer(wss, {
       rates: false,
-      store: client ? redisStore(client, { prefix: `bench-${process.pid}:` }) : memoryStore(),
+      store: client ? redisStore(client, { prefix: `bench-${process.pid}:`, warn: false }) : memoryStore(),
       onConnect: session => sessions.push(session),
       onMessage: () => heard(),
       onDisconnect: (_session, { code, reason }) => console.error(`a session ended: ${code} ${reason}`),
@@ -79,13 +80,14 @@ const servers = {
     }
   },
 
-  async 'socket.io'({ heard, asks, packs }) {
+  async 'socket.io'({ heard, asks, packs, redis }) {
     const http = createServer()
     const server = new Server(http, {
       transports: ['websocket'],
       serveClient: false,
       connectionStateRecovery: {},
       ...(packs && { parser: msgpack() }),
+      ...(redis && { adapter: createAdapter(await createClient({ url: redis }).connect()) }),
     })
     const sockets = []
     server.on('connection', socket => {
@@ -250,5 +252,13 @@ export const contenders = {
     },
   },
 }
+// Every message to all is kept in a stream, from which a client that comes back receives what it missed.
+// https://socket.io/docs/v4/redis-streams-adapter/
+contenders['socket.io, Redis Streams'] = {
+  ...contenders['socket.io'],
+  only: /^broadcast/,
+  needsRedis: true,
+}
 contenders['reliable, Redis'] = { ...contenders.reliable, needsRedis: true }
 contenders['reliable, before'] = { ...contenders.reliable, before: true }
+contenders['reliable, Redis, before'] = { ...contenders['reliable, Redis'], before: true }

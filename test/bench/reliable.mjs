@@ -38,7 +38,7 @@ const rounds = Number(options.rounds)
 const side = fileURLToPath(new URL('side.mjs', import.meta.url))
 
 /** What goes wrong in a turn is over after so many milliseconds. */
-const PATIENCE = 4_000
+const PATIENCE = 30_000
 
 const LABELS = {
   up: 'client → server, acknowledged',

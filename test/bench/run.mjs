@@ -17,6 +17,7 @@ const BENCHES = {
   outage: 'what is lost, repeated and late in an outage, over real TCP',
   'half-open': 'how soon a dead connection is noticed',
   herd: 'what retry policies do to a server that comes back, in virtual time',
+  flood: 'what clients notice while others flood the server',
   reliable: 'reliable sessions beside socket.io and a bare ws; takes long, and prints its tables',
 }
 

@@ -18,7 +18,10 @@ describe('connecting', () => {
     })
     expect(log).toEqual([
       ['state', socket.state],
-      ['open', { attempt: 0, url: 'ws://page.test/feed', protocol: 'v1', reconnected: false }],
+      [
+        'open',
+        { attempt: 0, url: 'ws://page.test/feed', protocol: 'v1', reconnected: false, seamless: false },
+      ],
     ])
     expect([socket.url, socket.protocol]).toEqual(['ws://page.test/feed', 'v1'])
   })

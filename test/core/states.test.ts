@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { SocketError } from '../../src/core/errors.ts'
 import {
   failures,
+  handoverTable,
   type Input,
   pageTable,
   type State,
@@ -11,7 +12,9 @@ import {
 
 /** The next state of a socket that observes page events: both parts of the table as one. */
 const transition = (state: State, input: Input) =>
-  transitionIn(state, input) ?? transitionIn(state, input, pageTable)
+  transitionIn(state, input) ??
+  transitionIn(state, input, pageTable) ??
+  transitionIn(state, input, handoverTable)
 
 type Name = State['name']
 type Type = Input['type']
@@ -40,6 +43,8 @@ const inputs: { readonly [Key in Type]: Extract<Input, { type: Key }> } = frozen
   wake: frozen({ type: 'wake', now: 1_500, delay: 100 }),
   offline: frozen({ type: 'offline', now: 1_500, delay: 30_000 }),
   sleep: frozen({ type: 'sleep', cause: because }),
+  replace: frozen({ type: 'replace', now: 1_500, url: 'wss://b.test/', protocol: 'q' }),
+  continue: frozen({ type: 'continue', cause: because }),
   close: frozen({ type: 'close', code: 4_001, reason: 'enough', cause: because }),
 })
 
@@ -62,6 +67,8 @@ const table: { readonly [Key in Name]: { readonly [Key in Type]?: State } } = {
   open: {
     lost: { name: 'waiting', attempt: 4, delay: 700, until: 2_200, cause: because },
     sleep: { ...asleep, attempt: 0, cause: because } as State,
+    replace: { name: 'open', attempt: 0, since: 1_500, url: 'wss://b.test/', protocol: 'q' },
+    continue: { name: 'connecting', attempt: 1, cause: because },
     close: { name: 'closing', code: 4_001, reason: 'enough', cause: because },
   },
   waiting: {

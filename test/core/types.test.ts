@@ -466,6 +466,7 @@ describe('the type Socket', () => {
       send: () => 'sent',
       connect() {},
       reconnect() {},
+      handover: async () => {},
       close() {},
       state: { name: 'open', attempt: 0, since: 0, url, protocol: '' },
       queued: 0,

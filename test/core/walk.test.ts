@@ -3,7 +3,16 @@ import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { PageEvent } from '../../src/index.ts'
 import { byEffort } from '../support/run.ts'
 import { countLooks, fresh, sent, settled, setup } from '../support/setup.ts'
-import { type Action, lean, OCCASIONS, type Parcel, type Settings, type Step, Walk } from './walk-model.ts'
+import {
+  type Action,
+  lean,
+  OCCASIONS,
+  type Parcel,
+  type Settings,
+  type Step,
+  Walk,
+  type Which,
+} from './walk-model.ts'
 
 const { random } = Math
 const rejected: unknown[] = []
@@ -42,6 +51,7 @@ const action = either<Action>(
   [14, parcel.map(parcel => ({ do: 'send', ...lean(parcel) }))],
   [1, one({ do: 'reconnect' })],
   [1, one({ do: 'connect' })],
+  [2, one({ do: 'handover' })],
   [1, fc.nat(1).map(signal => ({ do: 'abort', signal }))],
   [1, fc.constantFrom(undefined, 1000, 3000, 4999).map(code => ({ do: 'close', code }))],
 )
@@ -54,6 +64,8 @@ const reaction = either<Action>(
   [1, one({ do: 'abort life' })],
 )
 
+const which = either<Which | undefined>([4, one(undefined)], [3, one('second')], [1, one('late')])
+
 const drop = either<Step>(
   [
     2,
@@ -61,11 +73,12 @@ const drop = either<Step>(
       do: one('drop'),
       code: fc.constantFrom(1006, 1000, 1001, 1011, 1013, 4000),
       stale: seldom(fc.nat(60)),
+      which,
     }),
   ],
   [1, one({ do: 'drop', code: 1012, reason: 'retry-after=2' })],
   [1, one({ do: 'drop', code: 1009 })],
-  [1, fc.constantFrom(1008, 4401).map(code => ({ do: 'drop', code }))],
+  [1, fc.record({ do: one('drop'), code: fc.constantFrom(1008, 4401), which })],
 )
 
 const step = either<Step>(
@@ -74,19 +87,27 @@ const step = either<Step>(
   [4, one({ do: 'accept' })],
   [8, fc.constantFrom(0, 1, 10, 300, 1_000, 5_000, 60_000).map(time => ({ do: 'pass', time }))],
   [5, drop],
-  [4, fc.constantFrom('text', 'bytes', 'pong').map(what => ({ do: 'deliver', what }) as Step)],
-  [4, one({ do: 'flow', yes: false })],
-  [2, one({ do: 'flow', yes: true })],
-  [4, fc.integer({ min: 1, max: 40 }).map(bytes => ({ do: 'leave', bytes }))],
+  [
+    5,
+    fc.record({
+      do: one('deliver'),
+      what: fc.constantFrom('text', 'text', 'bytes', 'pong', 'leaving'),
+      which,
+    }),
+  ],
+  [2, fc.record({ do: one('broadcast'), reversed: fc.boolean(), again: fc.boolean() })],
+  [4, fc.record({ do: one('flow'), yes: one(false), which })],
+  [2, fc.record({ do: one('flow'), yes: one(true), which })],
+  [4, fc.record({ do: one('leave'), bytes: fc.integer({ min: 1, max: 40 }), which })],
   [4, fc.record({ do: one('when'), on: fc.constantFrom(...OCCASIONS), call: reaction })],
   [1, one({ do: 'refuse' })],
-  [1, one({ do: 'begin close' })],
-  [1, fc.boolean().map(yes => ({ do: 'answers', yes }))],
+  [1, fc.record({ do: one('begin close'), which })],
+  [1, fc.record({ do: one('answers'), yes: fc.boolean(), which })],
   [
-    3,
+    5,
     fc.record({
       do: one('news'),
-      news: fc.constantFrom('wake', 'sleep', 'offline'),
+      news: fc.constantFrom('wake', 'wake', 'wake', 'sleep', 'offline', 'hidden', 'visible'),
       online: fc.boolean(),
     }),
   ],
@@ -102,6 +123,31 @@ const step = either<Step>(
   ],
   [1, fc.nat(5).map(how => ({ do: 'misuse', how }))],
   [1, one({ do: 'abort life' })],
+)
+
+/** What rarely comes together by chance: parts of a handover, in their order. */
+const handover = fc.subarray<Step>(
+  [
+    { do: 'open' },
+    { do: 'news', news: 'hidden', online: true },
+    { do: 'pass', time: 60_000 },
+    { do: 'broadcast', reversed: false, again: false },
+    { do: 'handover' },
+    { do: 'news', news: 'visible', online: true },
+    { do: 'news', news: 'wake', online: true },
+    { do: 'pass', time: 300 },
+    { do: 'send', kind: 'text', size: 3 },
+    { do: 'accept' },
+    { do: 'broadcast', reversed: false, again: true },
+    { do: 'broadcast', reversed: true, again: false },
+    { do: 'send', kind: 'bytes', size: 5 },
+    { do: 'pass', time: 10 },
+    { do: 'deliver', what: 'text', which: 'second' },
+    { do: 'pass', time: 150 },
+    { do: 'deliver', what: 'leaving', which: 'late' },
+    { do: 'broadcast', reversed: false, again: true },
+  ],
+  { minLength: 6 },
 )
 
 const some = <Value>(...values: Value[]) =>
@@ -129,6 +175,18 @@ const settings = fc
         hides: fc.boolean(),
       }),
     ),
+    handover: either<Settings['handover']>(
+      [1, one(false)],
+      [
+        5,
+        fc.record({
+          maxAge: seldom(fc.constantFrom(11_000, 30_000)),
+          when: seldom(fc.constantFrom('announces', 'announces', 'throws')),
+          id: seldom(fc.constantFrom('number', 'number', 'throws')),
+          wake: seldom(fc.constantFrom('handover', 'reconnect', 'reconnect')),
+        }),
+      ],
+    ),
     queue: fc.record({
       maxMessages: either([3, one(Infinity)], [1, fc.nat(4)]),
       maxBytes: either([3, one(2 ** 24)], [1, fc.integer({ min: 10, max: 100 })]),
@@ -150,11 +208,11 @@ test('a random walk finds one connection, one order of events, and an account of
 }, async () => {
   // The same walks each time, so that a change is judged by what it changes; other seeds on request.
   const { WALK_RUNS = byEffort(600, 3_000), WALK_SEED = 20_261_121 } = process.env
-  const steps = fc.array(step, { maxLength: 60, size: 'max' })
+  const steps = fc.array(either<Step | Step[]>([24, step], [1, handover]), { maxLength: 60, size: 'max' })
   await fc.assert(
     fc.asyncProperty(settings, steps, async (settings, steps) => {
       const walk = new Walk(settings)
-      for (const step of steps) await walk.take(step)
+      for (const step of steps.flat()) await walk.take(step)
       await walk.finish()
       expect(rejected.splice(0)).toEqual([])
     }),
@@ -312,6 +370,20 @@ test('a heartbeat message function may give up the connection', () => {
   const first = native().accept()
   vi.advanceTimersByTime(1_000)
   expect([reported, sent(first), socket.state.name]).toEqual([[], [], 'waiting'])
+})
+
+test('a heartbeat message function that gives up a busy connection leaves no timer behind', () => {
+  const message = () => {
+    socket.close()
+    return 'ping'
+  }
+  const { socket, native } = setup({ heartbeat: { interval: 1_000, message } })
+  const first = native().accept()
+  vi.advanceTimersByTime(500)
+  first.send('news')
+  vi.advanceTimersByTime(600)
+  expect(socket.state.name).toBe('closed')
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 test('reclaimed messages over the limit are not dropped for a newer message, except with drop-oldest', () => {

@@ -60,6 +60,26 @@ test('the demo in memory keeps messages, read marks and drawings over a restart 
   await late.until(() => places(late.frames)[0] === 7)
 })
 
+test('the demo freezes the connection of one numbered stream and leaves the others', async () => {
+  const demo = await start()
+  const asleep = await come(demo, 'plain?id=the-sleeper')
+  const awake = await come(demo, 'plain?id=somebody-else')
+  await asleep.until(() => asleep.texts.length > 1)
+  expect(await press(demo, 'sleep?id=the-sleeper')).toEqual([200, '1 connections are frozen.\n'])
+  const more = async () => {
+    const { length } = awake.texts
+    await awake.until(() => awake.texts.length > length + 5)
+  }
+  await more() // What had left the proxy has arrived.
+  const { length } = asleep.texts
+  await more()
+  expect(asleep.texts).toHaveLength(length)
+  // A new connection of the same stream works.
+  const second = await come(demo, 'plain?id=the-sleeper')
+  await second.until(() => second.texts.length > 1)
+  expect(await press(demo, 'sleep')).toEqual([400, 'There is no connection with this id.\n'])
+})
+
 const hasOne = hasRedis()
 
 describe.skipIf(!hasOne)('the demo with two processes and one Redis', () => {

@@ -27,15 +27,15 @@ export interface Redis {
 }
 
 /** Runs a program until it ends, or until whoever asked for it is gone, however that happened: stdin closes. Then it is killed. */
-const LIFELINE = 'exec 3<&0; "$@" & child=$!; { cat <&3 >/dev/null; kill -9 $child; } & wait $child'
+export const LIFELINE = 'exec 3<&0; "$@" & child=$!; { cat <&3 >/dev/null; kill -9 $child; } & wait $child'
 
-/** Starts a Redis; without a port, it may also be the one that `REDIS_URL` names. */
-export async function startRedis(wanted = 0): Promise<Redis> {
+/** Starts a Redis; without a port, it may also be the one that `REDIS_URL` names. `settings`: those of its configuration file. */
+export async function startRedis(wanted = 0, settings: Record<string, string | number> = {}): Promise<Redis> {
   if (process.env.REDIS_URL && !wanted) return { url: process.env.REDIS_URL, stop: async () => {} }
   const redis = program()
   if (!redis) throw new Error('no redis-server here')
   const port = wanted || (await freePort())
-  const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir: tmpdir() }
+  const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir: tmpdir(), ...settings }
   const child = spawn(
     'sh',
     [

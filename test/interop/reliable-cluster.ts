@@ -147,7 +147,7 @@ export const startCluster = async ({
 
   const limits = { maxUnacknowledged, maxUnacknowledgedBytes: 2 ** 26 }
   const pusher = createReliableServer(new WebSocketServer({ noServer: true }), {
-    store: redisStore(redis, { prefix }),
+    store: redisStore(redis, { prefix, warn: false }),
     ...limits,
     // Its calls reject as well, and the tests look at that.
     onError: () => {},

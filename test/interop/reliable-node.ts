@@ -46,7 +46,7 @@ const errors: string[] = []
 const wss = new WebSocketServer({ port: settings.port, host: '127.0.0.1' })
 wss.on('headers', headers => headers.push(`X-Node: ${process.pid}`))
 const server = createReliableServer(wss, {
-  store: redisStore(client, { prefix: settings.prefix }),
+  store: redisStore(client, { prefix: settings.prefix, warn: false }),
   maxUnacknowledged: settings.maxUnacknowledged,
   maxUnacknowledgedBytes: 2 ** 26,
   authorize: ({ url }) => (url?.startsWith('/audit') ? { groups: ['audit'] } : true),

@@ -75,7 +75,10 @@ const startOursOnRedis = async (): Promise<Server> => {
   let generation = 0
   const server = await restarting((port, keep) => {
     if (!keep) generation++
-    return startOurs(port, redisStore(client, { prefix: `interop-${process.pid}-${generation}:` }))
+    return startOurs(
+      port,
+      redisStore(client, { prefix: `interop-${process.pid}-${generation}:`, warn: false }),
+    )
   })
   return {
     ...server,

@@ -34,6 +34,32 @@ describe('the origin check', () => {
     expect(standard.id).toBeTruthy()
   })
 
+  test.each([
+    ['http://rebound.evil.example', false],
+    ['http://app.example.com', false],
+    ['http://app.example.com:8080', false],
+    ['http://notlocalhost', false],
+    ['http://127.0.0.1.evil.example', false],
+    ['http://localhost:3000', true],
+    ['http://app.localhost:3000', true],
+    ['http://192.168.1.20', true],
+    ['http://[::1]:3000', true],
+    ['https://app.example.com:8443', true],
+  ])(
+    'of a page %s that connects to its own host is %j, because DNS and the network decide what http: pages are',
+    async (origin, welcome) => {
+      const { url } = await startNode()
+      const peer = await dial(url, from(origin, { host: new URL(origin).host }))
+      if (welcome) expect((await peer.get(({ event }) => event)).event).toBe('connected')
+      else expect((await peer.closed()).code).toBe(1008)
+    },
+  )
+
+  test('accepts an http: page that is listed', async () => {
+    const { url } = await startNode({ origins: ['http://intranet'] })
+    await join(url, from('http://intranet', { host: 'intranet' }))
+  })
+
   test('accepts exactly the origins of a list', async () => {
     const { url } = await startNode({ origins: ['https://app.example.com'] })
     await join(url, from('https://app.example.com'))

@@ -99,4 +99,18 @@ describe('the server over a real socket', () => {
     other.raw('x'.repeat(2 ** 22 + 1))
     expect((await other.closed()).code).toBe(1009)
   })
+
+  test('holds no more of a compressed flood than of another, and keeps the session', async () => {
+    const { url, errors } = await startNode(
+      { onMessage: () => new Promise(() => {}) },
+      { perMessageDeflate: true },
+    )
+    const peer = await join(url)
+    // A packet of 64 KiB holds dozens of these.
+    const text = 'x'.repeat(2 ** 20 - 100)
+    for (let i = 0; i < 64; i++) peer.say(text, i)
+    expect(await peer.closed()).toEqual({ code: 1013, reason: 'retry-after=5' })
+    expect((await join(peer.recovery)).id).toBe(peer.id)
+    expect(errors).toEqual([])
+  })
 })

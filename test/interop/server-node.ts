@@ -10,7 +10,7 @@ client.on('error', () => {})
 await client.connect()
 const wss = new WebSocketServer({ port: Number(port), host: '127.0.0.1' })
 createReliableServer(wss, {
-  store: redisStore(client),
+  store: redisStore(client, { warn: false }),
   onMessage: ({ data }, session) => session.send(data),
 })
 wss.on('listening', () => process.send?.((wss.address() as AddressInfo).port))

@@ -369,6 +369,30 @@ forEachStore(stores => {
     })
   })
 
+  test('a session whose resumption the store may have carried out is not served on the connection before', async () => {
+    let isLost = true
+    const store = altered(stores.next(), node => ({
+      resume: async (...args) => {
+        const lease = await node.resume(...args)
+        if (!isLost) return lease
+        isLost = false
+        throw new Error('the answer is lost')
+      },
+    }))
+    const { url } = await startNode({
+      store,
+      onMessage: ({ data }, session) => session.send(data),
+    })
+    const old = await join(url)
+    expect((await (await dial(old.recovery)).closed()).code).toBe(1011)
+    // It would handle requests whose effects the store refuses, and another connection would then handle them again.
+    expect((await old.closed()).code).toBe(1011)
+    const back = await join(old.recovery)
+    expect(back.id).toBe(old.id)
+    back.say('x', 1)
+    expect((await back.got(1))[0].data).toBe('x')
+  })
+
   test('a message sent after a handler is done does not overtake those that the handler sent', async () => {
     const store = altered(stores.next(), node => ({
       commit: async (effects, claim) => {

@@ -34,14 +34,16 @@ describe.runIf(hasRedis())('Redis', () => {
           const ttl = await stores.client().pTTL(key)
           expect([key, ttl > 0 && ttl <= 10_000]).toEqual([key, true])
         }
-        return all.map(key => key.slice(prefix.length, prefix.length + 2)).filter(kind => kind !== 'o:')
+        return ofSessions(all).map(key => key.slice(prefix.length, prefix.length + 2))
       }
+      // The others are those of nodes, and of the store itself.
+      const ofSessions = (all: string[]) => all.filter(key => !/^(e|n|o:.*)$/.test(key.slice(prefix.length)))
       const peer = await join(node.url)
       expect(await check()).toEqual(['g:', 'j:', 's:', 'y:'])
       peer.say('x', 1)
       peer.send({ type: 'joinGroup', group: 'news', ackId: 2 })
       await peer.ack(2)
-      expect(await check()).toEqual(['b:', 'd:', 'g:', 'g:', 'j:', 's:', 'y:', 'y:'])
+      expect(await check()).toEqual(['d:', 'g:', 'g:', 'j:', 's:', 'y:', 'y:'])
       peer.send({ type: 'sequenceAck', sequenceId: 1 })
       peer.say('y', 3)
       await peer.ack(3)
@@ -52,8 +54,7 @@ describe.runIf(hasRedis())('Redis', () => {
       await node.server.send(back.id, 'meanwhile')
       await check()
       await node.server.end(back.id)
-      // Of the node, not of a session.
-      expect((await keys(prefix)).filter(key => !key.startsWith(`${prefix}o:`))).toEqual([])
+      expect(ofSessions(await keys(prefix))).toEqual([])
     })
 
     test('never holds a token', async () => {
@@ -87,6 +88,42 @@ describe.runIf(hasRedis())('Redis', () => {
         { timeout: 15_000, interval: 200 },
       )
       expect(stays.end).toBeUndefined()
+    })
+
+    describe('a session that expires', () => {
+      const ended = async (prefix: string) => {
+        const ends: unknown[] = []
+        const node = await startNode({
+          store: redisStore(stores.client(), { prefix, warn: false }),
+          authorize: () => 'alice',
+          sessionTimeout: 400,
+          onEnd: (session, close) => ends.push([node.port, session, close]),
+        })
+        return { ...node, ends }
+      }
+      const expired = { code: 1008, reason: 'the session has expired' }
+
+      test('is reported to onEnd of the node that held it last, once', async () => {
+        const prefix = `ended-${process.pid}:`
+        const [first, second] = [await ended(prefix), await ended(prefix)]
+        const peer = await join(first.url)
+        peer.socket.terminate()
+        await vi.waitFor(() => expect(first.ends).not.toEqual([]), { timeout: 10_000 })
+        expect(first.ends).toEqual([[first.port, { id: peer.id, userId: 'alice' }, expired]])
+        expect(second.ends).toEqual([])
+        expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
+      })
+
+      test('is reported to another node if that one is gone', async () => {
+        const prefix = `ended-elsewhere-${process.pid}:`
+        const first = await ended(prefix)
+        const peer = await join(first.url)
+        peer.socket.terminate()
+        await first.server.close({ timeout: 0 })
+        const second = await ended(prefix)
+        await vi.waitFor(() => expect(second.ends).not.toEqual([]), { timeout: 10_000 })
+        expect(second.ends).toEqual([[second.port, { id: peer.id, userId: 'alice' }, expired]])
+      })
     })
 
     test('has room for maxSessions sessions, of those that have not expired', async () => {
@@ -138,7 +175,7 @@ describe.runIf(hasRedis())('Redis', () => {
       }
       const publish = (frame: string) => ({ kind: 'publish', group: 'g', frame }) as const
 
-      test('is made in parts of 100, reaches each once, and nothing sent later overtakes it', async () => {
+      test('is made in parts of 200, reaches each once, and nothing sent later overtakes it', async () => {
         const { open, ids, received } = await crowd()
         const { over, calls } = watched()
         const node = await open(over)
@@ -150,14 +187,15 @@ describe.runIf(hasRedis())('Redis', () => {
         expect(count).toEqual({ outcome: 'done', count: MEMBERS })
         for (const id of ids)
           expect(await received(id)).toEqual(id === 's99' ? ['{1}', '{2}', '{3}'] : ['{1}', '{3}'])
-        expect(calls()).toBeGreaterThan((2 * MEMBERS) / 100)
+        // The store was opened, there were three commits, and two parts of each publication.
+        expect(calls()).toBe(8)
       })
 
       test('of a client is completed by the next node, once, if the first one dies in the middle', async () => {
         const { node, open, ids, received } = await crowd()
         await node.create({ id: 'author', token: 't1', userId: 'u', groups: [] })
-        // It dies after the second part.
-        const dying = await open(watched(call => (call === 3 ? new Promise(() => {}) : undefined)).over)
+        // It dies after the first part.
+        const dying = await open(watched(call => (call === 4 ? new Promise(() => {}) : undefined)).over)
         const claim = { session: 'author', epoch: 1, ackId: 7 }
         dying.commit([publish('{1}'), { kind: 'send', session: 'author', frame: '{2}' }], claim)
         await vi.waitFor(async () => expect(await received('s0')).toEqual(['{1}']))
@@ -171,12 +209,12 @@ describe.runIf(hasRedis())('Redis', () => {
       })
     })
 
-    test.each(['b:', 'd:', 'j:', 'g:'])(
+    test.each(['s:', 'd:', 'j:', 'g:'])(
       'that loses the key %s of a session ends the session, and refuses to resume it',
       async kind => {
         const prefix = `lost-${kind}${process.pid}:`
         const { url } = await startNode({
-          store: redisStore(stores.client(), { prefix }),
+          store: redisStore(stores.client(), { prefix, warn: false }),
           onMessage: ({ data }, session) => session.send(data),
           authorize: () => ({ groups: ['g'] }),
           sessionTimeout: 1_000,
@@ -191,6 +229,23 @@ describe.runIf(hasRedis())('Redis', () => {
         expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
       },
     )
+
+    test('that loses a shared frame ends the session that has not received it, and refuses to resume it', async () => {
+      const prefix = `frame-${process.pid}:`
+      const store = redisStore(stores.client(), { prefix, warn: false })
+      const { url, server } = await startNode({ store, authorize: () => ({ groups: ['g'] }) })
+      const [peer, other] = [await join(url), await join(url)]
+      peer.socket.terminate()
+      await peer.closed()
+      await server.publish('g', 'x')
+      expect((await other.got(1))[0].data).toBe('x')
+      await stores.client().del((await keys(prefix)).filter(key => key.startsWith(`${prefix}m:`)))
+      await server.send(peer.id, 'y')
+      const back = await dial(peer.recovery)
+      expect((await back.closed()).code).toBe(1008)
+      expect(back.messages).toEqual([])
+      expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
+    })
 
     test('may forget its scripts: the store sends them again', async () => {
       const { url } = await startNode({
@@ -268,7 +323,7 @@ describe.runIf(hasRedis())('Redis', () => {
     const client = await connectRedis(redis.url)
     cleanup(() => client.destroy())
     const { url, errors } = await startNode({
-      store: redisStore(client),
+      store: redisStore(client, { warn: false }),
       onMessage: ({ data }, session) => session.send(data),
       sessionTimeout: 1_000,
     })

@@ -255,5 +255,5 @@ export const withRedis = (tests: (stores: Stores) => void): void => {
     client.destroy()
     await redis.stop()
   })
-  tests({ next: () => redisStore(client, { prefix }), client: () => client })
+  tests({ next: () => redisStore(client, { prefix, warn: false }), client: () => client })
 }

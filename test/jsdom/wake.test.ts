@@ -49,14 +49,14 @@ describe('browserEvents()', () => {
     const { reports } = listen()
     visibility('visible')
     document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))
-    expect(reports).toEqual(['wake'])
+    expect(reports).toEqual(['visible'])
   })
 
-  test('does not report visibilitychange to hidden, because a hidden page still runs', () => {
+  test('reports visibilitychange to hidden, which is not sleep, because a hidden page still runs', () => {
     const { reports } = listen()
     visibility('hidden')
     document.dispatchEvent(new Event('visibilitychange', { bubbles: true }))
-    expect(reports).toEqual([])
+    expect(reports).toEqual(['hidden'])
   })
 
   test('does not take the change event of an input, which bubbles up to the window, for a change of the network', () => {
@@ -87,7 +87,7 @@ describe('browserEvents()', () => {
     document.dispatchEvent(new Event('resume'))
     visibility('visible')
     window.dispatchEvent(new Event('pageshow'))
-    expect(reports).toEqual(['sleep', 'sleep', 'wake', 'wake'])
+    expect(reports).toEqual(['sleep', 'hidden', 'sleep', 'wake', 'wake'])
   })
 
   test('reports to each caller', () => {

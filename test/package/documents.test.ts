@@ -13,6 +13,8 @@ const folder = `${root}.tmp/documents-${process.pid}/`
 const GIVEN: Record<string, string> = {
   backoff: "typeof import('steadysocket').backoff",
   createSocket: "typeof import('steadysocket').createSocket",
+  createBrowserEvents: "typeof import('steadysocket').createBrowserEvents",
+  onOutage: "typeof import('steadysocket').onOutage",
   socket: "import('steadysocket').Socket",
   SteadyWebSocket: "typeof import('steadysocket/websocket').SteadyWebSocket",
   json: "typeof import('steadysocket/json').json",
@@ -29,6 +31,10 @@ const GIVEN: Record<string, string> = {
   readable: "typeof import('steadysocket/stream').readable",
   writable: "typeof import('steadysocket/stream').writable",
   when: "typeof import('steadysocket/stream').when",
+  api: "import('steadysocket/calls').Calls",
+  CallError: "typeof import('steadysocket/calls').CallError",
+  calls: "typeof import('steadysocket/calls').calls",
+  jsonRpc: "typeof import('steadysocket/calls').jsonRpc",
   WebSocketServer: "typeof import('ws').WebSocketServer",
   createFakeServer: "typeof import('steadysocket/testing').createFakeServer",
   record: "typeof import('steadysocket/testing').record",
@@ -42,7 +48,6 @@ for (const name of [
   'SteadySocket',
   'askTheUser',
   'banner',
-  'calls',
   'chrome',
   'cursor',
   'db',
@@ -72,6 +77,8 @@ for (const name of [
 const OWN: Record<string, Record<string, string>> = {
   'demo/docs/drop-in.md': { socket: "import('steadysocket/websocket').SteadyWebSocket" },
   'demo/docs/reliable.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
+  'demo/docs/api/core.md': { calls: 'any' },
+  'demo/docs/api/index.md': { calls: 'any' },
   'demo/docs/api/testing.md': { server: "import('steadysocket/testing').FakeServer" },
 }
 

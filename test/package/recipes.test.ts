@@ -1,34 +1,17 @@
 // Recipes whose point is what happens over time, run as the documents have them.
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { transformSync } from 'esbuild'
-import { afterAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { readFileSync } from 'node:fs'
+import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import type { Calls } from '../../src/calls.ts'
 import { backoff, type Socket } from '../../src/index.ts'
 import type { FakeServer } from '../../src/testing.ts'
 import { fakeNetwork } from '../support/network.ts'
-import { pieceWith, root } from './pieces.ts'
-
-const folder = `${root}.tmp/recipes-${process.pid}/`
-
-/** Runs a piece of a document, and gives what it has made. */
-async function run<Made>(file: string, words: string, names: string): Promise<Made> {
-  // Packages that are too large to install are globals here, and so is what bundlers add.
-  const piece = pieceWith(file, words)
-    .replace(/^export /gm, '')
-    .replace(/^import (\{ \w+ \}) from '(react-native|electron)'$/gm, 'const $1 = globalThis')
-    .replace('import.meta.hot', 'globalThis.hot')
-    .replace('// later\nview.abort()', '')
-  const { code } = transformSync(`${piece}\nexport { ${names} }`, { loader: 'ts' })
-  mkdirSync(folder, { recursive: true })
-  const path = `${folder}${Math.random().toString(36).slice(2)}.mjs`
-  writeFileSync(path, code)
-  return import(/* @vite-ignore */ path)
-}
+import { root } from './pieces.ts'
+import { runPiece as run } from './run-piece.ts'
 
 let server: FakeServer
 beforeEach(() => {
   server = fakeNetwork()
 })
-afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const urls = () => server.connections.map(({ socket }) => new URL(socket.url).search)
 
@@ -172,36 +155,52 @@ test('the client does what the table of close codes says', () => {
   }
 })
 
-test('a call that still waits when the connection is lost can be repeated and is carried out once; one that was sent is uncertain', async () => {
-  type Made = { socket: Socket; call(method: string): Promise<unknown> }
-  const { socket, call } = await run<Made>('demo/docs/requests.md', 'queuedMessages', 'socket, call')
+test('the guide to calls begins with lines that call, subscribe, and subscribe again first on each connection', async () => {
+  type Made = { api: Calls; order: unknown; stop(): void }
+  const shown = vi.fn()
+  vi.stubGlobal('show', shown)
+  const running = run<Made>('demo/docs/calls.md', "api.call('order.place', { qty: 3 })\n", 'api, order, stop')
+  const asked = () => server.latest.received.map(text => JSON.parse(text as string))
+  await vi.waitFor(() => expect(server.attempts).toBe(1))
   await vi.advanceTimersByTimeAsync(0)
-  const answered = call('BALANCE')
-  const answer = { id: JSON.parse(server.latest.received[0] as string).id, result: 7 }
-  server.latest.send(JSON.stringify(answer))
-  expect(await answered).toBe(7)
-
-  const outcomes: string[] = []
-  const buy = (text: string): Promise<unknown> =>
-    call(text).catch((error: Error) => {
-      outcomes.push(`${text}: ${error.message}`)
-      if (error.message.startsWith('Not sent')) return buy(text)
-      return undefined
-    })
-  void buy('BUY 1')
-  server.latest.freeze('up')
-  void buy('BUY 2')
-  server.latest.drop()
+  expect(asked()).toMatchObject([{ method: 'order.place', params: { qty: 3 } }])
+  server.latest.send('{"jsonrpc":"2.0","id":1,"result":{"id":7}}')
+  const { api, order, stop } = await running
+  expect(order).toEqual({ id: 7 })
+  server.latest.send('{"jsonrpc":"2.0","id":2,"result":"n"}')
+  const item = (key: string, result: string) =>
+    JSON.stringify({ jsonrpc: '2.0', method: 'subscription', params: { subscription: key, result } })
+  server.latest.send(item('n', 'one')).drop()
+  api.call('balance').catch(() => {})
   await vi.advanceTimersByTimeAsync(10_000)
-  expect(outcomes).toEqual([
-    'BUY 1: Connection lost: the call may have been carried out',
-    'BUY 2: Not sent: the call can be repeated',
+  expect(asked()).toMatchObject([{ method: 'subscribe', params: ['news'] }, { method: 'balance' }])
+  server.latest.send('{"jsonrpc":"2.0","id":4,"result":"m"}').send(item('m', 'two'))
+  expect(shown.mock.calls).toEqual([
+    ['one', false],
+    ['two', true],
   ])
-  const carriedOut = server.connections.flatMap(({ received }) =>
-    received.map(text => JSON.parse(text as string).method),
-  )
-  expect(carriedOut).toEqual(['BALANCE', 'BUY 1', 'BUY 2'])
-  socket.close()
+  stop()
+  expect(asked().at(-1)).toMatchObject({ method: 'unsubscribe', params: ['m'] })
+  api.socket.close()
+})
+
+test('the recipe that authenticates before calls sends the token first, and then subscriptions and calls', async () => {
+  vi.stubGlobal('fetchToken', async () => 't1')
+  const entry = await import('../../src/calls.ts')
+  const { createSocket } = await import('../../src/index.ts')
+  for (const [name, value] of Object.entries({ ...entry, createSocket })) vi.stubGlobal(name, value)
+  const { api } = await run<{ api: Calls }>('demo/docs/calls.md', 'not authenticated', 'api')
+  api.call('balance').catch(() => {})
+  api.subscribe('news', undefined, () => {})
+  await vi.advanceTimersByTimeAsync(0)
+  expect(server.latest.received).toEqual(['{"token":"t1"}'])
+  server.latest.send('ok')
+  await vi.advanceTimersByTimeAsync(0)
+  expect(server.latest.received.slice(1).map(text => JSON.parse(text as string).method)).toEqual([
+    'subscribe',
+    'balance',
+  ])
+  api.socket.close()
 })
 
 test('what piled up during an outage reaches a server with a rate limit at five messages a second, in order', async () => {

@@ -18,6 +18,7 @@ const PURPOSE = {
   heartbeat: 'Detects dead connections',
   pageEvents: 'Reacts to page and network events: wake, sleep, offline',
   delivery: 'Resends the unsent tail, paces, and serves the options of `send()`',
+  handover: 'Replaces a connection that may be dead, or must end, without an interruption. Needs `delivery`',
   prepare: 'Runs a function on each new connection before `open`',
   backoff: 'Chooses the first delay by the cause of the loss',
   checks: 'Rejects invalid arguments and options',

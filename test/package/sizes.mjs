@@ -43,8 +43,11 @@ const HOOKS = {
 }
 
 export const FRAMEWORKS = ['react', 'vue', 'svelte', 'solid']
-export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'prepare', 'backoff', 'checks']
-export const EXTENSIONS = ['websocket', 'json', 'stream', 'reliable']
+export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'handover', 'prepare', 'backoff', 'checks']
+
+/** The parts that a part needs. */
+const NEEDED = { handover: ['delivery'] }
+export const EXTENSIONS = ['websocket', 'json', 'stream', 'calls', 'reliable']
 
 /** The sizes in bytes of a bundle of this code, with the packages as they are published. */
 export const weigh = async code => {
@@ -121,7 +124,10 @@ export const measure = async () => {
     'steadysocket/core, bare': bare,
     'bare, with heartbeat and pageEvents': await sizeOf(assembled('heartbeat', 'pageEvents')),
   }
-  for (const part of PARTS) sizes[`part ${part}`] = (await sizeOf(assembled(part))) - bare
+  for (const part of PARTS) {
+    const needed = NEEDED[part] ?? []
+    sizes[`part ${part}`] = (await sizeOf(assembled(...needed, part))) - (await sizeOf(assembled(...needed)))
+  }
   for (const name in FUNCTIONS) sizes[`${name}()`] = await weighFunction(name)
   for (const entry of EXTENSIONS) sizes[`steadysocket/${entry}`] = (await sizeOf(beside(entry))) - whole
   for (const entry of FRAMEWORKS) sizes[`steadysocket/${entry}`] = await weighHooks(entry)

@@ -285,6 +285,15 @@ describe('invalid frames from the server', () => {
     expect(seen).toEqual([{ status: 'delivered' }])
   })
 
+  test('a limited frame, which says why the server reads more slowly, causes an error event with that text', async () => {
+    const { socket, server, heard } = world()
+    const { peer } = await server.connect()
+    peer.send('{"type":"system","event":"limited","message":"this user sends too much"}')
+    await settled()
+    expect(heard('error')).toEqual([new Error('this user sends too much')])
+    expect(socket.state.name).toBe('open')
+  })
+
   test('a binary frame causes an error event', async () => {
     const { server, heard } = world()
     const { peer } = await server.connect()

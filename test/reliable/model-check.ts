@@ -174,9 +174,7 @@ export class Check implements Watch {
 
   dialled(link: Link): void {
     TOTALS.connections++
-    const query = new URL(link.url).searchParams
-    const wanted = query.get('awps_connection_id')
-    const token = query.get('awps_reconnection_token')
+    const { id: wanted, token } = link.client.shown
     this.lines.set(link, {
       session: undefined,
       dialled: Date.now(),
@@ -215,6 +213,9 @@ export class Check implements Watch {
       // Again is well: what comes again has to be.
       this.must(sequenceId >= line.acked, `${sequenceId} is acknowledged after ${line.acked}`)
       line.acked = sequenceId
+    } else if (type === 'endSession') {
+      // From when it arrives, if it does.
+      ;(line.session as Session).over = true
     } else if (type !== 'ping') {
       const next = line.owed.shift()
       if (next !== undefined) this.must(text === next, `${brief(frame)} instead of ${next}, which is owed`)

@@ -134,22 +134,13 @@ export class Link {
   readonly network: Network
   readonly index: number
   readonly client: ClientEnd
-  readonly url: string
   readonly page: number
   fate: Fate | undefined
 
-  constructor(
-    network: Network,
-    index: number,
-    client: ClientEnd,
-    url: string,
-    page: number,
-    fate: Fate | undefined,
-  ) {
+  constructor(network: Network, index: number, client: ClientEnd, page: number, fate: Fate | undefined) {
     this.network = network
     this.index = index
     this.client = client
-    this.url = url
     this.page = page
     this.fate = fate
   }
@@ -303,15 +294,17 @@ export class ClientEnd {
   protocol = ''
   readonly bufferedAmount = 0
   readonly url: string
+  readonly protocols: readonly string[]
   readonly link: Link
   /** The page is no more. */
   private dead = false
   private timer: ReturnType<typeof setTimeout> | undefined
 
-  constructor(url: string | URL) {
+  constructor(url: string | URL, protocols: string | string[] = PROTOCOL) {
     this.url = String(url)
+    this.protocols = [protocols].flat()
     const { network, page } = new.target
-    this.link = network.dial(this, this.url, page)
+    this.link = network.dial(this, page)
   }
 
   send(text: string): void {
@@ -347,7 +340,9 @@ export class ClientEnd {
     } else if (item.kind === 'text') {
       if (this.readyState !== 1) return
       this.link.watch.arrived(this.link, 'down', item)
-      this.fire('message', { data: item.text })
+      const { isPlain } = this.link.network
+      // As if the server knew nothing but Azure's protocol.
+      this.fire('message', { data: isPlain ? item.text.replace(/,"features":\[.*?\]/, '') : item.text })
     } else if (item.kind === 'close') {
       this.link.watch.arrived(this.link, 'down', item)
       if (this.readyState === 1) this.link.up.send(item)
@@ -366,6 +361,16 @@ export class ClientEnd {
     this.link.down.die()
     if (!wasClean) this.fire('error')
     this.fire('close', { code, reason, wasClean })
+  }
+
+  /** The session that it asks to resume, and the token: in the URL, or in a subprotocol. */
+  get shown(): { id: string | null; token: string | null } {
+    const query = new URL(this.url).searchParams
+    const [, id, token] = this.protocols.find(name => name.startsWith('resume.'))?.split('.') ?? []
+    return {
+      id: id ?? query.get('awps_connection_id'),
+      token: token ?? query.get('awps_reconnection_token'),
+    }
   }
 
   /** The page goes: nothing of it runs any more, but what it sent may still arrive. */
@@ -394,7 +399,7 @@ const bound = (network: Network, page: number) =>
 /** What a connection comes to. */
 export interface Listening {
   readonly index: number
-  accept(end: NodeEnd, url: string): void
+  accept(end: NodeEnd, url: string, protocols: readonly string[]): void
 }
 
 export class Network {
@@ -403,6 +408,8 @@ export class Network {
   calm = false
 
   readonly seed: number
+  /** Whether the client gets no other features than those of Azure's protocol. */
+  readonly isPlain: boolean
   private readonly latency: readonly number[]
   private readonly fates: readonly (Fate | 'refused' | undefined)[]
   readonly watch: Watch
@@ -416,6 +423,7 @@ export class Network {
     nodes: () => readonly Listening[],
   ) {
     this.seed = seed
+    this.isPlain = seed % 3 === 0
     this.latency = latency
     this.fates = fates
     this.watch = watch
@@ -431,10 +439,10 @@ export class Network {
     return bound(this, page) as unknown as typeof WebSocket
   }
 
-  dial(client: ClientEnd, url: string, page: number): Link {
+  dial(client: ClientEnd, page: number): Link {
     const index = this.links.length
     const fate = this.calm ? undefined : this.fates[index]
-    const link = new Link(this, index, client, url, page, fate === 'refused' ? undefined : fate)
+    const link = new Link(this, index, client, page, fate === 'refused' ? undefined : fate)
     this.links.push(link)
     this.watch.dialled(link)
     setTimeout(
@@ -445,7 +453,7 @@ export class Network {
         const node = pick(nodes, mix(this.seed, index, 5))
         link.server = new NodeEnd(link, node.index)
         link.down.send({ kind: 'open' })
-        node.accept(link.server, url)
+        node.accept(link.server, client.url, client.protocols)
       },
       this.delay(index, 2, 0),
     )

@@ -191,6 +191,8 @@ class Node implements Listening {
     }) as typeof setInterval
     this.server = createReliableServer(this.wss, {
       ...limits,
+      // Longer than any handler takes. That of a node that has died is over before the end.
+      handlerTimeout: 30_000,
       store: line,
       onMessage: (message, session) => onMessage(message, session, this),
       onJoin: () => true,
@@ -199,10 +201,11 @@ class Node implements Listening {
     globalThis.setInterval = real
   }
 
-  accept(end: NodeEnd, url: string): void {
+  accept(end: NodeEnd, url: string, protocols: readonly string[]): void {
     this.ends.push(end)
     const { pathname, search } = new URL(url)
-    this.wss.emit('connection', end, { url: pathname + search, headers: {} })
+    const headers = { 'sec-websocket-protocol': protocols.join(', ') }
+    this.wss.emit('connection', end, { url: pathname + search, headers })
   }
 
   /** Nothing of it runs any more. */

@@ -170,7 +170,7 @@ describe('a reliable socket', () => {
     expect(socket.connectionId).toBe('session1')
     expect(socket.state).toBe(heard('state').at(-1))
     expect(socket.stats).toMatchObject({ attempts: 1, connections: 1, inFlight: 0, lastSequenceId: 0 })
-    expect(heard('open')).toEqual([{ attempt: 0, reconnected: false, resumed: false }])
+    expect(heard('open')).toEqual([{ attempt: 0, reconnected: false, seamless: false, resumed: false }])
     socket.reconnect()
     expect(heard('close')).toMatchObject([{ code: 1006, cause: { code: 'RECONNECT_REQUESTED' } }])
   })

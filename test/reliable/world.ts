@@ -59,6 +59,8 @@ export class Server {
   explains = false
   /** Whether `connected` has the number of the newest message. */
   tellsNumber = false
+  /** What it supports beyond Azure's protocol. */
+  features: readonly string[] | undefined
   private count = 0
 
   constructor() {
@@ -78,9 +80,16 @@ export class Server {
   accept(peer: FakePeer = this.latest): Wire {
     peer.accept('json.reliable.webpubsub.azure.v1')
     const query = new URL(peer.socket.url).searchParams
-    const id = this.resumes ? query.get('awps_connection_id') : null
+    const resumes = Array.isArray(this.features) && this.features.includes('resumeProtocol')
+    const offer = resumes && peer.protocols[1]?.split('.')
+    const [, wanted = null, token = ''] = offer || [
+      '',
+      query.get('awps_connection_id') ?? undefined,
+      query.get('awps_reconnection_token') ?? undefined,
+    ]
+    const id = this.resumes ? wanted : null
     const known = id === null ? undefined : this.sessions.get(id)
-    const may = known?.tokens.includes(query.get('awps_reconnection_token') ?? '')
+    const may = known?.tokens.includes(token)
     const session = id === null ? this.open() : may ? known : undefined
     const wire: Wire = { peer, session, read: 0, down: [], greeted: false, highest: 0 }
     this.wires.push(wire)
@@ -100,6 +109,7 @@ export class Server {
         connectionId: session.id,
         reconnectionToken,
         sequenceId,
+        features: this.features,
       })
       for (const { text } of session.unacked) wire.down.push(text)
     }
@@ -167,6 +177,9 @@ export class Server {
       this.faults.push(`${type} before connected`)
     } else if (type === 'ping') {
       this.say(wire, { type: 'pong' })
+    } else if (type === 'endSession') {
+      if (!this.features?.includes(type)) this.faults.push('endSession is not supported')
+      this.sessions.delete(session.id)
     } else if (type === 'sequenceAck') {
       if (sequenceId > session.sent) this.faults.push(`acknowledged ${sequenceId} of ${session.sent}`)
       session.acked = Math.max(session.acked, sequenceId)

@@ -41,11 +41,17 @@ describe('authorize', () => {
   })
 })
 
-test.each(['authorise', 'onMesage', 'constructor'])(
-  'a server with the misspelt option %s throws a TypeError',
-  name => {
-    expect(() => startFake({ [name]: () => false } as object)).toThrow(
-      new TypeError(`createReliableServer has no option '${name}'`),
-    )
-  },
-)
+test.each([
+  ['authorise', 'authorize'],
+  ['onMesage', 'onMessage'],
+  ['maxGroup', 'maxGroups'],
+  ['dedupWindow', 'dedupeWindow'],
+])('a server with the misspelt option %s throws a TypeError that names %s', (name, nearest) => {
+  expect(() => startFake({ [name]: () => false } as object)).toThrow(
+    new TypeError(`createReliableServer has no option '${name}'. Did you mean '${nearest}'?`),
+  )
+})
+
+test('a server with an option that is named like an inherited property throws a TypeError', () => {
+  expect(() => startFake({ constructor: () => false } as object)).toThrow(TypeError)
+})

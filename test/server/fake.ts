@@ -12,7 +12,8 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
   /** All frames, parsed. */
   readonly frames: any[] = []
   end: { code: number; reason: string } | undefined
-  #held: [data: Buffer, isBinary: boolean][] = []
+  /** What the server has not read: messages, and answers to pings. */
+  #held: ['message' | 'pong', ...unknown[]][] = []
 
   #undone: (() => void)[] = []
 
@@ -32,7 +33,7 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
 
   /** The client says something. */
   say(data: string | Uint8Array, isBinary = typeof data !== 'string'): void {
-    this.#held.push([Buffer.from(data as string), isBinary])
+    this.#held.push(['message', Buffer.from(data as string), isBinary])
     this.#flow()
   }
 
@@ -46,8 +47,13 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
     this.emit('frame')
   }
 
-  ping(): void {
-    if (this.readyState === 1 && this.alive) queueMicrotask(() => this.emit('pong'))
+  /** A live client answers, after everything that it has sent before. */
+  ping(data: string | Buffer = ''): void {
+    if (this.readyState !== 1 || !this.alive) return
+    queueMicrotask(() => {
+      this.#held.push(['pong', Buffer.from(data as string)])
+      this.#flow()
+    })
   }
 
   close(code = 1005, reason = ''): void {
@@ -62,14 +68,14 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
 
   /** The number of messages that have not been read. */
   get unread(): number {
-    return this.#held.length
+    return this.#held.filter(([type]) => type === 'message').length
   }
 
   #flow() {
     while (!this.isPaused && this.readyState < 3) {
       const next = this.#held.shift()
       if (!next) return
-      this.emit('message', ...next)
+      this.emit(...next)
     }
   }
 

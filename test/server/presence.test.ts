@@ -1,7 +1,7 @@
 // The hooks that tell an application who is there.
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore } from '../../src/server.ts'
-import { recovery, startFake } from './start.ts'
+import { event, recovery, startFake } from './start.ts'
 
 const start = (log: string[], store = memoryStore(), name = '', more = {}) =>
   startFake({
@@ -88,5 +88,47 @@ describe('a session whose client has closed the connection with 1000', () => {
     } finally {
       vi.useRealTimers()
     }
+  })
+})
+
+describe('a session whose client sends endSession', () => {
+  const END = '{"type":"endSession"}'
+
+  test('ends at once, and cannot be resumed', async () => {
+    const log: string[] = []
+    const { wss } = start(log)
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    client.say(END)
+    client.close(1000)
+    expect((await wss.connect(recovery(client))).end?.code).toBe(1008)
+    expect(log).toEqual(['connect ada false', 'disconnect ada 1000', 'end ada 1000 ended by the client'])
+  })
+
+  test('ends after the requests that came before are processed, also when the connection is closed meanwhile', async () => {
+    const log: string[] = []
+    let finish = () => {}
+    const { wss } = start(log, memoryStore(), '', {
+      onMessage: async ({ data }: { data: unknown }) => {
+        if (data === 1) await new Promise<void>(resolve => (finish = resolve))
+        log.push(`handled ${data}`)
+      },
+    })
+    const client = await wss.connect()
+    await client.until(() => !client.isPaused)
+    client.say(event(1, 1))
+    client.say(event(2, 2))
+    client.say(END)
+    client.close(1000)
+    await client.until(() => client.end)
+    finish()
+    await vi.waitFor(() => expect(log).toHaveLength(5))
+    expect(log).toEqual([
+      'connect ada false',
+      'disconnect ada 1000',
+      'handled 1',
+      'handled 2',
+      'end ada 1000 ended by the client',
+    ])
   })
 })

@@ -1,5 +1,6 @@
 // The contract of a store, as tests. Any other store can be held to it too.
 import { describe, expect, test, vi } from 'vitest'
+import { userGroup } from '../../src/server/store.ts'
 import type { Effect, Store, StoreEvent, StoreLimits, StoreNode } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 
@@ -189,7 +190,12 @@ export const describeStore = (next: () => Store): void => {
       const [first, second] = [await open(), await open()]
       await begin(first)
       await second.commit([send('a', '{1}'), send('a', '{2}')])
-      await vi.waitFor(() => expect(first.news).toContainEqual({ kind: 'messages', session: 'a' }))
+      const notice = (sequenceId: number, frame: string) => ({
+        kind: 'messages',
+        session: 'a',
+        message: { sequenceId, frame },
+      })
+      await vi.waitFor(() => expect(first.news).toEqual([notice(1, '{1}'), notice(2, '{2}')]))
       expect(second.news).toEqual([])
     })
 
@@ -355,6 +361,110 @@ export const describeStore = (next: () => Store): void => {
       await first.close()
       await gone(second)
     })
+  })
+
+  describe('the members of a group', () => {
+    test('are the sessions that have joined it, of all nodes, with their users', async () => {
+      const [first, second] = [await open(), await open()]
+      await begin(first, 'a', ['g'])
+      await second.create({ id: 'b', token: 't', userId: '', groups: [] })
+      await second.commit([{ kind: 'join', session: 'b', group: 'g' }])
+      const members = [
+        { id: 'a', userId: 'u', isConnected: true },
+        { id: 'b', userId: '', isConnected: true },
+      ]
+      const byId = async (group: string) =>
+        [...(await first.members(group))].sort((one, other) => (one.id < other.id ? -1 : 1))
+      expect(await byId('g')).toEqual(members)
+      expect(await byId('')).toEqual(members)
+      await first.commit([{ kind: 'leave', session: 'a', group: 'g' }])
+      expect(await first.members('g')).toEqual(members.slice(1))
+      expect(await first.members('nobody')).toEqual([])
+    })
+
+    test('begin with those that have been without a connection for the longest', async () => {
+      const node = await open()
+      for (const id of ['a', 'b', 'c', 'd']) await begin(node, id)
+      await node.detach('c', 1)
+      await new Promise(resolve => setTimeout(resolve, 2))
+      await node.detach('a', 1)
+      await node.detach('d', 1)
+      await node.resume('d', 't1', 't2', 'u')
+      const members = await node.members(userGroup('u'))
+      expect(members.slice(0, 2).map(({ id, isConnected }) => [id, isConnected])).toEqual([
+        ['c', false],
+        ['a', false],
+      ])
+      expect(members.slice(2).map(({ isConnected }) => isConnected)).toEqual([true, true])
+    })
+
+    test('are listed all, however many they are', async () => {
+      const node = await open()
+      const ids = Array.from({ length: 450 }, (_, i) => `s${i}`)
+      await Promise.all(ids.map(id => begin(node, id)))
+      expect((await node.members('')).map(({ id }) => id).sort()).toEqual(ids.sort())
+    })
+
+    test('of the group of a user are the sessions of the user, and count for no limit', async () => {
+      const node = await open()
+      await begin(node, 'a')
+      await node.create({ id: 'b', token: 't', userId: 'v', groups: [] })
+      await node.create({ id: 'c', token: 't', userId: '', groups: [] })
+      expect((await node.members(userGroup('u'))).map(({ id }) => id)).toEqual(['a'])
+      expect(await node.members(userGroup(''))).toEqual([])
+      const publication = { kind: 'publish', group: userGroup('v'), frame: '{}' } as const
+      expect((await node.commit([publication])).count).toBe(1)
+      for (const session of ['a', 'c']) {
+        const join = (group: string) => node.commit([{ kind: 'join', session, group }])
+        for (const group of ['1', '2', '3']) expect((await join(group)).outcome).toBe('done')
+        expect((await join('4')).outcome).toBe('full')
+      }
+      await node.end('a', 1008, 'x')
+      expect(await node.members(userGroup('u'))).toEqual([])
+    })
+  })
+
+  describe('the groups that a session is given', () => {
+    test('are refreshed when it is resumed, on any node, and those that it joined in another way stay', async () => {
+      const [first, second] = [await open(), await open()]
+      await begin(first, 'a', ['old', 'kept'])
+      await first.commit([{ kind: 'join', session: 'a', group: 'own' }])
+      const groups = async () => {
+        const found = []
+        for (const group of ['old', 'kept', 'own', 'new', ''])
+          if ((await first.members(group)).length) found.push(group)
+        return found
+      }
+      expect(await groups()).toEqual(['old', 'kept', 'own', ''])
+      await second.resume('a', 't1', 't2', 'u', ['kept', 'new'])
+      expect(await groups()).toEqual(['kept', 'own', 'new', ''])
+      await first.resume('a', 't2', 't3', 'u')
+      expect(await groups()).toEqual(['kept', 'own', 'new', ''])
+      await first.resume('a', 't3', 't4', 'u', [])
+      expect(await groups()).toEqual(['own', ''])
+    })
+
+    test('stay as they are if it is refused', async () => {
+      const node = await open()
+      await begin(node, 'a', ['g'])
+      expect(await node.resume('a', 'wrong', 't2', 'u', ['h'])).toBeUndefined()
+      expect(await node.members('g')).toHaveLength(1)
+      expect(await node.members('h')).toEqual([])
+    })
+  })
+
+  test('the progress of a session is its newest number and its last acknowledged one', async () => {
+    const [first, second] = [await open(), await open()]
+    await begin(first)
+    expect(await second.progress('a')).toEqual({ sequenceId: 0, acknowledged: 0 })
+    for (let i = 0; i < 3; i++) await second.commit([send('a', '{}')])
+    await first.acknowledge('a', 1, 2)
+    await vi.waitFor(async () =>
+      expect(await second.progress('a')).toEqual({ sequenceId: 3, acknowledged: 2 }),
+    )
+    expect(await second.progress('b')).toBeUndefined()
+    await first.end('a', 1008, 'x')
+    expect(await second.progress('a')).toBeUndefined()
   })
 
   test('ending a session notifies its node and removes it from its groups', async () => {

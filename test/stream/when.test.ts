@@ -23,7 +23,13 @@ describe('when()', () => {
     const { socket, native, heard, listeners } = watchedSocket({ protocols: 'v2' })
     const next = when(socket, 'open')
     native().accept('v2')
-    const event = { attempt: 0, url: 'ws://page.test/feed', protocol: 'v2', reconnected: false }
+    const event = {
+      attempt: 0,
+      url: 'ws://page.test/feed',
+      protocol: 'v2',
+      reconnected: false,
+      seamless: false,
+    }
     expect(await next).toEqual(event)
     expect(await when(socket, 'open')).toEqual(event)
     native().drop()

@@ -650,7 +650,7 @@ describe('record()', () => {
     socket.send('late')
     expect(log.events).toEqual([
       { type: 'state', name: 'open', attempt: 0, url, protocol: '' },
-      { type: 'open', attempt: 0, url, protocol: '', reconnected: false },
+      { type: 'open', attempt: 0, url, protocol: '', reconnected: false, seamless: false },
       { type: 'text', data: 'hello' },
       { type: 'binary', data: [1, 2] },
       { type: 'state', name: 'waiting', attempt: 1, delay: 1_000, cause: 'CONNECTION_LOST' },

@@ -207,6 +207,7 @@ class Stream:
 
     def __init__(self):
         self.since, self.missing = time.monotonic(), {}
+        self.listeners = self.sent = 0
         self.counts = {"arrived": 0, "lost": 0, "twice": 0, "late": 0, "last": 0}
 
     def due(self):
@@ -252,13 +253,16 @@ async def serve_plain(socket):
         return await socket.close(1008, "an id of 8 to 40 letters and digits, please")
 
     async def send_due():
-        n = stream.due()  # What was due while nobody listened is lost: nothing here keeps it.
+        # What was due while nobody listened is lost: nothing here keeps it. A second connection begins where the first one is.
+        n = stream.sent if stream.listeners > 1 else stream.due()
         while True:
             while n < stream.due():
                 n += 1
                 broadcast([socket], json.dumps(stream.message(n)))
+            stream.sent = n
             await asyncio.sleep(PERIOD)
 
+    stream.listeners += 1
     pump = asyncio.create_task(send_due())
     try:
         async for text in socket:
@@ -266,6 +270,7 @@ async def serve_plain(socket):
                 stream.note(int(text))
     finally:
         pump.cancel()
+        stream.listeners -= 1
 
 
 class NumberedSession(recipe.Session):

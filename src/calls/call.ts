@@ -1,0 +1,61 @@
+import { CallError } from './errors.js'
+import type { Request, Requests, Transmit } from './requests.js'
+import type { CallOptions } from './types.js'
+
+/** Timers with a longer delay fire at once. */
+const MAX_DELAY = 2 ** 31
+
+/** Sends a call. Resolves with its result, or rejects with a `CallError`. */
+export type SendCall = (id: number, data: any, options: CallOptions) => Promise<unknown>
+
+export const createSendCall = (
+  requests: Requests,
+  transmit: Transmit,
+  maxCalls: number,
+  maxBytes: number,
+  defaults: CallOptions,
+): SendCall => {
+  let count = 0
+  let bytes = 0
+
+  return async (
+    id,
+    data,
+    { timeout = defaults.timeout ?? 30_000, again = defaults.again ?? 'unsent', signal },
+  ) => {
+    const size = data.length ?? data.byteLength
+    if (signal?.aborted) throw new CallError('NOT_SENT', signal.reason)
+    if (count >= maxCalls) throw new CallError('NOT_SENT', 'maxCalls')
+    if (bytes + size > maxBytes) throw new CallError('NOT_SENT', 'maxBytes')
+    count++
+    bytes += size
+    const queued = new AbortController()
+    let timer: ReturnType<typeof setTimeout> | undefined
+    let onAbort = () => {}
+    try {
+      return await new Promise((resolve, reject) => {
+        const request: Request = {
+          id,
+          data,
+          again,
+          queued,
+          onEnd(error, result) {
+            // However it has ended, it is not sent again.
+            queued.abort()
+            if (error) reject(error)
+            else resolve(result)
+          },
+        }
+        onAbort = () => requests.cancel(request, 'UNKNOWN', signal?.reason)
+        if (timeout < MAX_DELAY) timer = setTimeout(requests.cancel, timeout, request, 'TIMEOUT')
+        signal?.addEventListener('abort', onAbort)
+        requests.add(request, transmit)
+      })
+    } finally {
+      count--
+      bytes -= size
+      clearTimeout(timer)
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+}

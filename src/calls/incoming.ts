@@ -1,0 +1,54 @@
+import type { Connection, Subscription } from './connection.js'
+import { CallError } from './errors.js'
+import type { Incoming } from './protocol.js'
+import type { Requests } from './requests.js'
+import type { Subscriptions } from './subscriptions.js'
+
+/** Acts on what the messages of a connection say. */
+export const createIncoming = (
+  connection: Connection,
+  requests: Requests,
+  subscriptions: Subscriptions,
+  /** Runs the handler of a call of the server. */
+  answer: (name: string, params: unknown) => unknown,
+  hasHandlers: () => boolean,
+  tell: (error: unknown) => void,
+): Incoming => {
+  /** During a handover, everything that the connection before brings comes first. */
+  const whenOpen = (job: () => unknown): any =>
+    connection.isOpen ? job() : new Promise(resolve => connection.held.push(() => resolve(job())))
+
+  const end = (id: unknown, error: CallError | undefined, result?: unknown) => {
+    if (!requests.receive(id, error, result)) tell(new CallError('UNEXPECTED', id))
+  }
+
+  const use = (key: unknown, job: (subscription: Subscription) => void) =>
+    whenOpen(() => {
+      const subscription = connection.byKey.get(key)
+      try {
+        if (!subscription) throw new CallError('UNEXPECTED', key)
+        job(subscription)
+      } catch (error) {
+        tell(error)
+      }
+    })
+
+  return {
+    result: (id, result) => end(id, undefined, result),
+    error: (id, error) => end(id, new CallError('SERVER_ERROR', error)),
+    item: (key, item, gap) => use(key, subscription => subscriptions.receive(subscription, item, gap)),
+    end: (key, error) =>
+      use(key, subscription => {
+        connection.byKey.delete(key)
+        subscriptions.end(
+          subscription,
+          error === undefined ? undefined : new CallError('SERVER_ERROR', error),
+        )
+      }),
+    call: (name, params) => whenOpen(() => answer(name, params)),
+    invalid() {
+      tell(new CallError('MALFORMED'))
+      return hasHandlers()
+    },
+  }
+}

@@ -1,0 +1,139 @@
+import type { Emitter, PreparedConnection, SendOptions, Socket } from '../index.js'
+import type { CallError } from './errors.js'
+import type { CallSchema, ContractEntry } from './schema.js'
+
+/** The schemas of calls and subscriptions by name. As a type alone, without schemas, it only checks what the program says. */
+export interface Contract {
+  readonly [name: string]: ContractEntry
+}
+
+type NameOf<All extends Contract> = keyof All & string
+
+// In brackets, so that a schema that may be missing does not count as one.
+type InputOf<Schema> = [Schema] extends [CallSchema<infer Input, any>] ? Input : unknown
+
+type OutputOf<Schema> = [Schema] extends [CallSchema<any, infer Output>] ? Output : unknown
+
+/** Parameters that may be undefined can be left out. */
+type Arguments<Params, Options> = undefined extends Params
+  ? [params?: Params, options?: Options]
+  : [params: Params, options?: Options]
+
+/** Whether a call is sent again when its connection ends before the reply. */
+export type Again =
+  /** No: it fails with `NOT_SENT` or `UNKNOWN`. Before it was given to a connection, it waits for one. */
+  | 'never'
+  /** Only if it certainly did not arrive; otherwise it fails with `UNKNOWN`. The server carries it out at most once. */
+  | 'unsent'
+  /** Yes. The server may carry it out twice. */
+  | 'always'
+
+/** Options for one call. */
+export interface CallOptions {
+  /** The milliseconds after which the call fails, wherever it is: with `NOT_SENT` if it still waits for a connection, else with `TIMEOUT`. */
+  timeout?: number | undefined
+  /** Whether the call is sent again when its connection ends before the reply. */
+  again?: Again | undefined
+  /** Aborting it ends the call: with `NOT_SENT` if it still waits for a connection, else with `UNKNOWN`. Default: none. */
+  signal?: AbortSignal | undefined
+}
+
+/** Options for one listener of a subscription. */
+export interface SubscribeOptions {
+  /**
+   * Listeners with the same key share a subscription, which has the parameters of the first of them. Default: the name together with the first
+   * parameters, as JSON.
+   */
+  key?: unknown
+  /**
+   * Called when the subscription has ended otherwise than by this page: with an error if the server refused it, or it could not be sent. Default:
+   * the error is an `error` event.
+   */
+  onEnd?: ((error: CallError | undefined) => unknown) | undefined
+}
+
+/** A binary encoding, such as MessagePack or CBOR: the same as for `steadysocket/json`. */
+export interface CallCodec {
+  /** Encodes a frame as a message. */
+  readonly encode: (frame: any) => string | ArrayBuffer | ArrayBufferView
+  /** Decodes a binary message. Text is always JSON. */
+  readonly decode: (data: ArrayBuffer) => unknown
+}
+
+/** Options for calls and subscriptions. Unknown options and invalid numbers throw a `TypeError`. */
+export interface CallsOptions<All extends Contract = Contract> {
+  /** The schemas by name, of what is sent and what is received. Default: none, and all values are `unknown`. */
+  contract?: All | undefined
+  /** Replaces JSON. Default: none. */
+  codec?: CallCodec | undefined
+  /** The default of each call. Default: 30,000. */
+  timeout?: number | undefined
+  /** The default of each call. Default: `'unsent'`. */
+  again?: Again | undefined
+  /** How many calls may be under way, in either direction. Further ones fail at once. Default: 1,000. */
+  maxCalls?: number | undefined
+  /** How many bytes of binary data and characters of text the calls under way may have. Further ones fail at once. Default: 16 MiB. */
+  maxBytes?: number | undefined
+  /** How many subscriptions there may be. Further ones throw. Default: 1,000. */
+  maxSubscriptions?: number | undefined
+}
+
+/** The events and their payloads. */
+export interface CallsEvents {
+  /**
+   * Something that belongs to no call of this page: a frame that breaks the protocol, a reply that nobody waits for, an item that does not match
+   * its schema, a handler that failed.
+   */
+  error: CallError
+}
+
+/** A socket, or a function that makes one with this `prepare`, so that subscriptions are made before it is open. */
+export type SocketSource =
+  | Socket<'arraybuffer' | 'blob'>
+  | ((prepare: (connection: PreparedConnection<any>) => Promise<void>) => Socket<'arraybuffer' | 'blob'>)
+
+/** Calls, subscriptions and handlers over a socket. The methods do not need `this`. */
+export interface Calls<All extends Contract = Contract> {
+  /**
+   * Calls the server. Resolves with the result, and rejects with a `CallError`, or with a `TypeError` for arguments that cannot be sent. It
+   * ends in every case, unless `timeout` is `Infinity` and the server never answers.
+   */
+  call<Name extends NameOf<All>>(
+    name: Name,
+    ...args: Arguments<InputOf<All[Name]['params']>, CallOptions>
+  ): Promise<OutputOf<All[Name]['result']>>
+  /** Sends a call that the server does not answer. Returns what the socket's `send()` returns, and throws for arguments that cannot be sent. */
+  notify<Name extends NameOf<All>>(
+    name: Name,
+    ...args: Arguments<InputOf<All[Name]['params']>, SendOptions>
+  ): 'sent' | 'queued' | 'dropped'
+  /**
+   * Adds a listener to a subscription, and returns a function that removes it. The subscription is made with its first listener and on each later
+   * connection, and ended with the last. Parameters that are a function get the last item, to continue after it. `gap` is true if items may be
+   * missing before this one. Throws a `CallError` with the code `NOT_SENT` for parameters that do not match, and beyond `maxSubscriptions`.
+   */
+  subscribe<Name extends NameOf<All>>(
+    name: Name,
+    params:
+      | InputOf<All[Name]['params']>
+      | ((last: OutputOf<All[Name]['event']> | undefined) => InputOf<All[Name]['params']>),
+    listener: (item: OutputOf<All[Name]['event']>, info: { readonly gap: boolean }) => unknown,
+    options?: SubscribeOptions,
+  ): () => void
+  /**
+   * Answers the server's calls of this name, and returns a function that ends it. What the handler returns, or its promise resolves with, is the
+   * reply. Throws a `TypeError` if there is a handler already.
+   */
+  handle<Name extends NameOf<All>>(
+    name: Name,
+    handler: (
+      params: OutputOf<All[Name]['params']>,
+    ) => InputOf<All[Name]['result']> | PromiseLike<InputOf<All[Name]['result']>>,
+  ): () => void
+  /** Adds a listener and returns a function that removes it. Throws a `TypeError` for an unknown event. */
+  on: Emitter<CallsEvents>['on']
+  /** Removes a listener. */
+  off: Emitter<CallsEvents>['off']
+  /** The socket. */
+  readonly socket: Socket<'arraybuffer' | 'blob'>
+}

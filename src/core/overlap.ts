@@ -1,0 +1,54 @@
+import { guard } from './emitter.js'
+import { createTimer } from './timers.js'
+
+/** The time during which two connections are open. */
+export interface Overlap {
+  start(): void
+  /** Whether messages must be compared. */
+  isActive(): boolean
+  /** Whether the same message has arrived on the other connection. */
+  isDouble(native: WebSocket, data: unknown): boolean
+  /** The second connection has taken over: ends in so many milliseconds. The first one, if given, is read until then. */
+  endIn(delay: number, first: WebSocket | false): void
+  end(): void
+}
+
+/** Recognizes the messages that arrive on both connections by the option `id`. */
+export const createOverlap = (id: ((data: any) => unknown) | undefined, onEnd: () => void): Overlap => {
+  const setTimer = createTimer()
+  /** The connection on which each identity was seen first. */
+  let seen: Map<unknown, WebSocket> | undefined
+  let late: WebSocket | false | undefined
+
+  const end = () => {
+    setTimer()
+    if (late) {
+      late.onmessage = null
+      late.close()
+    }
+    seen = late = undefined
+  }
+
+  return {
+    end,
+    start() {
+      end()
+      if (id) seen = new Map()
+    },
+    isActive: () => !!seen,
+    isDouble(native, data) {
+      const identity = seen && guard(id as (data: unknown) => unknown, data)
+      if (identity === undefined) return false
+      const first = seen?.get(identity) ?? native
+      seen?.set(identity, first)
+      return first !== native
+    },
+    endIn(delay, first) {
+      late = first
+      setTimer(delay, () => {
+        end()
+        onEnd()
+      })
+    },
+  }
+}

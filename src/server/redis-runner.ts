@@ -1,0 +1,140 @@
+// Runs the scripts with the settings of one node.
+import type { RedisLink } from './redis-client.js'
+import { LIBRARY } from './redis-library.js'
+import { SCRIPTS } from './redis-scripts.js'
+
+export type Script = keyof typeof SCRIPTS
+
+/** The number of replicas that must have confirmed a change before it counts as stored, and how long to wait for them, in milliseconds. */
+export interface Replicas {
+  count: number
+  timeout?: number
+}
+
+/** After so many milliseconds, a script is tried again that had to wait for other nodes. */
+const PAUSE = 20
+
+const hex = (bytes: ArrayBuffer): string =>
+  Array.from(new Uint8Array(bytes), byte => byte.toString(16).padStart(2, '0')).join('')
+
+/** Whether Redis refused a script because it has forgotten it. */
+export const isForgotten = (error: unknown): boolean =>
+  String((error as Error).message).startsWith('NOSCRIPT')
+
+/** Whether Redis does not know yet whether it has lost something: every node has to check first. */
+export const mustWait = (answer: unknown): boolean =>
+  String(Array.isArray(answer) ? answer[0] : answer) === 'wait'
+
+/** The place of the last commit that Redis has confirmed. It must not have forgotten it. */
+class Confirmed {
+  private readonly patience: number
+  private place = 0
+  private since = 0
+
+  /** `ttl`: after so many milliseconds without a commit or a renewal, Redis forgets the place. */
+  constructor(ttl: number) {
+    this.patience = ttl / 2
+  }
+
+  /** 0 if Redis may have forgotten it. */
+  get last(): number {
+    return Date.now() - this.since < this.patience ? this.place : 0
+  }
+
+  /** Redis has confirmed a request of that moment: it remembers the place since then. */
+  renew(moment: number, place = 0): void {
+    this.since = Math.max(this.since, moment)
+    this.place = Math.max(this.place, place)
+  }
+}
+
+export class ScriptRunner {
+  readonly confirmed: Confirmed
+  private readonly link: RedisLink
+  private readonly key: string
+  private readonly settings: readonly string[]
+  private readonly replicas: Replicas | undefined
+  private readonly hashes = new Map<Script, string>()
+  private waiting: Promise<void> | undefined
+  private next: Promise<void> | undefined
+  /** Called when Redis waits for what this node knows. */
+  onWait: () => void = () => {}
+
+  /** The first two settings are the prefix and how long keys live. */
+  constructor(
+    link: RedisLink,
+    settings: readonly [string, number, ...(string | number)[]],
+    replicas?: Replicas,
+  ) {
+    this.link = link
+    this.key = `${settings[0]}e`
+    this.settings = settings.map(String)
+    this.confirmed = new Confirmed(settings[1])
+    this.replicas = replicas
+  }
+
+  async prepare(): Promise<void> {
+    for (const script of Object.keys(SCRIPTS) as Script[]) {
+      const text = new TextEncoder().encode(LIBRARY + SCRIPTS[script])
+      this.hashes.set(script, hex(await crypto.subtle.digest('SHA-1', text)))
+    }
+  }
+
+  /** Runs a script, and again as long as Redis does not know whether it has lost something. */
+  async run(script: Script, ...args: (string | number)[]): Promise<unknown> {
+    for (;;) {
+      const answer = await this.runOnce(script, args)
+      if (!mustWait(answer)) return answer
+      await this.pause()
+    }
+  }
+
+  /** Resolves when it is time to try again what had to wait. */
+  pause(): Promise<void> {
+    this.onWait()
+    return new Promise(resolve => setTimeout(resolve, PAUSE))
+  }
+
+  /** Rejects if Redis does not know the script: it has restarted, or another Redis has taken its place. */
+  runLoaded(script: Script, ...args: (string | number)[]): Promise<unknown> {
+    return this.evaluate('EVALSHA', this.hashes.get(script) as string, args)
+  }
+
+  runText(script: Script, ...args: (string | number)[]): Promise<unknown> {
+    return this.evaluate('EVAL', LIBRARY + SCRIPTS[script], args)
+  }
+
+  /** Resolves when as many replicas as wanted have everything that was answered until now. One command serves all who wait. */
+  replicated(): Promise<void> {
+    const { replicas, waiting = Promise.resolve() } = this
+    if (!replicas) return Promise.resolve()
+    this.next ??= waiting
+      .catch(() => {})
+      .then(() => {
+        this.next = undefined
+        this.waiting = this.waitFor(replicas)
+        return this.waiting
+      })
+    return this.next
+  }
+
+  private async runOnce(script: Script, args: readonly (string | number)[]): Promise<unknown> {
+    try {
+      return await this.runLoaded(script, ...args)
+    } catch (error) {
+      if (!isForgotten(error)) throw error
+      return this.runText(script, ...args)
+    }
+  }
+
+  private evaluate(command: string, script: string, args: readonly (string | number)[]): Promise<unknown> {
+    const all = [...this.settings, this.confirmed.last, ...args].map(String)
+    return this.link.send(this.key, [command, script, '1', this.key, ...all])
+  }
+
+  private async waitFor({ count, timeout = 1_000 }: Replicas): Promise<void> {
+    const answer = Number(await this.link.send(this.key, ['WAIT', `${count}`, `${timeout}`]))
+    if (answer < count)
+      throw new Error(`only ${answer} of ${count} replicas have confirmed a change within ${timeout} ms`)
+  }
+}

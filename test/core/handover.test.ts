@@ -1,0 +1,756 @@
+// Two connections for a moment: one that may be dead or must end, and one that takes over.
+import { describe, expect, test, vi } from 'vitest'
+import { assemble, delivery, handover } from '../../src/core.ts'
+import type { PageEvent, SocketOptions } from '../../src/index.ts'
+import type { FakePeer } from '../../src/testing.ts'
+import { fresh, reopen, sent, server, settled, setup, story } from '../support/setup.ts'
+
+fresh()
+
+/** A socket that is open, and the events of a page that does nothing by itself. */
+const open = (options: SocketOptions = {}, endpoint?: Parameters<typeof setup>[1]) => {
+  let report: (event: PageEvent) => void = () => {}
+  const wake = (given: typeof report) => {
+    report = given
+    return () => {}
+  }
+  const world = setup({ wake, ...options }, endpoint)
+  const first = world.native().accept()
+  world.log.length = 0
+  return { ...world, first, page: (event: PageEvent) => report(event) }
+}
+
+/** Lets the jitter pass, so that the second connection is under way. */
+const dialled = (): FakePeer => {
+  vi.advanceTimersByTime(150)
+  return server.latest
+}
+
+/** The time for which the first connection is still read, and the closing handshake. */
+const closed = () => vi.advanceTimersByTime(1_000)
+
+const HANDOVER = { name: 'SocketError', code: 'HANDOVER' }
+
+describe('a connection in doubt', () => {
+  test('keeps messages waiting, and a second one takes over as soon as it is ready', () => {
+    const { socket, log, heard, first, page } = open()
+    first.freeze()
+    page('wake')
+    expect(socket.send('in doubt')).toBe('queued')
+    expect(socket.state.name).toBe('open')
+    const second = dialled()
+    expect(second).not.toBe(first)
+    expect(sent(first)).toEqual([])
+    const before = socket.state
+    second.accept()
+    expect(second.received).toEqual(['in doubt'])
+    expect(sent(first)).toEqual([])
+    expect(story(log)).toEqual(['open', '(close)', '(open)'])
+    expect(socket.state).not.toBe(before)
+    expect(heard('close')).toEqual([
+      {
+        code: 1006,
+        reason: '',
+        wasClean: false,
+        cause: expect.objectContaining(HANDOVER),
+        willRetry: true,
+        delay: 0,
+      },
+    ])
+    expect(heard('open')).toEqual([
+      { attempt: 0, url: second.socket.url, protocol: '', reconnected: true, seamless: false },
+    ])
+    expect(socket.send('after')).toBe('sent')
+  })
+
+  test('lives if a message arrives before the second one is ready', () => {
+    const { socket, log, first, page } = open()
+    page('wake')
+    socket.send('in doubt')
+    const second = dialled()
+    first.send('alive')
+    expect(first.received).toEqual(['in doubt'])
+    expect(log).toEqual([['text', 'alive']])
+    expect(second.socket.readyState).toBeGreaterThan(1)
+    expect(socket.send('after')).toBe('sent')
+    expect(server.attempts).toBe(2)
+    vi.advanceTimersByTime(60_000)
+    expect(server.attempts).toBe(2)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('opens no second one if a message arrives within the jitter', () => {
+    const { first, page } = open()
+    page('wake')
+    first.send('alive')
+    vi.advanceTimersByTime(60_000)
+    expect(server.attempts).toBe(1)
+  })
+
+  test('is read for as long as the handshake of the second one took, and then closed', () => {
+    const { heard, first, page } = open()
+    first.freeze('down')
+    page('wake')
+    const second = dialled()
+    vi.advanceTimersByTime(200)
+    second.accept()
+    first.send('late')
+    first.thaw('down')
+    expect(heard('text')).toEqual(['late'])
+    expect(first.closed).toBeUndefined()
+    vi.advanceTimersByTime(200)
+    expect(first.socket.readyState).toBeGreaterThan(1)
+    expect(first.socket.onmessage).toBe(null)
+  })
+
+  test('is asked by a heartbeat that can ask, without a second connection', () => {
+    const { socket, first, page } = open({ heartbeat: { message: 'ping', isReply: data => data === 'pong' } })
+    page('wake')
+    expect(first.received).toEqual(['ping'])
+    expect(socket.send('in doubt')).toBe('queued')
+    vi.advanceTimersByTime(1_000)
+    expect(server.attempts).toBe(1)
+    first.send('pong')
+    expect(first.received).toEqual(['ping', 'in doubt'])
+  })
+
+  test('that does not answer the heartbeat is replaced, and what waited leaves on the next', () => {
+    const { socket, first, page } = open({ heartbeat: { message: 'ping' } })
+    first.freeze()
+    page('wake')
+    socket.send('in doubt')
+    vi.advanceTimersByTime(3_000)
+    expect(reopen().received).toEqual(['in doubt'])
+  })
+
+  test('keeps what waited if it dies before the second one is ready, which is the next connection then', () => {
+    const { socket, log, first, page } = open()
+    page('wake')
+    socket.send('in doubt')
+    const second = dialled()
+    first.drop()
+    expect(story(log)).toEqual(['connecting', '(close)'])
+    expect(server.attempts).toBe(2)
+    second.accept()
+    expect(second.received).toEqual(['in doubt'])
+    expect(story(log)).toEqual(['connecting', '(close)', 'open', '(open)'])
+  })
+
+  test('stays if the second one fails: what waited leaves on it, an error tells, and retry says when to try again', () => {
+    const retry = vi.fn(() => 5_000)
+    const { socket, log, heard, first, page } = open({ retry })
+    page('wake')
+    socket.send('in doubt')
+    dialled().refuse()
+    expect(first.received).toEqual(['in doubt'])
+    expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECTION_REFUSED' })])
+    expect(story(log)).toEqual(['(error)'])
+    expect(retry).toHaveBeenCalledWith(expect.objectContaining({ attempt: 1, uptime: 0 }))
+    expect(socket.send('between')).toBe('sent')
+    vi.advanceTimersByTime(5_000)
+    expect(server.attempts).toBe(3)
+    expect(socket.send('again in doubt')).toBe('queued')
+    server.latest.accept()
+    expect(server.latest.received).toEqual(['again in doubt'])
+  })
+
+  test('stays for good if the second one is closed with a final code', () => {
+    const { socket, first, page } = open({ prepare: ({ receive }) => receive() })
+    // The first one has no prepare of its own to wait for.
+    first.send('welcome')
+    return settled().then(() => {
+      page('wake')
+      socket.send('in doubt')
+      dialled().accept().close(4409, 'one connection for each client')
+      vi.advanceTimersByTime(60_000)
+      expect(first.received).toEqual(['in doubt'])
+      expect(server.attempts).toBe(2)
+      expect(socket.state.name).toBe('open')
+    })
+  })
+
+  test('is abandoned first with wake: reconnect, for servers that allow one connection', () => {
+    const { socket, log, first, page } = open({ handover: { wake: 'reconnect' } })
+    first.freeze()
+    page('wake')
+    expect(first.socket.readyState).toBeGreaterThan(1)
+    expect(story(log).slice(0, 2)).toEqual(['waiting', '(close)'])
+    socket.send('waits')
+    expect(reopen().received).toEqual(['waits'])
+  })
+
+  test.each([
+    ['handover: false', { handover: false } as SocketOptions],
+    ['retry: false', { retry: false } as SocketOptions],
+  ])('does not exist with %s', (_, options) => {
+    const { socket, page } = open(options)
+    page('wake')
+    expect(socket.send('at once')).toBe('sent')
+    vi.advanceTimersByTime(60_000)
+    expect(server.attempts).toBe(1)
+  })
+
+  test('drops volatile messages, which cannot be sent at once', () => {
+    const { socket, heard, page } = open()
+    page('wake')
+    expect(socket.send('position', { volatile: true })).toBe('dropped')
+    expect(heard('drop')).toEqual([{ data: 'position', reason: 'volatile' }])
+  })
+
+  test('keeps messages of a socket without a queue, and drops them only if it is replaced', () => {
+    const { socket, heard, first, page } = open({ queue: false })
+    page('wake')
+    expect(socket.send('one')).toBe('queued')
+    first.send('alive')
+    expect(first.received).toEqual(['one'])
+    page('wake')
+    expect(socket.send('two')).toBe('queued')
+    dialled().accept()
+    expect(heard('drop')).toEqual([{ data: 'two', reason: 'disconnected' }])
+  })
+
+  test('leaves no timer behind when the socket is closed', () => {
+    const { socket, heard, page } = open()
+    page('wake')
+    dialled()
+    socket.close()
+    closed()
+    expect(socket.state.name).toBe('closed')
+    expect(heard('close').length).toBe(1)
+    expect(server.clients).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('ends with the page that is put away', () => {
+    const { socket, page } = open()
+    page('wake')
+    const second = dialled()
+    page('sleep')
+    expect(socket.state).toMatchObject({ name: 'waiting', delay: Infinity })
+    second.accept()
+    expect(server.clients).toEqual([])
+  })
+
+  test('gets a new attempt at once when the network comes back while the second one waits', () => {
+    const { page } = open({ retry: () => 60_000 })
+    page('wake')
+    dialled().refuse()
+    page('wake')
+    dialled()
+    expect(server.attempts).toBe(3)
+  })
+
+  test('replaces a half-open second one, too', () => {
+    const { heard, page, first } = open({ retry: () => 1_000 })
+    first.freeze()
+    page('wake')
+    dialled()
+    vi.advanceTimersByTime(10_000)
+    expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECT_TIMEOUT' })])
+    vi.advanceTimersByTime(1_000)
+    server.latest.accept()
+    expect(heard('open').length).toBe(1)
+  })
+})
+
+describe('a page that is shown again', () => {
+  const hide = (visibilityState: string) => vi.stubGlobal('document', { visibilityState })
+
+  test.each([
+    ['after a minute of silence', 60_000, undefined, true],
+    ['after less', 59_000, undefined, false],
+    ['after two minutes, with a message in the last one', 120_000, 61_000, false],
+    ['after two minutes, with a message in the first one', 120_000, 59_000, true],
+  ])('%s', (_, hidden, message, isDoubted) => {
+    const { socket, first, page } = open()
+    hide('hidden')
+    page('hidden')
+    if (message !== undefined) {
+      vi.advanceTimersByTime(message)
+      first.send('news')
+      vi.advanceTimersByTime(hidden - message)
+    } else vi.advanceTimersByTime(hidden)
+    hide('visible')
+    page('visible')
+    expect(socket.send('hello')).toBe(isDoubted ? 'queued' : 'sent')
+  })
+})
+
+test('a heartbeat timer that is late by more than 5 s in a visible page means doubt', () => {
+  const { socket } = open({ heartbeat: { interval: 1_000, timeout: 100_000 } })
+  vi.setSystemTime(Date.now() + 10_000)
+  vi.advanceTimersByTime(1_000)
+  expect(socket.send('hello')).toBe('queued')
+  dialled().accept()
+  expect(server.latest.received).toEqual(['hello'])
+})
+
+describe('handover()', () => {
+  test('prepares the second connection, reads and closes the first, and resolves', async () => {
+    const { socket, log, heard, first } = open()
+    const done = vi.fn()
+    socket.handover('fresh token').then(done)
+    const second = server.latest
+    expect(second).not.toBe(first)
+    expect(socket.send('on the first')).toBe('sent')
+    vi.advanceTimersByTime(200)
+    second.accept()
+    expect(socket.send('waits')).toBe('queued')
+    second.send('from the second')
+    first.send('from the first')
+    expect(heard('text')).toEqual(['from the first'])
+    vi.advanceTimersByTime(200)
+    expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
+    closed()
+    expect(first.received).toEqual(['on the first'])
+    expect(second.received).toEqual(['waits'])
+    expect(story(log)).toEqual(['(text)', 'open', '(close)', '(open)', '(text)'])
+    expect(heard('text')).toEqual(['from the first', 'from the second'])
+    expect(heard('close')).toEqual([
+      {
+        ...{ code: 1000, reason: 'handover', wasClean: true, willRetry: true, delay: 0 },
+        cause: expect.objectContaining({ ...HANDOVER, cause: 'fresh token' }),
+      },
+    ])
+    expect(heard('open')).toEqual([expect.objectContaining({ reconnected: true, seamless: true })])
+    await settled()
+    expect(done).toHaveBeenCalledOnce()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test.each([
+    [20, 100],
+    [150, 150],
+  ])(
+    'after a handshake of %i ms reads the first connection for %i ms, because answers that arrive after close() are discarded',
+    (handshake, drain) => {
+      const { socket, heard, first } = open()
+      socket.handover()
+      vi.advanceTimersByTime(handshake)
+      server.latest.accept()
+      vi.advanceTimersByTime(drain - 1)
+      first.send('the last answer')
+      expect([first.socket.readyState, heard('text')]).toEqual([1, ['the last answer']])
+      vi.advanceTimersByTime(1)
+      expect(first.socket.readyState).toBe(2)
+    },
+  )
+
+  test('sends the unsent tail of the first connection again, ahead of what waited', () => {
+    const { socket, first } = open()
+    first.freeze('up')
+    socket.send('one')
+    socket.send('two')
+    socket.handover()
+    const second = server.latest.accept()
+    socket.send('three')
+    vi.advanceTimersByTime(100)
+    // Its buffer still has both when it ends.
+    first.drop()
+    vi.advanceTimersByTime(10)
+    expect(second.received).toEqual(['one', 'two', 'three'])
+    expect(first.received).toEqual([])
+  })
+
+  test('takes over at last if the closing handshake does not end', () => {
+    const { socket, heard, first } = open({ closeTimeout: 500 })
+    first.freeze()
+    socket.handover()
+    const second = server.latest.accept()
+    socket.send('waits')
+    vi.advanceTimersByTime(600)
+    expect(second.received).toEqual(['waits'])
+    expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
+    expect(heard('close')).toEqual([
+      expect.objectContaining({ code: 1006, cause: expect.objectContaining(HANDOVER) }),
+    ])
+  })
+
+  test('gives its cause to the endpoint function', () => {
+    const endpoint = vi.fn(() => '/feed')
+    const { socket } = setup({}, endpoint)
+    return settled().then(async () => {
+      server.latest.accept()
+      socket.handover('fresh token')
+      await settled()
+      expect(endpoint).toHaveBeenLastCalledWith(
+        expect.objectContaining({
+          attempt: 0,
+          cause: expect.objectContaining({ ...HANDOVER, cause: 'fresh token' }),
+        }),
+      )
+    })
+  })
+
+  test('twice joins: both calls resolve with the same connection', async () => {
+    const { socket } = open()
+    const [one, two] = [vi.fn(), vi.fn()]
+    socket.handover('one').then(one)
+    socket.handover('two').then(two)
+    server.latest.accept()
+    closed()
+    await settled()
+    expect(one).toHaveBeenCalledOnce()
+    expect(two).toHaveBeenCalledOnce()
+    expect(server.attempts).toBe(2)
+  })
+
+  test('rejects when retry gives up, and the first connection stays', async () => {
+    const { socket, heard, first } = open({ retry: () => false })
+    const failed = vi.fn()
+    socket.handover().catch(failed)
+    server.latest.refuse()
+    await settled()
+    expect(failed).toHaveBeenCalledWith(expect.objectContaining({ code: 'CONNECTION_REFUSED' }))
+    expect(heard('error').length).toBe(1)
+    expect(socket.send('hello')).toBe('sent')
+    expect(first.received).toEqual(['hello'])
+  })
+
+  test('rejects on a socket that is closed, or that is closed meanwhile', async () => {
+    const { socket, heard } = open()
+    const failed = vi.fn()
+    socket.handover().catch(failed)
+    const second = server.latest.accept()
+    socket.close()
+    closed()
+    await settled()
+    expect(failed).toHaveBeenCalledWith(expect.objectContaining({ code: 'CLOSED' }))
+    expect(second.socket.readyState).toBe(3)
+    expect(heard('close').length).toBe(1)
+    socket.handover().catch(failed)
+    await settled()
+    expect(failed).toHaveBeenCalledTimes(2)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  test('of a socket that is closed while its first connection is being closed sends what waits on the second', () => {
+    const { socket, heard, first } = open()
+    socket.handover()
+    const second = server.latest.accept()
+    first.freeze('down')
+    socket.send('waits')
+    vi.advanceTimersByTime(110)
+    expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
+    socket.close(4000, 'bye')
+    closed()
+    expect(second.received).toEqual(['waits'])
+    expect(second.closed).toEqual({ code: 4000, reason: 'bye' })
+    expect(heard('close')).toEqual([expect.objectContaining({ code: 4000 })])
+    expect(heard('open')).toEqual([])
+  })
+
+  test('without a connection resolves with the next one', async () => {
+    const { socket, first } = open({ retry: () => 60_000 })
+    first.drop()
+    const done = vi.fn()
+    socket.handover().then(done)
+    server.latest.accept()
+    await settled()
+    expect(done).toHaveBeenCalledOnce()
+  })
+
+  test('continues when the second connection is lost while the first is read', () => {
+    const { socket, heard, first } = open({ retry: () => 1_000 })
+    socket.handover()
+    const handshake = 200
+    vi.advanceTimersByTime(handshake)
+    server.latest.accept()
+    socket.send('waits')
+    server.latest.drop()
+    expect(first.received).toEqual(['waits'])
+    expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECTION_LOST' })])
+    vi.advanceTimersByTime(1_000)
+    server.latest.accept()
+    closed()
+    expect(heard('open')).toEqual([expect.objectContaining({ seamless: true })])
+  })
+
+  test('of a server that closes the first connection by itself is seamless, too', () => {
+    const { socket, heard, first } = open()
+    socket.handover()
+    vi.advanceTimersByTime(200)
+    server.latest.accept()
+    first.send('the last').close(4409, 'another connection')
+    closed()
+    expect(heard('text')).toEqual(['the last'])
+    expect(heard('open')).toEqual([expect.objectContaining({ seamless: true })])
+    expect(heard('close')).toEqual([
+      expect.objectContaining({ code: 4409, cause: expect.objectContaining({ code: 'CONNECTION_LOST' }) }),
+    ])
+  })
+
+  test('is undone by reconnect(), which abandons both connections', () => {
+    const { socket, first } = open()
+    socket.handover()
+    const second = server.latest.accept()
+    socket.reconnect('now')
+    expect([first, second].map(peer => peer.socket.readyState > 1)).toEqual([true, true])
+    vi.advanceTimersByTime(300)
+    expect(server.attempts).toBe(3)
+  })
+
+  test('needs its part in an assembled core', () => {
+    const socket = assemble({ delivery })('/feed', { WebSocket: server.WebSocket })
+    expect(() => (socket as any).handover()).toThrow("needs the part 'handover' of steadysocket/core")
+    expect(() => assemble({ handover })).toThrow("needs the part 'delivery' of steadysocket/core")
+    expect(() => assemble({ delivery })('/feed', { handover: {} } as object)).toThrow(
+      "needs the part 'handover'",
+    )
+  })
+})
+
+describe('maxAge', () => {
+  test('moves before the connection is so old, by up to a tenth of the time at random', () => {
+    const { heard } = open({ handover: { maxAge: 100_000 } })
+    vi.advanceTimersByTime(94_999)
+    expect(server.attempts).toBe(1)
+    vi.advanceTimersByTime(1)
+    expect(server.attempts).toBe(2)
+    server.latest.accept()
+    closed()
+    expect(heard('open')).toEqual([expect.objectContaining({ seamless: true })])
+    vi.advanceTimersByTime(95_000)
+    expect(server.attempts).toBe(3)
+  })
+
+  test.each([10_000, 0, -1, Number.NaN, '1h'])('must be longer than connectTimeout: %s', maxAge => {
+    expect(() => setup({ handover: { maxAge: maxAge as number } })).toThrow(TypeError)
+    expect(server.attempts).toBe(0)
+  })
+})
+
+describe('when()', () => {
+  test('moves after the message in which the server says that it leaves, which is also the cause', () => {
+    const { heard, first } = open({ handover: { when: data => data === 'leaving' } })
+    first.send('news')
+    expect(server.attempts).toBe(1)
+    first.send('leaving')
+    expect(heard('text')).toEqual(['news', 'leaving'])
+    expect(server.attempts).toBe(2)
+    first.send('leaving')
+    expect(server.attempts).toBe(2)
+    server.latest.accept()
+    closed()
+    expect(heard('close')).toEqual([
+      expect.objectContaining({ cause: expect.objectContaining({ cause: 'leaving' }) }),
+    ])
+  })
+
+  test('that throws is reported, and stops nothing', () => {
+    const reported = vi.fn()
+    vi.stubGlobal('reportError', reported)
+    const { heard, first } = open({
+      handover: {
+        when: () => {
+          throw new Error('when')
+        },
+      },
+    })
+    first.send('news').send('more')
+    expect(heard('text')).toEqual(['news', 'more'])
+    expect(reported).toHaveBeenCalledTimes(2)
+  })
+})
+
+describe('id()', () => {
+  const id = (data: string) => data.split(' ')[1]
+
+  test('keeps a message that both connections bring from being reported twice', () => {
+    const { socket, heard, first } = open({ handover: { id } })
+    socket.handover()
+    vi.advanceTimersByTime(200)
+    const second = server.latest.accept()
+    for (const peer of [first, second]) peer.send('news 1').send('news 2')
+    first.send('news 3')
+    // A message without an identity, and one that the same connection brings twice, are reported as they come.
+    first.send('news 3').send('plain').send('plain')
+    vi.advanceTimersByTime(210)
+    second.send('news 3').send('news 4')
+    expect(heard('text')).toEqual(['news 1', 'news 2', 'news 3', 'news 3', 'plain', 'plain', 'news 4'])
+  })
+
+  test('holds for what a connection brings after it was replaced', () => {
+    const { heard, first, page } = open({ handover: { id } })
+    first.freeze('down')
+    page('wake')
+    const second = dialled()
+    vi.advanceTimersByTime(200)
+    second.accept().send('news 1')
+    first.send('news 0').send('news 1')
+    first.thaw('down')
+    expect(heard('text')).toEqual(['news 1', 'news 0'])
+  })
+
+  test('forgets the identities when the overlap is over', () => {
+    const { socket, heard, first } = open({ handover: { id } })
+    socket.handover()
+    vi.advanceTimersByTime(200)
+    const second = server.latest.accept()
+    first.send('news 1')
+    closed()
+    vi.advanceTimersByTime(1_000)
+    second.send('news 1')
+    expect(heard('text')).toEqual(['news 1', 'news 1'])
+  })
+
+  test('that throws is reported, and its message as well', () => {
+    const reported = vi.fn()
+    vi.stubGlobal('reportError', reported)
+    const { socket, heard, first } = open({
+      handover: {
+        id() {
+          throw new Error('id')
+        },
+      },
+    })
+    socket.handover()
+    first.send('news')
+    expect(heard('text')).toEqual(['news'])
+    expect(reported).toHaveBeenCalledOnce()
+  })
+
+  test('is not asked about replies to the heartbeat', () => {
+    const asked = vi.fn()
+    const { socket, heard, first } = open({
+      heartbeat: { message: 'ping', isReply: data => data === 'pong' },
+      handover: { id: asked, when: asked },
+    })
+    socket.handover()
+    first.send('pong')
+    expect(asked).not.toHaveBeenCalled()
+    expect(heard('text')).toEqual([])
+  })
+})
+
+// Found by the random walk (walk.test.ts), each as short as it could be made.
+
+describe('no second connection is opened', () => {
+  test('by maxAge while the socket is being closed', () => {
+    const { socket, first } = open({ handover: { maxAge: 10_001 }, closeTimeout: 20_000 })
+    first.freeze('down')
+    socket.close()
+    vi.advanceTimersByTime(15_000)
+    expect(socket.state.name).toBe('closing')
+    expect(server.attempts).toBe(1)
+  })
+
+  test.each(['close', 'reconnect'] as const)('by when() for a message whose listener calls %s()', method => {
+    const { socket, first } = open({ handover: { when: data => data === 'leaving' }, retry: () => 60_000 })
+    socket.once('text', () => socket[method]())
+    first.send('leaving')
+    expect(server.attempts).toBe(1)
+    closed()
+    expect(socket.state.name).toBe(method === 'close' ? 'closed' : 'waiting')
+    expect(server.attempts).toBe(1)
+  })
+
+  test('by when() for a message on a connection that was replaced', () => {
+    const { first, page } = open({ handover: { when: data => data === 'leaving' } })
+    page('wake')
+    const second = dialled()
+    vi.advanceTimersByTime(200)
+    second.accept()
+    first.send('leaving')
+    expect(server.attempts).toBe(2)
+  })
+
+  test('by an endpoint function that closes the socket', async () => {
+    let calls = 0
+    const endpoint = () => {
+      if (++calls > 1) socket.close()
+      return '/feed'
+    }
+    const { socket } = setup({ handover: { maxAge: 10_001 } }, endpoint)
+    await settled()
+    server.latest.accept().freeze('down')
+    vi.advanceTimersByTime(10_001)
+    await settled()
+    expect(calls).toBe(2)
+    expect(socket.state.name).toBe('closing')
+    expect(server.attempts).toBe(1)
+  })
+})
+
+test('a first connection that does not end is replaced after closeTimeout, also if the second one is lost meanwhile', () => {
+  const { socket, first } = open({ closeTimeout: 500 })
+  first.freeze()
+  socket.handover()
+  const second = server.latest.accept()
+  socket.send('waits')
+  vi.advanceTimersByTime(100)
+  second.drop()
+  vi.advanceTimersByTime(500)
+  expect(socket.state.name).toBe('connecting')
+  expect(server.latest.accept().received).toEqual(['waits'])
+})
+
+test('handover() in doubt keeps its cause if the first connection proves alive', async () => {
+  const endpoint = vi.fn(() => '/feed')
+  let page = (_: PageEvent) => {}
+  const wake = (report: typeof page) => {
+    page = report
+    return () => {}
+  }
+  const { socket } = setup({ wake }, endpoint)
+  await settled()
+  const first = server.latest.accept()
+  page('wake')
+  socket.handover('fresh token')
+  first.send('alive')
+  expect(endpoint).toHaveBeenCalledTimes(2)
+  expect(endpoint).toHaveBeenLastCalledWith(
+    expect.objectContaining({ cause: expect.objectContaining({ ...HANDOVER, cause: 'fresh token' }) }),
+  )
+})
+
+test('a second connection that is lost while the first one is being closed is reported, and another one follows', () => {
+  const { log, heard, first, socket } = open()
+  first.freeze('down')
+  socket.handover()
+  const second = server.latest.accept()
+  vi.advanceTimersByTime(100)
+  expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
+  second.drop()
+  expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECTION_LOST' })])
+  first.thaw('down')
+  expect(story(log)).toEqual(['(error)', 'connecting', '(close)'])
+  expect(server.attempts).toBe(3)
+})
+
+test('a message on a connection that was replaced is no sign of life of the present one', () => {
+  const { heard, first, page } = open({ heartbeat: { interval: 1_000, timeout: 500 } })
+  page('wake')
+  const second = dialled()
+  vi.advanceTimersByTime(400)
+  second.accept()
+  vi.advanceTimersByTime(350)
+  first.send('late')
+  expect(heard('text')).toEqual(['late'])
+  vi.advanceTimersByTime(1_150)
+  expect(heard('close').map(({ cause }) => cause.code)).toEqual(['HANDOVER', 'UNRESPONSIVE'])
+})
+
+test('a reply on a connection that was replaced is still hidden', () => {
+  const { heard, first, page } = open({ heartbeat: { isReply: data => data === 'pong' } })
+  page('wake')
+  const second = dialled()
+  vi.advanceTimersByTime(400)
+  second.accept()
+  first.send('pong')
+  first.send('late')
+  expect(heard('text')).toEqual(['late'])
+})
+
+test('a connection that opened less than a minute ago is not in doubt when the page is shown again', () => {
+  const { socket, first, page } = open({ retry: () => 90_000 })
+  vi.stubGlobal('document', { visibilityState: 'hidden' })
+  page('hidden')
+  first.drop()
+  vi.advanceTimersByTime(90_000)
+  server.latest.accept()
+  vi.advanceTimersByTime(59_000)
+  vi.stubGlobal('document', { visibilityState: 'visible' })
+  page('visible')
+  expect(socket.send('hello')).toBe('sent')
+})

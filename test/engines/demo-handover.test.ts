@@ -1,0 +1,40 @@
+// The demo's comparison of three ways to replace an open connection.
+import { expect, test } from 'vitest'
+import { startDemo } from '../demo/start.ts'
+import { errors, press, settle, shows } from './demo-page.ts'
+import { inEveryEngine } from './rig.ts'
+
+inEveryEngine(rig => {
+  test('the demo compares a handover, a reconnection and a wake-up on a frozen connection', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = rig.keep(await rig.engine.open(url, 'window'))
+    await settle(page)
+    await shows(page, '#hand-over[aria-disabled="false"]', 'Hand over')
+
+    // The second connection is open before the first is closed, so nothing is lost.
+    await press(page, 'hand-over')
+    expect(await shows(page, '#replaced', 'Lost:')).toMatch(
+      /^handover\(\): for \d.*s, two connections were open/,
+    )
+    expect(await shows(page, '#first-connection', '.')).toMatch(/open → closing \(.*\) → closed$/)
+    expect(await shows(page, '#second-connection', '.')).toMatch(/^connecting \(.*\) → open$/)
+    expect(await shows(page, '#way-handover', 's\\s*$')).toMatch(/^\s*handover\(\)\s*0\s*0\s*\d.*s\s*$/)
+
+    // Whatever is on its way when the first is closed is lost, and so is what the server sends before the second is open.
+    await press(page, 'reconnect-stream')
+    expect(await shows(page, '#replaced', '^reconnect.*Lost:')).toContain('s, no connection was open')
+    expect(await shows(page, '#way-reconnect td', '\\d')).toMatch(/^[1-9]/)
+
+    await press(page, 'sleeps')
+    await shows(page, '#replaced', 'is frozen')
+    expect(await shows(page, '#first-connection', '.')).toBe('open')
+    await press(page, 'sleeps')
+    const text = await shows(page, '#replaced', '^After')
+    expect(text).toMatch(/of sleep the state was still open\. A second connection took over/)
+    expect(text).toMatch(/[1-9]\d* messages of the page waited for it, and 0 were lost/)
+    expect(await shows(page, '#second-connection', '.')).toMatch(/^connecting \(.*\) → open$/)
+    expect(await shows(page, '#way-sleep td', '\\d')).toMatch(/^[1-9]/)
+    expect(await page.evaluate("document.getElementById('sleeps').checked")).toBe(false)
+    expect(await errors(page)).toEqual([])
+  })
+})

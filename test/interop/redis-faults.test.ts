@@ -1,0 +1,280 @@
+// Redis on its bad days. What it has confirmed arrives, or a gap is told before anything else does.
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test, vi } from 'vitest'
+import { type RedisStoreOptions, redisStore } from '../../src/server.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { freePort } from '../support/ports.ts'
+import { type Client, connectRedis, hasRedis, type Redis, startRedis } from './redis.ts'
+import { type Audit, type Result, startAudit } from './redis-audit.ts'
+import { startSwitch } from './redis-switch.ts'
+
+cleanUp()
+
+const EXACT: Partial<Result> = { complaints: [], gaps: 0, lost: 0 }
+const TOLD: Partial<Result> = { complaints: [] }
+
+/** For people. */
+const rows: string[] = []
+afterAll(() => {
+  if (rows.length) console.log(rows.join('\n'))
+})
+const note = (what: string, { received, lost, gaps, complaints }: Result) =>
+  rows.push(
+    `${what}: ${received} received, ${lost} lost, ${gaps} of 6 clients told of a gap, ${complaints.length} complaints`,
+  )
+
+const start = async (settings: Record<string, string | number> = {}, port = 0): Promise<Redis> => {
+  const redis = await startRedis(port || (await freePort()), settings)
+  cleanup(() => redis.stop())
+  return redis
+}
+
+const dial = async (url: string): Promise<Client> => {
+  const client = await connectRedis(url)
+  cleanup(() => client.destroy())
+  return client
+}
+
+/** Two nodes with a connection each, and a look into their Redis. */
+const audit = async (url: string, options: RedisStoreOptions = {}) => {
+  const clients = [await dial(url), await dial(url)] as const
+  return startAudit(i => redisStore(clients[i] as Client, { warn: false, ...options }))
+}
+
+const folder = (): string => {
+  const path = mkdtempSync(join(tmpdir(), 'steadysocket-redis-'))
+  cleanup(() => rmSync(path, { recursive: true, force: true }))
+  return path
+}
+
+/** A primary, and a replica that has everything so far. */
+const startPair = async (settings: Record<string, string | number> = {}) => {
+  const primary = await start(settings)
+  const { port } = new URL(primary.url)
+  const replica = await start({ ...settings, replicaof: `127.0.0.1 ${port}` })
+  const [first, second] = [await dial(primary.url), await dial(replica.url)]
+  await vi.waitFor(async () => expect(await second.info('replication')).toContain('master_link_status:up'), {
+    timeout: 30_000,
+  })
+  return { primary, replica, first, second }
+}
+
+describe.runIf(hasRedis())('a Redis that comes back with an older state', () => {
+  const promote = async (lag: number) => {
+    const { primary, replica, first, second } = await startPair()
+    const line = await startSwitch(primary.url)
+    const { flow, finish, leave, comeBack, pause } = await audit(line.url)
+    await flow(100)
+    // Commands that are under way when the connection breaks cost the connections of their sessions, which would show more than is lost.
+    await pause()
+    if (lag) {
+      await second.sendCommand(['REPLICAOF', 'NO', 'ONE'])
+      // For clients that are away, messages are only stored.
+      if (lag > 10) leave()
+      await flow(lag)
+      await pause()
+    } else {
+      // All at once, between two messages.
+      await first.sendCommand(['CLIENT', 'PAUSE', '10000', 'WRITE'])
+      await vi.waitFor(async () => {
+        const offset = (info: string) => /master_repl_offset:(\d+)/.exec(info)?.[1]
+        expect(offset(await second.info('replication'))).toBe(offset(await first.info('replication')))
+      })
+      await second.sendCommand(['REPLICAOF', 'NO', 'ONE'])
+    }
+    line.to(replica.url)
+    await primary.stop()
+    comeBack()
+    await flow(200)
+    return finish()
+  }
+
+  test('a lagging replica that takes over costs the sessions, and every client is told before anything else arrives', async () => {
+    const result = await promote(100)
+    note('a lagging replica is promoted', result)
+    expect(result).toMatchObject(TOLD)
+    expect(result.lost).toBeGreaterThan(0)
+    expect(result.gaps).toBe(6)
+  })
+
+  test('a lagging replica that has missed one message is noticed just as well', async () => {
+    for (let i = 0; i < 3; i++) {
+      const result = await promote(1)
+      note('a replica that lags by one message is promoted', result)
+      expect(result).toMatchObject(TOLD)
+    }
+  })
+
+  test('a replica that has everything takes over without a gap', async () => {
+    const result = await promote(0)
+    note('a replica that has everything is promoted', result)
+    expect(result).toMatchObject(EXACT)
+  })
+
+  test('a restart from an old snapshot costs the sessions, and every client is told before anything else arrives', async () => {
+    const settings = { dir: folder() }
+    const port = await freePort()
+    const redis = await start(settings, port)
+    const look = await dial(redis.url)
+    const { flow, finish, pause } = await audit(redis.url)
+    await flow(100)
+    await look.sendCommand(['SAVE'])
+    await flow(60)
+    await pause()
+    await redis.stop()
+    await start(settings, port)
+    await flow(200)
+    const result = await finish()
+    note('a restart from an old snapshot', result)
+    expect(result).toMatchObject(TOLD)
+    expect(result.gaps).toBe(6)
+  })
+
+  test('a restart that loses nothing goes on without a gap', async () => {
+    const settings = { dir: folder(), appendonly: 'yes', appendfsync: 'always' }
+    const port = await freePort()
+    const redis = await start(settings, port)
+    const { flow, finish } = await audit(redis.url)
+    await flow(150)
+    await redis.stop()
+    await start(settings, port)
+    await flow(200)
+    const result = await finish()
+    note('a restart with appendonly', result)
+    expect(result).toMatchObject(EXACT)
+  })
+
+  test('FLUSHALL costs the sessions, and every client is told before anything else arrives', async () => {
+    const redis = await start()
+    const look = await dial(redis.url)
+    const { flow, finish } = await audit(redis.url)
+    await flow(150)
+    await look.sendCommand(['FLUSHALL'])
+    await flow(200)
+    const result = await finish()
+    note('FLUSHALL', result)
+    expect(result).toMatchObject(TOLD)
+    expect(result.gaps).toBe(6)
+  })
+})
+
+describe.runIf(hasRedis())('replicas that have to confirm what is stored', () => {
+  test('a promotion loses nothing that was confirmed', async () => {
+    const { primary, replica, second } = await startPair()
+    const line = await startSwitch(primary.url)
+    const { flow, finish } = await audit(line.url, { replicas: { count: 1, timeout: 500 } })
+    await flow(150)
+    // Nothing is confirmed any more from here on.
+    await second.sendCommand(['REPLICAOF', 'NO', 'ONE'])
+    await flow(100)
+    line.to(replica.url)
+    await primary.stop()
+    const other = await start({ replicaof: `127.0.0.1 ${new URL(replica.url).port}` })
+    expect(other.url).not.toBe(replica.url)
+    await flow(100)
+    const result = await finish()
+    note('a promotion with WAIT', result)
+    expect(result).toMatchObject({ complaints: [], lost: 0 })
+  })
+
+  test('without enough replicas, nothing counts as stored', async () => {
+    const redis = await start()
+    const client = await dial(redis.url)
+    const limits = {
+      sessionTimeout: 60_000,
+      maxUnacknowledged: 10,
+      maxUnacknowledgedBytes: 1_000,
+      maxGroups: 5,
+      dedupeWindow: 10,
+    }
+    const store = redisStore(client, { warn: false, replicas: { count: 1, timeout: 20 } })
+    const node = await store.open(limits, () => {})
+    cleanup(() => node.close())
+    await expect(node.create({ id: 'a', token: 't', userId: '', groups: [] })).rejects.toThrow(
+      'only 0 of 1 replicas have confirmed a change within 20 ms',
+    )
+  })
+})
+
+describe.runIf(hasRedis())('a Redis in trouble', () => {
+  /** Redis is in this trouble for so many messages. */
+  const through = async (
+    what: string,
+    begin: (look: Client, pid: number) => unknown,
+    end: (look: Client, pid: number) => unknown,
+    settings: Record<string, string | number> = {},
+  ): Promise<Result> => {
+    const redis = await start(settings)
+    const look = await dial(redis.url)
+    const pid = Number(/process_id:(\d+)/.exec(await look.info('server'))?.[1])
+    const { flow, finish }: Audit = await audit(redis.url)
+    await flow(150)
+    await begin(look, pid)
+    await flow(150)
+    await end(look, pid)
+    await flow(200)
+    const result = await finish()
+    note(what, result)
+    return result
+  }
+  const configure =
+    (...args: string[]) =>
+    (look: Client) =>
+      look.sendCommand(['CONFIG', 'SET', ...args])
+
+  test('standing still loses nothing', async () => {
+    const result = await through(
+      'SIGSTOP',
+      (_, pid) => process.kill(pid, 'SIGSTOP'),
+      (_, pid) => process.kill(pid, 'SIGCONT'),
+    )
+    expect(result).toMatchObject(EXACT)
+  })
+
+  test('having no memory left loses nothing', async () => {
+    const result = await through('OOM', configure('maxmemory', '1'), configure('maxmemory', '0'))
+    expect(result).toMatchObject(EXACT)
+  })
+
+  test('being a replica for a while loses nothing', async () => {
+    const result = await through(
+      'READONLY',
+      look => look.sendCommand(['REPLICAOF', '127.0.0.1', '1']),
+      look => look.sendCommand(['REPLICAOF', 'NO', 'ONE']),
+    )
+    expect(result).toMatchObject(EXACT)
+  })
+
+  test('connections that are cut lose nothing', async () => {
+    const kill = (look: Client) => look.sendCommand(['CLIENT', 'KILL', 'TYPE', 'normal'])
+    const result = await through('CLIENT KILL', kill, kill)
+    expect(result).toMatchObject(EXACT)
+  })
+
+  test('refusing writes because too few replicas are there loses nothing', async () => {
+    const result = await through(
+      'NOREPLICAS',
+      configure('min-replicas-to-write', '1'),
+      configure('min-replicas-to-write', '0'),
+    )
+    expect(result).toMatchObject(EXACT)
+  })
+
+  test.each(['allkeys-random', 'volatile-ttl'])(
+    'deleting keys under memory pressure (%s) is told before anything else arrives',
+    async policy => {
+      const result = await through(
+        `eviction, ${policy}`,
+        async look => {
+          await look.sendCommand(['CONFIG', 'SET', 'maxmemory-policy', policy])
+          const used = Number(/used_memory:(\d+)/.exec(await look.info('memory'))?.[1])
+          await look.sendCommand(['CONFIG', 'SET', 'maxmemory', `${used - 20_000}`])
+        },
+        look => look.sendCommand(['CONFIG', 'SET', 'maxmemory', '0']),
+      )
+      expect(result).toMatchObject(TOLD)
+    },
+  )
+})

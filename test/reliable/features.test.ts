@@ -1,0 +1,149 @@
+// What the client does with servers that support more than Azure's protocol, and does not do with others.
+import { describe, expect, test, vi } from 'vitest'
+import { frames, fresh, settled, world } from './world.ts'
+
+fresh()
+
+const types = (peer: Parameters<typeof frames>[0]) => frames(peer).map(({ type }) => type)
+
+describe('resuming a session on a server that supports the feature resumeProtocol', () => {
+  const start = async () => {
+    const one = world()
+    one.server.features = ['resumeProtocol']
+    await one.server.connect()
+    return one
+  }
+
+  test('keeps the token out of the URL, and offers it as a subprotocol', async () => {
+    const { server, session, heard } = await start()
+    for (const token of ['secret2', 'secret3']) {
+      server.wire.peer.drop()
+      await server.reconnect()
+      expect(server.latest.socket.url).toBe('wss://push.test/feed')
+      expect(server.latest.protocols).toEqual([
+        'json.reliable.webpubsub.azure.v1',
+        `resume.session1.${token}`,
+      ])
+    }
+    expect(session().id).toBe('session1')
+    expect(heard('gap')).toEqual([])
+  })
+
+  test('uses the URL again if another server has not understood the subprotocol, and loses nothing', async () => {
+    const { socket, server, heard } = await start()
+    const sent = socket.send('x')
+    server.wire.peer.drop()
+    server.features = undefined
+    // This one begins a session of its own.
+    await server.reconnect()
+    expect(heard('error')).toMatchObject([{ code: 'PREPARE_FAILED' }])
+    await server.reconnect()
+    expect(new URL(server.latest.socket.url).searchParams.get('awps_reconnection_token')).toBe('secret2')
+    expect(server.latest.protocols).toEqual(['json.reliable.webpubsub.azure.v1'])
+    await server.exchange()
+    expect(await sent).toEqual({ status: 'delivered' })
+    expect([socket.connectionId, heard('gap')]).toEqual(['session1', []])
+  })
+
+  test('reports a gap if the server supports the feature and has lost the session all the same', async () => {
+    const { server, heard } = await start()
+    server.wire.peer.drop()
+    server.resumes = false
+    await server.reconnect()
+    expect(heard('gap')).toEqual([{ reason: 'session', unknown: [], resent: [] }])
+    expect(heard('error')).toEqual([])
+  })
+
+  test.each(['a b', 'a,b', 'a.b', 'ä'])(
+    'uses the URL for the token %j, which no subprotocol can contain',
+    async token => {
+      const { server } = world()
+      await settled()
+      const connected = { type: 'system', event: 'connected', connectionId: 'x', reconnectionToken: token }
+      server.latest.accept().send(JSON.stringify({ ...connected, features: ['resumeProtocol'] }))
+      await settled()
+      server.latest.drop()
+      await vi.advanceTimersByTimeAsync(6_000)
+      expect(new URL(server.latest.socket.url).searchParams.get('awps_reconnection_token')).toBe(token)
+      expect(server.latest.protocols).toEqual(['json.reliable.webpubsub.azure.v1'])
+    },
+  )
+
+  test('continues in another page with the same feature', async () => {
+    const { socket } = await start()
+    const saved = socket.save()
+    const next = world({ saved })
+    await settled()
+    expect(next.server.latest.protocols[1]).toBe('resume.session1.secret2')
+  })
+})
+
+describe('close() on a server that supports the feature endSession', () => {
+  const start = async () => {
+    const one = world()
+    one.server.features = ['endSession']
+    await one.server.connect()
+    return one
+  }
+
+  test('ends the session after everything that was sent before', async () => {
+    const { socket, server } = await start()
+    socket.send('last')
+    socket.close(4001, 'done')
+    await settled()
+    expect(types(server.latest)).toEqual(['event', 'endSession'])
+    expect(server.latest.closed).toMatchObject({ code: 4001, reason: 'done' })
+  })
+
+  test('keeps the session if save() was called on this connection, because another page continues with it', async () => {
+    const { socket, server } = await start()
+    socket.save()
+    server.wire.peer.drop()
+    await server.reconnect()
+    socket.save()
+    socket.close()
+    await settled()
+    expect(types(server.latest)).not.toContain('endSession')
+  })
+
+  test('ends the session if save() was called on an earlier connection only: this page has come back', async () => {
+    const { socket, server } = await start()
+    socket.save()
+    server.wire.peer.drop()
+    await server.reconnect()
+    socket.close()
+    await settled()
+    expect(types(server.latest)).toContain('endSession')
+  })
+
+  test('is followed by a new session, after a gap, if the socket connects again', async () => {
+    const { socket, server, heard } = await start()
+    socket.close()
+    server.forget()
+    server.latest.close(1000)
+    await settled()
+    socket.connect()
+    await server.reconnect()
+    await server.reconnect()
+    expect(heard('gap')).toEqual([{ reason: 'session', unknown: [], resent: [] }])
+    expect(socket.connectionId).not.toBe('session1')
+    expect(socket.state.name).toBe('open')
+  })
+})
+
+describe('a server without features', () => {
+  test.each([undefined, null, 'endSession', {}, 7])(
+    'gets no other frames and subprotocols with features: %j',
+    async features => {
+      const { socket, server } = world()
+      server.features = features as any
+      await server.connect()
+      server.wire.peer.drop()
+      await server.reconnect()
+      expect(server.latest.protocols).toEqual(['json.reliable.webpubsub.azure.v1'])
+      socket.close()
+      await settled()
+      expect(types(server.latest)).not.toContain('endSession')
+    },
+  )
+})
