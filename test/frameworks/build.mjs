@@ -32,6 +32,8 @@ export const packageIn = folder => [
 /** Builds one module. */
 export const buildModule = async (file, { isServer, isDevelopment, isBuilt, into }) => {
   const mode = isDevelopment ? 'development' : 'production'
+  // Vitest sets it, and then Vite would build for tests.
+  process.env.NODE_ENV = mode
   const { output } = await build({
     root: `${here}apps`,
     configFile: false,

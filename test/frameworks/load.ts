@@ -19,8 +19,7 @@ export const buildCode = (file: string, ...options: string[]): string =>
 export const importCode = <Module>(code: string): Promise<Module> =>
   import(/* @vite-ignore */ `data:text/javascript,${encodeURIComponent(`${code}\n//${Math.random()}`)}`)
 
-/** The code of an app for development. */
-export const buildApp = (name: Framework): string => buildCode(`${name}.${ENDINGS[name]}`, '--development')
+export const appFile = (name: Framework): string => `${name}.${ENDINGS[name]}`
 
 /** What a server did: what it rendered, and what was left when it had. */
 export interface Rendered {
