@@ -19,6 +19,10 @@ const LIMITS: Record<string, number> = {
   'steadysocket/json': 700,
   'steadysocket/stream': 1_060,
   'steadysocket/reliable': 3_200,
+  'steadysocket/react': 600,
+  'steadysocket/vue': 600,
+  'steadysocket/svelte': 600,
+  'steadysocket/solid': 600,
 }
 
 const sizes: Record<string, number> = await measure()
