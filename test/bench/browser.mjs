@@ -5,13 +5,13 @@
 //   ENGINES=chromium node test/bench/browser.mjs
 //
 // In each round every peer has its turn in the same page, over a new connection.
-import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { Server as SocketIo } from 'socket.io'
 import { WebSocketServer } from 'ws'
 import { bars } from './chart.mjs'
+import { loadEngines } from './load-engines.mjs'
 import { digits, machine, median, quantile, ratio, save, table, title, using, wanted } from './report.mjs'
 import { label } from './versions.mjs'
 
@@ -26,7 +26,6 @@ const jobs = [
   { name: 'page → server, binary', way: 'up', binary: true },
 ]
 
-const root = fileURLToPath(new URL('../../', import.meta.url))
 const here = new URL(import.meta.url)
 
 /** Runs in the page: connects, has `count` messages go one way, and says how many milliseconds it took. */
@@ -96,22 +95,6 @@ const startServer = async script => {
   http.listen(0, '127.0.0.1')
   await new Promise(resolve => http.once('listening', resolve))
   return { port: http.address().port, close: () => io.close() }
-}
-
-/** The engines that the browser tests use are TypeScript. */
-const loadEngines = async () => {
-  mkdirSync(`${root}.tmp`, { recursive: true })
-  const outfile = `${root}.tmp/engines-${process.pid}.mjs`
-  await build({
-    entryPoints: [`${root}test/engines/engines.ts`],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    packages: 'external',
-    outfile,
-    logLevel: 'error',
-  })
-  return (await import(pathToFileURL(outfile))).engines()
 }
 
 const bundlePage = async () => {

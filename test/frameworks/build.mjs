@@ -2,7 +2,7 @@
 //
 //   node test/frameworks/build.mjs FILE [--server] [--development] [--built] [--into FOLDER]
 //
-// FILE is relative to test/frameworks/apps, or absolute. It is printed as one module, or written as index.js into the folder. The package is
+// FILE is an absolute path. It is printed as one module, or written as index.js into the folder. The package is
 // taken from src, or with --built from dist.
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -32,6 +32,8 @@ export const packageIn = folder => [
 /** Builds one module. */
 export const buildModule = async (file, { isServer, isDevelopment, isBuilt, into }) => {
   const mode = isDevelopment ? 'development' : 'production'
+  // Vitest sets it, and then Vite would build for tests.
+  process.env.NODE_ENV = mode
   const { output } = await build({
     root: `${here}apps`,
     configFile: false,

@@ -11,16 +11,18 @@ const ENDINGS = { react: 'tsx', vue: 'ts', svelte: 'ts', solid: 'tsx' }
 const node = (...args: string[]) =>
   execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', maxBuffer: 2 ** 25 })
 
-/** Builds a module of `apps`, and returns its code. */
-export const buildCode = (file: string, ...options: string[]): string =>
-  node('test/frameworks/build.mjs', `${root}test/frameworks/apps/${file}`, ...options)
+/** Builds a module, and returns its code. A file of the name of a framework is compiled for that. */
+export const buildCode = (path: string, ...options: string[]): string =>
+  node('test/frameworks/build.mjs', path, ...options)
 
 /** A module of its own each time, so that nothing is left of earlier tests. */
 export const importCode = <Module>(code: string): Promise<Module> =>
   import(/* @vite-ignore */ `data:text/javascript,${encodeURIComponent(`${code}\n//${Math.random()}`)}`)
 
-/** The code of an app for development. */
-export const buildApp = (name: Framework): string => buildCode(`${name}.${ENDINGS[name]}`, '--development')
+const apps = `${root}test/frameworks/apps/`
+
+/** The path of an app. */
+export const appFile = (name: Framework): string => `${apps}${name}.${ENDINGS[name]}`
 
 /** What a server did: what it rendered, and what was left when it had. */
 export interface Rendered {
@@ -36,7 +38,7 @@ export interface Rendered {
 /** Renders an app on a server: in Node, with a `WebSocket` that counts. */
 export const renderOnServer = (name: Framework, props: AppProps): Rendered => {
   const folder = `${root}.tmp/server-${name}-${process.pid}/`
-  buildCode(`${name}-server.${ENDINGS[name]}`, '--server', '--into', folder)
+  buildCode(`${apps}${name}-server.${ENDINGS[name]}`, '--server', '--into', folder)
   const program = `
     let attempts = 0
     globalThis.WebSocket = class { constructor() { attempts++ } }

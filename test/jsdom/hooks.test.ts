@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { FakeServer } from '../../src/testing.ts'
 import type { App, FeedProps, View } from '../frameworks/apps/contract.ts'
-import { buildApp, frameworks, importCode, renderOnServer } from '../frameworks/load.ts'
+import { appFile, buildCode, frameworks, importCode, renderOnServer } from '../frameworks/load.ts'
 import { root } from '../package/pieces.ts'
 import { fakeNetwork } from '../support/network.ts'
 
@@ -18,7 +18,7 @@ describe.each(frameworks)('in %s', name => {
   const views: View[] = []
 
   beforeAll(() => {
-    code = buildApp(name)
+    code = buildCode(appFile(name), '--development')
   })
   beforeEach(async () => {
     // Frameworks keep the timers that they find when they are loaded.

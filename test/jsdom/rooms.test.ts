@@ -2,6 +2,7 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { FakeServer } from '../../src/testing.ts'
 import { buildCode, importCode } from '../frameworks/load.ts'
+import { root } from '../package/pieces.ts'
 import { fakeNetwork } from '../support/network.ts'
 
 interface Room {
@@ -34,7 +35,7 @@ describe.each([
 ])('a component in %s', (name, file) => {
   let code: string
   beforeAll(() => {
-    code = buildCode(file, '--development')
+    code = buildCode(`${root}test/frameworks/apps/${file}`, '--development')
   })
 
   test('follows what its sources depend on: address, selection and json()', async () => {
@@ -90,7 +91,7 @@ describe.each([
 describe('under Suspense in Solid', () => {
   let code: string
   beforeAll(() => {
-    code = buildCode('room-solid.tsx', '--development')
+    code = buildCode(`${root}test/frameworks/apps/room-solid.tsx`, '--development')
   })
 
   test('a view that waits opens nothing, and connects when it is shown at last', async () => {

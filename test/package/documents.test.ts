@@ -108,7 +108,12 @@ const pieces = piecesIn('js', 'ts', 'tsx', 'vue').map(({ language, file, name, c
   place,
   name,
   extension: language === 'tsx' ? 'tsx' : 'ts',
-  code: language === 'vue' ? scriptOf(code, name) : code,
+  code:
+    language === 'vue'
+      ? scriptOf(code, name)
+      : code.includes("'steadysocket/solid'")
+        ? `/** @jsxImportSource solid-js */\n${code}`
+        : code,
   given: { ...GIVEN, ...OWN[file] },
 }))
 
@@ -128,7 +133,9 @@ beforeAll(async () => {
     )
     // A part of an options object is one.
     const whole = /^\w+: /.test(code) ? `export default {\n${code}}` : code
-    writeFileSync(`${folder}${name}.${extension}`, `${declared.join('\n')}\n${whole}\nexport {}\n`)
+    // The comment that chooses how JSX is compiled stays first.
+    const [, pragma = ''] = /^(\/\*\*.*\n)?/.exec(whole) ?? []
+    writeFileSync(`${folder}${name}.${extension}`, `${pragma}${declared.join('\n')}\n${whole}\nexport {}\n`)
   }
   writeFileSync(`${folder}modules.d.ts`, MODULES)
   const compilerOptions = {

@@ -49,11 +49,12 @@ export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'handover', 'prepar
 const NEEDED = { handover: ['delivery'] }
 export const EXTENSIONS = ['websocket', 'json', 'stream', 'calls', 'reliable']
 
-/** The sizes in bytes of a bundle of this code, with the packages as they are published. */
-export const weigh = async code => {
+/** The sizes in bytes of a bundle of this code, with the packages as they are published, but for those that the page has already. */
+export const weigh = async (code, external = []) => {
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir: root },
     bundle: true,
+    external,
     minify: true,
     format: 'esm',
     // This package is published as ES2020. Others are not, and would grow if their syntax were made older.

@@ -38,10 +38,18 @@ export const Main = ({ feeds }: AppProps) => (
   </StrictMode>
 )
 
+/** Production builds have no `act()`. There, React renders soon. */
+const perform = async <Result,>(job: () => Result): Promise<Result> => {
+  if (act) return act(async () => job())
+  const result = job()
+  await new Promise(resolve => setTimeout(resolve))
+  return result
+}
+
 const view = (root: Root): View => ({
-  update: props => act(async () => root.render(<Main {...props} />)),
-  unmount: () => act(async () => root.unmount()),
-  perform: job => act(async () => void job()),
+  update: props => perform(() => root.render(<Main {...props} />)),
+  unmount: () => perform(() => root.unmount()),
+  perform: job => perform(() => void job()),
 })
 
 export const mount: App['mount'] = async (target, props) => {
@@ -51,4 +59,4 @@ export const mount: App['mount'] = async (target, props) => {
 }
 
 export const hydrate: App['hydrate'] = async (target, props) =>
-  view(await act(async () => hydrateRoot(target, <Main {...props} />)))
+  view(await perform(() => hydrateRoot(target, <Main {...props} />)))
