@@ -9,10 +9,13 @@ process.on('SIGINT', () => {})
 const world = await createWorld(process.env)
 const node = await startNode(world, { name: process.argv[2], canBeKilled: true })
 
+// A parent process that has ended meanwhile is no error.
+const report = message => process.send(message, () => {})
+
 process.on('message', async ({ close, stop }) => {
-  if (close) return process.send({ closed: node.close(...close) })
+  if (close) return report({ closed: node.close(...close) })
   await node.stop(...stop)
   await world.close()
   process.exit()
 })
-process.send({ port: node.port })
+report({ port: node.port })

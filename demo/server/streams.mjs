@@ -25,6 +25,7 @@ export const createStreams = world => {
   const plain = new WebSocketServer({ noServer: true, maxPayload })
   const sure = new WebSocketServer({ noServer: true })
   const store = heldStore(world.store)
+  /** What the connected sessions of this node are sent. */
   const held = new Map()
 
   const beginPlain = async (client, id) => {
@@ -53,6 +54,34 @@ export const createStreams = world => {
     beginPlain(client, id).catch(() => client.terminate())
   })
 
+  const forget = ({ id }, { sockets, isBusy }) => {
+    if (!sockets.size && !isBusy) held.delete(id)
+  }
+
+  /**
+   * Sends a session what is due. One call at a time, also while the session moves from one connection to the next and has two of them: two
+   * would send the same number.
+   */
+  const pump = async (session, feed) => {
+    if (feed.isBusy) return
+    feed.isBusy = true
+    const { stream, base, sockets } = feed
+    const those = [...sockets]
+    try {
+      // A session that goes on owes what was due meanwhile.
+      for (let unacked = 1; unacked && unacked < maxAhead && sockets.size; ) {
+        const n = base + store.sent(session.id) + 1
+        if (!(n <= dueSince(stream.since))) break
+        unacked = await server.send(session, { n, up: stream.counts })
+      }
+    } catch {
+      // Stored or not, nobody here knows. Whoever resumes the session is told by the store.
+      for (const socket of those) socket.destroy()
+    }
+    feed.isBusy = false
+    forget(session, feed)
+  }
+
   const server = createReliableServer(sure, {
     store,
     sessionTimeout: 60_000,
@@ -62,33 +91,18 @@ export const createStreams = world => {
       const stream = await world.stream(`reliable ${session.userId}`)
       const base = await stream.base(session.id)
       if (socket.destroyed) return
-      held.set(session.id, stream)
-
-      let busy = false
-      const pump = async () => {
-        if (busy) return
-        busy = true
-        try {
-          // A session that goes on owes what was due meanwhile.
-          for (let unacked = 1; unacked && unacked < maxAhead && !socket.destroyed; ) {
-            const n = base + store.sent(session.id) + 1
-            if (!(n <= dueSince(stream.since))) break
-            unacked = await server.send(session, { n, up: stream.counts })
-          }
-        } catch {
-          // Stored or not, nobody here knows. Whoever resumes the session is told by the store.
-          socket.destroy()
-        }
-        busy = false
-      }
-      const timer = setInterval(pump, period)
+      const feed = held.get(session.id) ?? { stream, base, sockets: new Set(), isBusy: false }
+      held.set(session.id, feed)
+      feed.sockets.add(socket)
+      const timer = setInterval(() => pump(session, feed), period)
       socket.on('close', () => {
         clearInterval(timer)
-        if (held.get(session.id) === stream) held.delete(session.id)
+        feed.sockets.delete(socket)
+        forget(session, feed)
       })
     },
     async onMessage({ data, id }, session) {
-      await note(held.get(session.id) ?? (await world.stream(`reliable ${session.userId}`)), data, id)
+      await note(held.get(session.id)?.stream ?? (await world.stream(`reliable ${session.userId}`)), data, id)
     },
   })
 

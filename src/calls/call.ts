@@ -1,5 +1,5 @@
 import { CallError } from './errors.js'
-import type { Request, Requests, Transmit } from './requests.js'
+import type { AddRequest, CancelRequest, Request, Transmit } from './requests.js'
 import type { CallOptions } from './types.js'
 
 /** Timers with a longer delay fire at once. */
@@ -9,7 +9,8 @@ const MAX_DELAY = 2 ** 31
 export type SendCall = (id: number, data: any, options: CallOptions) => Promise<unknown>
 
 export const createSendCall = (
-  requests: Requests,
+  add: AddRequest,
+  cancel: CancelRequest,
   transmit: Transmit,
   maxCalls: number,
   maxBytes: number,
@@ -46,10 +47,10 @@ export const createSendCall = (
             else resolve(result)
           },
         }
-        onAbort = () => requests.cancel(request, 'UNKNOWN', signal?.reason)
-        if (timeout < MAX_DELAY) timer = setTimeout(requests.cancel, timeout, request, 'TIMEOUT')
+        onAbort = () => cancel(request, 'UNKNOWN', signal?.reason)
+        if (timeout < MAX_DELAY) timer = setTimeout(cancel, timeout, request, 'TIMEOUT')
         signal?.addEventListener('abort', onAbort)
-        requests.add(request, transmit)
+        add(request, transmit)
       })
     } finally {
       count--

@@ -1,14 +1,12 @@
-import { createEmitter, type PreparedConnection, type SendOptions, type Socket } from '../index.js'
-import { bytesOf } from './bytes.js'
+import { createEmitter, type SendOptions, type Socket } from '../index.js'
 import { createSendCall } from './call.js'
-import { checkOptions } from './checks.js'
-import { type Connection, createConnection } from './connection.js'
+import { checkFunction, checkOptions } from './checks.js'
+import { createEncode } from './encode.js'
 import { CallError } from './errors.js'
-import { createIncoming } from './incoming.js'
-import type { CallProtocol, Incoming } from './protocol.js'
-import { createRequests, type Transmit } from './requests.js'
+import { createHandlers, type Handler } from './handlers.js'
+import { createLink } from './link.js'
+import type { CallProtocol } from './protocol.js'
 import { type ContractEntry, validate } from './schema.js'
-import { createSubscriptions } from './subscriptions.js'
 import type {
   CallOptions,
   CallSocket,
@@ -19,9 +17,6 @@ import type {
   SocketSource,
   SubscribeOptions,
 } from './types.js'
-
-/** A function of this page that the server may call. */
-type Handler = (params: any) => unknown
 
 /**
  * Calls, subscriptions and handlers over a socket, in the protocol of the server.
@@ -54,134 +49,31 @@ export const calls: {
   const { on, off, emit } = createEmitter<CallsEvents>(['error'])
   // A map, because a plain object has names of its own, such as `constructor`.
   const entries = new Map<string, ContractEntry>(Object.entries(contract ?? {}))
-  const handlers = new Map<string, Handler>()
   let lastId = 0
-  let present: Connection | undefined
-  /** The connection that is being prepared. */
-  let next: Connection | undefined
-  /** How the last connection ended. */
-  let closeCode = 0
 
   const nextId = () => ++lastId
   const tell = (error: unknown) =>
     emit('error', error instanceof CallError ? error : new CallError('MALFORMED', error))
-
-  const encode = (frame: unknown) => {
-    const data = codec ? codec.encode(frame) : JSON.stringify(frame)
-    if (data === undefined) throw new TypeError('The frame cannot be encoded')
-    // A codec may use its buffer again.
-    return typeof data === 'string' ? data : bytesOf(data).slice()
-  }
 
   const entryOf = (name: string) => {
     if (contract && !entries.has(name)) throw new TypeError(`The contract has no '${name}'`)
     return entries.get(name)
   }
 
-  /** Runs the handler of a call of the server. */
-  const answer = async (name: string, params: unknown) => {
-    const handler = handlers.get(name)
-    const entry = entries.get(name)
-    try {
-      if (!handler) throw new CallError('UNEXPECTED', name)
-      const result = await handler(validate(entry?.params, params))
-      validate(entry?.result, result, 'HANDLER_FAILED')
-      // Fails here for a result that cannot be sent, so that the server gets an answer.
-      encode(result ?? null)
-      return result
-    } catch (cause) {
-      const error = cause instanceof CallError ? cause : new CallError('HANDLER_FAILED', cause)
-      if (error.code !== 'SERVER_ERROR') tell(error)
-      throw error
-    }
-  }
-
-  const receive = async (data: any, { scope, incoming }: Connection) => {
-    let frame: unknown
-    try {
-      frame = typeof data === 'string' ? JSON.parse(data) : codec?.decode(data)
-    } catch {
-      // The protocol decides what to answer.
-    }
-    try {
-      const reply = await protocol.read(frame, incoming as Incoming)
-      // Dropped if the connection has ended.
-      if (reply !== undefined) send(encode(reply), scope)
-    } catch (error) {
-      tell(error)
-    }
-  }
-  const onMessage = (data: unknown) => {
-    if (present) receive(data, present)
-  }
-
-  const connect = () => {
-    const connection = createConnection()
-    connection.incoming = createIncoming(
-      connection,
-      requests,
-      subscriptions,
-      answer,
-      () => handlers.size > 0,
-      tell,
-    )
-    return connection
-  }
-
-  const make = (connection: Connection, transmit: Transmit) => {
-    subscriptions.makeAll(connection, transmit)
-    requests.resend(connection, transmit)
-  }
-
-  const prepare = async ({ send, receive: nextMessage, signal }: PreparedConnection<any>) => {
-    const connection = connect()
-    next = connection
-    signal.addEventListener('abort', () => connection.scope.abort())
-    make(connection, send)
-    // During a handover, the connection before is used until the server has confirmed the subscriptions.
-    while (socket.state.name === 'open' && [...connection.made.values()].includes(undefined)) {
-      receive(await nextMessage(), connection)
-    }
-  }
-
-  const onOpen = (isSeamless?: boolean) => {
-    if (present) return
-    const connection = next && !next.scope.signal.aborted ? next : connect()
-    next = undefined
-    present = connection
-    connection.isOpen = true
-    subscriptions.onOpen(connection, isSeamless)
-    make(connection, send)
-    requests.onOpen(connection)
-    for (const job of connection.held) job()
-  }
-
-  const socket: Socket<any> = typeof source === 'function' ? source(prepare) : source
-  const send: Transmit = socket.send
-  const requests = createRequests(socket)
-  const subscriptions = createSubscriptions(
+  const encode = createEncode(codec)
+  const [handle, answer, hasHandlers] = createHandlers(entries, encode, tell)
+  const [socket, subscribe, addRequest, cancelRequest] = createLink(
+    source,
     protocol,
-    requests,
+    codec,
     maxSubscriptions,
     nextId,
     encode,
-    send,
-    () => present,
+    answer,
+    hasHandlers,
     tell,
   )
-  const sendCall = createSendCall(requests, send, maxCalls, maxBytes, options)
-
-  // If the server has closed the connection, it may have done so before it knew of the next one.
-  socket.on('open', ({ seamless }) => onOpen(seamless && closeCode === 1000))
-  socket.on('text', onMessage)
-  if (codec) socket.on('binary', onMessage)
-  socket.on('close', ({ code }) => {
-    closeCode = code
-    present?.scope.abort()
-    present = undefined
-    requests.onClose(next)
-  })
-  if (socket.state.name === 'open') onOpen()
+  const sendCall = createSendCall(addRequest, cancelRequest, socket.send, maxCalls, maxBytes, options)
 
   return {
     async call(name: string, params?: unknown, how: CallOptions = {}) {
@@ -199,16 +91,14 @@ export const calls: {
 
     subscribe(name: string, params: unknown, listener: any, how: SubscribeOptions = {}) {
       checkOptions(how, ['key', 'onEnd'])
-      return subscriptions.subscribe(name, params, listener, how, entryOf(name))
+      checkFunction(name, listener)
+      return subscribe(name, params, listener, how, entryOf(name))
     },
 
     handle(name: string, handler: Handler) {
       entryOf(name)
-      if (handlers.has(name)) throw new TypeError(`'${name}' has a handler already`)
-      handlers.set(name, handler)
-      return () => {
-        if (handlers.get(name) === handler) handlers.delete(name)
-      }
+      checkFunction(name, handler)
+      return handle(name, handler)
     },
 
     on,

@@ -1,10 +1,19 @@
-/** Throws a `TypeError` for an option that does not exist, because a misspelt one would be ignored, and for an invalid number. */
+const AGAIN: readonly unknown[] = ['never', 'unsent', 'always']
+
+/** Throws a `TypeError` for an option that does not exist, because a misspelt one would be ignored, and for an invalid value. */
 export const checkOptions = (options: object, names: readonly string[]): void => {
   for (const [name, value] of Object.entries(options)) {
     if (!names.includes(name)) throw new TypeError(`There is no option '${name}', only ${names}`)
-    if (name === 'timeout' || name.startsWith('max')) {
-      // Not `value < 0`: of text, nothing is less than 0.
-      if (value !== undefined && !(value >= 0)) throw new TypeError(`${name} must be a number, at least 0`)
-    }
+    if (value === undefined) continue
+    // Not `value < 0`: of text, nothing is less than 0.
+    if ((name === 'timeout' || name.startsWith('max')) && !(value >= 0))
+      throw new TypeError(`${name} must be a number, at least 0`)
+    if (name === 'again' && !AGAIN.includes(value)) throw new TypeError(`again must be one of ${AGAIN}`)
   }
+}
+
+/** Throws a `TypeError` for a listener or handler that is no function. */
+export const checkFunction = (name: string, value: unknown): void => {
+  if (typeof value !== 'function')
+    throw new TypeError(`The listener or handler of '${name}' must be a function`)
 }

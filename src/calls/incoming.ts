@@ -1,14 +1,16 @@
 import type { Connection, Subscription } from './connection.js'
 import { CallError } from './errors.js'
+import type { EndSubscription } from './make.js'
 import type { Incoming } from './protocol.js'
-import type { Requests } from './requests.js'
-import type { Subscriptions } from './subscriptions.js'
+import type { ReceiveAnswer } from './requests.js'
+import type { ReceiveItem } from './subscriptions.js'
 
 /** Acts on what the messages of a connection say. */
 export const createIncoming = (
   connection: Connection,
-  requests: Requests,
-  subscriptions: Subscriptions,
+  receive: ReceiveAnswer,
+  receiveItem: ReceiveItem,
+  endSubscription: EndSubscription,
   /** Runs the handler of a call of the server. */
   answer: (name: string, params: unknown) => unknown,
   hasHandlers: () => boolean,
@@ -19,7 +21,7 @@ export const createIncoming = (
     connection.isOpen ? job() : new Promise(resolve => connection.held.push(() => resolve(job())))
 
   const end = (id: unknown, error: CallError | undefined, result?: unknown) => {
-    if (!requests.receive(id, error, result)) tell(new CallError('UNEXPECTED', id))
+    if (!receive(id, error, result)) tell(new CallError('UNEXPECTED', id))
   }
 
   const use = (key: unknown, job: (subscription: Subscription) => void) =>
@@ -36,15 +38,12 @@ export const createIncoming = (
   return {
     result: (id, result) => end(id, undefined, result),
     error: (id, error) => end(id, new CallError('SERVER_ERROR', error)),
-    item: (key, item, gap) => use(key, subscription => subscriptions.receive(subscription, item, gap)),
+    item: (key, item, gap) => use(key, subscription => receiveItem(subscription, item, gap)),
     end: (key, error) =>
       use(key, subscription => {
         connection.byKey.delete(key)
         connection.made.delete(subscription)
-        subscriptions.end(
-          subscription,
-          error === undefined ? undefined : new CallError('SERVER_ERROR', error),
-        )
+        endSubscription(subscription, error === undefined ? undefined : new CallError('SERVER_ERROR', error))
       }),
     call: (name, params) => whenOpen(() => answer(name, params)),
     invalid() {

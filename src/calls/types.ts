@@ -64,7 +64,7 @@ export interface CallCodec {
   readonly decode: (data: ArrayBuffer) => unknown
 }
 
-/** Options for calls and subscriptions. Unknown options and invalid numbers throw a `TypeError`. */
+/** Options for calls and subscriptions. Unknown options and invalid values throw a `TypeError`. */
 export interface CallsOptions<All extends Contract = Contract> {
   /** The schemas by name, of what is sent and what is received. Default: none, and all values are `unknown`. */
   contract?: All | undefined

@@ -12,7 +12,12 @@ import type { Endpoint, SocketEvents, SocketOptions, Stats } from './types.js'
 /** The counts of a socket, which `stats` shows. */
 export type Counts = { -readonly [Name in keyof Stats]: Stats[Name] }
 
-type Attempt = { readonly attempt: number; readonly cause?: SocketError | undefined }
+type Attempt = {
+  readonly attempt: number
+  readonly cause?: SocketError | undefined
+  /** The last attempt ran into its deadline, which is not the cause of this one. */
+  readonly isSlow?: boolean
+}
 
 /** Starts an attempt. Throws what the platform throws for a fixed endpoint. */
 export type Dial = (
@@ -116,7 +121,7 @@ export const createConnector = (
     counts.attempts++
     // Twice as long as the last one, up to a minute, if that one ran into its deadline.
     deadline =
-      context.cause?.code === 'CONNECT_TIMEOUT'
+      context.isSlow || context.cause?.code === 'CONNECT_TIMEOUT'
         ? Math.max(connectTimeout, Math.min(deadline * 2, 60_000))
         : connectTimeout
     return openConnection(endpoint, options, context, deadline, ...callbacks, prepare)

@@ -58,6 +58,7 @@ export const createSuccessor = (
   let next: Connection | undefined
   let why: SocketError
   let failures = 0
+  let isSlow = false
   let since = 0
   /** Why a second connection is wanted even if the first one lives. */
   let wish: readonly [cause: unknown] | undefined
@@ -101,16 +102,17 @@ export const createSuccessor = (
 
   const fail = (cause: SocketError) => {
     const attempt = ++failures
+    isSlow = cause.code === 'CONNECT_TIMEOUT'
     // Its timer stays: in phase `close` it limits the closing handshake of the first connection.
     next?.abandon()
     next = undefined
     defer(() => {
       // In the meantime, a listener may have closed the socket, or the first connection may have been lost.
       if (attempt !== failures) return
-      if (phase === 'close') return emit('error', cause)
+      emit('error', cause)
+      if (phase === 'close') return
       const elapsed = Math.max(0, Date.now() - since)
       const [delay, error] = askRetry(retry, { attempt, cause, uptime: 0, elapsed, url: first().url })
-      emit('error', cause)
       if (error) emit('error', error)
       if (phase === 'drain') phase = 'plan'
       hold(false)
@@ -127,7 +129,7 @@ export const createSuccessor = (
       if (!phase) return
       hold(phase === 'doubt')
       try {
-        next = dial({ attempt: failures, cause: why }, onReady, fail)
+        next = dial({ attempt: failures, cause: why, isSlow }, onReady, fail)
       } catch (error) {
         fail(new SocketError('ENDPOINT_FAILED', error))
       }

@@ -45,17 +45,23 @@ const labelled = (names: readonly string[], values: readonly string[]): string =
 
 /** The counts and times of a node. */
 export class Metrics {
-  /** By name, and by the labels as text. */
-  private readonly counters = new Map<CounterName, Map<string, number>>()
+  /** By name, and by the values of the labels. Without a key made of them, which would cost more than the rest. */
+  private readonly counters = new Map<CounterName, Map<string, Map<string, number>>>()
   private readonly histograms = new Map<HistogramName, Map<string, Histogram>>()
 
   /** Counts one more. The values must come from a small set, because each is kept. */
-  count(name: CounterName, ...values: string[]): void {
-    const counter = this.counters.get(name) ?? new Map<string, number>()
-    this.counters.set(name, counter)
-    const [, ...labels] = COUNTERS[name]
-    const key = labelled(labels, values)
-    counter.set(key, (counter.get(key) ?? 0) + 1)
+  count(name: CounterName, first: string, second = ''): void {
+    let all = this.counters.get(name)
+    if (!all) {
+      all = new Map()
+      this.counters.set(name, all)
+    }
+    let counter = all.get(first)
+    if (!counter) {
+      counter = new Map()
+      all.set(first, counter)
+    }
+    counter.set(second, (counter.get(second) ?? 0) + 1)
   }
 
   /** Something took so many milliseconds. */
@@ -73,8 +79,11 @@ export class Metrics {
     const seconds = ms / 1_000
     histogram.sum += seconds
     histogram.count++
-    const bucket = BUCKETS.findIndex(bound => seconds <= bound)
-    if (bucket >= 0) (histogram.buckets[bucket] as number)++
+    for (let i = 0; i < BUCKETS.length; i++) {
+      if (seconds > (BUCKETS[i] as number)) continue
+      ;(histogram.buckets[i] as number)++
+      return
+    }
   }
 
   /** Everything as text, with further samples. */
@@ -86,10 +95,11 @@ export class Metrics {
       begin(name, type, help)
       lines.push(`steadysocket_${name} ${value}`)
     }
-    for (const [name, [help]] of Object.entries(COUNTERS)) {
+    for (const [name, [help, ...labels]] of Object.entries(COUNTERS)) {
       begin(`${name}_total`, 'counter', help)
-      for (const [labels, value] of this.counters.get(name as CounterName) ?? [])
-        lines.push(`steadysocket_${name}_total{${labels}} ${value}`)
+      for (const [first, counter] of this.counters.get(name as CounterName) ?? [])
+        for (const [second, value] of counter)
+          lines.push(`steadysocket_${name}_total{${labelled(labels, [first, second])}} ${value}`)
     }
     for (const [name, [help, label]] of Object.entries(HISTOGRAMS)) {
       begin(`${name}_seconds`, 'histogram', help)

@@ -26,7 +26,7 @@ export class Receipts {
    */
   async wait(id: string, { sequenceId, acknowledged }: Progress, signal?: AbortSignal): Promise<boolean> {
     if (sequenceId <= acknowledged) return true
-    signal?.throwIfAborted()
+    if (signal?.aborted) throw signal.reason
     const waits = this.waits.get(id) ?? new Set()
     this.waits.set(id, waits)
     let wait: Wait | undefined

@@ -1,8 +1,11 @@
 // Acknowledgements of many sessions in one script.
 import type { ScriptRunner } from './redis-runner.js'
 
-/** Acknowledgements that come within so many milliseconds share a script. */
-const DELAY = 5
+/**
+ * Scripts are at least so many milliseconds apart. The first is sent at once: its client may resume the session on another node in a moment,
+ * and is not to get again what it has acknowledged.
+ */
+const INTERVAL = 5
 
 /** The number of sessions in one script. */
 const PART = 200
@@ -19,6 +22,7 @@ export class Acknowledgements {
   private readonly scripts: ScriptRunner
   private waiting: Waiting[] = []
   private timer: ReturnType<typeof setTimeout> | undefined
+  private lastSent = Number.NEGATIVE_INFINITY
 
   constructor(scripts: ScriptRunner) {
     this.scripts = scripts
@@ -32,13 +36,17 @@ export class Acknowledgements {
   flush(): void {
     clearTimeout(this.timer)
     this.timer = undefined
+    if (this.waiting.length) this.lastSent = performance.now()
     while (this.waiting.length) this.send(this.waiting.splice(0, PART))
   }
 
   private push(more: readonly Waiting[]): void {
     if (!more.length) return
     this.waiting.push(...more)
-    this.timer ??= setTimeout(() => this.flush(), DELAY)
+    if (this.timer) return
+    const wait = this.lastSent + INTERVAL - performance.now()
+    if (wait > 0) this.timer = setTimeout(() => this.flush(), wait)
+    else this.flush()
   }
 
   private async send(part: readonly Waiting[]): Promise<void> {

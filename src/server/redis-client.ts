@@ -20,7 +20,10 @@ export interface RedisClusterClient {
   sendCommand(firstKey: string, isReadonly: boolean, args: string[]): Promise<unknown>
   on(event: 'error', listener: (error: Error) => void): unknown
   duplicate(): RedisSubscriber
-  getSlotMaster(slot: number): unknown
+  getNodeClientForKey(
+    key: string,
+    isReadonly: boolean,
+  ): Promise<{ sendCommand(args: string[]): Promise<unknown> }>
 }
 
 /** The methods of `createSentinel()` of the `redis` package that the store calls. */
@@ -53,8 +56,8 @@ export type AnyRedisClient = RedisClient | RedisClusterClient | RedisSentinelCli
 export interface RedisLink {
   /** All keys of the store must be in one slot. */
   readonly isCluster: boolean
-  /** Whether a command without a key goes where the commands before it went. */
-  readonly canWait: boolean
+  /** Resolves with a function that sends every command over the connection to where this key is. Absent if there is no such connection. */
+  readonly pin: ((key: string) => Promise<(args: string[]) => Promise<unknown>>) | undefined
   /** `key`: any key of the store, which decides where the command goes. */
   send(key: string, args: string[]): Promise<unknown>
   /** Resolves with how to stop. `onReconnect` is called when messages may have been missed. */
@@ -112,29 +115,31 @@ const guardErrors = (client: AnyRedisClient): void => {
 export const linkTo = (client: AnyRedisClient): RedisLink => {
   guardErrors(client)
   if ('call' in client) {
+    const send = ([command = '', ...args]: string[]) => client.call(command, ...args)
     return {
       isCluster: client.isCluster,
-      canWait: !client.isCluster,
-      send: (_key, [command = '', ...args]) => client.call(command, ...args),
+      pin: client.isCluster ? undefined : async () => send,
+      send: (_key, args) => send(args),
       subscribe: ioSubscribe(client),
     }
   }
-  if ('getSlotMaster' in client) {
+  if ('getNodeClientForKey' in client) {
     return {
       isCluster: true,
-      canWait: true,
+      async pin(key) {
+        const node = await client.getNodeClientForKey(key, false)
+        return args => node.sendCommand(args)
+      },
       send: (key, args) => client.sendCommand(key, false, args),
       subscribe: subscribe(client),
     }
   }
-  const isSentinel = 'getSentinelNode' in client
+  const send = (args: string[]) =>
+    'getSentinelNode' in client ? client.sendCommand(false, args) : client.sendCommand(args)
   return {
     isCluster: false,
-    canWait: true,
-    send: (_key, args) =>
-      isSentinel
-        ? (client as RedisSentinelClient).sendCommand(false, args)
-        : (client as RedisClient).sendCommand(args),
+    pin: async () => send,
+    send: (_key, args) => send(args),
     subscribe: subscribe(client),
   }
 }

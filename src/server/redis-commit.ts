@@ -14,10 +14,12 @@ local function pass(place, outcome, count)
   call('PEXPIRE', O(me), ttl)
   call('PEXPIRE', E, ttl)
 end
+-- With the Redis that gave it, and the era.
+local function answer(outcome, count) return { outcome, count, run, era } end
 local function outcomeOf(place)
   local found, outcome, count = string.match(call('HGET', O(me), slot(place)) or '', '^(%d+) (%a+) (%d+)$')
-  if found ~= place then return { 'unknown', 0 } end
-  return { outcome, tonumber(count) }
+  if found ~= place then return answer('unknown', 0) end
+  return answer(outcome, tonumber(count))
 end
 local function send(to, frame)
   local kept = box(to)
@@ -61,14 +63,14 @@ end
 export const COMMIT: string = `${EFFECTS}
 local ack, patient, place, force, job = unpack(ARGV, 11, 15)
 local first = 16
-if not isTrusted() then return { 'wait', 0 } end
+if not isTrusted() then return answer('wait', 0) end
 local last = tonumber(call('HGET', O(me), 'place') or 0)
 if tonumber(place) <= last then return outcomeOf(place) end
-if call('EXISTS', P .. 'p:' .. job) == 1 and id == '' then return { 'more', 0 } end
-if last ~= tonumber(place) - 1 and force == '0' then return { 'early', 0 } end
+if call('EXISTS', P .. 'p:' .. job) == 1 and id == '' then return answer('more', 0) end
+if last ~= tonumber(place) - 1 and force == '0' then return answer('early', 0) end
 local function refuse(outcome)
   pass(place, outcome, 0)
-  return { outcome, 0 }
+  return answer(outcome, 0)
 end
 if id ~= '' then
   if not owns(id, epoch) then return refuse('lost') end
@@ -127,7 +129,7 @@ local count = 0
 for i = first, rest - 1, 4 do count = apply(unpack(ARGV, i, i + 3)) end
 if rest > #ARGV then
   pass(place, 'done', count)
-  return { 'done', count }
+  return answer('done', count)
 end
 local key = P .. 'p:' .. job
 call('HSET', key, 'at', rest, 'last', #ARGV, 'count', 0, 'cursor', '-')
@@ -135,15 +137,20 @@ for i = rest, #ARGV do call('HSET', key, i, ARGV[i]) end
 call('PEXPIRE', key, ttl)
 -- What others publish need not wait for the members of this client's group.
 if id ~= '' then pass(place, 'more', count) end
-return { 'more', count }`
+return answer('more', count)`
 
 // Goes on with what a commit has left to do: one chunk.
 export const FAN: string = `${EFFECTS}
-local patient, place = unpack(ARGV, 11, 12)
-if not isTrusted() then return { 'wait', 0 } end
+local patient, place, passes = unpack(ARGV, 11, 13)
+if not isTrusted() then return answer('wait', 0) end
 local key = P .. 'p:' .. id
 local at, last, count, cursor, entry, told = unpack(call('HMGET', key, 'at', 'last', 'count', 'cursor', 'entry', 'told'))
-if not at then return place ~= '0' and outcomeOf(place) or { 'done', 0 } end
+if not at then
+  -- Somebody else has completed it, unless Redis has lost it.
+  local known = place ~= '0' and outcomeOf(place) or answer('done', 0)
+  if known[1] == 'more' then known[1] = 'done' end
+  return known
+end
 at, last, count = tonumber(at), tonumber(last), tonumber(count)
 local kind, target, other, frame = unpack(call('HMGET', key, at, at + 1, at + 2, at + 3))
 if isPublish(kind) then
@@ -176,15 +183,15 @@ if isPublish(kind) then
   if status ~= 'done' then
     call('HSET', key, 'count', count, 'cursor', cursor, 'entry', entry, 'told', told)
     call('PEXPIRE', key, ttl)
-    return { status, count }
+    return answer(status, count)
   end
 else
   count = apply(kind, target, other, frame)
 end
 if at + 4 <= last then
   call('HSET', key, 'at', at + 4, 'count', 0, 'cursor', '-')
-  return { 'more', count }
+  return answer('more', count)
 end
 call('DEL', key)
-if place ~= '0' then pass(place, 'done', count) end
-return { 'done', count }`
+if passes == '1' then pass(place, 'done', count) end
+return answer('done', count)`

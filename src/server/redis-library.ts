@@ -17,7 +17,10 @@ const CHECK_TIMEOUT = 10_000
 export const LIBRARY: string = `
 local P, ttl, most, bytes, groups, window, me, answered, id, epoch = unpack(ARGV, 1, 10)
 ttl, most, bytes = tonumber(ttl), tonumber(most), tonumber(bytes)
-groups, window, answered = tonumber(groups), tonumber(window), tonumber(answered)
+groups, window = tonumber(groups), tonumber(window)
+-- The place of the last commit that the node was told of, and the era at that time.
+local known, before = string.match(answered, '^(%d+) (.*)$')
+known = tonumber(known)
 local call = redis.call
 local E, N, V = P .. 'e', P .. 'n', P .. 'v'
 local function S(id) return P .. 's:' .. id end
@@ -34,8 +37,8 @@ local today = math.floor(now / 30000)
 -- How long a session that nobody renews is kept. It stays in Redis for a little longer, so that its end can be reported.
 local lease = math.floor(ttl * 3 / 4)
 local work = 0
-local root = call('HMGET', E, 'run', 'id', 'since')
-local run, era, since = root[1], root[2], tonumber(root[3] or nil)
+local root = call('HMGET', E, 'run', 'id', 'since', 'ended')
+local run, era, since, ended = root[1], root[2], tonumber(root[3] or nil), root[4]
 
 -- Numbers as text, each made once: most sessions of a group have the same.
 local text = setmetatable({}, {
@@ -234,7 +237,8 @@ end
 -- From here on, no session that was begun before can be continued.
 local function endAll()
   era = me .. '.' .. time[1] .. '.' .. time[2]
-  call('HSET', E, 'id', era)
+  ended = run
+  call('HSET', E, 'id', era, 'ended', run)
   call('HDEL', E, 'since')
   call('DEL', V)
   since = nil
@@ -248,8 +252,9 @@ local function isTrusted()
   if not string.find(info, 'role:master', 1, true) then call('PEXPIRE', E, ttl) end
   local found = string.match(info, 'master_replid:(%w+)') or ''
   if not era then
-    endAll()
+    run = found
     call('HSET', E, 'run', found)
+    endAll()
   elseif run ~= found then
     local last = call('ZRANGE', N, -1, -1, 'WITHSCORES')
     for _, node in ipairs(last[2] and call('ZRANGEBYSCORE', N, last[2] - ${NODE_TIMEOUT}, '+inf') or {}) do
@@ -257,13 +262,15 @@ local function isTrusted()
       notify(node, '{"kind":"check"}')
     end
     since = now
+    run = found
     call('HSET', E, 'run', found, 'since', whole(now))
     call('PEXPIRE', V, ttl)
   end
   local place = tonumber(call('HGET', O(me), 'place') or 0)
-  if answered > place then
-    endAll()
-    call('HSET', O(me), 'place', whole(answered))
+  if known > place then
+    -- Another node may have noticed the same loss. The sessions that were begun since then have lost nothing.
+    if ended ~= run or before == era then endAll() end
+    call('HSET', O(me), 'place', whole(known))
   end
   if not since then return true end
   if call('EXISTS', V) == 1 and now <= since + ${CHECK_TIMEOUT} then return false end

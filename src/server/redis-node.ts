@@ -23,6 +23,8 @@ const argumentsOf = (effect: Effect): string[] => {
   return [effect.kind, effect.group, effect.session, '']
 }
 
+const forgotten = (): Error => new Error('Redis does not know any more what became of this commit')
+
 export interface RedisNodeParts {
   readonly name: string
   readonly scripts: ScriptRunner
@@ -112,21 +114,21 @@ export class RedisNode implements StoreNode {
     const job = session || `${this.parts.name}.${place}`
     const moment = Date.now()
     try {
-      const [outcome, count] = await this.place(place, (script, force) =>
+      const [outcome, count, run, era] = await this.place(place, (script, force) =>
         this.scripts[script](
           'commit',
           ...[session, epoch, ackId, patient ? 1 : 0, place, force, job],
           ...effects.flatMap(argumentsOf),
         ),
       )
-      if (outcome === 'unknown') throw new Error('Redis does not know any more what became of this commit')
+      if (outcome === 'unknown') throw forgotten()
       let reached = count
       if (outcome === 'more' && claim) {
         this.order.done(place)
-        reached = await this.fan(job, { patience: patient ? PATIENCE : 0 })
-      } else if (outcome === 'more') reached = await this.fan(job, { place })
-      await this.scripts.replicated()
-      this.scripts.confirmed.renew(moment, place)
+        reached = await this.fan(job, { place, patience: patient ? PATIENCE : 0 })
+      } else if (outcome === 'more') reached = await this.fan(job, { place, passes: true })
+      await this.scripts.replicated(run)
+      this.scripts.confirmed.confirm(moment, place, era)
       return { outcome: outcome === 'more' ? 'done' : (outcome as CommitOutcome), count: reached }
     } finally {
       this.order.done(place)
@@ -209,11 +211,11 @@ export class RedisNode implements StoreNode {
     await this.parts.unsubscribe()
   }
 
-  /** Runs a commit when everything before it has run. Resolves with the outcome and the count. */
+  /** Runs a commit when everything before it has run. Resolves with the outcome, the count, the Redis that gave them, and its era. */
   private async place(
     place: number,
     run: (script: 'runLoaded' | 'runText', force: number) => Promise<unknown>,
-  ): Promise<[string, number]> {
+  ): Promise<[string, number, string, string]> {
     let answer = await run('runLoaded', 0).catch(error => {
       if (!isForgotten(error)) throw error
       return ['early']
@@ -226,22 +228,23 @@ export class RedisNode implements StoreNode {
         await this.scripts.pause()
       }
     }
-    const [outcome, count] = answer as [unknown, number]
-    return [String(outcome), count]
+    const [outcome, count, which, era] = answer as [unknown, number, unknown, unknown]
+    return [String(outcome), count, String(which), String(era)]
   }
 
   /** Applies what a commit has left to do, in parts. Resolves with the count of the last effect. */
   private async fan(
     job: string,
-    { place = 0, patience = 0 }: { place?: number; patience?: number } = {},
+    { place = 0, patience = 0, passes = false }: { place?: number; patience?: number; passes?: boolean } = {},
   ): Promise<number> {
     let start = Date.now()
     for (;;) {
       const waited = Date.now() - start
-      const answer = await this.scripts.run('fan', job, 0, waited < patience ? 1 : 0, place)
+      const answer = await this.scripts.run('fan', job, 0, waited < patience ? 1 : 0, place, passes ? 1 : 0)
       const [status, count] = answer as [unknown, number]
       if (String(status) === 'busy') await delay(waited)
       else if (String(status) === 'more') start = Date.now()
+      else if (String(status) === 'unknown') throw forgotten()
       else return count
     }
   }

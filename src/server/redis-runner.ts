@@ -27,10 +27,14 @@ export const isForgotten = (error: unknown): boolean =>
 export const mustWait = (answer: unknown): boolean =>
   String(Array.isArray(answer) ? answer[0] : answer) === 'wait'
 
+const replaced = (): Error =>
+  new Error('the connection to Redis was replaced before replicas had confirmed a change')
+
 /** The place of the last commit that Redis has confirmed. It must not have forgotten it. */
 class Confirmed {
   private readonly patience: number
   private place = 0
+  private era = ''
   private since = 0
 
   /** `ttl`: after so many milliseconds without a commit or a renewal, Redis forgets the place. */
@@ -38,15 +42,22 @@ class Confirmed {
     this.patience = ttl / 2
   }
 
-  /** 0 if Redis may have forgotten it. */
-  get last(): number {
-    return Date.now() - this.since < this.patience ? this.place : 0
+  /** The place and the era in which it was confirmed. The place is 0 if Redis may have forgotten it. */
+  get last(): string {
+    return `${Date.now() - this.since < this.patience ? this.place : 0} ${this.era}`
   }
 
-  /** Redis has confirmed a request of that moment: it remembers the place since then. */
-  renew(moment: number, place = 0): void {
+  /** Redis has answered a request of that moment: it remembers the place since then. */
+  renew(moment: number): void {
     this.since = Math.max(this.since, moment)
-    this.place = Math.max(this.place, place)
+  }
+
+  /** Redis has confirmed the commit with this place, which was requested at that moment. */
+  confirm(moment: number, place: number, era: string): void {
+    this.renew(moment)
+    if (place < this.place) return
+    this.place = place
+    this.era = era
   }
 }
 
@@ -57,8 +68,8 @@ export class ScriptRunner {
   private readonly settings: readonly string[]
   private readonly replicas: Replicas | undefined
   private readonly hashes = new Map<Script, string>()
-  private waiting: Promise<void> | undefined
-  private next: Promise<void> | undefined
+  private waiting: Promise<string> | undefined
+  private next: Promise<string> | undefined
   /** Called when Redis waits for what this node knows. */
   onWait: () => void = () => {}
 
@@ -106,10 +117,13 @@ export class ScriptRunner {
     return this.evaluate('EVAL', LIBRARY + SCRIPTS[script], args)
   }
 
-  /** Resolves when as many replicas as wanted have everything that was answered until now. One command serves all who wait. */
-  replicated(): Promise<void> {
-    const { replicas, waiting = Promise.resolve() } = this
-    if (!replicas) return Promise.resolve()
+  /**
+   * Resolves when as many replicas as wanted have everything that was answered until now. One command serves all who wait. `run`: the Redis
+   * that has answered. Rejects if another one is in its place by now, because that need not have what was answered.
+   */
+  async replicated(run?: string): Promise<void> {
+    const { replicas, waiting = Promise.resolve('') } = this
+    if (!replicas) return
     this.next ??= waiting
       .catch(() => {})
       .then(() => {
@@ -117,7 +131,8 @@ export class ScriptRunner {
         this.waiting = this.waitFor(replicas)
         return this.waiting
       })
-    return this.next
+    const found = await this.next
+    if (run !== undefined && run !== found) throw replaced()
   }
 
   private async runOnce(script: Script, args: readonly (string | number)[]): Promise<unknown> {
@@ -134,9 +149,22 @@ export class ScriptRunner {
     return this.link.send(this.key, [command, script, '1', this.key, ...all])
   }
 
-  private async waitFor({ count, timeout = 1_000 }: Replicas): Promise<void> {
-    const answer = Number(await this.link.send(this.key, ['WAIT', `${count}`, `${timeout}`]))
-    if (answer < count)
+  /** Resolves with the Redis whose replicas have confirmed everything. */
+  private async waitFor({ count, timeout = 1_000 }: Replicas): Promise<string> {
+    const send = await (this.link.pin as NonNullable<RedisLink['pin']>)(this.key)
+    const ask = (...command: string[]) => send(command)
+    // WAIT is about the changes of its own connection, up to the last one. One that was made meanwhile has none, and WAIT would confirm nothing.
+    const [before, , first, answer, after, last] = await Promise.all([
+      ask('CLIENT', 'ID'),
+      ask('PEXPIRE', this.key, this.settings[1] as string),
+      this.run('which', '', 0),
+      ask('WAIT', `${count}`, `${timeout}`),
+      ask('CLIENT', 'ID'),
+      this.run('which', '', 0),
+    ])
+    if (Number(answer) < count)
       throw new Error(`only ${answer} of ${count} replicas have confirmed a change within ${timeout} ms`)
+    if (String(before) !== String(after) || String(first) !== String(last)) throw replaced()
+    return String(first)
   }
 }

@@ -2,7 +2,8 @@
 // node that dies leaves no permanent keys. No script does more than `CHUNK` deliveries or `BUDGET` other steps, so that Redis answers others
 // in between. Keys, after the prefix:
 //
-//   e        hash    run (which Redis this is), id (the era: sessions of an older one are lost), since (nodes are being waited for)
+//   e        hash    run (which Redis this is), id (the era: sessions of an older one are lost), since (nodes are being waited for), ended
+//                    (the Redis in which the era began)
 //   n        zset    nodes, by the time at which they last showed themselves
 //   v        set     nodes that have yet to check whether Redis has lost one of their commits
 //   s:ID     hash    seq, acked, bytes, node, away (not connected), era, epoch, tokens (digests, oldest first), user, turn,
@@ -41,10 +42,19 @@ export const SCRIPTS = {
     for i = 12, #ARGV, 3 do
       local id, epoch, newest = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2])
       local kept = call('HMGET', S(id), 'epoch', 'seq')
-      if kept[1] == epoch and tonumber(kept[2]) < newest then forget(id, '1008 ${OUTDATED}') end
+      if kept[1] == epoch and tonumber(kept[2]) < newest then
+        forget(id, '1008 ${OUTDATED}')
+        -- What is missing of the others, nobody may know.
+        if ended ~= run then endAll() end
+      end
     end
     if isLast == '1' then call('SREM', V, me) end
     return isTrusted() and 1 or 0`,
+
+  // Returns which Redis this is.
+  which: `
+    isTrusted()
+    return run`,
 
   create: `
     local token, user, max, own = unpack(ARGV, 11, 14)

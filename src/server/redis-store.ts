@@ -35,7 +35,7 @@ const NAMES: Record<keyof RedisStoreOptions, true> = {
 }
 
 /** Throws a `TypeError` for invalid options. */
-const checkOptions = (options: RedisStoreOptions, { canWait }: RedisLink): void => {
+const checkOptions = (options: RedisStoreOptions, { pin }: RedisLink): void => {
   checkOptionNames('redisStore', options, Object.keys(NAMES))
   checkMaxSessions('redisStore', options.maxSessions)
   const { replicas, prefix } = options
@@ -48,7 +48,7 @@ const checkOptions = (options: RedisStoreOptions, { canWait }: RedisLink): void 
     throw new TypeError('replicas: count must be an integer >= 1')
   if (!Number.isSafeInteger(timeout) || timeout < 1)
     throw new TypeError('replicas: timeout must be an integer >= 1')
-  if (!canWait)
+  if (!pin)
     throw new TypeError('redisStore: a Cluster of ioredis cannot wait for replicas; use the redis package')
 }
 

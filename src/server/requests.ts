@@ -97,7 +97,7 @@ class Deadline {
     return this.controller.signal
   }
 
-  readonly pass = (error: Error): void => {
+  pass(error: Error): void {
     this.error = error
     this.controller?.abort(error)
   }
@@ -105,6 +105,29 @@ class Deadline {
   /** Throws if it has passed. */
   check(): void {
     if (this.error) throw this.error
+  }
+}
+
+const DEADLINE = Symbol('deadline')
+
+/** A message for the handler. The signal is made only for handlers that ask for it. */
+class ReceivedMessage {
+  readonly event: string
+  readonly id: string | undefined
+  readonly dataType: Payload['dataType']
+  readonly data: unknown
+  private readonly [DEADLINE]: Deadline
+
+  constructor(event: string, id: string | undefined, { dataType, data }: Payload, deadline: Deadline) {
+    this.event = event
+    this.id = id
+    this.dataType = dataType
+    this.data = data
+    this[DEADLINE] = deadline
+  }
+
+  get signal(): AbortSignal {
+    return this[DEADLINE].signal
   }
 }
 
@@ -131,20 +154,13 @@ const effectsOf = async (
 ): Promise<Effect[]> => {
   const forbidden = (what: string) => new Refusal('Forbidden', `may not ${what} this group`)
   const run = <Value>(what: string, hook: () => Value | PromiseLike<Value>) =>
-    host.runHook(what, hook, deadline.pass)
+    host.runHook(what, hook, deadline)
   switch (request.type) {
     case 'event': {
       if (!onMessage) throw new Refusal('NotFound', 'this server does not handle events')
       const { event, payload, ackId } = request
       const id = ackId === undefined ? undefined : `${session.id}:${ackId}`
-      const message: ClientMessage = {
-        event,
-        id,
-        ...payload,
-        get signal() {
-          return deadline.signal
-        },
-      }
+      const message = new ReceivedMessage(event, id, payload, deadline) as ClientMessage
       await run('onMessage', () => onMessage(message, session))
       return []
     }

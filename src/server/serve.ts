@@ -93,7 +93,7 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
       return commit({ kind: 'send', session: idOf(session), frame })
     },
     async deliver(session, data, { dataType, signal } = {}) {
-      signal?.throwIfAborted()
+      if (signal?.aborted) throw signal.reason
       const frame = write(data, dataType)
       const id = idOf(session)
       if (!(await commit({ kind: 'send', session: id, frame }))) return false

@@ -5,17 +5,22 @@ import type { Metrics } from './metrics.js'
 const tooLate = (what: string, ms: number): Error =>
   Object.assign(new Error(`${what} took longer than handlerTimeout, ${ms} ms`), { name: 'Timeout' })
 
+/** What ends when the time is up. */
+interface Deadline {
+  pass(error: Error): void
+}
+
 const within = async <Value>(
   result: PromiseLike<Value>,
   ms: number,
   what: string,
-  onTimeout?: (error: Error) => void,
+  deadline?: Deadline,
 ): Promise<Value> => {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       const error = tooLate(what, ms)
-      onTimeout?.(error)
+      deadline?.pass(error)
       reject(error)
     }, ms)
     ;(timer as { unref?: () => void }).unref?.()
@@ -28,28 +33,30 @@ const within = async <Value>(
 }
 
 /**
- * Resolves with the result of a function of the application, and rejects with an error of the name `Timeout` if that takes too long. Whatever
- * becomes of the function then is ignored.
+ * Returns the result of a function of the application or, if that is a promise, a promise that rejects with an error of the name `Timeout` if
+ * it takes too long. Whatever becomes of the function then is ignored.
  */
 export type RunHook = <Value>(
   what: string,
   hook: () => Value | PromiseLike<Value>,
-  onTimeout?: (error: Error) => void,
-) => Promise<Value>
+  deadline?: Deadline,
+) => Value | Promise<Value>
 
 /** `ms`: how long a function may take. */
 export const createRunHook =
   (ms: number, metrics: Metrics): RunHook =>
-  async (what, hook, onTimeout) => {
+  <Value>(what: string, hook: () => Value | PromiseLike<Value>, deadline?: Deadline) => {
     const start = performance.now()
+    const observe = () => metrics.observe('handler', what, performance.now() - start)
+    let isPending = false
     try {
       const result = hook()
       // Most handlers are done at once, and need no timer.
-      const isPending = typeof (result as { then?: unknown } | undefined)?.then === 'function'
-      return isPending && ms < Infinity
-        ? await within(result as PromiseLike<Awaited<typeof result>>, ms, what, onTimeout)
-        : await result
+      isPending = typeof (result as { then?: unknown } | undefined)?.then === 'function'
+      if (!isPending) return result as Value
+      const promise = result as PromiseLike<Value>
+      return (ms < Infinity ? within(promise, ms, what, deadline) : Promise.resolve(promise)).finally(observe)
     } finally {
-      metrics.observe('handler', what, performance.now() - start)
+      if (!isPending) observe()
     }
   }

@@ -425,7 +425,16 @@ describe('limits', () => {
     expect(() => calls(socket, jsonRpc(), { timeout: 'x' as any })).toThrow(
       /timeout must be a number, at least 0/,
     )
+    expect(() => calls(socket, jsonRpc(), { again: 'Never' as any })).toThrow(
+      'again must be one of never,unsent,always',
+    )
     const { api } = setupCalls()
+    await expect(api.call('a', undefined, { again: 'sometimes' as any })).rejects.toThrow(TypeError)
+    // The parameters were forgotten.
+    expect(() => (api.subscribe as any)('news', () => {})).toThrow(
+      "The listener or handler of 'news' must be a function",
+    )
+    expect(() => (api.handle as any)('ask', true)).toThrow(TypeError)
     await expect(api.call('a', undefined, { retry: 1 } as object)).rejects.toThrow(/'retry'.*again/)
     await expect(api.call('a', undefined, { timeout: Number.NaN })).rejects.toThrow(/timeout must be/)
     expect(() => api.subscribe('a', undefined, () => {}, { onend() {} } as object)).toThrow(/'onend'.*onEnd/)

@@ -712,6 +712,8 @@ test('handover() in doubt keeps its cause if the first connection proves alive',
   const first = server.latest.accept()
   page('wake')
   socket.handover('fresh token')
+  // It joins, so its cause is lost, as always.
+  socket.handover('another')
   first.send('alive')
   expect(endpoint).toHaveBeenCalledTimes(2)
   expect(endpoint).toHaveBeenLastCalledWith(
@@ -806,6 +808,20 @@ test('id() is not asked any more once the first connection has proved alive', ()
   expect(id).not.toHaveBeenCalled()
 })
 
+test('messages pass through the plain listener again after the overlap, so that each of them costs as little as before', () => {
+  const { socket, heard } = open({ handover: { id: data => data } })
+  socket.handover()
+  vi.advanceTimersByTime(200)
+  const second = server.latest.accept()
+  vi.advanceTimersByTime(250)
+  const during = second.socket.onmessage
+  vi.advanceTimersByTime(250)
+  expect(heard('open').length).toBe(1)
+  expect(during).toBeTypeOf('function')
+  expect(second.socket.onmessage).toBeTypeOf('function')
+  expect(second.socket.onmessage).not.toBe(during)
+})
+
 test('a page that stays hidden is not in doubt when that is reported again', () => {
   const { socket, page } = open()
   vi.stubGlobal('document', { visibilityState: 'hidden' })
@@ -847,7 +863,7 @@ describe('a first connection that has ended, and whose buffer is about to be rea
     socket.handover()
     const second = server.latest.accept()
     socket.send('waits')
-    vi.advanceTimersByTime(10)
+    vi.advanceTimersByTime(100)
     first.drop()
     socket.close()
     closed()
@@ -896,15 +912,35 @@ test('the attempts of each handover are counted from 0, and their time from its 
   expect(retry).toHaveBeenNthCalledWith(3, expect.objectContaining({ attempt: 1, elapsed: 200 }))
 })
 
-test('the first connection is read for half of the handshake of the second one before it is closed', () => {
+test('connectTimeout doubles for a second connection, too, so that a slow handshake succeeds', () => {
+  const { socket, heard } = open({ retry: () => 1_000 })
+  socket.handover()
+  vi.advanceTimersByTime(11_000)
+  expect(server.attempts).toBe(3)
+  vi.advanceTimersByTime(15_000)
+  server.latest.accept()
+  vi.advanceTimersByTime(20_000)
+  expect(heard('error').map(({ code }) => code)).toEqual(['CONNECT_TIMEOUT'])
+  expect(heard('open')).toEqual([expect.objectContaining({ seamless: true })])
+})
+
+test('the first connection is read for as long as the handshake of the second one took before it is closed', () => {
   const { socket, first } = open()
   socket.handover()
   vi.advanceTimersByTime(200)
   server.latest.accept()
-  vi.advanceTimersByTime(99)
+  vi.advanceTimersByTime(199)
   expect(first.closed).toBeUndefined()
   vi.advanceTimersByTime(1)
   expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
+})
+
+test('connectTimeout does not double for a second connection after an attempt that was refused', () => {
+  const { socket, heard } = open({ retry: () => 1_000 })
+  socket.handover()
+  server.latest.refuse()
+  vi.advanceTimersByTime(11_000)
+  expect(heard('error').map(({ code }) => code)).toEqual(['CONNECTION_REFUSED', 'CONNECT_TIMEOUT'])
 })
 
 describe('a second connection that the platform does not allow', () => {
@@ -973,4 +1009,40 @@ test('handover() rejects with the error of retry if that fails', async () => {
   expect(failed).toHaveBeenCalledWith(expect.objectContaining({ code: 'RETRY_FAILED' }))
   expect(heard('error').map(({ code }) => code)).toEqual(['CONNECTION_REFUSED', 'RETRY_FAILED'])
   expect(socket.send('hello')).toBe('sent')
+})
+
+test('doubt about a connection that is being read and closed changes nothing', () => {
+  const { socket, heard, first, page } = open()
+  socket.handover()
+  vi.advanceTimersByTime(200)
+  server.latest.accept()
+  page('wake')
+  first.send('alive')
+  closed()
+  expect(server.attempts).toBe(2)
+  expect(heard('open')).toEqual([expect.objectContaining({ seamless: true })])
+  expect(heard('close')).toEqual([expect.objectContaining({ cause: expect.objectContaining(HANDOVER) })])
+})
+
+test('wake: reconnect connects again although retry would give up', () => {
+  const { socket, page } = open({ handover: { wake: 'reconnect' }, retry: () => false })
+  page('wake')
+  vi.advanceTimersByTime(300)
+  server.latest.accept()
+  expect(server.attempts).toBe(2)
+  expect(socket.state.name).toBe('open')
+})
+
+test('a page that is shown again asks with the heartbeat, without a second connection', () => {
+  const { socket, first, page } = open({ heartbeat: { interval: 120_000, message: 'ping' } })
+  vi.stubGlobal('document', { visibilityState: 'hidden' })
+  page('hidden')
+  vi.advanceTimersByTime(60_000)
+  vi.stubGlobal('document', { visibilityState: 'visible' })
+  page('visible')
+  expect(socket.send('hello')).toBe('queued')
+  vi.advanceTimersByTime(1_000)
+  expect(server.attempts).toBe(1)
+  first.send('pong')
+  expect(first.received).toEqual(['ping', 'hello'])
 })

@@ -406,6 +406,10 @@ export class Handovers {
         `the first connection is still read, ${now - second.readyAt} ms after the second one was ready`,
       )
     }
+    if (second && second.readyAt === undefined) {
+      const time = now - second.started
+      must(time <= Math.max(settings.connectTimeout, 60_000), `a second connection opens for ${time} ms`)
+    }
     if (official.replacedAt !== undefined) {
       const time = now - official.replacedAt
       must(time <= settings.closeTimeout, `the first connection has been closing for ${time} ms`)

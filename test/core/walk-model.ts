@@ -599,6 +599,7 @@ export class Walk {
     if (next.name === 'open') {
       const expected = last.name === 'open' ? 0 : last.attempt
       this.must(attempt === expected, `open ${attempt} after ${last.attempt}`)
+      this.must(next.since === Date.now(), `open since ${next.since}`)
       const { current } = this
       if (current) current.opened = true
       else this.fault('open without a connection')

@@ -143,7 +143,7 @@ const handover = fc.subarray<Step>(
     { do: 'send', kind: 'bytes', size: 5 },
     { do: 'pass', time: 10 },
     { do: 'deliver', what: 'text', which: 'second' },
-    { do: 'pass', time: 150 },
+    { do: 'pass', time: 300 },
     { do: 'deliver', what: 'leaving', which: 'late' },
     { do: 'broadcast', reversed: false, again: true },
   ],

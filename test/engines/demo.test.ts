@@ -242,7 +242,10 @@ inEveryEngine(rig => {
     // Over the protocol: the page's own policy would not let a foreign script in.
     await page.evaluate(`(() => { ${axe} })()`)
     for (const value of ['light', 'dark']) {
-      await page.cdp?.('Emulation.setEmulatedMedia', { features: [{ name: 'prefers-color-scheme', value }] })
+      // A notification that is fading in has too little contrast for a moment.
+      const still = { name: 'prefers-reduced-motion', value: 'reduce' }
+      const features = [{ name: 'prefers-color-scheme', value }, still]
+      await page.cdp?.('Emulation.setEmulatedMedia', { features })
       const found = await page.evaluate<unknown, []>(
         `axe.run().then(({ violations }) => violations
           .filter(({ impact }) => impact === 'serious' || impact === 'critical')

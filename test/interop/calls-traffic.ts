@@ -24,12 +24,16 @@ export interface Traffic {
   readonly errors: readonly string[]
 }
 
-/** Makes this many calls, at most `width` at a time, with two subscriptions, and waits for the last item of the news. */
+/**
+ * Makes at least this many calls, at most `width` at a time, until there have been as many connections as necessary. Then it waits for the last
+ * item of the news.
+ */
 export async function callMany(
   { createSocket, calls, jsonRpc }: typeof Core & typeof Entry,
   url: string,
   count: number,
   width: number,
+  connections: number,
   options: Core.SocketOptions,
   lastItem: () => Promise<number> | number,
 ): Promise<Traffic> {
@@ -76,7 +80,7 @@ export async function callMany(
   api.subscribe('now', undefined, (item, { gap }) => now.push([item as number, gap]))
   api.subscribe('secret', undefined, () => {}, { onEnd: error => ends.push(error?.code ?? 'end') })
   const work = async () => {
-    while (next < count) {
+    while (next < count || opens < connections) {
       const number = next++
       const how = number % 10 === 1 ? 'never' : number % 10 === 2 ? 'always' : 'unsent'
       again[number] = how
@@ -172,11 +176,10 @@ const advancing = (items: Traffic['now']) => {
 export function judge(
   { again, outcomes, news, now, ends, opens, handovers, errors }: Traffic,
   server: CallsServer,
-  count: number,
 ) {
   const tally: Record<string, number> = {}
   const wrong: string[] = []
-  for (let number = 0; number < count; number++) {
+  for (let number = 0; number < again.length; number++) {
     const outcome = outcomes[number] ?? 'hanging'
     const executed = server.executed.get(number) ?? 0
     tally[outcome] = (tally[outcome] ?? 0) + 1
@@ -190,7 +193,7 @@ export function judge(
     if (!isTrue || !isOnce) wrong.push(`${number} (${again[number]}): ${outcome}, executed ${executed} times`)
   }
   expect(wrong, 'outcomes that are not true by the log of the server').toEqual([])
-  expect(outcomes).toHaveLength(count)
+  expect(outcomes).toHaveLength(again.length)
 
   // With a cursor, every item, in order.
   const all = advancing(news)

@@ -146,10 +146,10 @@ export const startAudit = async (
     const all = clients.map(client => client.expect(number, from.url, client.socket.connectionId ?? ''))
     const open = clients.map(isOpen)
     const reached = await from.server.publish('all', { n: number })
-    // Which session it reached of a client that was away for a moment is not known here.
+    // Which session it reached of a client that was away for a moment, or that has begun another one, is not known here.
     if (reached < clients.length) return
     all.forEach((one, i) => {
-      if (open[i]) one.stored = ++ticks
+      if (open[i] && clients[i]?.socket.connectionId === one.session) one.stored = ++ticks
     })
   }
   const ask = async (client: Client) => {
@@ -182,8 +182,9 @@ export const startAudit = async (
   const sayLast = async (client: Client) => {
     const { socket, until } = client
     const last = client.expect(++n, `client ${client.index}`, 'last')
-    const { status } = await socket.send({ n: last.n }, { onLost: 'resend' })
-    if (status !== 'delivered') throw new Error(`client ${client.index}: the last message is ${status}`)
+    const outcome = await socket.send({ n: last.n }, { onLost: 'resend' })
+    if (outcome.status !== 'delivered')
+      throw new Error(`client ${client.index}, its last message: ${JSON.stringify(outcome)}`)
     await until(() => last.received === socket.connectionId)
   }
 

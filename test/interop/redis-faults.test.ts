@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test, vi } from 'vitest'
-import { type RedisStoreOptions, redisStore } from '../../src/server.ts'
+import { type RedisStoreOptions, redisStore, type StoreNode } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { freePort } from '../support/ports.ts'
 import { type Client, connectRedis, hasRedis, type Redis, startRedis } from './redis.ts'
@@ -41,6 +41,20 @@ const dial = async (url: string): Promise<Client> => {
 const audit = async (url: string, options: RedisStoreOptions = {}) => {
   const clients = [await dial(url), await dial(url)] as const
   return startAudit(i => redisStore(clients[i] as Client, { warn: false, ...options }))
+}
+
+/** What one node has of the store. */
+const openNode = async (url: string, options: RedisStoreOptions = {}): Promise<StoreNode> => {
+  const limits = {
+    sessionTimeout: 60_000,
+    maxUnacknowledged: 10,
+    maxUnacknowledgedBytes: 1_000,
+    maxGroups: 5,
+    dedupeWindow: 10,
+  }
+  const node = await redisStore(await dial(url), { warn: false, ...options }).open(limits, () => {})
+  cleanup(() => node.close())
+  return node
 }
 
 const folder = (): string => {
@@ -132,6 +146,54 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
     expect(result.gaps).toBe(6)
   })
 
+  describe('that two nodes notice, one after the other', () => {
+    const twice = async (lose: (redis: Redis, dir: string) => Promise<Redis>) => {
+      const dir = folder()
+      const redis = await start({ dir }, await freePort())
+      const line = await startSwitch(redis.url)
+      const first = await openNode(redis.url)
+      const second = await openNode(line.url)
+      const look = await dial(redis.url)
+      for (const [node, id] of [
+        [first, 'a'],
+        [second, 'b'],
+      ] as const) {
+        await node.create({ id, token: 't', userId: '', groups: [] })
+        await node.commit([{ kind: 'send', session: id, frame: '{}' }])
+      }
+      await look.sendCommand(['SAVE'])
+      for (const node of [first, second]) await node.commit([{ kind: 'send', session: 'a', frame: '{}' }])
+      // The second one cannot reach Redis for a while.
+      line.to('redis://127.0.0.1:1')
+      const { url } = await lose(redis, dir)
+      await first.create({ id: 'new', token: 't', userId: '', groups: [] })
+      line.to(url)
+      await second.commit([{ kind: 'send', session: 'new', frame: '{}' }])
+      const [newest, old] = await first.touch([
+        { id: 'new', epoch: 1 },
+        { id: 'b', epoch: 1 },
+      ])
+      return { newest, old }
+    }
+
+    test('ends the sessions of before and none of those that were begun since, after a restart', async () => {
+      const restart = async (redis: Redis, dir: string) => {
+        const { url } = redis
+        await redis.stop()
+        return start({ dir }, Number(new URL(url).port))
+      }
+      expect(await twice(restart)).toEqual({ newest: 1, old: -1 })
+    })
+
+    test('ends the sessions of before and none of those that were begun since, after FLUSHALL', async () => {
+      const flush = async (redis: Redis) => {
+        await (await dial(redis.url)).sendCommand(['FLUSHALL'])
+        return redis
+      }
+      expect(await twice(flush)).toEqual({ newest: 1, old: -1 })
+    })
+  })
+
   test('a restart that loses nothing goes on without a gap', async () => {
     const settings = { dir: folder(), appendonly: 'yes', appendfsync: 'always' }
     const port = await freePort()
@@ -181,17 +243,7 @@ describe.runIf(hasRedis())('replicas that have to confirm what is stored', () =>
 
   test('without enough replicas, nothing counts as stored', async () => {
     const redis = await start()
-    const client = await dial(redis.url)
-    const limits = {
-      sessionTimeout: 60_000,
-      maxUnacknowledged: 10,
-      maxUnacknowledgedBytes: 1_000,
-      maxGroups: 5,
-      dedupeWindow: 10,
-    }
-    const store = redisStore(client, { warn: false, replicas: { count: 1, timeout: 20 } })
-    const node = await store.open(limits, () => {})
-    cleanup(() => node.close())
+    const node = await openNode(redis.url, { replicas: { count: 1, timeout: 20 } })
     await expect(node.create({ id: 'a', token: 't', userId: '', groups: [] })).rejects.toThrow(
       'only 0 of 1 replicas have confirmed a change within 20 ms',
     )

@@ -170,6 +170,41 @@ describe.runIf(hasRedis())('a Redis Cluster whose primary dies', () => {
   })
 })
 
+describe.runIf(hasRedis() && hasSentinel())('the option replicas', () => {
+  const replicas = { count: 1, timeout: 10_000 }
+  const confirm = async (client: AnyRedisClient) => {
+    const node = await redisStore(client, { prefix: 'confirmed:', warn: false, replicas }).open(
+      LIMITS,
+      () => {},
+    )
+    cleanup(() => node.close())
+    expect(await node.create({ id: 'a', token: 't', userId: 'u', groups: ['g'] })).toBe(true)
+    const commits = Array.from({ length: 5 }, () =>
+      node.commit([{ kind: 'publish', group: 'g', frame: '{}' }]),
+    )
+    expect(await Promise.all(commits)).toEqual(commits.map(() => ({ outcome: 'done', count: 1 })))
+  }
+
+  test('waits for the replicas of the shard, with createCluster() of redis', async () => {
+    const cluster = await startCluster(true)
+    cleanup(() => cluster.stop())
+    const client = await clusterClient(cluster)
+    cleanup(() => client.end())
+    await confirm(client)
+  })
+
+  test.each([
+    ['createSentinel() of redis', sentinelClient],
+    ['the sentinels option of ioredis', ioSentinel],
+  ] as const)('waits for the replicas of the primary, with %s', async (_, connect) => {
+    const watched = await startSentinel()
+    cleanup(() => watched.stop())
+    const client = await connect(watched)
+    cleanup(() => client.end())
+    await confirm(client)
+  })
+})
+
 describe.runIf(hasRedis() && hasSentinel())('a Redis under Sentinel', () => {
   describe('with createSentinel() of redis', () => {
     let watched: Watched

@@ -1,7 +1,9 @@
 // Redis, for what several nodes share. Each server is fresh, on a port of its own, and keeps nothing on disk.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { createClient } from 'redis'
 import { canInstall, findOrInstall, findProgram } from '../support/debian.ts'
@@ -35,7 +37,9 @@ export async function startRedis(wanted = 0, settings: Record<string, string | n
   const redis = program()
   if (!redis) throw new Error('no redis-server here')
   const port = wanted || (await freePort())
-  const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir: tmpdir(), ...settings }
+  // Of its own: a Redis loads what another one has left there, as replicas do.
+  const dir = mkdtempSync(join(tmpdir(), 'steadysocket-redis-'))
+  const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir, ...settings }
   const child = spawn(
     'sh',
     [
@@ -61,6 +65,7 @@ export async function startRedis(wanted = 0, settings: Record<string, string | n
     async stop() {
       child.stdin.end()
       await exited
+      rmSync(dir, { recursive: true, force: true })
     },
   }
 }

@@ -1,11 +1,16 @@
 // The Python recipe by itself: its bounds, and what only shows from inside. That it gets on with clients is in reliable-pairs.test.ts.
 import { connect } from 'node:net'
+import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { byEffort } from '../support/run.ts'
 import { hasPython, startRecipe } from './python.ts'
+import { rawSpeech, speakRaw } from './raw-tcp.ts'
 import { comeBack, dial, join, type Peer, PROTOCOL } from './server-rig.ts'
 
-vi.setConfig({ testTimeout: 30_000 })
+const RUNS = Number(process.env.RUNS ?? byEffort(100, 300, 20_000))
+
+vi.setConfig({ testTimeout: 120_000 })
 cleanUp()
 
 const start = async (names: Record<string, unknown> = {}) => {
@@ -82,9 +87,15 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
   test('the Python server ends the session of a client whose message is too large', async () => {
     const url = await start({ MAX_MESSAGE: 1_000 })
     const peer = await join(url)
-    peer.raw('x'.repeat(1_001))
+    peer.raw('x'.repeat(2_001))
     expect((await peer.closed()).code).toBe(1009)
     expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
+  })
+
+  test('the Python server ends the session of a client that sends a binary message', async () => {
+    const peer = await join(await start())
+    peer.raw(Buffer.from('{"type":"ping"}'))
+    expect((await peer.closed()).code).toBe(1008)
   })
 
   test.each([
@@ -176,6 +187,96 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect((await back.ack(1)).error.name).toBe('Duplicate')
     expect((await back.ack(2)).success).toBe(true)
     expect(datas(back)).toEqual(['waited', 'next'])
+  })
+
+  test('the Python server refuses a message that is too large, and the session continues', async () => {
+    const peer = await join(await start({ MAX_MESSAGE: 1_000 }))
+    expect((await tell(peer, 1, 'echo', 'x'.repeat(1_200))).error.name).toBe('TooLarge')
+    // Without the base64 around it, this one is small enough.
+    const data = Buffer.alloc(990).toString('base64')
+    peer.send({ type: 'event', event: 'echo', dataType: 'binary', data, ackId: 2 })
+    expect((await peer.ack(2)).success).toBe(true)
+    expect(datas(peer)).toEqual([data])
+  })
+
+  test('by default, clients of the Python server may neither join a group nor publish to it', async () => {
+    const peer = await join(await start({ STRICT: true }))
+    peer.send({ type: 'joinGroup', group: 'g', ackId: 1 })
+    expect((await peer.ack(1)).error.name).toBe('Forbidden')
+    peer.send({ type: 'sendToGroup', group: 'g', dataType: 'text', data: 'x', ackId: 2 })
+    expect((await peer.ack(2)).error.name).toBe('Forbidden')
+  })
+
+  test('messages from clients of the Python server have an empty user id, and cannot pass for its own', async () => {
+    const peer = await join(await start())
+    peer.send({ type: 'joinGroup', group: 'g', ackId: 1 })
+    peer.send({ type: 'sendToGroup', group: 'g', dataType: 'text', data: 'x', ackId: 2 })
+    expect((await peer.got(1))[0]).toMatchObject({ from: 'group', group: 'g', fromUserId: '' })
+    await tell(peer, 3, 'echo', 1)
+    expect((await peer.got(2))[1]).not.toHaveProperty('fromUserId')
+  })
+
+  test('the Python server resumes a session by a subprotocol, so that no URL has the token', async () => {
+    const url = await start()
+    const peer = await join(url)
+    expect(peer.frames[0].features).toEqual(['endSession', 'resumeProtocol'])
+    const back = await dial(url, {}, [PROTOCOL, `resume.${peer.id}.${peer.token}`])
+    expect((await back.get(({ event }) => event === 'connected')).connectionId).toBe(peer.id)
+    expect(back.socket.protocol).toBe(PROTOCOL)
+    const stranger = await dial(url, {}, [`resume.${peer.id}.wrong`, PROTOCOL])
+    expect((await stranger.closed()).code).toBe(1008)
+    expect(back.end).toBeUndefined()
+  })
+
+  test('the Python server ends a session at once when its client says so, after what it sent before', async () => {
+    const url = await start()
+    const peer = await join(url)
+    const other = await join(url)
+    peer.send({ type: 'event', event: 'echo', dataType: 'json', data: 'last', ackId: 1 })
+    peer.send({ type: 'endSession' })
+    expect((await peer.closed()).code).toBe(1000)
+    expect(datas(peer)).toEqual(['last'])
+    expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
+    await tell(other, 1, 'sessions')
+    expect(datas(other)).toEqual([1])
+  })
+
+  test('the Python server ends the session of a client that acknowledges what it never sent', async () => {
+    const peer = await join(await start())
+    expect(peer.frames[0].sequenceId).toBe(0)
+    peer.send({ type: 'sequenceAck', sequenceId: 1 })
+    expect((await peer.closed()).code).toBe(1008)
+  })
+
+  test('the Python server refuses an event whose handler takes too long', async () => {
+    const peer = await join(await start({ HANDLER_TIMEOUT: 0.05 }))
+    expect((await tell(peer, 1, 'wait')).error.name).toBe('Timeout')
+    await tell(peer, 2, 'echo', 'next')
+    expect(datas(peer)).toEqual(['next'])
+  })
+
+  test('the Python server reads a client more slowly that sends too much, and tells it so', async () => {
+    const peer = await join(await start({ MESSAGES_PER_SECOND: 50 }))
+    const began = performance.now()
+    for (let i = 1; i <= 150; i++)
+      peer.send({ type: 'event', event: 'echo', dataType: 'json', data: i, ackId: i })
+    await peer.ack(150)
+    // 50 at once, and 100 at 50 a second.
+    expect(performance.now() - began).toBeGreaterThan(1_900)
+    const { message } = await peer.get(({ event }) => event === 'limited')
+    expect(message).toContain('50 messages per second')
+    expect(datas(peer)).toHaveLength(150)
+  })
+
+  test(`the Python server survives any bytes before, during and after the handshake: ${RUNS} runs`, async () => {
+    const url = await start()
+    const neighbour = await join(url)
+    await fc.assert(
+      fc.asyncProperty(rawSpeech, speech => speakRaw(Number(new URL(url).port), speech)),
+      { numRuns: RUNS },
+    )
+    await tell(neighbour, 1, 'echo', 'still here')
+    expect(datas(neighbour)).toEqual(['still here'])
   })
 
   test('the Python server lets only members publish', async () => {

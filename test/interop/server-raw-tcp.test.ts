@@ -1,11 +1,11 @@
 // Bytes on a TCP connection, without any WebSocket client between: whatever they are, the process survives them.
-import { connect, type Socket } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { createReliableServer } from '../../src/server.ts'
 import { cleanUp } from '../support/cleanup.ts'
-import { join, PROTOCOL, startNode } from './server-rig.ts'
+import { frame, handshake, RELIABLE, rawSpeech, speak, speakRaw } from './raw-tcp.ts'
+import { join, startNode } from './server-rig.ts'
 
 cleanUp()
 
@@ -23,73 +23,6 @@ afterEach(() => {
 afterAll(() => {
   process.off('uncaughtException', note)
 })
-
-/** A frame as bytes: each field may be what the standard forbids. https://datatracker.ietf.org/doc/html/rfc6455#section-5.2 */
-const frame = ({
-  fin = true,
-  reserved = 0,
-  opcode = 1,
-  masked = true,
-  payload = Buffer.from('x'),
-  length = payload.length,
-}: {
-  fin?: boolean
-  reserved?: number
-  opcode?: number
-  masked?: boolean
-  payload?: Buffer
-  length?: number
-} = {}): Buffer => {
-  const first = (fin ? 0x80 : 0) | (reserved << 4) | opcode
-  const bit = masked ? 0x80 : 0
-  const head =
-    length < 126
-      ? Buffer.from([first, bit | length])
-      : Buffer.concat([Buffer.from([first, bit | 127]), Buffer.alloc(8)])
-  if (length >= 126) head.writeBigUInt64BE(BigInt(length), 2)
-  return Buffer.concat([head, masked ? Buffer.alloc(4) : Buffer.alloc(0), payload])
-}
-
-const handshake = (headers: Record<string, string> = {}, line = 'GET / HTTP/1.1'): Buffer =>
-  Buffer.from(
-    [
-      line,
-      ...Object.entries({
-        Host: '127.0.0.1',
-        Upgrade: 'websocket',
-        Connection: 'Upgrade',
-        'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
-        'Sec-WebSocket-Version': '13',
-        ...headers,
-      }).map(([name, value]) => `${name}: ${value}`),
-      '',
-      '',
-    ].join('\r\n'),
-  )
-
-const RELIABLE = { 'Sec-WebSocket-Protocol': PROTOCOL }
-
-/** Writes the parts one after the other, then cuts the connection. Resolves when it is gone. */
-const speak = async (port: number, parts: readonly Buffer[], cut: 'end' | 'reset' = 'end'): Promise<void> => {
-  const socket: Socket = connect(port, '127.0.0.1')
-  socket.on('error', () => {})
-  socket.resume()
-  const closed = new Promise<void>(resolve => socket.once('close', () => resolve()))
-  await new Promise(resolve => socket.once('connect', resolve).once('close', resolve))
-  for (const part of parts) {
-    socket.write(part)
-    await new Promise(setImmediate)
-  }
-  if (cut === 'reset') socket.resetAndDestroy()
-  else {
-    socket.end()
-    // A server that waits for more would wait for ever.
-    const timer = setTimeout(() => socket.destroy(), 50)
-    await closed
-    clearTimeout(timer)
-  }
-  await closed
-}
 
 describe('a TCP client cannot end the process', () => {
   const FORBIDDEN: [string, Buffer][] = [
@@ -145,54 +78,8 @@ describe('a TCP client cannot end the process', () => {
       onPublish: () => true,
     })
     const neighbour = await join(url)
-    const noise = fc.uint8Array({ maxLength: 200 }).map(bytes => Buffer.from(bytes))
-    const anyFrame = fc
-      .record({
-        fin: fc.boolean(),
-        reserved: fc.oneof({ arbitrary: fc.constant(0), weight: 3 }, fc.nat(7)),
-        opcode: fc.oneof({ arbitrary: fc.constantFrom(0, 1, 2, 8, 9, 10), weight: 4 }, fc.nat(15)),
-        masked: fc.oneof({ arbitrary: fc.constant(true), weight: 4 }, fc.constant(false)),
-        payload: fc.oneof(
-          noise,
-          fc
-            .constantFrom('{"type":"ping"}', '{"type":"sequenceAck","sequenceId":9}', '{', '[]')
-            .map(text => Buffer.from(text)),
-        ),
-        length: fc.oneof({ arbitrary: fc.constant(undefined), weight: 6 }, fc.nat(2 ** 31)),
-      })
-      .map(({ length, ...fields }) => frame(length === undefined ? fields : { ...fields, length }))
-    const anyHandshake = fc.oneof(
-      { arbitrary: fc.constant(handshake()), weight: 3 },
-      { arbitrary: fc.constant(handshake(RELIABLE)), weight: 4 },
-      fc.constantFrom(
-        handshake({ 'Sec-WebSocket-Version': '99' }),
-        handshake({ 'Sec-WebSocket-Key': '' }),
-        handshake({ 'Sec-WebSocket-Protocol': ',,' }),
-        handshake({
-          ...RELIABLE,
-          'Sec-WebSocket-Extensions': 'permessage-deflate; server_max_window_bits=99',
-        }),
-        handshake({ ...RELIABLE, Origin: 'null' }),
-        handshake(RELIABLE, 'POST / HTTP/1.1'),
-        handshake(RELIABLE, 'GET /?awps_connection_id=%ff&awps_reconnection_token=%00 HTTP/1.1'),
-        handshake(RELIABLE, 'GET http://[ HTTP/1.1'),
-      ),
-      fc
-        .tuple(fc.nat(200), noise)
-        .map(([at, bytes]) => Buffer.concat([handshake(RELIABLE).subarray(0, at), bytes])),
-    )
-    const speech = fc.record({
-      before: fc.oneof({ arbitrary: fc.constant([]), weight: 8 }, fc.array(noise, { maxLength: 2 })),
-      hands: fc.oneof({ arbitrary: anyHandshake.map(one => [one]), weight: 8 }, fc.constant([])),
-      after: fc.array(fc.oneof({ arbitrary: anyFrame, weight: 5 }, noise), { maxLength: 6 }),
-      inOnePacket: fc.boolean(),
-      cut: fc.constantFrom('end' as const, 'reset' as const),
-    })
     await fc.assert(
-      fc.asyncProperty(speech, async ({ before, hands, after, inOnePacket, cut }) => {
-        const parts = [...before, ...hands, ...after]
-        await speak(port, inOnePacket ? [Buffer.concat(parts)] : parts, cut)
-      }),
+      fc.asyncProperty(rawSpeech, speech => speakRaw(port, speech)),
       { numRuns: RUNS },
     )
     neighbour.say('still here', 1)

@@ -1,5 +1,5 @@
 // Calls and subscriptions through resets, cuts, freezes and restarts of the server. The server's own log is the judge.
-import { expect, test } from 'vitest'
+import { test } from 'vitest'
 import { WebSocket } from 'ws'
 import * as entry from '../../src/calls.ts'
 import * as core from '../../src/index.ts'
@@ -24,16 +24,23 @@ test(`${COUNT} calls through faults of every kind: none hangs, none is executed 
   cleanup(() => proxy.close())
   const faults = startFaults(server, proxy, random, 400)
   const start = performance.now()
-  const traffic = await callMany({ ...core, ...entry }, proxy.url(), COUNT, 800, { WebSocket }, async () => {
-    await faults.stop()
-    return server.items
-  })
-  const tally = judge(traffic, server, COUNT)
+  const traffic = await callMany(
+    { ...core, ...entry },
+    proxy.url(),
+    COUNT,
+    800,
+    6,
+    { WebSocket },
+    async () => {
+      await faults.stop()
+      return server.items
+    },
+  )
+  const tally = judge(traffic, server)
   const seconds = ((performance.now() - start) / 1_000).toFixed(1)
   console.info(
-    `${COUNT} calls in ${seconds} s over ${traffic.opens} connections, ${traffic.handovers} handovers:`,
+    `${traffic.outcomes.length} calls in ${seconds} s over ${traffic.opens} connections, ${traffic.handovers} handovers:`,
     tally,
     faults.counts,
   )
-  expect(traffic.opens).toBeGreaterThan(5)
 })

@@ -218,7 +218,7 @@ export class Check implements Watch {
     } else if (type === 'endSession') {
       // From when it arrives, if it does.
       ;(line.session as Session).over = true
-    } else if (type !== 'ping' && type !== 'features') {
+    } else if (type !== 'ping') {
       const next = line.owed.shift()
       if (next !== undefined) this.must(text === next, `${brief(frame)} instead of ${next}, which is owed`)
       else {

@@ -4,11 +4,10 @@ import { describe, expect, test } from 'vitest'
 import { type RedisClient, redisStore } from '../../src/server.ts'
 
 class FakeRedis extends EventEmitter implements RedisClient {
-  readonly commands: string[][] = []
+  answer: (args: string[]) => unknown = () => 'hash'
 
   async sendCommand(args: string[]): Promise<unknown> {
-    this.commands.push(args)
-    return 'hash'
+    return this.answer(args)
   }
 
   duplicate() {
@@ -26,5 +25,50 @@ describe('the Redis store', () => {
     redisStore(client)
     client.emit('error', new Error('connection lost'))
     expect(client.listenerCount('error')).toBe(1)
+  })
+
+  describe('that waits for replicas', () => {
+    const LIMITS = {
+      sessionTimeout: 60_000,
+      maxUnacknowledged: 10,
+      maxUnacknowledgedBytes: 1_000,
+      maxGroups: 5,
+      dedupeWindow: 10,
+    }
+    /** `ids`: those of the connection, each time that it is asked for. `runs`: the same of the Redis behind it. */
+    const commit = async ({ ids = [7], runs = ['run'], confirmed = 1 }) => {
+      const client = new FakeRedis()
+      const next = <Value>(list: Value[]) => (list.length > 1 ? list.shift() : list[0])
+      client.answer = ([name = '', ...args]) => {
+        if (name === 'WAIT') return confirmed
+        if (name === 'CLIENT') return next(ids)
+        // A commit has its effects at the end.
+        if (name === 'EVALSHA') return args.at(-1) === '{}' ? ['done', 1, 'run'] : next(runs)
+        return 'OK'
+      }
+      const store = redisStore(client, { warn: false, replicas: { count: 1 } })
+      const node = await store.open(LIMITS, () => {})
+      return node.commit([{ kind: 'send', session: 'a', frame: '{}' }])
+    }
+
+    test('stores a message when they have it', async () => {
+      expect(await commit({})).toEqual({ outcome: 'done', count: 1 })
+    })
+
+    test('fails if they do not confirm it', async () => {
+      await expect(commit({ confirmed: 0 })).rejects.toThrow('only 0 of 1 replicas')
+    })
+
+    test('fails if the connection was made anew in between, because WAIT then confirms nothing', async () => {
+      await expect(commit({ ids: [7, 8] })).rejects.toThrow('was replaced before replicas had confirmed')
+    })
+
+    test.each([[['run', 'run', 'other']], [['run', 'other', 'other']]])(
+      'fails if another Redis has taken the place in between (%j)',
+      async runs => {
+        // The first answer is to opening the store.
+        await expect(commit({ runs })).rejects.toThrow('was replaced before replicas had confirmed')
+      },
+    )
   })
 })

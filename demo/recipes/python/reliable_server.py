@@ -7,13 +7,13 @@
     socket.on('message', ({ data }) => console.log(data))
     await socket.send({ hello: 'world' })
 
-Your code goes into `on_event` and `may_join`. Any client of Azure Web PubSub will do, too; the frames:
+Your code goes into `on_event`, `may_join` and `may_publish`. Clients of Azure Web PubSub work too; the frames:
 https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
 
 Left out: who the user is (look at the cookies in `serve_client`, also when a session is resumed), TLS (put a
-proxy in front), and sessions that outlive this process or are shared by several. While an event is handled,
-nothing else of that client is read, its pings neither: give slow work to a task, which can `session.send` the
-result. What was sent before a handler raised stays sent.
+proxy in front), sessions that outlive this process or are shared by several, and limits for users and addresses.
+While an event is handled, nothing else of that client is read, not even its pings: give slow work to a task,
+which can `session.send` the result. What was sent before a handler raised stays sent.
 """
 
 import asyncio
@@ -21,6 +21,8 @@ import base64
 import json
 import logging
 import secrets
+import time
+from contextlib import suppress
 from urllib.parse import parse_qsl
 
 from websockets import ConnectionClosed, broadcast, serve
@@ -29,9 +31,12 @@ ORIGINS = [None, "http://localhost:8080"]  # Pages that may connect. None: progr
 KEEP = 60  # A session outlives its connection for so many seconds.
 MAX_SESSIONS, MAX_GROUPS, MAX_NAME = 10_000, 256, 1_024
 MAX_UNACKED, MAX_UNACKED_BYTES = 1_000, 2**22  # A client that is further behind loses its session.
-MAX_MESSAGE = 2**20
+MAX_MESSAGE = 2**20  # A longer one is refused. One of twice this length closes the connection.
+MESSAGES_PER_SECOND, BYTES_PER_SECOND = 2_000, 2**24  # A client that sends more is read more slowly.
+HANDLER_TIMEOUT = 60  # After so many seconds an event is refused.
 MAX_HANDLED = 4_096  # Far more than the 256 messages that a client has on their way.
 PROTOCOL = "json.reliable.webpubsub.azure.v1"
+FEATURES = ["endSession", "resumeProtocol"]  # Additions to Azure's protocol, which other clients ignore.
 
 sessions = {}
 
@@ -42,12 +47,36 @@ async def on_event(session, event, data):
 
 
 async def may_join(session, group):
-    """Whether a client may join a group, and so hear it and send to it."""
-    return True
+    """Whether a client may join a group, and receive what is published to it."""
+    return False
+
+
+async def may_publish(session, group):
+    """Whether a member of a group may publish to it."""
+    return False
 
 
 class Refused(Exception):
     """The client is told why: a name, and a message."""
+
+
+class Rate:
+    """How much a client may send. What was not used for up to one second can be used later."""
+
+    def __init__(self):
+        self.messages, self.bytes, self.last = MESSAGES_PER_SECOND, BYTES_PER_SECOND, time.monotonic()
+        self.waited = 0
+
+    def take(self, size):
+        """Returns after how many seconds the next message may be read."""
+        now = time.monotonic()
+        passed, self.last = now - self.last, now
+        self.messages = min(MESSAGES_PER_SECOND, self.messages + passed * MESSAGES_PER_SECOND) - 1
+        self.bytes = min(BYTES_PER_SECOND, self.bytes + passed * BYTES_PER_SECOND) - size
+        wait = max(-self.messages / MESSAGES_PER_SECOND, -self.bytes / BYTES_PER_SECOND, 0)
+        # A client that stays within its rate for a second counts as a new one.
+        self.waited = self.waited + wait if wait or self.messages < MESSAGES_PER_SECOND - 1 else 0
+        return wait
 
 
 class Session:
@@ -87,7 +116,8 @@ class Session:
         if old:
             old.transport.abort()
         # Nothing is awaited here: what is sent meanwhile would come between.
-        connected = encode(type="system", event="connected", connectionId=self.id, reconnectionToken=token)
+        known = {"connectionId": self.id, "reconnectionToken": token, "sequenceId": self.sequence}
+        connected = encode(type="system", event="connected", **known, features=FEATURES)
         for frame in [connected, *self.unacked.values()]:
             broadcast([socket], frame)
         return token
@@ -106,27 +136,38 @@ class Session:
             self.socket = None
             self.expiry = asyncio.get_running_loop().call_later(KEEP, sessions.pop, self.id, None)
 
-    def end(self, reason):
+    def end(self, reason, code=1008):
         sessions.pop(self.id, None)
         socket, self.socket = self.socket, None
         if socket:
-            self.farewell = asyncio.get_running_loop().create_task(dismiss(socket, 1008, reason))
+            self.farewell = asyncio.get_running_loop().create_task(dismiss(socket, code, reason))
 
-    async def hear(self, frame):
+    async def hear(self, text):
         """Does what a frame says and returns the answer. Raises one of MALFORMED."""
+        if isinstance(text, bytes):
+            raise ValueError("this subprotocol has no binary messages")
+        frame = json.loads(text)
         kind, ack_id = frame["type"], frame.get("ackId")
         if kind == "ping":
             return encode(type="pong")
+        if kind == "endSession":
+            return self.end("ended by the client", 1000)
         if kind == "sequenceAck":
+            if frame["sequenceId"] > self.sequence:
+                raise ValueError("no such message")
             for number in [number for number in self.unacked if number <= frame["sequenceId"]]:
                 self.bytes -= len(self.unacked.pop(number))
             return None
+        is_large = size_of(frame, text) > MAX_MESSAGE
         if ack_id is None:
-            await self.perform(kind, frame)
+            if not is_large:
+                await self.perform(kind, frame)
             return None
         if type(ack_id) is not int or not 0 <= ack_id < 2**53:
             raise ValueError("bad ackId")
-        if ack_id in self.handled:
+        if is_large:
+            error = {"name": "TooLarge", "message": f"the server accepts {MAX_MESSAGE} bytes"}
+        elif ack_id in self.handled:
             # It failed then, so it fails now. Done again, it could have half of its effects twice.
             error = self.handled[ack_id] or {"name": "Duplicate", "message": "this message has been handled"}
         else:
@@ -143,7 +184,7 @@ class Session:
         data = decode(frame) if kind in ("event", "sendToGroup") else None
         try:
             if kind == "event":
-                await on_event(self, name, data)
+                await asyncio.wait_for(on_event(self, name, data), HANDLER_TIMEOUT)
             elif kind == "joinGroup":
                 if len(self.groups) >= MAX_GROUPS or not await may_join(self, name):
                     raise Refused("Forbidden", "may not join this group")
@@ -152,15 +193,20 @@ class Session:
                 self.groups.discard(name)
             elif kind != "sendToGroup":
                 raise Refused("BadRequest", "no such type of frame")
-            elif name not in self.groups:
-                raise Refused("Forbidden", "not a member of this group")
+            elif name not in self.groups or not await may_publish(self, name):
+                raise Refused("Forbidden", "may not publish to this group")
             else:
-                origin, kind = {"from": "group", "group": name}, frame.get("dataType", "json")
+                # With a user, empty if there is none, so that nobody takes it for a message of the server.
+                origin = {"from": "group", "group": name, "fromUserId": ""}
+                kind = frame.get("dataType", "json")
                 for member in [each for each in sessions.values() if name in each.groups]:
                     if member is not self or not frame.get("noEcho"):
                         member.push(origin, kind, frame["data"])
         except Refused as refused:
             return dict(zip(("name", "message"), refused.args))
+        except asyncio.TimeoutError:
+            logging.exception("a request took too long")
+            return {"name": "Timeout", "message": "the message was not handled in time"}
         except Exception:
             # The client need not know what is wrong here.
             logging.exception("a request was not handled")
@@ -184,26 +230,49 @@ def decode(frame):
     return base64.b64decode(data, validate=True) if kind == "binary" else data
 
 
+def size_of(frame, text):
+    """The bytes of a message. Binary data counts without the base64 around it."""
+    data = frame.get("data")
+    is_binary = frame.get("dataType") == "binary" and isinstance(data, str)
+    return len(data) * 3 // 4 if is_binary else len(text.encode(errors="replace"))
+
+
+async def close(socket, code, reason):
+    # The client may have gone meanwhile.
+    with suppress(ConnectionClosed):
+        await socket.close(code, reason)
+
+
 async def dismiss(socket, code, reason):
     broadcast([socket], encode(type="system", event="disconnected", message=reason))
-    await socket.close(code, reason)
+    await close(socket, code, reason)
+
+
+def recovery(socket):
+    """The session that a client wants to resume, or None, and the token that it shows: in a header, or in the URL."""
+    request = getattr(socket, "request", socket)  # websockets before 14 has the path on the socket.
+    headers = getattr(socket, "request_headers", None) or request.headers
+    for name in ",".join(headers.get_all("Sec-WebSocket-Protocol")).split(","):
+        kind, _, rest = name.strip().partition(".")
+        if kind == "resume":
+            return rest.partition(".")[0], rest.partition(".")[2]
+    query = dict(parse_qsl(request.path.partition("?")[2]))
+    return query.get("awps_connection_id"), query.get("awps_reconnection_token", "")
 
 
 async def serve_client(socket):
     if socket.subprotocol != PROTOCOL:
-        return await socket.close(1002, f"speaks {PROTOCOL}")
-    request = getattr(socket, "request", socket)  # websockets before 14 has the path on the socket.
-    query = dict(parse_qsl(request.path.partition("?")[2]))
-    shown = query.get("awps_reconnection_token", "")
-    if "awps_connection_id" in query:
-        session = sessions.get(query["awps_connection_id"])
+        return await close(socket, 1002, f"the subprotocol must be {PROTOCOL}")
+    wanted, shown = recovery(socket)
+    if wanted is not None:
+        session = sessions.get(wanted)
         if not session or not session.knows(shown):
             return await dismiss(socket, 1008, "no such session, or not with this token")
     elif len(sessions) >= MAX_SESSIONS:
         return await dismiss(socket, 1013, "too many sessions")
     else:
         session, shown = Session(), None
-    token = session.attach(socket, shown)
+    token, rate = session.attach(socket, shown), Rate()
     try:
         # Its answer says that the client has read what came before it: `connected`.
         pong = await socket.ping()
@@ -213,10 +282,17 @@ async def serve_client(socket):
             async with session.lock:
                 if session.socket is not socket:
                     break
-                answer = await session.hear(json.loads(text))
+                answer = await session.hear(text)
             if answer:
                 # Waits while the client does not read, and nothing more is read from it.
                 await socket.send(answer)
+            told, wait = rate.waited >= 1, rate.take(len(text))
+            if wait:
+                # Nothing is read meanwhile, so that a client that sends too much has to wait too.
+                await asyncio.sleep(wait)
+            if rate.waited >= 1 and not told:
+                why = f"this connection sends more than {MESSAGES_PER_SECOND} messages per second"
+                broadcast([socket], encode(type="system", event="limited", message=why))
     except ConnectionClosed as closed:
         # For a message that is too long or no text. It would come again, and may be on its way already.
         if closed.sent and closed.sent.code in (1002, 1007, 1009):
@@ -230,7 +306,7 @@ async def serve_client(socket):
 
 
 def start(host="localhost", port=8765):
-    limits = {"max_size": MAX_MESSAGE, "max_queue": 16, "compression": None}
+    limits = {"max_size": 2 * MAX_MESSAGE, "max_queue": 16, "compression": None}
     return serve(serve_client, host, port, subprotocols=[PROTOCOL], origins=ORIGINS, **limits)
 
 
