@@ -67,7 +67,7 @@ export const useSocketState: {
  *
  * ```tsx
  * const lines = useMessages(socket)
- * const [price] = useMessages(json(socket, Price), 1)
+ * const [latest] = useMessages(json(socket, Price), 1)
  * const total = useMessages(orders, (total, order) => total + order.amount, 0)
  * ```
  *
@@ -94,7 +94,7 @@ export const useMessages: {
  *
  * ```tsx
  * const outage = useOutage(socket, { grace: 2_000 })
- * if (outage.away) return <p role="status">Offline since {new Date(outage.since).toLocaleTimeString()}</p>
+ * const banner = outage.away && <p role="status">Offline since {new Date(outage.since).toLocaleTimeString()}</p>
  * ```
  */
 export const useOutage = <Given extends AnySocket>(

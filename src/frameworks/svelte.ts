@@ -1,5 +1,6 @@
 import { onMount } from 'svelte'
-import { fromStore, toStore, writable } from 'svelte/store'
+import { createSubscriber } from 'svelte/reactivity'
+import { toStore } from 'svelte/store'
 import type { Endpoint, OutageOptions, Socket } from '../index.js'
 import { createCollector } from './messages.js'
 import { outageStore } from './outage.js'
@@ -13,6 +14,7 @@ export type Source<Value> = Value | Current<Value> | (() => Value)
 
 /** A value that changes: where `current` is read in a template, `$derived` or `$effect`, that is updated. */
 export interface Current<Value> {
+  /** The present value. */
   readonly current: Value
 }
 
@@ -21,17 +23,21 @@ const read = (source: any) => (typeof source === 'function' ? source() : (source
 
 /** Shows the stores of a source: not before the component is mounted, and then for each value of the source. */
 const useStore = (source: any, create: (value: any) => Store<any>): any => {
-  let last = create(read(source))[1](true)
-  const shown = writable(last)
+  let shown = create(read(source))[1](true)
+  let changed = () => {}
+  const subscribe = createSubscriber(update => {
+    changed = update
+  })
   onMount(() => {
     let stop = () => {}
     const off = toStore(() => read(source)).subscribe(value => {
       stop()
       const [listen, get] = create(value)
       const update = () => {
-        // For a Svelte store, an object is never equal to itself.
-        if (last !== get()) shown.set(get())
-        last = get()
+        if (shown !== get()) {
+          shown = get()
+          changed()
+        }
       }
       stop = listen(update)
       update()
@@ -41,7 +47,12 @@ const useStore = (source: any, create: (value: any) => Store<any>): any => {
       stop()
     }
   })
-  return fromStore(shown)
+  return {
+    get current() {
+      subscribe()
+      return shown
+    },
+  }
 }
 
 /**
@@ -50,7 +61,7 @@ const useStore = (source: any, create: (value: any) => Store<any>): any => {
  *
  * ```ts
  * const socket = useSocket('wss://push.example.com/feed')
- * const room = useSocket(() => `wss://push.example.com/rooms/${room}`)
+ * const room = useSocket(() => `wss://push.example.com/rooms/${props.room}`)
  * ```
  *
  * With a `key`, a function is called for each attempt to connect. An existing socket is neither connected nor closed. Throws a `TypeError`

@@ -15,6 +15,7 @@ export interface SharedOptions<Binary extends 'arraybuffer' | 'blob' = 'arraybuf
 /** The options of a shared socket whose endpoint is a function. */
 export interface KeyedOptions<Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>
   extends SharedOptions<Binary> {
+  /** Required here: a component makes another function each time that it is rendered. */
   key: string
 }
 
