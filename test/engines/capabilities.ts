@@ -25,6 +25,31 @@ const probes = {
     return offline && (await page.evaluate(() => navigator.onLine))
   },
 
+  'sending while offline': async ({ page, keep }: Bench) => {
+    if (!page.offline) throw new Error('its driver has no such command')
+    const server = keep(await startServer())
+    await page.evaluate(
+      (url: string) =>
+        new Promise<void>(resolve => {
+          const socket = new WebSocket(url)
+          socket.onopen = () => resolve()
+          Object.assign(window, { socket })
+        }),
+      `${server.url}/echo`,
+    )
+    await page.offline(true)
+    const isAnswered = await page.evaluate(() => {
+      const { socket } = window as unknown as { socket: WebSocket }
+      socket.send('ping')
+      return new Promise<boolean>(resolve => {
+        socket.onmessage = () => resolve(true)
+        setTimeout(resolve, 3_000, false)
+      })
+    })
+    await page.offline(false)
+    return isAnswered
+  },
+
   /** In a worker that is a module, the class that the package gives its users. */
   'module service workers': ({ page, site }: Bench) =>
     page.evaluate(
