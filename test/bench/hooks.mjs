@@ -2,7 +2,7 @@
 // views make. Usage, after npm run build:
 //
 //   node test/bench/hooks.mjs
-//   ENGINES=firefox node test/bench/hooks.mjs
+//   ENGINES=firefox ROUNDS=3 node test/bench/hooks.mjs
 import { createServer } from 'node:http'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -12,7 +12,7 @@ import { loadEngines } from './load-engines.mjs'
 import { digits, machine, median, save, table, using } from './report.mjs'
 import { version } from './versions.mjs'
 
-const ROUNDS = 5
+const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const COUNT = 10_000
 /** How long a change of views takes. */
 const CHANGE = 100
@@ -111,6 +111,10 @@ const measure = async (engine, server, { name, framework }) => {
   const origin = `http://127.0.0.1:${server.port}`
   const open = async (page, options) => {
     server.reset()
+    // An engine may say that a page is loaded before its module has run.
+    await page.evaluate(async () => {
+      while (!globalThis.mount) await new Promise(resolve => setTimeout(resolve, 10))
+    })
     await page.evaluate(
       (name, options) => globalThis.mount(name, { url: location.origin.replace('http', 'ws'), ...options }),
       name,

@@ -1,7 +1,7 @@
 // Apps in each framework, as Vite builds and serves them: the app of test/frameworks, with a burst of messages, and the one to be copied.
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { build, createServer, preview } from 'vite'
-import { describe, expect, test, vi } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import type { App, AppProps, View } from '../frameworks/apps/contract.ts'
 import { appFile, buildCode, type Framework, frameworks, renderOnServer } from '../frameworks/load.ts'
 import { startServer } from '../interop/ws.ts'
@@ -41,6 +41,43 @@ const codeOf = (name: Framework) => {
   const code = codes.get(name) ?? buildCode(appFile(name), '--built')
   codes.set(name, code)
   return code
+}
+
+const folder = `${root}demo/recipes/spa/`
+
+/** Counts the app's own connections, in front of its first script. */
+const counter = {
+  name: 'counter',
+  transformIndexHtml: () => [
+    {
+      tag: 'script',
+      injectTo: 'head-prepend' as const,
+      children: `window.handshakes = 0
+        window.WebSocket = class extends WebSocket {
+          constructor(url, ...more) {
+            super(url, ...more)
+            if (String(url).endsWith('/feed')) handshakes++
+          }
+        }`,
+    },
+  ],
+}
+const settings = {
+  configFile: `${folder}vite.config.mjs`,
+  logLevel: 'error' as const,
+  plugins: [counter],
+}
+
+const outDir = `${root}.tmp/spa-${process.pid}`
+afterAll(() => rmSync(outDir, { recursive: true, force: true }))
+
+/** The four apps to be copied are built together, once. */
+let building: Promise<unknown> | undefined
+const built = () => {
+  if (building) return building
+  vi.stubEnv('NODE_ENV', 'production')
+  building = build({ ...settings, build: { outDir, emptyOutDir: true } }).finally(() => vi.unstubAllEnvs())
+  return building
 }
 
 inEveryEngine(rig => {
@@ -128,30 +165,6 @@ inEveryEngine(rig => {
     ['svelte', 'App.svelte'],
     ['solid', 'App.tsx'],
   ])('the app to be copied for %s', (name, file) => {
-    const folder = `${root}demo/recipes/spa/`
-
-    /** Counts the app's own connections, in front of its first script. */
-    const counter = {
-      name: 'counter',
-      transformIndexHtml: () => [
-        {
-          tag: 'script',
-          injectTo: 'head-prepend' as const,
-          children: `window.handshakes = 0
-            window.WebSocket = class extends WebSocket {
-              constructor(url, ...more) {
-                super(url, ...more)
-                if (String(url).endsWith('/feed')) handshakes++
-              }
-            }`,
-        },
-      ],
-    }
-    const settings = {
-      configFile: `${folder}vite.config.mjs`,
-      logLevel: 'error' as const,
-      plugins: [counter],
-    }
     test('shows notifications, sends, and keeps its connection when its file is saved', async () => {
       const copy = `${root}.tmp/spa-copy-${name}-${process.pid}/`
       cpSync(folder, copy, { recursive: true })
@@ -180,19 +193,12 @@ inEveryEngine(rig => {
     })
 
     test('works when it is built, and says when the connection is gone and when it tries again', async () => {
-      const outDir = `${root}.tmp/spa-${name}-${process.pid}`
-      vi.stubEnv('NODE_ENV', 'production')
-      await build({ ...settings, build: { outDir, emptyOutDir: true } })
-      vi.unstubAllEnvs()
-      try {
-        const served = rig.keep(await preview({ ...settings, build: { outDir }, preview: { port: 0 } }))
-        const page = rig.keep(await rig.engine.open(`${served.resolvedUrls?.local[0]}${name}/`))
-        await shows(page, 'ul', '\\w')
-        await served.close()
-        await shows(page, '[role=status]', '^Offline')
-      } finally {
-        rmSync(outDir, { recursive: true, force: true })
-      }
+      await built()
+      const served = rig.keep(await preview({ ...settings, build: { outDir }, preview: { port: 0 } }))
+      const page = rig.keep(await rig.engine.open(`${served.resolvedUrls?.local[0]}${name}/`))
+      await shows(page, 'ul', '\\w')
+      await served.close()
+      await shows(page, '[role=status]', '^Offline')
     })
   })
 })

@@ -1,5 +1,7 @@
 // Builds the apps, and runs them in a page or on a server. In processes of their own, because Vite does not run in jsdom.
 import { execFileSync } from 'node:child_process'
+import { existsSync, rmSync } from 'node:fs'
+import { afterAll } from 'vitest'
 import { root } from '../package/pieces.ts'
 import type { AppProps } from './apps/contract.ts'
 
@@ -35,10 +37,19 @@ export interface Rendered {
   readonly timers: number[]
 }
 
+const servers = `${root}.tmp/servers-${process.pid}/`
+afterAll(() => rmSync(servers, { recursive: true, force: true }))
+
+/** The folder of an app as it is built for a server: once for all tests of a file. */
+const buildServer = (name: Framework): string => {
+  const folder = `${servers}${name}/`
+  if (!existsSync(folder)) buildCode(`${apps}${name}-server.${ENDINGS[name]}`, '--server', '--into', folder)
+  return folder
+}
+
 /** Renders an app on a server: in Node, with a `WebSocket` that counts. */
 export const renderOnServer = (name: Framework, props: AppProps): Rendered => {
-  const folder = `${root}.tmp/server-${name}-${process.pid}/`
-  buildCode(`${apps}${name}-server.${ENDINGS[name]}`, '--server', '--into', folder)
+  const folder = buildServer(name)
   const program = `
     let attempts = 0
     globalThis.WebSocket = class { constructor() { attempts++ } }
