@@ -6,7 +6,7 @@ import { brotliCompressSync, constants } from 'node:zlib'
 import terser from '@rollup/plugin-terser'
 import esbuild from 'rollup-plugin-esbuild'
 
-const { name, version, license, exports } = JSON.parse(readFileSync('package.json', 'utf8'))
+const { name, version, license, exports, peerDependencies } = JSON.parse(readFileSync('package.json', 'utf8'))
 
 const banner = `/*! ${name} ${version} | ${license} */`
 const brotli = code => brotliCompressSync(code, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } }).length
@@ -70,7 +70,11 @@ const output = (kind, more) => ({
   dir: 'dist',
   entryFileNames: `[name]${kind}`,
   chunkFileNames: `[name]${kind}`,
-  manualChunks: id => (/\/src\/core\//.test(id) ? 'shared' : undefined),
+  manualChunks(id) {
+    if (/\/src\/core\//.test(id)) return 'shared'
+    // A part of the room is for one framework alone.
+    return /\/src\/frameworks\/(?!react|vue|svelte|solid)/.test(id) ? 'frameworks' : undefined
+  },
   ...more,
 })
 
@@ -79,6 +83,8 @@ const umd = { ...shared, format: 'umd', name: 'SteadySocket' }
 export default [
   {
     input: Object.fromEntries(entries.map(name => [name, `src/${name}.ts`])),
+    // The frameworks, and parts of them such as svelte/store.
+    external: id => id.split('/')[0] in peerDependencies,
     plugins,
     output: [
       output('.js', { format: 'es' }),

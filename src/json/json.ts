@@ -133,6 +133,7 @@ export const json: {
   }
 
   const values: Json<any, any, any> = {
+    socket,
     on: (type, listener, options) => on(type, listener, { ...options, signal: countingOf(options?.signal) }),
     off,
     send(value, options) {

@@ -1,4 +1,4 @@
-import type { Listener, ListenOptions, SendOptions } from '../index.js'
+import type { Listener, ListenOptions, SendOptions, Socket } from '../index.js'
 import type { Issue } from './schema.js'
 
 /** A binary encoding, such as MessagePack, CBOR or Protocol Buffers. Each function is called with one argument. */
@@ -42,6 +42,8 @@ export interface JsonEvents<Incoming, Invalid = InvalidText> {
 
 /** Sends and receives values over a socket. The methods do not depend on `this`. */
 export interface Json<Incoming = unknown, Outgoing = Encodable, Invalid = InvalidText> {
+  /** The socket that was passed to `json()`. */
+  readonly socket: Socket<'arraybuffer' | 'blob'>
   /**
    * Adds a listener and returns a function that removes it. Adding the same listener twice has no effect. Listens to the socket only
    * while there are listeners here. Throws a `TypeError` for an unknown event and for a listener that is not a function.

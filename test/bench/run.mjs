@@ -12,6 +12,7 @@ const BENCHES = {
   sizes: 'what a page pays in bytes',
   dispatch: 'what a message costs on its way in and out, on a fake socket',
   browser: 'messages per second both ways in real browsers',
+  hooks: 'the functions for React and Vue beside those of other packages, in real browsers',
   queue: 'what an outage costs those who keep messages for it',
   memory: 'what an idle client weighs, and one that reconnects',
   outage: 'what is lost, repeated and late in an outage, over real TCP',

@@ -1,8 +1,6 @@
 // The demo as a visitor sees it, started as `npm start` does, on the built bundles: every engine, real outages.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
-import { createServer } from 'vite'
 import { expect, test } from 'vitest'
 import { startDemo } from '../demo/start.ts'
 import { errors, flow, press, push, settle, shows, stall, suffer } from './demo-page.ts'
@@ -234,25 +232,6 @@ inEveryEngine(rig => {
     const source = readFileSync(new URL('../../demo/recipes/script-tag.html', import.meta.url), 'utf8')
     const [, body = ''] = /<body>(.*)<\/body>/s.exec(source) ?? []
     expect(body.trim().split('\n').length).toBeLessThanOrEqual(40)
-  })
-
-  test('the app to be copied shows notifications, and is made anew when its file is saved', async () => {
-    const folder = fileURLToPath(new URL('../../demo/recipes/spa/', import.meta.url))
-    const vite = await createServer({
-      configFile: `${folder}vite.config.mjs`,
-      server: { port: 0 },
-      logLevel: 'error',
-    })
-    rig.keep(await vite.listen())
-    const page = rig.keep(await rig.engine.open(vite.resolvedUrls?.local[0] ?? ''))
-    await shows(page, '#feed', '\\w')
-    await shows(page, '#banner', '^$')
-    await page.evaluate('void (window.before = true)')
-    vite.watcher.emit('change', `${folder}main.js`)
-    // Emptied by what is left, filled again by what comes: without loading the page anew.
-    await shows(page, '#feed', '^$')
-    await shows(page, '#feed', '\\w')
-    expect(await page.evaluate('window.before')).toBe(true)
   })
 
   test('has no serious accessibility finding, in light and dark', async () => {

@@ -1,260 +1,203 @@
-// The components of demo/docs/frameworks.md, compiled by their frameworks and mounted.
-import { execFileSync } from 'node:child_process'
-import { compile } from 'svelte/compiler'
-import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { compileScript, parse } from 'vue/compiler-sfc'
-import type { Socket } from '../../src/index.ts'
+// The components of demo/docs/frameworks.md, built by Vite and mounted.
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { FakeServer } from '../../src/testing.ts'
+import { buildCode, type Framework, importCode } from '../frameworks/load.ts'
 import { piecesIn, pieceWith, root } from '../package/pieces.ts'
 import { fakeNetwork } from '../support/network.ts'
 
-/** Puts the component into an element, and returns how to take it out. */
-type Mount = (target: Element) => () => void
+const GUIDE = 'demo/docs/frameworks.md'
+const FRAME = 16
 
-interface Mounting {
-  mount: Mount
-  settled(): Promise<void>
+/** A component in a page. */
+interface Mounted {
+  perform(job: () => unknown): Promise<void>
+  unmount(): void
 }
 
-interface Framework {
-  /** A module of the component, and of how to mount it and to wait for what changed. */
-  module(code: string): string
-}
+type Mount = (target: Element) => Promise<Mounted>
 
-const frameworks: Record<'vue' | 'svelte', Framework> = {
+const folder = `${root}.tmp/guide-${process.pid}/`
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+/** How each framework mounts the component `Component`, and waits for what a job changes. */
+const HOW: Record<Framework, { component: string; ending: string; mount: string }> = {
+  react: {
+    component: 'react-component.tsx',
+    ending: 'tsx',
+    mount: `
+      import { act, createElement, StrictMode } from 'react'
+      import { createRoot } from 'react-dom/client'
+      export const mount = async target => {
+        const root = createRoot(target)
+        const perform = job => act(async () => void job())
+        await perform(() => root.render(createElement(StrictMode, null, createElement(Component))))
+        return { perform, unmount: () => act(() => root.unmount()) }
+      }`,
+  },
   vue: {
-    module: code => `
-      ${compileScript(parse(code).descriptor, { id: 'feed', inlineTemplate: true, genDefaultAs: 'Feed' }).content}
+    component: 'Component.vue',
+    ending: 'ts',
+    mount: `
       import { createApp, nextTick } from 'vue'
-      export const mount = target => {
-        const app = createApp(Feed)
+      export const mount = async target => {
+        const app = createApp(Component)
         app.mount(target)
-        return () => app.unmount()
-      }
-      export const settled = nextTick
-    `,
+        const perform = async job => {
+          job()
+          await nextTick()
+        }
+        return { perform, unmount: () => app.unmount() }
+      }`,
   },
   svelte: {
-    module: code => `
-      ${compile(code, { name: 'Feed', generate: 'client' }).js.code}
+    component: 'Component.svelte',
+    ending: 'ts',
+    mount: `
       import { flushSync, mount as begin, unmount } from 'svelte'
-      export const mount = target => {
-        const view = begin(Feed, { target })
-        return () => unmount(view)
-      }
-      export const settled = async () => flushSync()
-    `,
+      export const mount = async target => {
+        const app = begin(Component, { target })
+        const perform = async job => {
+          flushSync()
+          job()
+          flushSync()
+        }
+        return { perform, unmount: () => unmount(app) }
+      }`,
+  },
+  solid: {
+    component: 'solid-component.tsx',
+    ending: 'tsx',
+    mount: `
+      import { createComponent, render } from 'solid-js/web'
+      export const mount = async target => {
+        const unmount = render(() => createComponent(Component, {}), target)
+        return { perform: async job => void job(), unmount }
+      }`,
   },
 }
 
-/** Bundles a module for browsers with the package as it was built, and imports it. In a process of its own: esbuild does not run in jsdom. */
-function load<Module>(
-  input: string,
-  environment: 'production' | 'development' = 'production',
-): Promise<Module> {
-  const options = [
-    '--bundle',
-    '--format=esm',
-    '--conditions=browser',
-    '--loader=tsx',
-    '--jsx=automatic',
-    `--define:process.env.NODE_ENV="${environment}"`,
-  ]
-  const text = execFileSync('node_modules/.bin/esbuild', options, {
-    cwd: root,
-    input,
-    encoding: 'utf8',
-    maxBuffer: 2 ** 24,
-  })
-  // The remark makes it a module of its own each time.
-  return import(/* @vite-ignore */ `data:text/javascript,${encodeURIComponent(`${text}//${Math.random()}`)}`)
+/** Builds a piece of the guide; `name`: the component that it exports, if not by default. */
+const build = (framework: Framework, piece: string, name?: string): string => {
+  const { component, ending, mount } = HOW[framework]
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(folder + component, piece)
+  const imported = name ? `{ ${name} as Component }` : 'Component'
+  writeFileSync(`${folder}${framework}-main.${ending}`, `import ${imported} from './${component}'\n${mount}`)
+  return buildCode(`${folder}${framework}-main.${ending}`, '--development')
 }
 
 let server: FakeServer
+let target: Element
 beforeEach(() => {
-  server = fakeNetwork()
+  vi.useRealTimers()
+  vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
+  target = document.createElement('div')
 })
 
-test.each(['vue', 'svelte'] as const)(
+const start = async (code: string) => {
+  const { mount } = await importCode<{ mount: Mount }>(code)
+  server = fakeNetwork()
+  vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
+  const { perform, unmount } = await mount(target)
+  return { perform, unmount, advance: (ms: number) => perform(() => vi.advanceTimersByTime(ms)) }
+}
+const paragraphs = () => [...target.querySelectorAll('p')].map(({ textContent }) => textContent?.trim())
+
+const [vuePiece, sveltePiece] = ['vue', 'svelte'].map(language => piecesIn(language)[0]?.code ?? '')
+const FEEDS: [Framework, string, string?][] = [
+  ['react', pieceWith(GUIDE, "from 'steadysocket/react'"), 'Feed'],
+  ['vue', vuePiece as string],
+  ['svelte', sveltePiece as string],
+  ['solid', pieceWith(GUIDE, "from 'steadysocket/solid'"), 'Feed'],
+]
+
+test.each(FEEDS)(
   'the guide’s component for %s shows state and text, and closes its socket with its view',
-  async name => {
-    const [piece] = piecesIn(name)
-    vi.useRealTimers()
-    const { mount, settled } = await load<Mounting>(frameworks[name].module(piece?.code ?? ''))
-    vi.useFakeTimers()
-    const target = document.createElement('div')
-    const shown = async () => {
-      await settled()
-      return [...target.querySelectorAll('p')].map(({ textContent }) => textContent)
-    }
-    const unmount = mount(target)
-    expect(await shown()).toEqual(['connecting'])
-    vi.advanceTimersByTime(0)
-    expect(await shown()).toEqual(['open'])
-    server.latest.send('one').send('two')
-    expect(await shown()).toEqual(['open', 'one', 'two'])
-    server.latest.drop()
-    expect(await shown()).toEqual(['waiting', 'one', 'two'])
-    vi.advanceTimersByTime(2_000)
-    expect(await shown()).toEqual(['open', 'one', 'two'])
+  async (framework, piece, name) => {
+    const { perform, advance, unmount } = await start(build(framework, piece, name))
+    await advance(0)
+    expect(paragraphs()).toEqual(['open'])
+    expect(server.attempts).toBe(1)
+    await perform(() => server.latest.send('one').send('two'))
+    await advance(FRAME)
+    expect(paragraphs()).toEqual(['open', 'one', 'two'])
+    await perform(() => server.latest.drop())
+    expect(paragraphs()).toEqual(['waiting', 'one', 'two'])
+    await advance(10_000)
+    expect(paragraphs()).toEqual(['open', 'one', 'two'])
     unmount()
-    vi.advanceTimersByTime(0)
+    vi.advanceTimersByTime(1_000)
     expect(server.clients).toEqual([])
     vi.advanceTimersByTime(60_000)
     expect(server.attempts).toBe(2)
   },
 )
 
-describe('the guide’s hook for React', () => {
-  /** In development, where strict mode mounts every component twice. */
-  const loadReact = async () => {
-    vi.useRealTimers()
-    vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
-    const module = await load<Mounting & { socket: Socket }>(
-      `${pieceWith('demo/docs/frameworks.md', 'useSocket')}
-      import { act, StrictMode } from 'react'
-      import { createRoot } from 'react-dom/client'
-      function Greeter() {
-        useSocket()
-        useEffect(() => {
-          socket.send('hello')
-        }, [])
-        return <Feed />
-      }
-      export const mount = target => {
-        const root = createRoot(target)
-        act(() => root.render(<StrictMode><Greeter /></StrictMode>))
-        return () => act(() => root.unmount())
-      }
-      export const settled = () => act(async () => {})`,
-      'development',
-    )
-    vi.useFakeTimers()
-    const drops: string[] = []
-    module.socket.on('drop', ({ reason }) => drops.push(reason))
-    const target = document.createElement('div')
-    const shown = async () => {
-      await module.settled()
-      return [...target.querySelectorAll('p')].map(({ textContent }) => textContent)
+describe('the guide for React', () => {
+  test('shows the latest value and a value that is reduced from all messages, typed by a schema', async () => {
+    const code = build('react', pieceWith(GUIDE, 'export function Prices'), 'Prices')
+    const { perform, advance, unmount } = await start(code)
+    await advance(0)
+    for (const [symbol, bid] of [
+      ['EURUSD', 1.1],
+      ['GBPUSD', 1.3],
+      ['EURUSD', 1.2],
+    ]) {
+      await perform(() => server.latest.send(JSON.stringify({ symbol, bid })))
+      await advance(FRAME)
     }
-    return { ...module, drops, shown, mount: (element: Element = target) => module.mount(element) }
-  }
-
-  test('makes one handshake in strict mode, and shows state and text', async () => {
-    const { mount, shown } = await loadReact()
-    const unmount = mount()
-    expect(await shown()).toEqual(['connecting'])
-    vi.advanceTimersByTime(0)
-    server.latest.send('one').send('two')
-    expect(await shown()).toEqual(['open', 'one', 'two'])
-    expect(server.attempts).toBe(1)
+    expect(paragraphs()).toEqual(['EURUSD: 1.2', 'EURUSD 1.2 GBPUSD 1.3'])
+    await perform(() => target.querySelector('button')?.click())
+    expect(server.latest.received).toEqual(['{"subscribe":"EURUSD"}'])
     unmount()
   })
 
-  test('keeps the socket open until the last component is unmounted', async () => {
-    const { mount } = await loadReact()
-    const [first, second] = [mount(), mount(document.createElement('div'))]
-    vi.advanceTimersByTime(0)
-    first()
-    vi.advanceTimersByTime(1_000)
+  test('calls the endpoint function once for each attempt, and connects anew for another user', async () => {
+    let tokens = 0
+    vi.stubGlobal('fetchToken', async () => ++tokens)
+    const piece = `${pieceWith(GUIDE, 'export const useFeed')}
+      import { useState } from 'react'
+      export const Users = () => {
+        const [user, setUser] = useState('ada')
+        useFeed(user)
+        return <button onClick={() => setUser('bob')}>{user}</button>
+      }`
+    const { perform, advance, unmount } = await start(build('react', piece, 'Users'))
+    await perform(() => vi.advanceTimersByTimeAsync(0))
+    await advance(0)
+    await perform(() => target.querySelector('button')?.click())
+    await perform(() => vi.advanceTimersByTimeAsync(0))
+    await advance(1_000)
+    expect(server.connections.map(({ socket }) => new URL(socket.url).search)).toEqual([
+      '?token=1',
+      '?token=2',
+    ])
     expect(server.clients).toHaveLength(1)
-    second()
-    vi.advanceTimersByTime(1_000)
-    expect(server.clients).toEqual([])
-    expect(server.attempts).toBe(1)
-  })
-
-  test('keeps the connection when a component is replaced by another', async () => {
-    const { mount } = await loadReact()
-    const unmount = mount()
-    vi.advanceTimersByTime(0)
-    unmount()
-    const again = mount()
-    vi.advanceTimersByTime(1_000)
-    expect([server.attempts, server.clients.length]).toEqual([1, 1])
-    again()
-  })
-
-  test('loses no message that a component sends in an effect, at the first mount and later', async () => {
-    const { mount, drops } = await loadReact()
-    mount()()
-    vi.advanceTimersByTime(1_000)
-    drops.length = 0
-    const unmount = mount()
-    vi.advanceTimersByTime(1_000)
-    expect(server.latest.received).toContain('hello')
-    expect(drops).toEqual([])
     unmount()
   })
-})
 
-test('the guide’s banner for React appears in an outage of more than two seconds, and nothing is left of it when it is unmounted', async () => {
-  vi.useRealTimers()
-  vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
-  const { socket, mount, settled } = await load<Mounting & { socket: Socket }>(
-    `${pieceWith('demo/docs/frameworks.md', 'useState<Outage>')}
-    import { createSocket } from 'steadysocket'
-    import { act, StrictMode } from 'react'
-    import { createRoot } from 'react-dom/client'
-    export const socket = createSocket('wss://push.example.com/feed', { autoConnect: false, retry: () => 5_000 })
-    export const mount = target => {
-      const root = createRoot(target)
-      act(() => root.render(<StrictMode><Banner /></StrictMode>))
-      return () => act(() => root.unmount())
-    }
-    export const settled = () => act(async () => {})`,
-    'development',
-  )
-  vi.useFakeTimers()
-  const target = document.createElement('div')
-  const unmount = mount(target)
-  socket.connect()
-  vi.advanceTimersByTime(10_000)
-  server.latest.drop()
-  vi.advanceTimersByTime(1_999)
-  await settled()
-  expect(target.textContent).toBe('')
-  vi.advanceTimersByTime(1)
-  await settled()
-  expect(target.textContent).toMatch(/^Offline since \d/)
-  vi.advanceTimersByTime(3_100)
-  await settled()
-  expect(target.textContent).toBe('')
-  server.latest.drop()
-  unmount()
-  // That of the next attempt.
-  expect(vi.getTimerCount()).toBe(1)
-  socket.close()
-})
+  test('shows a banner in an outage of more than two seconds', async () => {
+    const code = build('react', pieceWith(GUIDE, 'export function Banner'), 'Banner')
+    const { perform, advance, unmount } = await start(code)
+    await advance(10_000)
+    server.hang()
+    await perform(() => server.latest.drop())
+    await advance(1_999)
+    expect(paragraphs()).toEqual([])
+    await advance(1)
+    expect(paragraphs()).toEqual([expect.stringMatching(/^Offline since \d/)])
+    server.accept()
+    await advance(60_000)
+    expect(paragraphs()).toEqual([])
+    unmount()
+  })
 
-test('the guide’s socket for one React component makes one handshake in strict mode, and is closed with the component', async () => {
-  vi.useRealTimers()
-  vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
-  const { texts, mount, settled } = await load<Mounting & { texts: string[] }>(
-    `${pieceWith('demo/docs/frameworks.md', 'useFeed')}
-    import { act, StrictMode } from 'react'
-    import { createRoot } from 'react-dom/client'
-    export const texts = []
-    const onText = text => texts.push(text)
-    function Prices() {
-      useFeed('wss://push.example.com/prices', onText)
-      return null
-    }
-    export const mount = target => {
-      const root = createRoot(target)
-      act(() => root.render(<StrictMode><Prices /></StrictMode>))
-      return () => act(() => root.unmount())
-    }
-    export const settled = () => act(async () => {})`,
-    'development',
-  )
-  vi.useFakeTimers()
-  const unmount = mount(document.createElement('div'))
-  await settled()
-  vi.advanceTimersByTime(0)
-  server.latest.send('1.07')
-  expect([texts, server.attempts]).toEqual([['1.07'], 1])
-  unmount()
-  vi.advanceTimersByTime(60_000)
-  expect([server.clients, server.attempts]).toEqual([[], 1])
+  test('shows a reliable socket that was made outside, and leaves it as it is', async () => {
+    const code = build('react', pieceWith(GUIDE, 'export function Orders'), 'Orders')
+    const { advance, unmount } = await start(code)
+    await advance(10_000)
+    expect([paragraphs(), server.attempts]).toEqual([['closed,'], 0])
+    unmount()
+  })
 })

@@ -1,8 +1,12 @@
 // The guide's recipe for Angular, with zone.js and without its fake timers, which would take the place of those that zone.js watches.
 import 'zone.js'
+// Angular's packages are compiled when they are loaded.
+import '@angular/compiler'
 import { execFileSync } from 'node:child_process'
-import { afterEach, expect, test, vi } from 'vitest'
-import { createSocket, type Endpoint, type SocketEvents, type SocketOptions } from '../../src/index.ts'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { computed, Injector, NgZone, runInInjectionContext } from '@angular/core'
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
+import { createSocket, type SocketOptions } from '../../src/index.ts'
 import { createFakeServer, type FakeServer } from '../../src/testing.ts'
 import { pieceWith, root } from '../package/pieces.ts'
 
@@ -14,11 +18,8 @@ interface Zone {
 }
 declare const Zone: { readonly root: Zone; readonly current: Zone }
 
-interface ZoneSocket {
-  on<Type extends keyof SocketEvents>(type: Type, listener: (payload: SocketEvents[Type]) => void): () => void
-  reconnect(): void
-  close(): void
-}
+const folder = `${root}.tmp/angular-${process.pid}/`
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** What Angular's NgZone does: it runs jobs in a zone of its own, and knows whether timers are pending there. */
 const createNgZone = () => {
@@ -35,16 +36,6 @@ const createNgZone = () => {
     runOutsideAngular: <Result>(job: () => Result) => Zone.root.run(job),
     isPending: () => isPending,
   }
-}
-
-const recipe = async (): Promise<
-  (zone: object, endpoint: Endpoint, options: SocketOptions) => ZoneSocket
-> => {
-  const input = pieceWith('demo/docs/frameworks.md', 'createZoneSocket')
-  const options = ['--bundle', '--format=esm', '--loader=ts']
-  const text = execFileSync('node_modules/.bin/esbuild', options, { cwd: root, input, encoding: 'utf8' })
-  return (await import(/* @vite-ignore */ `data:text/javascript,${encodeURIComponent(text)}`))
-    .createZoneSocket
 }
 
 /** Waits until the server has made so many connections, and the newest is open. */
@@ -69,27 +60,68 @@ test('a socket with a heartbeat that is made in Angular’s zone keeps the appli
   expect(zone.isPending()).toBe(true)
 })
 
-test('the guide’s recipe for Angular leaves the application stable, and runs listeners in Angular’s zone', async () => {
-  const createZoneSocket = await recipe()
-  const zone = createNgZone()
-  const server = createFakeServer()
-  const socket = zone.run(() =>
-    createZoneSocket(zone, 'wss://push.example.com/', {
-      WebSocket: server.WebSocket,
-      heartbeat,
-      retry: () => 10,
-    }),
-  )
-  closing.push(socket)
-  const zones: string[] = []
-  socket.on('text', text => zones.push(`${text} in ${Zone.current.name}`))
-  await untilOpen(server, 1)
-  expect(zone.isPending()).toBe(false)
-  server.latest.send('first')
-  zone.run(() => socket.reconnect())
-  expect(zone.isPending()).toBe(false)
-  await untilOpen(server, 2)
-  server.latest.send('second')
-  expect(zones).toEqual(['first in angular', 'second in angular'])
-  expect(zone.isPending()).toBe(false)
+describe('the guide’s recipe for Angular', () => {
+  const create = async (zone: object, options: SocketOptions, limit?: number) => {
+    const input = pieceWith('demo/docs/frameworks.md', 'injectSocket')
+    // In a process of its own: esbuild does not run in jsdom.
+    const code = execFileSync('node_modules/.bin/esbuild', ['--loader=ts'], { cwd: root, input })
+    mkdirSync(folder, { recursive: true })
+    const path = `${folder}${Math.random().toString(36).slice(2)}.mjs`
+    writeFileSync(path, code)
+    const { injectSocket } = await import(/* @vite-ignore */ path)
+    const injector = Injector.create({ providers: [{ provide: NgZone, useValue: zone }] })
+    const feed = runInInjectionContext(injector, () =>
+      injectSocket('wss://push.example.com/', options, limit),
+    )
+    return { feed, destroy: () => injector.destroy() }
+  }
+
+  test('has signals of the state and of the last messages, and closes the socket with the component', async () => {
+    const server = createFakeServer()
+    const { feed, destroy } = await create(new NgZone({}), { WebSocket: server.WebSocket }, 3)
+    expect([feed.state().name, feed.messages()]).toEqual(['connecting', []])
+    await untilOpen(server, 1)
+    const name = computed(() => feed.state().name)
+    expect(name()).toBe('open')
+    let changes = 0
+    const shown = computed(() => {
+      changes++
+      return feed.messages()
+    })
+    expect(shown()).toEqual([])
+    for (let n = 1; n <= 1_000; n++) server.latest.send(`${n}`)
+    await vi.waitFor(() => expect(shown()).toEqual(['998', '999', '1000']))
+    expect(changes).toBe(2)
+    feed.send('hello')
+    expect(server.latest.received).toEqual(['hello'])
+    destroy()
+    await vi.waitFor(() => expect([name(), server.clients]).toEqual(['closed', []]))
+  })
+
+  test('leaves the application stable', async () => {
+    const zone = createNgZone()
+    const server = createFakeServer()
+    const options = { WebSocket: server.WebSocket, heartbeat, retry: () => 10 }
+    const { feed, destroy } = await zone.run(() => create(zone, options))
+    await untilOpen(server, 1)
+    expect(zone.isPending()).toBe(false)
+    zone.run(() => feed.reconnect())
+    expect(zone.isPending()).toBe(false)
+    await untilOpen(server, 2)
+    zone.run(() => feed.send('hello'))
+    server.latest.send('text')
+    expect(zone.isPending()).toBe(false)
+    await vi.waitFor(() => expect(feed.messages()).toEqual(['text']))
+    destroy()
+  })
+
+  test('connects nothing on a server', async () => {
+    vi.stubGlobal('window', undefined)
+    const server = createFakeServer()
+    const { feed, destroy } = await create(createNgZone(), { WebSocket: server.WebSocket })
+    vi.unstubAllGlobals()
+    await new Promise(resolve => setTimeout(resolve))
+    expect([feed.state().name, server.attempts]).toEqual(['closed', 0])
+    destroy()
+  })
 })

@@ -10,10 +10,19 @@ export const dist: string = `${root}dist/`
 if (!existsSync(`${dist}index.js`))
   throw new Error('dist/ is missing: these tests need `npm run build` first')
 
+const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
+
 /** What package.json lets people import: `index` is the package itself, the others are `steadysocket/name`. */
-export const entries: string[] = Object.keys(JSON.parse(readFileSync(`${root}package.json`, 'utf8')).exports)
+export const entries: string[] = Object.keys(manifest.exports)
   .filter(path => !/umd|json$/.test(path) || path === './json')
   .map(path => path.slice(2) || 'index')
+
+/** The frameworks that entries are for. Whoever imports such an entry has the framework. */
+export const peers: string[] = Object.keys(manifest.peerDependencies)
+
+/** The framework that an entry is for, if any. */
+export const peerOf = (entry: string): string | undefined =>
+  peers.find(peer => peer.replace('-js', '') === entry)
 
 /** The scripts that were built. */
 export const scripts: string[] = readdirSync(dist).filter(name => /\.c?js$/.test(name))

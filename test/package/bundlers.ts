@@ -5,6 +5,7 @@ import * as esbuild from 'esbuild'
 import { rollup } from 'rollup'
 import { build as viteBuild } from 'vite'
 import webpack from 'webpack'
+import { peers } from './built.ts'
 
 export interface Bundled {
   /** The script, by the name of the program. */
@@ -45,6 +46,9 @@ const withEsbuild = each(async (folder, name, warn) => {
 const findInstalled = (folder: string) => ({
   name: 'installed',
   async resolveId(source: string) {
+    // No program here uses a framework: an import that is left over is an error of the page.
+    if (peers.includes(source.split('/')[0] as string))
+      return { id: source, external: true, moduleSideEffects: false }
     if (!/^steadysocket\b/.test(source)) return null
     const home = `${folder}/node_modules/steadysocket/`
     const { exports, sideEffects } = JSON.parse(readFileSync(`${home}package.json`, 'utf8'))

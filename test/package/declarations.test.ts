@@ -1,8 +1,11 @@
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { entries, namesOf, root, specifier } from './built.ts'
+import { entries as all, namesOf, root, specifier } from './built.ts'
 import { createProject, type Project } from './installed.ts'
+
+/** All but the one that names types of its framework, whose declarations need a DOM and TypeScript 5.4. */
+const entries = all.filter(entry => entry !== 'vue')
 
 let project: Project
 
@@ -41,24 +44,27 @@ socket.send(123)
 `
 
 /** What a program may import of each entry by its types is what there is: no name too few, and none too many. */
-const NAMES = Object.fromEntries(
-  entries.map(entry => [
-    `names-${entry}`,
-    `
-      import * as all from '${specifier(entry)}'
-      const names: Record<keyof typeof all, 1> = { ${namesOf(entry).map(name => `${name}: 1`)} }
-      export default names
-    `,
-  ]),
-)
+const checkNames = (entry: string) => `
+  import * as all from '${specifier(entry)}'
+  const names: Record<keyof typeof all, 1> = { ${namesOf(entry).map(name => `${name}: 1`)} }
+  export default names
+`
+
+const PROGRAMS = {
+  program: PROGRAM,
+  ...Object.fromEntries(entries.map(entry => [`names-${entry}`, checkNames(entry)])),
+}
 
 /** What a compiler says to these programs, in files of these kinds; nothing if all is well. */
-const compile = (typescript: string, extensions: string[], settings: object) => {
+const compile = (
+  typescript: string,
+  extensions: string[],
+  settings: object,
+  programs: Record<string, string> = PROGRAMS,
+) => {
   const id = Math.random().toString(36).slice(2)
   const files = extensions.flatMap(extension =>
-    Object.entries({ program: PROGRAM, ...NAMES }).map(([name, text]) =>
-      project.write(`${name}-${id}.${extension}`, text),
-    ),
+    Object.entries(programs).map(([name, text]) => project.write(`${name}-${id}.${extension}`, text)),
   )
   const compilerOptions = {
     target: 'ES2022',
@@ -112,6 +118,28 @@ describe('programs that use the package compile', { timeout: 30_000 }, () => {
     expect(await compile('typescript', [extension], settings)).toBe('')
   })
 })
+
+test.each([
+  ['for Node, both as modules and as CommonJS', ['mts', 'cts'], nodenext],
+  ['for a bundler', ['ts'], bundler],
+])(
+  'a program that uses steadysocket/vue compiles with the types of Vue %s',
+  async (_, extensions, settings) => {
+    const program = `
+    import type { Socket } from 'steadysocket'
+    import { useMessages, useSocket } from 'steadysocket/vue'
+    import { type Ref, ref, type ShallowRef } from 'vue'
+
+    const url: Ref<string> = ref('wss://push.example.com/feed')
+    const socket: Readonly<ShallowRef<Socket>> = useSocket(url)
+    export const lines: Readonly<Ref<readonly string[]>> = useMessages(socket)
+    // @ts-expect-error a number
+    useMessages(socket, '100')
+  `
+    const programs = { program, names: checkNames('vue') }
+    expect(await compile('typescript', extensions, settings, programs)).toBe('')
+  },
+)
 
 // The one that api-extractor brings is the last before TypeScript 7.
 describe.each([

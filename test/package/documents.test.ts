@@ -74,8 +74,25 @@ for (const name of [
   GIVEN[name] = 'any'
 }
 
+/** What the samples in the reference of a framework's entry take for granted. `shared`: what its `useSocket()` returns. */
+const hooksOf = (framework: string, shared: string) => {
+  const names = ['useSocket', 'useSocketState', 'useMessages', 'useOutage']
+  const from = `typeof import('steadysocket/${framework}')`
+  return {
+    ...Object.fromEntries(names.map(name => [name, `${from}['${name}']`])),
+    socket: shared,
+    orders: "import('steadysocket/json').Json<{ amount: number }, unknown, 'text'>",
+    props: '{ room: string }',
+  }
+}
+const SOCKET = "import('steadysocket').Socket"
+
 /** In some documents a socket or a server is another one. */
 const OWN: Record<string, Record<string, string>> = {
+  'demo/docs/api/react.md': hooksOf('react', SOCKET),
+  'demo/docs/api/vue.md': hooksOf('vue', `import('vue').ShallowRef<${SOCKET}>`),
+  'demo/docs/api/svelte.md': hooksOf('svelte', `import('steadysocket/svelte').Current<${SOCKET}>`),
+  'demo/docs/api/solid.md': hooksOf('solid', `() => ${SOCKET}`),
   'demo/docs/drop-in.md': { socket: "import('steadysocket/websocket').SteadyWebSocket" },
   'demo/docs/reliable.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
   'demo/docs/api/core.md': { calls: 'any' },
@@ -108,7 +125,12 @@ const pieces = piecesIn('js', 'ts', 'tsx', 'vue').map(({ language, file, name, c
   place,
   name,
   extension: language === 'tsx' ? 'tsx' : 'ts',
-  code: language === 'vue' ? scriptOf(code, name) : code,
+  code:
+    language === 'vue'
+      ? scriptOf(code, name)
+      : code.includes("'steadysocket/solid'")
+        ? `/** @jsxImportSource solid-js */\n${code}`
+        : code,
   given: { ...GIVEN, ...OWN[file] },
 }))
 
@@ -128,7 +150,9 @@ beforeAll(async () => {
     )
     // A part of an options object is one.
     const whole = /^\w+: /.test(code) ? `export default {\n${code}}` : code
-    writeFileSync(`${folder}${name}.${extension}`, `${declared.join('\n')}\n${whole}\nexport {}\n`)
+    // The comment that chooses how JSX is compiled stays first.
+    const [, pragma = ''] = /^(\/\*\*.*\n)?/.exec(whole) ?? []
+    writeFileSync(`${folder}${name}.${extension}`, `${pragma}${declared.join('\n')}\n${whole}\nexport {}\n`)
   }
   writeFileSync(`${folder}modules.d.ts`, MODULES)
   const compilerOptions = {

@@ -3,7 +3,7 @@ import { SourceMap } from 'node:module'
 import { dirname, relative, resolve } from 'node:path'
 import { parse } from 'acorn'
 import { describe, expect, test } from 'vitest'
-import { dist, entries, read, root, scripts, whole } from './built.ts'
+import { dist, entries, peerOf, peers, read, root, scripts, whole } from './built.ts'
 
 const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
 
@@ -39,6 +39,13 @@ describe('package.json', () => {
       if (path !== './package.json') expect(manifest.files).toContain(path.split('/')[1])
     }
     expect(manifest.dependencies).toBeUndefined()
+  })
+
+  test('requires no framework of those who use none', () => {
+    expect(peers).toEqual(['react', 'solid-js', 'svelte', 'vue'])
+    expect(manifest.peerDependenciesMeta).toEqual(
+      Object.fromEntries(peers.map(peer => [peer, { optional: true }])),
+    )
   })
 })
 
@@ -76,9 +83,10 @@ describe.each(scripts)('dist/%s', file => {
     test('reads the stack of a SocketError once', () => expect(code).toMatch(/\bthis\.stack\b/))
   }
 
-  test('imports only other files of the package, by relative paths', () => {
+  test('imports only other files of the package, by relative paths, and the framework that it is for', () => {
     const sourceType = /^\w+(\.min)?\.js$/.test(file) ? 'module' : 'script'
     for (const path of importsIn(parse(code, { ecmaVersion: 2020, sourceType }))) {
+      if (path.split('/')[0] === peerOf(file.split('.')[0] as string)) continue
       expect(path).toMatch(/^\.\/\w+(\.min)?\.c?js$/)
       expect(scripts).toContain(path.slice(2))
     }

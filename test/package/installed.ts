@@ -1,8 +1,8 @@
 // The package as npm publishes it, in a project of somebody who has installed it.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { root } from './built.ts'
+import { peers, root } from './built.ts'
 
 export interface Packed {
   readonly size: number
@@ -13,7 +13,7 @@ export interface Packed {
 }
 
 export interface Project {
-  /** The folder of the project, which has the package in its `node_modules`. */
+  /** The folder of the project, which has the package and the frameworks in its `node_modules`. */
   readonly home: string
   readonly packed: Packed
   /** Writes a file of the project, and gives its path. */
@@ -34,6 +34,7 @@ export function createProject(): Project {
   execFileSync('tar', ['-xzf', filename], { cwd: home })
   mkdirSync(`${home}/node_modules`)
   renameSync(`${home}/package`, `${home}/node_modules/steadysocket`)
+  for (const peer of peers) symlinkSync(`${root}node_modules/${peer}`, `${home}/node_modules/${peer}`, 'dir')
 
   const write = (name: string, text: string) => {
     writeFileSync(`${home}/${name}`, text)

@@ -34,7 +34,7 @@ function declarations(): string[] {
 
 describe('the npm package', () => {
   test('contains the necessary files and no others', () => {
-    const code = [...entries, 'shared', 'frames'].flatMap(entry =>
+    const code = [...entries, 'shared', 'frames', 'frameworks'].flatMap(entry =>
       ['.js', '.min.js', '.cjs'].map(ending => `dist/${entry}${ending}`),
     )
     code.push('dist/steadysocket.umd.js', 'dist/steadysocket.umd.min.js')
@@ -61,8 +61,12 @@ describe('the npm package', () => {
     for (const script of ['preinstall', 'install', 'postinstall', 'prepare']) {
       expect(manifest.scripts).not.toHaveProperty(script)
     }
-    for (const need of ['dependencies', 'peerDependencies', 'optionalDependencies', 'bundleDependencies']) {
+    for (const need of ['dependencies', 'optionalDependencies', 'bundleDependencies']) {
       expect(manifest).not.toHaveProperty(need)
+    }
+    // npm installs no peer that is optional.
+    for (const peer in manifest.peerDependencies) {
+      expect(manifest.peerDependenciesMeta[peer]).toEqual({ optional: true })
     }
   })
 

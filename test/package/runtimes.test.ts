@@ -54,7 +54,11 @@ const runtimes: Runtime[] = [
   // Before Node 22 it had to be asked for.
   { name: 'node', program: process.execPath, args: modern ? [] : ['--experimental-websocket'] },
   ...optional('bun', ['run']),
-  ...optional('deno', ['run', '--quiet', '--no-remote', '--node-modules-dir=manual', '--allow-net']),
+  ...optional('deno', [
+    ...['run', '--quiet', '--no-remote', '--node-modules-dir=manual', '--allow-net'],
+    // React and Vue read it when they are loaded.
+    '--allow-env=NODE_ENV',
+  ]),
 ]
 
 let project: Project

@@ -4,7 +4,7 @@
 //   node test/package/size-table.mjs     after npm run build: writes them (npm run docs)
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { EXTENSIONS, FUNCTIONS, measure, PARTS } from './sizes.mjs'
+import { EXTENSIONS, FRAMEWORKS, FUNCTIONS, measure, PARTS } from './sizes.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const table = `${root}demo/docs/sizes.md`
@@ -29,6 +29,10 @@ const PURPOSE = {
   stream: 'Async iterators and streams',
   calls: 'Requests, replies and subscriptions over any protocol',
   reliable: 'Exactly-once, ordered delivery, both ways',
+  react: 'Hooks for React',
+  vue: 'Composables for Vue',
+  svelte: 'The same for Svelte',
+  solid: 'The same for Solid',
 }
 
 const row = (name, purpose, size) => `| ${name} | ${purpose} | ${size.toLocaleString('en')} |`
@@ -77,6 +81,14 @@ const document = sizes =>
     '| entry | purpose | bytes |',
     '|---|---|--:|',
     ...EXTENSIONS.map(name => row(`\`steadysocket/${name}\``, PURPOSE[name], sizes[`steadysocket/${name}`])),
+    '',
+    '## What the functions for a framework add',
+    '',
+    'All five, in a page that has the framework and uses `onOutage()`. Each number is a mean of several pages.',
+    '',
+    '| entry | purpose | bytes |',
+    '|---|---|--:|',
+    ...FRAMEWORKS.map(name => row(`\`steadysocket/${name}\``, PURPOSE[name], sizes[`steadysocket/${name}`])),
     '',
   ].join('\n')
 

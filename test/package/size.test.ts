@@ -26,6 +26,10 @@ const LIMITS: Record<string, number> = {
   'steadysocket/calls': 3_840,
   // A session that a second connection begins beside the open one takes 20 B.
   'steadysocket/reliable': 3_250,
+  'steadysocket/react': 600,
+  'steadysocket/vue': 600,
+  'steadysocket/svelte': 600,
+  'steadysocket/solid': 600,
 }
 
 const sizes: Record<string, number> = await measure()

@@ -3,6 +3,7 @@
 //
 //   node test/package/sizes.mjs          after npm run build: prints the sizes
 //   node test/package/size-table.mjs     writes them into the documents (npm run docs)
+import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
@@ -32,17 +33,28 @@ export const FUNCTIONS = {
   createBrowserEvents: 'console.log(createBrowserEvents({ hiddenFor: 300_000 }))',
 }
 
+/** The functions of an entry for a framework, each with its use. */
+const HOOKS = {
+  useSocket: "console.log(useSocket('wss://push.example.com/news'))",
+  useSocketState: 'console.log(useSocketState(socket, ({ name }) => name))',
+  useMessages: 'console.log(useMessages(socket, 50))',
+  useOutage: 'console.log(useOutage(socket, { grace: 2_000 }))',
+  useSend: 'console.log(useSend(socket))',
+}
+
+export const FRAMEWORKS = ['react', 'vue', 'svelte', 'solid']
 export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'handover', 'prepare', 'backoff', 'checks']
 
 /** The parts that a part needs. */
 const NEEDED = { handover: ['delivery'] }
 export const EXTENSIONS = ['websocket', 'json', 'stream', 'calls', 'reliable']
 
-/** The sizes in bytes of a bundle of this code, with the packages as they are published. */
-export const weigh = async code => {
+/** The sizes in bytes of a bundle of this code, with the packages as they are published, but for those that the page has already. */
+export const weigh = async (code, external = []) => {
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir: root },
     bundle: true,
+    external,
     minify: true,
     format: 'esm',
     // This package is published as ES2020. Others are not, and would grow if their syntax were made older.
@@ -77,6 +89,33 @@ const weighFunction = async name => {
   return Math.round(sum / ADDRESSES)
 }
 
+const listenTo = (event, n) => `socket.on('${event}', ${event} => console.log('${event}', ${n}, ${event}))`
+
+/** Pages that listen to different events, and so have other names and other code. */
+const variants = page =>
+  Array.from({ length: 2 ** EVENTS.length }, (_, i) =>
+    [page, ...EVENTS.filter((_, bit) => (i >> bit) & 1).map(event => listenTo(event, i))].join('\n'),
+  )
+const EVENTS = ['open', 'close', 'drop']
+
+/** What the functions for a framework add to a page that has the framework and `onOutage()`, and would call its own: the mean over several. */
+const weighHooks = async entry => {
+  const imports = readFileSync(`${root}dist/${entry}.js`, 'utf8').matchAll(
+    /^import { (.*) } from '([^.].*)'/gm,
+  )
+  const framework = [...imports].map(([statement, names]) => `${statement}\nconsole.log(${names})`).join('\n')
+  const names = Object.keys(HOOKS)
+  const page = `${PAGE}\nimport { onOutage } from 'steadysocket'\n${FUNCTIONS.onOutage}\n${framework}`
+  const calls = Object.values(HOOKS).join('\n')
+  const ownCalls = calls.replace(/\buse\w+(?=\()/g, 'globalThis.$&')
+  let sum = 0
+  for (const variant of variants(page)) {
+    const withThem = await sizeOf(`${variant}\nimport { ${names} } from 'steadysocket/${entry}'\n${calls}`)
+    sum += withThem - (await sizeOf(`${variant}\n${ownCalls}`))
+  }
+  return Math.round(sum / variants(page).length)
+}
+
 /** All sizes by name. The size of a part or an extension is what it adds. */
 export const measure = async () => {
   const whole = await sizeOf(PAGE)
@@ -92,6 +131,7 @@ export const measure = async () => {
   }
   for (const name in FUNCTIONS) sizes[`${name}()`] = await weighFunction(name)
   for (const entry of EXTENSIONS) sizes[`steadysocket/${entry}`] = (await sizeOf(beside(entry))) - whole
+  for (const entry of FRAMEWORKS) sizes[`steadysocket/${entry}`] = await weighHooks(entry)
   return sizes
 }
 

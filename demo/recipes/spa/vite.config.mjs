@@ -1,19 +1,41 @@
-// Vite serves the app with hot reload, and hands its WebSockets to the demo's server, which it starts.
+// Vite serves the apps with hot reloading, and forwards their WebSockets to the demo's server, which it starts.
 import { fileURLToPath } from 'node:url'
+import { svelte } from '@sveltejs/vite-plugin-svelte'
+import react from '@vitejs/plugin-react'
+import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vite'
+import solid from 'vite-plugin-solid'
 import { startDemo } from '../../server/server.mjs'
 
-const built = name => fileURLToPath(new URL(`../../../dist/${name}.js`, import.meta.url))
+const here = path => fileURLToPath(new URL(path, import.meta.url))
 
 export default defineConfig(async ({ command }) => {
   const demo = command === 'serve' ? await startDemo({ port: 0 }) : undefined
+  const closeDemo = ({ httpServer }) => void httpServer.once('close', () => demo.close())
+  const server = { host: '127.0.0.1', ...(demo && { proxy: { '/feed': { target: demo.url, ws: true } } }) }
   return {
-    root: fileURLToPath(new URL('.', import.meta.url)),
-    // In a project of yours: npm install steadysocket, and neither of these lines.
+    root: here('.'),
+    // A project has one of these.
+    plugins: [
+      react({ include: /\/react\/.*\.tsx$/ }),
+      vue(),
+      svelte({ configFile: false }),
+      solid({ include: /\/solid\/.*\.tsx$/ }),
+      { name: 'demo', configureServer: closeDemo, configurePreviewServer: closeDemo },
+    ],
+    // A project has installed the package, and needs no alias.
     resolve: {
-      alias: { 'steadysocket/json': built('json'), steadysocket: built('index') },
+      alias: [
+        { find: /^steadysocket$/, replacement: here('../../../dist/index.js') },
+        { find: /^steadysocket\/(.*)$/, replacement: here('../../../dist/$1.js') },
+      ],
     },
-    server: { host: '127.0.0.1', ...(demo && { proxy: { '/feed': { target: demo.url, ws: true } } }) },
-    plugins: [{ name: 'demo', buildEnd: () => demo?.close() }],
+    server,
+    preview: server,
+    build: {
+      rolldownOptions: {
+        input: ['.', 'react', 'vue', 'svelte', 'solid'].map(folder => here(`${folder}/index.html`)),
+      },
+    },
   }
 })

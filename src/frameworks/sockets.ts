@@ -1,0 +1,49 @@
+import { createSocket, type Endpoint, type Socket } from '../index.js'
+import type { Store } from './store.js'
+import type { AnySocket, SharedOptions } from './types.js'
+
+/** How long, in milliseconds, a socket stays open after its last user has left: time for a change of views. */
+const LINGER = 1_000
+
+const stores = /* @__PURE__ */ new Map<string, Store<Socket>>()
+
+/** Whether there is a page to connect from: none while a server renders. */
+export const isClient = (): boolean => !!globalThis.window
+
+const createStore = (
+  endpoint: Endpoint,
+  { key, autoConnect, ...options }: SharedOptions & { key: string },
+): Store<Socket> => {
+  const socket = createSocket(endpoint, { ...options, autoConnect: false })
+  let users = 0
+  let timer: ReturnType<typeof setTimeout>
+  const listen = () => {
+    clearTimeout(timer)
+    // Again, for a view that was hidden for longer.
+    stores.set(key, store)
+    // First, because it throws for a malformed address.
+    if (!users && autoConnect !== false) socket.connect()
+    users++
+    return () => {
+      if (--users) return
+      timer = setTimeout(() => {
+        stores.delete(key)
+        socket.close()
+      }, LINGER)
+    }
+  }
+  const store: Store<Socket> = [listen, () => socket]
+  if (isClient()) stores.set(key, store)
+  return store
+}
+
+/**
+ * The socket for a key, which is made with the first who asks. The first who listens connects it, and a moment after the last has left it
+ * is closed. A socket that is passed in belongs to the caller, and is neither connected nor closed.
+ */
+export const socketStore = (endpoint: any, options: SharedOptions<any> = {}): Store<AnySocket> => {
+  const key = options.key ?? endpoint?.href ?? endpoint
+  if (key?.send) return [() => () => {}, () => key]
+  if (typeof key !== 'string') throw new TypeError('useSocket() needs an address or a key')
+  return stores.get(key) ?? createStore(endpoint, { ...options, key })
+}

@@ -1,0 +1,9 @@
+export type {
+  AnySocket,
+  Away,
+  KeyedOptions,
+  MessageOf,
+  MessageSource,
+  SharedOptions,
+} from './frameworks/types.js'
+export { useMessages, useOutage, useSend, useSocket, useSocketState } from './frameworks/vue.js'
