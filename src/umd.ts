@@ -1,3 +1,3 @@
-// What a script tag brings, as `SteadySocket`.
+// The exports of the script tag's global, `SteadySocket`.
 export * from './index.js'
 export { SteadyWebSocket as WebSocket } from './websocket/steady-websocket.js'

@@ -1,9 +1,9 @@
 import { CallError } from './errors.js'
-import type { AddRequest, CancelRequest, Request, Transmit } from './requests.js'
+import { type AddRequest, type CancelRequest, type Request, sizeOf, type Transmit } from './requests.js'
 import type { CallOptions } from './types.js'
 
-/** Timers with a longer delay fire at once. */
-const MAX_DELAY = 2 ** 31
+/** The longest delay of a timer: one with a longer delay fires at once. */
+const MAX_DELAY = 2 ** 31 - 1
 
 /** Sends a call. Resolves with its result, or rejects with a `CallError`. */
 export type SendCall = (id: number, data: any, options: CallOptions) => Promise<unknown>
@@ -24,7 +24,7 @@ export const createSendCall = (
     data,
     { timeout = defaults.timeout ?? 30_000, again = defaults.again ?? 'unsent', signal },
   ) => {
-    const size = data.length ?? data.byteLength
+    const size = sizeOf(data)
     if (signal?.aborted) throw new CallError('NOT_SENT', signal.reason)
     if (count >= maxCalls) throw new CallError('NOT_SENT', 'maxCalls')
     if (bytes + size > maxBytes) throw new CallError('NOT_SENT', 'maxBytes')
@@ -41,14 +41,18 @@ export const createSendCall = (
           again,
           queued,
           onEnd(error, result) {
-            // However it has ended, it is not sent again.
+            // It is not sent again, however it has ended.
             queued.abort()
             if (error) reject(error)
             else resolve(result)
           },
         }
         onAbort = () => cancel(request, 'UNKNOWN', signal?.reason)
-        if (timeout < MAX_DELAY) timer = setTimeout(cancel, timeout, request, 'TIMEOUT')
+        const wait = (delay: number) => {
+          if (delay > MAX_DELAY) timer = setTimeout(wait, MAX_DELAY, delay - MAX_DELAY)
+          else timer = setTimeout(cancel, delay, request, 'TIMEOUT')
+        }
+        if (timeout < Infinity) wait(timeout)
         signal?.addEventListener('abort', onAbort)
         add(request, transmit)
       })

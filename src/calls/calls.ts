@@ -28,9 +28,9 @@ import type {
  * api.handle('confirm', question => window.confirm(String(question)))
  * ```
  *
- * Every text message of the socket belongs to the protocol, and with a codec every binary message. The socket needs the part `delivery` of
- * the core. A function as the first argument makes it with the option `prepare`, so that subscriptions are made before the socket is open. With
- * a socket as the first argument they are made after that, behind what waits. Throws a `TypeError` for invalid options.
+ * It reads every text message of the socket and, with a codec, every binary message. The socket needs the part `delivery` of the core. If the
+ * first argument is a function, it creates the socket with the option `prepare`, so that subscriptions are sent before the socket is open. If the
+ * first argument is a socket, they are sent after `open`, behind the queued messages. Throws a `TypeError` for invalid options.
  */
 export const calls: {
   <All extends Contract = Contract>(
@@ -47,7 +47,7 @@ export const calls: {
   checkOptions(options, ['contract', 'codec', 'timeout', 'again', 'maxCalls', 'maxBytes', 'maxSubscriptions'])
   const { contract, codec, maxCalls = 1_000, maxBytes = 2 ** 24, maxSubscriptions = 1_000 } = options
   const { on, off, emit } = createEmitter<CallsEvents>(['error'])
-  // A map, because a plain object has names of its own, such as `constructor`.
+  // A map, because a plain object inherits names such as `constructor`.
   const entries = new Map<string, ContractEntry>(Object.entries(contract ?? {}))
   let lastId = 0
 
@@ -61,7 +61,7 @@ export const calls: {
   }
 
   const encode = createEncode(codec)
-  const [handle, answer, hasHandlers] = createHandlers(entries, encode, tell)
+  const [handle, answer, hasHandlers] = createHandlers(entries, encode, maxCalls, tell)
   const [socket, subscribe, addRequest, cancelRequest] = createLink(
     source,
     protocol,

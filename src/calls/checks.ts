@@ -5,9 +5,11 @@ export const checkOptions = (options: object, names: readonly string[]): void =>
   for (const [name, value] of Object.entries(options)) {
     if (!names.includes(name)) throw new TypeError(`There is no option '${name}', only ${names}`)
     if (value === undefined) continue
-    // Not `value < 0`: of text, nothing is less than 0.
-    if ((name === 'timeout' || name.startsWith('max')) && !(value >= 0))
+    const isNumber = typeof value === 'number' && value >= 0
+    if ((name === 'timeout' || name.startsWith('max')) && !isNumber)
       throw new TypeError(`${name} must be a number, at least 0`)
+    if (name === 'event' && (typeof value !== 'string' || !value))
+      throw new TypeError('event must be a text that is not empty')
     if (name === 'again' && !AGAIN.includes(value)) throw new TypeError(`again must be one of ${AGAIN}`)
   }
 }

@@ -6,14 +6,16 @@ import type { ContractEntry } from './schema.js'
 /** The events of a subscription, and their payloads. */
 export interface SubscriptionEvents {
   item: { readonly item: any; readonly gap: boolean }
-  /** It has ended, if there is an error because of it. */
+  /** The subscription has ended, because of this error if there is one. */
   end: CallError | undefined
 }
 
-/** A subscription of this page, which is made again on each connection. */
+/** A subscription of this page, which is sent again on each connection. */
 export interface Subscription {
   /** Listeners with the same identity share it. */
   readonly identity: unknown
+  /** The name and the first parameters, as they are sent. */
+  readonly sent: string
   readonly name: string
   /** The parameters: fixed, or a function of the last item. */
   readonly params: unknown
@@ -23,22 +25,22 @@ export interface Subscription {
   last?: unknown
   /** Whether items may be missing before the next one. */
   hasGap?: boolean
-  /** Whether it has had a connection. */
+  /** Whether it was made on a connection before. */
   wasMade?: boolean
   isEnded?: boolean
 }
 
 /** One connection of the socket. Everything here ends with it. */
 export interface Connection {
-  /** The subscriptions that were made on it, with the keys of their items as soon as they are known. */
+  /** The subscriptions that were made on it, with the keys of their items once they are known. */
   readonly made: Map<Subscription, unknown>
   /** The subscriptions by the keys of their items. */
   readonly byKey: Map<unknown, Subscription>
-  /** Whether it is the present connection of the socket. */
+  /** Whether it is the current connection of the socket. */
   isOpen: boolean
-  /** What acts on its messages. */
+  /** Processes its messages. */
   incoming?: Incoming
-  /** What to do when it is open. */
+  /** Functions to run when it is open. */
   readonly held: (() => void)[]
   /** Aborted when it has ended. */
   readonly scope: AbortController

@@ -1,7 +1,7 @@
 import type { Data } from '../index.js'
 import type { CallCodec } from './types.js'
 
-/** The bytes of binary data, which are not copied. None of anything else. */
+/** The bytes of binary data, which are not copied. Empty for other data. */
 export const bytesOf = (data: any): Uint8Array => {
   const { buffer = data, byteOffset, byteLength } = data
   return new Uint8Array(buffer, byteOffset, byteLength)

@@ -18,15 +18,36 @@ export type Handlers = readonly [
 export const createHandlers = (
   entries: ReadonlyMap<string, ContractEntry>,
   encode: Encode,
+  maxCalls: number,
   tell: (error: unknown) => void,
 ): Handlers => {
   const handlers = new Map<string, Handler>()
+  /** How many of them are running. */
+  let count = 0
 
   const handle = (name: string, handler: Handler) => {
-    if (handlers.has(name)) throw new TypeError(`'${name}' has a handler already`)
+    if (handlers.has(name)) throw new TypeError(`'${name}' already has a handler`)
     handlers.set(name, handler)
     return () => {
       if (handlers.get(name) === handler) handlers.delete(name)
+    }
+  }
+
+  const run = async (handler: Handler, params: unknown, entry: ContractEntry | undefined) => {
+    count++
+    try {
+      const result = await handler(params)
+      validate(entry?.result, result)
+      // Fails here for a result that cannot be sent, so that the server gets an answer.
+      encode(result ?? null)
+      return result
+    } catch (error: any) {
+      const isAnswer = error instanceof CallError && error.code === 'SERVER_ERROR'
+      if (isAnswer) encode(error.cause ?? null)
+      // A call that the handler made itself may have failed: its code says nothing about this one.
+      throw isAnswer ? error : new CallError('HANDLER_FAILED', error)
+    } finally {
+      count--
     }
   }
 
@@ -35,11 +56,8 @@ export const createHandlers = (
     const entry = entries.get(name)
     try {
       if (!handler) throw new CallError('UNEXPECTED', name)
-      const result = await handler(validate(entry?.params, params))
-      validate(entry?.result, result, 'HANDLER_FAILED')
-      // Fails here for a result that cannot be sent, so that the server gets an answer.
-      encode(result ?? null)
-      return result
+      if (count >= maxCalls) throw new CallError('HANDLER_FAILED', 'maxCalls')
+      return await run(handler, validate(entry?.params, params), entry)
     } catch (cause) {
       const error = cause instanceof CallError ? cause : new CallError('HANDLER_FAILED', cause)
       if (error.code !== 'SERVER_ERROR') tell(error)

@@ -5,7 +5,7 @@ import type { Incoming } from './protocol.js'
 import type { ReceiveAnswer } from './requests.js'
 import type { ReceiveItem } from './subscriptions.js'
 
-/** Acts on what the messages of a connection say. */
+/** Processes the contents of the messages of a connection. */
 export const createIncoming = (
   connection: Connection,
   receive: ReceiveAnswer,
@@ -16,7 +16,7 @@ export const createIncoming = (
   hasHandlers: () => boolean,
   tell: (error: unknown) => void,
 ): Incoming => {
-  /** During a handover, everything that the connection before brings comes first. */
+  /** During a handover, all messages of the previous connection are processed first. */
   const whenOpen = (job: () => unknown): any =>
     connection.isOpen ? job() : new Promise(resolve => connection.held.push(() => resolve(job())))
 

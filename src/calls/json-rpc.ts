@@ -1,11 +1,15 @@
+import { checkOptions } from './checks.js'
 import type { CallError } from './errors.js'
 import type { CallProtocol, Incoming } from './protocol.js'
 
 /** The methods of a server that has subscriptions. */
 export interface JsonRpcOptions {
-  /** The method and the parameters that make a subscription. Default: `['subscribe', [name, params]]`. */
+  /** Returns the method and the parameters that subscribe. Default: `['subscribe', [name, params]]`. */
   subscribe?: ((name: string, params: any) => readonly [method: string, params: unknown]) | undefined
-  /** The method and the parameters that end one. The key is the result of the former. Default: `['unsubscribe', [key]]`. */
+  /**
+   * Returns the method and the parameters that unsubscribe. `key` is the result of the subscribing request. Default: `['unsubscribe',
+   * [key]]`.
+   */
   unsubscribe?: ((name: string, key: unknown) => readonly [method: string, params: unknown]) | undefined
 }
 
@@ -27,7 +31,7 @@ const request = (id: number | undefined, method: string, params: unknown) => {
   return { jsonrpc, method, ...(params !== undefined && { params }), ...(id !== undefined && { id }) }
 }
 
-/** Reads one frame. Returns what to answer with. */
+/** Reads one frame. Returns the frame to answer with, if there is one. */
 const read = (frame: any, incoming: Incoming): unknown => {
   const { id, method, params, result, error } = Object(frame)
   if (Object(frame).jsonrpc === jsonrpc && !isObject(id)) {
@@ -40,7 +44,7 @@ const read = (frame: any, incoming: Incoming): unknown => {
       return incoming.call(method, params).then(
         (result = null) => (isNotification ? undefined : { jsonrpc, result, id }),
         ({ code, cause }: CallError) =>
-          isNotification ? undefined : { jsonrpc, error: ERRORS[code] ?? cause, id },
+          isNotification ? undefined : { jsonrpc, error: ERRORS[code] ?? cause ?? ERRORS.HANDLER_FAILED, id },
       )
     }
   }
@@ -52,29 +56,33 @@ const read = (frame: any, incoming: Incoming): unknown => {
 }
 
 /**
- * JSON-RPC 2.0. The specification has no subscriptions, so they are those of Ethereum and others: the server answers the request with the
- * key of the subscription, and sends each item as a notification with the parameters `{ subscription: key, result: item }`.
+ * JSON-RPC 2.0. The specification does not define subscriptions, so they have the form that Ethereum and others use: the server answers the
+ * request with the key of the subscription, and sends each item as a notification with the parameters `{ subscription: key, result: item }`.
  *
  * ```ts
  * const protocol = jsonRpc({ subscribe: (name, params) => ['eth_subscribe', params ? [name, params] : [name]] })
  * ```
  *
- * A handler answers with an error of its own by throwing `new CallError('SERVER_ERROR', { code, message, data })`. Batches are read and
- * answered, but not sent.
+ * To answer with an error of your own, throw `new CallError('SERVER_ERROR', { code, message, data })` in a handler. Batches are read and
+ * answered, but never sent.
  */
 // https://www.jsonrpc.org/specification
-export const jsonRpc = ({
-  subscribe = (name, params) => ['subscribe', params === undefined ? [name] : [name, params]],
-  unsubscribe = (_, key) => ['unsubscribe', [key]],
-}: JsonRpcOptions = {}): CallProtocol => ({
-  call: request,
-  subscribe: (id, name, params) => request(id, ...subscribe(name, params)),
-  unsubscribe: (id, name, key) => request(id, ...unsubscribe(name, key)),
-  key: result => result,
-  async read(frame, incoming) {
-    // An empty batch is invalid.
-    if (!Array.isArray(frame) || !frame.length) return read(frame, incoming)
-    const answers = (await Promise.all(frame.map(one => read(one, incoming)))).filter(answer => answer)
-    return answers.length ? answers : undefined
-  },
-})
+export const jsonRpc = (options: JsonRpcOptions = {}): CallProtocol => {
+  checkOptions(options, ['subscribe', 'unsubscribe'])
+  const {
+    subscribe = (name, params) => ['subscribe', params === undefined ? [name] : [name, params]],
+    unsubscribe = (_, key) => ['unsubscribe', [key]],
+  } = options
+  return {
+    call: request,
+    subscribe: (id, name, params) => request(id, ...subscribe(name, params)),
+    unsubscribe: (id, name, key) => request(id, ...unsubscribe(name, key)),
+    key: result => result,
+    async read(frame, incoming) {
+      // An empty batch is invalid.
+      if (!Array.isArray(frame) || !frame.length) return read(frame, incoming)
+      const answers = (await Promise.all(frame.map(one => read(one, incoming)))).filter(answer => answer)
+      return answers.length ? answers : undefined
+    },
+  }
+}

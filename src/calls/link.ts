@@ -7,7 +7,7 @@ import { type AddRequest, type CancelRequest, createRequests, type Transmit } fr
 import { createSubscriptions, type Subscribe } from './subscriptions.js'
 import type { CallCodec, CallSocket, SocketSource } from './types.js'
 
-/** The socket, and what may be sent on it. */
+/** The socket, and the functions that send on it. */
 export type Link = readonly [
   socket: CallSocket,
   subscribe: Subscribe,
@@ -15,7 +15,7 @@ export type Link = readonly [
   cancelRequest: CancelRequest,
 ]
 
-/** Follows the connections of the socket: makes subscriptions on each, sends lost calls again, and reads messages. */
+/** Reacts to the connections of the socket: makes the subscriptions on each, sends lost calls again, and reads messages. */
 export const createLink = (
   source: SocketSource<any>,
   protocol: CallProtocol,
@@ -72,11 +72,13 @@ export const createLink = (
   }
 
   const prepare = async ({ send, receive: nextMessage, signal }: PreparedConnection<any>) => {
+    // The attempt has failed meanwhile, and there may be another one.
+    if (signal.aborted) return
     const connection = connect()
     next = connection
     signal.addEventListener('abort', () => connection.scope.abort())
     make(connection, send)
-    // During a handover, the connection before is used until the server has confirmed the subscriptions.
+    // During a handover, the previous connection stays in use until the server has confirmed the subscriptions.
     while (socket.state.name === 'open' && [...connection.made.values()].includes(undefined)) {
       receive(await nextMessage(), connection)
     }
@@ -109,7 +111,7 @@ export const createLink = (
     tell,
   )
 
-  // If the server has closed the connection, it may have done so before it knew of the next one.
+  // If the server has closed the previous connection, the next one may not have been open on the server yet.
   socket.on('open', ({ seamless }) => onOpen(seamless && closeCode === 1000))
   socket.on('text', onMessage)
   if (codec) socket.on('binary', onMessage)

@@ -3,8 +3,9 @@ import type { Encode } from './encode.js'
 import { CallError } from './errors.js'
 import type { CallProtocol } from './protocol.js'
 import type { AddRequest, Request, Transmit } from './requests.js'
+import { validate } from './schema.js'
 
-/** The server has ended the subscription, or it could not be made. */
+/** Called when the server has ended the subscription, or it could not be made. */
 export type EndSubscription = (subscription: Subscription, error: CallError | undefined) => void
 
 /** The parameters: fixed, or a function of the last item. */
@@ -41,7 +42,7 @@ export const createMaker = (
       else if (transmit(data, scope) === 'dropped') onEnd(new CallError('NOT_SENT'))
       else onEnd(undefined, id)
     } catch (error) {
-      onEnd(new CallError('NOT_SENT', error))
+      onEnd(error instanceof CallError ? error : new CallError('NOT_SENT', error))
     }
   }
 
@@ -53,18 +54,19 @@ export const createMaker = (
     // Until the server has confirmed it, items are ignored.
     const onEnd = (error: CallError | undefined) => {
       if (error) return
-      byKey.delete(key)
+      // A new subscription may have the same key.
+      if (byKey.get(key) === subscription) byKey.delete(key)
       made.delete(subscription)
     }
     request(connection, id => protocol.unsubscribe?.(id, subscription.name, key), send, onEnd)
   }
 
   const make = (connection: Connection, subscription: Subscription, transmit: Transmit) => {
-    const { name, params, last } = subscription
+    const { name, params, last, entry } = subscription
     const { made, byKey, scope } = connection
     made.set(subscription, undefined)
     const onEnd = (error: CallError | undefined, result?: unknown) => {
-      // It is made again on the next connection.
+      // The subscription is made again on the next connection.
       if (scope.signal.aborted) return
       if (error) {
         made.delete(subscription)
@@ -75,7 +77,12 @@ export const createMaker = (
       byKey.set(key, subscription)
       if (subscription.isEnded && connection.isOpen) unmake(connection, subscription)
     }
-    request(connection, id => protocol.subscribe?.(id, name, paramsOf(params, last)), transmit, onEnd)
+    const makeFrame = (id: number) => {
+      const value = paramsOf(params, last)
+      validate(entry?.params, value, 'NOT_SENT')
+      return protocol.subscribe?.(id, name, value)
+    }
+    request(connection, makeFrame, transmit, onEnd)
   }
 
   return [make, unmake]

@@ -1,18 +1,20 @@
-import { createEmitter, type Socket, type SocketEvents } from '../index.js'
+import { createEmitter, type Data, type Socket, type SocketEvents } from '../index.js'
+import { checkOptions } from './checks.js'
+import { identify } from './requests.js'
 import type { CallSocket } from './types.js'
 
-/** What `overReliable()` uses of a reliable socket. */
+/** The members of a reliable socket that `overReliable()` uses. */
 export interface ReliableSocketLike extends Pick<Socket, 'connect' | 'close'> {
-  /** Sends an event with the name `event`. Aborting `signal` drops it as long as it waits. Resolves with its outcome. */
+  /** Sends an event with the name `event`. Aborting `signal` drops the message while it is queued. Resolves with its outcome. */
   send(
     data: unknown,
     options: { readonly event: string; readonly signal?: AbortSignal },
   ): Promise<{ readonly status: string }>
   /** Adds a listener, and returns a function that removes it. */
   on(type: any, listener: (payload: any) => unknown): () => void
-  /** The present state. */
+  /** The current state. */
   readonly state: { readonly name: string }
-  /** Counts, of which the number of dropped messages is used. */
+  /** Counts. Only the number of dropped messages is used. */
   readonly stats: { readonly dropped: number }
 }
 
@@ -22,12 +24,16 @@ export interface OverReliableOptions {
   event?: string | undefined
 }
 
-/** The end of a session: what the server had not answered is unknown. */
+/** What a message can be recognized by: the socket copies binary data. */
+const identityOf = (data: any) => (data?.byteLength === undefined ? data : identify(data))
+
+/** The `close` event for the end of a session. */
 const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents['close']
 
 /**
- * Makes calls over a socket of `steadysocket/reliable`: each is an event, and the server sends its frames as text. A session takes
- * the place of a connection, so that calls and subscriptions do not notice an outage, and a call is `UNKNOWN` only if its session is lost.
+ * Adapts a socket of `steadysocket/reliable` for `calls()`. Each call is sent as an event, and the server sends its frames as text. Calls and
+ * subscriptions belong to the session instead of a connection, so outages do not affect them. A call fails with `UNKNOWN` only if its session
+ * is lost.
  *
  * ```ts
  * import { calls, jsonRpc, overReliable } from 'steadysocket/calls'
@@ -36,10 +42,9 @@ const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents[
  * const api = calls(overReliable(createReliableSocket('wss://push.example.com/rpc')), jsonRpc())
  * ```
  */
-export const overReliable = (
-  socket: ReliableSocketLike,
-  { event = 'call' }: OverReliableOptions = {},
-): CallSocket => {
+export const overReliable = (socket: ReliableSocketLike, options: OverReliableOptions = {}): CallSocket => {
+  checkOptions(options, ['event'])
+  const { event = 'call' } = options
   const { on, once, off, emit } = createEmitter<SocketEvents>([
     'state',
     'open',
@@ -48,28 +53,30 @@ export const overReliable = (
     'binary',
     'drop',
   ] as any)
-  /** What the server has not acknowledged. */
-  const unacknowledged = new Set<unknown>()
+  /** The messages that the server has not acknowledged, by their identity. */
+  const unacknowledged = new Map<unknown, Data>()
 
   socket.on('open', opened => {
     if (!opened.resumed) emit('open', opened)
   })
   socket.on('message', ({ from, data }) => {
-    if (from === 'server' && typeof data === 'string') emit('text', data)
+    if (from !== 'server') return
+    if (typeof data === 'string') emit('text', data)
+    else if (data instanceof ArrayBuffer) emit('binary', data)
   })
   socket.on('drop', ({ data, reason }) => {
-    if (unacknowledged.delete(data)) emit('drop', { data, reason })
+    if (unacknowledged.delete(identityOf(data))) emit('drop', { data, reason })
   })
   socket.on('gap', ({ unknown }) => {
-    // Only of a session that was lost.
+    // Present only if the session is lost.
     if (!unknown) return
-    for (const { data } of unknown) unacknowledged.delete(data)
+    for (const { data } of unknown) unacknowledged.delete(identityOf(data))
     emit('close', SESSION_END)
   })
   socket.on('state', async state => {
     emit('state', state)
     if (state.name !== 'closed') return
-    // What waits is dropped first.
+    // The `drop` events of the queued messages come first.
     await 0
     unacknowledged.clear()
     emit('close', SESSION_END)
@@ -81,11 +88,11 @@ export const overReliable = (
     off,
     connect: socket.connect,
     close: socket.close,
-    queuedMessages: () => [...unacknowledged] as string[],
+    queuedMessages: () => [...unacknowledged.values()],
     send(data, how) {
-      unacknowledged.add(data)
+      unacknowledged.set(identityOf(data), data)
       socket.send(data, { event, ...(how?.signal && { signal: how.signal }) }).then(({ status }) => {
-        if (status === 'delivered') unacknowledged.delete(data)
+        if (status === 'delivered') unacknowledged.delete(identityOf(data))
       })
       return 'queued'
     },

@@ -1,4 +1,4 @@
-/** What `CallProtocol.read` calls: one function for each thing that a message can say. */
+/** The functions that `CallProtocol.read` calls: one for each kind of message. */
 export interface Incoming {
   /** The result of the call or subscription with this id. */
   result(id: unknown, result: unknown): void
@@ -6,37 +6,38 @@ export interface Incoming {
   error(id: unknown, error: unknown): void
   /** An item of a subscription. `gap`: the server says that earlier ones are missing. */
   item(key: unknown, item: unknown, gap?: boolean): void
-  /** The server has ended a subscription, if there is an error because of it. */
+  /** The server has ended a subscription, because of this error if there is one. */
   end(key: unknown, error?: unknown): void
   /**
-   * The server calls this page. Resolves with the result of the handler. Rejects with a `CallError`: `UNEXPECTED` if there is no handler, `INVALID`
-   * for parameters that do not match their schema, `SERVER_ERROR` if the handler wants to answer with the error that is its `cause`, and
-   * `HANDLER_FAILED` if it failed otherwise.
+   * The server calls this page. Resolves with the result of the handler. Rejects with a `CallError`: `UNEXPECTED` if there is no handler,
+   * `INVALID` for parameters that do not match their schema, `SERVER_ERROR` if the answer is to be the error's `cause`, and `HANDLER_FAILED`
+   * if the handler failed otherwise, or if `maxCalls` handlers are running.
    */
   call(name: string, params: unknown): Promise<any>
-  /** The message breaks the protocol. Returns whether this page handles calls, and so whether the server may wait for an answer. */
+  /** The message breaks the protocol. Returns whether this page handles calls: if so, the server may be waiting for an answer. */
   invalid(): boolean
 }
 
 /**
- * How calls and subscriptions are written down. The functions make and read frames: values that `calls()` encodes as JSON or with a codec.
- * Only `call` and `read` are required.
+ * The format of calls and subscriptions. The functions create and read frames: values that `calls()` encodes as JSON or with a codec. Only `call`
+ * and `read` are required.
  */
 export interface CallProtocol {
-  /** The frame of a call. Without an id: of a notification, which the server does not answer. */
+  /** Returns the frame of a call or, without an id, of a notification, which the server does not answer. */
   call(id: number | undefined, name: string, params: unknown): unknown
-  /** The frame that makes a subscription. */
+  /** Returns the frame that subscribes. */
   subscribe?(id: number, name: string, params: unknown): unknown
-  /** The frame that ends a subscription. `id` is that of this request, `key` that of the subscription's items. */
+  /** Returns the frame that unsubscribes. `id` is the id of this request, `key` the key of the subscription's items. */
   unsubscribe?(id: number, name: string, key: unknown): unknown
   /**
-   * The key that the items of a subscription have, according to the server's reply. Without this function, the server does not confirm
+   * Returns the key of a subscription's items, given the server's reply. Without this function, the server does not confirm
    * subscriptions, and the key is the id of the request.
    */
   key?(result: unknown, name: string): unknown
   /**
-   * Reads a frame of the server, and says what it contains by calling the functions of `incoming`. Returns the frame to answer with, or a promise
-   * for it, or `undefined`. The frame is `undefined` if the message could not be decoded. If this function throws, the message is `MALFORMED`.
+   * Reads a frame of the server, and reports its contents by calling the functions of `incoming`. Returns the frame to answer with, a promise
+   * for it, or `undefined`. The frame is `undefined` if the message could not be decoded. If this function throws, the message is
+   * `MALFORMED`.
    */
   read(frame: any, incoming: Incoming): unknown
 }

@@ -4,42 +4,44 @@ import { bytesOf } from './encode.js'
 import { CallError, type CallErrorCode } from './errors.js'
 import type { Again, CallSocket } from './types.js'
 
-/** Sends a message, now or after those that wait. The signal removes it from the queue. */
+/** Sends a message, at once or after the queued ones. The signal removes it from the queue. */
 export type Transmit = (data: Data, options: { readonly signal: AbortSignal }) => unknown
 
-/** Something that the server answers: a call, or what makes or ends a subscription. */
+/** A request that the server answers: a call, or a request that makes or ends a subscription. */
 export interface Request {
   readonly id: number
   readonly data: Data
-  /** What happens when the connection ends. */
+  /** Whether it is sent again when the connection ends. */
   readonly again: Again
-  /** The connection that it belongs to. A call belongs to none. */
+  /** The connection that it belongs to. Calls belong to none. */
   readonly connection?: Connection
   /** Removes it from the queue. */
   readonly queued: AbortController
   /** Called once, with an error or the result. */
   onEnd(error: CallError | undefined, result?: unknown): void
-  /** Set when its connection ends, unless it certainly did not arrive: then the new connection on which it was sent again. */
+  /** True when its connection has ended and it may have arrived; the new connection once it was sent again. */
   lost?: Connection | true | undefined
+  /** Whether it waits to be given to a connection for the first time. */
+  waits?: boolean
   /** Whether it was sent before. */
   mayHaveArrived?: boolean
 }
 
-/** Sends a request, and keeps it until it ends. */
+/** Sends a request, and stores it until it ends. */
 export type AddRequest = (request: Request, transmit: Transmit) => void
 
 /** Ends a request with the server's answer. Returns whether there is one with this id. */
 export type ReceiveAnswer = (id: unknown, error: CallError | undefined, result?: unknown) => boolean
 
-/** Ends a request: as not sent if it still waits, or else with this code. */
+/** Ends a request: with `NOT_SENT` if it is still queued, otherwise with this code. */
 export type CancelRequest = (request: Request, code: CallErrorCode, cause?: unknown) => void
 
-/** Everything that waits for an answer. */
+/** The requests that have not been answered. */
 export type Requests = readonly [
   add: AddRequest,
   receive: ReceiveAnswer,
   cancel: CancelRequest,
-  /** Sends again, on a new connection, what was lost with earlier ones. */
+  /** Sends requests again, on a new connection, that were lost with earlier ones. */
   resend: (connection: Connection, transmit: Transmit) => void,
   /** The connection is open. */
   onOpen: (connection: Connection) => void,
@@ -47,8 +49,11 @@ export type Requests = readonly [
   onClose: (next: Connection | undefined) => void,
 ]
 
-/** Identifies a message: the socket names those that it did not send by their data, and copies binary data. */
-const identify = (data: Data): string => (typeof data === 'string' ? data : bytesOf(data).join())
+/** Identifies a message. The socket reports unsent messages by their data, and copies binary data. */
+export const identify = (data: Data): string => (typeof data === 'string' ? data : bytesOf(data).join())
+
+/** The characters of text, or the bytes of binary data. */
+export const sizeOf = (data: any): number => data.length ?? data.byteLength
 
 export const createRequests = (socket: CallSocket): Requests => {
   const pending = new Map<unknown, Request>()
@@ -60,7 +65,7 @@ export const createRequests = (socket: CallSocket): Requests => {
   }
 
   const cancel: CancelRequest = (request, code, cause) => {
-    // First, so that the `drop` event finds nothing. It may come later than here.
+    // Deleted first, so that the `drop` event, which may follow later, does not end it.
     pending.delete(request.id)
     const { dropped } = socket.stats
     request.queued.abort()
@@ -69,7 +74,7 @@ export const createRequests = (socket: CallSocket): Requests => {
   }
 
   const endLost = async () => {
-    // The last `drop` events come first.
+    // Wait until the last `drop` events have been dispatched.
     await 0
     for (const request of pending.values()) {
       const isOver = request.again !== 'always' || socket.state.name === 'closed'
@@ -79,7 +84,8 @@ export const createRequests = (socket: CallSocket): Requests => {
 
   socket.on('drop', ({ data, reason }) => {
     for (const request of pending.values()) {
-      if (identify(request.data) !== identify(data)) continue
+      // Few messages have the same length: the bytes of all calls would take long to compare with each message that is dropped.
+      if (sizeOf(request.data) !== sizeOf(data) || identify(request.data) !== identify(data)) continue
       return end(request, new CallError(request.mayHaveArrived ? 'UNKNOWN' : 'NOT_SENT', reason))
     }
   })
@@ -89,7 +95,9 @@ export const createRequests = (socket: CallSocket): Requests => {
 
   const add: AddRequest = (request, transmit) => {
     pending.set(request.id, request)
-    if (transmit(request.data, request.queued) === 'dropped') end(request, new CallError('NOT_SENT'))
+    const outcome = transmit(request.data, request.queued)
+    request.waits = outcome === 'queued'
+    if (outcome === 'dropped') end(request, new CallError('NOT_SENT'))
   }
 
   const receive: ReceiveAnswer = (id, error, result) => {
@@ -113,7 +121,10 @@ export const createRequests = (socket: CallSocket): Requests => {
 
   const onOpen = (connection: Connection) => {
     lastAnswered = 0
-    for (const request of pending.values()) if (request.lost === connection) request.lost = undefined
+    for (const request of pending.values()) {
+      request.waits = false
+      if (request.lost === connection) request.lost = undefined
+    }
   }
 
   const onClose = (next: Connection | undefined) => {
@@ -122,6 +133,8 @@ export const createRequests = (socket: CallSocket): Requests => {
       const { id, data, again, connection } = request
       const isQueued = queue.has(identify(data))
       const isUnsent = isQueued && id > lastAnswered
+      // After a handover, the next connection is there already.
+      if (isUnsent && request.waits && socket.state.name === 'open') continue
       // Its `drop` event ends it.
       if (isUnsent && again === 'never') request.queued.abort()
       // If it waited, it would be sent twice.

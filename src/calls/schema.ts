@@ -5,7 +5,7 @@ type Result<Output> =
   // https://standardschema.dev/schema#the-specification
   | { readonly issues: readonly { readonly message: string }[] }
 
-/** A Standard Schema: those of zod, valibot, arktype and others are. It must validate synchronously, so that the order stays the same. */
+/** A Standard Schema, such as those of zod, valibot and arktype. It must validate synchronously, so that the order stays the same. */
 // https://standardschema.dev/schema#the-specification
 export interface CallSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
@@ -25,14 +25,16 @@ export interface ContractEntry {
   readonly event?: CallSchema<any, any> | undefined
 }
 
-/** The value that the schema makes of this one. Throws a `CallError` for a value that does not match. */
+/** Returns the output of the schema for this value. Throws a `CallError` for a value that does not match. */
 export const validate = (
   schema: CallSchema | undefined,
   value: unknown,
   code: CallErrorCode = 'INVALID',
 ): any => {
   if (!schema) return value
-  const result = schema['~standard'].validate(value)
-  if ('value' in result) return result.value
-  throw new CallError(code, (result as any).issues ?? 'a schema of the contract is asynchronous')
+  const result: any = schema['~standard'].validate(value)
+  if (result.then) throw new CallError(code, 'a schema of the contract is asynchronous')
+  // A result with issues may have a value, too.
+  if (result.issues) throw new CallError(code, result.issues)
+  return result.value
 }

@@ -4,7 +4,7 @@ import type { Encode } from './encode.js'
 import { CallError } from './errors.js'
 import { createMaker, type EndSubscription, paramsOf } from './make.js'
 import type { CallProtocol } from './protocol.js'
-import type { AddRequest, Transmit } from './requests.js'
+import { type AddRequest, identify, type Transmit } from './requests.js'
 import { type ContractEntry, validate } from './schema.js'
 import type { SubscribeOptions } from './types.js'
 
@@ -25,7 +25,7 @@ export type Subscriptions = readonly [
   subscribe: Subscribe,
   /** Makes the subscriptions that the connection lacks. */
   makeAll: (connection: Connection, transmit: Transmit) => void,
-  /** The connection is open. `isSeamless`: the one before was read to its end. */
+  /** The connection is open. `isSeamless`: the previous one was read to its end. */
   onOpen: (connection: Connection, isSeamless: boolean | undefined) => void,
   receive: ReceiveItem,
   end: EndSubscription,
@@ -52,23 +52,40 @@ export const createSubscriptions = (
 
   const [make, unmake] = createMaker(protocol, add, nextId, encode, send, end)
 
+  /**
+   * The same subscription, stopped before the server has confirmed it. If it were made twice, a server that identifies subscriptions by their
+   * names would end both.
+   */
+  const findStopped = (identity: unknown, sent: string) => {
+    for (const [subscription, itemKey] of present()?.made ?? []) {
+      const { listeners, last } = subscription
+      const isSame = subscription.identity === identity && subscription.sent === sent
+      if (isSame && !listeners && itemKey === undefined && last === undefined) return subscription
+    }
+    return undefined
+  }
+
   const subscribe: Subscribe = (name, params, listener, { key, onEnd }, entry) => {
     const first = paramsOf(params)
     validate(entry?.params, first, 'NOT_SENT')
-    const identity = key ?? JSON.stringify([name, first])
-    const subscription = all.get(identity) ?? {
-      identity,
-      name,
-      params,
-      entry,
-      emitter: createEmitter<SubscriptionEvents>(['item', 'end']),
-      listeners: 0,
-      wasMade: !!present(),
-    }
+    const sent = identify(encode([name, first]))
+    const identity = key ?? sent
+    const subscription = all.get(identity) ??
+      findStopped(identity, sent) ?? {
+        identity,
+        sent,
+        name,
+        params,
+        entry,
+        emitter: createEmitter<SubscriptionEvents>(['item', 'end']),
+        listeners: 0,
+        wasMade: !!present(),
+      }
     if (!subscription.listeners && all.size >= maxSubscriptions)
       throw new CallError('NOT_SENT', 'maxSubscriptions')
     const listening = new AbortController()
     all.set(identity, subscription)
+    subscription.isEnded = false
     subscription.listeners++
     subscription.emitter.on('item', ({ item, gap }) => listener(item, { gap }), listening)
     if (onEnd) subscription.emitter.on('end', error => onEnd(error), listening)
@@ -99,17 +116,17 @@ export const createSubscriptions = (
       if (!isSafe) subscription.hasGap = true
       subscription.wasMade = true
     }
-    // They were stopped before the connection was open.
+    // The page unsubscribed before the connection was open.
     for (const subscription of connection.made.keys()) {
       if (subscription.isEnded) unmake(connection, subscription)
     }
   }
 
   const receive: ReceiveItem = (subscription, item, gap) => {
-    // During a handover, the next connection may have refused what the present one still has.
+    // During a handover, the server may have refused the subscription on the next connection, although it continues on this one.
     if (subscription.isEnded) return
     const hasGap = !!(gap || subscription.hasGap)
-    // If this one does not match, it is missing, too.
+    // If this item does not match its schema, it is missing, too.
     subscription.hasGap = true
     subscription.last = validate(subscription.entry?.event, item)
     subscription.hasGap = false

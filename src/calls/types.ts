@@ -2,7 +2,7 @@ import type { Data, Emitter, PreparedConnection, SendOptions, Socket } from '../
 import type { CallError } from './errors.js'
 import type { CallSchema, ContractEntry } from './schema.js'
 
-/** The schemas of calls and subscriptions by name. As a type alone, without schemas, it only checks what the program says. */
+/** The schemas of calls and subscriptions by name. If passed only as a type, nothing is validated at run time. */
 export interface Contract {
   /** The schemas of one name. */
   readonly [name: string]: ContractEntry
@@ -22,7 +22,7 @@ type Arguments<Params, Options> = undefined extends Params
 
 /** Whether a call is sent again when its connection ends before the reply. */
 export type Again =
-  /** No: it fails with `NOT_SENT` or `UNKNOWN`. Before it was given to a connection, it waits for one. */
+  /** No: it fails with `NOT_SENT` or `UNKNOWN`. While there is no connection, it is queued. */
   | 'never'
   /** Only if it certainly did not arrive; otherwise it fails with `UNKNOWN`. The server carries it out at most once. */
   | 'unsent'
@@ -32,13 +32,13 @@ export type Again =
 /** Options for one call. */
 export interface CallOptions {
   /**
-   * The milliseconds after which the call fails, wherever it is: with `NOT_SENT` if it still waits for a connection, else with `TIMEOUT`.
-   * Default: the option of `calls()`.
+   * The milliseconds after which the call fails: with `NOT_SENT` if it is still queued, otherwise with `TIMEOUT`. Default: the option of
+   * `calls()`.
    */
   timeout?: number | undefined
   /** Whether the call is sent again when its connection ends before the reply. Default: `'unsent'`. */
   again?: Again | undefined
-  /** Aborting it ends the call: with `NOT_SENT` if it still waits for a connection, else with `UNKNOWN`. Default: none. */
+  /** Aborting this signal ends the call: with `NOT_SENT` if it is still queued, otherwise with `UNKNOWN`. Default: none. */
   signal?: AbortSignal | undefined
 }
 
@@ -50,8 +50,8 @@ export interface SubscribeOptions {
    */
   key?: unknown
   /**
-   * Called when the subscription has ended otherwise than by this page: with an error if the server refused it, or it could not be sent. Default:
-   * the error is an `error` event.
+   * Called when the subscription ends for another reason than that the page unsubscribes: with an error if the server refused it, or it could not
+   * be sent. Default: the error causes an `error` event.
    */
   onEnd?: ((error: CallError | undefined) => unknown) | undefined
 }
@@ -66,7 +66,7 @@ export interface CallCodec {
 
 /** Options for calls and subscriptions. Unknown options and invalid values throw a `TypeError`. */
 export interface CallsOptions<All extends Contract = Contract> {
-  /** The schemas by name, of what is sent and what is received. Default: none, and all values are `unknown`. */
+  /** The schemas by name, for values that are sent and received. Default: none, and all values are `unknown`. */
   contract?: All | undefined
   /** Replaces JSON. Default: none. */
   codec?: CallCodec | undefined
@@ -74,31 +74,31 @@ export interface CallsOptions<All extends Contract = Contract> {
   timeout?: number | undefined
   /** The default of each call. Default: `'unsent'`. */
   again?: Again | undefined
-  /** How many calls may be under way, in either direction. Further ones fail at once. Default: 1,000. */
+  /** How many calls may be pending, in each direction. Further ones fail at once. Default: 1,000. */
   maxCalls?: number | undefined
-  /** How many bytes of binary data and characters of text the calls under way may have. Further ones fail at once. Default: 16 MiB. */
+  /** How many bytes of binary data and characters of text the pending calls may have. Further calls fail at once. Default: 16 MiB. */
   maxBytes?: number | undefined
-  /** How many subscriptions there may be. Further ones throw. Default: 1,000. */
+  /** How many subscriptions there may be. Beyond that, `subscribe()` throws. Default: 1,000. */
   maxSubscriptions?: number | undefined
 }
 
 /** The events and their payloads. */
 export interface CallsEvents {
   /**
-   * Something that belongs to no call of this page: a frame that breaks the protocol, a reply that nobody waits for, an item that does not match
-   * its schema, a handler that failed.
+   * An error that belongs to no call of this page: a frame that breaks the protocol, a reply or an item that belongs to no call or
+   * subscription, an item that does not match its schema, or a handler that failed.
    */
   error: CallError
 }
 
-/** What calls need of a socket. */
+/** The members of a socket that `calls()` uses. */
 export interface CallSocket
   extends Pick<Socket, 'on' | 'once' | 'off' | 'queuedMessages' | 'connect' | 'close'> {
-  /** Sends a message, or keeps it until there is a connection. Aborting `signal` drops it as long as it waits. */
+  /** Sends a message, or queues it until there is a connection. Aborting `signal` drops the message while it is queued. */
   send(data: Data, options?: Pick<SendOptions, 'signal'>): 'sent' | 'queued' | 'dropped'
-  /** The present state. */
+  /** The current state. */
   readonly state: { readonly name: string }
-  /** Counts, of which the number of dropped messages is used. */
+  /** Counts. Only the number of dropped messages is used. */
   readonly stats: { readonly dropped: number }
 }
 
@@ -107,11 +107,11 @@ export type SocketSource<Made> =
   | Made
   | ((prepare: (connection: PreparedConnection<any>) => Promise<void>) => Made)
 
-/** Calls, subscriptions and handlers over a socket. The methods do not need `this`. */
+/** Calls, subscriptions and handlers over a socket. The methods do not depend on `this`. */
 export interface Calls<All extends Contract = Contract, Made = Socket<'arraybuffer' | 'blob'>> {
   /**
-   * Calls the server. Resolves with the result, and rejects with a `CallError`, or with a `TypeError` for arguments that cannot be sent. It
-   * ends in every case, unless `timeout` is `Infinity` and the server never answers.
+   * Calls the server. Resolves with the result; rejects with a `CallError`, or with a `TypeError` for arguments that cannot be sent. The promise
+   * always settles, unless `timeout` is `Infinity` and the server never answers.
    */
   call<Name extends NameOf<All>>(
     name: Name,
@@ -123,9 +123,10 @@ export interface Calls<All extends Contract = Contract, Made = Socket<'arraybuff
     ...args: Arguments<InputOf<All[Name]['params']>, SendOptions>
   ): 'sent' | 'queued' | 'dropped'
   /**
-   * Adds a listener to a subscription, and returns a function that removes it. The subscription is made with its first listener and on each later
-   * connection, and ended with the last. Parameters that are a function get the last item, to continue after it. `gap` is true if items may be
-   * missing before this one. Throws a `CallError` with the code `NOT_SENT` for parameters that do not match, and beyond `maxSubscriptions`.
+   * Adds a listener to a subscription, and returns a function that removes it. The first listener subscribes, and removing the last one
+   * unsubscribes. On each later connection, the page subscribes again. If the parameters are a function, it receives the last item, so that the
+   * server can continue after it. `gap` is true if items may be missing before this one. Throws a `CallError` with the code `NOT_SENT` for
+   * parameters that do not match their schema, and beyond `maxSubscriptions`.
    */
   subscribe<Name extends NameOf<All>>(
     name: Name,
@@ -136,8 +137,8 @@ export interface Calls<All extends Contract = Contract, Made = Socket<'arraybuff
     options?: SubscribeOptions,
   ): () => void
   /**
-   * Answers the server's calls of this name, and returns a function that ends it. What the handler returns, or its promise resolves with, is the
-   * reply. Throws a `TypeError` if there is a handler already.
+   * Adds a handler for the server's calls of this name, and returns a function that removes it. The reply is the value that the handler returns,
+   * or that its promise resolves with. Throws a `TypeError` if there is already a handler.
    */
   handle<Name extends NameOf<All>>(
     name: Name,

@@ -1,4 +1,4 @@
-/** The functions that wait for a signal, and the one listener that runs them. */
+/** The functions to run when a signal is aborted, and the one listener that runs them. */
 interface Waiting {
   readonly jobs: Set<() => void>
   readonly run: () => void

@@ -16,10 +16,11 @@ export interface Parts {
   /** Reacts to page and network events: serves the option `wake`. */
   pageEvents?: WatchPage
   /**
-   * Sends the unsent tail of a lost connection again, and paces: serves `highWaterMark`, `queue.overflow`, and the options of `send()`.
+   * Sends the unsent tail of a lost connection again, and limits the browser's buffer: serves `highWaterMark`, `queue.overflow`, and the
+   * options of `send()`.
    */
   delivery?: CreateQueue
-  /** Opens a second connection beside one that may be dead or must end: serves the option `handover`, and `handover()`. Needs `delivery`. */
+  /** Replaces a connection that may be dead, or must end, by a second one: serves the option `handover`, and `handover()`. Needs `delivery`. */
   handover?: StartHandover
   /** Serves the option `prepare`. */
   prepare?: PrepareConnection
@@ -49,7 +50,7 @@ export type AssembledOptions<Given extends Parts, Binary extends BinaryType = 'a
   SocketOptions<Binary>,
   'heartbeat' | 'wake' | 'highWaterMark' | 'queue' | 'prepare' | 'handover'
 > & {
-  /** Limits for messages that wait. Default: 16 MiB. */
+  /** Limits for queued messages. Default: 16 MiB. */
   queue?: Omit<QueueOptions, 'overflow'> | false | undefined
 } & Served<Given, Binary>['heartbeat'] &
   Served<Given, Binary>['pageEvents'] &
@@ -70,6 +71,9 @@ export type AssembledCreateSocket<Given extends Parts> = <Binary extends BinaryT
   options?: AssembledOptions<Given, Binary>,
 ) => AssembledSocket<Given, Binary>
 
+/** Makes a misspelt part a type error, because it would be missing silently. */
+type NoOthers<Given> = { [Name in Exclude<keyof Given, keyof Parts>]: never }
+
 /**
  * Makes a `createSocket` from the parts that an application needs. Options of a part that is missing are a type error, and throw a
  * `TypeError`.
@@ -81,7 +85,7 @@ export type AssembledCreateSocket<Given extends Parts> = <Binary extends BinaryT
  * ```
  */
 export const assemble = <const Given extends Parts>(
-  parts: Given = {} as Given,
+  parts: Given & NoOthers<Given> = {} as Given & NoOthers<Given>,
 ): AssembledCreateSocket<Given> => {
   const given: Parts = parts
   if (given.handover && !given.delivery) throw missing("The part 'handover'", 'delivery')

@@ -12,8 +12,8 @@ import type { QueueCounts } from './queue.js'
 import type { DropReason } from './types.js'
 
 /**
- * All messages that are not known to have left, the oldest first. Handing a message over and taking it back moves a boundary, and never the
- * message:
+ * All messages that the browser may not have sent, oldest first. Passing a message to the browser, or reclaiming it, moves a boundary and not
+ * the message:
  *
  * ```
  *  … forgotten │ handed to the browser │ waiting │
@@ -22,24 +22,24 @@ import type { DropReason } from './types.js'
  * ```
  */
 export type Backlog = readonly [
-  /** The messages with a `key` that wait. */
+  /** The queued messages that have a `key`. */
   keys: Keys,
-  /** Adds a message that was handed to the browser, while nothing waits. `written` counts all bytes so far, including its own. */
+  /** Adds a message that was passed to the browser, while no message is queued. `written` counts all bytes so far, including its own. */
   addSent: (message: Message, written: number) => void,
-  /** Adds a message that waits. */
+  /** Adds a queued message. */
   addWaiting: (message: Message, size: number) => void,
-  /** Removes the first message that waits: sends it, unless it has expired, or drops it. `send` returns the bytes written so far. */
+  /** Removes the first queued message: sends it or, if it has expired, drops it. `send` returns the bytes written so far. */
   advance: (reason: DropReason, send?: (data: Data) => number) => void,
-  /** Drops a message with conditions that waits. */
+  /** Drops a queued message with conditions. */
   dropWaiting: (message: ConditionalMessage, reason: DropReason) => void,
   /** Forgets the messages that were sent up to this number of bytes. Returns whether any messages are left. */
   forget: (left: number) => boolean,
   /**
-   * Makes all messages wait again that were handed to the browser, if their conditions still hold. `tooBig`: the server closed the
-   * connection because of the size of a message, which can only be the oldest. After the second time in a row it is dropped.
+   * Queues all messages again that were passed to the browser, if their conditions still hold. `tooBig`: the server closed the connection
+   * because of the size of a message, which can only be the oldest. If this happens twice in a row, the message is dropped.
    */
   reclaim: (tooBig: boolean) => void,
-  /** The data of the messages that wait, the oldest first. */
+  /** The data of the queued messages, oldest first. */
   list: () => Data[],
 ]
 
@@ -77,7 +77,7 @@ export const createBacklog = (
     drop(data, reason)
   }
 
-  /** Moves the messages together, over the empty places between them. */
+  /** Removes the empty places between the messages. */
   const compact = () => {
     let place = 0
     let sent = 0
@@ -104,13 +104,13 @@ export const createBacklog = (
   }
 
   const advance = (reason: DropReason, send?: (data: Data) => number) => {
-    // An empty place has left already.
+    // Empty places are skipped.
     while (dataOf(messages[next]) === undefined) marks[next++] = 0
     const place = next++
     const conditional = conditionsOf(messages[place])
     const data = dataOf(messages[place]) as Data
     stopWaiting(marks[place] as number, conditional)
-    // Its timer may be late: the process slept, or the page is hidden. Without conditions there is no time to compare with.
+    // Its timer may be late: the process was suspended, or the page is hidden. A message without conditions never expires.
     if (send && !((conditional?.expires as number) < Date.now())) marks[place] = send(data)
     else {
       messages[place] = undefined
@@ -123,7 +123,7 @@ export const createBacklog = (
     while (oldest < next && (marks[oldest] as number) <= left) messages[oldest++] = suspect = undefined
     const used = next - oldest + counts.queued
     if (!used) oldest = next = end = 0
-    // With fewer empty places, a clean-up is not worth its time.
+    // With fewer empty places, compacting is not worth the time.
     if (messages.length > 1_024 + 2 * used) compact()
     return end > 0
   }

@@ -50,7 +50,7 @@ const CHOICES: Record<string, Record<string, readonly unknown[]>> = {
   queue: { overflow: ['reject', 'drop-oldest'] },
 }
 
-/** How many letters of one name are missing in the other, or in another place there. Enough to find the name that was meant. */
+/** How many letters of one name are missing from the other, or in a different place. This is enough to find the most similar name. */
 const difference = (one: string, other: string) =>
   [...one].filter(letter => !other.includes(letter)).length +
   [...one].filter((letter, place) => other[place] !== letter).length +
@@ -66,7 +66,7 @@ const unknownOption = (place: keyof typeof NUMBERS, name: string) => {
 
 /** Throws for an invalid value, and for an option that does not exist, because a misspelt option would be ignored silently. */
 const checkOptions = (place: keyof typeof NUMBERS, options: object | false | undefined) => {
-  // Of `true` the defaults would be made, and a heartbeat without a message gives up every quiet server.
+  // `true` would mean the defaults, and a heartbeat without a message abandons every connection on which the server is silent.
   if (options && typeof options !== 'object') throw new TypeError(`${place} must be an object`)
   // Without an array of the names, because this runs for every message with options. Inherited names do not count.
   for (const name in options || undefined) {

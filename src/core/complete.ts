@@ -16,9 +16,9 @@ import { type CreateSocket, makeCreateSocket } from './socket.js'
  * socket.send('hello')
  * ```
  *
- * It connects at once, unless `autoConnect` is false. Throws a `TypeError` for invalid options, what the platform throws for a malformed
- * URL or subprotocol, and a `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket. An outage never throws: it is a
- * state with a cause.
+ * It connects at once, unless `autoConnect` is false. Throws a `TypeError` for invalid options, the platform's error for a malformed
+ * URL or subprotocol, and a `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket. Outages never cause exceptions: they are
+ * reported by states and events.
  */
 export const createSocket: CreateSocket = /* @__PURE__ */ makeCreateSocket(
   delivery,

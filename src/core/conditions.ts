@@ -3,9 +3,9 @@ import { copyData, type Data } from './data.js'
 import { createTimer } from './timers.js'
 import type { DropReason, SendOptions } from './types.js'
 
-/** A message sent with options. One without is kept as its bare data, which saves an object for each. */
+/** A message sent with options. A message without options is stored as its data alone, which saves an object for each. */
 export interface ConditionalMessage {
-  /** Undefined once dropped. Its place in the queue stays until it is passed. */
+  /** Undefined once dropped. The place in the queue then stays empty. */
   data: Data | undefined
   readonly options: SendOptions
   readonly expires: number
@@ -13,10 +13,10 @@ export interface ConditionalMessage {
   unwatch?: () => void
 }
 
-/** What a queue keeps for a message. */
+/** A message as the queue stores it. */
 export type Message = Data | ConditionalMessage
 
-/** The messages with a `key` that wait. */
+/** The queued messages that have a `key`. */
 export type Keys = Map<unknown, ConditionalMessage>
 
 /** The message outlives `send()`, and the caller may reuse its buffer. Volatile messages are never sent again. */
@@ -32,7 +32,7 @@ export const conditionsOf = (message: Message | undefined): ConditionalMessage |
 export const dataOf = (message: Message | undefined): Data | undefined =>
   conditionsOf(message) ? (message as ConditionalMessage).data : (message as Data | undefined)
 
-/** Watches the conditions of a message that waits. */
+/** Watches the conditions of a queued message. */
 export const watch = (
   message: ConditionalMessage,
   keys: Keys,
@@ -50,7 +50,7 @@ export const watch = (
   }
 }
 
-/** Why a message that comes back from a lost connection must not wait again. */
+/** Why a message that is reclaimed from a lost connection must be dropped. */
 export const failedCondition = (
   { options: { volatile, signal, key }, expires }: ConditionalMessage,
   keys: Keys,

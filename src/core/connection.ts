@@ -7,7 +7,7 @@ import type { AttemptContext, Endpoint, SocketOptions } from './types.js'
 export interface Connection {
   /** The native socket, once there is one. */
   native: WebSocket | undefined
-  /** The messages that arrived before somebody listened to `native.onmessage`. */
+  /** The messages that arrived before `native.onmessage` was set. */
   unread: MessageEvent[]
   /** Whether the connection is ready: the native socket is open, and `prepare` is done. */
   isReady: boolean
@@ -18,16 +18,16 @@ export interface Connection {
   /** Called once, when the attempt has failed or the connection has ended. Not after `abandon()`. */
   onFailed: (cause: SocketError) => void
   /**
-   * Ends the attempt or the connection: stops listening and closes in the background, because on a dead peer the browser's own `close`
-   * event takes a minute or never comes. How it ended, and the number of bytes that certainly never left, are known only if the native
-   * socket has closed.
+   * Ends the attempt or the connection: stops listening and closes in the background, because with a dead peer the browser's own `close`
+   * event takes a minute or never arrives. Returns how the connection ended, and how many bytes were certainly not sent. Both are known only
+   * if the native socket has closed.
    */
   abandon(): [close: CloseInfo | undefined, unsent: number | undefined]
 }
 
 /**
- * Starts an attempt, which ends once: with `onFailed`, or by `abandon()`. If the endpoint and protocols are fixed, errors of the platform's
- * constructor are thrown from here.
+ * Starts an attempt, which ends once: with `onFailed`, or by `abandon()`. If the endpoint and the protocols are fixed, it throws the errors of
+ * the platform's constructor.
  */
 export const openConnection = (
   endpoint: Endpoint,
@@ -54,7 +54,7 @@ export const openConnection = (
     else report()
   }
 
-  /** In Node, Deno and Bun, the `error` event contains the reason why a handshake failed. In browsers it does not. */
+  /** In Node, Deno and Bun, the `error` event contains the reason for a failure. In browsers it does not. */
   let why: { readonly error?: unknown; readonly message?: string } = {}
   const refuse = () => fail('CONNECTION_REFUSED', why.error, why.message || 'the browser does not say why')
 
@@ -65,6 +65,8 @@ export const openConnection = (
 
   const open = (url: string | URL, subprotocols: string | string[] | undefined) => {
     if (signal.aborted) return
+    // The platform would connect to a relative URL, such as `/undefined`.
+    if (url == null) throw new TypeError(`The endpoint is ${url}`)
     started = performance.now()
     const socket: WebSocket = new WebSocket(url, subprotocols)
     let handshaken = false
@@ -90,14 +92,14 @@ export const openConnection = (
     socket.onclose = ({ code, reason, wasClean }) => {
       close = { code, reason, wasClean }
       unsent = socket.bufferedAmount ?? 0
-      if (handshaken) fail('CONNECTION_LOST')
+      if (handshaken) fail('CONNECTION_LOST', why.error)
       else refuse()
     }
-    // The `close` event that follows within 100 ms has all the information. It is missing after some failures: in Chromium 156 when a
+    // The `close` event that follows within 100 ms has all the information. After some failures there is none: in Chromium 156 when a
     // Content-Security-Policy forbids the connection, in WebKitGTK 2.50 for `ws:` in an `https:` page and for a blocked port, and
     // in Node 22.
     socket.onerror = event => {
-      if ((event as ErrorEvent).message) why = event as ErrorEvent
+      if ((event as ErrorEvent).error || (event as ErrorEvent).message) why = event as ErrorEvent
       if (!handshaken && !signal.aborted) setTimer(100, refuse)
     }
   }

@@ -15,7 +15,7 @@ export type Counts = { -readonly [Name in keyof Stats]: Stats[Name] }
 type Attempt = {
   readonly attempt: number
   readonly cause?: SocketError | undefined
-  /** The last attempt ran into its deadline, which is not the cause of this one. */
+  /** Whether the last attempt exceeded its deadline. */
   readonly isSlow?: boolean
 }
 
@@ -26,9 +26,9 @@ export type Dial = (
   onFailed: (cause: SocketError) => void,
 ) => Connection
 
-/** Makes the connections of a socket, one after the other, and connects the open one with queue, heartbeat and listeners. */
+/** Opens the connections of a socket, one after the other, and connects the open one with the queue, the heartbeat and the listeners. */
 export interface Connector extends Partial<Handover> {
-  /** The present attempt or connection. */
+  /** The current attempt or connection. */
   connection(): Connection | undefined
   /** Its native socket. */
   native(): WebSocket | undefined
@@ -46,22 +46,22 @@ export interface Connector extends Partial<Handover> {
   /** Starts an attempt, or continues with a connection. Throws what the platform throws for a fixed endpoint. */
   start(next: Attempt | Connection): void
   /**
-   * Sends and receives through the connection, which is open. `onLate`: a timer was so late that the process must have slept. It returns
-   * whether the heartbeat has sent a ping.
+   * Sends and receives through the connection, which is open. `onLate` is called if a timer was so late that the process must have been
+   * suspended. It returns whether the heartbeat has sent a ping.
    */
   attach(listener?: (event: MessageEvent) => void, onLate?: () => boolean | undefined): void
-  /** Sends what waits, and starts the closing handshake. `onTimeout` is called if it is not done within `closeTimeout`. */
+  /** Sends the queued messages, and starts the closing handshake. `onTimeout` is called if it is not done within `closeTimeout`. */
   close(code: number | undefined, reason: string | undefined, onTimeout: () => void): void
   /** Ends the heartbeat, because the connection is not open any more. */
   stopHeartbeat(): void
   /**
-   * Abandons the connection, if there is one, queues again what certainly never left, and reports how it ended if it was open. Returns its
-   * close information, if it has closed.
+   * Abandons the connection, if there is one, and queues again what was certainly not sent. If the connection was open, reports how it ended.
+   * Returns its close information, if it has closed.
    */
   end(last: State, cause: SocketError, delay?: number): CloseInfo | undefined
 }
 
-/** How a connection ended that the browser has not reported as closed. */
+/** The close information of a connection that the browser has not reported as closed. */
 // https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5
 const NO_CLOSE_FRAME = { code: 1006, reason: '', wasClean: false }
 
@@ -92,7 +92,7 @@ export const createConnector = (
   let deadline = 0
   let lastUrl = ''
   let isBinaryReported = false
-  /** The memory of heartbeats, from one connection to the next. */
+  /** What the heartbeats remember from one connection to the next. */
   const memory = { timeouts: 0 }
 
   const native = () => connection?.native
@@ -119,7 +119,7 @@ export const createConnector = (
 
   const dial: Dial = (context, ...callbacks) => {
     counts.attempts++
-    // Twice as long as the last one, up to a minute, if that one ran into its deadline.
+    // Twice as long as the last one, up to a minute, if the last attempt exceeded its deadline.
     deadline =
       context.isSlow || context.cause?.code === 'CONNECT_TIMEOUT'
         ? Math.max(connectTimeout, Math.min(deadline * 2, 60_000))

@@ -5,7 +5,7 @@ import { isHidden } from './page.js'
 import { type CreateQueue, MAX_BYTES, type NativeSocket, type QueueCounts } from './queue.js'
 import type { DropReason, SendOptions } from './types.js'
 
-/** How often a native socket with a backlog is checked, in milliseconds. The interval doubles each time that nothing has left. */
+/** How often a native socket with a backlog is checked, in milliseconds. The interval doubles each time that nothing was sent. */
 const POLL = 10
 const SLOWEST_POLL = 1_000
 
@@ -18,7 +18,7 @@ interface Limits {
   readonly dropOldest: boolean
 }
 
-/** Whether there is no room for a message of this size, apart from the place of an older one that it replaces. */
+/** Whether there is no room for a message of this size, not counting an older message that it replaces. */
 const isFull = (
   { maxMessages, maxBytes, dropOldest }: Limits,
   { queued, queuedBytes }: QueueCounts,
@@ -31,20 +31,20 @@ const isFull = (
 }
 
 /**
- * The part that knows what has left: it sends the unsent tail of a lost connection again, paces by `highWaterMark`, and serves the
- * options of `send()` and `queue.overflow`.
+ * The part that tracks which messages the browser has sent. It sends the unsent tail of a lost connection again, limits the browser's buffer to
+ * `highWaterMark`, and serves the options of `send()` and `queue.overflow`.
  */
 export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }, counts, drop) => {
   const { maxMessages = Infinity, maxBytes = MAX_BYTES, overflow } = queue || {}
   const limits = { maxMessages, maxBytes, dropOldest: overflow === 'drop-oldest' }
   const [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim, list] = createBacklog(counts, drop)
   let native: NativeSocket | undefined
-  /** All bytes given to this native socket, and those that it still had at the last look. */
+  /** All bytes passed to this native socket, and those that were still buffered at the last check. */
   let written = 0
   let buffered = 0
-  /** Whether messages wait, although the connection is open. */
+  /** Whether messages are held back, although the connection is open. */
   let isHeld = false
-  /** The next look at the buffer, if one is due. */
+  /** The timer of the next check of the buffer. */
   let timer: ReturnType<typeof setTimeout> | undefined
 
   /** A native socket without `bufferedAmount` counts as one with an empty buffer. */
@@ -53,11 +53,11 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
   const hasRoom = (all?: boolean) => {
     if (native?.readyState !== 1) return false
     buffered = readBuffered()
-    // Timers are throttled in a hidden page: waiting for one would cost more than a full buffer.
+    // Timers are throttled in a hidden page: waiting for one would be worse than a full buffer.
     return all || (!isHeld && (buffered <= highWaterMark || isHidden()))
   }
 
-  /** Gives data to the native socket. Only after `hasRoom()`, which has read its buffer. */
+  /** Passes data to the native socket. Call it only after `hasRoom()`, which reads the buffered amount. */
   const write = (data: Data) => {
     const before = buffered
     ;(native as NativeSocket).send(data)
@@ -123,7 +123,7 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
     push(data, options) {
       if (options?.signal?.aborted) return drop(data, 'aborted')
       if (counts.queued || !hasRoom()) return enqueue(data, options)
-      // Copied first: what cannot be copied must not be sent.
+      // Copied first: data that cannot be copied must not be sent.
       const message = createMessage(data, options)
       addSent(message, send(data))
       poll()

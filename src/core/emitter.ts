@@ -1,4 +1,5 @@
 import { onAbort } from './abort.js'
+import { rejectUnknown } from './errors.js'
 
 /** Options for adding a listener. Names and meaning are those of the DOM. */
 // https://dom.spec.whatwg.org/#dictdef-addeventlisteneroptions
@@ -16,7 +17,7 @@ export type Listener<Payload> = (payload: Payload) => unknown
 export interface Emitter<Events> {
   /**
    * Adds a listener and returns a function that removes it. Adding the same listener twice has no effect. Throws a `TypeError` for an
-   * unknown event and for a listener that is not a function.
+   * unknown event, for a listener that is not a function, and for an unknown option.
    */
   on<Type extends keyof Events>(
     type: Type,
@@ -43,12 +44,17 @@ interface Subscription {
   /** Undefined once removed, so that an event that is being dispatched skips a listener that an earlier one removed. */
   listener: Listener<any> | undefined
   once: boolean | undefined
-  /** Stops waiting for its signal. */
+  /** Stops listening to its signal. */
   unwatch: (() => void) | undefined
 }
 
-/** Throws for an event that is not among `types`, and for a listener that is not a function. */
-export type CheckListener = (types: readonly PropertyKey[], type: PropertyKey, listener: unknown) => void
+/** Throws for an event that is not among `types`, for a listener that is not a function, and for an option that does not exist. */
+export type CheckListener = (
+  types: readonly PropertyKey[],
+  type: PropertyKey,
+  listener: unknown,
+  options?: object,
+) => void
 
 // https://html.spec.whatwg.org/multipage/webappapis.html#report-the-exception
 const report = (error: unknown): void => {
@@ -69,16 +75,19 @@ export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | u
   }
 }
 
-export const checkListener: CheckListener = (types, type, listener) => {
+export const checkListener: CheckListener = (types, type, listener, options = {}) => {
   if (!types.includes(type)) {
     throw new TypeError(`There is no event '${String(type)}', only ${types.map(String).join(', ')}`)
   }
   if (typeof listener !== 'function') {
     throw new TypeError(`The listener for '${String(type)}' must be a function`)
   }
+  // Its own properties: an AbortController may be passed for its `signal`, and inherits more.
+  const { once: _, signal: __, ...unknown } = options as ListenOptions
+  rejectUnknown('on', unknown, 'once and signal')
 }
 
-/** Makes an emitter that trusts its caller, unless there is a check. */
+/** Creates an emitter that does not validate its arguments, unless there is a check. */
 export const createUncheckedEmitter = <Events>(
   types: readonly (keyof Events)[],
   check?: CheckListener,
@@ -119,8 +128,9 @@ export const createUncheckedEmitter = <Events>(
     busy = false
   }
 
-  const on: Emitter<Events>['on'] = (type, listener, { once, signal } = {}) => {
-    check?.(types, type, listener)
+  const on: Emitter<Events>['on'] = (type, listener, options = {}) => {
+    check?.(types, type, listener, options)
+    const { once, signal } = options
     const stop = () => remove(type, listener)
     if (!signal?.aborted && !lists[type].some(other => other.listener === listener)) {
       lists[type] = [...lists[type], { listener, once, unwatch: signal && onAbort(signal, stop) }]
@@ -154,8 +164,8 @@ export const createUncheckedEmitter = <Events>(
 }
 
 /**
- * Makes an event emitter for the given event types. All listeners see the events in one order: an event that is emitted by a listener
- * is dispatched after all listeners of the present one have run.
+ * Creates an event emitter for the given event types. All listeners receive the events in the same order: an event that a listener emits is
+ * dispatched after all listeners of the current event have run.
  *
  * ```ts
  * import { createEmitter } from 'steadysocket'

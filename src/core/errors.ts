@@ -2,28 +2,34 @@
 export type SocketErrorCode =
   /** `close()` was called, or `signal` was aborted (`cause` is its reason). */
   | 'CLOSED'
-  /** A connection ended that was open or was being prepared (`close` is its close frame). */
+  /**
+   * A connection that was open or was being prepared has ended (`close` is its close frame; `cause` is the error of the platform, if it reports
+   * one, as `ws` does for frames that are invalid or too large).
+   */
   | 'CONNECTION_LOST'
-  /** The handshake failed. Browsers do not say why: refused, DNS, TLS, 401, 403 and 429 all look the same. */
+  /**
+   * The handshake failed. Browsers do not say why: refused, DNS, TLS, 401, 403 and 429 all look the same. `ws`, Bun and Deno do: in `cause`
+   * and in the message.
+   */
   | 'CONNECTION_REFUSED'
   /** There was no connection within `connectTimeout`. */
   | 'CONNECT_TIMEOUT'
   /** The endpoint or protocols function failed, or the platform rejected its result (`cause` is the error). */
   | 'ENDPOINT_FAILED'
   /**
-   * The connection was replaced by another one that was opened beside it (`cause` is the argument of `handover()`, or the message for
-   * which `handover.when` returned true).
+   * A second connection replaced the connection (`cause` is the argument of `handover()`, or the message for which `handover.when` returned
+   * true).
    */
   | 'HANDOVER'
   /** There is no `WebSocket` on this platform. */
   | 'NO_WEBSOCKET'
-  /** The page was put into the back/forward cache, frozen, or hidden for as long as `hiddenFor` says. */
+  /** The page entered the back/forward cache, was frozen, or was hidden for `hiddenFor` milliseconds. */
   | 'PAGE_HIDDEN'
   /** `prepare` failed (`cause` is the error). */
   | 'PREPARE_FAILED'
   /** `reconnect()` was called (`cause` is its argument). */
   | 'RECONNECT_REQUESTED'
-  /** `retry` failed, which ends reconnecting (`cause` is the error). */
+  /** `retry` failed, so the socket gave up (`cause` is the error). */
   | 'RETRY_FAILED'
   /**
    * A binary message arrived while `binary` had no listener (`cause` is its data). Reported once for each socket. Many servers forward text
@@ -44,7 +50,7 @@ export interface CloseInfo {
   readonly wasClean: boolean
 }
 
-/** Why an attempt or a connection ended. The only class of errors that outages cause. */
+/** Why an attempt or a connection ended. Outages cause no other class of errors. */
 export class SocketError extends Error {
   /** The kind of failure. */
   declare readonly code: SocketErrorCode
@@ -65,10 +71,15 @@ export class SocketError extends Error {
     this.code = code
     this.cause = cause
     this.close = close
-    // V8 keeps the closures of a stack that was never read. They lead to the native socket of the attempt, whose own cause leads
-    // to the attempt before: 4 kB for each reconnection. Reading the stack once releases them.
+    // V8 retains the closures of a stack that was never read. They refer to the native socket of the attempt, whose own cause refers
+    // to the previous attempt: 4 kB for each reconnection. Reading the stack once releases them.
     this.stack
   }
+}
+
+/** Throws a `TypeError` if any options are left that do not exist: a misspelt one would be ignored silently. */
+export const rejectUnknown = (place: string, unknown: object, names: string): void => {
+  for (const name in unknown) throw new TypeError(`${place} has no option '${name}', only ${names}`)
 }
 
 /** Throws a `TypeError` unless the value is a duration, a size or a count. */

@@ -11,11 +11,11 @@ import { createSuccessor } from './successor.js'
 import { createTimer } from './timers.js'
 import type { SocketEvents, SocketOptions } from './types.js'
 
-/** Options for moving to another connection while the present one is open. */
+/** Options for replacing a connection while it is open. */
 export interface HandoverOptions {
   /**
-   * Milliseconds after which a connection is replaced, for gateways that end connections after a fixed time. Up to a tenth is taken off at
-   * random, so that clients do not move at once. It must be longer than `connectTimeout`. Default: `Infinity`.
+   * Milliseconds after which a connection is replaced, for gateways that end connections after a fixed time. The connection is replaced up to
+   * 10 % earlier, at random, so that many clients do not do so at once. It must be longer than `connectTimeout`. Default: `Infinity`.
    */
   maxAge?: number | undefined
   /** Recognizes a message in which the server announces that it will end the connection. Default: no message does. */
@@ -26,16 +26,16 @@ export interface HandoverOptions {
    */
   id?: ((data: any) => unknown) | undefined
   /**
-   * What to do after the page or the network came back, if no heartbeat can ask whether the connection still works: open a second one beside
-   * it, and keep the first if anything arrives on it meanwhile (`'handover'`), or abandon it and connect again (`'reconnect'`), for
-   * servers that allow one connection for each client. Default: `'handover'`.
+   * What to do after the page or the network came back, if there is no heartbeat that can test the connection. `'handover'` opens a second
+   * connection, and keeps the first if a message arrives on it before the second is ready. `'reconnect'` abandons the connection and connects
+   * again, for servers that allow only one connection per client. Default: `'handover'`.
    */
   wake?: 'handover' | 'reconnect' | undefined
 }
 
-/** What a connector can do if it has the part `handover`. */
+/** The additional methods of a connector with the part `handover`. */
 export interface Handover {
-  /** Moves to another connection. Resolves when it is open. */
+  /** Replaces the connection. Resolves when the new one is open. */
   request(cause?: unknown): Promise<void>
   /** The connection may be dead. `isAsked`: the heartbeat has sent a ping. Returns it. */
   doubt(isAsked?: boolean): boolean | undefined
@@ -43,7 +43,7 @@ export interface Handover {
   onVisibility(isAsked?: boolean): void
   /** The open connection has ended. Returns whether another one continues. */
   succeed(cause: SocketError): boolean
-  /** Replaces the open connection by the second one. Returns whether no message can have been missed. */
+  /** Replaces the open connection by the second one. Returns whether the first one was read until it ended because we closed it. */
   replace(last: State): boolean
 }
 
@@ -56,22 +56,22 @@ export type StartHandover = (
   emit: Emitter<SocketEvents<any>>['emit'],
   defer: Emitter<SocketEvents<any>>['defer'],
   state: () => State,
-  /** Takes an input through the table of states. */
+  /** Passes an input through the table of states. */
   step: (input: Input, table?: Table) => void,
-  /** Ends the present connection. */
+  /** Ends the current connection. */
   lose: (cause: SocketError, again?: boolean) => void,
 ) => Connector
 
-/** A page that was hidden for less time, or in which something arrived more recently, is not in doubt. In milliseconds. */
+/** If a page was hidden for less time, or a message arrived more recently, its connection is not in doubt. In milliseconds. */
 const LONG = 60_000
 
 /**
- * The part for the option `handover`: opens a second connection beside the first, and lets it take over. In doubt it takes over as soon as
- * it is ready, unless something arrives on the first. Otherwise the first is read and closed before.
+ * The part for the option `handover`: opens a second connection beside the first, and then replaces the first. If the first may be dead, it is
+ * replaced as soon as the second is ready, unless a message arrives on the first. Otherwise, the first is read and closed before.
  */
 export const handover: StartHandover = (
   connector,
-  { handover: options, heartbeat, connectTimeout = 10_000, closeTimeout = 3_000 },
+  { handover: options, heartbeat, connectTimeout = 10_000, closeTimeout = 3_000, prepare },
   retry,
   queue,
   emit,
@@ -88,14 +88,31 @@ export const handover: StartHandover = (
   /** Why the first connection is replaced. */
   let reason: SocketError
   let adopted: Connection | undefined
+  /** The calls of `handover()` that wait, oldest first. */
   const waiting: [resolve: () => void, reject: (reason: SocketError) => void][] = []
+  /** How many of them the present attempt is for: those that were made before it began, or all if nothing of it can be out of date. */
+  let served = 0
+  /** The cause of the last call. */
+  let newest: unknown
   /** While the page is hidden: when it was hidden, the connection was opened, or the last message arrived. */
   let quietSince: number | undefined
 
   const native = () => connection()?.native as WebSocket
 
-  const reject = (cause: SocketError) => {
-    for (const waiter of waiting.splice(0)) waiter[1](cause)
+  /** Without functions of the application, there is a native socket at once. */
+  const serve = (attempt = connection()) => {
+    served = prepare || !attempt?.native ? waiting.length : Infinity
+    return attempt as Connection
+  }
+
+  const settle = (at: 0 | 1, cause?: SocketError, count = served) => {
+    for (const waiter of waiting.splice(0, count)) waiter[at](cause as SocketError)
+  }
+
+  /** Begins another handover for the calls that were made during the last one. */
+  const planAgain = () => {
+    served = 0
+    if (waiting.length) successor.plan(newest, true)
   }
 
   const onLife = () => {
@@ -106,16 +123,16 @@ export const handover: StartHandover = (
     const { data } = event
     onLife()
     if (phase() === 'doubt') successor.stay()
-    // What a connection brings that was replaced is no sign of life of the present one.
+    // A message on a connection that was replaced does not prove that the current one works.
     const isHidden =
       socket === native() ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
-    if (isHidden || overlap.isDouble(socket, data)) return
-    report(data)
-    // A listener may have closed the socket, and a connection that was replaced ends anyway.
+    if (isHidden) return
+    if (!overlap.isDouble(socket, data)) report(data)
+    // The servers of both connections may say the same, so a double counts here. A listener may have closed the socket, and a connection that was replaced ends anyway.
     if (when && guard(when, data) && socket === native() && state().name === 'open') successor.plan(data)
   }
 
-  /** The listener for messages. It does more than pass them on only when that is necessary. */
+  /** The listener for messages: the one that only passes them on, unless more is necessary. */
   const listener = () =>
     when || phase() || overlap.isActive() || quietSince !== undefined ? listenTo(native()) : receive
 
@@ -130,7 +147,7 @@ export const handover: StartHandover = (
     retry,
     emit,
     defer,
-    dial,
+    (...attempt) => serve(dial(...attempt)),
     native,
     isHeld => queue.hold?.(isHeld),
     hasSecond => {
@@ -138,7 +155,10 @@ export const handover: StartHandover = (
       else overlap.end()
       listen()
     },
-    reject,
+    cause => {
+      settle(1, cause)
+      planAgain()
+    },
     lose,
   )
   const { phase } = successor
@@ -165,7 +185,8 @@ export const handover: StartHandover = (
           const { name } = state()
           if (name === 'closed' || name === 'closing') return waiter[1](new SocketError('CLOSED'))
           waiting.push(waiter)
-          if (name === 'open') successor.plan(cause)
+          newest = cause
+          if (name === 'open') successor.plan(cause, true)
           else step({ type: 'connect' })
         }),
       )
@@ -198,23 +219,24 @@ export const handover: StartHandover = (
     },
 
     replace(last) {
-      const isRead = phase() !== 'dead'
       const next = successor.take() as Connection
       const first = connection() as Connection
-      const late = !isRead && native().readyState === 1 && native()
+      const late = phase() === 'dead' && native().readyState === 1 && native()
       if (late) {
-        // It is read on, and closed later.
+        // It is still read, and closed later.
         late.onclose = null
         first.native = undefined
       }
       const close = connector.end(last, reason, 0)
       overlap.endIn(next.handshake, late)
       connector.start(next)
-      return isRead && !!close && close.code !== 1006
+      // Otherwise the server may have closed the first connection before it knew of the second one.
+      return phase() === 'close' && close?.code === 1000 && /^(handover)?$/.test(close.reason)
     },
 
     start(context) {
       connector.start(adopted ?? context)
+      if (!adopted) serve()
       adopted = undefined
     },
 
@@ -222,12 +244,13 @@ export const handover: StartHandover = (
       successor.reset()
       onLife()
       setAge(maxAge * (1 - Math.random() / 10), successor.plan)
-      for (const [resolve] of waiting.splice(0)) resolve()
+      settle(0)
       connector.attach(listener(), () => !isHidden() && doubt(connector.heartbeat()?.probe()))
+      planAgain()
     },
 
     close(code, given, onTimeout) {
-      // If the first connection can send no longer, the messages that wait leave on the second.
+      // If the first connection can no longer send, the queued messages are sent on the second.
       if (phase() === 'close' && successor.next()?.isReady) {
         queue.detach(connection()?.abandon()[1], undefined)
         connector.start(successor.take() as Connection)
@@ -239,7 +262,7 @@ export const handover: StartHandover = (
 
     end(last, cause, delay) {
       leave()
-      if (delay === undefined) reject(cause)
+      if (delay === undefined) settle(1, cause, Infinity)
       return connector.end(last, cause, delay)
     },
   }

@@ -2,33 +2,36 @@ import type { Data } from './data.js'
 import { guard } from './emitter.js'
 import { createTimer } from './timers.js'
 
-/** Options for detecting a dead connection. It is abandoned after `interval + timeout` milliseconds without a message from the server. */
+/**
+ * Options for detecting dead connections. A connection is abandoned after `interval + timeout` milliseconds without a message from the
+ * server.
+ */
 export interface HeartbeatOptions {
   /**
-   * Milliseconds from one `message` to the next. It is sent even while other messages are exchanged, because many servers and proxies close
-   * a connection on which they have received nothing for some time. Default: 25,000.
+   * Milliseconds from one `message` to the next. `message` is sent even while other messages are exchanged, because many servers and proxies
+   * close a connection on which they have received nothing for some time. Default: 25,000.
    */
   interval?: number | undefined
   /**
-   * Milliseconds to wait for any message after `interval` milliseconds of silence, before the connection counts as dead. The time starts
-   * when everything ahead of `message` has left the browser. It doubles, up to 60,000, after each connection in a row that was abandoned
-   * as dead. Default: 10,000.
+   * Milliseconds to wait for any message after `interval` milliseconds without one, before the connection counts as dead. The time starts
+   * when the browser has sent everything ahead of `message`. It doubles, up to 60,000, each time that it runs out on consecutive connections.
+   * Default: 10,000.
    */
   timeout?: number | undefined
   /**
-   * A message that the server answers, because pages cannot send ping frames. Default: none. Without it the heartbeat only watches for
-   * silence, which suits servers that send regularly.
+   * A message that the server answers, because pages cannot send ping frames. Default: none. Without it, the heartbeat sends nothing, and only
+   * detects that no messages arrive, which suits servers that send regularly.
    */
   message?: Data | (() => Data) | undefined
-  /** Recognizes the answers. They do not reach the listeners, and `latency` is measured with them. Default: no message is an answer. */
+  /** Recognizes the answers. They are not passed to the listeners, and `latency` is measured with them. Default: no message is an answer. */
   isReply?: ((data: any) => boolean) | undefined
 }
 
 /** Watches one open connection. */
 export interface Heartbeat {
-  /** Call it for every message. Returns whether the message was a reply, which must not reach the listeners. */
+  /** Call it for every message. Returns whether the message was a reply, which must not be passed to the listeners. */
   onMessage(event: { readonly data: unknown; readonly timeStamp?: number }): boolean
-  /** Checks the connection at once, with a short deadline. Returns whether it does: without a `message` it cannot. */
+  /** Pings at once, with a short deadline. Returns whether it did: without a `message` it cannot. */
   probe(): boolean
   stop(): void
 }
@@ -38,39 +41,39 @@ export type StartHeartbeat = (
   options: HeartbeatOptions,
   /** Sends ahead of the queue. */
   send: (data: Data) => void,
-  /** The peer is silent: the connection is dead. */
+  /** Called when the connection is dead. */
   onTimeout: () => void,
   counts: { latency: number | undefined },
-  /** The same object for all connections of a socket. `timeouts` counts the dead ones in a row. */
+  /** The same object for all connections of a socket. `timeouts` counts the consecutive dead connections. */
   memory: { timeouts: number },
-  /** How many bytes have left on this connection, and how many are in the browser's buffer. */
+  /** How many bytes the browser has sent on this connection, and how many are in its buffer. */
   bytes: () => { readonly left: number; readonly buffered: number },
-  /** A timer was so late that the process must have slept. Returns whether it has probed the connection. */
+  /** Called if a timer was so late that the process must have been suspended. Returns whether it has probed the connection. */
   onLate?: () => boolean | undefined,
 ) => Heartbeat
 
 /** The longest that `timeout` grows to, in milliseconds. */
 const MAX_TIMEOUT = 60_000
 
-/** If a timer is this late, in milliseconds, the process slept. */
+/** If a timer is this late, in milliseconds, the process was suspended. */
 const LATE = 1_000
 
-/** If a timer is this late in a visible page, in milliseconds, the machine slept, and the network may have changed. */
+/** If a timer is this late in a visible page, in milliseconds, the machine was asleep, and the network may have changed. */
 const SLEPT = 5_000
 
 /** How long a probed peer has to answer, in milliseconds. */
 const PROBE_TIMEOUT = 3_000
 
 /**
- * The part for the option `heartbeat`. Silence is measured in the events' own time, lateness by the wall clock, because only that one
- * advances while the machine sleeps.
+ * The part for the option `heartbeat`. It measures silence by the timestamps of events, and the lateness of timers by the wall clock, because
+ * only the wall clock advances while the machine is asleep.
  */
 export const heartbeat: StartHeartbeat = (
   {
     // Proxies close silent connections, most of them after 60 s: within that time there are two messages.
     // https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_read_timeout
     interval = 25_000,
-    // Many round trips of a bad mobile connection. With the interval, a dead connection is detected after 35 s; socket.io needs 45 s.
+    // Many round trips of a bad mobile connection. Together with the interval, a dead connection is detected after 35 s; socket.io needs 45 s.
     timeout = 10_000,
     message,
     isReply,
@@ -88,7 +91,7 @@ export const heartbeat: StartHeartbeat = (
   let lastMessage = now()
   let lastPing = now()
   let pingSent: number | undefined
-  /** How many bytes had left at the last look, and how many of those ahead of the ping had not. */
+  /** How many bytes had been sent at the last check, and how many of those ahead of the ping had not. */
   let left = 0
   let ahead = 0
   /** How many pings have been sent since the last message. */
@@ -114,7 +117,7 @@ export const heartbeat: StartHeartbeat = (
     sendMessage()
   }
 
-  /** Whether bytes ahead of the ping have left since the last look: a slow connection is not a dead one. */
+  /** Whether bytes ahead of the ping were sent since the last check: if so, the connection is slow, but not dead. */
   const isLeaving = () => {
     const moved = bytes().left - left
     const wasBehind = ahead > 0
@@ -134,7 +137,7 @@ export const heartbeat: StartHeartbeat = (
       return isDue && sendMessage()
     }
     if (unanswered && isLeaving()) return wait(patience)
-    // A late timer proves nothing: the process slept, or the page is hidden and its timers are throttled. So ping once more, but
+    // A late timer proves nothing: the process was suspended, or the page is hidden and its timers are throttled. So ping once more, but
     // only once. Otherwise the dead connection of a hidden page would never be detected.
     if (unanswered > (Date.now() - due > LATE ? 1 : 0)) {
       memory.timeouts++
@@ -156,7 +159,7 @@ export const heartbeat: StartHeartbeat = (
       }
       if (!isReply || !guard(isReply, data)) return false
       if (pingSent !== undefined) counts.latency = Math.max(0, lastMessage - pingSent)
-      // A connection that answers is not one of the dead ones in a row, even if it is never silent.
+      // An answer ends the series of dead connections, even if there is never any silence.
       pingSent = undefined
       memory.timeouts = 0
       return true

@@ -11,15 +11,15 @@ import type { SocketEvents, SocketOptions } from './types.js'
 /** Drives a socket from state to state. */
 export interface Lifecycle {
   state(): State
-  /** Takes an input through the table of states, after the present event. */
+  /** Passes an input through the table of states, after the current event. */
   dispatch(input: Input): void
-  /** Connects, unless there is a connection. Throws what the platform throws for a fixed endpoint. */
+  /** Connects, unless there is a connection. If the endpoint is fixed, throws the platform's errors. */
   connect(): void
   /** The attempt or connection has ended. With `again`, another one follows even if `retry` gives up. */
   lose(cause: SocketError, again?: boolean): void
   /** Takes an input through the table, and enters the state that follows, if one does. */
   step(input: Input, table?: Table): void
-  /** Closes for good, because `signal` was aborted. */
+  /** Closes the socket permanently, because `signal` was aborted. */
   abort(): void
 }
 
@@ -40,7 +40,7 @@ export const createLifecycle = (
   connector: () => Connector,
   watchPage?: WatchPage,
 ): Lifecycle => {
-  // A server that accepts connections only to drop them does so within seconds, and must not be treated as healthy.
+  // A server that accepts connections and drops them again does so within seconds. It must not count as healthy.
   const { minUptime = 5_000, wake, signal, WebSocket } = options
   const { keepWhenClosed } = options.queue || {}
   let state: State = { name: 'closed' }
@@ -54,7 +54,7 @@ export const createLifecycle = (
   const close = (cause: SocketError) => dispatch({ type: 'close', cause, code: undefined, reason: undefined })
   const abort = () => {
     close(new SocketError('CLOSED', signal?.reason))
-    // With `keepWhenClosed`, messages wait while the socket is closed, too.
+    // With `keepWhenClosed`, messages are queued while the socket is closed, too.
     if (state.name === 'closed') queue.clear()
   }
 

@@ -1,6 +1,6 @@
 /**
- * Whether an address is on this machine or in a private network. Such a server can be reachable while the browser reports that there is no
- * network, and has few clients.
+ * Whether an address is on this machine or in a private network. Such a server has few clients, and can be reachable while the browser
+ * reports that there is no network.
  */
 // https://www.rfc-editor.org/rfc/rfc1918, rfc3927, rfc4193 and rfc6761; .local: rfc6762; home.arpa: rfc8375; .internal: reserved by ICANN in 2024
 export const isLocal = (url: string): boolean => {

@@ -8,12 +8,12 @@ export interface Overlap {
   isActive(): boolean
   /** Whether the same message has arrived on the other connection. */
   isDouble(native: WebSocket, data: unknown): boolean
-  /** The second connection has taken over: ends in so many milliseconds. The first one, if given, is read until then. */
+  /** The second connection has replaced the first. The overlap ends after this many milliseconds; the first one, if given, is read until then. */
   endIn(delay: number, first: WebSocket | false): void
   end(): void
 }
 
-/** Recognizes the messages that arrive on both connections by the option `id`. */
+/** Recognizes messages that arrive on both connections, with the option `id`. */
 export const createOverlap = (id: ((data: any) => unknown) | undefined, onEnd: () => void): Overlap => {
   const setTimer = createTimer()
   /** The connection on which each identity was seen first. */
@@ -32,8 +32,10 @@ export const createOverlap = (id: ((data: any) => unknown) | undefined, onEnd: (
   return {
     end,
     start() {
+      // After a handover that follows another one at once, the present connection may still bring what the last one has brought.
+      const known = seen ?? new Map()
       end()
-      if (id) seen = new Map()
+      if (id) seen = known
     },
     isActive: () => !!seen,
     isDouble(native, data) {

@@ -1,19 +1,19 @@
 import type { Connector } from './connector.js'
 import { guard } from './emitter.js'
-import { checkNumber, SocketError } from './errors.js'
+import { checkNumber, rejectUnknown, SocketError } from './errors.js'
 import { isLocal } from './network.js'
 import { type Input, pageTable, type Table } from './states.js'
 import { createTimer } from './timers.js'
 
 /**
- * `'wake'`: the page or the network came back. `'sleep'`: the page is put into the back/forward cache, or frozen. `'offline'`: the
- * network is unavailable. `'hidden'` and `'visible'`: the page's visibility has changed, and nothing else is known.
+ * `'wake'`: the page or the network came back. `'sleep'`: the page enters the back/forward cache, or is frozen. `'offline'`: the network is
+ * unavailable. `'hidden'` and `'visible'`: only the page's visibility has changed.
  */
 export type PageEvent = 'wake' | 'sleep' | 'offline' | 'hidden' | 'visible'
 
 /**
- * Starts to report page events, and returns a function that stops it. Write one for platforms whose events differ from a browser's, such
- * as React Native.
+ * Starts to report page events, and returns a function that stops the reports. Write one for platforms whose events differ from a browser's,
+ * such as React Native.
  */
 export type PageEventSource = (report: (event: PageEvent) => void) => () => void
 
@@ -30,7 +30,7 @@ export const browserEvents: PageEventSource = report => {
   ]
   const onEvent = ({ type }: Event) => {
     if (type === 'visibilitychange') return report(isHidden() ? 'hidden' : 'visible')
-    // An open socket costs the page its place in the back/forward cache, or is killed there without notice to the server.
+    // A page with an open socket cannot enter the back/forward cache, or its connection is ended there without a close frame.
     report(type === 'offline' ? type : type === 'pagehide' || type === 'freeze' ? 'sleep' : 'wake')
   }
   const all = (change: 'addEventListener' | 'removeEventListener') => {
@@ -45,15 +45,15 @@ export const browserEvents: PageEventSource = report => {
 /** Options of `createBrowserEvents()`. */
 export interface BrowserEventsOptions {
   /**
-   * Close the connection of a page that has been hidden for so many milliseconds, and connect again when it is shown. Timers of hidden
+   * Close the connection of a page that has been hidden for this many milliseconds, and connect again when it is shown. Timers of hidden
    * pages can be up to a minute late. Default: `Infinity`, which keeps the connection.
    */
   hiddenFor?: number | undefined
 }
 
 /**
- * Makes a source like `browserEvents` that also puts hidden pages to sleep, so that tabs that nobody looks at cost the server no
- * connections. Messages that are sent meanwhile wait in the queue. Throws a `TypeError` for an option that does not exist, and unless
+ * Creates a source like `browserEvents` that also closes the connections of hidden pages, so that tabs in the background do not use
+ * connections of the server. Messages that are sent meanwhile are queued. Throws a `TypeError` for an option that does not exist, and unless
  * `hiddenFor` is a number, at least 0.
  *
  * ```ts
@@ -65,7 +65,7 @@ export const createBrowserEvents = ({
   ...unknown
 }: BrowserEventsOptions = {}): PageEventSource => {
   checkNumber('hiddenFor', hiddenFor)
-  for (const name in unknown) throw new TypeError(`createBrowserEvents has no option '${name}'`)
+  rejectUnknown('createBrowserEvents', unknown, 'hiddenFor')
   return report => {
     const setTimer = createTimer()
     let isAsleep = false
@@ -80,7 +80,7 @@ export const createBrowserEvents = ({
         isAsleep = false
         setTimer()
       }
-      // A network that comes back does not concern a page that nobody looks at.
+      // A hidden page stays asleep when the network comes back.
       if (event !== 'wake' || !isAsleep) report(event)
     }
     if (isHidden()) setTimer(hiddenFor, sleep)
@@ -102,8 +102,8 @@ export const isHidden = (): boolean => globalThis.document?.visibilityState === 
 /** Makes a socket follow page events for as long as it is not closed. */
 export interface PageWatch {
   /**
-   * The delay before the next attempt: longer while the browser reports that there is no network, and short for a connection that broke
-   * within seconds after a wake-up, because that loss concerns this client alone.
+   * The delay before the next attempt: longer while the browser reports that there is no network, and short after a connection was lost
+   * within seconds of a wake-up, because that loss affects this client only.
    */
   adjust(delay: number, cause?: SocketError): number
   stop(): void
@@ -113,17 +113,17 @@ export interface PageWatch {
 export type WatchPage = (
   source: PageEventSource | false | undefined,
   connector: Pick<Connector, 'url' | 'heartbeat' | 'doubt' | 'onVisibility'>,
-  /** Takes an input through the table of states. */
+  /** Passes an input through the table of states. */
   step: (input: Input, table: Table) => void,
   defer: (job: () => void) => void,
 ) => PageWatch
 
-/** For so many milliseconds after a wake-up, the loss of a connection is attributed to it. */
+/** For this many milliseconds after a wake-up, the loss of a connection is attributed to the wake-up. */
 const JUST_WOKEN = 3_000
 
 /**
- * The part for the option `wake`: shortens and prolongs waits, and closes the connection of a page that is frozen or enters the
- * back/forward cache.
+ * The part for the option `wake`: shortens and lengthens the waits between attempts, and closes the connection of a page that is frozen or enters
+ * the back/forward cache.
  */
 export const pageEvents: WatchPage = (source = browserEvents, connector, step, defer) => {
   // The browser can be wrong about the network, so there is an attempt every 30 s.
@@ -139,7 +139,7 @@ export const pageEvents: WatchPage = (source = browserEvents, connector, step, d
       lastWake = performance.now()
       if (type === 'wake') connector.doubt?.(isAsked)
       else connector.onVisibility?.(isAsked)
-      // Clients that wake up together are kept apart.
+      // Clients that wake up together spread their attempts.
       step({ type: 'wake', now: Date.now(), delay: whileOffline(Math.random() * 300) }, pageTable)
     })
   const stop = source && guard(source, onEvent)

@@ -1,7 +1,7 @@
 import { checkData } from './data.js'
 import type { PreparedConnection } from './types.js'
 
-/** The part that runs the option `prepare`. Resolves with the messages that it left unread. */
+/** Runs the option `prepare`. Resolves with the messages that it has not received. */
 export type PrepareConnection = (
   prepare: (connection: PreparedConnection<any>) => unknown,
   native: WebSocket,
@@ -24,7 +24,7 @@ export const prepare: PrepareConnection = async (prepareWith, native, signal) =>
   await prepareWith({
     send(data) {
       checkData(data)
-      // Beside the queue, it would be mistaken for a part of the queue's messages.
+      // Bytes that bypass the queue would be counted as bytes of the queue's messages.
       if (isOver || signal.aborted) throw new TypeError('prepare() is over: use socket.send()')
       native.send(data as ArrayBuffer)
     },
@@ -39,7 +39,7 @@ export const prepare: PrepareConnection = async (prepareWith, native, signal) =>
     protocol: native.protocol,
     signal,
   })
-  // Whatever still waits in `receive()` gets nothing: what comes from now on is for the listeners.
+  // Pending calls of `receive()` get nothing: messages from now on are for the listeners.
   readers.length = 0
   isOver = true
   return unread

@@ -1,7 +1,7 @@
 import { byteLength, copyData, type Data } from './data.js'
 import type { DropReason, SendOptions, SocketOptions } from './types.js'
 
-/** The part of a native socket that messages pass through. */
+/** The members of a native socket that are needed to send. */
 export interface NativeSocket {
   readonly readyState: number
   /** Missing in React Native and in some test doubles. */
@@ -9,7 +9,7 @@ export interface NativeSocket {
   send(data: any): void
 }
 
-/** The counts of a socket that its queue keeps. */
+/** The counts of a socket that its queue updates. */
 export interface QueueCounts {
   queued: number
   queuedBytes: number
@@ -17,32 +17,32 @@ export interface QueueCounts {
   reclaimed: number
 }
 
-/** The messages of a socket that wait for a connection. */
+/** The queued messages of a socket. */
 export interface Queue {
-  /** Sends a message, or keeps it, or drops it. */
+  /** Sends, queues or drops a message. */
   push(data: Data, options?: SendOptions): 'sent' | 'queued' | 'dropped'
-  /** Sends what waits, in order. With `all`, even if the browser's buffer is full. */
+  /** Sends the queued messages, in order. With `all`, even if the browser's buffer is full. */
   flush(all?: boolean): void
-  /** Sends ahead of everything that waits, for heartbeats. */
+  /** Sends ahead of the queued messages, for heartbeats. */
   write(data: Data): void
-  /** Makes messages wait although the connection is open, or sends those that do. Absent if the queue cannot. */
+  /** Holds messages back although the connection is open, or sends those that were held back. Absent without the part `delivery`. */
   hold?(isHeld: boolean): void
   /** Sends through this native socket from now on. */
   attach(native: NativeSocket): void
   /**
-   * The connection has ended. `unsent` is the number of bytes that certainly never left, or `undefined` if it is unknown. `code` is the
+   * The connection has ended. `unsent` is the number of bytes that were certainly not sent, or `undefined` if it is unknown. `code` is the
    * close code.
    */
   detach(unsent: number | undefined, code: number | undefined): void
-  /** Drops everything that waits. */
+  /** Drops all queued messages. */
   clear(reason?: DropReason): void
-  /** The messages that wait, in order. */
+  /** The queued messages, in order. */
   list(): Data[]
-  /** How many bytes have left on the present connection, counted from any fixed number. */
+  /** How many bytes were sent on the current connection, counted from any fixed number. */
   left(): number
 }
 
-/** The part that keeps messages while they cannot be sent. */
+/** The part that stores messages while they cannot be sent. */
 export type CreateQueue = (
   options: SocketOptions<any>,
   counts: QueueCounts,
@@ -56,12 +56,12 @@ export const MAX_BYTES = 16_777_216
 export const missing = (user: string, part: string): TypeError =>
   new TypeError(`${user} needs the part '${part}' of steadysocket/core: pass it to assemble()`)
 
-/** The queue of the bare core: first in, first out, with a limit in bytes. It forgets messages that the browser has accepted. */
+/** The queue without the part `delivery`: first in, first out, with a limit in bytes. It forgets messages that the browser has accepted. */
 export const createQueue: CreateQueue = ({ queue }, counts, drop) => {
   const { maxMessages = Infinity, maxBytes = MAX_BYTES } = queue || {}
   let waiting: Data[] = []
   let native: NativeSocket | undefined
-  /** All bytes given to native sockets. */
+  /** All bytes passed to native sockets. */
   let written = 0
 
   const isOpen = () => native?.readyState === 1

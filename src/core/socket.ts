@@ -23,9 +23,9 @@ import type { BinaryType, DropReason, Endpoint, Socket, SocketEvents, SocketOpti
  * socket.send('hello')
  * ```
  *
- * It connects at once, unless `autoConnect` is false. Throws a `TypeError` for invalid options, what the platform throws for a malformed
- * URL or subprotocol, and a `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket. An outage never throws: it is a
- * state with a cause.
+ * It connects at once, unless `autoConnect` is false. Throws a `TypeError` for invalid options, the platform's error for a malformed
+ * URL or subprotocol, and a `SocketError` with the code `NO_WEBSOCKET` if the platform has no WebSocket. Outages never cause exceptions: they are
+ * reported by states and events.
  */
 export type CreateSocket = <Binary extends BinaryType = 'arraybuffer'>(
   endpoint: Endpoint,
@@ -33,8 +33,8 @@ export type CreateSocket = <Binary extends BinaryType = 'arraybuffer'>(
 ) => Socket<Binary>
 
 /**
- * Makes a `createSocket` from its parts. The parameters are positional, so that a minifier sees which parts are absent, and removes the code
- * that would use them.
+ * Creates a `createSocket` from its parts. The parameters are positional, so that a minifier can detect which parts are absent, and remove the
+ * code that would use them.
  */
 export const makeCreateSocket =
   (
@@ -118,8 +118,9 @@ export const makeCreateSocket =
         defer(() => {
           const { name } = state()
           if (name !== 'open' && name !== 'connecting') return dispatch({ type: 'connect' })
-          if (code !== undefined && name === 'open') native()?.close(code, reason)
+          // First, because some implementations of WebSocket fire `close` inside of `close()`.
           lose(new SocketError('RECONNECT_REQUESTED', cause), true)
+          if ((code ?? reason) !== undefined && name === 'open') native()?.close(code ?? 1000, reason)
         })
       },
 
@@ -159,12 +160,12 @@ export const makeCreateSocket =
 
     if (signal?.aborted) abort()
     else if (autoConnect) socket.connect()
-    // There is something to close before the first attempt, too.
+    // Aborting must close the socket before the first attempt, too.
     else signal?.addEventListener('abort', abort)
     return socket
   }
 
-/** Whether messages that are sent now would wait for ever. Before the first attempt they wait for it. */
+/** Whether messages that are sent now would be queued forever. Before the first attempt, they are queued for it. */
 const isEnded = (state: State) => state.name === 'closing' || (state.name === 'closed' && !!state.cause)
 
 const createCounts = (): Counts => ({

@@ -1,13 +1,13 @@
 import type { SocketError } from './errors.js'
 
 /**
- * The state of a socket. `since` and `until` are times in milliseconds as of `Date.now()`, `delay` is a number of milliseconds. `attempt`
- * is the number of attempts that have failed in a row; a connection that lasts `minUptime` resets it to 0.
+ * The state of a socket. `since` and `until` are `Date.now()` timestamps, `delay` is a number of milliseconds. `attempt` is the number of
+ * consecutive attempts that have failed; a connection that lasts at least `minUptime` resets it to 0.
  */
 export type State =
   /** There is no connection, and there will be none until `connect()`. `cause` is absent before the first attempt. */
   | { readonly name: 'closed'; readonly cause?: SocketError }
-  /** An attempt is in progress. `cause` is why the one before failed. */
+  /** An attempt is in progress. `cause` is why the previous one failed. */
   | { readonly name: 'connecting'; readonly attempt: number; readonly cause?: SocketError | undefined }
   /** The connection is ready, and `prepare` is done. `protocol` is the subprotocol that the server selected, or an empty string. */
   | {
@@ -41,17 +41,17 @@ export type Input =
       readonly type: 'lost'
       readonly now: number
       readonly cause: SocketError
-      /** The number of failures in a row, including this one. */
+      /** The number of consecutive failures, including this one. */
       readonly attempt: number
       /** The result of `retry`: `false` means to give up. */
       readonly delay: number | false
     }
-  /** The page or network came back: no wait needs to be longer than `delay`. */
+  /** The page or network came back: a wait is shortened to `delay`. */
   | { readonly type: 'wake'; readonly now: number; readonly delay: number }
-  /** The network is unavailable: no wait needs to be shorter than `delay`. */
+  /** The network is unavailable: a wait is lengthened to `delay`. */
   | { readonly type: 'offline'; readonly now: number; readonly delay: number }
   | { readonly type: 'sleep'; readonly cause: SocketError }
-  /** A second connection, which is ready, takes over. */
+  /** A second connection is ready and replaces the first. */
   | { readonly type: 'replace'; readonly now: number; readonly url: string; readonly protocol: string }
   /** The connection has ended while another attempt was in progress. */
   | { readonly type: 'continue'; readonly cause: SocketError }
@@ -98,7 +98,7 @@ const lost = (_: State, input: Extract<Input, { type: 'lost' }>) =>
 export const table: Table = {
   closed: {
     connect: first,
-    // Closing is possible before the first attempt, too. Otherwise messages sent after `close()` would pile up.
+    // Closing is possible before the first attempt, too. Otherwise, messages sent after `close()` would accumulate.
     close: (state, input) => (state.cause ? undefined : closed(input)),
   },
   connecting: {
@@ -129,8 +129,8 @@ export const pageTable: Table = {
     sleep: (_, { cause }) => waiting({ attempt: 0, cause }, ASLEEP),
   },
   waiting: {
-    // A network that comes back wakes every client behind it: the short wait keeps them apart. If the wait should be over by the
-    // clock, the process slept, and its timer with it.
+    // When a network comes back, all its clients wake up: the short wait spreads them. If the wait should be over by the
+    // clock, the process and its timer were suspended.
     wake: (state, input) =>
       input.now > state.until || input.now + input.delay < state.until ? waiting(state, input) : undefined,
     offline: (state, input) => (input.now + input.delay > state.until ? waiting(state, input) : undefined),
@@ -156,6 +156,6 @@ export const transition = (state: State, input: Input, cells: Table = table): St
     input.type
   ]?.(state, input)
 
-/** The number of failures in a row after a loss. A connection that lasted `minUptime` starts the count again. */
+/** The number of consecutive failures after a loss. A connection that lasted `minUptime` starts the count again. */
 export const failures = (state: State, uptime: number, minUptime: number): number =>
   state.name !== 'open' || uptime < minUptime ? ('attempt' in state ? state.attempt : 0) + 1 : 1

@@ -7,9 +7,9 @@ import { createTimer } from './timers.js'
 import type { SocketEvents } from './types.js'
 
 /**
- * `doubt`: the first connection may be dead, and messages wait while a second one is being prepared. `dead`: that one was ready before
- * anything arrived. `plan`: a second one is being prepared. `drain`: it is ready, messages wait, and the first one is read. `close`: the
- * first one is being closed.
+ * `doubt`: the first connection may be dead, and messages are held back while a second one is being prepared. `dead`: the second one was ready
+ * before anything arrived on the first. `plan`: a second one is being prepared. `drain`: it is ready, messages are held back, and the first one
+ * is still read. `close`: the first one is being closed.
  */
 export type Phase = 'doubt' | 'dead' | 'plan' | 'drain' | 'close' | undefined
 
@@ -20,22 +20,22 @@ export interface Successor {
   next(): Connection | undefined
   /** Why there is a second connection. */
   cause(): SocketError
-  /** Moves to a second connection, unless that is being done. */
-  plan(cause?: unknown): void
-  /** Moves to a second connection unless something arrives on the first one. `isAsked`: the heartbeat has asked, so it decides. */
+  /** Replaces the first connection, unless this is already in progress. `isRequest`: later attempts receive this cause. */
+  plan(cause?: unknown, isRequest?: boolean): void
+  /** Replaces the first connection, unless a message arrives on it. `isAsked`: the heartbeat has sent a ping, and decides instead. */
   doubt(isAsked: boolean | undefined, isPossible: boolean): void
   /** The first connection stays, unless there is another reason to replace it. */
   stay(): void
-  /** Leaves the second connection to the caller. */
+  /** Returns the second connection, which from now on belongs to the caller. */
   take(): Connection | undefined
   /** Abandons the second connection. */
   reset(): void
 }
 
-/** Clients that wake up together are kept apart by up to so many milliseconds. */
+/** Clients that wake up together start their attempts spread over this many milliseconds. */
 const JITTER = 300
 
-/** The first connection is read for at least so many milliseconds after the second is ready. */
+/** The first connection is read for at least this many milliseconds after the second is ready. */
 const MIN_DRAIN = 100
 
 export const createSuccessor = (
@@ -45,11 +45,11 @@ export const createSuccessor = (
   defer: Emitter<SocketEvents<any>>['defer'],
   dial: Dial,
   first: () => WebSocket,
-  /** Makes messages wait, or sends those that do. */
+  /** Holds messages back, or sends those that were held back. */
   hold: (isHeld: boolean) => void,
-  /** The first connection is not the only one any more, or it is again. */
+  /** A second connection is planned or exists, or there is only the first one again. */
   onChange: (hasSecond: boolean) => void,
-  /** There will be no second connection. */
+  /** There will be no second connection, unless another one is planned now. */
   onFailed: (cause: SocketError) => void,
   lose: (cause: SocketError, again?: boolean) => void,
 ): Successor => {
@@ -60,8 +60,8 @@ export const createSuccessor = (
   let failures = 0
   let isSlow = false
   let since = 0
-  /** Why a second connection is wanted even if the first one lives. */
-  let wish: readonly [cause: unknown] | undefined
+  /** Set if the first connection is to be replaced even if it still works. */
+  let wish: SocketError | undefined
 
   const take = () => {
     const taken = next
@@ -82,7 +82,8 @@ export const createSuccessor = (
     reset()
     onChange(false)
     hold(false)
-    if (again) plan(again[0])
+    wish = again
+    move()
   }
 
   const closeFirst = () => {
@@ -118,8 +119,8 @@ export const createSuccessor = (
       hold(false)
       if (delay !== false) return setTimer(delay, start)
       wish = undefined
-      onFailed(error ?? cause)
       stay()
+      onFailed(error ?? cause)
     })
   }
 
@@ -128,6 +129,7 @@ export const createSuccessor = (
     defer(() => {
       if (!phase) return
       hold(phase === 'doubt')
+      why = wish ?? why
       try {
         next = dial({ attempt: failures, cause: why, isSlow }, onReady, fail)
       } catch (error) {
@@ -135,18 +137,21 @@ export const createSuccessor = (
       }
     })
 
-  const begin = (name: Phase, cause: SocketError) => {
+  const begin = (name: Phase) => {
     phase = name
-    why = cause
     since = Date.now()
     onChange(true)
   }
 
-  const plan = (cause?: unknown) => {
-    wish ??= [cause]
-    if (phase) return
-    begin('plan', new SocketError('HANDOVER', cause))
+  const move = () => {
+    if (!wish || phase) return
+    begin('plan')
     start()
+  }
+
+  const plan = (cause?: unknown, isRequest?: boolean) => {
+    if (isRequest || !wish) wish = new SocketError('HANDOVER', cause)
+    move()
   }
 
   return {
@@ -159,7 +164,10 @@ export const createSuccessor = (
     reset,
 
     doubt(isAsked, isPossible) {
-      if (!phase) begin('doubt', new SocketError('HANDOVER', undefined, undefined, 'it may be dead'))
+      if (!phase) {
+        why = new SocketError('HANDOVER', undefined, undefined, 'it may be dead')
+        begin('doubt')
+      }
       if (phase !== 'plan' && phase !== 'doubt') return
       phase = 'doubt'
       hold(true)

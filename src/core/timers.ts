@@ -2,10 +2,10 @@
 // https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timer-initialisation-steps (a signed 32-bit number)
 const MAX_DELAY = 2 ** 31 - 1
 
-/** Calls `job` after `delay` milliseconds, `Infinity` meaning never. Without arguments it only stops the timer that is running. */
+/** Calls `job` after `delay` milliseconds; `Infinity` means never. Without arguments, it only stops the running timer. */
 export type SetTimer = (delay?: number, job?: () => void) => void
 
-/** Makes a timer for delays of any length. Setting it again replaces the timer that is running. */
+/** Creates a timer for delays of any length. Setting it again replaces the running timer. */
 export const createTimer = (): SetTimer => {
   let id: ReturnType<typeof setTimeout> | undefined
   const setTimer: SetTimer = (delay = Infinity, job) => {

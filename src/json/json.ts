@@ -18,8 +18,8 @@ interface JsonOf<Outgoing> {
 
 /**
  * Sends and receives values instead of text. With a schema each message is validated, and has the type of the schema's output; without
- * one it is `unknown`. A codec encodes values and decodes binary messages; text is always JSON. Without a codec, binary messages go
- * to the socket's own listeners, except for JSON text that the server sends as binary: that is `invalid`.
+ * one it is `unknown`. A codec encodes values and decodes binary messages; text is always JSON. Without a codec, binary messages are
+ * left to the socket's own listeners, except for JSON text that the server sends as binary: this causes an `invalid` event.
  *
  * ```ts
  * const prices = json(socket, z.object({ symbol: z.string(), bid: z.number() }))
@@ -30,9 +30,9 @@ interface JsonOf<Outgoing> {
  *
  * To give the type of outgoing values and infer that of incoming ones, call it twice: `json<Command>()(socket, schema)`.
  *
- * Listeners are called in the order of arrival, also with an asynchronous validator: it is called for each message at once, and its
- * result waits for those of earlier messages. A result that never comes holds up all later messages. Throws a `TypeError` for a schema that
- * is not a Standard Schema.
+ * Listeners are called in the order of arrival, even with an asynchronous validator: it is called for each message at once, and its result is
+ * held back until the results of earlier messages are there. If a validator never settles, all later messages are delayed. Throws a
+ * `TypeError` for a schema that is not a Standard Schema.
  */
 export const json: {
   <Outgoing = Encodable>(): JsonOf<Outgoing>
@@ -58,7 +58,7 @@ export const json: {
   const { on, off, emit } = createEmitter<JsonEvents<any, any>>(['message', 'invalid'])
   /** How many signals have listeners here. All listeners without a signal count as one. */
   let listeners = 0
-  /** How many messages have not been dispatched, and a promise for the last of them. */
+  /** The number of messages that have not been dispatched, and a promise for the last of them. */
   let pending = 0
   let last: Promise<void> | undefined
 

@@ -13,7 +13,7 @@ type Result<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly Issue[] }
 
-/** A Standard Schema: those of zod, valibot, arktype and others are. */
+/** A Standard Schema, such as those of zod, valibot and arktype. */
 // https://standardschema.dev/schema#the-specification
 export interface Schema<Output> {
   readonly '~standard': {

@@ -40,7 +40,7 @@ export interface JsonEvents<Incoming, Invalid = InvalidText> {
   invalid: Invalid
 }
 
-/** Sends and receives values over a socket. The methods do not need `this`. */
+/** Sends and receives values over a socket. The methods do not depend on `this`. */
 export interface Json<Incoming = unknown, Outgoing = Encodable, Invalid = InvalidText> {
   /** The socket that was passed to `json()`. */
   readonly socket: Socket<'arraybuffer' | 'blob'>

@@ -14,7 +14,10 @@ export type FrameData =
   /** `data` is base64. */
   | { readonly dataType: 'binary'; readonly data: string }
 
-/** A client's request. The server processes each `ackId` once, in order, and answers with an `AckFrame`; without one it sends no answer. */
+/**
+ * A client's request. The server processes each `ackId` once, in order, and answers with an `AckFrame`. It does not answer a request without
+ * one.
+ */
 export type RequestFrame = { readonly ackId?: number | undefined } & (
   | ({ readonly type: 'event'; readonly event: string } & FrameData)
   | ({
@@ -35,7 +38,7 @@ export type ClientFrame =
   | { readonly type: 'endSession' }
 
 /**
- * Additions to Azure's protocol that a server supports. It names them in `connected`. A client uses none that the server has not named.
+ * Additions to Azure's protocol that a server supports. It names them in `connected`. A client uses only those that the server has named.
  * `endSession`: the frame of this name. `resumeProtocol`: the client may offer a subprotocol that begins with `RESUME_PROTOCOL`.
  */
 export type Feature = 'endSession' | 'resumeProtocol'
@@ -166,7 +169,7 @@ export const fromBase64 = (text: string): Uint8Array => {
   return bytes
 }
 
-/** Data that has the form of its type already, for `encode()`. Throws a `TypeError` for what JSON cannot represent. */
+/** Encodes data in the form that its type has in a frame, for `encode()`. Throws a `TypeError` for data that JSON cannot represent. */
 export const encodeAs = (dataType: DataType, data: unknown): EncodedData => {
   const json: string | undefined = JSON.stringify(data)
   if (json === undefined) throw new TypeError('Data must be a string, a buffer, or JSON')
@@ -176,7 +179,7 @@ export const encodeAs = (dataType: DataType, data: unknown): EncodedData => {
 /** Data for `encode()`: strings as text, `ArrayBuffer`s and views as binary, everything else as JSON. Throws as `encodeAs()` does. */
 export const encodeData = (data: any): EncodedData => {
   const isView = ArrayBuffer.isView(data)
-  // Not `instanceof`: a buffer of another window belongs to another class.
+  // Not `instanceof`: a buffer from another window is an instance of another class.
   const tag = {}.toString.call(isView ? data.buffer : data).slice(8, -1)
   if (tag === 'ArrayBuffer') {
     const bytes = isView
@@ -196,7 +199,7 @@ export const decodeData = ({ dataType, data }: FrameData): unknown => {
   return dataType === 'binary' ? fromBase64(data).buffer : data
 }
 
-/** A frame as text. `data`: of a frame that has some. */
+/** Encodes a frame as text. `data` is the encoded data of the frame, if it has any. */
 export const encode = (head: FrameHead<ClientFrame | ServerFrame>, data: EncodedData | '' = ''): string =>
   `${JSON.stringify(head).slice(0, -1)}${data}}`
 

@@ -16,7 +16,7 @@ export interface Incoming {
   receive(frame: MessageFrame, size: number): void
   /** Acknowledges everything that was delivered. */
   acknowledge(send: (frame: string) => void): void
-  /** Acknowledges now what would be acknowledged later, if there is a connection, and waits for nothing more. */
+  /** Acknowledges now what would be acknowledged later, if there is a connection, and stops the timer. */
   flush(): void
   /** The session is lost: the next one counts from 1. */
   loseSession(): void
@@ -26,7 +26,7 @@ export interface Incoming {
 export const createIncoming = (
   last = 0,
   emit: Emitter<ReliableEvents>['emit'],
-  /** Hands a frame to the connection, if there is one. */
+  /** Passes a frame to the connection, if there is one. */
   transmit: (frame: string) => unknown,
 ): Incoming => {
   let count = 0
@@ -58,7 +58,7 @@ export const createIncoming = (
         last = sequenceId
         emit('message', {
           id: last,
-          // With a group it never passes for the server's own.
+          // A message with a group never counts as one from the server.
           from: from === 'group' || group !== undefined ? 'group' : 'server',
           group,
           userId: fromUserId ?? undefined,

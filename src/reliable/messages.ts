@@ -1,7 +1,7 @@
 import { decodeData, type FrameData, type RequestFrame } from './frames.js'
 import type { Outcome, SentMessage } from './types.js'
 
-/** A message of this client, from `send()` to its outcome. The functions belong to this page; everything else can be saved. */
+/** A message of this client, from `send()` to its outcome. Everything except the functions can be saved. */
 export interface Message {
   readonly ackId: number
   /** The frame, as it is on the wire. */
@@ -11,7 +11,7 @@ export interface Message {
   readonly onLost: 'drop' | 'resend'
   /**
    * The time at which it expires; `Infinity`, and `null` in saved text, mean never. It is checked again before the message is sent,
-   * because timers are late after the process slept, or while the page is hidden.
+   * because timers are late after the process was suspended, and while the page is hidden.
    */
   readonly expires: number | null
   readonly type: RequestFrame['type']
@@ -19,7 +19,7 @@ export interface Message {
   readonly name: string
   /** Reports the outcome, the first time. */
   report?: ((outcome: Outcome) => void) | undefined
-  /** Stops waiting for `ttl` and `signal`. */
+  /** Stops watching `ttl` and `signal`. */
   unwatch?(): void
 }
 

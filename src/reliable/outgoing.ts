@@ -9,7 +9,7 @@ import type {
   ReliableStats,
 } from './types.js'
 
-/** The most that may be sent and not acknowledged. A larger message is sent alone. */
+/** How much may be sent and not acknowledged. A larger message is sent alone. */
 const WINDOW = 256
 const WINDOW_BYTES = 2 ** 20
 
@@ -31,15 +31,15 @@ export type RequestHead =
 export interface Outgoing {
   /** Sends a message, now or later. `name`: of its event or group. Rejects for invalid arguments. */
   send(head: RequestHead, name: string, options: ReliableSendOptions, data?: EncodedData): Promise<Outcome>
-  /** Sends waiting messages as far as the window allows. */
+  /** Sends queued messages as far as the window allows. */
   flush(): void
   /** Processes the server's answer to a message. */
   receive(frame: AckFrame): void
-  /** Sends again what is not acknowledged, on a new connection, before everything else. */
+  /** Sends the unacknowledged messages again, on a new connection, before all others. */
   resend(send: (frame: string) => void): void
-  /** The session is lost: reports the messages whose outcome is unknown, and keeps the rest for the next session. */
+  /** The session is lost: reports the messages whose outcome is unknown, and keeps the others for the next session. */
   loseSession(): void
-  /** The socket was closed for good. */
+  /** The socket was closed permanently. */
   close(): void
   stats(): Pick<ReliableStats, 'dropped' | 'queued' | 'queuedBytes' | 'inFlight' | 'inFlightBytes'>
   save(): SavedOutgoing
@@ -49,10 +49,20 @@ type Emit = Emitter<ReliableEvents>['emit']
 
 type Drop = (message: Message, reason: ReliableDropReason) => void
 
+/** A longer delay needs several timers. */
+const MAX_DELAY = 1e9
+
 /** Drops the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
 const watch = (message: Message, drop: Drop, { signal, ttl = Infinity }: ReliableSendOptions) => {
-  // Longer delays than 2^31 milliseconds fire at once.
-  const timer = ttl < 1e9 ? setTimeout(drop, ttl, message, 'expired') : undefined
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const wait = (delay: number) => {
+    // Longer delays than 2^31 milliseconds fire at once.
+    timer =
+      delay > MAX_DELAY
+        ? setTimeout(wait, MAX_DELAY, delay - MAX_DELAY)
+        : setTimeout(drop, delay, message, 'expired')
+  }
+  if (ttl < Infinity) wait(ttl)
   const abort = () => drop(message, 'aborted')
   signal?.addEventListener('abort', abort)
   message.unwatch = () => {
@@ -62,13 +72,17 @@ const watch = (message: Message, drop: Drop, { signal, ttl = Infinity }: Reliabl
 }
 
 /** Throws a `TypeError` for invalid arguments of `send()`. */
-const checkSend = (name: unknown, { onLost = 'drop', ttl = Infinity }: ReliableSendOptions) => {
+const checkSend = (
+  name: unknown,
+  { onLost = 'drop', ttl = Infinity, signal: _, ...unknown }: ReliableSendOptions,
+) => {
+  for (const option in unknown) throw new TypeError(`send has no option '${option}'`)
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
   if (!isValid) throw new TypeError("Use a name, a ttl from 0, and onLost 'drop' or 'resend'")
 }
 
 /**
- * Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. `transmit` hands a frame to the
+ * Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. `transmit` passes a frame to the
  * connection, and returns `false` if no connection accepts it now.
  */
 export const createOutgoing = (

@@ -24,8 +24,8 @@ export const resolveUrl = (endpoint: string | URL): URL => {
   try {
     const url = new URL(endpoint, globalThis.document?.baseURI ?? globalThis.location?.href)
     url.protocol = url.protocol.replace('http', 'ws')
-    // A fragment is an error, as in the platform.
-    if (/^wss?:[^#]+$/.test(url.href)) return url
+    // A fragment is an error, as in the platform. A missing endpoint would be a relative URL, such as `/undefined`.
+    if (endpoint != null && /^wss?:[^#]+$/.test(url.href)) return url
   } catch {}
   throw new DOMException('The endpoint is not the URL of a WebSocket', 'SyntaxError')
 }
@@ -34,7 +34,7 @@ export const resolveUrl = (endpoint: string | URL): URL => {
 export interface Session {
   /** The id and the secret that resume it; `undefined` before it begins, and after it was lost. */
   readonly key: SessionKey | undefined
-  /** Whether the present connection has resumed it. */
+  /** Whether the current connection has resumed it. */
   readonly isResumed: boolean
   /** The URL of the next attempt, with the parameters that resume the session, unless a subprotocol does. */
   endpoint(context: AttemptContext): Promise<URL>
@@ -42,9 +42,9 @@ export interface Session {
   protocols(): string | string[]
   /** Whether the server supports this. */
   supports(feature: Feature): boolean
-  /** Waits for `connected`, and sends again what is not acknowledged. */
+  /** Waits for `connected`, and sends the unacknowledged messages again. */
   prepare(connection: PreparedConnection): Promise<void>
-  /** Asks the application's policy when to try again, after it has checked whether the session is lost. */
+  /** Checks whether the session is lost, and then asks the application's `retry` when to try again. */
   retry(context: RetryContext): number | false
 }
 
@@ -61,7 +61,7 @@ export const createSession = (
   /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
   let isResuming = false
   let isResumed = false
-  /** Whether the present attempt is made beside an open connection. */
+  /** Whether the last attempt was made beside an open connection, and did not take over. */
   let isSecond = false
 
   const supports = (feature: Feature) => !!key?.features?.includes(feature)
@@ -118,17 +118,17 @@ export const createSession = (
       const features = Array.isArray(first.features) ? first.features : []
       isResumed = key?.id === id
       if (key && !isResumed && resumeProtocol() && !features.includes('resumeProtocol')) {
-        // Another server answers this time, which has ignored the subprotocol. The next attempt uses the URL.
+        // This time, a server has answered that ignores the subprotocol. The next attempt uses the URL.
         key = { id: key.id, token: key.token }
         throw new TypeError('The server did not resume the session')
       }
       const isOlder = isResumed && sequenceId < incoming.last
       if (key && (!isResumed || isOlder)) lose()
-      // It would give the numbers of messages that were delivered to other messages.
+      // The server would assign the numbers of messages that were delivered to other messages.
       if (isOlder) throw new TypeError('The server lost a part of the session')
       key = { id, token, features }
       isSecond = false
-      // The server may not have read the last one. A page that is reloaded again and again sends no other.
+      // The server may not have read the last acknowledgement. A page that is reloaded again and again sends no other.
       if (incoming.last) incoming.acknowledge(send)
       outgoing.resend(send)
     },
@@ -139,8 +139,9 @@ export const createSession = (
       // session ends in the same way, it is the second. A new session is begun at once: a server that has lost all of them has let
       // in one client after the other, and refused each at its own time.
       if (close?.code !== CLOSE.sessionGone) return retry(context)
-      // A second connection has failed, and the session continues on the first.
-      if (isSecond) return false
+      // A second connection has failed, and the session continues on the first. If that one is lost, it has had some time; and if it was
+      // lost before, the second one is the only one.
+      if (isSecond && isOpen() && !context.uptime) return false
       const mayBegin = isResuming || (key && context.attempt === 1)
       let cause: RetryContext['cause'] = mayBegin ? { code: 'RECONNECT_REQUESTED' } : context.cause
       // With this reason the client may come back later, as with 1012 and 1013.

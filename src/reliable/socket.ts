@@ -76,7 +76,7 @@ const createCore = (
 }
 
 /**
- * Makes a `createReliableSocket` over a `createSocket` that was assembled from the parts that an application needs. The parts `prepare`
+ * Creates a `createReliableSocket` from a `createSocket` that was assembled from the parts that an application needs. The parts `prepare`
  * and `delivery` are required. Without the part `heartbeat`, dead connections are not detected.
  *
  * ```ts
@@ -102,9 +102,9 @@ export const reliableSocketOver =
     ])
     const saved: Saved = JSON.parse(options.saved ?? '{}')
 
-    // Volatile: now, on an open connection, or never. The core neither keeps nor reclaims a message: `outgoing` keeps it until it is
-    // acknowledged.
-    const transmit = (frame: string) => socket.send(frame, { volatile: true }) === 'sent'
+    // Volatile: sent now, on an open connection, or never. The core neither stores nor reclaims a message: `outgoing` stores it until it
+    // is acknowledged.
+    const transmit = (frame: string) => !isSplit() && socket.send(frame, { volatile: true }) === 'sent'
     const isClosed = () => {
       const { name, cause } = socket.state as { name: string; cause?: unknown }
       return name === 'closing' || (name === 'closed' && !!cause)
@@ -115,7 +115,13 @@ export const reliableSocketOver =
     const isOpen = () => state.name === 'open'
     const session = createSession(saved.session, endpoint, retry as Retry, incoming, outgoing, isOpen)
 
+    /** The id of the session of the open connection. */
+    let present: string | undefined
+    /** Whether a second connection has begun another session, with other numbers: the open one is of no use any more. */
+    const isSplit = () => socket.state.name === 'open' && session.key?.id !== present
+
     const receive = (text: unknown) => {
+      if (isSplit()) return
       try {
         const frame: ServerFrame = decode(text)
         if (frame.type === 'message') incoming.receive(frame, (text as string).length)
@@ -126,7 +132,7 @@ export const reliableSocketOver =
         // An unreadable frame counts as not received: the jump of the sequence numbers after it is reported as a gap.
         emit('error', new TypeError(MALFORMED))
       }
-      // While the connection was in doubt, nothing was sent.
+      // While it was unknown whether the connection works, nothing was sent.
       outgoing.flush()
     }
 
@@ -152,8 +158,9 @@ export const reliableSocketOver =
     })
     socket.on('open', ({ attempt, reconnected, seamless }) => {
       const { isResumed: resumed } = session
+      present = session.key?.id
       isSaved = false
-      // If the session goes on, nothing has ended for the application.
+      // If the session continues, nothing has ended for the application.
       if (!replaced || !resumed) {
         if (replaced) emit('close', replaced)
         emit('open', { attempt, reconnected, seamless, resumed })
@@ -163,7 +170,11 @@ export const reliableSocketOver =
     })
     socket.on('text', receive)
     socket.on('binary', receive)
-    socket.on('error', error => emit('error', error))
+    socket.on('error', error => {
+      emit('error', error)
+      // The second connection has failed. The next one continues with its session.
+      if (isSplit()) socket.reconnect()
+    })
 
     return {
       send: async (data, { event = 'message', ...how } = {}) =>
@@ -202,7 +213,7 @@ export const reliableSocketOver =
   }
 
 /**
- * Makes a WebSocket on which each message arrives once and in order, both ways, with a server that supports the subprotocol
+ * Creates a WebSocket on which each message arrives once and in order, in both directions, with a server that supports the subprotocol
  * `json.reliable.webpubsub.azure.v1`.
  *
  * ```ts

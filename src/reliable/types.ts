@@ -40,7 +40,7 @@ export type ReliableDropReason =
 /** Options for sending a message. */
 export interface ReliableSendOptions {
   /**
-   * The reaction if the session is lost before the message is acknowledged. `'drop'` reports it as `unknown`. `'resend'` sends it in the
+   * What to do if the session is lost before the message is acknowledged. `'drop'` reports it as `unknown`. `'resend'` sends it in the
    * new session, where the server cannot recognize it: it may be processed twice. Default: `'drop'`.
    */
   onLost?: 'drop' | 'resend'
@@ -105,11 +105,11 @@ export interface ReliableEvents<Json = unknown> {
   drop: SentMessage & Extract<Outcome, { status: 'dropped' }>
   /** The outcome of a message from `options.saved`: its promise was lost with the page that sent it. */
   outcome: SentMessage & Outcome
-  /** Every transition, once. */
+  /** The state has changed. */
   state: ReliableState
   /** The connection is ready, and unacknowledged messages have been sent again. `resumed`: the session is the same as before. */
   open: Omit<OpenEventData, 'url' | 'protocol'> & { readonly resumed: boolean }
-  /** An open connection has ended, and the session has not moved to another one at once: one event for each `open`. */
+  /** An open connection has ended, and was not replaced by a handover. There is one such event for each `open`. */
   close: CloseEventData
   /**
    * An attempt failed (`SocketError`), the server sent a frame that breaks the protocol (`TypeError`), or it reads more slowly because this
@@ -131,7 +131,7 @@ export interface ReliableStats extends Omit<Stats, 'reclaimed'> {
   readonly lastSequenceId: number
 }
 
-/** The options of the core that the protocol does not decide, and those of reliable sessions. */
+/** The options of the core, except those that the protocol determines, and the options of reliable sessions. */
 export interface ReliableOptions
   extends Omit<
     SocketOptions,
@@ -145,7 +145,7 @@ export interface ReliableOptions
   saved?: string | null | undefined
 }
 
-/** A WebSocket on which each message arrives once and in order, both ways. Methods do not depend on `this`. */
+/** A WebSocket on which each message arrives once and in order, in both directions. Its methods do not depend on `this`. */
 export interface ReliableSocket<Json = unknown> {
   /**
    * Sends an event to the server. The promise resolves with the outcome, if necessary after an outage. It rejects at once, and only for
@@ -182,7 +182,7 @@ export interface ReliableSocket<Json = unknown> {
   off<Type extends keyof ReliableEvents>(type: Type, listener: Listener<ReliableEvents<Json>[Type]>): void
   /** Connects now if there is no connection. Throws a `SyntaxError` for a malformed URL. */
   connect(): void
-  /** Replaces the present connection. The session continues. Connects after `close()` as well, then usually with a new session, after a gap. */
+  /** Replaces the current connection. The session continues. After `close()`, it connects again, usually with a new session, after a gap. */
   reconnect(cause?: unknown): void
   /**
    * Moves the session to another connection without an interruption, as the core's `handover()` does. There are no `close` and `open` events,
@@ -190,12 +190,12 @@ export interface ReliableSocket<Json = unknown> {
    */
   handover(cause?: unknown): Promise<void>
   /**
-   * Closes for good, without waiting: messages that were sent but not acknowledged are `unknown`, all others are dropped. To wait for the
-   * acknowledgements, await the promises first. The session ends with the connection, if the server supports that, unless `save()` was called
+   * Closes the socket without waiting: messages that were sent but not acknowledged resolve with `unknown`, all others are dropped. To wait for
+   * the acknowledgements, await the promises first. The session ends with the connection, if the server supports that, unless `save()` was called
    * since the connection opened. Throws for invalid codes and reasons as the core's `close()` does.
    */
   close(code?: number, reason?: string): void
-  /** The present state: the same object until the next `state` event. */
+  /** The current state: the same object until the next `state` event. */
   readonly state: ReliableState
   /** The session's public id; `undefined` until there is one. */
   readonly connectionId: string | undefined

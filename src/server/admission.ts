@@ -24,9 +24,9 @@ export interface AdmissionHost<Request> extends RequestHost {
   readonly resuming: Map<string, Promise<unknown>>
   /** Events of sessions that arrived while these were being resumed. */
   readonly missed: Map<string, MissedEvent>
-  /** The close reason for newcomers, once the server sends its clients away. */
+  /** The close reason for new connections, while the server drains. */
   readonly draining: string | undefined
-  /** The close reason for everyone, once the server shuts down. */
+  /** The close reason for all connections, while the server shuts down. */
   readonly closing: string | undefined
 }
 
@@ -35,7 +35,7 @@ interface Admitted {
   readonly groups: readonly string[]
 }
 
-/** A connection that has been let in. */
+/** A connection that was accepted. */
 interface Guest {
   readonly socket: WebSocketLike
   readonly pass: Pass
@@ -59,7 +59,7 @@ interface NextToken {
   readonly digest: string
 }
 
-/** Resolves with the user, or with what refuses the client. */
+/** Resolves with the user, or with the reason to refuse the client. */
 const admit = async <Request extends RequestLike>(
   { isAllowedOrigin, runHook }: AdmissionHost<Request>,
   { authorize }: ReliableServerOptions<Request>,
@@ -70,7 +70,7 @@ const admit = async <Request extends RequestLike>(
   return answer ? readAuthorization(answer) : 'authorize'
 }
 
-/** Throws a `TypeError` for anything unexpected: a mistake must not let anyone in without a name. */
+/** Throws a `TypeError` for any other value: a mistake must not admit a client without a user id. */
 const readAuthorization = (answer: unknown): Admitted => {
   if (answer === true) return { userId: '', groups: [] }
   if (typeof answer === 'string') return { userId: answer, groups: [] }
@@ -108,7 +108,7 @@ const attach = (
   return local
 }
 
-/** Resolves with the reason why there is no room for another session, if there is none. */
+/** Resolves with the limit that prevents another session, if there is one. */
 const create = async (
   server: AdmissionHost<any>,
   host: Host,
@@ -162,7 +162,7 @@ const resume = (
 const remoteAddress = (request: unknown): string =>
   (request as { socket?: { remoteAddress?: string } }).socket?.remoteAddress ?? ''
 
-/** Tells the application about the session, and begins to read. */
+/** Notifies the application of the session, and begins to read. */
 const begin = async <Request extends RequestLike>(
   server: AdmissionHost<Request>,
   { onConnect }: ReliableServerOptions<Request>,

@@ -53,7 +53,7 @@ const NAMES: Record<keyof ReliableServerOptions, true> = {
   onError: true,
 }
 
-/** Throws a `TypeError` for an option that does not exist: with `authorise` everybody would be let in. */
+/** Throws a `TypeError` for an option that does not exist: with the misspelling `authorise`, everyone could connect. */
 export const checkOptions = (options: object): void =>
   checkOptionNames('createReliableServer', options, Object.keys(NAMES))
 
@@ -95,7 +95,7 @@ export const resolveLimits = (options: Partial<Limits>): Limits => {
     const isEndless = name === 'handlerTimeout' && value === Infinity
     if (!isEndless && (!Number.isSafeInteger(value) || value < 1))
       throw new TypeError(`${name} must be an integer >= 1`)
-    // A timer with more fires at once.
+    // A timer with a longer delay fires at once.
     if (!isEndless && name.endsWith('Timeout') && value >= 2 ** 31)
       throw new TypeError(`${name} must be at most 2,147,483,647 ms (24 days)`)
     limits[name] = value

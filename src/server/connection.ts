@@ -1,7 +1,7 @@
 // One WebSocket connection, as the server uses it.
 import { writeDisconnected } from './frames.js'
 
-/** The methods of a WebSocket of the `ws` package that the server calls. */
+/** The members of a WebSocket of the `ws` package that the server uses. */
 // https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocket
 export interface WebSocketLike {
   readonly protocol: string
@@ -25,7 +25,7 @@ const MAX_LATE_FRAMES = 1_000
 
 /** Closes the connection. Its session can be resumed. */
 export const closeForNow = (socket: WebSocketLike, code: number, reason: string): void => {
-  // The answer comes after everything that was sent before it, and nothing limits a client any more.
+  // The answer arrives after everything that was sent before it, and the client's rate is no longer limited.
   let late = 0
   const count = () => {
     if (++late > MAX_LATE_FRAMES) socket.terminate()
@@ -36,12 +36,12 @@ export const closeForNow = (socket: WebSocketLike, code: number, reason: string)
   socket.close(code, reason.slice(0, 120))
 }
 
-/** How long a connection stays open whose session has moved to another one, in milliseconds. */
+/** How long a connection stays open after its session has moved to another one, in milliseconds. */
 const MOVED_TIMEOUT = 2_000
 
 /**
- * Closes a connection whose session has moved to another one. Not at once: a client that moves by itself still reads it, and closes it. The
- * session neither reads nor writes it any more.
+ * Closes a connection after its session has moved to another one, but not at once: a client that moves by itself still reads the connection, and
+ * closes it. The session no longer reads or writes it.
  */
 export const closeMoved = (socket: WebSocketLike): void => {
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -62,10 +62,10 @@ export const closeForGood = (socket: WebSocketLike, code: number, reason: string
   closeForNow(socket, code, reason)
 }
 
-/** How long the answer to a close frame is waited for that is not read. */
+/** How long to wait for the answer to a close frame if the connection is not read. */
 const UNREAD_TIMEOUT = 1_000
 
-/** Closes the connection of a client that sends too much, and reads nothing more. Its session can be resumed. */
+/** Closes the connection of a client that sends too much, without reading any further. The session can be resumed. */
 export const closeUnread = (socket: WebSocketLike, code: number, reason: string, message: string): void => {
   socket.pause()
   socket.send(writeDisconnected(message))

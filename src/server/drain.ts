@@ -1,18 +1,18 @@
-// Lets the clients of a node go, little by little.
+// Moves the clients of a node to other nodes, one after the other.
 import { CLOSED, closeForNow, type WebSocketLike } from './connection.js'
 import { DRAINING } from './frames.js'
 import type { LocalSession } from './session.js'
 import { within } from './upkeep.js'
 
-/** How long a running handler is waited for. */
+/** How long to wait for a running handler. */
 const HANDLER_TIMEOUT = 5_000
-/** How long a client may take that was asked to move to another node. */
+/** How long a client may take to move to another node after it was asked to. */
 const MOVE_TIMEOUT = 5_000
 /** How long a client may take to answer a close frame. */
 const CLOSE_TIMEOUT = 1_000
-/** Clients are let go in portions, at least so many milliseconds apart. */
+/** Clients are asked in batches, at least this many milliseconds apart. */
 const STEP = 10
-/** The client need not wait longer than its own policy wants: all others go at other times. */
+/** The client need not wait longer than its own policy requires, because the clients move at different times. */
 const REASON = 'retry-after=0'
 
 /** The part of the server that is drained. */
@@ -24,7 +24,7 @@ export interface DrainServer {
 
 const delay = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms))
 
-/** In a random order, so that those who came at the same time do not go at the same time. */
+/** In a random order, so that clients that connected at the same time do not move at the same time. */
 const shuffle = <Item>(items: readonly Item[]): Item[] =>
   items
     .map(item => ({ item, place: Math.random() }))
@@ -32,8 +32,8 @@ const shuffle = <Item>(items: readonly Item[]): Item[] =>
     .map(({ item }) => item)
 
 /**
- * Asks a client to move, and goes on serving it for as long as that takes: when its session is resumed elsewhere, this connection ends. A
- * client that does not move is closed, after the running handler.
+ * Asks a client to move to another node, and serves it until it has: when its session is resumed elsewhere, this connection ends. If the
+ * client does not move, its connection is closed after the running handler.
  */
 const release = async (session: LocalSession): Promise<void> => {
   const socket = session.connection?.socket
@@ -48,13 +48,14 @@ const release = async (session: LocalSession): Promise<void> => {
   socket.terminate()
 }
 
-/** Ends all connections over so many milliseconds. Resolves when nobody is left, or when the server shuts down. */
+/** Ends all connections over this many milliseconds. Resolves when no connection is left, or when the server shuts down. */
 export const drain = async (server: DrainServer, over: number): Promise<void> => {
   const all = shuffle([...server.sessions.values()])
-  const start = Date.now()
+  // Not the time of day, which can be set back or forth.
+  const start = performance.now()
   const leaving: Promise<void>[] = []
   for (let count = 0; count < all.length && !server.closing; ) {
-    const share = over ? (Date.now() - start) / over : 1
+    const share = over ? (performance.now() - start) / over : 1
     // The first one at once, the last one at the end.
     const due = Math.min(all.length, Math.floor(share * (all.length - 1)) + 1)
     leaving.push(...all.slice(count, due).map(release))

@@ -1,11 +1,11 @@
 // Distinguishes a client that floods the server from one that is merely busy.
 import { randomName } from './token.js'
 
-/** A client is warned when its frames have waited for so many milliseconds, and closed when they have waited for this long. */
+/** How many milliseconds a client's frames must have waited before it is warned, and before its connection is closed. */
 const WARN_AFTER = 1_000
 const CLOSE_AFTER = 10_000
 
-/** A client that waits for answers has no more on its way: 256 requests of 1 MiB, and a few pings and acknowledgements among them. */
+/** A client that waits for answers has at most this much in flight: 256 requests of 1 MiB, and a few pings and acknowledgements. */
 const WINDOW = 256 + 64
 const WINDOW_BYTES = 2 ** 20
 
@@ -13,8 +13,8 @@ const WINDOW_BYTES = 2 ** 20
 export type LimitStep = 'slowed' | 'warned' | 'closed'
 
 /**
- * Measures what a client sends until it answers a ping. Its answer comes after everything that was on its way, so that nobody who
- * waits for answers can have sent more than that.
+ * Measures what a client sends until it answers a ping. The answer arrives after everything that was in flight, so a client that waits for
+ * answers cannot have sent more than that.
  */
 export class FloodProbe {
   /** The data of the ping, which no client can know before. */
@@ -35,7 +35,7 @@ export class FloodProbe {
     this.bytes += bytes
   }
 
-  /** The next frame waits for so many milliseconds. Returns what the waits before have led to. */
+  /** The next frame waits for this many milliseconds. Returns the result of the waits so far. */
   wait(ms: number): LimitStep | undefined {
     const { waited } = this
     this.waited += ms

@@ -1,4 +1,4 @@
-// Reads and writes frames on the server. A client's frame is hostile until it has been read here.
+// Reads and writes frames on the server. A client's frame is untrusted until it has been validated here.
 import {
   type ClientFrame,
   type ConnectedFrame,
@@ -31,7 +31,7 @@ export interface BadRequest {
   readonly why: string
 }
 
-/** The client ends its session. It waits for its turn among the requests. */
+/** The client ends its session. Processed in order with the requests. */
 interface EndSession {
   readonly type: 'endSession'
   readonly ackId?: undefined
@@ -40,7 +40,7 @@ interface EndSession {
 /** A client's request, checked and decoded. */
 export type Request = Decoded<RequestFrame> | BadRequest
 
-/** A frame that waits for its turn. */
+/** A frame that is processed in order. */
 export type Waiting = Request | EndSession
 
 /** A client's frame, checked and decoded. */
@@ -96,7 +96,7 @@ const parse = (text: string): unknown => {
   }
   let value: unknown
   try {
-    // An escape can spell the name too. All other frames are spared the walk, which is slow.
+    // The name can be written with escapes, too. All other frames skip this check, which is slow.
     const mayBePoisoned = text.includes('__proto__') || text.includes('\\u')
     value = mayBePoisoned ? JSON.parse(text, guard) : JSON.parse(text)
   } catch {
@@ -209,7 +209,7 @@ export const payload = (data: unknown, dataType?: DataType): Payload => {
   if (typeof data === 'string' && dataType !== 'json') return { dataType: 'text', data }
   if (data === undefined || typeof data === 'function' || typeof data === 'symbol') {
     throw new TypeError(
-      `JSON has no ${typeof data}: send a string, bytes, or a value that JSON.stringify accepts`,
+      `JSON cannot represent a ${typeof data}: send a string, bytes, or a value that JSON.stringify accepts`,
     )
   }
   return { dataType: 'json', data }
@@ -218,8 +218,8 @@ export const payload = (data: unknown, dataType?: DataType): Payload => {
 type StoredHead = Omit<FrameHead<MessageFrame>, 'sequenceId'>
 
 /**
- * A message for a client, without its sequence number. Throws a `RangeError` for more than `max` bytes, because no client could ever keep
- * up with such a message, and what JSON.stringify throws.
+ * A message for a client, without its sequence number. Throws a `RangeError` for more than `max` bytes, because such a message would end every
+ * session, and throws the errors of JSON.stringify.
  */
 export const writeMessage = (
   { dataType, data }: Payload,
@@ -247,7 +247,7 @@ export const writeAck = (ackId: number, error?: { name: string; message: string 
     ? encode({ type: 'ack', ackId, success: false, error })
     : encode({ type: 'ack', ackId, success: true })
 
-/** What clients of this package use, and others ignore. */
+/** The features that clients of this package use, and others ignore. */
 const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']
 
 export const writeConnected = (frame: Omit<ConnectedFrame, 'type' | 'event' | 'features'>): string =>

@@ -25,7 +25,7 @@ export const guardErrors = (wss: Emitter, report: (error: unknown) => void): voi
   guarded.add(wss)
   wss.on('connection', (socket: Emitter) => {
     socket.on('error', ignore)
-    // After close() nothing answers the client. It may come back to the next server on this port.
+    // After close(), no listener would answer the client. It may come back to the next server on this port.
     if (wss.listenerCount?.('connection') === GUARDS) socket.close?.(1012, 'the server is closed')
   })
 }

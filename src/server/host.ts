@@ -1,4 +1,4 @@
-// What the sessions of a node share.
+// The state that the sessions of a node share.
 import type { ServerStats } from './api.js'
 import type { Limits } from './checks.js'
 import type { LimitStep } from './flood.js'

@@ -1,4 +1,4 @@
-// The requests of one session: processed one after the other, in the order in which they came, across connections.
+// The requests of one session: processed one after the other, in the order of arrival, across connections.
 import type { Waiting } from './frames.js'
 
 const MAX_MESSAGES = 256
@@ -20,7 +20,7 @@ export interface InboxOwner {
 
 export class Inbox {
   private readonly owner: InboxOwner
-  /** Requests that wait. The first one is being processed. */
+  /** The queued requests. The first one is being processed. */
   private readonly queue: Item[] = []
   /** The ids of the requests in the queue. */
   private readonly pending = new Set<number>()
@@ -52,7 +52,7 @@ export class Inbox {
     return this.queue.length >= MAX_MESSAGES || this.bytes >= MAX_BYTES
   }
 
-  /** Accepts a request. Returns `false` for a repetition of a request that waits or is being processed: one answer is for both. */
+  /** Accepts a request. Returns `false` for a repetition of a request that is queued or being processed: both get one answer. */
   add(request: Waiting, bytes: number): boolean {
     const { ackId } = request
     if (ackId !== undefined) {
@@ -66,7 +66,7 @@ export class Inbox {
     return true
   }
 
-  /** Drops the requests that wait. */
+  /** Drops the queued requests. */
   clear(): void {
     this.queue.length = 0
   }

@@ -12,7 +12,7 @@ const COUNTERS: Readonly<Record<CounterName, readonly [help: string, ...labels: 
   closed: ['Connections of sessions that have ended.', 'code'],
   limited: ['Clients that sent more than a rate allows.', 'who', 'step'],
   requests: ['Requests of clients.', 'type', 'outcome'],
-  store_errors: ['Steps of the session store that failed.', 'operation'],
+  store_errors: ['Operations of the session store that failed.', 'operation'],
 }
 
 type HistogramName = 'handler' | 'store'
@@ -20,7 +20,7 @@ type HistogramName = 'handler' | 'store'
 /** The histograms, what they measure, and their label. */
 const HISTOGRAMS: Readonly<Record<HistogramName, readonly [help: string, label: string]>> = {
   handler: ['How long functions of the application took.', 'handler'],
-  store: ['How long steps of the session store took.', 'operation'],
+  store: ['How long operations of the session store took.', 'operation'],
 }
 
 /** A value that is read when it is asked for. */
@@ -64,7 +64,7 @@ export class Metrics {
     counter.set(second, (counter.get(second) ?? 0) + 1)
   }
 
-  /** Something took so many milliseconds. */
+  /** Records a duration in milliseconds. */
   observe(name: HistogramName, value: string, ms: number): void {
     let all = this.histograms.get(name)
     if (!all) {

@@ -55,9 +55,9 @@ export interface Server<Request extends RequestLike> extends RequestHost {
   openHost(): Promise<Host>
   /** Runs a hook of the application, whose failure is reported. */
   attempt(hook: () => unknown): Promise<void>
-  /** The close reason for newcomers, once the server sends its clients away. */
+  /** The close reason for new connections, while the server drains. */
   draining: string | undefined
-  /** The close reason for everyone, once the server shuts down. */
+  /** The close reason for all connections, while the server shuts down. */
   closing: string | undefined
 }
 
@@ -89,8 +89,8 @@ const createReport =
 const UNLIMITED = 100 * 2 ** 20
 
 /**
- * Bounds what `ws` reads before anything of ours sees it. Messages that are somewhat too large get through, so that they can be refused
- * without closing the connection.
+ * Limits what `ws` reads before this server receives it. Messages that are only slightly too large are accepted by `ws`, so that they can be
+ * refused without closing the connection.
  */
 const limitPayload = ({ options }: WebSocketServerLike<any>, { maxMessageBytes }: Limits): void => {
   const { maxPayload = 0 } = options

@@ -1,6 +1,6 @@
 import type { StoreNode } from './store.js'
 
-/** Opens the store, once for everyone who needs it, and again if that has failed. */
+/** Opens the store once for all callers, and again if opening has failed. */
 export class StoreOpener {
   private readonly open: () => Promise<StoreNode>
   private opening: Promise<StoreNode> | undefined
@@ -17,7 +17,7 @@ export class StoreOpener {
     return this.opening
   }
 
-  /** The store is not opened any more. If it is, or still is being opened, it is closed then. */
+  /** Prevents the store from being opened. If it is open, or still being opened, it is closed. */
   async close(): Promise<void> {
     this.isClosed = true
     const node = await this.opening?.catch(() => undefined)

@@ -1,4 +1,4 @@
-// The options of the server, and what its handlers receive.
+// The options of the server, and the arguments of its handlers.
 import type { DataType } from '../reliable/frames.js'
 import type { LimitStep } from './flood.js'
 import type { Payload } from './frames.js'
@@ -14,7 +14,7 @@ export interface Session {
   readonly userId: string | undefined
   /**
    * Sends a message: exactly once, in the order of the calls. Strings are sent as text, bytes as binary, everything else as JSON. With the
-   * `dataType` `'json'` a string is sent as JSON too. Throws a `TypeError` for data that cannot be sent, and a `RangeError` for more than
+   * `dataType` `'json'`, a string is sent as JSON, too. Throws a `TypeError` for data that cannot be sent, and a `RangeError` for more than
    * `maxUnacknowledgedBytes`.
    *
    * In `onMessage` the message is held until the handler is done. It is then stored in the same step that marks the client's message as
@@ -31,7 +31,7 @@ export interface Session {
   /** Leaves a group. In `onMessage` this is held, as with `send`. */
   leave(group: string): void
   /**
-   * Ends the session for good: at once or, in `onMessage`, when the handler is done and its messages are written. After the default code,
+   * Ends the session permanently: at once or, in `onMessage`, when the handler is done and its messages are written. After the default code,
    * 1008, the client does not resume the session. Throws a `RangeError` for a code that is not 1000, 1008 or 3000 to 4999, and for a
    * reason of more than 120 bytes.
    */
@@ -51,7 +51,7 @@ export type ClientMessage = Payload & {
   readonly signal: AbortSignal
 }
 
-/** The result of `authorize`: `true` for a user without a name, a user's id, or an object with the groups of a new session. */
+/** The result of `authorize`: `true` for a client without a user id, a user's id, or an object with the id and the groups. */
 export type Authorization =
   | boolean
   | string
@@ -59,17 +59,17 @@ export type Authorization =
       /** The user's id. */
       readonly userId?: string
       /**
-       * The groups that the session is in. When it is resumed, it leaves those that are not among them any more; groups that it has joined in
-       * another way stay.
+       * The groups of the session. When the session is resumed, it leaves those that are no longer listed here; it stays in groups that it
+       * has joined in another way.
        */
       readonly groups?: readonly string[]
     }
 
-/** A client sends more than its rate. */
+/** Describes a client that exceeds a rate. */
 export interface LimitEvent extends Limit {
   /**
-   * `'slowed'`: it is read more slowly. `'warned'`: it was told so, because its frames have waited for a second. `'closed'`: its frames
-   * have waited for ten seconds, and its connection is closed with 1013.
+   * `'slowed'`: its frames are read more slowly. `'warned'`: its frames have waited for a second, and the client was notified. `'closed'`:
+   * its frames have waited for ten seconds, and its connection is closed with 1013.
    */
   readonly step: LimitStep
 }
@@ -91,8 +91,8 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
    */
   onDisconnect?: (session: Session, close: { readonly code: number; readonly reason: string }) => unknown
   /**
-   * A session has ended: the application or the client ended it, its client broke the protocol or did not keep up, or it has expired. Called on
-   * the node that held it last or, with sessions in Redis, on another one if that is gone. Default: nothing.
+   * A session has ended: the application or the client ended it, the client broke the protocol or was too slow, or the session has expired.
+   * Called on the node that held it last or, with sessions in Redis, on another node if that one no longer runs. Default: nothing.
    */
   onEnd?: (
     session: { readonly id: string; readonly userId: string | undefined },
@@ -101,13 +101,13 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   /** Whether a client may join a group. Default: no. */
   onJoin?: (group: string, session: Session) => Eventually<boolean>
   /**
-   * Whether a client may publish to a group. Even then it must be a member. The members' messages carry the id of its user, or `''` if
-   * it has no name. Default: no.
+   * Whether a client may publish to a group. Even then it must be a member. The message contains the id of the client's user, or `''`
+   * if it has none. Default: no.
    */
   onPublish?: (group: string, message: Payload, session: Session) => Eventually<boolean>
   /**
    * Identifies the user of each connection; `false` refuses it. Only the user who began a session can resume it. Default: everyone may
-   * connect, without a name.
+   * connect, without a user id.
    */
   authorize?: (request: Request) => Eventually<Authorization>
   /**
@@ -164,7 +164,7 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
     frame: { readonly type: string; readonly bytes: number },
     session: { readonly id: string; readonly userId: string | undefined },
   ) => void
-  /** Called when a client sends more than its rate, which the first argument names. Default: nothing. */
+  /** Called when a client exceeds a rate. The first argument describes the rate. Default: nothing. */
   onLimit?: (limit: LimitEvent, session: { readonly id: string; readonly userId: string | undefined }) => void
   /** Receives errors of your functions, of the store and of the `WebSocketServer`. Default: `console.error`. */
   onError?: (error: unknown) => void

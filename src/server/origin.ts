@@ -24,14 +24,14 @@ const parse = (url: string): URL | undefined => {
   }
 }
 
-/** Whether nobody but this machine or network decides where the name leads: it is `localhost`, or an IP address. */
+/** Whether the name cannot be pointed elsewhere by DNS: it is `localhost`, or an IP address. */
 const isFixed = (hostname: string): boolean =>
   /(^|\.)localhost$/.test(hostname) || /^\d+\.\d+\.\d+\.\d+$/.test(hostname) || hostname.startsWith('[')
 
 /**
- * Whether a page connects to its own host. The schemes are not compared, because a proxy in front often terminates TLS. A page without TLS
- * proves nothing with the name of its host: the network can put such a page there, and whoever owns a name can let it lead to a server of
- * somebody else (DNS rebinding).
+ * Whether a page connects to its own host. The schemes are not compared, because a proxy in front often terminates TLS. Without TLS, the host
+ * name of a page proves nothing: an attacker on the network can serve such a page, and the owner of a name can point it at another server
+ * (DNS rebinding).
  */
 // https://cheatsheetseries.owasp.org/cheatsheets/WebSocket_Security_Cheat_Sheet.html
 const isSameHost = (origin: string, host: string | undefined): boolean => {

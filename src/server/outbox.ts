@@ -3,7 +3,7 @@ import { numbered } from './frames.js'
 import type { Lease, StoredMessage, StoreNode } from './store.js'
 
 const BATCH = 100
-/** How long the end of a session waits for what it was sent before. */
+/** How long the end of a session waits until earlier messages are written. */
 const FLUSH_TIMEOUT = 1_000
 
 /** The part of its session that an outbox uses. */
@@ -67,7 +67,7 @@ export class Outbox {
     return sequenceId <= Math.max(sent, newest)
   }
 
-  /** Begins with everything that is not acknowledged, on a new connection. */
+  /** Begins with all unacknowledged messages, on a new connection. */
   start({ sequenceId, acknowledged }: Lease): void {
     this.cursor = { sent: acknowledged, newest: sequenceId, acknowledged }
     this.wake()
@@ -87,7 +87,7 @@ export class Outbox {
     return this.running
   }
 
-  /** Returns whether nothing is left to do for this message. */
+  /** Returns whether this message needs no further work. */
   private writeNext({ sequenceId, frame }: StoredMessage): boolean {
     const { cursor } = this
     if (!cursor || sequenceId <= cursor.sent) return true
@@ -124,7 +124,7 @@ export class Outbox {
   private async writeBatch(cursor: Cursor): Promise<boolean> {
     const { id, epoch, store } = this.owner
     const messages = await store.read(id, epoch, cursor.sent, BATCH)
-    // A new connection may have come while the store was asked. It begins at its own position.
+    // While the store was read, a new connection may have replaced this one. It begins at its own position.
     if (cursor !== this.cursor) return true
     for (const { sequenceId, frame } of messages ?? []) {
       if (cursor !== this.cursor) return true

@@ -1,8 +1,8 @@
-// Clients that publish are slowed down by the slowest connected member of a group.
+// A client that publishes to a group is slowed down by the group's slowest connected member.
 
-/** How long a publication waits for connected members that are behind. Then their sessions are ended. */
+/** How long a publication waits for connected members that are too far behind. After that, their sessions are ended. */
 export const PATIENCE = 3_000
 
-/** Resolves when it is time to try again, having waited for so many milliseconds. */
+/** Resolves when it is time to try again, given how many milliseconds it has waited so far. */
 export const delay = (waited: number): Promise<void> =>
   new Promise(resolve => setTimeout(resolve, Math.min(Math.max(10, waited), 250)))

@@ -95,13 +95,13 @@ export class Processor {
     if (error instanceof Refusal) return { name: error.name, message: error.message }
     this.host.report(error)
     const name = error instanceof Error ? String(error.name) : 'Error'
-    // To clients this one name means success. And the message may contain what is not meant for them.
+    // To clients, this name means success. And the message may contain information that is not meant for them.
     return { name: name === DUPLICATE.name ? 'Error' : name, message: 'the message was not handled' }
   }
 
   /**
-   * Stores the effects together with the mark that the request was processed. Waits for a while where a member of a group is behind:
-   * a client that publishes is slowed down by the slowest connected member.
+   * Stores the effects together with the record that the request was processed. If a member of a group is too far behind, waits for a while:
+   * a client that publishes is slowed down by the group's slowest connected member.
    */
   private async commit(effects: readonly Effect[], ackId: number | undefined): Promise<CommitOutcome> {
     const start = Date.now()
@@ -114,7 +114,7 @@ export class Processor {
         await delay(waited)
         continue
       }
-      // A new connection to this node may be the reason. Nothing was stored then, and the claim is still ours to make.
+      // A new connection to this node may be the reason. In this case, nothing was stored, and this node can claim the message again.
       if (outcome === 'lost') await this.host.resuming.get(this.owner.id)
       if (outcome !== 'lost' || !this.owner.isActive || claim.epoch === this.owner.epoch) return outcome
     }

@@ -1,4 +1,4 @@
-// How much clients may send, and how many connections they may have: for each connection, user and address.
+// Limits for what clients may send, and for their connections: per connection, user and address.
 
 /** An amount that may be sent each second. A burst may have as much as one second's amount. */
 export interface Rate {
@@ -24,7 +24,7 @@ export interface Limit {
   readonly who: keyof PerClient<unknown>
   /** The id of the user, or the address. `''` for a connection. */
   readonly name: string
-  /** What there was too much of. */
+  /** The unit that was exceeded. */
   readonly unit: keyof Rate
   /** The number that is allowed each second. */
   readonly rate: number
@@ -32,9 +32,9 @@ export interface Limit {
 
 /** The limit in words, for the client. */
 export const describeLimit = ({ who, unit, rate }: Limit): string =>
-  `this ${who} sends more than ${rate} ${unit} per second, and is read more slowly`
+  `this ${who} sends more than ${rate} ${unit} per second, and its frames are read more slowly`
 
-/** Counts what was sent, and computes how long to wait. A debt is allowed: what has been read already is handled. */
+/** Counts what was sent, and computes how long to wait. The balance may be negative, because what was read already is handled. */
 class Bucket {
   readonly who: Limit['who']
   readonly name: string
@@ -66,14 +66,14 @@ class Bucket {
     return Math.max(forMessages, forBytes)
   }
 
-  /** Whether nothing would change if it were forgotten. */
+  /** Whether it can be deleted without any effect. */
   isFull(now: number): boolean {
     this.refill(now)
     return this.left.messages >= this.rate.messages && this.left.bytes >= this.rate.bytes
   }
 
   private wait(unit: keyof Rate): number {
-    // Without a limit there is no debt.
+    // Without a limit, the balance is never negative.
     return this.left[unit] < 0 ? Math.ceil((-this.left[unit] / this.rate[unit]) * 1_000) : 0
   }
 
@@ -88,7 +88,7 @@ class Bucket {
   }
 }
 
-/** A connection that was let in. */
+/** A connection that was accepted. */
 export interface Pass {
   /** A frame has arrived. Returns after how many milliseconds the next one may be read. */
   take(bytes: number): number
@@ -151,7 +151,7 @@ export class Gate {
     }
   }
 
-  /** Forgets users and addresses without connections. A debt is kept, because a new connection would otherwise clear it. */
+  /** Forgets users and addresses without connections. A negative balance is kept, because a new connection would otherwise clear it. */
   sweep(): void {
     const now = Date.now()
     for (const [key, bucket] of this.buckets) {

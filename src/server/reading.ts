@@ -5,13 +5,13 @@ import { writeLimited } from './frames.js'
 import { describeLimit, type Limit, type Pass } from './rates.js'
 import { TRY_AGAIN_LATER } from './store.js'
 
-/** A client that is slowed down is read in portions, at least so many milliseconds apart. */
+/** A client that is slowed down is read in batches, at least this many milliseconds apart. */
 const MIN_WAIT = 5
-/** The longest wait, so that a client whose rate is much too low is not lost for good. */
+/** The longest wait, so that a client whose rate was set much too low is still read. */
 const MAX_WAIT = 60_000
-/** `onLimit` hears again of a client that was not slowed down for so many milliseconds. */
+/** `onLimit` is called again for a client that was not slowed down for this many milliseconds. */
 const QUIET = 10_000
-/** The close reason for a client that sends too much: it may come back after so many seconds. */
+/** The close reason for a client that sends too much: it may come back after this many seconds. */
 const RETRY_LATER = 'retry-after=5'
 
 interface Message {
@@ -39,14 +39,14 @@ export class Connection {
   private readonly maxMessageBytes: number
   /** Whether the client is known to have received `connected`, and with it its newest token. */
   isConfirmed = false
-  /** The code and reason of the close frame, if the connection was closed without reading on. */
+  /** The code and reason of the close frame, if the connection was closed without reading any further. */
   closed: { readonly code: number; readonly reason: string } | undefined
   /** Messages that `ws` had read already when the server stopped reading. */
   private readonly held: Message[] = []
   private heldBytes = 0
   /** Whether a ping has not been answered. */
   private isAsked = false
-  /** Of a client that was slowed down, and has not answered a ping since. */
+  /** Measures a client that was slowed down, and has not answered a ping since. */
   private probe: FloodProbe | undefined
   private lastSlowed = Number.NEGATIVE_INFINITY
   /** Whether the inbox is full. */
@@ -96,12 +96,12 @@ export class Connection {
     this.socket.ping(data)
   }
 
-  /** For how long the client has sent nothing, although it was read. */
+  /** For how long the client has sent nothing, although the server was reading. */
   get silence(): number {
     return this.mustWait ? 0 : Date.now() - this.lastHeard
   }
 
-  /** The client is alive. */
+  /** Records that the client has sent something. */
   heard(): void {
     this.lastHeard = Date.now()
   }
@@ -114,12 +114,12 @@ export class Connection {
     else this.read()
   }
 
-  /** Handles everything that was read. The socket is closed: nothing else comes. */
+  /** Handles everything that was read. The socket is closed, so nothing else arrives. */
   finish(): void {
     for (const { data, isBinary } of this.held.splice(0)) this.owner.receive(this, data, isBinary)
   }
 
-  /** Reads nothing more. */
+  /** Stops reading. */
   stop(): void {
     this.isOver = true
     this.held.length = 0
@@ -130,7 +130,7 @@ export class Connection {
     return this.isFull || this.isSlowed
   }
 
-  /** Reads on, unless there is a reason to wait. */
+  /** Continues to read, unless there is a reason to wait. */
   private read(): void {
     while (!this.mustWait && this.held.length) {
       const message = this.held.shift() as Message
@@ -138,7 +138,7 @@ export class Connection {
       this.handle(message)
     }
     if (this.mustWait || this.isOver) return
-    // The client could not show that it is alive while it was not read.
+    // While the server did not read, the client could not prove that it is alive.
     this.heard()
     this.socket.resume()
   }
@@ -156,7 +156,7 @@ export class Connection {
     if (!this.isOver) this.owner.receive(this, data, isBinary)
   }
 
-  /** Slows down a client that sends more than its rate. If it goes on, warns it, and then closes the connection. */
+  /** Slows down a client that exceeds a rate. If it continues, warns it, and then closes the connection. */
   private pace(bytes: number): void {
     this.probe?.count(bytes)
     const wait = Math.min(this.pass.take(bytes), MAX_WAIT)

@@ -1,7 +1,7 @@
 // Waits until clients have acknowledged messages, on whichever node their sessions are.
 import type { Progress, StoreNode } from './store.js'
 
-/** How often the store is asked about sessions of other nodes. Clients acknowledge within a second. */
+/** How often the store is queried about sessions on other nodes. Clients acknowledge within a second. */
 const INTERVAL = 250
 
 interface Wait {
@@ -21,7 +21,7 @@ export class Receipts {
   }
 
   /**
-   * Resolves with `true` when the client has acknowledged the message with this number, and with `false` when its session has ended. Rejects
+   * Resolves with `true` when the client has acknowledged the message with this number, or with `false` when its session has ended. Rejects
    * with the reason of the signal, or with the error of the store.
    */
   async wait(id: string, { sequenceId, acknowledged }: Progress, signal?: AbortSignal): Promise<boolean> {

@@ -2,7 +2,7 @@
 import { RESUME_PROTOCOL } from '../reliable/frames.js'
 import type { RequestLike } from './origin.js'
 
-/** What a client shows to resume a session. */
+/** The id and the token with which a client resumes a session. */
 export interface Recovery {
   readonly id: string
   readonly token: string
@@ -51,7 +51,7 @@ export const takeRecovery = (request: RequestLike): Recovery | undefined => {
   const offered = headers[HEADER]
   const recovery = fromProtocols(offered) ?? fromUrl(url)
   if (!recovery) return undefined
-  // A frozen object stays as it is.
+  // A frozen object cannot be changed.
   Reflect.set(request, 'url', redactUrl(url))
   if (typeof offered !== 'string') return recovery
   Reflect.set(headers, HEADER, redactProtocols(offered))

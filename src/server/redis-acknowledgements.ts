@@ -2,8 +2,8 @@
 import type { ScriptRunner } from './redis-runner.js'
 
 /**
- * Scripts are at least so many milliseconds apart. The first is sent at once: its client may resume the session on another node in a moment,
- * and is not to get again what it has acknowledged.
+ * Scripts are at least this many milliseconds apart. The first is sent at once: its client may soon resume the session on another node, and
+ * should not receive again what it has acknowledged.
  */
 const INTERVAL = 5
 
@@ -32,7 +32,7 @@ export class Acknowledgements {
     return new Promise((resolve, reject) => this.push([{ id, epoch, sequenceId, resolve, reject }]))
   }
 
-  /** Sends what waits, before whatever comes next. */
+  /** Sends the pending acknowledgements, before any other script. */
   flush(): void {
     clearTimeout(this.timer)
     this.timer = undefined

@@ -10,7 +10,7 @@ const readSettings = (answer: unknown): Record<string, string> => {
   return settings
 }
 
-/** Reports settings that can lose sessions. Reports nothing if Redis does not tell its settings, as many hosted ones do. */
+/** Reports settings that can lose sessions. Reports nothing if Redis does not allow `CONFIG`, as is common with hosted Redis. */
 export const reportRisks = async (
   link: RedisLink,
   key: string,

@@ -52,7 +52,7 @@ export interface IoRedisClient {
 /** A connected client of the `redis` or the `ioredis` package: of one Redis, under Sentinel, or of a Cluster. */
 export type AnyRedisClient = RedisClient | RedisClusterClient | RedisSentinelClient | IoRedisClient
 
-/** A connection to Redis, whichever client makes it. */
+/** A connection to Redis, independent of the client package. */
 export interface RedisLink {
   /** All keys of the store must be in one slot. */
   readonly isCluster: boolean
@@ -60,7 +60,7 @@ export interface RedisLink {
   readonly pin: ((key: string) => Promise<(args: string[]) => Promise<unknown>>) | undefined
   /** `key`: any key of the store, which decides where the command goes. */
   send(key: string, args: string[]): Promise<unknown>
-  /** Resolves with how to stop. `onReconnect` is called when messages may have been missed. */
+  /** Resolves with a function that stops this. `onReconnect` is called when messages may have been missed. */
   subscribe(
     channel: string,
     onMessage: (text: string) => void,

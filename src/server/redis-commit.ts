@@ -2,10 +2,13 @@
 import { BUDGET, CHUNK } from './redis-library.js'
 import { INCOMPLETE } from './store.js'
 
-/** The number of outcomes that Redis remembers for each node: some clients of Redis send a command again after they have lost their connection. */
+/**
+ * The number of outcomes that Redis remembers for each node: some clients of Redis send a command again after they have lost their
+ * connection.
+ */
 const OUTCOMES = 512
 
-/** What the scripts of a commit share. */
+/** Functions that the scripts of a commit share. */
 const EFFECTS = `
 local function isPublish(kind) return kind == 'publish' or kind == 'members' end
 local function slot(place) return 'a' .. (place % ${OUTCOMES}) end
@@ -139,7 +142,7 @@ call('PEXPIRE', key, ttl)
 if id ~= '' then pass(place, 'more', count) end
 return answer('more', count)`
 
-// Goes on with what a commit has left to do: one chunk.
+// Continues a commit that is not complete: one chunk.
 export const FAN: string = `${EFFECTS}
 local patient, place, passes = unpack(ARGV, 11, 13)
 if not isTrusted() then return answer('wait', 0) end

@@ -4,13 +4,13 @@ import { INCOMPLETE, SLOW, TRY_AGAIN_LATER } from './store.js'
 /** The number of deliveries of one script. Each takes some 5 µs. */
 export const CHUNK: number = 200
 
-/** The number of entries that one script may touch besides: it takes some 3 ms. */
+/** The number of other entries that one script may access: this takes some 3 ms. */
 export const BUDGET: number = 1_500
 
-/** A node that has not shown itself for so long is not waited for. Nodes do so every 5 seconds. */
+/** A node that has not refreshed its entry for this long is not waited for. Nodes do so every 5 seconds. */
 const NODE_TIMEOUT = 15_000
 
-/** How long nodes have to check what they know after Redis was restarted or replaced. */
+/** How long nodes may take to compare their own records with Redis after it was restarted or replaced. */
 const CHECK_TIMEOUT = 10_000
 
 /** Precedes every script: the settings of the store and of the node as the first arguments, and functions. */

@@ -1,4 +1,4 @@
-// The Redis store, as one node uses it. Every method runs one script, or the same one again until everything is done.
+// The Redis store, as one node uses it. Every method runs one script, repeatedly until everything is done.
 import { delay, PATIENCE } from './patience.js'
 import { Acknowledgements } from './redis-acknowledgements.js'
 import { Order } from './redis-order.js'
@@ -23,7 +23,7 @@ const argumentsOf = (effect: Effect): string[] => {
   return [effect.kind, effect.group, effect.session, '']
 }
 
-const forgotten = (): Error => new Error('Redis does not know any more what became of this commit')
+const forgotten = (): Error => new Error('Redis no longer has the outcome of this commit')
 
 export interface RedisNodeParts {
   readonly name: string
@@ -31,7 +31,7 @@ export interface RedisNodeParts {
   readonly sessions: KnownSessions
   readonly maxSessions: number | undefined
   readonly sessionTimeout: number
-  /** Receives no more notices. */
+  /** Stops receiving notices. */
   unsubscribe(): unknown
 }
 
@@ -50,7 +50,7 @@ export class RedisNode implements StoreNode {
     this.scripts.onWait = () => void this.check().catch(() => {})
   }
 
-  /** Compares what this node was told with what Redis has. Rejects if Redis does not answer: what waits for this asks again. */
+  /** Compares this node's records with Redis. Rejects if Redis does not answer: operations that depend on this repeat it. */
   check(): Promise<void> {
     this.checking ??= this.sendParts().finally(() => {
       this.checking = undefined
@@ -97,7 +97,7 @@ export class RedisNode implements StoreNode {
       number,
     ]
     this.parts.sessions.begin(id, epoch, sequenceId)
-    // The node before has died in the middle of a publication, which has been marked as processed.
+    // The previous node died in the middle of a publication that was already marked as processed.
     if (rest) await this.fan(id)
     await this.scripts.replicated()
     return { epoch, sequenceId, acknowledged, handled: handled.map(Number) }
@@ -160,7 +160,7 @@ export class RedisNode implements StoreNode {
       newest.push(...((await this.scripts.run('touch', '', 0, ...part)) as number[]))
       this.scripts.confirmed.renew(moment)
     } while (newest.length < held.length)
-    // As many as there are, but others come first.
+    // There may be any number of them, so other operations go first.
     for (let i = 0; i < 100 && Number(await this.scripts.run('sweep', '', 0)) > 0; i++);
     sessions.sweep()
     return newest
@@ -205,7 +205,7 @@ export class RedisNode implements StoreNode {
 
   readonly close: StoreNode['close'] = async () => {
     this.acknowledgements.flush()
-    // Nobody has to wait for this node any more. A Redis that is away finds that out later.
+    // Other nodes need no longer wait for this one. If Redis is unreachable, this node's entry expires later.
     const left = this.scripts.run('close', '', 0).catch(() => {})
     await Promise.race([left, new Promise(resolve => setTimeout(resolve, 500))])
     await this.parts.unsubscribe()
@@ -232,7 +232,7 @@ export class RedisNode implements StoreNode {
     return [String(outcome), count, String(which), String(era)]
   }
 
-  /** Applies what a commit has left to do, in parts. Resolves with the count of the last effect. */
+  /** Applies the remaining effects of a commit, in parts. Resolves with the count of the last effect. */
   private async fan(
     job: string,
     { place = 0, patience = 0, passes = false }: { place?: number; patience?: number; passes?: boolean } = {},

@@ -1,4 +1,4 @@
-// What Redis tells a node about its sessions.
+// Reads the notifications that a node receives from Redis about its sessions.
 import type { StoreEvent } from './store.js'
 
 /** The number of shared frames that a node keeps for the notices that follow. */
@@ -6,7 +6,7 @@ const FRAMES = 64
 
 /**
  * Reads notices. A notice about messages is `FRAME_NAME ID NUMBER ID NUMBER …`, and in the next line the frame, unless
- * the node knows it by its name already. All others are JSON.
+ * the node already knows it by its name. All others are JSON.
  */
 export const createNoticeReader = (
   onEvent: (event: StoreEvent) => void,
@@ -42,6 +42,6 @@ export const createNoticeReader = (
     }
   }
 
-  // Another Redis may give the same names to other frames.
+  // Another Redis may use the same names for other frames.
   return { read, forget: () => frames.clear() }
 }

@@ -1,6 +1,6 @@
 /**
- * Keeps the commits of a node in the order of the calls. They are sent without waiting for each other, and usually run in that order. A
- * Redis that has forgotten its scripts refuses some of them while it may already run later ones: those have to wait.
+ * Keeps the commits of a node in the order of the calls. They are sent without waiting for each other, and usually run in that order. If
+ * Redis has lost its scripts, it refuses some commits, and may already run later ones. Those must wait.
  */
 export class Order {
   private next = 1
@@ -13,7 +13,7 @@ export class Order {
     return this.next++
   }
 
-  /** Resolves when everything before this place is done, one way or the other. */
+  /** Resolves when all commits before this place have succeeded or failed. */
   async turn(place: number): Promise<void> {
     if (this.first !== place) await new Promise<void>(resolve => this.waiting.set(place, resolve))
   }

@@ -13,7 +13,7 @@ export interface Replicas {
   timeout?: number
 }
 
-/** After so many milliseconds, a script is tried again that had to wait for other nodes. */
+/** After how many milliseconds a script is tried again that had to wait for other nodes. */
 const PAUSE = 20
 
 const hex = (bytes: ArrayBuffer): string =>
@@ -23,21 +23,21 @@ const hex = (bytes: ArrayBuffer): string =>
 export const isForgotten = (error: unknown): boolean =>
   String((error as Error).message).startsWith('NOSCRIPT')
 
-/** Whether Redis does not know yet whether it has lost something: every node has to check first. */
+/** Whether it is not known yet if Redis has lost something: every node has to check first. */
 export const mustWait = (answer: unknown): boolean =>
   String(Array.isArray(answer) ? answer[0] : answer) === 'wait'
 
 const replaced = (): Error =>
   new Error('the connection to Redis was replaced before replicas had confirmed a change')
 
-/** The place of the last commit that Redis has confirmed. It must not have forgotten it. */
+/** The place of the last commit that Redis has confirmed, and which it must still have. */
 class Confirmed {
   private readonly patience: number
   private place = 0
   private era = ''
   private since = 0
 
-  /** `ttl`: after so many milliseconds without a commit or a renewal, Redis forgets the place. */
+  /** `ttl`: after this many milliseconds without a commit or a renewal, Redis deletes the place. */
   constructor(ttl: number) {
     this.patience = ttl / 2
   }
@@ -70,7 +70,7 @@ export class ScriptRunner {
   private readonly hashes = new Map<Script, string>()
   private waiting: Promise<string> | undefined
   private next: Promise<string> | undefined
-  /** Called when Redis waits for what this node knows. */
+  /** Called when Redis waits for this node's check. */
   onWait: () => void = () => {}
 
   /** The first two settings are the prefix and how long keys live. */
@@ -93,7 +93,7 @@ export class ScriptRunner {
     }
   }
 
-  /** Runs a script, and again as long as Redis does not know whether it has lost something. */
+  /** Runs a script, and repeats it until all nodes have checked whether Redis has lost something. */
   async run(script: Script, ...args: (string | number)[]): Promise<unknown> {
     for (;;) {
       const answer = await this.runOnce(script, args)
@@ -102,7 +102,7 @@ export class ScriptRunner {
     }
   }
 
-  /** Resolves when it is time to try again what had to wait. */
+  /** Resolves when it is time to try again. */
   pause(): Promise<void> {
     this.onWait()
     return new Promise(resolve => setTimeout(resolve, PAUSE))
@@ -118,8 +118,8 @@ export class ScriptRunner {
   }
 
   /**
-   * Resolves when as many replicas as wanted have everything that was answered until now. One command serves all who wait. `run`: the Redis
-   * that has answered. Rejects if another one is in its place by now, because that need not have what was answered.
+   * Resolves when the required number of replicas have all changes that were confirmed until now. One command serves all callers. `run`: the
+   * Redis that confirmed them. Rejects if another one has replaced it, because that one may lack these changes.
    */
   async replicated(run?: string): Promise<void> {
     const { replicas, waiting = Promise.resolve('') } = this
@@ -153,7 +153,7 @@ export class ScriptRunner {
   private async waitFor({ count, timeout = 1_000 }: Replicas): Promise<string> {
     const send = await (this.link.pin as NonNullable<RedisLink['pin']>)(this.key)
     const ask = (...command: string[]) => send(command)
-    // WAIT is about the changes of its own connection, up to the last one. One that was made meanwhile has none, and WAIT would confirm nothing.
+    // WAIT covers the changes of its own connection. A connection that was just made has no changes, so WAIT would prove nothing.
     const [before, , first, answer, after, last] = await Promise.all([
       ask('CLIENT', 'ID'),
       ask('PEXPIRE', this.key, this.settings[1] as string),

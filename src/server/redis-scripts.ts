@@ -34,8 +34,8 @@ export const SCRIPTS = {
     call('DEL', O(me))
     return 1`,
 
-  // What a node knows of its sessions, as id, epoch and the newest number that it was told. Messages that were sent to a client, and are not
-  // here, have been lost: the next ones would get their numbers.
+  // Receives a node's records of its sessions: id, epoch and the newest number that the node has received. If Redis has a lower number, messages
+  // that may have been sent to the client were lost, and the next messages would get their numbers.
   check: `
     local isLast = ARGV[11]
     isTrusted()
@@ -108,7 +108,7 @@ export const SCRIPTS = {
     if kept[3] ~= me then notify(kept[3], cjson.encode({ kind = 'moved', session = id, epoch = mine })) end
     return { mine, tonumber(kept[4]), tonumber(kept[5]), call('ZRANGE', D(id), 0, -1), call('EXISTS', P .. 'p:' .. id) }`,
 
-  // Returns the place to go on from, '' at the end, and id, user, away and expiry of each session.
+  // Returns the place to continue from, '' at the end, and id, user, away and expiry of each session.
   members: `
     local group, cursor = ARGV[11], ARGV[12]
     local list = call('ZRANGEBYLEX', G(group), cursor, '+', 'LIMIT', 0, ${CHUNK})

@@ -1,4 +1,4 @@
-// What a node was told about its sessions. Should Redis come back with an older state, it must not go on as if nothing had happened.
+// A node's records of its sessions. With them, it detects that Redis has come back with an older state.
 import type { StoreEvent } from './store.js'
 
 interface Known {

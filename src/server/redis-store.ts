@@ -19,8 +19,8 @@ export interface RedisStoreOptions {
   maxSessions?: number
   /**
    * The number of replicas that must have a change before it counts as stored, and how long to wait for them, in milliseconds (default:
-   * 1,000). Without them, what was stored in the last moments before a failover can be lost; the clients concerned are then told by a
-   * `gap`. Not available with a `Cluster` of `ioredis`. Default: none.
+   * 1,000). Without this option, changes of the last moments before a failover can be lost; the affected clients then get a `gap` event. Not
+   * available with a `Cluster` of `ioredis`. Default: none.
    */
   replicas?: Replicas
   /** Whether to report settings of Redis that can lose sessions to `onError` of the server, once at the start. Default: `true`. */
@@ -94,8 +94,8 @@ const openNode = async (
 }
 
 /**
- * Keeps sessions in Redis (6.2 or newer), so that clients may resume on any node: in one Redis, in one that Sentinel watches, or on one shard of
- * a Cluster. The client must be connected, and you close it yourself. The store adds an `'error'` listener to it, without which a lost
+ * Keeps sessions in Redis (6.2 or newer), so that clients may resume on any node: in one Redis, under Sentinel, or on one shard of a
+ * Cluster. The client must be connected, and you close it yourself. The store adds an `'error'` listener to it, without which a lost
  * connection would end the process, and opens a second connection for notifications, with the client's `duplicate()`. Throws a `TypeError`
  * for invalid options.
  */

@@ -1,4 +1,4 @@
-// Requests of clients: what the application decides about each, and the effects that are stored for it.
+// Requests of clients: the application's decision about each, and the effects that are stored for it.
 
 import { checkClose } from './checks.js'
 import { checkName, type Payload, payload, type Request, writeMessage } from './frames.js'
@@ -131,7 +131,7 @@ class ReceivedMessage {
   }
 }
 
-/** A client's message is refused if it is too large for the members. That is no error of the application. */
+/** A client's message is refused if it is too large for the members. This is not an error of the application. */
 const writePublication = (
   { maxUnacknowledgedBytes }: RequestHost,
   payload: Payload,
@@ -202,7 +202,7 @@ export const runRequest = async <Request extends RequestLike>(
   const end = endNow(host, id)
   const session = sessionView(host, id, userId, perform, (code, reason) => {
     deadline.check()
-    // The client gets what the handler has sent, and the acknowledgement, first.
+    // First, the client gets the messages that the handler has sent, and the acknowledgement.
     if (held) close ??= { code, reason }
     else end(code, reason)
   })

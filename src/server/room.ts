@@ -1,4 +1,4 @@
-// How many sessions a user and an address may have. Those that have been without a connection for the longest make room for new ones.
+// Limits the sessions of a user and of an address. For a new session, those that have been disconnected for the longest time are ended.
 import type { PerClient } from './rates.js'
 import { type StoreNode, TRY_AGAIN_LATER, userGroup } from './store.js'
 
@@ -14,7 +14,7 @@ export class Room {
   private readonly sessionTimeout: number
   /** By session, in the order in which they began or lost their connections. */
   private readonly known = new Map<string, Known>()
-  /** The last one who asked, by user and by address: one after the other. */
+  /** The last pending request, by user and by address: they run one after the other. */
   private readonly turns = new Map<string, Promise<unknown>>()
 
   constructor(max: PerClient<number>, sessionTimeout: number) {
@@ -23,8 +23,7 @@ export class Room {
   }
 
   /**
-   * Makes room for one more session, and begins it with `create`. Resolves with the limit that is in the way, if all of the sessions have a
-   * connection.
+   * Makes room for one more session, and begins it with `create`. If all sessions have a connection, resolves with the limit that was reached.
    */
   async begin<Session>(
     store: StoreNode,
@@ -64,7 +63,7 @@ export class Room {
     this.known.delete(id)
   }
 
-  /** Forgets what has expired. */
+  /** Deletes expired entries. */
   sweep(): void {
     const now = Date.now()
     for (const [id, { expires }] of this.known) if (expires <= now) this.known.delete(id)
@@ -83,7 +82,7 @@ export class Room {
     return this.end(store, idle, all.length - max + 1, 'address')
   }
 
-  /** Ends so many sessions, if there are enough. */
+  /** Ends this many sessions, if there are enough. */
   private async end(store: StoreNode, idle: readonly string[], count: number, who: string): Promise<boolean> {
     if (count > idle.length) return false
     const reason = `too many sessions of this ${who}`
@@ -92,7 +91,7 @@ export class Room {
     return true
   }
 
-  /** Begins when everyone with the same key who asked before is done. */
+  /** Begins when all earlier requests with the same key are done. */
   private async inTurn<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
     if (!key) return work()
     const result = (this.turns.get(key) ?? Promise.resolve()).then(work)

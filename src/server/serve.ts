@@ -1,4 +1,4 @@
-// Reliable sessions for the `ws` package on Node: the server that the application holds.
+// Reliable sessions for the `ws` package on Node: creates the server that the application uses.
 import { type DataType, PROTOCOL } from '../reliable/frames.js'
 import { createAdmission } from './admission.js'
 import type { ReliableServer } from './api.js'
@@ -16,7 +16,7 @@ import type { Effect } from './store.js'
 import { shutDown, startChecking } from './upkeep.js'
 import { createUser } from './users.js'
 
-/** Lets the protocol be selected, and turns connections into sessions. Returns how to stop. */
+/** Selects the subprotocol, and turns connections into sessions. Returns a function that stops this. */
 const acceptConnections = <Request extends RequestLike>(server: Server<Request>): (() => void) => {
   const { wss, options, sockets, report } = server
   const begin = createAdmission(server, options)
@@ -126,7 +126,7 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
     ready: () => isReady(server),
     async drain({ over = 30_000 } = {}) {
       if (!(over >= 0 && over < 2 ** 31)) throw new TypeError('over must be a number of milliseconds >= 0')
-      // They may come back to this port, where the next server listens then.
+      // Clients may come back to this port, where the next server listens then.
       server.draining ??= 'retry-after=1'
       draining ??= drain(server, over)
       return draining

@@ -12,9 +12,9 @@ import { Connection, type ConnectionOwner } from './reading.js'
 import type { Load } from './status.js'
 import { type Lease, OUTDATED, type StoredMessage, type StoreNode, TRY_AGAIN_LATER } from './store.js'
 
-/** How long a session is kept whose client has closed the connection with 1000. */
+/** How long a session is kept after its client has closed the connection with 1000. */
 const LEFT_TIMEOUT = 10_000
-/** Messages are written ahead of the network by so many bytes. */
+/** How many bytes may be written ahead of the network. */
 const MAX_AHEAD = 2 ** 18
 
 type State =
@@ -129,7 +129,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
       if (Date.now() - state.since > sessionTimeout) this.leave()
       return
     }
-    // The client learns the truth when it tries to resume the session.
+    // The client detects this when it tries to resume the session.
     if (newest === -1) {
       if (!resuming.has(this.id)) this.lose()
       return
@@ -144,18 +144,18 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     else if (connection.silence > sessionTimeout / 3) connection.ping()
   }
 
-  /** Nothing could be received from the client for a while, because this process stood still. */
+  /** This process was suspended, so it could not receive anything from the client for a while. */
   excuse(): void {
     this.connection?.heard()
   }
 
-  /** Another node has taken the session over. It goes on there: for the application, nothing has ended. */
+  /** Another node now holds the session. For the application, nothing has ended, because the session continues there. */
   move(): void {
     const socket = this.leave()
     if (socket) closeMoved(socket)
   }
 
-  /** The store has lost the session, or another node has it: nothing more is read or written. The client finds out when it resumes. */
+  /** The store has lost the session, or another node holds it: nothing more is read or written. The client detects this when it resumes. */
   lose(): void {
     if (this.connection) this.host.onDisconnect(this, 1006, 'the session is lost')
     this.leave()?.terminate()
@@ -188,10 +188,10 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
   write(text: string, done?: () => void): void {
     const socket = this.connection?.socket
     if (!socket) return
-    // Answers are bounded as well: a client that does not read them is not answered for ever.
+    // Answers are limited as well: a client that does not read them is not answered forever.
     if (socket.bufferedAmount > this.host.maxBuffered) {
       this.host.stats.slow++
-      this.end(TRY_AGAIN_LATER, 'slow consumer: does not read what it is sent')
+      this.end(TRY_AGAIN_LATER, 'slow consumer: does not read its messages')
     } else socket.send(text, done)
   }
 
@@ -218,7 +218,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.connection?.setFull(isFull)
   }
 
-  /** The store did not answer, and may have done what it was asked. Nothing that is remembered here can be relied on. */
+  /** The store did not answer, and may have performed the operation or not. The state in this process is therefore unreliable. */
   onStoreError(error: unknown): void {
     if (!this.isActive) return
     this.host.report(error)
@@ -240,7 +240,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
   }
 
   receive(connection: Connection, data: { readonly length: number }, isBinary: boolean): void {
-    // Another connection may have come, and the session may be over.
+    // Another connection may have replaced this one, and the session may have ended.
     if (connection !== this.connection || this.inbox.isStopped) return
     try {
       if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
@@ -281,7 +281,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.outbox.stop()
     const close = connection?.closed ?? { code, reason }
     this.state = { name: 'detached', since: Date.now() }
-    // A client that closes with 1000 hardly comes back. A page that is hidden or reloaded closes without a code.
+    // A client that closes with 1000 is unlikely to come back. A page that is hidden or reloaded closes without a code.
     const timeout = Math.min(this.host.sessionTimeout, close.code === 1000 ? LEFT_TIMEOUT : Infinity)
     this.store.detach(this.id, this.epoch, timeout).catch(this.host.report)
     this.host.onDisconnect(this, close.code, close.reason)

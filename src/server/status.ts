@@ -1,10 +1,10 @@
-// What a node tells about itself.
+// The status of a node: health and metrics.
 import type { Host } from './host.js'
 import type { Sample } from './metrics.js'
 import type { StoreNode } from './store.js'
 import { within } from './upkeep.js'
 
-/** The messages that were written and not acknowledged, the requests that wait, and the bytes that wait for the network. */
+/** The numbers of unacknowledged messages, queued requests and buffered bytes. */
 export interface Load {
   readonly unacknowledged: number
   readonly waiting: number
@@ -28,7 +28,7 @@ export const isReady = async (server: StatusServer): Promise<boolean> => {
   let answers = false
   const ask = async () => {
     try {
-      // Any question will do.
+      // Any query serves this purpose.
       await (await server.openStore()).progress('')
       answers = true
     } catch {}
@@ -37,7 +37,7 @@ export const isReady = async (server: StatusServer): Promise<boolean> => {
   return answers && !server.draining && !server.closing
 }
 
-/** What is read when it is asked for. */
+/** Values that are read on demand. */
 export const samplesOf = ({ stats, sessions, draining, closing }: StatusServer): Sample[] => {
   let unacknowledged = 0
   let waiting = 0
@@ -60,9 +60,9 @@ export const samplesOf = ({ stats, sessions, draining, closing }: StatusServer):
     gauge('connections', stats.connections, 'Connections of sessions that are open now.'),
     gauge('requests_waiting', waiting, 'Requests of clients that wait or are being processed.'),
     gauge('unacknowledged', unacknowledged, 'Messages that were written and not acknowledged.'),
-    gauge('unacknowledged_max', largest, 'The most of these in one session.'),
+    gauge('unacknowledged_max', largest, 'The largest number of unacknowledged messages of one session.'),
     gauge('buffered_bytes', buffered, 'Bytes that wait for the network.'),
-    gauge('draining', draining || closing ? 1 : 0, 'Whether this node sends its clients away.'),
+    gauge('draining', draining || closing ? 1 : 0, 'Whether this node is draining or closing.'),
     counter('created_total', stats.created, 'Sessions begun.'),
     counter('resumed_total', stats.resumed, 'Sessions resumed.'),
     counter('sent_total', stats.sent, 'Messages written, repetitions included.'),

@@ -114,7 +114,7 @@ export interface Member {
   readonly isConnected: boolean
 }
 
-/** How far a session is. */
+/** The progress of a session. */
 export interface Progress {
   /** The number of its newest message. */
   readonly sequenceId: number
@@ -145,10 +145,10 @@ export interface StoreNode {
    */
   create(session: NewSession): Promise<boolean>
   /**
-   * Takes a session over, for the user who began it, with a token that its client may hold. Valid tokens are the newest one that the
-   * client is known to have received, and every later one: of two attempts, the later may arrive first. The shown token invalidates
-   * older ones, and `next` is added. The session joins `groups`, if there are any given, and leaves those that
-   * it was given when it began or was last resumed.
+   * Takes over a session, for the user who began it, with a token that its client may hold. Valid tokens are the newest one that the client
+   * is known to have received, and every later one: of two attempts, the later may arrive first. The token that the client sent invalidates
+   * older ones, and `next` is added. If `groups` are given, the session joins them, and leaves the groups that it was given when it began or
+   * was last resumed.
    */
   resume(
     id: string,
@@ -169,7 +169,7 @@ export interface StoreNode {
   touch(held: readonly { readonly id: string; readonly epoch: number }[]): Promise<readonly number[]>
   /** The connection has ended: the session expires after `timeout` milliseconds, by default `sessionTimeout`. */
   detach(id: string, epoch: number, timeout?: number): Promise<void>
-  /** The sessions in a group. Those that have been without a connection for the longest come first. */
+  /** The sessions in a group. Those that have been disconnected for the longest time come first. */
   members(group: string): Promise<readonly Member[]>
   /** Resolves with `undefined` if there is no such session. */
   progress(id: string): Promise<Progress | undefined>
@@ -198,11 +198,11 @@ export const MAX_LATER = 6
 export const INCOMPLETE = 'the store has lost a part of the session'
 
 /** The store went back to an older state, for example after a failover to a replica that lagged behind, or the client sent an invalid number. */
-export const OUTDATED = 'the client has received messages that the store does not know'
+export const OUTDATED = 'the client has received messages that the store does not have'
 
-/** The close code of a session whose client did not keep up: the client may begin a new one. */
+/** The close code of a session whose client was too slow: the client may begin a new one. */
 // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
 export const TRY_AGAIN_LATER = 1013
 
-/** The close reason of a session whose client did not keep up. */
+/** The close reason of a session whose client was too slow. */
 export const SLOW = 'slow consumer: too much is unacknowledged'

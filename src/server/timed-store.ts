@@ -26,7 +26,7 @@ export const timed = (node: StoreNode, metrics: Metrics): StoreNode => {
       const start = performance.now()
       const done = () => metrics.observe('store', step, performance.now() - start)
       const result = run(...args)
-      // Beside the result, so that its order among others stays the same.
+      // Separate from the result, so that the order of results stays the same.
       result.then(done, () => {
         done()
         metrics.count('store_errors', step)

@@ -1,11 +1,11 @@
-// Runs functions of the application: timed, and with a limit, because one that never ends would hold up its client for ever.
+// Runs functions of the application, with a time limit, because a function that never ends would block its client forever.
 import type { Metrics } from './metrics.js'
 
-/** A function of the application takes too long. */
+/** The error of a function of the application that takes too long. */
 const tooLate = (what: string, ms: number): Error =>
   Object.assign(new Error(`${what} took longer than handlerTimeout, ${ms} ms`), { name: 'Timeout' })
 
-/** What ends when the time is up. */
+/** Ends when the time is up. */
 interface Deadline {
   pass(error: Error): void
 }
@@ -34,7 +34,7 @@ const within = async <Value>(
 
 /**
  * Returns the result of a function of the application or, if that is a promise, a promise that rejects with an error of the name `Timeout` if
- * it takes too long. Whatever becomes of the function then is ignored.
+ * it takes too long. The later result of the function is ignored.
  */
 export type RunHook = <Value>(
   what: string,

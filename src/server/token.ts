@@ -6,12 +6,12 @@ const base64url = (bytes: Uint8Array): string =>
     .replace(/\//g, '_')
     .replace(/=+$/, '')
 
-/** 128 random bits as text that needs no encoding in a URL. */
+/** Returns 128 random bits as text that needs no encoding in a URL. */
 export const randomName = (): string => base64url(crypto.getRandomValues(new Uint8Array(16)))
 
 /**
- * Stores keep this in place of a token. The comparison of digests need not take constant time, because a partial match reveals nothing
- * about the token; and reading the store does not give anyone the means to resume a session.
+ * Returns the digest that stores keep instead of a token. Digests need not be compared in constant time, because a partial match reveals nothing
+ * about the token. Somebody who can read the store cannot resume a session.
  */
 export const digest = async (token: string): Promise<string> =>
   base64url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))))

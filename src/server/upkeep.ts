@@ -12,7 +12,7 @@ const checkSessions = async ({ gate, room, openHost, sessions, report }: Server<
     const all = [...sessions.values()]
     const sent = all.map(session => session.sent)
     const held = all.filter(({ isConnected }) => isConnected).map(({ id, epoch }) => ({ id, epoch }))
-    // Without sessions too: a store of several nodes learns from this that this node is there.
+    // Even without sessions: this shows a store of several nodes that this node is running.
     const newest = await store.touch(held)
     const answers = new Map(held.map(({ id, epoch }, i) => [`${id} ${epoch}`, newest[i]]))
     // An answer about an older epoch does not concern a session that was resumed meanwhile.
@@ -24,7 +24,7 @@ const checkSessions = async ({ gate, room, openHost, sessions, report }: Server<
   }
 }
 
-/** Checks regularly, but never twice at the same time: a store that does not answer is not asked again. Returns how to stop. */
+/** Checks regularly, but never twice at the same time: a store that does not answer is not asked again. Returns a function that stops this. */
 export const startChecking = (server: Server<any>): (() => void) => {
   let isChecking = false
   const interval = Math.min(5_000, server.limits.sessionTimeout / 4)
@@ -32,7 +32,7 @@ export const startChecking = (server: Server<any>): (() => void) => {
   const timer = setInterval(async () => {
     const late = Date.now() - last - interval
     last = Date.now()
-    // This process stood still. It received nothing, and what its clients sent is read only after this.
+    // This process was suspended. It received nothing, and what its clients sent is read only after this.
     if (late > interval) for (const session of server.sessions.values()) session.excuse()
     if (isChecking) return
     isChecking = true
@@ -62,7 +62,7 @@ export const shutDown = async (
   const open = [...sockets]
   const closed = open.map(socket => new Promise<void>(resolve => socket.on('close', () => resolve())))
   for (const socket of open) closeForNow(socket, 1012, reason)
-  // A dead client does not answer.
+  // A dead client does not answer the close frame.
   await within(1_000, closed)
   for (const socket of sockets) socket.terminate()
   await within(1_000, closed)

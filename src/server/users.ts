@@ -1,4 +1,4 @@
-// All sessions of a user as one address.
+// An object that stands for all sessions of a user.
 import type { DataType } from '../reliable/frames.js'
 import type { User } from './api.js'
 import { checkClose } from './checks.js'
@@ -12,7 +12,7 @@ export interface UserHost {
   write(data: unknown, dataType?: DataType): string
 }
 
-/** How many of these came to something. */
+/** How many of these succeeded. */
 const countOf = async (work: readonly Promise<unknown>[]): Promise<number> =>
   (await Promise.all(work)).filter(Boolean).length
 
@@ -21,7 +21,7 @@ export const createUser = ({ openStore, write }: UserHost, id: string): User => 
   if (typeof id !== 'string' || !id) throw new TypeError('user() needs the id of a user')
   const group = userGroup(id)
   const sessions = async () => (await openStore()).members(group)
-  /** One commit for each session, because each may be in too many groups, or end meanwhile. */
+  /** Uses one commit for each session, because each may be in too many groups, or end meanwhile. */
   const change = async (kind: 'join' | 'leave', name: string) => {
     checkName(`${kind}()`, name)
     const [store, all] = await Promise.all([openStore(), sessions()])

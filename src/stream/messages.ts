@@ -1,22 +1,22 @@
 import type { Socket } from '../index.js'
-import { checkHighWaterMark, type Message, type ReadOptions } from './types.js'
+import { checkOptions, type Message, type ReadOptions } from './types.js'
 import { untilEnded } from './until-ended.js'
 
 /** The memory that a buffered message needs besides its data, in bytes. */
 const OVERHEAD = 64
 
 /**
- * The messages from this call on, over all connections. Leaving the loop stops listening.
+ * Iterates over the messages that arrive from this call on, on all connections. Leaving the loop stops listening.
  *
  * ```ts
  * for await (const message of messages(socket)) await show(message)
  * ```
  *
- * It ends when the socket is closed for good: by `close()`, by its own `signal`, or by the server with 1000 if the socket does not
+ * It ends when the socket is closed permanently: by `close()`, by its own `signal`, or by the server with 1000 if the socket does not
  * reconnect. For any other cause it throws the `SocketError`. Buffered messages are read first.
  *
  * A WebSocket has no backpressure for incoming messages. Those that are not read in time are buffered up to `highWaterMark`; then
- * `overflow` decides. Throws a `TypeError` for a `highWaterMark` that is not at least 0.
+ * `overflow` decides. Throws a `TypeError` for invalid options.
  */
 export const messages = <Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>(
   socket: Socket<Binary>,
@@ -25,18 +25,25 @@ export const messages = <Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>(
   const {
     signal,
     highWaterMark = 2 ** 24,
-    overflow,
+    overflow = 'error',
     onDrop,
   } = options as typeof options & {
     onDrop: (message: Message<Binary>) => unknown
   }
-  checkHighWaterMark(highWaterMark)
+  checkOptions(options, ['signal', 'highWaterMark', 'overflow', 'onDrop'])
+  // Without `onDrop`, the first message that is dropped would end the reading with an obscure error.
+  if (
+    overflow !== 'error' &&
+    (typeof onDrop !== 'function' || !['drop-oldest', 'drop-newest'].includes(overflow))
+  ) {
+    throw new TypeError("overflow must be 'error', or with onDrop 'drop-oldest' or 'drop-newest'")
+  }
   interface Link {
     message?: Message<Binary> | undefined
     size: number
     next?: Link
   }
-  /** The buffer begins after this link. A list, because removing the first element of a long array is slow. */
+  /** The buffer begins after this node. It is a linked list, because removing the first element of a long array is slow. */
   let head: Link = { size: 0 }
   let tail = head
   let buffered = 0
@@ -85,7 +92,7 @@ export const messages = <Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>(
       }
     }
   })()
-  // A generator that is waiting would not return before the next message, and one that was never started would listen for ever.
+  // A waiting generator would not return before the next message, and a generator that was never started would listen forever.
   for (const method of ['return', 'throw'] as const) {
     const finish = generator[method].bind(generator)
     generator[method] = (value: any) => {

@@ -6,7 +6,7 @@ export type Message<Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'> = str
 /** The treatment of messages when the buffer is full. */
 export type Overflow<Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'> =
   | {
-      /** Ends with an error, after the buffered messages have been read: no message is missing before it. The default. */
+      /** Ends with an error, after the buffered messages were read. No message is missing before the error. The default. */
       overflow?: 'error' | undefined
     }
   | {
@@ -18,7 +18,7 @@ export type Overflow<Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'> =
 
 /** Options for reading. */
 export type ReadOptions<Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'> = Overflow<Binary> & {
-  /** Ends the reading at once when aborted, with the signal's reason as the error. Buffered messages are discarded. Default: none. */
+  /** When aborted, ends reading at once, with the signal's reason as the error. Buffered messages are discarded. Default: none. */
   signal?: AbortSignal | undefined
   /**
    * The size from which the buffer is full: bytes of binary data, characters of text, and 64 for each message. The buffer may exceed
@@ -30,7 +30,7 @@ export type ReadOptions<Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'> =
 /** Options for writing. */
 export interface WriteOptions {
   /**
-   * Ends the stream at once when aborted, with the signal's reason as the error. The signal of `pipeTo()` takes effect only after the
+   * When aborted, ends the stream at once, with the signal's reason as the error. The signal of `pipeTo()` takes effect only after the
    * current write, which may be waiting for a connection. Default: none.
    */
   signal?: AbortSignal | undefined
@@ -38,6 +38,10 @@ export interface WriteOptions {
   highWaterMark?: number | undefined
 }
 
-export const checkHighWaterMark = (highWaterMark: number): void => {
-  if (!(highWaterMark >= 0)) throw new TypeError('highWaterMark must be a number, at least 0')
+/** Throws a `TypeError` for an invalid `highWaterMark`, and for an option that does not exist, because a misspelt one would be ignored. */
+export const checkOptions = (options: WriteOptions, names: readonly string[]): void => {
+  for (const name in options) {
+    if (!names.includes(name)) throw new TypeError(`There is no option '${name}', only ${names}`)
+  }
+  if (!((options.highWaterMark ?? 0) >= 0)) throw new TypeError('highWaterMark must be a number, at least 0')
 }

@@ -4,11 +4,11 @@ type Listeners<Binary extends 'arraybuffer' | 'blob'> = {
   [Type in keyof SocketEvents]?: (payload: SocketEvents<Binary>[Type]) => unknown
 }
 
-/** Why the socket has ended for good, if it has. One that has not connected yet is closed, but without a cause. */
+/** Why the socket is closed permanently, if it is. A socket that has not connected yet is closed, but without a cause. */
 export const endCause = (state: State): unknown => state.name === 'closed' && state.cause
 
 /**
- * Listens until the socket ends for good, the signal is aborted, or the returned function is called. Calls `onEnd` once in each case.
+ * Listens until the socket is closed permanently, the signal is aborted, or the returned function is called. Calls `onEnd` once in each case.
  */
 export const untilEnded = <Binary extends 'arraybuffer' | 'blob'>(
   socket: Socket<Binary>,
@@ -26,7 +26,7 @@ export const untilEnded = <Binary extends 'arraybuffer' | 'blob'>(
   const onAbort = () => stop(signal?.reason, true)
   const checkState = async (state: State) => {
     const cause = endCause(state)
-    // The socket's last events come after its last state.
+    // The socket's last events follow its last state.
     await 0
     if (cause) stop(cause)
   }

@@ -1,9 +1,10 @@
 import type { ListenOptions, OpenEventData, Socket, SocketEvents } from '../index.js'
+import { checkOptions } from './types.js'
 import { untilEnded } from './until-ended.js'
 
 /**
- * A promise for the next event of a type; for `'open'`, it resolves at once if the socket is open. Rejects with the signal's reason, and
- * with the `SocketError` of a socket that has ended for good.
+ * A promise for the next event of a type; for `'open'`, it resolves at once if the socket is open. Rejects with the signal's reason, or, if
+ * the socket is closed permanently, with its `SocketError`.
  *
  * ```ts
  * await when(socket, 'open', { signal: AbortSignal.timeout(5_000) })
@@ -12,14 +13,15 @@ import { untilEnded } from './until-ended.js'
 export const when = <Type extends keyof SocketEvents, Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>(
   socket: Socket<Binary>,
   type: Type,
-  { signal }: Pick<ListenOptions, 'signal'> = {},
+  options: Pick<ListenOptions, 'signal'> = {},
 ): Promise<SocketEvents<Binary>[Type]> =>
   new Promise((resolve, reject) => {
+    checkOptions(options, ['signal'])
     const onEvent = (payload: any) => {
       resolve(payload)
       stop()
     }
-    const stop = untilEnded(socket, { [type]: onEvent }, signal, reject)
+    const stop = untilEnded(socket, { [type]: onEvent }, options.signal, reject)
     const { state } = socket
     if (type === 'open' && state.name === 'open') {
       const { attempt, url, protocol } = state

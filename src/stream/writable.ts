@@ -1,5 +1,5 @@
 import type { Data, Socket } from '../index.js'
-import { checkHighWaterMark, type WriteOptions } from './types.js'
+import { checkOptions, type WriteOptions } from './types.js'
 import { endCause, untilEnded } from './until-ended.js'
 
 /** How often, in milliseconds, to check whether there is room: the platform has no event for it. Doubles with each check. */
@@ -21,18 +21,19 @@ const OWN_DROPS: readonly string[] = ['overflow', 'too-big', 'disconnected']
  * ```
  *
  * Closing the stream waits until everything is sent, and does not close the socket. Aborting it takes effect at once. Messages that the
- * socket has accepted are still sent. It errors with whatever `send()` throws, when a message is dropped, and with the `SocketError` of a
- * socket that has ended for good. Throws a `TypeError` for a `highWaterMark` that is not at least 0.
+ * socket has accepted are still sent. The stream errors if `send()` throws, if a message is dropped, and if the socket is closed permanently
+ * (with its `SocketError`). Throws a `TypeError` for invalid options.
  */
 export const writable = <Binary extends 'arraybuffer' | 'blob'>(
   socket: Socket<Binary>,
-  { signal, highWaterMark = 2 ** 20 }: WriteOptions = {},
+  options: WriteOptions = {},
 ): WritableStream<Data> => {
-  checkHighWaterMark(highWaterMark)
+  const { signal, highWaterMark = 2 ** 20 } = options
+  checkOptions(options, ['signal', 'highWaterMark'])
   let timer: ReturnType<typeof setTimeout> | undefined
   let wake: (() => void) | undefined
   let stop: ReturnType<typeof untilEnded>
-  /** The error that has ended the stream. */
+  /** The error that ended the stream. */
   let failure: { error: unknown } | undefined
 
   const check = () => wake?.()

@@ -56,14 +56,14 @@ export class FakeConnection {
   }
 
   fire(event: Event): void {
-    // The clock may be a fake one, and code that measures silence compares the two.
+    // The clock may be fake, and code that measures silence compares timestamps with it.
     this.socket.dispatchEvent(Object.defineProperty(event, 'timeStamp', { value: performance.now() }))
   }
 
   /** Runs the next step of the handshake or of the closing handshake in a later task. */
   schedule(step: () => void): void {
     this.cancel()
-    // Looked up at each call, because fake timers come and go.
+    // Looked up at each call, because fake timers can be installed and removed.
     this.timer = setTimeout(step, 0)
   }
 
@@ -90,7 +90,7 @@ export class FakeConnection {
     }
   }
 
-  /** Carries something from the peer to the page, now or when the way down has thawed. */
+  /** Delivers something from the peer to the page, now or after the direction `down` has thawed. */
   deliver(arrive: () => void): void {
     if (this.frozen.down) this.heldBack.push(arrive)
     else arrive()

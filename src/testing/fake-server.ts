@@ -17,7 +17,15 @@ import type { FakePeer, FakeServer, FakeServerOptions } from './types.js'
  * The effects of the page's own calls come in a later task, through the current `setTimeout`, so that fake timers control them. The calls
  * of the test on a peer take effect at once. Messages arrive at once; `bufferedAmount` counts them until the end of the task.
  */
-export const createFakeServer = ({ base, protocols, message }: FakeServerOptions = {}): FakeServer => {
+export const createFakeServer = ({
+  base,
+  protocols,
+  message,
+  ...unknown
+}: FakeServerOptions = {}): FakeServer => {
+  for (const name in unknown) {
+    throw new TypeError(`createFakeServer has no option '${name}', only base, protocols and message`)
+  }
   const connections: FakePeer[] = []
   /** Answers each handshake that is pending, according to the policy. */
   const handshakes: (() => void)[] = []

@@ -1,17 +1,17 @@
 import { EVENTS } from './fake-web-socket.js'
 import { isBlob, tagOf, toMessage } from './messages.js'
 
-/** A recorded event: its name and its facts, as data that can be compared, printed and sent as JSON. */
+/** A recorded event: its name and its properties, as data that can be compared, printed and sent as JSON. */
 export interface RecordedEvent {
   /** The event's name. */
   readonly type: string
-  /** The event's facts. */
+  /** The event's properties. */
   readonly [fact: string]: unknown
 }
 
 /** A running recording. */
 export interface Recording {
-  /** Everything since `record()`, in order. You may empty it, or add remarks. */
+  /** All events since `record()`, in order. You may clear the array, or add entries of your own. */
   readonly events: RecordedEvent[]
   /** Stops the recording. */
   stop(): void
@@ -32,7 +32,7 @@ const toPlain = (value: any): unknown => {
   return value instanceof Error ? ((value as { code?: unknown }).code ?? value.name) : value
 }
 
-/** The facts of a SteadySocket's event, without the clock's, which differ from run to run. */
+/** The properties of a SteadySocket's event, without timestamps, which differ from run to run. */
 const factsOf = (payload: any): object => {
   if (payload instanceof Error) return { code: toPlain(payload) }
   if (tagOf(payload) !== 'Object' || isBlob(payload)) return { data: toPlain(payload) }
@@ -50,8 +50,8 @@ const factsOf = (payload: any): object => {
  * expect(log.events.slice(0, 1)).toEqual([{ type: 'error', code: 'CONNECTION_REFUSED' }])
  * ```
  *
- * For a SteadySocket, an event's facts are its payload without `since` and `until`. For a WebSocket they are the `readyState` in the listener,
- * and `data` or `code`, `reason` and `wasClean`. Bytes become numbers, a Blob its `size` and `type`, an error its `code`. Throws a
+ * For a SteadySocket, an event's properties are its payload without `since` and `until`. For a WebSocket they are the `readyState` in the
+ * listener, and `data` or `code`, `reason` and `wasClean`. Bytes become numbers, a Blob its `size` and `type`, an error its `code`. Throws a
  * `TypeError` for an object with neither `on` nor `addEventListener`.
  */
 export const record = (target: Recordable): Recording => {

@@ -43,11 +43,11 @@ export interface FakePeer {
   /** Resets the connection or the attempt: the page gets `error`, then `close` with 1006. Nothing that is in flight arrives. */
   drop(): this
   /**
-   * Makes the connection half-open: nothing passes, without notice to either end. `bufferedAmount` grows, and a closing handshake does
+   * Makes the connection half-open: nothing passes, and neither end gets an event. `bufferedAmount` grows, and a closing handshake does
    * not finish. Whatever the peer sends waits for `thaw()`. Default: both directions.
    */
   freeze(direction?: Direction): this
-  /** Lets everything pass again, beginning with what waits, in order. Default: both directions. */
+  /** Lets everything pass again, beginning with what was held back, in order. Default: both directions. */
   thaw(direction?: Direction): this
   /**
    * Lets a frozen connection transmit a number of bytes that the page has sent. Default: all. Also works after the end, because Chromium can

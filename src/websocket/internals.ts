@@ -16,7 +16,7 @@ export interface Internals {
   isClosing?: boolean
   /** The values of the `on…` attributes. */
   readonly handlers: Record<string, unknown>
-  /** The listeners by event type. 0 stands for all that the platform may remove by itself, and for capturing ones. */
+  /** The listeners by event type. 0 stands for listeners that the platform may remove by itself, and for capturing listeners. */
   readonly listeners: Record<string, Set<unknown>>
   /** Makes this object the listener that calls the `on…` attributes, so that a handler keeps its place among the listeners. */
   handleEvent(event: Event): void

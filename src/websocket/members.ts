@@ -4,13 +4,13 @@ export const requireArgument = ({ length }: ArrayLike<unknown>): void => {
   if (!length) throw new TypeError('1 argument required')
 }
 
-/** The native socket, if it can send no longer and no other will follow. */
+/** The native socket, if it can no longer send and no other will follow. */
 const endedNative = ({ native, isPlain, socket: { state } }: Internals) =>
   native && native.readyState > 1 && (isPlain || state.name === 'closing' || state.name === 'closed')
     ? native
     : undefined
 
-/** By its members: a page may have several realms, and in happy-dom and React Native a Blob has no tag. */
+/** Recognized by its members: a page may have several realms, and in happy-dom and React Native a Blob has no tag. */
 const isBinary = (data: any): boolean =>
   ArrayBuffer.isView(data) || ((data?.byteLength ?? data?.size) >= 0 && data.slice)
 

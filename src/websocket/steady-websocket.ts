@@ -23,7 +23,7 @@ export interface SteadyWebSocket
   onmessage: Handler<'message'>
   /** Called when an attempt fails or a connection breaks. */
   onerror: Handler<'error'>
-  /** Called when an attempt has failed, when a connection has ended, and when the socket is closed for good. */
+  /** Called when an attempt has failed, when a connection has ended, and when the socket is closed permanently. */
   onclose: Handler<'close'>
   /** Adds a listener, as on the platform's `WebSocket`. */
   // https://dom.spec.whatwg.org/#dom-eventtarget-addeventlistener
@@ -44,7 +44,7 @@ export interface SteadyWebSocket
   removeEventListener(type: string, listener: AnyListener, options?: RemoveOptions): void
   /** The underlying socket, with its state, statistics and `drop` events. */
   readonly socket: Socket<'arraybuffer' | 'blob'>
-  /** Abandons the current connection or wait and connects again, even after `close()`. The events follow in a later task. */
+  /** Abandons the current connection, or stops waiting, and connects again, even after `close()`. The events follow in a later task. */
   reconnect(cause?: unknown): void
 }
 
@@ -57,8 +57,8 @@ export interface SteadyWebSocketConstructor {
    * const socket = new SteadyWebSocket('wss://push.example.com/feed', 'v2.feed', { heartbeat: { message: 'ping' } })
    * ```
    *
-   * With `retry: false` it behaves as the platform's class: it does not reconnect, has no deadlines but the browser's, and does not
-   * react to the page's lifecycle.
+   * With `retry: false`, it behaves like the platform's class: it does not reconnect, has only the browser's deadlines, and does not react to
+   * the page's lifecycle.
    */
   new (
     url: Endpoint,
@@ -110,8 +110,8 @@ for (const [value, name] of ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'].entries(
 }
 
 /**
- * Makes the drop-in class over any function that creates sockets: one that is assembled from the parts of `steadysocket/core`, or
- * one that sets options of your own.
+ * Creates the drop-in class from any function that creates sockets: one that is assembled from the parts of `steadysocket/core`, or one that
+ * sets options of your own.
  *
  * ```ts
  * import { assemble, heartbeat } from 'steadysocket/core'
@@ -153,7 +153,8 @@ export const webSocketOver = (
         handleEvent: event => callHandler(this, event),
       } as Internals
       allInternals.set(this, internals)
-      internals.socket = createSocket(url, {
+      // The platform takes anything else for a string, `null` too.
+      internals.socket = createSocket(typeof url === 'function' ? url : `${url}`, {
         ...(isPlain && PLATFORM),
         ...options,
         // The core passes an options object on as it is.

@@ -6,12 +6,10 @@
 //
 // In each round every peer has its turn in the same page, over a new connection.
 import { createServer } from 'node:http'
-import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import { Server as SocketIo } from 'socket.io'
 import { WebSocketServer } from 'ws'
 import { bars } from './chart.mjs'
-import { loadEngines } from './load-engines.mjs'
+import { loadEngines, makePage } from './engines.mjs'
 import { digits, machine, median, quantile, ratio, save, table, title, using, wanted } from './report.mjs'
 import { label } from './versions.mjs'
 
@@ -25,8 +23,6 @@ const jobs = [
   { name: 'page → server, text', way: 'up' },
   { name: 'page → server, binary', way: 'up', binary: true },
 ]
-
-const here = new URL(import.meta.url)
 
 /** Runs in the page: connects, has `count` messages go one way, and says how many milliseconds it took. */
 const inPage = `
@@ -67,10 +63,10 @@ const flood = ({ count, size, binary }, send) => {
 }
 
 /** A page, a bare server at the same address, and one for socket.io. Counts, so that 'end' is answered only after all. */
-const startServer = async script => {
+const startServer = async page => {
   const http = createServer((_, response) => {
     response.setHeader('content-type', 'text/html')
-    response.end(`<!doctype html><title>bench</title><script type="module">${script}</script>`)
+    response.end(page)
   })
   let got = 0
   const hear = (content, send) => {
@@ -97,19 +93,6 @@ const startServer = async script => {
   return { port: http.address().port, close: () => io.close() }
 }
 
-const bundlePage = async () => {
-  const { outputFiles } = await build({
-    stdin: { contents: inPage, resolveDir: fileURLToPath(new URL('.', here)) },
-    bundle: true,
-    format: 'esm',
-    minify: true,
-    write: false,
-    // What platform.mjs does, a page has.
-    logLevel: 'error',
-  })
-  return outputFiles[0].text.replaceAll('</script', '<\\/script')
-}
-
 const measure = async (engine, port, lot) => {
   const page = await engine.open(`http://127.0.0.1:${port}/`)
   const rates = Object.fromEntries(lot.map(({ name }) => [name, jobs.map(() => [])]))
@@ -133,7 +116,7 @@ const thousands = values =>
   `${digits(median(values) / 1_000)} (${digits(quantile(values, 0.25) / 1_000)}–${digits(quantile(values, 0.75) / 1_000)})`
 
 const lot = wanted(process.argv[2])
-const server = await startServer(await bundlePage())
+const server = await startServer(await makePage(inPage))
 const text = [
   '# Messages per second in real browsers',
   '',

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { WebSocketServer } from 'ws'
 import { weigh } from '../package/sizes.mjs'
-import { loadEngines } from './load-engines.mjs'
+import { loadEngines } from './engines.mjs'
 import { digits, machine, median, save, table, using } from './report.mjs'
 import { version } from './versions.mjs'
 

@@ -112,6 +112,7 @@ export const peers = [
         send: socket.send,
         close: socket.close,
         reconnect: socket.reconnect,
+        handover: socket.handover,
         state: () => socket.state.name,
       }
     },

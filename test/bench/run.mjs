@@ -17,6 +17,8 @@ const BENCHES = {
   memory: 'what an idle client weighs, and one that reconnects',
   outage: 'what is lost, repeated and late in an outage, over real TCP',
   'half-open': 'how soon a dead connection is noticed',
+  handover:
+    'what is lost when an open connection is replaced, and when a page wakes up on a dead one, in real browsers',
   herd: 'what retry policies do to a server that comes back, in virtual time',
   flood: 'what clients notice while others flood the server',
   reliable: 'reliable sessions beside socket.io and a bare ws; takes long, and prints its tables',

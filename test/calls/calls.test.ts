@@ -1,11 +1,12 @@
 import * as msgpack from '@msgpack/msgpack'
+import * as v from 'valibot'
 import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { CallError, type Calls, calls, jsonRpc } from '../../src/calls.ts'
 import type { FakePeer } from '../../src/testing.ts'
 import { fresh } from '../stream/setup.ts'
 import { sent, settled, setup } from '../support/setup.ts'
-import { answer, frames, methods, outcomeOf, setupCalls } from './setup.ts'
+import { answer, frames, methods, outcomeOf, push, setupCalls } from './setup.ts'
 
 fresh()
 
@@ -39,6 +40,19 @@ describe('a call', () => {
       cause: error,
       message: 'SERVER_ERROR: no money',
     })
+  })
+
+  test('rejects with the error of the server, although that error cannot be written as text', async () => {
+    const { api, open, errors } = setupCalls()
+    const peer = await open()
+    const outcomes = ['a', 'b'].map(name => outcomeOf(api.call(name)))
+    const error = { toString: 1, valueOf: 1 }
+    answer(peer, 'a', { error })
+    answer(peer, 'b', { error: { message: error } })
+    await settled()
+    expect(outcomes.map(({ now }) => now())).toEqual(['SERVER_ERROR', 'SERVER_ERROR'])
+    expect(outcomes[0]?.error()).toMatchObject({ cause: error, message: 'SERVER_ERROR' })
+    expect(errors).toEqual([])
   })
 
   test('made without a connection waits for one, and is sent in the order of the calls', async () => {
@@ -92,7 +106,7 @@ describe('a call', () => {
     ['unsent', 'UNKNOWN', []],
     ['always', 'pending', ['first']],
   ] as const)(
-    'with again %s is %s if a later call was answered on the connection, whatever the browser says',
+    'with again %s is %s if a later call was answered on the connection, whatever the browser reports',
     async (again, expected, resent) => {
       const { api, open } = setupCalls({ again })
       const peer = await open()
@@ -173,7 +187,26 @@ describe('a call', () => {
     expect(methods(await open())).toEqual(['second'])
   })
 
-  test('that waits is NOT_SENT when the socket is closed for good, and one that was sent is UNKNOWN', async () => {
+  test.each(['never', 'unsent', 'always'] as const)(
+    'with again %s that is made during a handover waits for the next connection',
+    async again => {
+      const { api, open, native } = setupCalls()
+      const first = await open()
+      api.socket.handover()
+      await settled()
+      const next = native()
+      next.accept()
+      await settled()
+      const outcome = outcomeOf(api.call('buy', undefined, { again }))
+      await vi.advanceTimersByTimeAsync(1_000)
+      expect([first.closed?.code, methods(first), methods(next)]).toEqual([1000, [], ['buy']])
+      answer(next, 'buy', { result: 7 })
+      await settled()
+      expect(outcome.now()).toBe(7)
+    },
+  )
+
+  test('that is queued is NOT_SENT when the socket is closed, and one that was sent is UNKNOWN', async () => {
     const { api, open, socket } = setupCalls({}, { highWaterMark: 0 })
     const peer = await open()
     const first = outcomeOf(api.call('sent'))
@@ -319,6 +352,18 @@ describe('a timeout', () => {
     expect(outcomes.map(({ now }) => now())).toEqual(['NOT_SENT', 'NOT_SENT', 'pending', 'pending'])
   })
 
+  test('of thirty days, which is more than a timer accepts, ends the call after thirty days', async () => {
+    const day = 86_400_000
+    const { api, open } = setupCalls({ timeout: 30 * day })
+    await open()
+    const outcome = outcomeOf(api.call('slow'))
+    vi.advanceTimersByTime(30 * day - 1)
+    await settled()
+    expect(outcome.now()).toBe('pending')
+    await vi.advanceTimersByTimeAsync(1)
+    expect(outcome.now()).toBe('TIMEOUT')
+  })
+
   test('leaves no timer behind after the reply', async () => {
     const { api, open } = setupCalls()
     const peer = await open()
@@ -352,7 +397,7 @@ describe('an aborted signal', () => {
     expect(outcome.error()).toMatchObject({ code: 'UNKNOWN', cause: 'changed my mind' })
   })
 
-  test('of a call inside a listener of the socket tells the same, although its drop event comes later', async () => {
+  test('of a call inside a listener of the socket has the same outcome, although its drop event follows later', async () => {
     const { api, socket, open } = setupCalls()
     const abort = new AbortController()
     const outcome = outcomeOf(api.call('draft', undefined, { signal: abort.signal }))
@@ -371,6 +416,16 @@ describe('an aborted signal', () => {
     abort.abort()
     await settled()
     expect(outcome.now()).toBe('NOT_SENT')
+  })
+
+  test('whose reason is a symbol ends the call, too', async () => {
+    const { api, open } = setupCalls()
+    await open()
+    const controller = new AbortController()
+    const outcome = outcomeOf(api.call('pay', undefined, { signal: controller.signal }))
+    controller.abort(Symbol('why'))
+    await settled()
+    expect(outcome.error()).toMatchObject({ code: 'UNKNOWN', message: 'UNKNOWN: Symbol(why)' })
   })
 
   test('before the call is NOT_SENT, and afterwards nothing listens to the signal', async () => {
@@ -438,6 +493,13 @@ describe('limits', () => {
     await expect(api.call('a', undefined, { retry: 1 } as object)).rejects.toThrow(/'retry'.*again/)
     await expect(api.call('a', undefined, { timeout: Number.NaN })).rejects.toThrow(/timeout must be/)
     expect(() => api.subscribe('a', undefined, () => {}, { onend() {} } as object)).toThrow(/'onend'.*onEnd/)
+  })
+
+  test('a limit or a timeout that is not a number throws a TypeError, even if it could be converted to one', () => {
+    for (const value of [null, '5', '', true, [1]] as any[]) {
+      expect(() => setupCalls({ timeout: value })).toThrow('timeout must be a number, at least 0')
+      expect(() => setupCalls({ maxCalls: value })).toThrow('maxCalls must be a number, at least 0')
+    }
   })
 
   test('parameters that cannot be encoded reject with a TypeError, and nothing is kept', async () => {
@@ -568,6 +630,30 @@ describe('a contract', () => {
   })
 })
 
+test('values that do not match a valibot schema are refused, although its results have a value besides the issues', async () => {
+  const contract = {
+    pay: { params: v.object({ qty: v.number() }), result: v.number() },
+    news: { event: v.number() },
+  }
+  const { api, open, errors } = setupCalls({ contract })
+  const peer = await open()
+  const [bad, good] = [outcomeOf(api.call('pay', { qty: 'x' })), outcomeOf(api.call('pay', { qty: 1 }))]
+  const items: unknown[] = []
+  api.subscribe('news', undefined, item => items.push(item))
+  expect(methods(peer)).toEqual(['pay', 'subscribe'])
+  answer(peer, 'pay', { result: 'x' })
+  answer(peer, 'subscribe', { result: 'k' })
+  push(peer, 'k', 'x')
+  await settled()
+  expect([bad.now(), good.now(), items, errors.map(({ code }) => code)]).toEqual([
+    'NOT_SENT',
+    'INVALID',
+    [],
+    ['INVALID'],
+  ])
+  expect(bad.error().message).toBe('NOT_SENT: Invalid type: Expected number but received "x"')
+})
+
 describe('a notification', () => {
   test('is sent without an id, and returns what the socket says', async () => {
     const { api, open } = setupCalls()
@@ -602,6 +688,15 @@ describe('a codec', () => {
     peer.send(msgpack.encode({ jsonrpc: '2.0', id: 1, result: 3 }))
     await settled()
     expect(outcome.now()).toBe(3)
+  })
+
+  test('does not compare each message that is dropped with the bytes of all calls that wait', async () => {
+    const { api } = setupCalls({ codec: msgpack })
+    for (let i = 0; i < 10; i++) api.call('long name', [i]).catch(() => {})
+    const join = vi.spyOn(Uint8Array.prototype, 'join')
+    expect(api.notify('x', undefined, { volatile: true })).toBe('dropped')
+    await settled()
+    expect(join).not.toHaveBeenCalled()
   })
 
   test('changes nothing about what is sent again, and what is not', async () => {

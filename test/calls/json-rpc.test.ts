@@ -141,6 +141,58 @@ describe('in the role of the server', () => {
     ])
   })
 
+  test('a handler whose own call fails answers with an internal error, whatever became of that call', async () => {
+    const { api, open, errors } = setupCalls()
+    const peer = await open()
+    api.handle('ask', ({ timeout }: any) => api.call('nested', undefined, { timeout }))
+    peer.send('{"jsonrpc":"2.0","id":"a","method":"ask","params":{"timeout":10}}')
+    await vi.advanceTimersByTimeAsync(10)
+    expect(frames(peer).at(-1)).toEqual({
+      jsonrpc: '2.0',
+      id: 'a',
+      error: { code: -32603, message: 'Internal error' },
+    })
+    expect(errors).toMatchObject([{ code: 'HANDLER_FAILED', cause: { code: 'TIMEOUT' } }])
+  })
+
+  test('an error of a handler that is missing or cannot be encoded is answered as an internal error', async () => {
+    const { api, open, errors } = setupCalls()
+    const peer = await open()
+    api.handle('missing', () => {
+      throw new CallError('SERVER_ERROR')
+    })
+    api.handle('huge', () => {
+      throw new CallError('SERVER_ERROR', { code: 1, message: 'no', data: 1n })
+    })
+    for (const method of ['missing', 'huge'])
+      peer.send(JSON.stringify({ jsonrpc: '2.0', id: method, method }))
+    await settled()
+    const error = { code: -32603, message: 'Internal error' }
+    expect(frames(peer)).toEqual([
+      { jsonrpc: '2.0', id: 'missing', error },
+      { jsonrpc: '2.0', id: 'huge', error },
+    ])
+    expect(errors).toMatchObject([{ code: 'HANDLER_FAILED', cause: expect.any(TypeError) }])
+  })
+
+  test('more calls of the server than maxCalls at a time fail at once, and one that ended makes room', async () => {
+    const { api, open, errors } = setupCalls({ maxCalls: 2 })
+    const peer = await open()
+    const ends: ((result: number) => void)[] = []
+    api.handle('ask', () => new Promise(resolve => ends.push(resolve)))
+    const ask = (id: number) => peer.send(JSON.stringify({ jsonrpc: '2.0', id, method: 'ask' }))
+    for (const id of [1, 2, 3]) ask(id)
+    await settled()
+    expect(frames(peer)).toMatchObject([{ id: 3, error: { code: -32603 } }])
+    expect(errors).toMatchObject([{ code: 'HANDLER_FAILED', cause: 'maxCalls' }])
+    ends[0]?.(7)
+    await settled()
+    ask(4)
+    await settled()
+    expect(ends).toHaveLength(3)
+    expect(frames(peer).at(-1)).toMatchObject({ id: 1, result: 7 })
+  })
+
   test('parameters that do not match the contract are invalid, and the handler gets what the schema makes of the others', async () => {
     const params = z.object({ at: z.coerce.date() })
     const { api, open, errors } = setupCalls({ contract: { ask: { params, result: z.number() } } })
@@ -203,7 +255,7 @@ describe('in the role of the server', () => {
     const { api, open } = setupCalls()
     const peer = await open()
     const remove = api.handle('a', () => 1)
-    expect(() => api.handle('a', () => 2)).toThrow("'a' has a handler already")
+    expect(() => api.handle('a', () => 2)).toThrow("'a' already has a handler")
     remove()
     api.handle('a', () => 3)
     remove()
@@ -264,4 +316,10 @@ describe('in the role of the client', () => {
       { jsonrpc: '2.0', method: 'eth_unsubscribe', params: ['0x4a8a4c0517381924f9838102c5a4dcb7'], id: 2 },
     ])
   })
+})
+
+test('a misspelt option of jsonRpc() throws a TypeError that names those that exist', () => {
+  expect(() => jsonRpc({ subscribes: () => ['a', []] } as object)).toThrow(
+    /no option 'subscribes', only subscribe,unsubscribe/,
+  )
 })

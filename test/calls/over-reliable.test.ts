@@ -1,3 +1,4 @@
+import * as msgpack from '@msgpack/msgpack'
 import { describe, expect, test, vi } from 'vitest'
 import { type CallsOptions, calls, jsonRpc, overReliable } from '../../src/calls.ts'
 import type { ReliableOptions } from '../../src/reliable.ts'
@@ -119,7 +120,7 @@ describe('over a reliable socket', () => {
     expect(processed().map(({ method }) => method)).toEqual(['sent', 'last'])
   })
 
-  test('what the server refuses is NOT_SENT with the reason, and messages from groups are none of its business', async () => {
+  test('a call that the server refuses is NOT_SENT with the reason, and messages from groups are ignored', async () => {
     const { api, server, errors, say } = setupReliable()
     await server.connect()
     server.refusal = { name: 'Forbidden', message: 'no' }
@@ -130,6 +131,32 @@ describe('over a reliable socket', () => {
     expect(errors).toEqual([])
     await say({ id: 1, result: 7 })
     expect(errors).toMatchObject([{ code: 'UNEXPECTED' }])
+  })
+
+  test('a codec encodes calls and decodes binary replies, and what was not sent is NOT_SENT', async () => {
+    const codec = { encode: msgpack.encode, decode: (data: ArrayBuffer) => msgpack.decode(data) }
+    const { api, server, session, errors } = setupReliable({ codec })
+    const answered = outcomeOf(api.call('a'))
+    await server.connect()
+    const [request] = session().processed
+    const { id } = msgpack.decode(Buffer.from(request?.data, 'base64')) as { id: number }
+    const reply = Buffer.from(msgpack.encode({ jsonrpc: '2.0', id, result: 7 })).toString('base64')
+    server.send(session(), reply, { dataType: 'binary' })
+    await server.exchange()
+    server.latest.drop()
+    await settled()
+    const waiting = outcomeOf(api.call('b', undefined, { timeout: Infinity }))
+    api.socket.close()
+    await settled()
+    expect([answered.now(), waiting.now(), errors]).toEqual([7, 'NOT_SENT', []])
+  })
+
+  test('an option that does not exist or a name that is none throws a TypeError', () => {
+    const { socket } = world()
+    expect(() => overReliable(socket, { name: 'x' } as any)).toThrow("There is no option 'name', only event")
+    for (const event of ['', 3, null] as any[]) {
+      expect(() => overReliable(socket, { event })).toThrow('event must be a text that is not empty')
+    }
   })
 
   test('the event can have another name, and the socket may be open already', async () => {

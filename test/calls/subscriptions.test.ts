@@ -1,3 +1,4 @@
+import * as msgpack from '@msgpack/msgpack'
 import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { type CallProtocol, type Calls, calls, jsonRpc } from '../../src/calls.ts'
@@ -118,7 +119,7 @@ describe('a subscription', () => {
     expect(frames(peer).map(({ params }) => params)).toEqual([['news', { after: 1 }]])
   })
 
-  test('ignores items that are on their way while it is being ended, and reports none', async () => {
+  test('ignores items that arrive while it is being ended, and reports none', async () => {
     const { api, open, errors } = setupCalls()
     const peer = await open()
     const { heard, listen } = listener()
@@ -268,6 +269,87 @@ describe('a subscription', () => {
     ])
   })
 
+  test.each([
+    ['before', [0, 1]],
+    ['after', [1, 0]],
+  ])(
+    'is there although the page calls prepare for an attempt that has failed, %s that of the next one',
+    async (_, order) => {
+      const tokens: (() => void)[] = []
+      const token = () => new Promise<void>(resolve => tokens.push(resolve))
+      let made = {} as ReturnType<typeof setup>
+      const api: Calls = calls(prepare => {
+        made = setup({
+          wake: false,
+          async prepare(connection) {
+            await token()
+            await prepare(connection)
+            await token()
+          },
+        })
+        return made.socket
+      }, jsonRpc())
+      const items: unknown[] = []
+      const ends: unknown[] = []
+      api.on('error', error => ends.push(error))
+      api.subscribe('news', undefined, item => items.push(item), { onEnd: error => ends.push(error) })
+      made.native().accept()
+      await settled()
+      made.native().drop()
+      await vi.advanceTimersByTimeAsync(5_000)
+      const peer = made.native()
+      peer.accept()
+      for (const index of [...order, 2, 3]) {
+        await settled()
+        tokens[index]?.()
+      }
+      await settled()
+      expect(methods(peer)).toEqual(['subscribe'])
+      answer(peer, 'subscribe', { result: 'k' })
+      push(peer, 'k', 1)
+      await settled()
+      expect([items, ends]).toEqual([[1], []])
+    },
+  )
+
+  test('that is stopped and made again before the server has confirmed it is made once, and not ended', async () => {
+    const { api, open } = setupCalls()
+    const peer = await open()
+    const items: unknown[] = []
+    api.subscribe('news', { of: 1 }, () => items.push('stopped'))()
+    const stop = api.subscribe('news', { of: 1 }, item => items.push(item))
+    answer(peer, 'subscribe', { result: 'k' })
+    push(peer, 'k', 1)
+    await settled()
+    expect([methods(peer), items]).toEqual([['subscribe'], [1]])
+    stop()
+    expect(methods(peer)).toEqual(['subscribe', 'unsubscribe'])
+  })
+
+  test('with the same key, but other parameters than one that was stopped, is made', async () => {
+    const { api, open } = setupCalls()
+    const peer = await open()
+    api.subscribe('news', { of: 1 }, () => {}, { key: 'k' })()
+    api.subscribe('news', { of: 2 }, () => {}, { key: 'k' })
+    expect(methods(peer)).toEqual(['subscribe', 'subscribe'])
+  })
+
+  test('gets its items if the server confirms it before the end of an older one with the same key', async () => {
+    const { api, open } = setupCalls()
+    const peer = await open()
+    const items: unknown[] = []
+    const stop = api.subscribe('news', undefined, () => {})
+    answer(peer, 'subscribe', { result: 'news' })
+    await settled()
+    stop()
+    api.subscribe('news', undefined, item => items.push(item))
+    answer(peer, 'subscribe', { result: 'news' })
+    answer(peer, 'unsubscribe', { result: true })
+    push(peer, 'news', 1)
+    await settled()
+    expect(items).toEqual([1])
+  })
+
   test('over a socket that was made without prepare is made after open, behind what waits', async () => {
     const { socket, native } = setup({ wake: false })
     const api: Calls<any> = calls(socket, jsonRpc())
@@ -335,6 +417,34 @@ describe('parameters', () => {
     expect(ends).toMatchObject([{ code: 'NOT_SENT', cause }])
   })
 
+  test('that are a function are checked on each connection', async () => {
+    const contract = { news: { params: z.object({ after: z.number() }) } }
+    const { api, open, errors } = setupCalls({ contract })
+    const peer = await open()
+    api.subscribe(
+      'news',
+      (last: any) => ({ after: last ?? 0 }),
+      () => {},
+    )
+    answer(peer, 'subscribe', { result: 'k' })
+    push(peer, 'k', 'text')
+    await settled()
+    peer.drop()
+    expect(methods(await open())).toEqual([])
+    expect(errors).toMatchObject([{ code: 'NOT_SENT', cause: [{ path: ['after'] }] }])
+  })
+
+  test('that only a codec can tell apart make two subscriptions', async () => {
+    const codec = {
+      encode: (frame: any) => msgpack.encode(frame, { useBigInt64: true }),
+      decode: msgpack.decode,
+    }
+    const { api, open } = setupCalls({ codec })
+    const peer = await open()
+    for (const id of [1n, 2n, 2n]) api.subscribe('news', { id }, () => {})
+    expect(sent(peer)).toHaveLength(2)
+  })
+
   test('that do not match the contract throw', () => {
     const { api } = setupCalls({ contract: { news: { params: z.object({ after: z.number() }) } } })
     expect(() => api.subscribe('news', { after: 'x' }, () => {})).toThrow(/NOT_SENT/)
@@ -394,7 +504,7 @@ describe('a gap', () => {
 })
 
 describe('a subscription that the server refuses', () => {
-  test('ends with the error of the server, and the others go on', async () => {
+  test('ends with the error of the server, and the others continue', async () => {
     const { api, open, errors } = setupCalls()
     const peer = await open()
     const ends: any[] = []
@@ -412,7 +522,7 @@ describe('a subscription that the server refuses', () => {
     expect(frames(await open()).map(({ params }) => params)).toEqual([['news']])
   })
 
-  test('is an error event, once, if none of its listeners wants to know', async () => {
+  test('causes one error event if none of its listeners has onEnd', async () => {
     const { api, open, errors } = setupCalls()
     const peer = await open()
     const stops = [1, 2].map(() => api.subscribe('secret', undefined, () => {}))
@@ -524,7 +634,7 @@ describe('during a handover', () => {
   const item = (key: string, result: unknown) =>
     JSON.stringify({ jsonrpc: '2.0', method: 'm', params: { subscription: key, result } })
 
-  test('the subscriptions are confirmed on the new connection before it takes over, and no item is missing or out of order', async () => {
+  test('the subscriptions are confirmed on the new connection before the socket switches to it, and no item is missing or out of order', async () => {
     const { api, emit, socket, connect, errors } = handover()
     const { heard, listen } = listener()
     const asked: unknown[] = []

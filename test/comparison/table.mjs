@@ -61,7 +61,7 @@ copes, ✗ that it does not, and – that the row does not apply, because the li
 
 \`npm run compare\` runs all programs and writes this page. The servers are real, from \`ws\` and socket.io, and use TCP. Only time is
 accelerated. Each library has its best settings for a long outage (\`../bench/peers.mjs\` lists them, with the reasons), except in rows
-that say *by default*. Randomness is seeded, so that another run gives the same results.
+that say *by default*: \`steadysocket\` has a heartbeat, which is off by default. Randomness is seeded, so that another run gives the same results.
 
 The authors of \`steadysocket\` chose the rows, from problems that are reported in practice. Decide yourself which of them matter to
 you. The last two sections contain rows in which others do better, and

@@ -209,7 +209,7 @@ export const createWorld = async ({ peer, clock, page, sockets, WebSocket, repor
           more.hear?.[type]?.(event)
         }
       }
-      const ours = peer.ours && { heartbeat, ...options }
+      const ours = peer.ours && { ...(!defaults && { heartbeat }), ...options }
       const handle = peer.connect(where, {
         best: !defaults,
         WebSocket,

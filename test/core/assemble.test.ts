@@ -28,6 +28,12 @@ const bare = (options: { queue?: { maxMessages?: number; maxBytes?: number } | f
   return { socket, states, drops, errors, native: () => server.latest }
 }
 
+test('a misspelt part is a type error, because it would be missing silently', () => {
+  assemble({ heartbeat, pageEvents })
+  // @ts-expect-error the name is pageEvents
+  assemble({ heartbeat, pagEvents: pageEvents })
+})
+
 describe('the bare core', () => {
   test('reconnects with a jittered wait that doubles', () => {
     const { socket, states, native } = bare()

@@ -452,7 +452,7 @@ describe('the unsent tail', () => {
     expect(socket.stats).toMatchObject({ reclaimed: 2, sent: 6 })
   })
 
-  test('does not include messages that have left, because nobody knows whether they arrived', () => {
+  test('does not include messages that the browser has sent, because they may have arrived', () => {
     const { socket, native } = setup()
     native().accept()
     socket.send('gone')

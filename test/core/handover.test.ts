@@ -32,7 +32,7 @@ const closed = () => vi.advanceTimersByTime(1_000)
 const HANDOVER = { name: 'SocketError', code: 'HANDOVER' }
 
 describe('a connection in doubt', () => {
-  test('keeps messages waiting, and a second one takes over as soon as it is ready', () => {
+  test('queues messages, and is replaced by a second one as soon as that is ready', () => {
     const { socket, log, heard, first, page } = open()
     first.freeze()
     page('wake')
@@ -63,7 +63,7 @@ describe('a connection in doubt', () => {
     expect(socket.send('after')).toBe('sent')
   })
 
-  test('lives if a message arrives before the second one is ready', () => {
+  test('is kept if a message arrives before the second one is ready', () => {
     const { socket, log, first, page } = open()
     page('wake')
     socket.send('in doubt')
@@ -103,7 +103,7 @@ describe('a connection in doubt', () => {
     expect(first.socket.onmessage).toBe(null)
   })
 
-  test('is asked by a heartbeat that can ask, without a second connection', () => {
+  test('is tested by a heartbeat with a message, without a second connection', () => {
     const { socket, first, page } = open({ heartbeat: { message: 'ping', isReply: data => data === 'pong' } })
     page('wake')
     expect(first.received).toEqual(['ping'])
@@ -114,7 +114,7 @@ describe('a connection in doubt', () => {
     expect(first.received).toEqual(['ping', 'in doubt'])
   })
 
-  test('that does not answer the heartbeat is replaced, and what waited leaves on the next', () => {
+  test('that does not answer the heartbeat is replaced, and the queued messages are sent on the next one', () => {
     const { socket, first, page } = open({ heartbeat: { message: 'ping' } })
     first.freeze()
     page('wake')
@@ -123,7 +123,7 @@ describe('a connection in doubt', () => {
     expect(reopen().received).toEqual(['in doubt'])
   })
 
-  test('keeps what waited if it dies before the second one is ready, which is the next connection then', () => {
+  test('leaves the queued messages to the second one if it is lost before the second one is ready', () => {
     const { socket, log, first, page } = open()
     page('wake')
     socket.send('in doubt')
@@ -136,7 +136,7 @@ describe('a connection in doubt', () => {
     expect(story(log)).toEqual(['connecting', '(close)', 'open', '(open)'])
   })
 
-  test('stays if the second one fails: what waited leaves on it, an error tells, and retry says when to try again', () => {
+  test('is kept if the second one fails: it sends the queued messages, an error event reports the failure, and retry decides when to try again', () => {
     const retry = vi.fn(() => 5_000)
     const { socket, log, heard, first, page } = open({ retry })
     page('wake')
@@ -154,7 +154,7 @@ describe('a connection in doubt', () => {
     expect(server.latest.received).toEqual(['again in doubt'])
   })
 
-  test('stays for good if the second one is closed with a final code', () => {
+  test('is kept, without another attempt, if the second one is closed with a final code', () => {
     const { socket, first, page } = open({ prepare: ({ receive }) => receive() })
     // The first one has no prepare of its own to wait for.
     first.send('welcome')
@@ -221,7 +221,7 @@ describe('a connection in doubt', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('ends with the page that is put away', () => {
+  test('ends when the page is put to sleep', () => {
     const { socket, page } = open()
     page('wake')
     const second = dialled()
@@ -276,7 +276,7 @@ describe('a page that is shown again', () => {
   })
 })
 
-test('a heartbeat timer that is late by more than 5 s in a visible page means doubt', () => {
+test('a heartbeat timer that is late by more than 5 s in a visible page puts the connection in doubt', () => {
   const { socket } = open({ heartbeat: { interval: 1_000, timeout: 100_000 } })
   vi.setSystemTime(Date.now() + 10_000)
   vi.advanceTimersByTime(1_000)
@@ -336,7 +336,7 @@ describe('handover()', () => {
     },
   )
 
-  test('sends the unsent tail of the first connection again, ahead of what waited', () => {
+  test('sends the unsent tail of the first connection again, ahead of the queued messages', () => {
     const { socket, first } = open()
     first.freeze('up')
     socket.send('one')
@@ -352,7 +352,7 @@ describe('handover()', () => {
     expect(first.received).toEqual([])
   })
 
-  test('takes over at last if the closing handshake does not end', () => {
+  test('switches to the second connection after closeTimeout if the closing handshake does not end', () => {
     const { socket, heard, first } = open({ closeTimeout: 500 })
     first.freeze()
     socket.handover()
@@ -382,7 +382,7 @@ describe('handover()', () => {
     })
   })
 
-  test('twice joins: both calls resolve with the same connection', async () => {
+  test('called twice opens one connection, with which both calls resolve', async () => {
     const { socket } = open()
     const [one, two] = [vi.fn(), vi.fn()]
     socket.handover('one').then(one)
@@ -395,7 +395,7 @@ describe('handover()', () => {
     expect(server.attempts).toBe(2)
   })
 
-  test('rejects when retry gives up, and the first connection stays', async () => {
+  test('rejects when retry gives up, and the first connection is kept', async () => {
     const { socket, heard, first } = open({ retry: () => false })
     const failed = vi.fn()
     socket.handover().catch(failed)
@@ -424,7 +424,7 @@ describe('handover()', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('of a socket that is closed while its first connection is being closed sends what waits on the second', () => {
+  test('of a socket that is closed while its first connection is being closed sends the queued messages on the second', () => {
     const { socket, heard, first } = open()
     socket.handover()
     const second = server.latest.accept()
@@ -440,14 +440,19 @@ describe('handover()', () => {
     expect(heard('open')).toEqual([])
   })
 
-  test('without a connection resolves with the next one', async () => {
+  test('without a connection dials at once, as reconnect() does, and resolves with that connection', async () => {
     const { socket, first } = open({ retry: () => 60_000 })
     first.drop()
+    expect(socket.state.name).toBe('waiting')
     const done = vi.fn()
     socket.handover().then(done)
+    expect(socket.state.name).toBe('connecting')
+    expect(server.attempts).toBe(2)
     server.latest.accept()
     await settled()
     expect(done).toHaveBeenCalledOnce()
+    closed()
+    expect(server.attempts).toBe(2)
   })
 
   test('continues when the second connection is lost while the first is read', () => {
@@ -466,19 +471,27 @@ describe('handover()', () => {
     expect(heard('open')).toEqual([expect.objectContaining({ seamless: true })])
   })
 
-  test('of a server that closes the first connection by itself is seamless, too', () => {
-    const { socket, heard, first } = open()
-    socket.handover()
-    vi.advanceTimersByTime(200)
-    server.latest.accept()
-    first.send('the last').close(4409, 'another connection')
-    closed()
-    expect(heard('text')).toEqual(['the last'])
-    expect(heard('open')).toEqual([expect.objectContaining({ seamless: true })])
-    expect(heard('close')).toEqual([
-      expect.objectContaining({ code: 4409, cause: expect.objectContaining({ code: 'CONNECTION_LOST' }) }),
-    ])
-  })
+  test.each([
+    ['before our close frame', 0, 1012, ''],
+    ['before our close frame', 0, 1000, ''],
+    ['at the same time as we do', 100, 1012, ''],
+    ['at the same time as we do', 100, 1000, 'restart'],
+  ])(
+    'is not seamless if the server closes the first connection %s (after %i ms, with %i %s): it may not have known of the second',
+    (_, drain, code, reason) => {
+      const { socket, heard, first } = open()
+      socket.handover()
+      // The end of the first connection takes longer than the handshake of the second, so what was sent in between reached nobody.
+      first.freeze('down')
+      first.close(code, reason)
+      server.latest.accept()
+      vi.advanceTimersByTime(drain)
+      first.thaw('down')
+      closed()
+      expect(heard('close')).toEqual([expect.objectContaining({ code, reason })])
+      expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
+    },
+  )
 
   test('is undone by reconnect(), which abandons both connections', () => {
     const { socket, first } = open()
@@ -501,7 +514,7 @@ describe('handover()', () => {
 })
 
 describe('maxAge', () => {
-  test('moves before the connection is so old, by up to a tenth of the time at random', () => {
+  test('replaces the connection up to a tenth of the time earlier, at random', () => {
     const { heard } = open({ handover: { maxAge: 100_000 } })
     vi.advanceTimersByTime(94_999)
     expect(server.attempts).toBe(1)
@@ -521,7 +534,7 @@ describe('maxAge', () => {
 })
 
 describe('when()', () => {
-  test('moves after the message in which the server says that it leaves, which is also the cause', () => {
+  test('replaces the connection after the message in which the server announces a shutdown, which is also the cause', () => {
     const { heard, first } = open({ handover: { when: data => data === 'leaving' } })
     first.send('news')
     expect(server.attempts).toBe(1)
@@ -556,7 +569,7 @@ describe('when()', () => {
 describe('id()', () => {
   const id = (data: string) => data.split(' ')[1]
 
-  test('keeps a message that both connections bring from being reported twice', () => {
+  test('prevents a message that arrives on both connections from being reported twice', () => {
     const { socket, heard, first } = open({ handover: { id } })
     socket.handover()
     vi.advanceTimersByTime(200)
@@ -570,7 +583,7 @@ describe('id()', () => {
     expect(heard('text')).toEqual(['news 1', 'news 2', 'news 3', 'news 3', 'plain', 'plain', 'news 4'])
   })
 
-  test('holds for what a connection brings after it was replaced', () => {
+  test('also recognizes messages that arrive on a connection after it was replaced', () => {
     const { heard, first, page } = open({ handover: { id } })
     first.freeze('down')
     page('wake')
@@ -610,7 +623,22 @@ describe('id()', () => {
     expect(reported).toHaveBeenCalledOnce()
   })
 
-  test('is not asked about replies to the heartbeat', () => {
+  test('keeps no announcement from when(): each connection has a server of its own, which leaves', () => {
+    const { heard, first } = open({ handover: { id: data => data, when: data => data === 'leaving' } })
+    first.send('leaving')
+    vi.advanceTimersByTime(200)
+    const second = server.latest.accept()
+    vi.advanceTimersByTime(210)
+    second.send('leaving')
+    const third = server.latest.accept()
+    third.send('leaving')
+    vi.advanceTimersByTime(110)
+    expect(heard('open').length).toBe(2)
+    expect(heard('text')).toEqual(['leaving', 'leaving'])
+    expect(server.attempts).toBe(4)
+  })
+
+  test('is not called for replies to the heartbeat', () => {
     const asked = vi.fn()
     const { socket, heard, first } = open({
       heartbeat: { message: 'ping', isReply: data => data === 'pong' },
@@ -700,7 +728,7 @@ test('a first connection that does not end is replaced after closeTimeout, also 
   expect(server.latest.accept().received).toEqual(['waits'])
 })
 
-test('handover() in doubt keeps its cause if the first connection proves alive', async () => {
+test('handover() while the connection is in doubt keeps its cause if the first connection proves to work', async () => {
   const endpoint = vi.fn(() => '/feed')
   let page = (_: PageEvent) => {}
   const wake = (report: typeof page) => {
@@ -712,13 +740,199 @@ test('handover() in doubt keeps its cause if the first connection proves alive',
   const first = server.latest.accept()
   page('wake')
   socket.handover('fresh token')
-  // It joins, so its cause is lost, as always.
-  socket.handover('another')
   first.send('alive')
   expect(endpoint).toHaveBeenCalledTimes(2)
   expect(endpoint).toHaveBeenLastCalledWith(
     expect.objectContaining({ cause: expect.objectContaining({ ...HANDOVER, cause: 'fresh token' }) }),
   )
+})
+
+describe('handover() during another one', () => {
+  /** A socket whose endpoint function has been called once, and the causes with which it has been called since. */
+  const start = async (options: SocketOptions = {}) => {
+    const endpoint = vi.fn((_: { cause?: any }) => '/feed')
+    let page = (_: PageEvent) => {}
+    const wake = (report: typeof page) => {
+      page = report
+      return () => {}
+    }
+    const world = setup({ wake, ...options }, endpoint as unknown as () => string)
+    await settled()
+    const first = server.latest.accept()
+    world.log.length = 0
+    const causes = () => endpoint.mock.calls.slice(1).map(([{ cause }]) => cause.cause)
+    return { ...world, first, endpoint, causes, page: (event: PageEvent) => page(event) }
+  }
+  /** The second connection opens, and takes over. */
+  const move = async (time = 1_000) => {
+    await settled()
+    server.latest.accept()
+    await settled()
+    vi.advanceTimersByTime(time)
+    await settled()
+  }
+
+  test.each([
+    ['is being prepared', () => {}],
+    ['is ready', () => void server.latest.accept()],
+    [
+      'takes over',
+      () => {
+        server.latest.accept()
+        vi.advanceTimersByTime(100)
+      },
+    ],
+  ])(
+    'waits while the second connection %s, and then begins its own, because the endpoint function was called before',
+    async (_, advance) => {
+      const { socket, heard, causes } = await start()
+      const [one, two] = [vi.fn(), vi.fn()]
+      socket.handover('old token').then(one)
+      await settled()
+      advance()
+      socket.handover('fresh token').then(two)
+      await settled()
+      expect(causes()).toEqual(['old token'])
+      if (server.latest.socket.readyState === 0) server.latest.accept()
+      closed()
+      await settled()
+      expect(one).toHaveBeenCalledOnce()
+      expect(two).not.toHaveBeenCalled()
+      expect(causes()).toEqual(['old token', 'fresh token'])
+      await move()
+      expect(two).toHaveBeenCalledOnce()
+      expect(heard('open')).toEqual([
+        expect.objectContaining({ seamless: true }),
+        expect.objectContaining({ seamless: true }),
+      ])
+      vi.advanceTimersByTime(60_000)
+      expect(server.attempts).toBe(3)
+      expect(vi.getTimerCount()).toBe(0)
+    },
+  )
+
+  test('joins it if the endpoint function will be called again because an attempt failed, with the newest cause', async () => {
+    const { socket, causes } = await start({ retry: () => 1_000 })
+    const [one, two] = [vi.fn(), vi.fn()]
+    socket.handover('old token').then(one)
+    await settled()
+    server.latest.refuse()
+    socket.handover('fresh token').then(two)
+    vi.advanceTimersByTime(1_000)
+    await move()
+    expect(causes()).toEqual(['old token', 'fresh token'])
+    expect(one).toHaveBeenCalledOnce()
+    expect(two).toHaveBeenCalledOnce()
+    expect(server.attempts).toBe(3)
+  })
+
+  test('gives its cause to the attempt that follows one that has failed since', async () => {
+    const { socket, causes } = await start({ retry: () => 1_000 })
+    const two = vi.fn()
+    socket.handover('old token')
+    await settled()
+    socket.handover('fresh token').then(two)
+    server.latest.refuse()
+    vi.advanceTimersByTime(1_000)
+    await move()
+    expect(causes()).toEqual(['old token', 'fresh token'])
+    expect(two).toHaveBeenCalledOnce()
+    expect(server.attempts).toBe(3)
+  })
+
+  test('begins its own if retry gives up the other one, which is rejected', async () => {
+    const retry = vi.fn(() => 1_000 as number | false)
+    const { socket, causes } = await start({ retry })
+    const [one, two] = [vi.fn(), vi.fn()]
+    socket.handover('old token').catch(one)
+    await settled()
+    socket.handover('fresh token').then(two)
+    retry.mockReturnValueOnce(false)
+    server.latest.refuse()
+    await move()
+    expect(one).toHaveBeenCalledWith(expect.objectContaining({ code: 'CONNECTION_REFUSED' }))
+    expect(two).toHaveBeenCalledOnce()
+    expect(causes()).toEqual(['old token', 'fresh token'])
+  })
+
+  test('tells the last of several causes', async () => {
+    const { socket, first, causes, page } = await start()
+    page('wake')
+    for (const token of ['one', 'two', 'three']) socket.handover(token)
+    first.send('alive')
+    await settled()
+    expect(causes()).toEqual(['three'])
+  })
+
+  test('tells its cause although maxAge is over while the heartbeat asks', async () => {
+    const { socket, first, causes, page } = await start({
+      heartbeat: { interval: 1_000_000, message: 'ping' },
+      handover: { maxAge: 100_000 },
+    })
+    vi.advanceTimersByTime(94_000)
+    page('wake')
+    socket.handover('fresh token')
+    vi.advanceTimersByTime(1_500)
+    first.send('pong')
+    await settled()
+    expect(causes()).toEqual(['fresh token'])
+  })
+
+  test('waits for a second connection that was opened in doubt, and then begins its own', async () => {
+    const { socket, causes, page } = await start()
+    const done = vi.fn()
+    page('wake')
+    dialled()
+    await settled()
+    socket.handover('fresh token').then(done)
+    await move(0)
+    expect(done).not.toHaveBeenCalled()
+    expect(causes()).toEqual([undefined, 'fresh token'])
+    await move()
+    expect(done).toHaveBeenCalledOnce()
+    expect(server.attempts).toBe(3)
+  })
+
+  test('waits for an attempt after an outage, and then begins its own', async () => {
+    const { socket, first, causes } = await start({ retry: () => 1_000 })
+    const done = vi.fn()
+    first.drop()
+    vi.advanceTimersByTime(1_000)
+    expect(socket.state.name).toBe('connecting')
+    socket.handover('fresh token').then(done)
+    await move(0)
+    expect(causes()[1]).toBe('fresh token')
+    expect(done).not.toHaveBeenCalled()
+    await move()
+    expect(done).toHaveBeenCalledOnce()
+    expect(server.attempts).toBe(3)
+  })
+
+  test('begins its own if prepare may have used what is old by now, too', async () => {
+    const { socket } = open({ prepare: () => {} })
+    await settled()
+    socket.handover('old token')
+    socket.handover('fresh token')
+    await move()
+    await move()
+    expect(server.attempts).toBe(3)
+  })
+
+  test('keeps the identities of messages, so that none is reported twice', async () => {
+    const { socket, heard, first } = await start({ handover: { id: data => data } })
+    socket.handover('old token')
+    await settled()
+    vi.advanceTimersByTime(200)
+    const second = server.latest.accept()
+    socket.handover('fresh token')
+    await settled()
+    first.send('news')
+    closed()
+    await settled()
+    expect(server.attempts).toBe(3)
+    second.send('news')
+    expect(heard('text')).toEqual(['news'])
+  })
 })
 
 test('a second connection that is lost while the first one is being closed is reported, and another one follows', () => {
@@ -737,7 +951,7 @@ test('a second connection that is lost while the first one is being closed is re
   expect(server.attempts).toBe(3)
 })
 
-test('a message on a connection that was replaced is no sign of life of the present one', () => {
+test('a message on a connection that was replaced does not prove that the current one works', () => {
   const { heard, first, page } = open({ heartbeat: { interval: 1_000, timeout: 500 } })
   page('wake')
   const second = dialled()
@@ -774,7 +988,7 @@ test('a connection that opened less than a minute ago is not in doubt when the p
   expect(socket.send('hello')).toBe('sent')
 })
 
-test('a second connection that the server closes before prepare is done does not take over', async () => {
+test('a second connection that the server closes before prepare is done does not replace the first', async () => {
   let done = () => {}
   const prepare = vi.fn(() => {})
   const { socket, log, first } = open({ prepare, retry: () => 60_000 })
@@ -799,7 +1013,7 @@ test('a second connection that the server closes before prepare is done does not
 
 // Found by changing the code: each of these lines could be left out, and no test failed.
 
-test('id() is not asked any more once the first connection has proved alive', () => {
+test('id() is no longer called once the first connection has proved to work', () => {
   const id = vi.fn()
   const { first, page } = open({ handover: { id } })
   page('wake')
@@ -822,6 +1036,69 @@ test('messages pass through the plain listener again after the overlap, so that 
   expect(second.socket.onmessage).not.toBe(during)
 })
 
+test('a page that wakes up during a handover is in doubt: messages wait, and the second connection takes over when it is ready', () => {
+  const { socket, heard, first, page } = open()
+  socket.handover()
+  first.freeze()
+  page('wake')
+  expect(socket.send('in doubt')).toBe('queued')
+  expect(server.latest.accept().received).toEqual(['in doubt'])
+  expect(server.attempts).toBe(2)
+  expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
+})
+
+test('a page that wakes up after the second connection was lost is in doubt, too', () => {
+  const { socket, page } = open({ retry: () => 60_000 })
+  socket.handover()
+  server.latest.accept().drop()
+  expect(socket.send('before')).toBe('sent')
+  page('wake')
+  expect(socket.send('in doubt')).toBe('queued')
+  expect(dialled().accept().received).toEqual(['in doubt'])
+})
+
+test('close() while the first connection is read sends what waits on the first, and closes both', () => {
+  const { socket, first } = open()
+  socket.handover()
+  const second = server.latest.accept()
+  socket.send('waits')
+  socket.close(4000)
+  closed()
+  expect(first.received).toEqual(['waits'])
+  expect(first.closed).toMatchObject({ code: 4000 })
+  expect([second.received, second.socket.readyState]).toEqual([[], 3])
+})
+
+test('messages without an identity are reported as often as they arrive, from either connection', () => {
+  const { socket, heard, first } = open({ handover: { id: () => undefined } })
+  socket.handover()
+  vi.advanceTimersByTime(200)
+  const second = server.latest.accept()
+  for (const peer of [first, second]) peer.send('plain')
+  closed()
+  expect(heard('text')).toEqual(['plain', 'plain'])
+})
+
+test('an attempt for a second connection that takes too long is abandoned', () => {
+  const { socket, heard } = open({ retry: () => 60_000 })
+  socket.handover()
+  const second = server.latest
+  vi.advanceTimersByTime(10_000)
+  expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECT_TIMEOUT' })])
+  expect(second.socket.readyState).toBeGreaterThan(1)
+})
+
+test('the closing handshake of the first connection may take three seconds by default', () => {
+  const { socket, heard, first } = open()
+  first.freeze()
+  socket.handover()
+  server.latest.accept()
+  vi.advanceTimersByTime(100 + 2_999)
+  expect(heard('open')).toEqual([])
+  vi.advanceTimersByTime(1)
+  expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
+})
+
 test('a page that stays hidden is not in doubt when that is reported again', () => {
   const { socket, page } = open()
   vi.stubGlobal('document', { visibilityState: 'hidden' })
@@ -831,7 +1108,7 @@ test('a page that stays hidden is not in doubt when that is reported again', () 
   expect(socket.send('hello')).toBe('sent')
 })
 
-test('a heartbeat timer that is late in a hidden page means no doubt, because such timers are throttled', () => {
+test('a heartbeat timer that is late in a hidden page does not put the connection in doubt, because such timers are throttled', () => {
   vi.stubGlobal('document', { visibilityState: 'hidden' })
   const { socket } = open({ heartbeat: { interval: 1_000, timeout: 100_000 } })
   vi.setSystemTime(Date.now() + 10_000)
@@ -988,7 +1265,7 @@ describe('a second connection that the platform does not allow', () => {
   })
 })
 
-test('nothing more is tried after retry has given up a handover', async () => {
+test('there are no further attempts after retry has given up a handover', async () => {
   const { socket } = open({ retry: () => false })
   socket.handover()
   server.latest.refuse()
@@ -1033,7 +1310,7 @@ test('wake: reconnect connects again although retry would give up', () => {
   expect(socket.state.name).toBe('open')
 })
 
-test('a page that is shown again asks with the heartbeat, without a second connection', () => {
+test('a page that is shown again sends the heartbeat, without a second connection', () => {
   const { socket, first, page } = open({ heartbeat: { interval: 120_000, message: 'ping' } })
   vi.stubGlobal('document', { visibilityState: 'hidden' })
   page('hidden')

@@ -390,7 +390,7 @@ describe('a probe', () => {
     expect(died).toEqual([1_000 + PROBE])
   })
 
-  test('shortens the deadline of a ping that is under way', () => {
+  test('shortens the deadline of a ping that was already sent', () => {
     const { asked, died, probe } = start()
     pass(INTERVAL + 1_000)
     probe()

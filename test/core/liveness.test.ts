@@ -101,7 +101,7 @@ describe('the heartbeat of a socket', () => {
     expect(socket.state.name).toBe('waiting')
   })
 
-  test('reports errors thrown by isReply and message, and goes on', () => {
+  test('reports errors thrown by isReply and message, and continues', () => {
     const reported: unknown[] = []
     vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
     const bug = () => {

@@ -192,7 +192,7 @@ describe('onOutage()', () => {
     expect(never).not.toHaveBeenCalled()
   })
 
-  test('goes on after a listener that throws', () => {
+  test('continues after a listener that throws', () => {
     const report = vi.fn()
     vi.stubGlobal('reportError', report)
     const { socket, native } = setup({ retry: () => 5_000 })
@@ -267,7 +267,7 @@ describe('onOutage() in a page that sleeps', () => {
     expect(short()).toEqual(['away, waiting'])
   })
 
-  test('ends an outage when the page is put to sleep, and begins a new one if it goes on after that', () => {
+  test('ends an outage when the page is put to sleep, and begins a new one if there is still no connection after that', () => {
     const { native, tell, short } = watch({ retry: () => 60_000 })
     native().accept().drop()
     vi.advanceTimersByTime(2_000)

@@ -118,7 +118,7 @@ describe('the connect timeout', () => {
     expect(socket.state.name).toBe('waiting')
   })
 
-  test('doubles up to a minute while attempts run into it, so that a slow handshake succeeds', () => {
+  test('doubles up to a minute while attempts exceed it, so that a slow handshake succeeds', () => {
     const { heard, native } = setup({ retry: () => 1 })
     for (const seconds of [10, 20, 40, 60, 60]) {
       const before = heard('error').length

@@ -2,7 +2,16 @@
 import { getEventListeners } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
 import { assemble, delivery, heartbeat } from '../../src/core.ts'
-import { backoff, createSocket, type PageEvent, type Socket, type SocketError } from '../../src/index.ts'
+import {
+  backoff,
+  createBrowserEvents,
+  createEmitter,
+  createSocket,
+  onOutage,
+  type PageEvent,
+  type Socket,
+  type SocketError,
+} from '../../src/index.ts'
 import { json } from '../../src/json.ts'
 import { fresh, reopen, sent, server, setup } from '../support/setup.ts'
 
@@ -244,6 +253,25 @@ describe('the reason for a failed handshake', () => {
   })
 })
 
+test('the cause of a failed handshake is kept if the platform reports it without a message', () => {
+  const { heard, native } = setup({ retry: false })
+  const cause = new Error('ECONNREFUSED')
+  native().socket.onerror?.(Object.assign(new Event('error'), { error: cause, message: '' }))
+  native().drop()
+  expect(heard('error')[0]).toMatchObject({ code: 'CONNECTION_REFUSED', cause })
+})
+
+test('the reason for which a connection was lost is its cause where the platform reports it, as ws does for invalid and too large frames', () => {
+  const { heard, native } = setup()
+  native().accept()
+  const cause = new RangeError('Max payload size exceeded')
+  native().socket.onerror?.(Object.assign(new Event('error'), { error: cause, message: cause.message }))
+  native().drop()
+  vi.advanceTimersByTime(0)
+  expect(heard('close')[0].cause).toMatchObject({ code: 'CONNECTION_LOST', cause })
+  expect(heard('close')[0].cause.message).toBe('CONNECTION_LOST: 1006')
+})
+
 describe('a native socket that opens after it was abandoned', () => {
   test('is closed again, because close() has no effect before open in React Native', () => {
     const { socket, native } = setup()
@@ -336,6 +364,14 @@ test('reconnect() sends its code and reason in the close frame', () => {
   expect(close.mock.calls[0]).toEqual([4_000, 'moving'])
   expect(socket.state.name).toBe('waiting')
   expect(() => socket.reconnect('x', 1001)).toThrow(DOMException)
+})
+
+test('reconnect() sends a reason without a code with the code 1000, as close() does', () => {
+  const { socket, native } = setup()
+  native().accept()
+  const close = vi.spyOn(native().socket, 'close')
+  socket.reconnect('new token', undefined, 'moving')
+  expect(close.mock.calls[0]).toEqual([1_000, 'moving'])
 })
 
 test('a delay of twenty days ends after twenty days', () => {
@@ -497,6 +533,19 @@ describe('the send() of prepare', () => {
   })
 })
 
-test('a misspelt option of backoff() throws a TypeError that names it', () => {
-  expect(() => backoff({ bas: 5 } as object)).toThrow(/backoff has no option 'bas'/)
+test('a misspelt option of a function throws a TypeError that names it and those that exist', () => {
+  const { socket } = setup()
+  const ignore = () => {}
+  expect(() => backoff({ bas: 5 } as object)).toThrow(/backoff has no option 'bas', only base, max,/)
+  expect(() => createBrowserEvents({ hidenFor: 5 } as object)).toThrow(/no option 'hidenFor', only hiddenFor/)
+  expect(() => onOutage(socket, { grace: 1, grase: 2 } as { grace: number }, ignore)).toThrow(
+    /no option 'grase', only grace/,
+  )
+  for (const target of [socket, json(socket), createEmitter<{ text: string }>(['text'])]) {
+    const on = target.on as (type: string, listener: () => void, options: object) => void
+    const type = target === socket || 'emit' in target ? 'text' : 'message'
+    expect(() => on(type, ignore, { sginal: 5 })).toThrow(/no option 'sginal', only once and signal/)
+    // It inherits `signal`, and more that is no option.
+    expect(() => on(type, ignore, new AbortController())).not.toThrow()
+  }
 })

@@ -62,7 +62,7 @@ const busiestTenth = (options: BackoffOptions) => {
 afterEach(() => vi.restoreAllMocks())
 
 describe('the delay of backoff()', () => {
-  test('doubles with every attempt in a row, up to max', () => {
+  test('doubles with every consecutive attempt, up to max', () => {
     const bounds = [2, 3, 4, 5, 6, 7].map(attempt => bound({ attempt }))
     expect(bounds).toEqual([2_000, 4_000, 8_000, 10_000, 10_000, 10_000])
   })

@@ -147,7 +147,7 @@ describe('the input lost', () => {
     expect(next).toMatchObject({ name: 'waiting', delay: Infinity, until: Infinity })
   })
 
-  test('ends closing in closed whatever the policy says, with the cause of the closing', () => {
+  test('moves from closing to closed, whatever the policy returns, with the cause of the closing', () => {
     for (const delay of [0, 1_000, Infinity, false] as const) {
       expect(transition(states.closing, frozen({ ...inputs.lost, delay }))).toEqual({
         name: 'closed',

@@ -146,7 +146,7 @@ describe('the types of events', () => {
     on('text', () => {}, { once: true, signal })
     once('text', () => {}, { signal })
     // @ts-expect-error the DOM's option, which means nothing here
-    on('text', () => {}, { passive: true })
+    expect(() => on('text', () => {}, { passive: true })).toThrow(TypeError)
     // @ts-expect-error the DOM's old third argument
     on('text', () => {}, true)
   })
@@ -537,7 +537,7 @@ describe('onOutage()', () => {
     // @ts-expect-error no grace period
     expect(() => onOutage(create(), {}, () => {})).toThrow(TypeError)
     // @ts-expect-error no such option
-    onOutage(create(), { grace: 0, delay: 0 }, () => {})()
+    expect(() => onOutage(create(), { grace: 0, delay: 0 }, () => {})).toThrow(TypeError)
     // @ts-expect-error no listener
     expect(() => onOutage(create(), { grace: 0 })).toThrow(TypeError)
     // @ts-expect-error not a socket

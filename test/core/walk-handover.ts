@@ -328,7 +328,9 @@ export class Handovers {
 
   private isSeamless(former: Native | undefined, last: State): boolean | undefined {
     const { official } = this
-    if (last.name !== 'open' || !former?.ended || former.ended.code === 1006) return false
+    if (last.name !== 'open' || former?.replacedAt === undefined) return false
+    // The server may have closed it before it knew of the second connection.
+    if (former.ended?.code !== 1000 || !['', 'handover'].includes(former.ended.reason)) return false
     if (this.isDoubted || this.isJumped) return undefined
     return (official?.readyAt as number) <= former.endedAt
   }

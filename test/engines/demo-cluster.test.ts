@@ -37,33 +37,30 @@ describe.skipIf(!chromium)('chromium', { timeout: patience }, () => {
   const hidden = (page: Page, id: string) =>
     page.evaluate(`document.getElementById('${id}').offsetParent === null`)
 
-  test.skipIf(!hasOne)(
-    'a node that is killed by a button takes nothing with it, and comes back',
-    async () => {
-      const redis = keep(await startRedis())
-      const world = { REDIS_URL: redis.url, WORLD: `page-${process.pid}` }
-      const { url } = keep(await startDemo('cluster.mjs', world))
-      const other = await open(url)
-      const page = await open(url)
-      await shows(page, '#visitors', '^2$')
-      await shows(page, '#node-list', '1.*2.*3')
-      expect(await hidden(page, 'fault-kill')).toBe(false)
-      // Each page has a node of its own, and both have the same world.
-      const node = await shows(page, '#node-list .here', '.')
-      expect(await shows(other, '#node-list .here', '.')).not.toBe(node)
-      await push(page, 'from one node')
-      await shows(other, '#feed', 'from one node')
+  test.skipIf(!hasOne)('a node that is killed by a button loses nothing, and comes back', async () => {
+    const redis = keep(await startRedis())
+    const world = { REDIS_URL: redis.url, WORLD: `page-${process.pid}` }
+    const { url } = keep(await startDemo('cluster.mjs', world))
+    const other = await open(url)
+    const page = await open(url)
+    await shows(page, '#visitors', '^2$')
+    await shows(page, '#node-list', '1.*2.*3')
+    expect(await hidden(page, 'fault-kill')).toBe(false)
+    // Each page has a node of its own, and both have the same world.
+    const node = await shows(page, '#node-list .here', '.')
+    expect(await shows(other, '#node-list .here', '.')).not.toBe(node)
+    await push(page, 'from one node')
+    await shows(other, '#feed', 'from one node')
 
-      expect(await suffer(page, 'fault-kill')).toMatch(/detected after .*, back after .* reliable 0\.$/)
-      expect(await shows(page, '#node-list .here', '.')).not.toBe(node)
-      await shows(page, '#node-list', '1.*2.*3')
-      await push(other, 'after the kill')
-      await shows(page, '#feed', 'from one node')
-      await shows(page, '#feed', 'after the kill')
-      expect(await shows(page, '#reliable-lost', '\\d')).toBe('0')
-      for (const one of [page, other]) expect(await errors(one)).toEqual([])
-    },
-  )
+    expect(await suffer(page, 'fault-kill')).toMatch(/detected after .*, back after .* reliable 0\.$/)
+    expect(await shows(page, '#node-list .here', '.')).not.toBe(node)
+    await shows(page, '#node-list', '1.*2.*3')
+    await push(other, 'after the kill')
+    await shows(page, '#feed', 'from one node')
+    await shows(page, '#feed', 'after the kill')
+    expect(await shows(page, '#reliable-lost', '\\d')).toBe('0')
+    for (const one of [page, other]) expect(await errors(one)).toEqual([])
+  })
 
   test.skipIf(!hasPackage)('the same page shows what Python pushes', async () => {
     const service = keep(await startPushService())
@@ -95,7 +92,7 @@ describe.skipIf(!chromium)('chromium', { timeout: patience }, () => {
     for (const one of [page, other]) expect(await errors(one)).toEqual([])
   })
 
-  test('loaded anew, the page goes on with its reliable session, and misses no number', async () => {
+  test('after a reload, the page continues its reliable session, and misses no number', async () => {
     const { url } = keep(await startDemo())
     const page = await open(url)
     const session = () => page.evaluate<string, []>('window.demo.sockets.at(-1).connectionId')

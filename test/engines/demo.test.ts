@@ -87,7 +87,7 @@ inEveryEngine(rig => {
     for (const page of [one, other]) expect(await errors(page)).toEqual([])
   })
 
-  test('each broken line is noticed, measured and mended, and the reliable stream loses nothing', async () => {
+  test('each broken connection is detected, timed and replaced, and the reliable stream loses nothing', async () => {
     const trial = async (fault: keyof typeof faults) => {
       const { url } = rig.keep(await startDemo())
       const page = await visit(rig, url, 'window')
@@ -116,7 +116,7 @@ inEveryEngine(rig => {
     )
   })
 
-  test('messages wait while there is no connection, volatile ones do not, and of quotes only the newest', async () => {
+  test('while there is no connection, messages are queued, volatile ones are dropped, and only the newest quotes are kept', async () => {
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     await shows(page, '#quotes-sent', '[1-9]')
@@ -137,7 +137,7 @@ inEveryEngine(rig => {
     expect(order).toEqual(['1', '2', '3', '4', '5'])
   })
 
-  test('a code that means “do not come back” is obeyed, until somebody presses Connect', async () => {
+  test('after a final close code, the page stays disconnected until the user presses Connect', async () => {
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     await page.evaluate(() => {
@@ -155,7 +155,7 @@ inEveryEngine(rig => {
     await shows(page, '#state', 'closed')
   })
 
-  test('the pad is drawn on by keys', async () => {
+  test('the keyboard draws on the pad', async () => {
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     await page.evaluate(() => {
@@ -178,7 +178,7 @@ inEveryEngine(rig => {
     await shows(page, '#happened', 'gone up by one')
   })
 
-  test('the system tells of news while the page is hidden', async () => {
+  test('the system shows notifications while the page is hidden', async () => {
     // With it a driver grants the permission to notify.
     await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
@@ -208,7 +208,7 @@ inEveryEngine(rig => {
     expect(await page.evaluate('told.join()')).toContain('are you there?')
   })
 
-  test('the chart is there where the language is none', async () => {
+  test('the chart is drawn if navigator.language is not a valid language tag', async () => {
     await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const page = rig.keep(await rig.engine.open())

@@ -50,7 +50,7 @@ async function talk(url: string) {
 }
 
 inEveryEngine(rig => {
-  test('hears values in order, and of those that are none, with or without a listener', async () => {
+  test('receives values in order, and reports invalid ones, with or without a listener', async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open({ scripts: [] })
     await page.evaluate(load)

@@ -194,7 +194,7 @@ async function meetByProxy(
 }
 
 inEveryEngine(rig => {
-  describe('a page that is left and returned to', () => {
+  describe('a page that the user leaves and returns to', () => {
     /** What a page that was kept has sent, in order. Where it is frozen meanwhile, as in Chromium, it may say so. */
     const meanwhile = async (page: Page) => {
       const frozen = named(await entries(page), 'freeze').length > 0
@@ -253,7 +253,7 @@ inEveryEngine(rig => {
     })
 
     test.each(['waits for its next attempt', 'is in the middle of an attempt'])(
-      'that %s opens within a second of the return, and sends what waited',
+      'that %s opens within a second of the return, and sends the queued messages',
       async when => {
         const kept = when.startsWith('waits') || (await rig.can(keepingAttempt))
         const server = rig.keep(await startServer())
@@ -446,7 +446,7 @@ inEveryEngine(rig => {
   // need no network. The engines resolve this name to this machine, and it does not look like it.
   const far = (port: number, path = '') => `ws://${FAR_HOST}:${port}${path}`
 
-  test('offline, nothing is dialled; online, at once', async () => {
+  test('a socket does not connect while the page is offline, and connects at once when it is online', async () => {
     await rig.needs('network emulation')
     const { server, proxy, page } = await meetByProxy(rig, proxy => far(proxy.port, '/sink'), { retry: 50 })
     const soon = 300 + margin
@@ -494,7 +494,7 @@ inEveryEngine(rig => {
     })
   })
 
-  test('a wait that has begun is longer offline, and over online', async () => {
+  test('a wait is lengthened when the page goes offline, and ends when it is online', async () => {
     await rig.needs('network emulation')
     const server = rig.keep(await startServer())
     server.refuse(503)
@@ -513,7 +513,7 @@ inEveryEngine(rig => {
     expect(await page.evaluate(() => diary.dials.length)).toBe(2)
   })
 
-  test('an open connection that survives being offline is asked, and kept', async () => {
+  test('an open connection that survives being offline is tested and kept', async () => {
     await rig.needs('network emulation')
     const isSending = await rig.can('sending while offline')
     const heartbeat = { interval: 60_000, timeout: 10_000 }
@@ -552,7 +552,7 @@ inEveryEngine(rig => {
       Date.now = () => real() + jump
     }
 
-    test('ends no healthy connection, and saves no dead one', async () => {
+    test('ends no healthy connection, and keeps no dead one', async () => {
       const interval = 200
       const timeout = 600
       const { server, proxy, page } = await meetByProxy(rig, proxy => proxy.url('/echo'), {
@@ -575,7 +575,7 @@ inEveryEngine(rig => {
       report(rig, `clock ${jump / hour} h, then silence`, { 'noticed after': noticed - frozen })
     })
 
-    test('does not keep the next attempt from coming', async () => {
+    test('does not prevent the next attempt', async () => {
       const server = rig.keep(await startServer())
       server.refuse(503)
       const page = await rig.open()
@@ -598,7 +598,7 @@ inEveryEngine(rig => {
       expect(late).toEqual([])
     })
 
-    test('does not keep a page that comes to the front from dialling at once', async () => {
+    test('does not prevent a page that becomes visible from connecting at once', async () => {
       const server = rig.keep(await startServer())
       server.refuse(503)
       const page = await rig.open()

@@ -317,7 +317,7 @@ inEveryEngine(rig => {
 
   const seed = Number(STORM_SEED ?? (SOAK ? Math.floor(Math.random() * 1e9) : 20_261_121))
   test(
-    `outlives a storm, and can account for everything (seed ${seed})`,
+    `survives a storm of faults, and accounts for every message (seed ${seed})`,
     { timeout: length + patience },
     () => storm(seed),
   )

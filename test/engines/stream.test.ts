@@ -77,7 +77,7 @@ inEveryEngine(rig => {
       `${rig.name}: ${((count * size) / 1e6).toFixed(0)} MB ${what} in ${((performance.now() - since) / 1e3).toFixed(1)} s${more}`,
     )
 
-  test('a file is piped out through a connection that stands still for a while, a little at a time', async () => {
+  test('a file is piped through a connection that stalls for a while, with little buffered at a time', async () => {
     const told = await rig.can('telling what has not left')
     const server = rig.keep(await startServer())
     const proxy = rig.keep(await startProxy({ port: server.port }))
@@ -172,7 +172,7 @@ inEveryEngine(rig => {
     }
   })
 
-  test('what comes in is read as a stream by who keeps up, and nothing piles up', async () => {
+  test('a reader that is fast enough reads incoming messages as a stream, and nothing accumulates', async () => {
     const server = rig.keep(await startServer())
     const page = await open(rig)
     const memory = watch(page)
@@ -219,7 +219,7 @@ inEveryEngine(rig => {
     report('in', since, await memory.done())
   })
 
-  test('a hidden page goes on writing, a mark at a time', async () => {
+  test('a hidden page continues to write, highWaterMark bytes at a time', async () => {
     const server = rig.keep(await startServer())
     const page = await open(rig)
     const some = 64

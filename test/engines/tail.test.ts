@@ -85,7 +85,7 @@ inEveryEngine(rig => {
   const note = (what: string, { unsent, reclaimed, unknown, arrived }: Awaited<ReturnType<typeof recover>>) =>
     rows.push([what, ...unsent, reclaimed, unknown.length, arrived - 1])
 
-  test(`what certainly did not leave arrives after a reset, once and in order, ${runs} times`, async () => {
+  test(`messages that were certainly not sent arrive after a reset, once and in order, ${runs} times`, async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open()
     for (let run = 1; run <= runs; run++) {
@@ -105,7 +105,7 @@ inEveryEngine(rig => {
     }
   })
 
-  test('what waits behind the high-water mark follows it', async () => {
+  test('messages queued behind the high-water mark follow it', async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open()
     const { connection, isTold } = await stall(rig, server, page, paced)

@@ -37,7 +37,7 @@ inEveryEngine(rig => {
     return { server, proxy, page }
   }
 
-  test('an outage: what is sent meanwhile arrives, in order, and every loss is told', async () => {
+  test('in an outage, messages that are sent meanwhile arrive in order, and every loss is reported', async () => {
     const { proxy, page } = await scene()
     await page.evaluate(() => until('open', 1))
     await page.evaluate(() => {
@@ -99,7 +99,7 @@ inEveryEngine(rig => {
     ])
   })
 
-  test('in the place of the platform’s class it carries the page’s own code', async () => {
+  test('instead of the platform’s class, it works with the page’s own code', async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open()
     const heard = await page.evaluate(async url => {

@@ -115,7 +115,7 @@ async function start(rig: Rig, kind: Kind, type: 'classic' | 'module', url: stri
 inEveryEngine(rig => {
   describe.each(['dedicated', 'shared', 'service'] as const)('a %s worker', kind => {
     test.each(['classic', 'module'] as const)(
-      'that is a %s script sends, hears, and reconnects',
+      'that is a %s script sends, receives and reconnects',
       async type => {
         if (kind === 'service' && type === 'module') await rig.needs('module service workers')
         const server = rig.keep(await startServer())

@@ -105,7 +105,7 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
     return finish()
   }
 
-  test('a lagging replica that takes over costs the sessions, and every client is told before anything else arrives', async () => {
+  test('promoting a replica that lags behind ends the sessions, and every client gets a gap before anything else arrives', async () => {
     const result = await promote(100)
     note('a lagging replica is promoted', result)
     expect(result).toMatchObject(TOLD)
@@ -121,13 +121,13 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
     }
   })
 
-  test('a replica that has everything takes over without a gap', async () => {
+  test('promoting a replica that has all changes causes no gap', async () => {
     const result = await promote(0)
     note('a replica that has everything is promoted', result)
     expect(result).toMatchObject(EXACT)
   })
 
-  test('a restart from an old snapshot costs the sessions, and every client is told before anything else arrives', async () => {
+  test('a restart from an old snapshot ends the sessions, and every client gets a gap before anything else arrives', async () => {
     const settings = { dir: folder() }
     const port = await freePort()
     const redis = await start(settings, port)
@@ -176,7 +176,7 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
       return { newest, old }
     }
 
-    test('ends the sessions of before and none of those that were begun since, after a restart', async () => {
+    test('a restart ends the sessions that began before it, and none that began after it', async () => {
       const restart = async (redis: Redis, dir: string) => {
         const { url } = redis
         await redis.stop()
@@ -185,7 +185,7 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
       expect(await twice(restart)).toEqual({ newest: 1, old: -1 })
     })
 
-    test('ends the sessions of before and none of those that were begun since, after FLUSHALL', async () => {
+    test('FLUSHALL ends the sessions that began before it, and none that began after it', async () => {
       const flush = async (redis: Redis) => {
         await (await dial(redis.url)).sendCommand(['FLUSHALL'])
         return redis
@@ -194,7 +194,7 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
     })
   })
 
-  test('a restart that loses nothing goes on without a gap', async () => {
+  test('a restart that loses nothing causes no gap', async () => {
     const settings = { dir: folder(), appendonly: 'yes', appendfsync: 'always' }
     const port = await freePort()
     const redis = await start(settings, port)
@@ -208,7 +208,7 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
     expect(result).toMatchObject(EXACT)
   })
 
-  test('FLUSHALL costs the sessions, and every client is told before anything else arrives', async () => {
+  test('FLUSHALL ends the sessions, and every client gets a gap before anything else arrives', async () => {
     const redis = await start()
     const look = await dial(redis.url)
     const { flow, finish } = await audit(redis.url)
@@ -315,7 +315,7 @@ describe.runIf(hasRedis())('a Redis in trouble', () => {
   })
 
   test.each(['allkeys-random', 'volatile-ttl'])(
-    'deleting keys under memory pressure (%s) is told before anything else arrives',
+    'deleting keys under memory pressure (%s) causes a gap before anything else arrives',
     async policy => {
       const result = await through(
         `eviction, ${policy}`,

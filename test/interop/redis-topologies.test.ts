@@ -152,7 +152,7 @@ describe.runIf(hasRedis())('a Redis Cluster', () => {
   })
 })
 
-describe.runIf(hasRedis())('a Redis Cluster whose primary dies', () => {
+describe.runIf(hasRedis())('a Redis Cluster whose primary fails', () => {
   test.each([
     ['createCluster() of redis', clusterClient],
     ['the Cluster of ioredis', ioCluster],
@@ -228,7 +228,7 @@ describe.runIf(hasRedis() && hasSentinel())('a Redis under Sentinel', () => {
     ['createSentinel() of redis', sentinelClient],
     ['the sentinels option of ioredis', ioSentinel],
   ] as const)(
-    'goes on with the replica when the primary dies, and nothing is lost without a gap (%s)',
+    'continues with the replica when the primary fails, and nothing is lost without a gap (%s)',
     async (name, connect) => {
       const watched = await startSentinel()
       cleanup(() => watched.stop())

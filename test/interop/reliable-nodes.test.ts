@@ -220,7 +220,7 @@ describe.runIf(hasRedis())('two nodes that are killed', () => {
   })
 })
 
-describe.runIf(hasRedis())('a Redis that dies and comes back with nothing', () => {
+describe.runIf(hasRedis())('a Redis that is killed and restarted without data', () => {
   test('a Redis that loses its data costs the sessions: clients get a gap before anything else, and their outcomes are right', async () => {
     const cluster = await startCluster({ mortal: true, witness: true })
     // Calls of the handler, by client and number.

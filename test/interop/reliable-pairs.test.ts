@@ -91,14 +91,14 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     await until(() => expect(talker.heard).toEqual(messages))
   },
 
-  'is told that an event was refused, and goes on': async ({ talk }) => {
+  'learns that an event was refused, and continues': async ({ talk }) => {
     const talker = await talk({ persistent: false })
     expect(await talker.send('x', { event: 'fail' })).toBe('refused')
     expect(await talker.send('y')).toBe('delivered')
     await until(() => expect(talker.heard).toEqual(['y']))
   },
 
-  'joins groups, is spared its own messages, and leaves': async ({ talk, group }) => {
+  'joins groups, does not receive its own messages, and leaves': async ({ talk, group }) => {
     const [ada, bob] = [await talk(), await talk()]
     for (const talker of [ada, bob]) expect(await talker.join(group)).toBe('delivered')
     await ada.publish(group, 'to bob', { noEcho: true })
@@ -134,7 +134,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     expect(talker.heard).toEqual(numbers(1_200).map(n => [group, n]))
   },
 
-  'pings, is answered, and notices a dead line': async ({ talk, proxy, client }) => {
+  'pings, is answered, and detects a dead connection': async ({ talk, proxy, client }) => {
     const steady = await talk({ ping: { interval: 30, timeout: 10_000 } })
     const [line] = proxy.connections as [Connection]
     const { down } = line.forwarded
@@ -152,7 +152,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     expect(talker.id).toBe(id)
   },
 
-  'loses and doubles nothing when the line breaks between processing and acknowledgement': async ({
+  'loses and duplicates nothing when the connection breaks between processing and acknowledgement': async ({
     client,
     talk,
     watch,
@@ -193,7 +193,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     expect(talker.id).toBe(id)
   },
 
-  'streams 300 messages each way, once and in order, through six breaks': async ({
+  'sends 300 messages each way, once and in order, while the connection breaks six times': async ({
     client,
     talk,
     watch,
@@ -261,7 +261,10 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     return 'once only with ids of the caller, and what was sent again comes late'
   },
 
-  'sends and hears large binary messages, broken off in the middle': async ({ talk, proxy }) => {
+  'sends and receives large binary messages, with connections that break in the middle': async ({
+    talk,
+    proxy,
+  }) => {
     const talker = await talk()
     const { id } = talker
     const large = random(700_000)
@@ -310,43 +313,37 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     }
   },
 
-  'says that its session is lost before anything of the next one, and is in its groups again': async ({
-    server,
-    talk,
-    watch,
-    group,
-    client,
-    proxy,
-  }) => {
-    const talker = await talk()
-    const { id } = talker
-    await talker.join(group)
-    await talker.send('before')
-    await until(() => expect(talker.heard).toEqual(['before']))
-    proxy.freeze('up')
-    const doubtful = talker.send('doubtful')
-    await server.restart(false)
-    proxy.thaw()
-    await until(() => expect(talker.heard).toContain('LOST'))
-    await until(() => expect(talker.id).not.toBe(id))
-    expect(await talker.send('after')).toBe('delivered')
-    const { publish } = await watch()
-    // It may be that the group has not been joined again yet.
-    await until(async () => {
-      await publish('to all')
-      expect(talker.heard).toContainEqual([group, 'to all'])
-    })
-    expect(talker.heard.slice(0, 2)).toEqual(['before', 'LOST'])
-    if (client.once) {
-      expect(await doubtful).toBe('unknown')
-      expect(talker.heard).not.toContain('doubtful')
-      return
-    }
-    expect(await doubtful).toBe('delivered')
-    return 'sends again in silence what was on its way'
-  },
+  'reports that its session is lost before it delivers anything of the next one, and joins its groups again':
+    async ({ server, talk, watch, group, client, proxy }) => {
+      const talker = await talk()
+      const { id } = talker
+      await talker.join(group)
+      await talker.send('before')
+      await until(() => expect(talker.heard).toEqual(['before']))
+      proxy.freeze('up')
+      const doubtful = talker.send('doubtful')
+      await server.restart(false)
+      proxy.thaw()
+      await until(() => expect(talker.heard).toContain('LOST'))
+      await until(() => expect(talker.id).not.toBe(id))
+      expect(await talker.send('after')).toBe('delivered')
+      const { publish } = await watch()
+      // It may be that the group has not been joined again yet.
+      await until(async () => {
+        await publish('to all')
+        expect(talker.heard).toContainEqual([group, 'to all'])
+      })
+      expect(talker.heard.slice(0, 2)).toEqual(['before', 'LOST'])
+      if (client.once) {
+        expect(await doubtful).toBe('unknown')
+        expect(talker.heard).not.toContain('doubtful')
+        return
+      }
+      expect(await doubtful).toBe('delivered')
+      return 'sends again in silence what was on its way'
+    },
 
-  'goes on with its session when the server comes back with its store': async ({
+  'continues its session when the server comes back with its store': async ({
     kind,
     server,
     talk,

@@ -228,7 +228,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect(back.end).toBeUndefined()
   })
 
-  test('the Python server ends a session at once when its client says so, after what it sent before', async () => {
+  test('the Python server ends a session when its client asks for it, after it has processed earlier requests', async () => {
     const url = await start()
     const peer = await join(url)
     const other = await join(url)
@@ -255,7 +255,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     expect(datas(peer)).toEqual(['next'])
   })
 
-  test('the Python server reads a client more slowly that sends too much, and tells it so', async () => {
+  test('the Python server slows down a client that sends too much, and notifies it', async () => {
     const peer = await join(await start({ MESSAGES_PER_SECOND: 50 }))
     const began = performance.now()
     for (let i = 1; i <= 150; i++)

@@ -116,7 +116,7 @@ describe('authorize', () => {
     expect((await join(url)).frames[0]).not.toHaveProperty('userId')
   })
 
-  test('does not refuse the client for good if it fails', async () => {
+  test('does not refuse the client permanently if it fails', async () => {
     const { url, errors } = await startNode({ authorize: () => Promise.reject(new Error('database away')) })
     expect((await (await dial(url)).closed()).code).toBe(1011)
     expect(errors).toEqual([new Error('database away')])

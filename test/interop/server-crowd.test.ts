@@ -85,7 +85,7 @@ forEachStore(stores => {
     startNode({ store: stores.next(), onJoin: () => true, onPublish: () => true, ...options })
 
   describe('a group', () => {
-    test('survives a burst of one member: nobody loses the session, and every message arrives', async () => {
+    test('survives a burst of one member: no session is lost, and every message arrives', async () => {
       const { url } = await start({ maxUnacknowledged: 400 })
       const listeners = await Promise.all(Array.from({ length: 5 }, () => connect(url)))
       for (const { socket } of listeners) await socket.join('g')

@@ -146,7 +146,7 @@ forEachStore(stores => {
       expect(server.stats).toMatchObject({ received: 2_000, failed: 0 })
     })
 
-    test('that is dead is given up, and the session is kept', async () => {
+    test('that is dead is abandoned, and the session is kept', async () => {
       const { port, server } = await start({ sessionTimeout: 200 })
       const proxy = await proxied(port)
       const peer = await join(proxy.url())
@@ -170,7 +170,7 @@ forEachStore(stores => {
   })
 
   describe('a node that shuts down', () => {
-    test('finishes running handlers, then tells clients when to come back', async () => {
+    test('waits for running handlers, and then closes with the time after which clients may come back', async () => {
       const begun: unknown[] = []
       let finish = () => {}
       const store = stores.next()
@@ -207,7 +207,7 @@ forEachStore(stores => {
       expect(heard).toEqual(['b'])
     })
 
-    test('does not tell clients that their sessions are over', async () => {
+    test('sends no disconnected frame, because the sessions continue', async () => {
       const { url, server } = await start()
       const peer = await join(url)
       await server.close()

@@ -191,7 +191,7 @@ describe.runIf(hasRedis())('Redis', () => {
         expect(calls()).toBe(8)
       })
 
-      test('of a client is completed by the next node, once, if the first one dies in the middle', async () => {
+      test('of a client is completed once by the next node if the first one is killed in the middle', async () => {
         const { node, open, ids, received } = await crowd()
         await node.create({ id: 'author', token: 't1', userId: 'u', groups: [] })
         // It dies after the first part.

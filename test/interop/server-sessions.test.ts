@@ -416,7 +416,7 @@ forEachStore(stores => {
       expect(peer.messages).toEqual([])
     })
 
-    test('can be published to by members if onPublish allows it, and by nobody else', async () => {
+    test('accepts publications by members if onPublish allows it, and by no other client', async () => {
       const { url } = await start({
         authorize: ({ headers }) => String(headers['x-user']),
         onJoin: (group, session) => group === `user:${session.userId}`,

@@ -115,7 +115,7 @@ test('the test server selects the first subprotocol that it knows', async () => 
   expect((await unknown.closed).code).toBe(1006)
 })
 
-test('the test server compresses messages if it is told to', async () => {
+test('the test server compresses messages if the option is set', async () => {
   const server = await start({ perMessageDeflate: true })
   const client = dial(server.url)
   await client.opened

@@ -141,7 +141,7 @@ describe('createBrowserEvents()', () => {
   test.each([
     [{ hiddenFor: -1 }, 'hiddenFor must be a number, at least 0'],
     [{ hiddenFor: '5m' }, 'hiddenFor must be a number, at least 0'],
-    [{ hidenFor: 10_000 }, "createBrowserEvents has no option 'hidenFor'"],
+    [{ hidenFor: 10_000 }, "createBrowserEvents has no option 'hidenFor', only hiddenFor"],
   ])('throws a TypeError for an invalid option: %o', (options, message) => {
     expect(() => createBrowserEvents(options as BrowserEventsOptions)).toThrow(new TypeError(message))
   })

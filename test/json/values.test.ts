@@ -465,7 +465,7 @@ describe('an invalid message of json() without a listener', () => {
     expect(reported).toHaveLength(1)
   })
 
-  test('is not reported if there are no listeners at all any more', async () => {
+  test('is not reported if all listeners were removed', async () => {
     const { schema, refuse } = byHand()
     const { deliver, socket } = openSocket()
     const leave = json(socket, schema).on('message', () => {})

@@ -6,7 +6,7 @@ import { WebSocket } from 'ws'
 import { createSocket } from '../../src/index.ts'
 
 // https://github.com/partykit/partykit/issues/912
-test('a handshake that is given up does not end the process: ws emits an error when it is closed before it has opened', async () => {
+test('abandoning a handshake does not end the process: ws emits an error when it is closed before it has opened', async () => {
   const open = new Set<TcpSocket>()
   const silent = createServer(socket => {
     open.add(socket.on('error', () => {}))

@@ -71,7 +71,7 @@ overEach(connect => {
       ])
     })
 
-    test('with a wrong token closes the socket for good, with the close frame of the server', async () => {
+    test('with a wrong token closes the socket permanently, with the close frame of the server', async () => {
       const server = await start()
       guarded(server)
       const { socket, heard, in: inState } = connect(`${server.url}/feed`, { prepare: login('abracadabra') })

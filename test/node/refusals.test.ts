@@ -148,7 +148,7 @@ overEach((connect, WebSocket) => {
       expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CONNECT_TIMEOUT' } })
     })
 
-    test('and was given up has no effect when it succeeds later', async () => {
+    test('and was abandoned has no effect when it succeeds later', async () => {
       const server = await start()
       const proxy = await proxied(server.port)
       proxy.hang(true)

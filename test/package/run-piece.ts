@@ -15,7 +15,7 @@ export async function runPiece<Made>(file: string, words: string, names: string)
     .replace(/^export /gm, '')
     .replace(/^import (\{ \w+ \}) from '(react-native|electron)'$/gm, 'const $1 = globalThis')
     .replace('import.meta.hot', 'globalThis.hot')
-    .replace('// later\nview.abort()', '')
+    .replace('// on unmount\nview.abort()', '')
   const { code } = transformSync(`${piece}\nexport { ${names} }`, { loader: 'ts' })
   mkdirSync(folder, { recursive: true })
   const path = `${folder}${Math.random().toString(36).slice(2)}.mjs`

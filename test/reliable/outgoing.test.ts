@@ -321,6 +321,24 @@ describe('messages that wait to be sent', () => {
     expect([seen[1], kept[0]]).toEqual([delivered, delivered])
   })
 
+  test('a message with a ttl of thirty days, which is more than a timer accepts, expires after thirty days', async () => {
+    const day = 86_400_000
+    const { socket } = world({ autoConnect: false })
+    const seen = outcomes(socket.send('x', { ttl: 30 * day }))
+    vi.advanceTimersByTime(30 * day - 1)
+    await settled()
+    expect(seen).toEqual(['pending'])
+    await vi.advanceTimersByTimeAsync(1)
+    expect(seen).toEqual([{ status: 'dropped', reason: 'expired' }])
+  })
+
+  test('a misspelt option of send() rejects with a TypeError that names it, and sends nothing', async () => {
+    const { socket } = world({ autoConnect: false })
+    await expect(socket.send('x', { tl: 5 } as object)).rejects.toThrow(/no option 'tl'/)
+    await expect(socket.publish('news', 'x', { noEco: true } as object)).rejects.toThrow(/no option 'noEco'/)
+    expect(socket.stats.queued).toBe(0)
+  })
+
   test('a message whose timer is late expires by the clock', async () => {
     const { socket, server } = world()
     const seen = outcomes(socket.send('x', { ttl: 50 }))

@@ -1,7 +1,8 @@
 import { describe, expect, test, vi } from 'vitest'
+import type { PageEvent, PageEventSource } from '../../src/index.ts'
 import { createReliableSocket } from '../../src/reliable.ts'
 import type { FakePeer } from '../../src/testing.ts'
-import { frames, fresh, outcomes, settled, world } from './world.ts'
+import { frames, fresh, outcomes, type Session, settled, type World, world } from './world.ts'
 
 fresh()
 
@@ -51,6 +52,54 @@ describe('resuming a session', () => {
     server.latest.drop()
     await vi.advanceTimersByTimeAsync(6_000)
     expect(query(server.latest)).toEqual({})
+  })
+})
+
+describe('a second connection that begins a new session, although the first one is open', () => {
+  const begin = async () => {
+    const made = world({ heartbeat: false })
+    const { server, socket } = made
+    const first = await server.connect()
+    const old = first.session as Session
+    server.send(old, 'old 1')
+    await server.exchange(first)
+    server.resumes = false
+    socket.handover().catch(() => {})
+    await settled()
+    const second = server.accept()
+    await server.deliver(second)
+    await settled()
+    // These belong to the session that is lost. Their numbers mean nothing in the new one.
+    for (const text of ['old 2', 'old 3', 'old 4']) server.send(old, text)
+    await server.deliver(first)
+    server.resumes = true
+    const heard = () => made.heard('message').map(({ data }) => data)
+    return { ...made, first, second, heard }
+  }
+
+  test('delivers all messages of the new session', async () => {
+    const { server, socket, second, heard, log } = await begin()
+    for (const text of ['new 1', 'new 2']) server.send(second.session as Session, text)
+    await vi.advanceTimersByTimeAsync(1_000)
+    await server.exchange(second)
+    expect([heard(), socket.connectionId]).toEqual([['old 1', 'new 1', 'new 2'], second.session?.id])
+    expect(log.filter(([type]) => type === 'gap')).toHaveLength(1)
+    expect(server.faults).toEqual([])
+  })
+
+  test('is followed by another one if it is lost before it takes over, and the new session is resumed', async () => {
+    const { server, socket, first, second, heard, log } = await begin()
+    const outcome = socket.send('sent in between')
+    second.peer.drop()
+    await settled()
+    server.send(second.session as Session, 'new 1')
+    server.send(first.session as Session, 'old 5')
+    await server.deliver(first)
+    await server.reconnect()
+    expect([heard(), socket.connectionId]).toEqual([['old 1', 'new 1'], second.session?.id])
+    expect(await outcome).toEqual({ status: 'delivered' })
+    expect(log.filter(([type]) => type === 'gap')).toHaveLength(1)
+    expect(server.faults).toEqual([])
   })
 })
 
@@ -294,6 +343,62 @@ describe('a close with 1008', () => {
     server.wire.peer.close(1008)
     await settled()
     expect(socket.state.name).toBe('closed')
+  })
+
+  const abandonments: [
+    what: string,
+    abandon: (server: World['server'], first: FakePeer) => Promise<unknown>,
+  ][] = [
+    ['was refused', async server => server.latest.refuse()],
+    [
+      'was closed with 1008',
+      async server => {
+        server.latest.accept('json.reliable.webpubsub.azure.v1')
+        await settled()
+        server.latest.close(1008)
+      },
+    ],
+    // In doubt about the first connection, which then shows that it is alive.
+    ['was not needed', async (_, first) => first.send('{"type":"pong"}')],
+  ]
+
+  test.each(abandonments)(
+    '1008 leads to a new session although a second connection %s before',
+    async (what, abandon) => {
+      let report: (event: PageEvent) => void = () => {}
+      const wake: PageEventSource = given => {
+        report = given
+        return () => {}
+      }
+      const { socket, server, log } = world({ heartbeat: false, wake })
+      const { peer } = await server.connect()
+      await vi.advanceTimersByTimeAsync(10_000)
+      if (what === 'was not needed') report('wake')
+      else socket.handover().catch(() => {})
+      await vi.advanceTimersByTimeAsync(300)
+      expect(server.latest).not.toBe(peer)
+      await abandon(server, peer)
+      await settled()
+      expect(socket.state.name).toBe('open')
+      peer.close(1008)
+      await server.reconnect()
+      expect(socket.state.name).toBe('open')
+      expect(log.filter(([type]) => type === 'gap')).toHaveLength(1)
+    },
+  )
+
+  test('1008 leads to a new session on a second connection that has become the only one', async () => {
+    const { socket, server, log } = world()
+    const { peer } = await server.connect()
+    socket.handover().catch(() => {})
+    await settled()
+    peer.drop()
+    await settled()
+    server.forget()
+    await server.connect()
+    await server.reconnect()
+    expect(socket.state.name).toBe('open')
+    expect(log.filter(([type]) => type === 'gap')).toHaveLength(1)
   })
 
   test("1008 is passed to the application's retry function, which may give up", async () => {

@@ -150,6 +150,13 @@ describe('tokens of a reliable socket', () => {
     expect(`${error.stack} ${error.cause.stack} ${JSON.stringify(error.cause)}`).not.toMatch(secret)
   })
 
+  test('a missing endpoint throws a SyntaxError, instead of connecting to /undefined', () => {
+    for (const endpoint of [undefined, null]) {
+      vi.stubGlobal('location', { href: 'https://page.test/' })
+      expect(() => createReliableSocket(endpoint as never)).toThrow(/not the URL of a WebSocket/)
+    }
+  })
+
   test('tokens do not appear in the error for a malformed first frame', async () => {
     const { server, heard } = world()
     await settled()

@@ -5,7 +5,7 @@ import type { FakeServer, FakeSocket } from './fake.ts'
 import { ack, event, recovery, startFake } from './start.ts'
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
 })
 afterEach(() => {
   vi.useRealTimers()
@@ -44,7 +44,23 @@ describe('drain()', () => {
     expect(back.frames[0].event).toBe('connected')
   })
 
-  test('closes the connections in a random order, so that a crowd that came together does not go together', async () => {
+  test.each([-3_600_000, 3_600_000])(
+    'takes as long as it should if the clock is set by %i ms meanwhile',
+    async ms => {
+      const { wss, server } = startFake()
+      const clients = await crowd(wss, 20)
+      const drained = server.drain({ over: 20_000 })
+      await vi.advanceTimersByTimeAsync(5_000)
+      vi.setSystemTime(Date.now() + ms)
+      await vi.advanceTimersByTimeAsync(6_000)
+      expect(gone(clients)).toBe(6)
+      await vi.advanceTimersByTimeAsync(15_000)
+      expect(gone(clients)).toBe(20)
+      await drained
+    },
+  )
+
+  test('closes the connections in a random order, so that clients that connected together are not closed together', async () => {
     const { wss, server } = startFake()
     const clients = await crowd(wss, 20)
     const order: number[] = []
@@ -56,7 +72,7 @@ describe('drain()', () => {
     expect(order).not.toEqual(clients.map((_, i) => i))
   })
 
-  test('refuses new connections with 1012 at once, and the server is not ready any more', async () => {
+  test('refuses new connections with 1012 at once, and the server is no longer ready', async () => {
     const { wss, server } = startFake()
     await crowd(wss, 2)
     expect(await server.ready()).toBe(true)
@@ -119,7 +135,7 @@ describe('drain()', () => {
     await drained
   })
 
-  test('ends with close(), which closes everybody who is left', async () => {
+  test('ends with close(), which closes all remaining connections', async () => {
     const { wss, server } = startFake()
     const clients = await crowd(wss, 10)
     const drained = server.drain({ over: 60_000 })
@@ -132,7 +148,7 @@ describe('drain()', () => {
     expect(clients.filter(({ end }) => end?.reason === 'retry-after=7')).toHaveLength(9)
   })
 
-  test('does the same for everybody who calls it, and rejects for an invalid duration', async () => {
+  test('drains once for all callers, and rejects for an invalid duration', async () => {
     const { wss, server } = startFake()
     const clients = await crowd(wss, 3)
     const all = [server.drain({ over: 100 }), server.drain({ over: 100_000 })]

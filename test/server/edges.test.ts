@@ -11,8 +11,8 @@ describe('sessionTimeout', () => {
   })
 })
 
-describe('a node that stood still', () => {
-  test('does not drop its connections: their clients get the chance to show that they are alive', async () => {
+describe('a node whose process was suspended', () => {
+  test('does not close its connections: their clients still have time to answer', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
     try {
       const { wss } = startFake({ sessionTimeout: 10_000 })
@@ -96,7 +96,7 @@ describe('a name with half of a surrogate pair', () => {
     await expect(server.publish(group, 'x')).rejects.toThrow(TypeError)
   })
 
-  test('is no matter of whole pairs', async () => {
+  test('is not confused with a name that contains a whole pair', async () => {
     const { wss } = startFake({ onJoin: () => true })
     const client = await wss.connect()
     await client.until(() => !client.isPaused)
@@ -106,7 +106,7 @@ describe('a name with half of a surrogate pair', () => {
 })
 
 describe('a client that connects after close()', () => {
-  test('is told to come back, if nobody else serves it', async () => {
+  test('is closed with 1012, so that it comes back, if no other listener serves it', async () => {
     const wss = new FakeServer()
     const { server } = startFake({}, wss)
     await server.close()
@@ -132,7 +132,7 @@ describe('data whose toJSON() returns undefined', () => {
 })
 
 describe('an acknowledgement of messages that were never sent', () => {
-  test('ends the session: the store has lost them, or the client invents them', async () => {
+  test('ends the session, because the store has lost them, or the client is lying', async () => {
     const { wss, server } = startFake()
     const client = await wss.connect()
     await client.until(() => !client.isPaused)
@@ -141,11 +141,11 @@ describe('an acknowledgement of messages that were never sent', () => {
     client.say('{"type":"sequenceAck","sequenceId":2}')
     expect(await client.until(() => client.end)).toEqual({
       code: 1008,
-      reason: 'the client has received messages that the store does not know',
+      reason: 'the client has received messages that the store does not have',
     })
   })
 
-  test('is none if they were sent on an earlier connection', async () => {
+  test('does not end the session if they were sent on an earlier connection', async () => {
     const { wss, server } = startFake()
     const first = await wss.connect()
     const [{ connectionId: id }] = first.frames
@@ -177,7 +177,7 @@ describe('a store that went back to an older state', () => {
     return { store, fire: (event: StoreEvent) => fire(event), lose: (count: number) => (lost = count) }
   }
 
-  test('costs the session, and the client is told before anything else arrives', async () => {
+  test('ends the session, and the client is notified before anything else arrives', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
     try {
       const { store, lose } = aged()
@@ -195,7 +195,7 @@ describe('a store that went back to an older state', () => {
     }
   })
 
-  test('is not suspected because messages are sent while the store is asked', async () => {
+  test('is not assumed when messages are sent while the store is queried', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'Date'] })
     try {
       const memory = memoryStore()

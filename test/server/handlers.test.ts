@@ -3,7 +3,7 @@ import type { Session } from '../../src/server.ts'
 import { ack, event, startFake } from './start.ts'
 
 describe('a handler', () => {
-  test('cannot have its failure taken for a message that was processed before', async () => {
+  test('cannot fail with an error that looks like a message that was processed before', async () => {
     const { wss, server, errors } = startFake({
       onMessage: () => {
         throw Object.assign(new Error('such an order exists'), { name: 'Duplicate' })
@@ -48,7 +48,7 @@ describe('a handler that takes longer than handlerTimeout', () => {
     expect(errors.map(String)).toEqual(['Timeout: onMessage took longer than handlerTimeout, 1000 ms'])
   })
 
-  test('is told by its signal, and can send nothing more through its session', async () => {
+  test('is notified by its signal, and can no longer send through its session', async () => {
     let late: Session | undefined
     const reasons: unknown[] = []
     const { wss, errors } = startFake({

@@ -43,7 +43,7 @@ describe('metrics()', () => {
     expect([...names].every(name => name.startsWith('steadysocket_'))).toBe(true)
   })
 
-  test('counts with reasons who was refused, which sessions ended, how connections closed, and what became of requests', async () => {
+  test('counts refusals, ended sessions, closed connections and requests, with their reasons or outcomes', async () => {
     const { wss, server } = startFake({
       authorize: ({ url }) => !url.includes('no'),
       onMessage: ({ data }) => {
@@ -82,7 +82,7 @@ describe('metrics()', () => {
     })
   })
 
-  test('counts as ended which sessions expired, which clients left, and which did not keep up', async () => {
+  test('counts sessions that expired, that clients ended, and whose clients were too slow', async () => {
     const { wss, server } = startFake({ sessionTimeout: 20, maxUnacknowledged: 1 })
     const [expired, left, slow] = [await wss.connect(), await wss.connect(), await wss.connect()]
     expired.terminate()
@@ -98,7 +98,7 @@ describe('metrics()', () => {
     )
   })
 
-  test('has the work that waits: requests, messages without acknowledgement, and bytes in buffers', async () => {
+  test('contains the pending work: requests, unacknowledged messages, and buffered bytes', async () => {
     const { wss, server } = startFake({ onMessage: () => new Promise(() => {}), handlerTimeout: Infinity })
     const client = await wss.connect()
     await client.until(() => !client.isPaused)
@@ -118,7 +118,7 @@ describe('metrics()', () => {
     client.bufferedAmount = 0
   })
 
-  test('has the times of handlers and of the store as histograms, which add up', async () => {
+  test('contains the times of handlers and of the store as histograms, which add up', async () => {
     const { wss, server } = startFake({
       onMessage: () => {
         const end = performance.now() + 2
@@ -145,7 +145,7 @@ describe('metrics()', () => {
     expect(values.at(-1)).toBe(1)
   })
 
-  test('counts steps of the store that failed', async () => {
+  test('counts failed operations of the store', async () => {
     const memory = memoryStore()
     const { wss, server } = startFake({
       store: {

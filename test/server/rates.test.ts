@@ -52,7 +52,7 @@ describe('a client that sends more than its rate', () => {
     expect(client.isPaused).toBe(true)
   })
 
-  test('is slowed down with pongs that nobody asked for as well', async () => {
+  test('is slowed down for unsolicited pongs as well', async () => {
     const { wss } = startFake({ rates: { connection: { messages: 10 } } })
     const client = await wss.connect()
     await client.until(() => !client.isPaused)
@@ -129,7 +129,7 @@ describe('a client that sends more than its rate', () => {
   })
 })
 
-describe('a client that goes on sending too much', () => {
+describe('a client that continues to send too much', () => {
   const flood = async (rates: PerClient<Rate>, frames = 10_000) => {
     const steps: LimitEvent[] = []
     const started = startFake({
@@ -149,7 +149,8 @@ describe('a client that goes on sending too much', () => {
     const { wss, server, client, steps } = await flood({ connection: { messages: 100 } })
     expect(steps.map(({ step }) => step)).toEqual(['slowed'])
     await vi.advanceTimersByTimeAsync(2_000)
-    const message = 'this connection sends more than 100 messages per second, and is read more slowly'
+    const message =
+      'this connection sends more than 100 messages per second, and its frames are read more slowly'
     expect(limited(client)).toEqual([{ type: 'system', event: 'limited', message }])
     expect(client.end).toBeUndefined()
     await vi.advanceTimersByTimeAsync(10_000)
@@ -172,7 +173,7 @@ describe('a client that goes on sending too much', () => {
     expect(limited(client)[0].message).toMatch(`this ${who} sends more than ${rate} ${unit} per second`)
   })
 
-  test('is not read any more once it is closed, also if it does not answer the close frame', async () => {
+  test('is no longer read once it is closed, even if it does not answer the close frame', async () => {
     const { client } = await flood({ connection: { messages: 100 } })
     const cut = vi.spyOn(client, 'terminate')
     client.close = () => {}
@@ -185,7 +186,7 @@ describe('a client that goes on sending too much', () => {
     expect(cut).toHaveBeenCalled()
   })
 
-  test('is not closed while it waits for answers: it has 256 requests on their way at most', async () => {
+  test('is not closed while it waits for answers: it has at most 256 requests in flight', async () => {
     const steps: string[] = []
     const { wss } = startFake({
       rates: { connection: { messages: 10 } },
@@ -251,6 +252,20 @@ describe('pings of the WebSocket protocol', () => {
     expect(wss.options.autoPong).toBe(true)
   })
 
+  test('are not answered as long as the client does not read', async () => {
+    const wss = Object.assign(new FakeServer(), { options: { autoPong: true } })
+    startFake({}, wss)
+    const client = Object.assign(await wss.connect(), { pong: vi.fn() })
+    client.bufferedAmount = 2 ** 22
+    client.emit('ping', Buffer.from('a'))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(client.pong).not.toHaveBeenCalled()
+    client.bufferedAmount = 0
+    client.emit('ping', Buffer.from('b'))
+    await vi.advanceTimersByTimeAsync(0)
+    expect(client.pong.mock.calls).toEqual([[Buffer.from('b')]])
+  })
+
   test('are not answered if the application has turned that off', async () => {
     const wss = Object.assign(new FakeServer(), { options: { autoPong: false } })
     startFake({}, wss)
@@ -261,7 +276,7 @@ describe('pings of the WebSocket protocol', () => {
   })
 })
 
-test('a client that goes on sending after it was refused is cut off after 1,000 frames', async () => {
+test('a client that continues to send after it was refused is disconnected after 1,000 frames', async () => {
   const { wss } = startFake()
   const client = await wss.connect()
   await client.until(() => !client.isPaused)

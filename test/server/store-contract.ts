@@ -235,7 +235,7 @@ export const describeStore = (next: () => Store): void => {
     const publish: Effect = { kind: 'publish', group: 'g', frame: '{}' }
     const claim = (ackId: number) => ({ session: 'a', epoch: 1, ackId, patient: true })
 
-    test('is refused as busy instead of ending a connected member that is behind, until the member acknowledges', async () => {
+    test('is refused as busy instead of ending a connected member that is too far behind, until the member acknowledges', async () => {
       const node = await open()
       await begin(node)
       await begin(node, 'b', ['g'])
@@ -398,7 +398,7 @@ export const describeStore = (next: () => Store): void => {
       expect(members.slice(2).map(({ isConnected }) => isConnected)).toEqual([true, true])
     })
 
-    test('are listed all, however many they are', async () => {
+    test('are listed completely, however many there are', async () => {
       const node = await open()
       const ids = Array.from({ length: 450 }, (_, i) => `s${i}`)
       await Promise.all(ids.map(id => begin(node, id)))
@@ -425,7 +425,7 @@ export const describeStore = (next: () => Store): void => {
   })
 
   describe('the groups that a session is given', () => {
-    test('are refreshed when it is resumed, on any node, and those that it joined in another way stay', async () => {
+    test('are refreshed when it is resumed, on any node, without those that it joined in another way', async () => {
       const [first, second] = [await open(), await open()]
       await begin(first, 'a', ['old', 'kept'])
       await first.commit([{ kind: 'join', session: 'a', group: 'own' }])

@@ -12,8 +12,8 @@ const messages = ({ frames }: FakeSocket) =>
   frames.filter(({ type }) => type === 'message').map(({ data }) => data)
 const idOf = ({ frames: [{ connectionId }] }: FakeSocket): string => connectionId
 
-describe('a user as an address', () => {
-  test('sends to all sessions of the user, on all nodes, and to nobody else', async () => {
+describe('server.user()', () => {
+  test('sends to all sessions of the user, on all nodes, and to no other session', async () => {
     const store = memoryStore()
     const [a, b] = [start({ store }), start({ store })]
     const ada = [await a.wss.connect('/?user=ada'), await b.wss.connect('/?user=ada')]
@@ -183,7 +183,7 @@ describe('deliver()', () => {
 })
 
 describe('the number of sessions', () => {
-  test('of a user is limited: the one that has been without a connection for the longest makes room', async () => {
+  test('of a user is limited: the one that has been disconnected for the longest time is ended for a new one', async () => {
     const { wss, server } = start({ maxSessions: { user: 2 } })
     const [first, second] = [await wss.connect('/?user=ada'), await wss.connect('/?user=ada')]
     const now = Date.now()

@@ -40,7 +40,7 @@ describe('when()', () => {
     expect(listeners()).toBe(0)
   })
 
-  test('rejects with the cause when the socket ends for good', async () => {
+  test('rejects with the cause when the socket is closed permanently', async () => {
     const { socket, native, listeners } = watchedSocket({ retry: false })
     const open = when(socket, 'open')
     native().drop()

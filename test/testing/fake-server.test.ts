@@ -337,7 +337,7 @@ describe('messages of the fake server', () => {
     expect(events.map(({ data }) => data)).toEqual(['echo a', 'echo b'])
   })
 
-  test('are not passed to the server if it could not send an answer any more', () => {
+  test('are not passed to the server if it could no longer answer', () => {
     const message = vi.fn()
     const { socket, peer } = openConnection({ message })
     socket.send('a')
@@ -748,4 +748,10 @@ test('a heartbeat over the fake server detects a dead connection and no living o
   server.latest.freeze()
   vi.advanceTimersByTime(12_400)
   expect([socket.state.name, server.attempts]).toEqual(['open', 2])
+})
+
+test('a misspelt option of createFakeServer() throws a TypeError that names those that exist', () => {
+  expect(() => createFakeServer({ mesage: () => {} } as object)).toThrow(
+    /no option 'mesage', only base, protocols and message/,
+  )
 })

@@ -295,7 +295,7 @@ describe('the constructor of the drop-in class', () => {
     }
   })
 
-  test('passes an options object in the place of the subprotocols to the native constructor as it is', () => {
+  test('passes an options object instead of subprotocols to the native constructor unchanged', () => {
     const seen: unknown[] = []
     class Native extends server.WebSocket {
       constructor(url: string | URL, init?: any) {
