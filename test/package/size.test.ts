@@ -14,21 +14,23 @@ import { measure, sizeOf } from './sizes.mjs'
 // The last 10 bytes of the complete core are no code: with other exports beside it, the minifier gives it other names.
 const LIMITS: Record<string, number> = {
   steadysocket: 9_000,
-  'steadysocket/core, bare': 4_480,
+  'steadysocket/core, bare': 4_490,
   'bare, with heartbeat and pageEvents': 5_600,
   'onOutage()': 160,
   'createBrowserEvents()': 150,
   'steadysocket/websocket': 1_510,
   'steadysocket/json': 700,
-  'steadysocket/stream': 1_060,
+  // Of these, 90 B reject misspelt options.
+  'steadysocket/stream': 1_090,
   // The design asks for 1,500. Of these, about 2,700 B are calls(), 450 B jsonRpc(), and 350 B overReliable().
   // Checks of what the server and its handlers say, subscriptions that are made once, and binary frames over a reliable socket take 230 B.
-  'steadysocket/calls': 3_840,
+  'steadysocket/calls': 3_885,
   // A session that a second connection begins beside the open one takes 20 B.
-  'steadysocket/reliable': 3_250,
-  'steadysocket/react': 600,
-  'steadysocket/vue': 600,
-  'steadysocket/svelte': 600,
+  'steadysocket/reliable': 3_270,
+  // The design asks for 600 each. onOutage(), which they include, rejects misspelt options since then (25 B).
+  'steadysocket/react': 625,
+  'steadysocket/vue': 625,
+  'steadysocket/svelte': 625,
   'steadysocket/solid': 600,
 }
 
