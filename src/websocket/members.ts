@@ -14,7 +14,7 @@ const endedNative = ({ native, isPlain, socket: { state } }: Internals) =>
 const isBinary = (data: any): boolean =>
   ArrayBuffer.isView(data) || ((data?.byteLength ?? data?.size) >= 0 && data.slice)
 
-/** The members of the platform's class, and `socket` and `reconnect`. In an object literal they are enumerable, as there. */
+/** The members of the platform's class, and `socket`, `reconnect` and `handover`. In an object literal they are enumerable, as there. */
 export const members = {
   get url(): string {
     return internalsOf(this).socket.url
@@ -89,5 +89,8 @@ export const members = {
   },
   reconnect(cause?: unknown): void {
     internalsOf(this).socket.reconnect(cause)
+  },
+  handover(cause?: unknown): Promise<void> {
+    return internalsOf(this).socket.handover(cause)
   },
 }

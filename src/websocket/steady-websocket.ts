@@ -46,6 +46,11 @@ export interface SteadyWebSocket
   readonly socket: Socket<'arraybuffer' | 'blob'>
   /** Abandons the current connection, or stops waiting, and connects again, even after `close()`. The events follow in a later task. */
   reconnect(cause?: unknown): void
+  /**
+   * Replaces the connection without an interruption, as `handover()` of the underlying socket does. The events are `close` with the code 1000
+   * and `open`.
+   */
+  handover(cause?: unknown): Promise<void>
 }
 
 /** A class with the constructor and the constants of the platform's `WebSocket`. */

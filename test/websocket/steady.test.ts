@@ -208,6 +208,23 @@ describe('with reconnection, close()', () => {
   })
 })
 
+describe('handover() of the drop-in class', () => {
+  test('replaces an open connection by a second one, and resolves when that one is open', async () => {
+    const { server, socket, events } = dropIn()
+    const first = server.latest.accept()
+    const done = vi.fn()
+    socket.handover('token').then(done)
+    await settled()
+    server.latest.accept()
+    socket.send('during the handover')
+    await vi.advanceTimersByTimeAsync(200)
+    expect(first.closed).toEqual({ code: 1000, reason: 'handover' })
+    expect(events).toEqual(['1 open', '3 close 1000 handover clean, will reconnect', '1 open'])
+    expect([server.latest.received, socket.readyState]).toEqual([['during the handover'], 1])
+    expect(done).toHaveBeenCalledOnce()
+  })
+})
+
 describe('reconnect() of the drop-in class', () => {
   test('replaces an open connection', async () => {
     const { server, socket, events } = dropIn()
