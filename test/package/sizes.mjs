@@ -135,7 +135,8 @@ export const measure = async () => {
   return sizes
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
+// By its name, because in a bundle this module has the path of the bundle.
+if (/\bpackage\Wsizes\.mjs$/.test(process.argv[1])) {
   for (const [name, size] of Object.entries(await measure()))
     console.log(name.padEnd(40), `${size} B`.padStart(8))
 }
