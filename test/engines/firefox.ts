@@ -9,6 +9,10 @@ interface Bidi {
   send(method: string, parameters: object): Promise<{ result: unknown }>
 }
 
+/** In the page: resolves when it has loaded. */
+const LOADED =
+  "new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', () => done()))"
+
 export async function launchFirefox(executablePath: string): Promise<Engine> {
   const browser = await puppeteer.launch({
     browser: 'firefox',
@@ -62,6 +66,12 @@ async function openPage(send: Send, url?: string, type?: 'tab' | 'window'): Prom
     },
     async back() {
       await send('browsingContext.traverseHistory', { context, delta: -1 })
+      // A page that was not kept may still be loading.
+      await send('script.evaluate', {
+        expression: LOADED,
+        target: { context },
+        awaitPromise: true,
+      })
     },
     async evaluate(code, ...args) {
       const answer = (await send('script.evaluate', {
