@@ -102,7 +102,7 @@ const attach = (
   room.enter(local.id, address)
   local.attach(socket, lease, token, pass)
   const event = missed.get(local.id)
-  if (event?.kind === 'ended') local.finish(event.code, event.reason)
+  if (event?.kind === 'ended') local.onEnded(event.code, event.reason)
   else if (event && event.epoch > lease.epoch) local.move()
   else if (closing) closeForNow(socket, 1012, closing)
   return local

@@ -57,8 +57,13 @@ export const closeMoved = (socket: WebSocketLike): void => {
 }
 
 /** Sends `disconnected`, which means that the session is over, and closes the connection. */
-export const closeForGood = (socket: WebSocketLike, code: number, reason: string): void => {
-  socket.send(writeDisconnected(reason))
+export const closeForGood = (
+  socket: WebSocketLike,
+  code: number,
+  reason: string,
+  message: string = reason,
+): void => {
+  socket.send(writeDisconnected(message))
   closeForNow(socket, code, reason)
 }
 

@@ -10,7 +10,14 @@ import { Processor, type ProcessorOwner } from './processor.js'
 import type { Limit, Pass } from './rates.js'
 import { Connection, type ConnectionOwner } from './reading.js'
 import type { Load } from './status.js'
-import { type Lease, OUTDATED, type StoredMessage, type StoreNode, TRY_AGAIN_LATER } from './store.js'
+import {
+  closeReasonOf,
+  type Lease,
+  OUTDATED,
+  type StoredMessage,
+  type StoreNode,
+  TRY_AGAIN_LATER,
+} from './store.js'
 
 /** How long a session is kept after its client has closed the connection with 1000. */
 const LEFT_TIMEOUT = 10_000
@@ -161,11 +168,16 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.leave()?.terminate()
   }
 
-  /** The session has ended in the store: notifies the client and closes the connection. */
-  finish(code: number, reason: string): void {
+  /** The session has ended in the store. */
+  onEnded(code: number, reason: string): void {
+    this.finish(code, reason, closeReasonOf(reason))
+  }
+
+  /** Notifies the client and closes the connection. */
+  private finish(code: number, reason: string, closeReason = reason): void {
     if (this.connection) this.host.onDisconnect(this, code, reason)
     const socket = this.leave()
-    if (socket) closeForGood(socket, code, reason)
+    if (socket) closeForGood(socket, code, closeReason, reason)
   }
 
   /** Ends the session in the store too. */

@@ -49,7 +49,7 @@ export const onStoreEvent = (server: EventServer, event: StoreEvent): void => {
     metrics.count('ended', reasonOf(reason))
     room.forget(id)
     receipts.onEnded(id)
-    session?.finish(code, reason)
+    session?.onEnded(code, reason)
     server.attempt(() => options.onEnd?.({ id, userId: userId || undefined }, { code, reason }))
   }
 }

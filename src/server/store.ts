@@ -200,6 +200,13 @@ export const INCOMPLETE = 'the store has lost a part of the session'
 /** The store went back to an older state, for example after a failover to a replica that lagged behind, or the client sent an invalid number. */
 export const OUTDATED = 'the client has received messages that the store does not have'
 
+/**
+ * The reason in the close frame of a session that has ended in the store. A client whose session the store has lost did nothing wrong: with this
+ * reason it begins another one, however often that happens.
+ */
+export const closeReasonOf = (reason: string): string =>
+  reason === INCOMPLETE || reason === OUTDATED ? 'retry-after=0' : reason
+
 /** The close code of a session whose client was too slow: the client may begin a new one. */
 // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
 export const TRY_AGAIN_LATER = 1013

@@ -30,6 +30,31 @@ describe('a node whose process was suspended', () => {
   })
 })
 
+describe('a session that the store has lost', () => {
+  test.each([
+    'the store has lost a part of the session',
+    'the client has received messages that the store does not have',
+  ])('is closed with retry-after=0, so that its client never gives up (%s)', async message => {
+    const memory = memoryStore()
+    let report: ((event: StoreEvent) => void) | undefined
+    const store: Store = {
+      open(limits, onEvent) {
+        report = onEvent
+        return memory.open(limits, onEvent)
+      },
+    }
+    const onEnd = vi.fn()
+    const { wss } = startFake({ store, onEnd })
+    const client = await wss.connect()
+    const session = client.frames[0].connectionId
+    report?.({ kind: 'ended', session, userId: '', code: 1008, reason: message })
+    expect(await client.until(() => client.end)).toEqual({ code: 1008, reason: 'retry-after=0' })
+    expect(client.frames.at(-1)).toMatchObject({ event: 'disconnected', message })
+    // The application learns the reason.
+    expect(onEnd.mock.calls[0]?.[1]).toEqual({ code: 1008, reason: message })
+  })
+})
+
 describe('a session that two clients resume at the same time', () => {
   /** A store whose answer to `resume` is later than the notifications. */
   const late = (store: Store, wait: () => Promise<void>): Store => ({
