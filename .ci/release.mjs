@@ -1,5 +1,6 @@
 // npm run release: makes sure that this tree can be published, shows what would be, and tags it. To push the tag is to publish: see
-// .github/workflows/release.yml. With --dry-run it does all but tag.
+// .github/workflows/release.yml. With --dry-run it does all but tag. With --manifest it only checks package.json: npm does this before each
+// `npm publish`.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +17,17 @@ const git = (...args) => execFileSync('git', args, { encoding: 'utf8' }).trim()
 /** Runs a command that speaks for itself, and says whether it went well. */
 const went = (program, ...args) => spawnSync(program, args, { stdio: 'inherit' }).status === 0
 
-function* problems() {
+function* problemsOfManifest() {
+  // What npm asks for: https://docs.npmjs.com/generating-provenance-statements
+  if (!publishConfig.provenance) yield 'publishConfig.provenance in package.json is not true'
+  if (publishConfig.access !== 'public')
+    yield 'publishConfig.access in package.json is not "public", as provenance needs'
+  if (!(repository?.url ?? repository)) {
+    yield 'package.json has no repository. Add "repository": "https://…": npm refuses provenance unless it names the public repository that the workflow runs in, and derives homepage, bugs and the links of the README from it'
+  }
+}
+
+function* problemsOfTree() {
   if (git('status', '--porcelain')) yield 'the tree is not clean: commit, or put away, what git status shows'
 
   const heading = readFileSync('CHANGELOG.md', 'utf8')
@@ -30,14 +41,6 @@ function* problems() {
   else if (git('remote').split('\n').includes('origin') && git('ls-remote', '--tags', 'origin', tag)) {
     yield `the tag ${tag} is taken at origin: raise the version`
   }
-
-  // What npm asks for: https://docs.npmjs.com/generating-provenance-statements
-  if (!publishConfig.provenance) yield 'publishConfig.provenance in package.json is not true'
-  if (publishConfig.access !== 'public')
-    yield 'publishConfig.access in package.json is not "public", as provenance needs'
-  if (!(repository?.url ?? repository)) {
-    yield 'package.json has no repository: npm refuses provenance unless it names the public repository that the workflow runs in'
-  }
 }
 
 function stop(what) {
@@ -46,8 +49,10 @@ function stop(what) {
   process.exit(1)
 }
 
-const found = [...problems()]
+const onlyManifest = process.argv.includes('--manifest')
+const found = [...(onlyManifest ? [] : problemsOfTree()), ...problemsOfManifest()]
 if (found.length > 0) stop(found)
+if (onlyManifest) process.exit()
 
 if (!went('npm', 'test')) stop(['its tests fail'])
 // Not built once more: what has been tested is what is shown.

@@ -32,6 +32,10 @@ function declarations(): string[] {
   return [...found]
 }
 
+/** What comes along because README.md links to it. */
+const isDocument = (path: string) =>
+  /^(demo|src|test|\.github)\/.*\.(md|svg|png|webp|html|css|ts|tsx|mjs|svelte|vue|py)$/.test(path)
+
 describe('the npm package', () => {
   test('contains the necessary files and no others', () => {
     const code = [...entries, 'shared', 'frames', 'frameworks'].flatMap(entry =>
@@ -39,19 +43,40 @@ describe('the npm package', () => {
     )
     code.push('dist/steadysocket.umd.js', 'dist/steadysocket.umd.min.js')
     const words = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json']
-    expect([...paths].sort()).toEqual(
+    expect([...paths].filter(path => !isDocument(path)).sort()).toEqual(
       [...words, ...code, ...code.map(path => `${path}.map`), ...declarations()].sort(),
     )
   })
 
-  test('is little larger than its code, source maps and declarations', () => {
-    const { size, unpackedSize, files } = project.packed
+  test('contains what its README and its guides link to, except for tests and source code', () => {
+    // The files of the repository, for maintainers.
+    const isCode = (path: string) => /^(test|src)\/.*(\.ts|\/standard)$/.test(path)
+    // Documents for maintainers, which link to much of the repository.
+    const isForMaintainers = (path: string) => /^(\.github|src|test)\//.test(path)
+    const texts = [...paths].filter(path => path.endsWith('.md') && !isForMaintainers(path))
+    expect(texts.length).toBeGreaterThan(30)
+    const missing = texts.flatMap(file => {
+      const prose = installed(file).replace(/^ *```.*?^ *```$/gms, '')
+      const targets = [...prose.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, path = '']) =>
+        posix.join(posix.dirname(file), path),
+      )
+      const there = (path: string) => [...paths].some(one => one === path || one.startsWith(`${path}/`))
+      return targets.filter(path => !isCode(path) && !there(path)).map(path => `${file}: ${path}`)
+    })
+    expect(missing).toEqual([])
+  })
+
+  test('is little larger than its code, source maps, declarations and documents', () => {
+    const { size, files } = project.packed
+    const documents = files.filter(({ path }) => isDocument(path)).reduce((all, one) => all + one.size, 0)
+    const unpackedSize = project.packed.unpackedSize - documents
+    expect(documents).toBeLessThan(2 ** 21)
     const sum = (kind: RegExp) =>
       files.filter(({ path }) => kind.test(path)).reduce((all, one) => all + one.size, 0)
     const kinds = { code: /\.c?js$/, maps: /\.map$/, declarations: /\.d\.c?ts$/ }
     const parts = Object.entries(kinds).map(([name, kind]) => `${name} ${sum(kind)}`)
     console.log(
-      `the package: ${files.length} files, ${size} bytes packed, ${unpackedSize} unpacked: ${parts.join(', ')}`,
+      `the package: ${files.length} files, ${size} bytes packed, ${unpackedSize} unpacked: ${parts.join(', ')}, and documents ${documents}`,
     )
     expect(unpackedSize).toBeLessThan(1.1 * sum(/\.(c?js|map|d\.c?ts)$/))
   })

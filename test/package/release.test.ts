@@ -72,6 +72,21 @@ describe('the release script', () => {
     expect(git('tag')).toBe('')
   })
 
+  test('refuses `npm publish` of a package without a repository, and says what to add', () => {
+    expect(JSON.parse(readFileSync(`${root}package.json`, 'utf8')).scripts.prepublishOnly).toMatch(
+      /^node \.ci\/release\.mjs --manifest && /,
+    )
+    const { repository: _, ...homeless } = GOOD
+    expect(repository(homeless).release('--manifest')).toMatchObject({
+      status: 1,
+      problems: [expect.stringMatching(/^package\.json has no repository\. Add "repository": "https:/)],
+    })
+    // The changelog and the tree are not its business.
+    const { git, release } = repository(GOOD, '## 1.2.3 (unreleased)')
+    expect(release('--manifest')).toMatchObject({ status: 0, problems: [] })
+    expect(git('tag')).toBe('')
+  })
+
   test('requires a date in the changelog', () => {
     expect(repository(GOOD, '## 1.2.3 (unreleased)').release().problems).toEqual([
       'CHANGELOG.md gives no date to 1.2.3: "## 1.2.3 (unreleased)"',
