@@ -201,3 +201,53 @@ describe('the guide for React', () => {
     unmount()
   })
 })
+
+const MIGRATION = 'demo/docs/migrate-react-use-websocket.md'
+
+test.each([
+  ['before', 'OldChat'],
+  ['after', 'Chat'],
+])(
+  'the component %s the migration from react-use-websocket shows state and messages, and sends',
+  async (_, name) => {
+    // Not every bundler gives a module of this package the default export of a CommonJS package.
+    const piece = pieceWith(MIGRATION, `export function ${name}()`).replace(
+      'import useWebSocket, { ReadyState }',
+      "import * as library from 'react-use-websocket'\nconst useWebSocket = library.default.default ?? library.default\nimport { ReadyState }",
+    )
+    const code = build('react', piece, name)
+    const { perform, advance, unmount } = await start(code)
+    await perform(() => vi.advanceTimersByTimeAsync(0))
+    await advance(0)
+    expect(paragraphs()).toEqual(['open'])
+    await perform(() => server.latest.send('{"text":"one"}').send('pong').send('{"text":"two"}'))
+    await advance(FRAME)
+    expect(paragraphs()).toEqual(['open', 'one', 'two'])
+    await perform(() => target.querySelector('button')?.click())
+    expect(server.latest.received).toEqual(['{"text":"hello"}'])
+    await perform(() => server.latest.drop())
+    expect(paragraphs()[0]).toBe('offline')
+    await advance(10_000)
+    await perform(() => vi.advanceTimersByTimeAsync(0))
+    expect(paragraphs()[0]).toBe('open')
+    unmount()
+  },
+)
+
+test('the guide’s component for the status counts down to the next attempt, which its button starts at once', async () => {
+  const code = build('react', pieceWith('demo/docs/status.md', 'export function Status'), 'Status')
+  const { perform, advance, unmount } = await start(code)
+  const texts = () => paragraphs().map(text => text?.replace(/\d/, 'N'))
+  await advance(10_000)
+  expect(texts()).toEqual([''])
+  server.refuse()
+  await perform(() => server.latest.drop())
+  await advance(2_000)
+  while (!texts()[0]?.startsWith('Offline')) await advance(50)
+  expect(texts()).toEqual(['Offline. Next attempt in N s. Try now'])
+  server.accept()
+  await perform(() => target.querySelector('button')?.click())
+  await advance(0)
+  expect(texts()).toEqual([''])
+  unmount()
+})

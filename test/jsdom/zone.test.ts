@@ -62,7 +62,7 @@ test('a socket with a heartbeat that is made in Angular’s zone keeps the appli
 
 describe('the guide’s recipe for Angular', () => {
   const create = async (zone: object, options: SocketOptions, limit?: number) => {
-    const input = pieceWith('demo/docs/frameworks.md', 'injectSocket')
+    const input = pieceWith('demo/docs/angular.md', 'injectSocket')
     // In a process of its own: esbuild does not run in jsdom.
     const code = execFileSync('node_modules/.bin/esbuild', ['--loader=ts'], { cwd: root, input })
     mkdirSync(folder, { recursive: true })

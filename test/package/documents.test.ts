@@ -94,6 +94,9 @@ const OWN: Record<string, Record<string, string>> = {
   'demo/docs/api/svelte.md': hooksOf('svelte', `import('steadysocket/svelte').Current<${SOCKET}>`),
   'demo/docs/api/solid.md': hooksOf('solid', `() => ${SOCKET}`),
   'demo/docs/drop-in.md': { socket: "import('steadysocket/websocket').SteadyWebSocket" },
+  'demo/docs/resubscribe.md': {
+    subscribe: '(topic: string, onMessage: (text: string, gap: boolean) => void) => () => void',
+  },
   'demo/docs/reliable.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
   'demo/docs/api/core.md': { calls: 'any' },
   'demo/docs/api/index.md': { calls: 'any' },
@@ -111,7 +114,7 @@ declare module 'electron' {
   export const powerMonitor: { on: Change; off: Change }
 }
 interface ImportMeta {
-  readonly hot?: { dispose(callback: () => void): void }
+  readonly hot?: { readonly data: any; dispose(callback: (data: any) => void): void }
 }
 `
 
@@ -143,7 +146,7 @@ beforeAll(async () => {
     const missing = Object.entries(given).filter(
       ([word]) =>
         new RegExp(`\\b${word}\\b`).test(code) &&
-        !new RegExp(`(const|let) ${word}\\b|import [^;]*?\\b${word}\\b[^;]*? from`).test(code),
+        !new RegExp(`(const|let|function) ${word}\\b|import [^;]*?\\b${word}\\b[^;]*? from`).test(code),
     )
     const declared = missing.map(
       ([word, type]) => `declare ${/^(missed|onconnect)$/.test(word) ? 'let' : 'const'} ${word}: ${type}`,

@@ -1,6 +1,6 @@
 // Recipes whose point is what happens over time, run as the documents have them.
 import { readFileSync } from 'node:fs'
-import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Calls } from '../../src/calls.ts'
 import { backoff, type Socket } from '../../src/index.ts'
 import type { FakeServer } from '../../src/testing.ts'
@@ -71,44 +71,98 @@ test('the recipe for tokens stops trying when the user is signed out', async () 
   expect(server.attempts).toBe(0)
 })
 
-test('the recipe for resubscribing sends the present subscriptions first on each connection, and then what changed', async () => {
-  type Made = { socket: Socket; subscribe(topic: string): () => void }
-  const { socket, subscribe } = await run<Made>('demo/docs/resubscribe.md', 'topics.add', 'socket, subscribe')
-  const asked = () => server.latest.received.map(text => JSON.parse(text as string))
-  await vi.advanceTimersByTimeAsync(0)
-  const leave = subscribe('news')
-  subscribe('sport')
-  expect(asked()).toEqual([{ subscribe: 'news' }, { subscribe: 'sport' }])
+describe('the client of the guide to topics', () => {
+  type Made = {
+    socket: Socket
+    subscribe(topic: string, onMessage: (text: string, gap: boolean) => void): () => void
+  }
+  const start = async () => {
+    const made = await run<Made>('demo/docs/resubscribe.md', 'const subscriptions', 'socket, subscribe')
+    await vi.advanceTimersByTimeAsync(0)
+    return made
+  }
+  const asked = () =>
+    server.latest.received.flatMap(data => (typeof data === 'string' ? JSON.parse(data) : []))
 
-  server.latest.drop()
-  leave()
-  subscribe('weather')()
-  subscribe('chess')
-  const reasons: string[] = []
-  socket.on('drop', ({ reason }) => reasons.push(reason))
-  await vi.advanceTimersByTimeAsync(10_000)
-  expect(asked().slice(0, 2)).toEqual([{ subscribe: 'sport' }, { subscribe: 'chess' }])
-  expect(asked().slice(2)).toEqual([
-    { unsubscribe: 'news' },
-    { unsubscribe: 'weather' },
-    { subscribe: 'chess' },
-  ])
-  socket.close()
+  test('requests each topic once on each connection, with the last number that has arrived', async () => {
+    const { socket, subscribe } = await start()
+    const leave = subscribe('news', () => {})
+    subscribe('sport', () => {})
+    expect(asked()).toEqual([{ subscribe: 'news' }, { subscribe: 'sport' }])
+    server.latest.send('{"topic":"sport","number":7}').send('{"topic":"sport","number":8,"text":"a"}')
+
+    server.latest.drop()
+    leave()
+    subscribe('weather', () => {})()
+    subscribe('chess', () => {})
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(asked()).toEqual([{ subscribe: 'sport', after: 8 }, { subscribe: 'chess' }])
+    socket.close()
+  })
+
+  test('replaces a request that is still queued when its connection is lost', async () => {
+    const { socket, subscribe } = await start()
+    server.latest.freeze('up')
+    socket.send(new Uint8Array(2 ** 21))
+    subscribe('news', () => {})
+    server.latest.drop()
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(asked().filter(({ subscribe }) => subscribe)).toEqual([{ subscribe: 'news' }])
+    socket.close()
+  })
+
+  test('passes on each message once, and reports where some are missing', async () => {
+    const { socket, subscribe } = await start()
+    const heard: [string, boolean][] = []
+    subscribe('news', (...message) => heard.push(message))
+    const send = (number: number, text?: string) =>
+      server.latest.send(JSON.stringify({ topic: 'news', number, text }))
+    send(4)
+    send(5, 'a')
+    send(5, 'a')
+    send(6, 'b')
+    send(9, 'c')
+    server.latest.send('{"topic":"other","number":1,"text":"x"}')
+    expect(heard).toEqual([
+      ['a', false],
+      ['b', false],
+      ['c', true],
+    ])
+    socket.close()
+  })
 })
 
-test('the recipe for missed messages sends the last id, and shows no message twice', async () => {
-  const shown: string[] = []
-  vi.stubGlobal('show', (text: string) => shown.push(text))
+test('the status appears after two seconds, counts down, and disappears when the connection is back', async () => {
   const { createSocket } = await import('../../src/index.ts')
-  vi.stubGlobal('createSocket', createSocket)
-  const { socket } = await run<{ socket: Socket }>('demo/docs/resubscribe.md', 'let last = 0', 'socket')
+  type Show = (socket: Socket, ...elements: { textContent: string }[]) => () => void
+  const { showStatus } = await run<{ showStatus: Show }>('demo/docs/status.md', 'showStatus', 'showStatus')
+  const socket = createSocket('wss://push.test', {
+    retry: ({ cause }) => (cause.close?.code === 1008 ? false : 5_000),
+  })
+  const [status, countdown] = [{ textContent: '' }, { textContent: '' }]
+  const stop = showStatus(socket, status, countdown)
+  const texts = () => [status.textContent, countdown.textContent]
   await vi.advanceTimersByTimeAsync(0)
-  server.latest.send('{"id":1,"headline":"a"}').send('{"id":2,"headline":"b"}').drop()
-  await vi.advanceTimersByTimeAsync(10_000)
-  expect(server.latest.received).toEqual(['{"subscribe":"news","after":2}'])
-  server.latest.send('{"id":2,"headline":"b"}').send('{"id":3,"headline":"c"}')
-  expect(shown).toEqual(['a', 'b', 'c'])
+  server.latest.drop()
+  await vi.advanceTimersByTimeAsync(1_999)
+  expect(texts()).toEqual(['', ''])
+  await vi.advanceTimersByTimeAsync(1)
+  expect(texts()).toEqual(['Offline.', 'Next attempt in 3 s.'])
+  await vi.advanceTimersByTimeAsync(1_000)
+  expect(texts()).toEqual(['Offline.', 'Next attempt in 2 s.'])
+  server.hang()
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(texts()).toEqual(['Connecting …', ''])
+  server.accept()
+  socket.connect()
+  await vi.advanceTimersByTimeAsync(20_000)
+  expect(texts()).toEqual(['', ''])
+  server.latest.close(1008, 'Sign in.')
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect(texts()).toEqual(['Disconnected. Sign in.', ''])
+  stop()
   socket.close()
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 test('the recipe for a shared worker forwards messages to the pages that are there, and sends what they post', async () => {
@@ -253,7 +307,7 @@ test('in Electron the connection is opened again when the machine resumes', asyn
     on: (event: string, listener: () => void) => monitor.set(event, listener),
     off: (event: string) => monitor.delete(event),
   })
-  const { socket } = await run<{ socket: Socket }>('demo/docs/react-native.md', 'powerMonitor', 'socket')
+  const { socket } = await run<{ socket: Socket }>('demo/docs/electron.md', 'powerMonitor', 'socket')
   await vi.advanceTimersByTimeAsync(0)
   monitor.get('suspend')?.()
   await vi.advanceTimersByTimeAsync(600_000)
@@ -269,9 +323,36 @@ test('in Electron the connection is opened again when the machine resumes', asyn
 test('a module that is replaced closes its socket', async () => {
   const dispose = vi.fn()
   vi.stubGlobal('hot', { dispose })
-  const { socket } = await run<{ socket: Socket }>('demo/docs/frameworks.md', 'import.meta.hot', 'socket')
+  const { socket } = await run<{ socket: Socket }>(
+    'demo/docs/hot-reloading.md',
+    'dispose(() => socket.close())',
+    'socket',
+  )
   await vi.advanceTimersByTimeAsync(0)
   dispose.mock.calls[0]?.[0]()
   await vi.advanceTimersByTimeAsync(0)
   expect([socket.state.name, server.clients.length]).toEqual(['closed', 0])
+})
+
+test('a module that is replaced passes its socket on, without its listeners', async () => {
+  const data: { socket?: Socket } = {}
+  const load = async () => {
+    const [dispose, show] = [vi.fn(), vi.fn()]
+    vi.stubGlobal('hot', { data, dispose })
+    vi.stubGlobal('show', show)
+    const piece = ['demo/docs/hot-reloading.md', 'data.socket = socket', 'socket'] as const
+    const { socket } = await run<{ socket: Socket }>(...piece, {
+      'show(text)': 'ownShow(text)',
+      'const update': 'const ownShow = show\nconst update',
+    })
+    await vi.advanceTimersByTimeAsync(0)
+    return { socket, show, replace: () => dispose.mock.calls[0]?.[0](data) }
+  }
+  const first = await load()
+  first.replace()
+  const second = await load()
+  server.latest.send('one')
+  expect([first.show.mock.calls, second.show.mock.calls]).toEqual([[], [['one']]])
+  expect([server.attempts, first.socket === second.socket]).toEqual([1, true])
+  second.socket.close()
 })

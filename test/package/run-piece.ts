@@ -1,6 +1,6 @@
 // Runs the pieces of code that the documents show, against the package as it was built.
+import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { transformSync } from 'esbuild'
 import { afterAll } from 'vitest'
 import { pieceWith, root } from './pieces.ts'
 
@@ -8,15 +8,26 @@ const folder = `${root}.tmp/recipes-${process.pid}/`
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Runs the piece of a document that has these words, and gives what it has made. */
-export async function runPiece<Made>(file: string, words: string, names: string): Promise<Made> {
+/** Runs the piece of a document that has these words, and gives what it has made. `other`: what to replace in it, such as a port. */
+export async function runPiece<Made>(
+  file: string,
+  words: string,
+  names: string,
+  other: Record<string, string> = {},
+): Promise<Made> {
   // Packages that are too large to install are globals here, and so is what bundlers add.
-  const piece = pieceWith(file, words)
+  const piece = Object.entries(other)
+    .reduce((code, [from, to]) => code.replaceAll(from, to), pieceWith(file, words))
     .replace(/^export /gm, '')
     .replace(/^import (\{ \w+ \}) from '(react-native|electron)'$/gm, 'const $1 = globalThis')
-    .replace('import.meta.hot', 'globalThis.hot')
+    .replaceAll('import.meta.hot', 'globalThis.hot')
     .replace('// on unmount\nview.abort()', '')
-  const { code } = transformSync(`${piece}\nexport { ${names} }`, { loader: 'ts' })
+  // In a process of its own, because esbuild refuses to be loaded in jsdom, which has another TextEncoder.
+  const transform = `process.stdout.write(require('esbuild').transformSync(require('fs').readFileSync(0, 'utf8'), { loader: 'ts' }).code)`
+  const code = execFileSync(process.execPath, ['--eval', transform], {
+    cwd: root,
+    input: `${piece}\nexport { ${names} }`,
+  })
   mkdirSync(folder, { recursive: true })
   const path = `${folder}${Math.random().toString(36).slice(2)}.mjs`
   writeFileSync(path, code)

@@ -1,0 +1,259 @@
+// The pairs of client and server in the guides, run as they are written there.
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { connect as connectTcp } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Server as SocketIoServer } from 'socket.io'
+import type { Socket as SocketIoSocket } from 'socket.io-client'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
+import { WebSocket, type WebSocketServer } from 'ws'
+import type { Calls } from '../../src/calls.ts'
+import type { Socket } from '../../src/index.ts'
+import type { ReliableSocket } from '../../src/reliable.ts'
+import type { ReliableServer } from '../../src/server.ts'
+import { when } from '../../src/stream.ts'
+import { piecesIn } from '../package/pieces.ts'
+import { runPiece } from '../package/run-piece.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { freePort } from '../support/ports.ts'
+import { hasPython, startProgram } from './python.ts'
+
+cleanUp()
+
+let port: number
+/** All connections of the clients, in order, with the text frames that each has sent. */
+let connections: { native: WebSocket; sent: any[] }[]
+
+beforeEach(async () => {
+  port = await freePort()
+  connections = []
+  // The guides name a port that may be taken here.
+  class Local extends WebSocket {
+    private readonly sent: any[] = []
+    constructor(url: string, protocols?: string[]) {
+      const { pathname, search } = new URL(url)
+      super(`ws://127.0.0.1:${port}${pathname}${search}`, protocols)
+      connections.push({ native: this, sent: this.sent })
+    }
+    override send(data: any) {
+      this.sent.push(typeof data === 'string' && data.startsWith('{') ? JSON.parse(data) : data)
+      super.send(data)
+    }
+  }
+  vi.stubGlobal('WebSocket', Local)
+  cleanup(() => vi.unstubAllGlobals())
+})
+
+/** Resolves when the expectation holds. */
+const eventually = (expectation: () => void) => vi.waitFor(expectation, { timeout: 60_000 })
+
+/** Resolves when somebody listens on the port. */
+const listening = async () => {
+  for (;;) {
+    const tcp = connectTcp(port, '127.0.0.1')
+    const connected = await new Promise<boolean>(resolve => {
+      tcp.on('connect', () => resolve(true))
+      tcp.on('error', () => resolve(false))
+    })
+    tcp.destroy()
+    if (connected) return
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+}
+
+/** Starts the Python server that a guide shows. */
+async function startServer(guide: string) {
+  const [code = ''] = piecesIn('py')
+    .filter(({ file }) => file === guide)
+    .map(({ code }) => code)
+  const folder = mkdtempSync(join(tmpdir(), 'guide-'))
+  cleanup(() => rmSync(folder, { recursive: true, force: true }))
+  writeFileSync(join(folder, 'server.py'), code)
+  const start = async () => {
+    const server = startProgram(folder, port, 'server.py')
+    cleanup(server.stop)
+    await listening()
+    return server
+  }
+  return { server: await start(), start }
+}
+
+describe.runIf(hasPython('websockets'))('the guide to topics', () => {
+  const GUIDE = 'demo/docs/resubscribe.md'
+  type Subscribe = (topic: string, onMessage: (text: string, gap: boolean) => void) => () => void
+
+  const startClient = async () => {
+    const at = connections.length
+    const { socket, subscribe } = await runPiece<{ socket: Socket; subscribe: Subscribe }>(
+      GUIDE,
+      'const subscriptions',
+      'socket, subscribe',
+    )
+    cleanup(socket.close)
+    if (socket.state.name !== 'open') await when(socket, 'open')
+    const heard: [topic: string, text: string, gap: boolean][] = []
+    const listen = (topic: string) => subscribe(topic, (text, gap) => heard.push([topic, text, gap]))
+    const publish = (topic: string, text: string) => socket.send(JSON.stringify({ publish: topic, text }))
+    return { socket, listen, publish, heard, first: connections[at] as (typeof connections)[0] }
+  }
+
+  test('delivers each missed message once, and subscribes to each topic once on each connection', async () => {
+    await startServer(GUIDE)
+    const [reader, writer] = [await startClient(), await startClient()]
+    reader.listen('news')
+    const stop = reader.listen('chess')
+    await eventually(() => expect(connections[0]?.sent).toHaveLength(2))
+    // Until the server has subscribed the reader, it would not know of later messages that they are missing.
+    await when(reader.socket, 'text')
+    writer.publish('news', 'one')
+    await eventually(() => expect(reader.heard).toEqual([['news', 'one', false]]))
+
+    stop()
+    reader.first.native.terminate()
+    await when(reader.socket, 'close')
+    writer.publish('news', 'two')
+    writer.publish('chess', 'e4')
+    // What is subscribed during the outage is requested with the rest.
+    reader.listen('sport')
+    await when(reader.socket, 'open')
+    writer.publish('news', 'three')
+    await eventually(() => expect(reader.heard).toHaveLength(3))
+    expect(reader.heard.slice(1)).toEqual([
+      ['news', 'two', false],
+      ['news', 'three', false],
+    ])
+    const requests = connections.at(-1)?.sent.flatMap(({ subscribe }) => subscribe ?? [])
+    expect(requests).toEqual(['news', 'sport'])
+  })
+
+  test('reports a gap after the server has lost its messages', async () => {
+    const { server, start } = await startServer(GUIDE)
+    const [reader, writer] = [await startClient(), await startClient()]
+    reader.listen('news')
+    await when(reader.socket, 'text')
+    writer.publish('news', 'one')
+    await eventually(() => expect(reader.heard).toHaveLength(1))
+    await server.stop()
+    await start()
+    for (const { socket } of [reader, writer]) if (socket.state.name !== 'open') await when(socket, 'open')
+    writer.publish('news', 'two')
+    await eventually(() => expect(reader.heard).toHaveLength(2))
+    writer.publish('news', 'three')
+    await eventually(() =>
+      expect(reader.heard.slice(1)).toEqual([
+        ['news', 'two', true],
+        ['news', 'three', false],
+      ]),
+    )
+  })
+})
+
+describe.runIf(hasPython('websockets'))('the guide to a login with the first message', () => {
+  const GUIDE = 'demo/docs/tokens.md'
+  const startClient = async (...tokens: string[]) => {
+    await startServer(GUIDE)
+    vi.stubGlobal('fetchToken', async () => tokens.shift() ?? 'none')
+    const { socket } = await runPiece<{ socket: Socket }>(GUIDE, 'the greeting', 'socket')
+    cleanup(socket.close)
+    return socket
+  }
+
+  test('sends the token before everything else, and a new one if the first has expired', async () => {
+    const socket = await startClient('expired', 'secret')
+    expect(socket.send('hello')).toBe('queued')
+    expect(await when(socket, 'text')).toBe('Ann said hello')
+    expect(connections.map(({ sent }) => sent)).toEqual([
+      [{ token: 'expired' }],
+      [{ token: 'secret' }, 'hello'],
+    ])
+  })
+
+  test('gives up when the second token is refused as well', async () => {
+    const socket = await startClient()
+    await eventually(() => expect(socket.state.name).toBe('closed'))
+    expect(socket.state).toMatchObject({ cause: { close: { code: 4401, reason: 'sign in' } } })
+    expect(connections).toHaveLength(2)
+  })
+})
+
+describe.runIf(hasPython('websockets'))('the Python server of the guide to calls', () => {
+  test('answers calls, publishes items, and rejects unknown methods', async () => {
+    await startServer('demo/docs/calls.md')
+    const show = vi.fn()
+    vi.stubGlobal('show', show)
+    const { api, order, stop } = await runPiece<{ api: Calls; order: unknown; stop: () => void }>(
+      'demo/docs/calls.md',
+      "api.call('order.place', { qty: 3 })\n",
+      'api, order, stop',
+    )
+    cleanup(() => api.socket.close())
+    expect(order).toEqual({ id: 1, qty: 3 })
+    expect(await api.call('order.place', { qty: 4 })).toEqual({ id: 2, qty: 4 })
+    await eventually(() => expect(show.mock.calls).toEqual([['order 2', false]]))
+    await expect(api.call('order.undo')).rejects.toMatchObject({
+      code: 'SERVER_ERROR',
+      cause: { code: -32601 },
+    })
+    await expect(api.call('order.place')).rejects.toMatchObject({ cause: { code: -32602 } })
+
+    connections[0]?.native.terminate()
+    await api.call('order.place', { qty: 5 })
+    await eventually(() => expect(show.mock.calls.slice(1)).toEqual([['order 3', true]]))
+    stop()
+    await api.call('order.place', { qty: 6 })
+    expect(show).toHaveBeenCalledTimes(2)
+  })
+})
+
+describe('the guide for users of socket.io', () => {
+  const GUIDE = 'demo/docs/migrate-socket-io.md'
+  const run = <Made>(words: string, names: string) => runPiece<Made>(GUIDE, words, names, { 3000: `${port}` })
+
+  test('shows a server and a client of socket.io that work', async () => {
+    const { io } = await run<{ io: SocketIoServer }>('new Server(3000)', 'io')
+    cleanup(() => io.close())
+    const show = vi.fn()
+    vi.stubGlobal('show', show)
+    type Made = { socket: SocketIoSocket; post(text: string): Promise<unknown> }
+    const [first, second] = [
+      await run<Made>("io('http", 'socket, post'),
+      await run<Made>("io('http", 'socket, post'),
+    ]
+    for (const { socket } of [first, second]) {
+      cleanup(() => socket.disconnect())
+      if (!socket.connected) await new Promise<void>(resolve => void socket.once('connect', resolve))
+    }
+    expect(await first.post('hello')).toBe('stored')
+    await eventually(() => expect(show.mock.calls).toEqual([['hello']]))
+  })
+
+  test('shows a server and a client of this package that do the same', async () => {
+    const { wss } = await run<{ wss: WebSocketServer; server: ReliableServer }>('new WebSocketServer', 'wss')
+    cleanup(() => {
+      for (const client of wss.clients) client.terminate()
+      wss.close()
+    })
+    if (!wss.address()) await once(wss, 'listening')
+    const show = vi.fn()
+    vi.stubGlobal('show', show)
+    type Made = { socket: ReliableSocket; post(text: string): Promise<unknown> }
+    const words = 'createReliableSocket('
+    const [first, second] = [await run<Made>(words, 'socket, post'), await run<Made>(words, 'socket, post')]
+    for (const { socket } of [first, second]) {
+      cleanup(socket.close)
+      if (socket.state.name !== 'open') await new Promise(resolve => socket.once('open', resolve))
+    }
+    expect(await first.post('hello')).toMatchObject({ status: 'delivered' })
+    await eventually(() => expect(show.mock.calls).toEqual([[{ text: 'hello' }]]))
+  })
+})
+
+test('every Python program in the guides is run by a test', () => {
+  const programs = piecesIn('py').filter(({ code }) =>
+    /^(asyncio\.run|web\.run_app|async def application)\(/m.test(code),
+  )
+  // The others are in recipes.test.ts.
+  const known = ['python.md', 'resubscribe.md', 'tokens.md', 'calls.md'].map(name => `demo/docs/${name}`)
+  expect([...new Set(programs.map(({ file }) => file))].sort()).toEqual(known.sort())
+})
