@@ -94,6 +94,42 @@ export const bars = ({ title, unit, rows, log = false }) => {
 }
 
 /**
+ * A bar for each row, in parts that add up to the same sum in all rows. The parts have one legend.
+ * kinds: { name, colour }[]; rows: { name, values, ours? }[]
+ */
+export const stacks = ({ title, kinds, rows }) => {
+  const width = 720
+  const left = 24 + 7 * Math.max(...rows.map(({ name }) => name.length))
+  const right = width - 24
+  const top = 72
+  const pitch = 24
+  const bottom = top + rows.length * pitch
+  const most = Math.max(...rows.map(({ values }) => values.reduce((all, value) => all + value, 0)))
+  const place = scaleOf([0, most], left, right)
+  const parts = kinds.flatMap(({ name, colour }, i) => [
+    `<rect x="${left + i * 150}" y="44" width="10" height="10" fill="${colour}"/>`,
+    text(left + i * 150 + 14, 53, name, 'font-size="11"'),
+  ])
+  for (const [i, { name, values, ours }] of rows.entries()) {
+    const y = top + i * pitch
+    parts.push(text(left - 8, y + 12, name, `text-anchor="end"${ours ? ' font-weight="600"' : ''}`))
+    let sum = 0
+    for (const [kind, value] of values.entries()) {
+      const x = place(sum)
+      sum += value
+      const wide = place(sum) - x
+      if (!value) continue
+      const { colour, ink } = kinds[kind]
+      parts.push(
+        `<rect x="${x}" y="${y}" width="${(wide - 1).toFixed(1)}" height="16" fill="${colour}"/>`,
+        `<text x="${(x + wide / 2).toFixed(1)}" y="${y + 12}" fill="${ink}" text-anchor="middle" font-size="11">${value}</text>`,
+      )
+    }
+  }
+  return sheet(width, bottom + 16, title, parts)
+}
+
+/**
  * A line for each series, the first in our colour; the names are beside the chart, in the order of the last values.
  * series: { name, points: [x, y][] }[]; `log`: both axes.
  */
