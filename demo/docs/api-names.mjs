@@ -41,12 +41,18 @@ const resolve = symbol => (symbol.flags & ts.SymbolFlags.Alias ? checker.getAlia
 /** A variable's comment stands before the whole statement. */
 const commented = node => (ts.isVariableDeclaration(node) ? node.parent.parent : node)
 
+const jsDocsOf = node => ts.getJSDocCommentsAndTags(commented(node)).filter(ts.isJSDoc)
+
 export const commentOf = node =>
-  ts
-    .getJSDocCommentsAndTags(commented(node))
-    .filter(ts.isJSDoc)
+  jsDocsOf(node)
     .map(({ comment }) => ts.getTextOfJSDocComment(comment) ?? '')
     .join('\n\n')
+
+/** The examples of a declaration: what its tags `@example` say. */
+export const examplesOf = node =>
+  jsDocsOf(node)
+    .flatMap(({ tags = [] }) => tags.filter(({ tagName }) => tagName.text === 'example'))
+    .map(({ comment }) => ts.getTextOfJSDocComment(comment).trim())
 
 /** Links in the plain comments before a declaration: the standards that it follows. */
 export const standardsOf = node => {

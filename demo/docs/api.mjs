@@ -7,6 +7,7 @@ import {
   commentOf,
   declarationsOf,
   entries,
+  examplesOf,
   homeOf,
   isValue,
   membersOf,
@@ -73,18 +74,21 @@ const anchors = new Map(entries.map(entry => [entry, anchorsOf(entry)]))
 
 const indent = text => text.replace(/\n(?=.)/g, '\n  ')
 
+/** The doc comment with its examples. */
+const said = node => [commentOf(node), ...examplesOf(node)].filter(Boolean).join('\n\n')
+
 const section = (symbol, entry) => {
   const nodes = declarationsOf(symbol)
   const source = [...new Set(nodes.map(node => relative(root, node.getSourceFile().fileName)))]
   const lines = [`## ${symbol.name}`, '']
   for (const node of nodes) {
     lines.push('```typescript', head(symbol, node), '```', '')
-    const comment = commentOf(node)
+    const comment = said(node)
     if (comment) lines.push(comment, '')
     if (ts.isTypeAliasDeclaration(node)) continue
     for (const member of membersOf(node)) {
-      const said = commentOf(member)
-      lines.push(`- \`${memberSignature(member)}\`${said ? `  \n  ${indent(said)}` : ''}`)
+      const text = said(member)
+      lines.push(`- \`${memberSignature(member)}\`${text ? `  \n  ${indent(text)}` : ''}`)
     }
     if (membersOf(node).length) lines.push('')
   }

@@ -18,11 +18,23 @@ export interface HandoverOptions {
    * 10 % earlier, at random, so that many clients do not do so at once. It must be longer than `connectTimeout`. Default: `Infinity`.
    */
   maxAge?: number | undefined
-  /** Recognizes a message in which the server announces that it will end the connection. Default: no message does. */
+  /**
+   * Recognizes a message in which the server announces that it will end the connection. Default: no message does.
+   *
+   * @example
+   * ```ts
+   * createSocket('wss://push.example.com/feed', { handover: { when: data => data === 'shutting down' } })
+   * ```
+   */
   when?: ((data: any) => boolean) | undefined
   /**
    * Returns the identity of a message. While two connections are open, a message whose identity has been seen on the other connection is
    * not reported again. Values are compared like the keys of a `Map`; `undefined` means that the message has none. Default: none.
+   *
+   * @example
+   * ```ts
+   * createSocket('wss://push.example.com/feed', { handover: { id: data => JSON.parse(data).id } })
+   * ```
    */
   id?: ((data: any) => unknown) | undefined
   /**

@@ -21,9 +21,25 @@ export interface HeartbeatOptions {
   /**
    * A message that the server answers, because pages cannot send ping frames. Default: none. Without it, the heartbeat sends nothing, and only
    * detects that no messages arrive, which suits servers that send regularly.
+   *
+   * @example
+   * ```ts
+   * createSocket('wss://push.example.com/feed', {
+   *   heartbeat: { message: () => JSON.stringify({ type: 'ping', at: Date.now() }) },
+   * })
+   * ```
    */
   message?: Data | (() => Data) | undefined
-  /** Recognizes the answers. They are not passed to the listeners, and `latency` is measured with them. Default: no message is an answer. */
+  /**
+   * Recognizes the answers. They are not passed to the listeners, and `latency` is measured with them. Default: no message is an answer.
+   *
+   * @example
+   * ```ts
+   * createSocket('wss://push.example.com/feed', {
+   *   heartbeat: { message: 'ping', isReply: data => data === 'pong' },
+   * })
+   * ```
+   */
   isReply?: ((data: any) => boolean) | undefined
 }
 

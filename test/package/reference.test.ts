@@ -12,6 +12,28 @@ test('every public name, with each option, property and method, has a doc commen
   expect(gaps).toEqual([])
 })
 
+test('the options of a socket, and the socket itself, have examples, which the reference repeats', () => {
+  // Its code samples are compiled by documents.test.ts.
+  const page = reference.get('index.md') ?? ''
+  const section = (name: string) => page.split(`## ${name}\n`)[1]?.split('\n## ')[0] ?? ''
+  const examplesIn = (name: string) => section(name).match(/^ *```ts$/gm)?.length ?? 0
+  expect(examplesIn('SocketOptions')).toBeGreaterThan(10)
+  expect(examplesIn('Socket')).toBeGreaterThan(5)
+  for (const name of [
+    'SendOptions',
+    'HeartbeatOptions',
+    'HandoverOptions',
+    'createSocket',
+    'onOutage',
+    'backoff',
+  ]) {
+    expect({ name, examples: examplesIn(name) }).toEqual({
+      name,
+      examples: expect.toSatisfy(count => count > 0),
+    })
+  }
+})
+
 describe('the API reference is up to date (if not: npm run docs)', () => {
   test('and has a page for each entry', () => {
     expect([...reference.keys()].sort()).toEqual(['README.md', ...entries.map(entry => `${entry}.md`)].sort())
