@@ -13,7 +13,7 @@ const LONG = [
   'comparison/*',
   'demo/*',
   'interop/{calls-reliable,guides,recipes,redis-faults,redis-topologies,reliable-nodes,reliable-pairs,reliable-python,server-redis,server-redis-store}',
-  'package/{bundlers,declarations,recipes,release,site}',
+  'package/{bundlers,declarations,recipes,release,samples,site}',
 ].map(name => `test/${name}.test.ts`)
 
 const project = (name: string, environment: string, include: string[], more: object = {}) => ({
