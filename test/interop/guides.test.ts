@@ -1,6 +1,6 @@
 // The pairs of client and server in the guides, run as they are written there.
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect as connectTcp } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,10 +10,10 @@ import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket, type WebSocketServer } from 'ws'
 import type { Calls } from '../../src/calls.ts'
 import type { Socket } from '../../src/index.ts'
-import type { ReliableSocket } from '../../src/reliable.ts'
+import { createReliableSocket, type ReliableSocket } from '../../src/reliable.ts'
 import type { ReliableServer } from '../../src/server.ts'
 import { when } from '../../src/stream.ts'
-import { piecesIn } from '../package/pieces.ts'
+import { piecesIn, pieceWith } from '../package/pieces.ts'
 import { runPiece } from '../package/run-piece.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { freePort } from '../support/ports.ts'
@@ -63,10 +63,10 @@ const listening = async () => {
 }
 
 /** Starts the Python server that a guide shows. */
-async function startServer(guide: string) {
-  const [code = ''] = piecesIn('py')
-    .filter(({ file }) => file === guide)
-    .map(({ code }) => code)
+const startServer = (guide: string) =>
+  startCode(piecesIn('py').find(({ file }) => file === guide)?.code ?? '')
+
+async function startCode(code: string) {
   const folder = mkdtempSync(join(tmpdir(), 'guide-'))
   cleanup(() => rmSync(folder, { recursive: true, force: true }))
   writeFileSync(join(folder, 'server.py'), code)
@@ -204,6 +204,64 @@ describe.runIf(hasPython('websockets'))('the Python server of the guide to calls
     await api.call('order.place', { qty: 6 })
     expect(show).toHaveBeenCalledTimes(2)
   })
+})
+
+describe.runIf(hasPython('websockets'))('the client of the guide to Python servers', () => {
+  test('receives what it sends to all clients, and not the replies to its heartbeat', async () => {
+    await startServer('demo/docs/python.md')
+    const show = vi.fn()
+    vi.stubGlobal('show', show)
+    const { socket } = await runPiece<{ socket: Socket }>('demo/docs/python.md', '?token=secret', 'socket')
+    cleanup(socket.close)
+    for (const text of ['ping', 'hello']) socket.send(text)
+    await eventually(() => expect(show.mock.calls).toEqual([['hello']]))
+  })
+})
+
+describe('the guide to reliable delivery', () => {
+  const GUIDE = 'demo/docs/reliable.md'
+  const stubs = () => {
+    const [show, log] = [vi.fn(), vi.spyOn(console, 'log').mockImplementation(() => {})]
+    for (const [name, value] of Object.entries({ show, reloadEverything: vi.fn(), askTheUser: vi.fn() }))
+      vi.stubGlobal(name, value)
+    cleanup(() => log.mockRestore())
+    return { show, log }
+  }
+
+  test('begins with a client, and shows a server for Node, that work together', async () => {
+    const { wss } = await runPiece<{ wss: WebSocketServer }>(GUIDE, 'received: message.data', 'wss, server', {
+      8080: `${port}`,
+    })
+    cleanup(() => {
+      for (const client of wss.clients) client.terminate()
+      wss.close()
+    })
+    if (!wss.address()) await once(wss, 'listening')
+    const { show } = stubs()
+    type Made = { socket: ReliableSocket; result: unknown }
+    const { socket, result } = await runPiece<Made>(GUIDE, "result.status === 'unknown'", 'socket, result')
+    cleanup(socket.close)
+    expect(result).toEqual({ status: 'delivered' })
+    await eventually(() => expect(show.mock.calls).toEqual([[{ received: { buy: 3 } }]]))
+  })
+
+  test.runIf(hasPython('websockets'))(
+    'shows an event for the Python server, and a client, that work together',
+    async () => {
+      const recipe = readFileSync(
+        new URL('../../demo/recipes/python/reliable_server.py', import.meta.url),
+        'utf8',
+      )
+      const handler = pieceWith(GUIDE, 'async def on_event')
+      const [before, after] = recipe.split(/^async def on_event\(.*\n(?: {4}.*\n)+/m)
+      await startCode(`${before}${handler}${after}`.replaceAll('8765', `${port}`))
+      const { log } = stubs()
+      vi.stubGlobal('createReliableSocket', createReliableSocket)
+      const { socket } = await runPiece<{ socket: ReliableSocket }>(GUIDE, "'ws://localhost:8765/'", 'socket')
+      cleanup(socket.close)
+      await eventually(() => expect(log.mock.calls).toEqual([[{ ordered: { buy: 3 } }]]))
+    },
+  )
 })
 
 describe('the guide for users of socket.io', () => {

@@ -16,7 +16,7 @@ beforeAll(async () => {
     if (path.endsWith('.html'))
       html.set(path.replaceAll('\\', '/'), readFileSync(`${folder}/${path}`, 'utf8'))
   }
-})
+}, 900_000)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const valuesOf = (text: string, ...names: string[]) =>
