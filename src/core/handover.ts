@@ -37,10 +37,13 @@ export interface HandoverOptions {
 export interface Handover {
   /** Replaces the connection. Resolves when the new one is open. */
   request(cause?: unknown): Promise<void>
-  /** The connection may be dead. `isAsked`: the heartbeat has sent a ping. Returns it. */
-  doubt(isAsked?: boolean): boolean | undefined
+  /**
+   * The connection may be dead. `isAsked`: the heartbeat has sent a ping. Returns it. `whileOffline` lengthens a delay while the browser reports
+   * that there is no network.
+   */
+  doubt(isAsked?: boolean, whileOffline?: (delay: number) => number): boolean | undefined
   /** The page is hidden, or visible again. */
-  onVisibility(isAsked?: boolean): void
+  onVisibility(isAsked?: boolean, whileOffline?: (delay: number) => number): void
   /** The open connection has ended. Returns whether another one continues. */
   succeed(cause: SocketError): boolean
   /** Replaces the open connection by the second one. Returns whether the first one was read until it ended because we closed it. */
@@ -170,8 +173,9 @@ export const handover: StartHandover = (
     overlap.end()
   }
 
-  const doubt = (isAsked?: boolean) => {
-    if (retry && options !== false && state().name === 'open') successor.doubt(isAsked, wake !== 'reconnect')
+  const doubt: Handover['doubt'] = (isAsked, whileOffline) => {
+    if (retry && options !== false && state().name === 'open')
+      successor.doubt(isAsked, wake !== 'reconnect', whileOffline)
     return isAsked
   }
 
@@ -195,12 +199,12 @@ export const handover: StartHandover = (
       return promise
     },
 
-    onVisibility(isAsked) {
+    onVisibility(isAsked, whileOffline) {
       const now = performance.now()
       const isQuiet = !isHidden() && now - (quietSince ?? now) >= LONG
       quietSince = isHidden() ? now : undefined
       listen()
-      if (isQuiet) doubt(isAsked)
+      if (isQuiet) doubt(isAsked, whileOffline)
     },
 
     succeed(cause) {

@@ -23,7 +23,7 @@ export interface Successor {
   /** Replaces the first connection, unless this is already in progress. `isRequest`: later attempts receive this cause. */
   plan(cause?: unknown, isRequest?: boolean): void
   /** Replaces the first connection, unless a message arrives on it. `isAsked`: the heartbeat has sent a ping, and decides instead. */
-  doubt(isAsked: boolean | undefined, isPossible: boolean): void
+  doubt(isAsked: boolean | undefined, isPossible: boolean, whileOffline?: (delay: number) => number): void
   /** The first connection stays, unless there is another reason to replace it. */
   stay(): void
   /** Returns the second connection, which from now on belongs to the caller. */
@@ -59,6 +59,7 @@ export const createSuccessor = (
   let why: SocketError
   let failures = 0
   let isSlow = false
+  let adjust: ((delay: number) => number) | undefined
   let since = 0
   /** Set if the first connection is to be replaced even if it still works. */
   let wish: SocketError | undefined
@@ -125,9 +126,12 @@ export const createSuccessor = (
   }
 
   // Deferred, because the endpoint function may call methods of the socket.
-  const start = () =>
+  const start = (isLate?: boolean) =>
     defer(() => {
       if (!phase) return
+      // The end of being offline is a wake-up, which calls `doubt()`. The browser can be wrong about the network.
+      const wait = !isLate && phase === 'doubt' && adjust?.(0)
+      if (wait) return setTimer(wait, () => start(true))
       hold(phase === 'doubt')
       why = wish ?? why
       try {
@@ -163,7 +167,8 @@ export const createSuccessor = (
     take,
     reset,
 
-    doubt(isAsked, isPossible) {
+    doubt(isAsked, isPossible, whileOffline) {
+      adjust = whileOffline
       if (!phase) {
         why = new SocketError('HANDOVER', undefined, undefined, 'it may be dead')
         begin('doubt')

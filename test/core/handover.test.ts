@@ -169,6 +169,33 @@ describe('a connection in doubt', () => {
     })
   })
 
+  test('that the browser reports to be offline causes no attempt for 30 s, and one as soon as it is online', () => {
+    const { socket, first, page } = open({}, 'wss://far.example/')
+    first.freeze()
+    // Chromium reports a change of the network, and then that there is none.
+    page('wake')
+    vi.stubGlobal('navigator', { onLine: false })
+    page('offline')
+    expect(socket.send('in doubt')).toBe('queued')
+    vi.advanceTimersByTime(29_000)
+    expect(server.latest).toBe(first)
+    vi.stubGlobal('navigator', { onLine: true })
+    page('wake')
+    dialled().accept()
+    expect(server.latest).not.toBe(first)
+    expect(server.latest.received).toEqual(['in doubt'])
+    expect(socket.stats.attempts).toBe(2)
+  })
+
+  test('is replaced after 30 s even if the browser still reports that it is offline', () => {
+    const { first, page } = open({}, 'wss://far.example/')
+    vi.stubGlobal('navigator', { onLine: false })
+    first.freeze()
+    page('wake')
+    vi.advanceTimersByTime(30_300)
+    expect(server.latest).not.toBe(first)
+  })
+
   test('is abandoned first with wake: reconnect, for servers that allow one connection', () => {
     const { socket, log, first, page } = open({ handover: { wake: 'reconnect' } })
     first.freeze()
