@@ -21,7 +21,7 @@ export interface HandoverOptions {
   /** Recognizes a message in which the server announces that it will end the connection. Default: no message does. */
   when?: ((data: any) => boolean) | undefined
   /**
-   * Returns the identity of a message. While two connections are open, a message whose identity has been seen on the other connection is
+   * Returns the identity of a message. While two connections are open, and for 5 s after that, a message whose identity has been seen on the other is
    * not reported again. Values are compared like the keys of a `Map`; `undefined` means that the message has none. Default: none.
    */
   id?: ((data: any) => unknown) | undefined

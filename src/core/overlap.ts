@@ -8,10 +8,16 @@ export interface Overlap {
   isActive(): boolean
   /** Whether the same message has arrived on the other connection. */
   isDouble(native: WebSocket, data: unknown): boolean
-  /** The second connection has replaced the first. The overlap ends after this many milliseconds; the first one, if given, is read until then. */
+  /**
+   * The second connection has replaced the first, which, if given, is read for this many milliseconds. After that, the second one can still bring
+   * what the first one has brought.
+   */
   endIn(delay: number, first: WebSocket | false): void
   end(): void
 }
+
+/** On a busy machine, a message can arrive so many milliseconds later on one connection than on the other. */
+const MAX_SKEW = 5_000
 
 /** Recognizes messages that arrive on both connections, with the option `id`. */
 export const createOverlap = (id: ((data: any) => unknown) | undefined, onEnd: () => void): Overlap => {
@@ -20,13 +26,18 @@ export const createOverlap = (id: ((data: any) => unknown) | undefined, onEnd: (
   let seen: Map<unknown, WebSocket> | undefined
   let late: WebSocket | false | undefined
 
-  const end = () => {
-    setTimer()
+  const leave = () => {
     if (late) {
       late.onmessage = null
       late.close()
     }
-    seen = late = undefined
+    late = undefined
+  }
+
+  const end = () => {
+    setTimer()
+    leave()
+    seen = undefined
   }
 
   return {
@@ -48,8 +59,11 @@ export const createOverlap = (id: ((data: any) => unknown) | undefined, onEnd: (
     endIn(delay, first) {
       late = first
       setTimer(delay, () => {
-        end()
-        onEnd()
+        leave()
+        setTimer(seen && MAX_SKEW, () => {
+          end()
+          onEnd()
+        })
       })
     },
   }
