@@ -1,5 +1,6 @@
+import { checkNumber, rejectUnknown } from '../core/errors.js'
 import type { Data, Socket } from '../index.js'
-import { checkOptions, type WriteOptions } from './types.js'
+import type { WriteOptions } from './types.js'
 import { endCause, untilEnded } from './until-ended.js'
 
 /** How often, in milliseconds, to check whether there is room: the platform has no event for it. Doubles with each check. */
@@ -26,10 +27,10 @@ const OWN_DROPS: readonly string[] = ['overflow', 'too-big', 'disconnected']
  */
 export const writable = <Binary extends 'arraybuffer' | 'blob'>(
   socket: Socket<Binary>,
-  options: WriteOptions = {},
+  { signal, highWaterMark = 2 ** 20, ...unknown }: WriteOptions = {},
 ): WritableStream<Data> => {
-  const { signal, highWaterMark = 2 ** 20 } = options
-  checkOptions(options, ['signal', 'highWaterMark'])
+  rejectUnknown('writable', unknown, 'signal and highWaterMark')
+  checkNumber('highWaterMark', highWaterMark)
   let timer: ReturnType<typeof setTimeout> | undefined
   let wake: (() => void) | undefined
   let stop: ReturnType<typeof untilEnded>
