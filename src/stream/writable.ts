@@ -1,4 +1,5 @@
 import { checkNumber, rejectUnknown } from '../core/errors.js'
+import { createTimer } from '../core/timers.js'
 import type { Data, Socket } from '../index.js'
 import type { WriteOptions } from './types.js'
 import { endCause, untilEnded } from './until-ended.js'
@@ -31,7 +32,7 @@ export const writable = <Binary extends 'arraybuffer' | 'blob'>(
 ): WritableStream<Data> => {
   rejectUnknown('writable', unknown, 'signal and highWaterMark')
   checkNumber('highWaterMark', highWaterMark)
-  let timer: ReturnType<typeof setTimeout> | undefined
+  const setTimer = createTimer()
   let wake: (() => void) | undefined
   let stop: ReturnType<typeof untilEnded>
   /** The error that ended the stream. */
@@ -47,13 +48,13 @@ export const writable = <Binary extends 'arraybuffer' | 'blob'>(
         wake = resolve
         // Without a connection nothing is sent.
         if (socket.state.name === 'open') {
-          timer = setTimeout(() => {
+          setTimer(delay, () => {
             delay = Math.min(delay * 2, SLOWEST_POLL)
             resolve()
-          }, delay)
+          })
         }
       })
-      clearTimeout(timer)
+      setTimer()
     }
     if (failure) throw failure.error
   }
