@@ -94,7 +94,7 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
     defer,
     (...attempt) => serve(dial(...attempt)),
     native,
-    isHeld => queue.hold?.(isHeld),
+    queue.hold as (isHeld: boolean) => void,
     onChange,
     cause => {
       settle(1, cause)
