@@ -91,8 +91,8 @@ export const createNumberedStream = (id, delay, WebSocket, isAsleep) => {
   }
 }
 
-/** The same over a WebSocket as most pages use it: after a close event, it waits for a second, and connects again. */
-export const createPlainStream = (id, delay, isAsleep) => {
+/** The same over a WebSocket as most pages use it: after a close event, it waits for a second, and connects again. `onOpen`: messages arrive. */
+export const createPlainStream = (id, delay, isAsleep, onOpen) => {
   const counts = createCounts()
   let socket
   let timer
@@ -103,11 +103,14 @@ export const createPlainStream = (id, delay, isAsleep) => {
     clearTimeout(timer)
     const current = new WebSocket(address(`/plain?id=${id}&delay=${delay}`))
     socket = current
+    heardAt = 0
     socket.onmessage = ({ data }) => {
       const message = JSON.parse(data)
       if (current !== socket || !message.n) return
+      const isFirst = !heardAt
       heardAt = performance.now()
       counts.hear(message)
+      if (isFirst) onOpen()
     }
     socket.onclose = () => {
       if (current === socket) timer = setTimeout(connect, plainDelay)
@@ -123,7 +126,7 @@ export const createPlainStream = (id, delay, isAsleep) => {
 
   return {
     counts,
-    /** When the last message arrived. */
+    /** When the last message of the present connection arrived; 0 before the first. */
     get heardAt() {
       return heardAt
     },

@@ -2,7 +2,7 @@
 // that is replaced at the same time. The streams have no heartbeat, which would notice the dead connection while the laptop sleeps: the timers
 // of this page go on.
 import { createConnectionView, recordConnections } from './connections.js'
-import { announce, duration, newId, page, write } from './dom.js'
+import { announce, duration, newId, page, seconds, write } from './dom.js'
 import { createNumberedStream, createPlainStream } from './numbered.js'
 
 /** In milliseconds each way. Without a delay, handshakes on one machine would be too short to be seen. */
@@ -84,8 +84,8 @@ const createTrial = (stream, plain, connections, onChange) => {
     if (!run.opened) return end('The connection was not replaced within 10 s.')
     const { ours, plain: theirs } = outcome()
     const [, ...cells] = page[`way-${run.way}`].cells
-    const silence = run.isByHand ? 'no end' : duration(theirs.silence)
-    const values = [ours.down, ours.up, duration(ours.silence), theirs.down, theirs.up, silence]
+    const silence = run.isByHand ? 'no end' : seconds(theirs.silence)
+    const values = [ours.down, ours.up, seconds(ours.silence), theirs.down, theirs.up, silence]
     for (const [n, value] of values.entries()) write(cells[n], value)
     for (const n of [0, 1, 3, 4]) cells[n].classList.toggle('some', values[n] > 0)
     end(explain(run, ours, theirs))
@@ -152,10 +152,15 @@ export const createReplacement = () => {
   let isAsleep = false
   let alarm
   const stream = createNumberedStream(id, delay, WebSocket, () => isAsleep)
-  const plain = createPlainStream(plainId, delay, () => isAsleep)
+  const plain = createPlainStream(
+    plainId,
+    delay,
+    () => isAsleep,
+    () => showButtons(),
+  )
   const { socket } = stream
 
-  const isBusy = () => trial.isRunning || socket.state.name !== 'open'
+  const isBusy = () => trial.isRunning || socket.state.name !== 'open' || !plain.heardAt
   const showButtons = () => {
     for (const one of ['hand-over', 'deploy', 'reconnect-stream'])
       page[one].setAttribute('aria-disabled', isBusy())
