@@ -14,6 +14,8 @@ import { startDemo } from '../server/server.mjs'
 
 const folder = fileURLToPath(new URL('.', import.meta.url))
 const wide = { width: 1360, height: 1000 }
+/** One column, so that the connection is above the streams. */
+const narrow = { width: 880, deviceScaleFactor: 0.9 }
 const frames = { every: 250, count: 56, brokenAfter: 6 }
 
 const browser = await puppeteer.launch({
@@ -76,7 +78,7 @@ const takeStrip = async () => {
 /** Shots of one outage in the pace in which it was seen, as an animated picture. */
 const takeFilm = async () => {
   const shots = await mkdtemp(join(tmpdir(), 'film-'))
-  const page = await visit({ width: 1120, height: 1000, deviceScaleFactor: 0.75 })
+  const page = await visit({ ...narrow, height: 1000 })
   const box = await page.evaluate(() => {
     // Toasts would cover what is to be seen, and replacements are not part of it.
     for (const one of ['#toasts', '.replacement']) document.querySelector(one).style.display = 'none'
@@ -86,7 +88,7 @@ const takeFilm = async () => {
     const y = scrollY + top.top - 8
     return { x: 0, y, width: innerWidth, height: scrollY + bottom.bottom + 8 - y }
   })
-  await page.setViewport({ width: 1120, height: Math.ceil(box.y + box.height), deviceScaleFactor: 0.75 })
+  await page.setViewport({ ...narrow, height: Math.ceil(box.y + box.height) })
   const paths = []
   for (let n = 0; n < frames.count; n++) {
     const due = pause(frames.every)
