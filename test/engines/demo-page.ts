@@ -69,6 +69,10 @@ export const push = (page: Page, text: string): Promise<void> =>
     document.getElementById('send')?.click()
   }, text)
 
+/** Cuts all connections, and refuses new ones for some seconds from now on. */
+export const refuse = (url: string, seconds: number): Promise<Response> =>
+  fetch(`${url}control/refuse?seconds=${seconds}`, { method: 'POST' })
+
 /** Sends a message from one of the pages to be copied. */
 export const compose = (page: Page, text: string): Promise<void> =>
   page.evaluate(text => {

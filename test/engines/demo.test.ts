@@ -3,7 +3,19 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { expect, test } from 'vitest'
 import { startDemo } from '../demo/start.ts'
-import { compose, errors, flow, loads, press, push, settle, shows, stall, suffer } from './demo-page.ts'
+import {
+  compose,
+  errors,
+  flow,
+  loads,
+  press,
+  push,
+  refuse,
+  settle,
+  shows,
+  stall,
+  suffer,
+} from './demo-page.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
@@ -237,15 +249,20 @@ inEveryEngine(rig => {
     await shows(page, '#list', '\\w')
     await loads(page, '#picture')
     expect(Number(await shows(page, '#unread', '\\d'))).toBeGreaterThan(0)
-    await press(page, 'bell')
-    await shows(page, '#unread', '^$')
+    expect(
+      await page.evaluate(() => {
+        document.getElementById('bell')?.click()
+        return document.getElementById('unread')?.textContent
+      }),
+    ).toBe('')
     await compose(page, 'while open')
     await shows(page, '#list', 'Youwhile open\\d')
 
-    await fetch(`${url}control/refuse?seconds=2`, { method: 'POST' })
+    await refuse(url, 60)
     await shows(page, '#offline:not([hidden])', '^Offline, next try in \\d s$')
     await compose(page, 'while offline')
     await shows(page, '#sent-2', 'while offlinequeued')
+    await refuse(url, 1)
     await shows(page, '#list', 'Youwhile offline\\d')
     expect(await page.evaluate("document.getElementById('sent-2')")).toBe(null)
     await shows(page, '#offline[hidden]', 'Offline')
