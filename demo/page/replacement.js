@@ -10,7 +10,7 @@ const delay = 75
 /** How long to measure at least, how long after the new connection has opened, and how long to wait for it. */
 const shortest = 1_500
 const settled = 700
-const patience = 10_000
+const patience = 30_000
 /** After so much silence, a stream of twenty messages per second is interrupted. */
 const interrupted = 300
 /** The server ends a frozen connection after 30 s, which the browser would notice. */
@@ -81,7 +81,7 @@ const createTrial = (stream, plain, connections, onChange) => {
   }
 
   const finish = () => {
-    if (!run.opened) return end('The connection was not replaced within 10 s.')
+    if (!run.opened) return end('The connection was not replaced within 30 s.')
     const { ours, plain: theirs } = outcome()
     const [, ...cells] = page[`way-${run.way}`].cells
     const silence = run.isByHand ? 'no end' : seconds(theirs.silence)

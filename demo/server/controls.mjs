@@ -68,8 +68,8 @@ export const createControls = (line, service) => {
       act({ seconds }, query) {
         const id = query.get('id') ?? ''
         const count = line.cut(id)
-        if (!count) throw new Refusal('There is no connection with this id.')
-        if (seconds) line.refuse(id, seconds)
+        const wasRefused = line.refuse(id, count && seconds)
+        if (!count && !wasRefused) throw new Refusal('There is no connection with this id.')
         return `${count} connections were reset.`
       },
     },

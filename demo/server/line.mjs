@@ -95,13 +95,17 @@ export const createLine = () => {
       return those.length
     },
 
-    /** Refuses new connections of the stream with this id for some seconds. */
+    /** Refuses new connections of the stream with this id for some seconds from now on. Returns whether they were refused before. */
     refuse(id, seconds) {
       clearTimeout(away.get(id))
-      away.set(
-        id,
-        setTimeout(() => away.delete(id), seconds * 1000),
-      )
+      const wasRefused = away.delete(id)
+      if (seconds > 0) {
+        away.set(
+          id,
+          setTimeout(() => away.delete(id), seconds * 1000),
+        )
+      }
+      return wasRefused
     },
 
     isRefused: request => away.has(wishesOf(request).id),

@@ -121,6 +121,10 @@ test('the demo carries out an order at once, replies when the work is done, and 
   await expect(visit(demo, 'rpc?id=the-customer')).rejects.toThrow('503')
   call(3, 'count', { batch: 'b' })
   expect((await other.hears(({ id }) => id === 3)).result).toBe(2)
+  // No longer refused.
+  expect(await press(demo, 'away?id=the-customer')).toEqual([200, '0 connections were reset.\n'])
+  await come(demo, 'rpc?id=the-customer')
+  expect((await press(demo, 'away?id=nobody-here&seconds=10'))[0]).toBe(400)
   expect(one.texts.some(({ id }) => id === 2)).toBe(false)
 })
 

@@ -9,7 +9,11 @@ inEveryEngine(rig => {
     const { url } = rig.keep(await startDemo())
     const page = rig.keep(await rig.engine.open(url, 'window'))
     await settle(page)
-    await shows(page, '#hand-over[aria-disabled="false"]', 'Hand over')
+    /** Presses a button once both streams flow, which may be a while after the last experiment. */
+    const begin = async (id: string) => {
+      await shows(page, '#hand-over[aria-disabled="false"]', 'Hand over')
+      await press(page, id)
+    }
     const row = (way: string) =>
       page.evaluate(
         way =>
@@ -18,7 +22,7 @@ inEveryEngine(rig => {
       )
 
     // The second connection is open before the first is closed, so nothing is lost.
-    await press(page, 'hand-over')
+    await begin('hand-over')
     expect(await shows(page, '#replaced', 'Lost:')).toMatch(
       /^handover\(\): for \d.*s, two connections were open/,
     )
@@ -28,18 +32,18 @@ inEveryEngine(rig => {
     expect(await row('handover')).toMatch(/^handover\(\)\|0\|0\|\d[^|]*s\|[1-9]\d*\|\d+\|\d[^|]*s$/)
 
     // The server announces it, and closes the connections that are still there.
-    await press(page, 'deploy')
+    await begin('deploy')
     expect(await shows(page, '#replaced', 'announced a deploy.*Lost:')).toContain(
       's, two connections were open',
     )
     expect(await row('deploy')).toMatch(/^deploy\|0\|0\|\d[^|]*s\|[1-9]\d*\|[1-9]\d*\|\d[^|]*s$/)
 
     // Whatever is on its way when the first is closed is lost, and so is what the server sends before the second is open.
-    await press(page, 'reconnect-stream')
+    await begin('reconnect-stream')
     expect(await shows(page, '#replaced', '^reconnect.*Lost:')).toContain('s, no connection was open')
     expect(await shows(page, '#way-reconnect td', '\\d')).toMatch(/^[1-9]/)
 
-    await press(page, 'sleeps')
+    await begin('sleeps')
     await shows(page, '#replaced', 'is frozen')
     expect(await shows(page, '#first-connection', '.')).toBe('open')
     await press(page, 'sleeps')
