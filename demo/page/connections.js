@@ -1,4 +1,4 @@
-// Two connections of one socket, drawn beside each other, and below them the messages that the page received.
+// Two connections of one socket, drawn below each other, then the messages that the page received, and those over a plain WebSocket.
 import { duration, make, page, write } from './dom.js'
 
 /** More than the attempts that can fail while one connection stays open. */
@@ -55,8 +55,10 @@ export const createConnectionView = () => {
   const first = addLane('first-connection', 'First connection')
   const second = addLane('second-connection', 'Second connection')
   const received = addLane('received', 'Messages from the server')
+  const plain = addLane('plain-received', 'The same over a plain WebSocket')
 
-  return ({ start, connections, messages, summary }) => {
+  /** `streams`: of the socket and of the plain WebSocket, the messages and a summary of them. */
+  return ({ start, connections, streams }) => {
     const now = performance.now()
     const from = start - before
     const span = Math.max(shortest, now - from)
@@ -75,10 +77,13 @@ export const createConnectionView = () => {
       const bars = phases.map(({ name, at }, n) => bar(name, Math.max(at, from), ends[n]))
       track.replaceChildren(...bars.filter((_, n) => phases[n].name !== 'closed'), bar('start', start))
     }
-    write(received.words, summary)
-    const marks = messages
-      .filter(({ at }) => at > from)
-      .map(({ at, isLost }) => bar(isLost ? 'drop' : 'in', at))
-    received.track.replaceChildren(...marks, bar('start', start))
+    for (const [at, { words, track }] of [received, plain].entries()) {
+      const { messages, summary } = streams[at]
+      write(words, summary)
+      const marks = messages
+        .filter(({ at }) => at > from)
+        .map(({ at, isLost }) => bar(isLost ? 'drop' : 'in', at))
+      track.replaceChildren(...marks, bar('start', start))
+    }
   }
 }

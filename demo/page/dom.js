@@ -96,3 +96,22 @@ export const announce = text => {
     Math.max(0, last + quiet - performance.now()),
   )
 }
+
+const soon = 1_000
+const newsEvery = 10_000
+/** Returns a function that tells a screen reader what is new: after a second, and then at most once in ten seconds, in one sentence. */
+export const createNews = () => {
+  let waiting = 0
+  let latest
+  let told = -newsEvery
+  const tell = () => {
+    told = performance.now()
+    write(page.news, waiting === 1 ? `New: ${latest}` : `${waiting} new notifications. The latest: ${latest}`)
+    waiting = 0
+  }
+  return title => {
+    latest = title
+    if (waiting++) return
+    setTimeout(tell, Math.max(soon, told + newsEvery - performance.now()))
+  }
+}

@@ -3,13 +3,13 @@ import { announce, button, duration, make, page, prepend, write } from './dom.js
 
 const faults = {
   cut: [
-    'Cut all connections',
-    'A reset without a close frame',
+    'Cut',
+    'A TCP reset',
     'The page detects it at once and is back within two seconds. Messages sent in between are queued, then sent in order.',
   ],
   freeze: [
     'Freeze',
-    'Half-open: no data passes',
+    'Half-open, no data',
     'The browser does not detect it. The heartbeat does within three seconds, and a new connection replaces the old one. Messages sent over the dead connection are lost: the plain stream cannot know, the reliable one resends them.',
   ],
   refuse: [
@@ -18,13 +18,13 @@ const faults = {
     'Attempts fail, and the delays grow, at random so that clients do not come back together. The page is back soon after five seconds.',
   ],
   restart: [
-    'Restart the server',
+    'Restart',
     '1012, gone for 3\u00a0s',
     'The server sends a close frame that says when to return. Clients come back spread out, and reliable sessions continue where they stopped.',
   ],
   slow: [
     'Slow down',
-    '400\u00a0ms each way, 8\u00a0s',
+    '400\u00a0ms each way',
     'Latency rises above 800 ms. The connection stays open, because slow is not dead.',
   ],
   kill: [
@@ -43,7 +43,7 @@ const closing =
   'The server closes the connection with this code. After a final code the page does not reconnect: press Connect.'
 const maxExperiments = 8
 const settled = 1_500
-const figures = ['noticed', 'back', 'waited', 'returned']
+const figures = ['noticed', 'back', 'waited', 'returned', 'fault-lost-plain', 'fault-lost-reliable']
 
 /** `tallies()` returns how many messages the numbered streams have lost, to compare before and after a fault. */
 export const createFaults = (socket, { sockets, tallies }) => {
@@ -69,6 +69,13 @@ export const createFaults = (socket, { sockets, tallies }) => {
     const after = tallies()
     const plain = after.plain - before.plain
     const sure = after.reliable - before.reliable
+    for (const [id, count] of [
+      ['fault-lost-plain', plain],
+      ['fault-lost-reliable', sure],
+    ]) {
+      write(page[id], count)
+      page[id].dataset.verdict = count > 0 ? 'bad' : 'good'
+    }
     const fate = isSlow
       ? `latency up to ${Math.round(slowest)} ms, ${noticed === undefined ? 'no reconnection' : 'a reconnection'}`
       : noticed === undefined
@@ -120,7 +127,10 @@ export const createFaults = (socket, { sockets, tallies }) => {
     running.timer = setInterval(measure, 200)
     page.result.dataset.phase = 'running'
     write(page.expect, expectation)
-    for (const id of figures) write(page[id], '…')
+    for (const id of figures) {
+      write(page[id], '…')
+      delete page[id].dataset.verdict
+    }
     write(page.happened, 'Measuring …')
   }
 
@@ -168,16 +178,13 @@ export const createFaults = (socket, { sockets, tallies }) => {
     press.hidden = id === 'kill'
     page.faults.append(press)
   }
-  const twin = make('a', 'fault', make('b', '', 'Duplicate tab'), make('span', '', 'Watch both'))
-  Object.assign(twin, { id: 'duplicate', href: '/', target: '_blank', rel: 'noopener' })
-  twin.onclick = () => {
+  page.duplicate.onclick = () => {
     write(
       page.expect,
       'A second window has its own connections. What you send or draw in one appears in the other.',
     )
     write(page.happened, 'The number of visitors at the top has gone up by one.')
   }
-  page.faults.append(twin)
 
   page['close-form'].onsubmit = event => {
     event.preventDefault()

@@ -1,8 +1,7 @@
 // What the server pushes: notifications as text, and pictures as binary data. Counts unread ones in the title and the icon.
-import { announce, button, icon, make, page, prepend, time, write } from './dom.js'
+import { button, createNews, icon, make, page, prepend, time, write } from './dom.js'
 
 const shown = 60
-const shownToasts = 3
 const toastFor = 6_000
 
 const title = document.title
@@ -20,12 +19,14 @@ export const createFeed = ({ sender, isOwn, acknowledge }) => {
   // After a reconnection the server tells the recent history again: what is known is not shown twice.
   const known = new Map()
   const unread = new Set()
-  let inView = true
+  const announceNews = createNews()
   let isHistory = true
+  let toastTimer
 
-  new IntersectionObserver(([{ isIntersecting }]) => {
-    inView = isIntersecting
-  }).observe(page.feed)
+  const isInView = () => {
+    const { top, bottom } = page['feed-scroll'].getBoundingClientRect()
+    return top < innerHeight && bottom > 0
+  }
 
   let counted
   const count = () => {
@@ -33,6 +34,7 @@ export const createFeed = ({ sender, isOwn, acknowledge }) => {
     if (counted === unread.size) return
     counted = unread.size
     write(page.unread, counted)
+    page.unread.toggleAttribute('data-none', !counted)
     document.title = counted ? `(${counted}) ${title}` : title
     page.icon.href = badge(counted)
   }
@@ -49,23 +51,25 @@ export const createFeed = ({ sender, isOwn, acknowledge }) => {
     if (entry) write(entry.seen, count ? `seen by ${count}` : '')
   }
 
+  /** One at a time, and only while the list itself is out of view. */
   const toast = ({ id, category, title, body }) => {
-    const item = make(
-      'div',
-      'toast',
-      icon(category),
-      make('div', '', make('b', '', title), make('p', '', body)),
-    )
+    const words = make('a', '', make('b', '', title), make('span', '', body))
+    words.href = '#feed-title'
+    const item = make('div', 'toast', icon(category), words)
     const leave = () => item.remove()
     const done = button('small', 'Got it', () => {
       read(id)
       leave()
     })
     item.append(done)
-    prepend(page.toasts, item, shownToasts)
+    page.toasts.replaceChildren(item)
+    clearTimeout(toastTimer)
     // Nobody who is about to press it loses it.
-    const tryLeave = () => (item.matches(':hover, :focus-within') ? setTimeout(tryLeave, 1000) : leave())
-    setTimeout(tryLeave, toastFor)
+    const tryLeave = () => {
+      if (item.matches(':hover, :focus-within')) toastTimer = setTimeout(tryLeave, 1000)
+      else leave()
+    }
+    toastTimer = setTimeout(tryLeave, toastFor)
   }
 
   const tellSystem = ({ id, title, body }) => {
@@ -108,9 +112,9 @@ export const createFeed = ({ sender, isOwn, acknowledge }) => {
     unread.add(id)
     item.classList.add('unread')
     count()
-    if (notification.from || category === 'alert' || !inView) toast(notification)
+    if (!isInView()) toast(notification)
     tellSystem(notification)
-    announce(`${unread.size} unread. ${title}`)
+    announceNews(title)
   }
 
   page['read-all'].onclick = () => {

@@ -13,7 +13,7 @@ const [halfWidth, halfHeight] = [56, 19]
 /** From, to, the path, and where its word stands. */
 const ways = [
   ['closed', 'connecting', 'M96 114 Q130 60 170 49', 'connect()', 92, 78],
-  ['connecting', 'open', 'M288 45 H350', 'opened', 320, 37],
+  ['connecting', 'open', 'M288 45 H350', 'opened', 318, 33],
   ['connecting', 'waiting', 'M244 66 L290 122', 'failed', 240, 100],
   ['open', 'waiting', 'M396 66 L350 122', 'lost', 398, 98],
   ['waiting', 'connecting', 'M314 124 L268 68', 'retry', 308, 92],
@@ -23,13 +23,23 @@ const ways = [
 ]
 
 export const drawMachine = socket => {
-  const tip = draw('path', { class: 'tip', d: 'M0 0 L8 4 L0 8 z' })
-  const marker = draw(
-    'marker',
-    { id: 'tip', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 8, markerHeight: 8, orient: 'auto' },
-    tip,
-  )
-  page.machine.append(draw('defs', {}, marker))
+  // In units of the drawing: those of the stroke would make the tip of the wider one run into its label.
+  const marker = id =>
+    draw(
+      'marker',
+      {
+        id,
+        viewBox: '0 0 8 8',
+        refX: 7,
+        refY: 4,
+        markerWidth: 10,
+        markerHeight: 10,
+        markerUnits: 'userSpaceOnUse',
+        orient: 'auto',
+      },
+      draw('path', { class: id, d: 'M0 0 L8 4 L0 8 z' }),
+    )
+  page.machine.append(draw('defs', {}, marker('tip'), marker('tip-now')))
 
   const paths = new Map()
   for (const [from, to, d, word, x, y] of ways) {

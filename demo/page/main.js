@@ -1,11 +1,13 @@
-// The page: one socket for the notifications, whose inside is shown, and four for the rest.
+// The page: one socket for the notifications, whose inside is shown, and others for the rest.
 import { backoff, createSocket } from '/dist/index.min.js'
 import { address, page, write } from './dom.js'
 import { createFaults } from './faults.js'
 import { createFeed, showPictures } from './feed.js'
+import { foldCards } from './fold.js'
 import { createLive } from './live.js'
 import { drawMachine } from './machine.js'
 import { showNodes } from './nodes.js'
+import { createOrders } from './orders.js'
 import { createOutbox } from './outbox.js'
 import { createReplacement } from './replacement.js'
 import { showStatus } from './status.js'
@@ -37,6 +39,7 @@ timeline = createTimeline(socket)
 write(page.sender, sender)
 // What scrolls can be scrolled by keyboard, also where a browser does not see to that itself.
 for (const one of document.querySelectorAll('.scroll')) one.tabIndex = 0
+foldCards()
 showStatus(socket)
 drawMachine(socket)
 
@@ -55,6 +58,7 @@ const live = createLive(bytes => {
 })
 const faults = createFaults(socket, streams)
 const seeNodes = showNodes()
+createOrders()
 const sockets = [socket, live, createReplacement(), ...streams.sockets]
 window.demo = { socket, sockets }
 

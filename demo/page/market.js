@@ -50,6 +50,7 @@ export const showMarket = socket => {
             ...axis,
             values: (_, splits) => splits.map(at => new Date(at * 1000).toLocaleTimeString('en-GB')),
             space: 90,
+            size: 30,
           },
           { ...axis, size: 52 },
         ],

@@ -67,11 +67,13 @@ export const showPad = (socket, pushPicture) => {
     ink.moveTo(x * paper.width, y * paper.height)
     ink.lineTo(toX * paper.width, toY * paper.height)
     ink.stroke()
+    page['pad-hint'].hidden = true
     repaint()
   }
 
   const wipe = () => {
     ink.clearRect(0, 0, paper.width, paper.height)
+    page['pad-hint'].hidden = false
     repaint()
   }
 

@@ -1,79 +1,107 @@
-// Draws the last two minutes of a connection: states, heartbeats, messages in and out, and queued messages.
+// Draws the last minutes of a connection, one row for each kind of thing: states, messages in and out, queued messages, heartbeats.
 import { colour, page, sharpen, write } from './dom.js'
 
-const span = 120_000
+const longest = 120_000
+const shortest = 20_000
 const colours = { open: 'good', waiting: 'busy', connecting: 'accent', closing: 'busy', closed: 'bad' }
 
-export const createTimeline = socket => {
-  const states = [{ at: Date.now(), name: socket.state.name }]
-  let marks = []
-  let depths = []
-  let latencies = []
+/** The top and the height of each row, in pixels. */
+const rows = {
+  state: [4, 14],
+  in: [25, 12],
+  out: [43, 12],
+  queued: [61, 18],
+  beat: [85, 10],
+}
+const names = { state: 'state', in: 'received', out: 'sent', queued: 'queued', beat: 'heartbeat' }
+const tints = { in: 'accent', out: 'unsure', beat: 'good', drop: 'bad' }
+/** The width of the names. */
+const gutter = 68
+const bottom = 100
 
-  const mark = kind => marks.push({ at: Date.now(), kind })
+/** The distance of the lines with a time, in seconds. */
+const stepOf = span => (span <= 30_000 ? 5 : span <= 60_000 ? 15 : 30)
 
-  socket.on('state', ({ name }) => states.push({ at: Date.now(), name }))
+/** What happened, for as long as it is shown. */
+const collect = socket => {
+  const seen = { states: [{ at: Date.now(), name: socket.state.name }], marks: [], depths: [] }
+  let { sent, reclaimed } = socket.stats
+
+  const mark = kind => seen.marks.push({ at: Date.now(), kind })
+  socket.on('state', ({ name }) => seen.states.push({ at: Date.now(), name }))
   socket.on('text', () => mark('in'))
   socket.on('binary', () => mark('in'))
   socket.on('drop', () => mark('drop'))
 
-  let sent = 0
-  let reclaimed = 0
   const look = () => {
     const { stats } = socket
     if (stats.sent > sent) mark('out')
     if (stats.reclaimed > reclaimed) mark('drop')
     sent = stats.sent
     reclaimed = stats.reclaimed
-    depths.push({ at: Date.now(), queued: stats.queued })
-    const from = Date.now() - span
-    marks = marks.filter(({ at }) => at > from)
-    depths = depths.filter(({ at }) => at > from)
-    while (states.length > 1 && states[1].at < from) states.shift()
+    seen.depths.push({ at: Date.now(), queued: stats.queued })
+    const from = Date.now() - longest
+    seen.marks = seen.marks.filter(({ at }) => at > from)
+    seen.depths = seen.depths.filter(({ at }) => at > from)
+    while (seen.states.length > 1 && seen.states[1].at < from) seen.states.shift()
+  }
+  return { seen, mark, look }
+}
+
+export const createTimeline = socket => {
+  const begun = Date.now()
+  const { seen, mark, look } = collect(socket)
+  let latencies = []
+
+  const paintScale = (context, width, span, x) => {
+    context.font = '11px system-ui, sans-serif'
+    context.textAlign = 'left'
+    context.fillStyle = colour('quiet')
+    for (const [row, [top, tall]] of Object.entries(rows)) context.fillText(names[row], 0, top + tall / 2 + 4)
+    context.textAlign = 'center'
+    const step = stepOf(span)
+    for (let ago = step; ago * 1000 < span * 0.97; ago += step) {
+      const where = x(Date.now() - ago * 1000)
+      context.fillStyle = colour('line')
+      context.fillRect(where, 0, 1, bottom)
+      context.fillStyle = colour('quiet')
+      if (where < width - 50) context.fillText(`${ago} s ago`, where, bottom + 13)
+    }
+    context.textAlign = 'right'
+    context.fillText('now', width - 2, bottom + 13)
   }
 
   const paint = () => {
     if (document.hidden || !page.timeline.clientWidth) return
-    const { context, width, height } = sharpen(page.timeline)
+    const { context, width } = sharpen(page.timeline)
     const now = Date.now()
-    const x = at => width * (1 - (now - at) / span)
+    // It grows with the time that there is something to show for.
+    const span = Math.min(longest, Math.max(shortest, now - begun))
+    const x = at => Math.max(gutter, width - ((now - at) / span) * (width - gutter))
+    const isShown = ({ at }) => at > now - span
+    paintScale(context, width, span, x)
 
-    context.font = '11px system-ui, sans-serif'
-    context.textAlign = 'center'
-    for (let ago = 30; ago < 120; ago += 30) {
-      const where = x(now - ago * 1000)
-      context.fillStyle = colour('line')
-      context.fillRect(where, 0, 1, height - 16)
-      context.fillStyle = colour('quiet')
-      context.fillText(`${ago} s ago`, where, height - 3)
-    }
-    context.textAlign = 'right'
-    context.fillText('now', width - 2, height - 3)
-
-    states.forEach(({ at, name }, n) => {
-      const from = Math.max(0, x(at))
+    seen.states.forEach(({ at, name }, n) => {
+      const until = seen.states[n + 1]?.at ?? now
+      if (until < now - span) return
+      const [top, tall] = rows.state
       context.fillStyle = colour(colours[name])
       // A state that was over in no time is still worth a pixel.
-      context.fillRect(from, 4, Math.max(1.5, x(states[n + 1]?.at ?? now) - from), 16)
+      context.fillRect(x(at), top, Math.max(1.5, x(until) - x(at)), tall)
     })
 
-    const deepest = Math.max(5, ...depths.map(({ queued }) => queued))
+    const deepest = Math.max(5, ...seen.depths.map(({ queued }) => queued))
     context.fillStyle = colour('busy')
-    for (const { at, queued } of depths) {
-      const tall = (queued / deepest) * 24
-      if (queued) context.fillRect(x(at), 80 - tall, Math.max(1.5, (width * 260) / span), tall)
+    for (const { at, queued } of seen.depths.filter(isShown)) {
+      const tall = (queued / deepest) * rows.queued[1]
+      const wide = Math.max(1.5, ((width - gutter) * 260) / span)
+      if (queued) context.fillRect(x(at), rows.queued[0] + rows.queued[1] - tall, wide, tall)
     }
 
-    const rows = {
-      in: [28, 'accent', 12],
-      out: [44, 'unsure', 12],
-      beat: [88, 'good', 6],
-      drop: [58, 'bad', 22],
-    }
-    for (const { at, kind } of marks) {
-      const [y, name, tall] = rows[kind]
-      context.fillStyle = colour(name)
-      context.fillRect(x(at), y, kind === 'drop' ? 3 : 1.5, tall)
+    for (const { at, kind } of seen.marks.filter(isShown)) {
+      const [top, tall] = rows[kind] ?? rows.queued
+      context.fillStyle = colour(tints[kind])
+      context.fillRect(x(at), top, kind === 'drop' ? 3 : 1.5, tall)
     }
   }
 
@@ -87,7 +115,7 @@ export const createTimeline = socket => {
     context.lineJoin = 'round'
     context.beginPath()
     latencies.forEach((latency, n) => {
-      context.lineTo((n / 59) * width, height - 3 - (latency / most) * (height - 6))
+      context.lineTo((n / (latencies.length - 1)) * width, height - 3 - (latency / most) * (height - 6))
     })
     context.stroke()
   }

@@ -14,6 +14,8 @@ import { startDemo } from '../server/server.mjs'
 
 const folder = fileURLToPath(new URL('.', import.meta.url))
 const wide = { width: 1360, height: 1000 }
+/** One column, so that the connection is above the streams. */
+const narrow = { width: 880, deviceScaleFactor: 0.8 }
 const frames = { every: 250, count: 56, brokenAfter: 6 }
 
 const browser = await puppeteer.launch({
@@ -76,17 +78,16 @@ const takeStrip = async () => {
 /** Shots of one outage in the pace in which it was seen, as an animated picture. */
 const takeFilm = async () => {
   const shots = await mkdtemp(join(tmpdir(), 'film-'))
-  const page = await visit({ width: 1120, height: 1000, deviceScaleFactor: 0.75 })
+  const page = await visit({ ...narrow, height: 1000 })
   const box = await page.evaluate(() => {
-    // Toasts would cover what is to be seen, and replacements are not part of it.
-    for (const one of ['#toasts', '.replacement']) document.querySelector(one).style.display = 'none'
-    const [top, bottom] = ['.connection', '.streams'].map(one =>
-      document.querySelector(one).getBoundingClientRect(),
-    )
-    const y = scrollY + top.top - 8
-    return { x: 0, y, width: innerWidth, height: scrollY + bottom.bottom + 8 - y }
+    // What is not part of it, or changes its height while it is filmed.
+    for (const one of ['#toasts', '.hero', '.break', '.feed', '.replacement']) {
+      document.querySelector(one).style.display = 'none'
+    }
+    const { bottom } = document.querySelector('.streams').getBoundingClientRect()
+    return { x: 0, y: 0, width: innerWidth, height: scrollY + bottom + 8 }
   })
-  await page.setViewport({ width: 1120, height: Math.ceil(box.y + box.height), deviceScaleFactor: 0.75 })
+  await page.setViewport({ ...narrow, height: Math.ceil(box.y + box.height) })
   const paths = []
   for (let n = 0; n < frames.count; n++) {
     const due = pause(frames.every)
@@ -102,7 +103,7 @@ const takeFilm = async () => {
   await page.close()
   const [last, ...first] = paths.reverse()
   execFileSync('img2webp', [
-    ...['-loop', '0', '-lossy', '-q', '55', '-m', '6', '-d', String(frames.every)],
+    ...['-loop', '0', '-lossy', '-q', '45', '-m', '6', '-d', String(frames.every)],
     ...first.reverse(),
     ...['-d', '3000', last],
     ...['-o', `${folder}outage.webp`],

@@ -12,8 +12,9 @@ const node = await startNode(world, { name: process.argv[2], canBeKilled: true }
 // A parent process that has ended meanwhile is no error.
 const report = message => process.send(message, () => {})
 
-process.on('message', async ({ close, stop }) => {
-  if (close) return report({ closed: node.close(...close) })
+process.on('message', async ({ close, deploy, stop }) => {
+  if (close) return report({ count: node.close(...close) })
+  if (deploy) return report({ count: node.deploy(deploy) })
   await node.stop(...stop)
   await world.close()
   process.exit()

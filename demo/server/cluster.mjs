@@ -98,6 +98,11 @@ const startCluster = async () => {
   await start()
 
   const live = () => children.filter(({ port }) => port)
+  /** Returns the sum of what the nodes have counted. */
+  const askAll = async words => {
+    const answers = await Promise.all(live().map(child => child.ask(words)))
+    return answers.reduce((sum, answer) => sum + (answer?.count ?? 0), 0)
+  }
   let latest
   const next = () => {
     const at = children.indexOf(latest)
@@ -110,10 +115,8 @@ const startCluster = async () => {
       if (path === '/feed' || !latest?.port) latest = next()
       return latest?.port && { port: latest.port }
     },
-    async close(code, reason) {
-      const answers = await Promise.all(live().map(child => child.ask({ close: [code, reason] })))
-      return answers.reduce((sum, answer) => sum + (answer?.closed ?? 0), 0)
-    },
+    close: (code, reason) => askAll({ close: [code, reason] }),
+    deploy: ids => askAll({ deploy: ids }),
     start,
     stop,
     /** The one that is asked for, or another one, but never the last. Says which. */

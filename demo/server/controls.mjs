@@ -63,6 +63,24 @@ export const createControls = (line, service) => {
         return `${count} connections are frozen.`
       },
     },
+    away: {
+      seconds: [0, 10, 0],
+      act({ seconds }, query) {
+        const id = query.get('id') ?? ''
+        const count = line.cut(id)
+        const wasRefused = line.refuse(id, count && seconds)
+        if (!count && !wasRefused) throw new Refusal('There is no connection with this id.')
+        return `${count} connections were reset.`
+      },
+    },
+    deploy: {
+      async act(_, query) {
+        if (!service.deploy) throw new Refusal(notOurs)
+        const count = await service.deploy(query.getAll('id'))
+        if (!count) throw new Refusal('There is no connection with this id.')
+        return `${count} connections were told that their server goes away.`
+      },
+    },
     slow: {
       ms: [0, 2000, 400],
       seconds: [1, 60, 8],

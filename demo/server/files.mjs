@@ -6,6 +6,7 @@ import { extname, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { brotliCompress, constants } from 'node:zlib'
+import { base, readApp } from './spa.mjs'
 
 const folder = path => fileURLToPath(new URL(path, import.meta.url))
 const pages = folder('../')
@@ -64,9 +65,22 @@ const squeeze = async (file, body) => {
   return small
 }
 
+/** A path that ends with a slash stands for the page of that folder. */
+const readPage = async path => {
+  const page = path.endsWith('/') ? `${path}index.html` : path
+  if (page.startsWith(base)) return [page, await readApp(page)]
+  const file = findFile(page)
+  return [file, file && (await readFile(file).catch(() => undefined))]
+}
+
 export const serveFile = async (request, response, path) => {
-  const file = findFile(path === '/' ? '/index.html' : path)
-  const body = file && (await readFile(file).catch(() => undefined))
+  let file
+  let body
+  try {
+    ;[file, body] = await readPage(path)
+  } catch (error) {
+    return say(response, 500, `Vite could not build the apps: ${error.stderr || error.message}`)
+  }
   if (!body) return say(response, 404, 'Not found.')
   const type = extname(file)
   const more = { 'content-type': contentTypes[type], vary: 'accept-encoding' }

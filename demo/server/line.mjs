@@ -55,6 +55,8 @@ const headOf = ({ method, url, rawHeaders }) => {
 export const createLine = () => {
   const connections = new Set()
   const line = { delay: 0 }
+  /** The ids of streams whose new connections are refused, each with the timer that ends this. */
+  const away = new Map()
   let calm
 
   return {
@@ -83,15 +85,30 @@ export const createLine = () => {
       ]
     },
 
-    /** Resets every connection: no close frame, no goodbye. Says how many there were. */
-    cut() {
-      const { size } = connections
-      for (const { client, service } of connections) {
+    /** Resets every connection without a close frame. With `id`, only those of the stream with this id. Returns how many there were. */
+    cut(id) {
+      const those = [...connections].filter(one => id === undefined || one.id === id)
+      for (const { client, service } of those) {
         client.resetAndDestroy()
         service.resetAndDestroy()
       }
-      return size
+      return those.length
     },
+
+    /** Refuses new connections of the stream with this id for some seconds from now on. Returns whether they were refused before. */
+    refuse(id, seconds) {
+      clearTimeout(away.get(id))
+      const wasRefused = away.delete(id)
+      if (seconds > 0) {
+        away.set(
+          id,
+          setTimeout(() => away.delete(id), seconds * 1000),
+        )
+      }
+      return wasRefused
+    },
+
+    isRefused: request => away.has(wishesOf(request).id),
 
     /**
      * Half-open: the connections that are there stay, and no byte moves on them any more. New ones are well. With `id`, only those of the
@@ -121,6 +138,7 @@ export const createLine = () => {
 
     stop() {
       clearTimeout(calm)
+      for (const timer of away.values()) clearTimeout(timer)
       for (const { client, service, timer } of connections) {
         clearTimeout(timer)
         client.destroy()

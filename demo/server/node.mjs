@@ -10,7 +10,8 @@ export const paths = ['/feed', '/live', '/plain', '/reliable']
 /** `world`: what outlives this node, see world.mjs. Who else lives there knows it by its name. */
 export const startNode = async (world, { name = String(process.pid), canBeKilled } = {}) => {
   const push = createPush(world, { name, canBeKilled })
-  const services = [push, createLive(world, () => push.presence.leads), createStreams(world)]
+  const streams = createStreams(world)
+  const services = [push, createLive(world, () => push.presence.leads), streams]
   const servers = Object.assign({}, ...services.map(({ servers }) => servers))
 
   const http = createServer((_, response) => response.writeHead(426).end())
@@ -34,6 +35,7 @@ export const startNode = async (world, { name = String(process.pid), canBeKilled
       for (const client of all) client.close(code, reason)
       return all.length
     },
+    deploy: streams.deploy,
     /** With `retryAfter`: says goodbye in the form that clients of the package obey. */
     async stop(retryAfter) {
       if (retryAfter !== undefined) {

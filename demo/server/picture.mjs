@@ -1,8 +1,8 @@
 // Draws a PNG in memory, so that the demo can push binary data that a page can show.
 import { deflateSync } from 'node:zlib'
 
-const width = 240
-const height = 120
+const width = 480
+const height = 160
 const bars = 24
 const barWidth = width / bars
 
@@ -46,8 +46,8 @@ const drawChart = (levels, hue) => {
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const bar = Math.floor(x / barWidth)
-      const isGap = x % barWidth >= barWidth - 2
-      const isBar = !isGap && height - y <= 8 + levels[bar] * (height - 20)
+      const isGap = x % barWidth >= barWidth - 4
+      const isBar = !isGap && height - y <= 12 + levels[bar] * (height - 28)
       pixels.set(isBar ? colours[bar] : background, y * stride + 1 + x * 3)
     }
   }

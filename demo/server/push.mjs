@@ -170,7 +170,13 @@ export const createPush = (world, { name, canBeKilled = false }) => {
   ]
 
   const speak = () => notifications.append(notify(...pick(templates)()))
-  if (!notifications.entries.length) for (let n = 0; n < 3; n++) speak()
+  // A history of some minutes, with one of each kind.
+  if (!notifications.entries.length) {
+    templates.forEach((template, n) => {
+      const at = Date.now() - (templates.length - n) * 47_000
+      notifications.append(notify(...template(), { at }))
+    })
+  }
   if (!pictures.entries.length) pictures.append(paint())
 
   let nextNotification

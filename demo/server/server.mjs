@@ -6,6 +6,7 @@ import { createControls } from './controls.mjs'
 import { isBuilt, say, serveFile } from './files.mjs'
 import { createLine } from './line.mjs'
 import { paths } from './node.mjs'
+import { startOrders } from './orders.mjs'
 import { chooseService, startOwn } from './services.mjs'
 
 /** A browser names the page that asks. Other sites must not press our buttons or read our feed. */
@@ -27,7 +28,7 @@ const parse = url => {
   }
 }
 
-const createDemo = service => {
+const createDemo = (service, orders) => {
   const line = createLine()
   const controls = createControls(line, service)
 
@@ -52,10 +53,13 @@ const createDemo = service => {
     }
 
     socket.on('error', () => {}) // the client may disconnect before it has the answer
-    if (!paths.includes(parse(request.url).path)) return refuse(404)
+    const { path } = parse(request.url)
+    const isOrder = path === '/rpc'
+    if (!isOrder && !paths.includes(path)) return refuse(404)
     if (isForeign(request)) return refuse(403)
     const { wait } = controls
-    const target = wait > 0 ? undefined : service.target(parse(request.url).path)
+    const isAway = wait > 0 || line.isRefused(request)
+    const target = isAway ? undefined : isOrder ? orders : service.target(path)
     if (!target) return refuse(503, `Retry-After: ${Math.max(1, wait)}\r\n`)
     line.carry(target, request, socket, head)
   })
@@ -65,6 +69,7 @@ const createDemo = service => {
     async stop() {
       await controls.stop()
       line.stop()
+      orders.stop()
       await service.end?.()
     },
   }
@@ -110,7 +115,7 @@ export const startDemo = async ({ port, host = '127.0.0.1', start = startOwn } =
     throw new Error('The package has not been built: run npm run build first.')
   }
 
-  const { server, stop } = createDemo(await start())
+  const { server, stop } = createDemo(await start(), await startOrders())
   try {
     await listenSomewhere(server, port, host)
   } catch (error) {
@@ -138,7 +143,7 @@ export const runDemo = async start => {
   const { PORT, HOST } = process.env
   try {
     const { url } = await startDemo({ port: PORT ? Number(PORT) : undefined, host: HOST || undefined, start })
-    console.log(`The demo is at ${url} (an example with a script tag: ${url}recipes/script-tag.html)`)
+    console.log(`The demo is at ${url} (examples to copy: ${url}recipes/script-tag.html and ${url}spa/)`)
   } catch (error) {
     console.error(error.message)
     process.exit(1)

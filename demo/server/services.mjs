@@ -1,6 +1,6 @@
 // What the line leads to: a node in this process, or a service elsewhere (cluster.mjs has a third: nodes in processes of
 // their own). Each has `target(path)`, where a new connection goes just now, or nothing; and as far as it is in our hand
-// `close(code, reason)` for every connection, `stop(retryAfter)` and `start()`, `kill(node)`, and `end()` for good.
+// `close(code, reason)` for every connection, `deploy(ids)`, `stop(retryAfter)` and `start()`, `kill(node)`, and `end()` for good.
 import { startNode } from './node.mjs'
 import { createWorld } from './world.mjs'
 
@@ -11,6 +11,7 @@ export const startOwn = async (env = {}) => {
   return {
     target: () => node,
     close: (code, reason) => node?.close(code, reason) ?? 0,
+    deploy: ids => node?.deploy(ids) ?? 0,
     async stop(retryAfter) {
       const old = node
       node = undefined

@@ -10,6 +10,8 @@ const maxPayload = 16 * 1024
 const maxNumber = 10_000_000
 /** A client may leave 1,000 messages unacknowledged: who was away for long gets what is due in parts. */
 const maxAhead = 500
+/** How long after its announcement a deploy ends the connections that are still there. */
+const deployAfter = 1_000
 
 const idOf = request => {
   const id = new URL(request.url, 'http://localhost').searchParams.get('id')
@@ -110,6 +112,15 @@ export const createStreams = world => {
     servers: { '/plain': plain, '/reliable': sure },
     get stats() {
       return server.stats
+    },
+    /** Announces on the plain streams with these ids that their server goes away, and closes them soon afterwards. Returns how many. */
+    deploy(ids) {
+      const those = [...plain.clients].filter(({ stream }) => ids.includes(stream))
+      for (const client of those) {
+        client.send(JSON.stringify({ kind: 'deploy' }))
+        setTimeout(() => client.close(1012, 'deploy'), deployAfter)
+      }
+      return those.length
     },
     stop: retryAfter => server.close({ retryAfter, timeout: 500 }),
   }

@@ -1,4 +1,5 @@
 // The demo's world: in memory it outlives the node, in Redis it is one for several processes, any of which may be killed.
+import { once } from 'node:events'
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { createTally } from '../../demo/page/tally.js'
@@ -78,6 +79,67 @@ test('the demo freezes the connection of one numbered stream and leaves the othe
   const second = await come(demo, 'plain?id=the-sleeper')
   await second.until(() => second.texts.length > 1)
   expect(await press(demo, 'sleep')).toEqual([400, 'There is no connection with this id.\n'])
+})
+
+test('the demo announces a deploy on the numbered streams that it names, and then closes their connections', async () => {
+  const demo = await start()
+  const visitors = [
+    await come(demo, 'plain?id=deployed-1'),
+    await come(demo, 'plain?id=deployed-2'),
+    await come(demo, 'plain?id=another-one'),
+  ] as const
+  for (const { until, texts } of visitors) await until(() => texts.length > 1)
+  const codes = visitors.slice(0, 2).map(({ socket }) => once(socket, 'close'))
+  const count = 'connections were told that their server goes away.\n'
+  expect(await press(demo, 'deploy?id=deployed-1&id=deployed-2')).toEqual([200, `2 ${count}`])
+  for (const { hears } of visitors.slice(0, 2)) await hears(({ kind }) => kind === 'deploy')
+  for (const [code] of await Promise.all(codes)) expect(code).toBe(1012)
+  const [, , other] = visitors
+  expect([other.socket.readyState, other.texts.some(({ kind }) => kind)]).toEqual([WebSocket.OPEN, false])
+  expect(await press(demo, 'deploy')).toEqual([400, 'There is no connection with this id.\n'])
+})
+
+test('the demo carries out an order at once, replies when the work is done, and cuts and refuses one client on request', async () => {
+  const demo = await start()
+  const one = await come(demo, 'rpc?id=the-customer')
+  const other = await come(demo, 'rpc?id=somebody-else')
+  const call = (id: number, method: string, params: object) =>
+    other.say({ jsonrpc: '2.0', id, method, params })
+  one.say({ jsonrpc: '2.0', id: 1, method: 'order', params: { batch: 'b', work: 0 } })
+  expect(await one.hears(({ id }) => id === 1)).toEqual({ jsonrpc: '2.0', id: 1, result: 'done' })
+  one.say({ jsonrpc: '2.0', id: 2, method: 'order', params: { batch: 'b', work: null } })
+  one.say({ jsonrpc: '2.0', id: 3, method: 'order', params: { batch: 'b', work: 5_001 } })
+  expect((await one.hears(({ id }) => id === 3)).error.code).toBe(-32602)
+  call(1, 'count', { batch: 'b' })
+  expect((await other.hears(({ id }) => id === 1)).result).toBe(2)
+  call(2, 'constructor', {})
+  expect((await other.hears(({ id }) => id === 2)).error.code).toBe(-32601)
+
+  const gone = once(one.socket, 'close')
+  expect(await press(demo, 'away?id=the-customer&seconds=10')).toEqual([200, '1 connections were reset.\n'])
+  expect((await gone)[0]).toBe(1006)
+  await expect(visit(demo, 'rpc?id=the-customer')).rejects.toThrow('503')
+  call(3, 'count', { batch: 'b' })
+  expect((await other.hears(({ id }) => id === 3)).result).toBe(2)
+  // No longer refused.
+  expect(await press(demo, 'away?id=the-customer')).toEqual([200, '0 connections were reset.\n'])
+  await come(demo, 'rpc?id=the-customer')
+  expect((await press(demo, 'away?id=nobody-here&seconds=10'))[0]).toBe(400)
+  expect(one.texts.some(({ id }) => id === 2)).toBe(false)
+})
+
+test('the demo builds the apps when the first of them is asked for, and serves them under its own policy', async () => {
+  const { url } = await start()
+  const page = await fetch(`${url}spa/react/`)
+  expect(page.headers.get('content-security-policy')).toContain("default-src 'self'")
+  const html = await page.text()
+  const [, script = ''] = /src="(\/spa\/assets\/[^"]+\.js)"/.exec(html) ?? []
+  const code = await fetch(new URL(script, url))
+  expect([code.status, code.headers.get('content-type')]).toEqual([200, 'text/javascript; charset=utf-8'])
+  expect(html).not.toContain('src="./main')
+  for (const path of ['spa/none.js', 'spa/../server/server.mjs', 'recipes/spa/vite.config.mjs']) {
+    expect((await fetch(url + path)).status).toBe(404)
+  }
 })
 
 const hasOne = hasRedis()

@@ -69,6 +69,32 @@ export const push = (page: Page, text: string): Promise<void> =>
     document.getElementById('send')?.click()
   }, text)
 
+/** Cuts all connections, and refuses new ones for some seconds from now on. */
+export const refuse = (url: string, seconds: number): Promise<Response> =>
+  fetch(`${url}control/refuse?seconds=${seconds}`, { method: 'POST' })
+
+/** Sends a message from one of the pages to be copied. */
+export const compose = (page: Page, text: string): Promise<void> =>
+  page.evaluate(text => {
+    const input = document.querySelector<HTMLInputElement>('form input')
+    if (!input) return
+    input.value = text
+    input.dispatchEvent(new Event('input', { bubbles: true }))
+    document.querySelector<HTMLButtonElement>('form button')?.click()
+  }, text)
+
+/** Resolves when an image shows something. */
+export const loads = (page: Page, selector: string): Promise<void> =>
+  page.evaluate(
+    selector =>
+      new Promise<void>(resolve => {
+        const look = () => document.querySelector<HTMLImageElement>(selector)?.naturalWidth && resolve()
+        document.addEventListener('load', look, true)
+        look()
+      }),
+    selector,
+  )
+
 /** What went wrong on the page, apart from handshakes that were to fail: those every browser reports by itself. */
 export const errors = (page: Page): Promise<string[]> => page.evaluate('window.errors')
 

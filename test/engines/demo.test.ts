@@ -3,7 +3,20 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { expect, test } from 'vitest'
 import { startDemo } from '../demo/start.ts'
-import { errors, flow, press, push, settle, shows, stall, suffer } from './demo-page.ts'
+import {
+  compose,
+  errors,
+  flow,
+  loads,
+  press,
+  push,
+  refuse,
+  settle,
+  shows,
+  stall,
+  suffer,
+} from './demo-page.ts'
+import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
 const visit = async (rig: Rig, url: string, type?: 'window') => {
@@ -34,12 +47,20 @@ inEveryEngine(rig => {
     const other = await visit(rig, url)
     await shows(one, '#visitors', '^2$')
 
-    // Watched for from before it comes: it does not stay, and others come on top of it.
+    // While the list is in view, it is enough.
+    await other.evaluate("document.getElementById('feed-scroll').scrollIntoView()")
+    await push(one, 'in the list')
+    await shows(other, '#feed', 'in the list')
+    expect(await other.evaluate("document.getElementById('toasts').textContent")).not.toContain('in the list')
+    await other.evaluate('scrollTo(0, document.documentElement.scrollHeight)')
+    // Watched for from before it comes: it does not stay, and others take its place.
     const toast = shows(other, '#toasts', '<b>Hello</b> from one')
     await push(one, '<b>Hello</b> from one')
-    await shows(one, '#mine', '1 arrived')
+    await shows(one, '#mine', '2 arrived')
     await shows(other, '#feed', '<b>Hello</b> from one')
     await toast
+    // For screen readers, in one sentence for all that came within some time.
+    await shows(other, '#news', '^New: .|^\\d+ new notifications\\. The latest: .')
     const unread = Number(await shows(other, '#unread', '[1-9]'))
     expect(await other.evaluate('document.title')).toMatch(/^\(\d+\) /)
     expect(await other.evaluate("document.getElementById('icon').href")).toContain(
@@ -222,36 +243,119 @@ inEveryEngine(rig => {
     expect(await page.evaluate("document.querySelectorAll('#chart canvas').length")).toBe(1)
   })
 
-  test('the page to be copied works by script tag, under the same policy', async () => {
+  test('the page to be copied works by script tag, under the same policy: it shows pictures, counts down, and sends what was queued', async () => {
     const { url } = rig.keep(await startDemo())
     const page = rig.keep(await rig.engine.open(`${url}recipes/script-tag.html`))
-    await shows(page, '#state', '^open$')
-    await shows(page, '#feed', '\\w')
-    await page.evaluate(() => document.querySelector('button')?.click())
-    await shows(page, '#feed', 'ScriptTag: Hello')
+    await shows(page, '#list', '\\w')
+    await loads(page, '#picture')
+    expect(Number(await shows(page, '#unread', '\\d'))).toBeGreaterThan(0)
+    expect(
+      await page.evaluate(() => {
+        document.getElementById('bell')?.click()
+        return document.getElementById('unread')?.textContent
+      }),
+    ).toBe('')
+    await compose(page, 'while open')
+    await shows(page, '#list', 'Youwhile open\\d')
+
+    await refuse(url, 60)
+    await shows(page, '#offline:not([hidden])', '^Offline, next try in \\d s$')
+    await compose(page, 'while offline')
+    await shows(page, '#sent-2', 'while offlinequeued')
+    await refuse(url, 1)
+    await shows(page, '#list', 'Youwhile offline\\d')
+    expect(await page.evaluate("document.getElementById('sent-2')")).toBe(null)
+    await shows(page, '#offline[hidden]', 'Offline')
+
     const source = readFileSync(new URL('../../demo/recipes/script-tag.html', import.meta.url), 'utf8')
     const [, body = ''] = /<body>(.*)<\/body>/s.exec(source) ?? []
     expect(body.trim().split('\n').length).toBeLessThanOrEqual(40)
   })
 
-  test('has no serious accessibility finding, in light and dark', async () => {
+  test('calls end with the outcome that is true, and over a plain WebSocket they never end', async () => {
+    const { url } = rig.keep(await startDemo())
+    const page = await visit(rig, url)
+    const experiments = [
+      ['offline', '5 NOT_SENT', 0],
+      ['cut', '5 UNKNOWN', 5],
+      ['silent', '5 TIMEOUT', 5],
+    ] as const
+    for (const [name, outcome, count] of experiments) {
+      await press(page, `order-${name}`)
+      expect(await shows(page, '#ordered', 'The server carried out')).toContain(`calls() reports ${outcome}`)
+      const cells = await page.evaluate(
+        name => [...document.querySelectorAll(`#orders-${name} td`)].map(({ textContent }) => textContent),
+        name,
+      )
+      expect(cells).toEqual(['5 none', `${count}`, outcome, `${count}`])
+      expect(await shows(page, '#calls-orders', '1')).toBe(
+        [1, 2, 3, 4, 5].map(n => `${n} ${outcome.slice(2)}`).join(''),
+      )
+    }
+    expect(await errors(page)).toEqual([])
+  })
+
+  test('on a phone the page is short, its cards unfold, and everything to press is large enough', async () => {
     await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
+    const phone = { width: 390, height: 844, deviceScaleFactor: 1, mobile: false }
+    await page.cdp?.('Emulation.setDeviceMetricsOverride', phone)
+    const measure = () =>
+      page.evaluate(() => ({
+        height: document.documentElement.scrollHeight,
+        width: document.documentElement.scrollWidth,
+        folded: document.querySelectorAll('.folded').length,
+        small: [...document.querySelectorAll<HTMLElement>('a, button, input, select, summary')]
+          .filter(one => one.offsetParent && !one.closest('.hidden, .skip'))
+          .filter(
+            one =>
+              Math.min(one.offsetWidth, one.offsetHeight) < 24 && getComputedStyle(one).display !== 'inline',
+          )
+          .map(({ outerHTML }) => outerHTML),
+      }))
+    const folded = await measure()
+    expect(folded).toMatchObject({ width: 390, small: [] })
+    expect(folded.height).toBeLessThan(3_600)
+    await page.evaluate(() => {
+      for (const one of document.querySelectorAll<HTMLElement>('.unfold')) one.click()
+    })
+    const open = await measure()
+    expect(open).toMatchObject({ width: 390, small: [], folded: 0 })
+    expect(open.height).toBeGreaterThan(folded.height + 1_000)
+  })
+
+  test('neither the demo nor a page to be copied has an accessibility finding, in light and dark', async () => {
+    await rig.needs('the DevTools protocol')
+    const { url } = rig.keep(await startDemo())
     const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-    // Over the protocol: the page's own policy would not let a foreign script in.
-    await page.evaluate(`(() => { ${axe} })()`)
-    for (const value of ['light', 'dark']) {
-      // A notification that is fading in has too little contrast for a moment.
-      const still = { name: 'prefers-reduced-motion', value: 'reduce' }
-      const features = [{ name: 'prefers-color-scheme', value }, still]
-      await page.cdp?.('Emulation.setEmulatedMedia', { features })
-      const found = await page.evaluate<unknown, []>(
-        `axe.run().then(({ violations }) => violations
-          .filter(({ impact }) => impact === 'serious' || impact === 'critical')
-          .map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]))`,
-      )
-      expect(found).toEqual([])
+    const check = async (page: Page) => {
+      // Over the protocol: the page's own policy would not let a foreign script in.
+      await page.evaluate(`(() => { ${axe} })()`)
+      for (const value of ['light', 'dark']) {
+        // A notification that is fading in has too little contrast for a moment.
+        const still = { name: 'prefers-reduced-motion', value: 'reduce' }
+        const features = [{ name: 'prefers-color-scheme', value }, still]
+        await page.cdp?.('Emulation.setEmulatedMedia', { features })
+        const found = await page.evaluate<unknown, []>(
+          `axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]))`,
+        )
+        expect(found).toEqual([])
+      }
+    }
+    await check(await visit(rig, url))
+    for (const path of [
+      'recipes/script-tag.html',
+      'spa/',
+      'spa/react/',
+      'spa/vue/',
+      'spa/svelte/',
+      'spa/solid/',
+    ]) {
+      const page = rig.keep(await rig.engine.open(url + path))
+      await shows(page, 'main', '\\w')
+      if (path !== 'spa/') await loads(page, 'main img')
+      await check(page)
     }
   })
 })

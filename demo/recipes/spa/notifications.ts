@@ -1,28 +1,82 @@
-// What the apps have in common: the messages of the demo's server, and how they become a list.
-import type { State } from 'steadysocket'
-import { z } from 'zod'
+// What the apps have in common: the messages of the demo's server, and what they mean for the page.
+import type { Outage, SocketOptions } from 'steadysocket'
+import { config, z } from 'zod'
+
+config({ jitless: true }) // A strict Content-Security-Policy forbids new Function().
 
 export const FEED: string = `${location.origin.replace('http', 'ws')}/feed`
+export const OPTIONS: SocketOptions = {
+  heartbeat: { message: 'ping', isReply: data => data === 'pong' },
+}
+/** Who sends, for the server: another one for each page. */
+export const ME: string = `Guest_${Math.random().toString(36).slice(2, 8)}`
 
 const Notification = z.object({
   kind: z.literal('notification'),
   id: z.string(),
+  at: z.number(),
   title: z.string(),
   body: z.string(),
+  from: z.string().optional(),
+  n: z.number().optional(),
 })
-export type Notification = z.infer<typeof Notification>
-
+const Picture = z.object({ kind: z.literal('picture'), url: z.string() })
 /** Messages of other kinds are for the large demo. */
-export const Message = z.union([Notification, z.object({ kind: z.string() })])
+export const Message = z.union([Notification, Picture, z.object({ kind: z.string() })])
 
-/** The newest first. After a reconnection, the server sends what it has once more. */
-export const add = (
-  list: readonly Notification[],
-  message: z.infer<typeof Message>,
-): readonly Notification[] =>
-  'id' in message && !list.some(({ id }) => id === message.id) ? [message, ...list].slice(0, 30) : list
+/** Text is JSON. A binary message is a picture. */
+export const codec = {
+  encode: JSON.stringify as (value: unknown) => string,
+  decode: (data: ArrayBuffer) => ({ kind: 'picture', url: URL.createObjectURL(new Blob([data])) }),
+}
 
-export const describe = (state: State): string =>
-  state.name === 'waiting'
-    ? `Offline. Next attempt at ${new Date(state.until).toLocaleTimeString()}`
-    : `Offline: ${state.name}`
+/** An item of the list. `n`: of our own message, as long as it has not come back from the server. */
+export interface Row {
+  readonly id: string
+  readonly n?: number
+  readonly title: string
+  readonly body: string
+  /** The time, or what has become of our message. */
+  readonly note: string
+}
+
+/** `count`: of all notifications, for the bell. `arrived`: the number of our last message that the server has sent to everyone. */
+export const EMPTY = { rows: [] as readonly Row[], count: 0, arrived: 0, picture: '' }
+export type Inbox = typeof EMPTY
+
+/** Adds a message to the inbox. After a reconnection, the server sends what it has once more. */
+export const add = (inbox: Inbox, message: z.infer<typeof Message>): Inbox => {
+  if ('url' in message) {
+    URL.revokeObjectURL(inbox.picture)
+    return { ...inbox, picture: message.url }
+  }
+  if (!('id' in message) || inbox.rows.some(({ id }) => id === message.id)) return inbox
+  const { id, at, title, body, from, n = 0 } = message
+  const isOwn = from === ME
+  const note = new Date(at).toLocaleTimeString([], { timeStyle: 'short' })
+  const rows = [{ id, title: isOwn ? 'You' : title, body, note }, ...inbox.rows].slice(0, 30)
+  return { ...inbox, rows, count: inbox.count + 1, arrived: isOwn ? n : inbox.arrived }
+}
+
+/** A message for everyone, and its row: `fate` is what `send()` returned. */
+export const write = (n: number, text: string) => ({ type: 'push', n, text: text || 'Hello', from: ME })
+export const toRow = ({ n, text }: ReturnType<typeof write>, fate: string): Row => ({
+  id: `sent-${n}`,
+  n,
+  title: 'You',
+  body: text,
+  note: fate,
+})
+
+/** All rows, the newest first: those of our messages that have not come back, then the notifications. */
+export const allRows = ({ rows, arrived }: Inbox, sent: readonly Row[]): readonly Row[] => [
+  ...sent.filter(({ n = 0 }) => n > arrived).reverse(),
+  ...rows,
+]
+
+/** What follows "Offline" in the banner. */
+export const nextTry = ({ state }: Pick<Outage, 'state'>, now: number): string => {
+  if (state.name === 'closed') return `: ${state.cause?.message}`
+  if (state.name !== 'waiting') return ', connecting …'
+  return `, next try in ${Math.max(1, Math.ceil((state.until - now) / 1_000))} s`
+}
