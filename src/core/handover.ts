@@ -22,7 +22,7 @@ export interface HandoverOptions {
   /** Recognizes a message in which the server announces that it will end the connection. Default: no message does. */
   when?: ((data: any) => boolean) | undefined
   /**
-   * Returns the identity of a message. While two connections are open, a message whose identity has been seen on the other connection is
+   * Returns the identity of a message. While two connections are open, and for 5 s after that, a message whose identity has been seen on the other is
    * not reported again. Values are compared like the keys of a `Map`; `undefined` means that the message has none. Default: none.
    */
   id?: ((data: any) => unknown) | undefined
@@ -38,10 +38,13 @@ export interface HandoverOptions {
 export interface Handover {
   /** Replaces the connection. Resolves when the new one is open. */
   request(cause?: unknown): Promise<void>
-  /** The connection may be dead. `isAsked`: the heartbeat has sent a ping. Returns it. */
-  doubt(isAsked?: boolean): boolean | undefined
+  /**
+   * The connection may be dead. `isAsked`: the heartbeat has sent a ping. Returns it. `whileOffline` lengthens a delay while the browser reports
+   * that there is no network.
+   */
+  doubt(isAsked?: boolean, whileOffline?: (delay: number) => number): boolean | undefined
   /** The page is hidden, or visible again. */
-  onVisibility(isAsked?: boolean): void
+  onVisibility(isAsked?: boolean, whileOffline?: (delay: number) => number): void
   /** The open connection has ended. Returns whether another one continues. */
   succeed(cause: SocketError): boolean
   /** Replaces the open connection by the second one. Returns whether the first one was read until it ended because we closed it. */
@@ -107,9 +110,9 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
     endOverlap()
   }
 
-  const doubt = (isAsked?: boolean) => {
+  const doubt: Handover['doubt'] = (isAsked, whileOffline) => {
     if (retry && options.handover !== false && state().name === 'open')
-      successor.doubt(isAsked, wake !== 'reconnect')
+      successor.doubt(isAsked, wake !== 'reconnect', whileOffline)
     return isAsked
   }
 
@@ -119,8 +122,8 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
 
     request,
 
-    onVisibility(isAsked) {
-      if (onVisibility()) doubt(isAsked)
+    onVisibility(isAsked, whileOffline) {
+      if (onVisibility()) doubt(isAsked, whileOffline)
     },
 
     succeed(cause) {

@@ -19,10 +19,16 @@ export type Reader = readonly [
   onVisibility: () => boolean,
   /** A second connection is planned or exists, or there is only the first one again. */
   onChange: (hasSecond: boolean) => void,
-  /** The second connection has replaced the first. The overlap ends after this many milliseconds; the first one, if given, is read until then. */
+  /**
+   * The second connection has replaced the first, which, if given, is read for this many milliseconds. After that, the second one can still bring
+   * what the first one has brought.
+   */
   endOverlapIn: (delay: number, first: WebSocket | false) => void,
   endOverlap: () => void,
 ]
+
+/** On a busy machine, a message can arrive so many milliseconds later on one connection than on the other. */
+const MAX_SKEW = 5_000
 
 /** If a page was hidden for less time, or a message arrived more recently, its connection is not in doubt. In milliseconds. */
 const LONG = 60_000
@@ -76,13 +82,18 @@ export const createReader = (
     if (state().name === 'open') (native() as WebSocket).onmessage = listener()
   }
 
-  const endOverlap = () => {
-    setTimer()
+  const leaveFirst = () => {
     if (late) {
       late.onmessage = null
       late.close()
     }
-    seen = late = undefined
+    late = undefined
+  }
+
+  const endOverlap = () => {
+    setTimer()
+    leaveFirst()
+    seen = undefined
   }
 
   return [
@@ -108,8 +119,11 @@ export const createReader = (
     (delay, first) => {
       late = first
       setTimer(delay, () => {
-        endOverlap()
-        listen()
+        leaveFirst()
+        setTimer(seen && MAX_SKEW, () => {
+          endOverlap()
+          listen()
+        })
       })
     },
 

@@ -24,7 +24,7 @@ export interface Successor {
   /** Replaces the first connection, unless this is already in progress. `isRequest`: later attempts receive this cause. */
   plan(cause?: unknown, isRequest?: boolean): void
   /** Replaces the first connection, unless a message arrives on it. `isAsked`: the heartbeat has sent a ping, and decides instead. */
-  doubt(isAsked: boolean | undefined, isPossible: boolean): void
+  doubt(isAsked: boolean | undefined, isPossible: boolean, whileOffline?: (delay: number) => number): void
   /** The first connection stays, unless there is another reason to replace it. */
   stay(): void
   /** Returns the second connection, which from now on belongs to the caller. */
@@ -57,6 +57,7 @@ export const createSuccessor = (
   const setTimer = createTimer()
   let phase: Phase
   let why: SocketError
+  let adjust: ((delay: number) => number) | undefined
   let since = 0
   /** Set if the first connection is to be replaced even if it still works. */
   let wish: SocketError | undefined
@@ -106,9 +107,12 @@ export const createSuccessor = (
   const [next, dialNext, take, drop] = createAttempts(emit, defer, dial, onReady, fail)
 
   // Deferred, because the endpoint function may call methods of the socket.
-  const start = () =>
+  const start = (isLate?: boolean) =>
     defer(() => {
       if (!phase) return
+      // The end of being offline is a wake-up, which calls `doubt()`. The browser can be wrong about the network.
+      const wait = !isLate && phase === 'doubt' && adjust?.(0)
+      if (wait) return setTimer(wait, () => start(true))
       hold(phase === 'doubt')
       why = wish ?? why
       dialNext(why)
@@ -145,7 +149,8 @@ export const createSuccessor = (
 
     reset,
 
-    doubt(isAsked, isPossible) {
+    doubt(isAsked, isPossible, whileOffline) {
+      adjust = whileOffline
       if (!phase) {
         why = new SocketError('HANDOVER', undefined, undefined, 'it may be dead')
         begin('doubt')
