@@ -40,19 +40,20 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
 
   // The platform has no event for an empty buffer.
   const poll = (delay = POLL) => {
-    if (isOpen() && forget(known())) timer ??= setTimeout(checkBuffer, delay, delay)
+    if (forget(known())) timer ??= setTimeout(checkBuffer, delay, delay)
   }
 
   const flush = (all?: boolean) => {
     drain(all)
-    poll()
+    if (isOpen()) poll()
   }
 
   const checkBuffer = (delay: number) => {
     timer = undefined
     const hasSent = hasShrunk()
     drain()
-    poll(hasSent ? POLL : Math.min(delay * 2, SLOWEST_POLL))
+    // A listener for `drop` may have ended the connection.
+    if (isOpen()) poll(hasSent ? POLL : Math.min(delay * 2, SLOWEST_POLL))
   }
 
   const isOver = (messages: number, bytes: number) => messages > maxMessages || bytes > maxBytes
