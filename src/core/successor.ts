@@ -57,6 +57,7 @@ export const createSuccessor = (
   const setTimer = createTimer()
   let phase: Phase
   let why: SocketError
+  /** Lengthens a delay while the browser reports that there is no network. */
   let adjust: ((delay: number) => number) | undefined
   let since = 0
   /** Set if the first connection is to be replaced even if it still works. */
@@ -111,9 +112,10 @@ export const createSuccessor = (
     defer(() => {
       if (!phase) return
       // The end of being offline is a wake-up, which calls `doubt()`. The browser can be wrong about the network.
-      const wait = !isLate && phase === 'doubt' && adjust?.(0)
+      const isDoubt = phase === 'doubt'
+      const wait = isDoubt && !isLate && adjust?.(0)
       if (wait) return setTimer(wait, () => start(true))
-      hold(phase === 'doubt')
+      hold(isDoubt)
       why = wish ?? why
       dialNext(why)
     })

@@ -13,7 +13,7 @@ import { measure, sizeOf } from './sizes.mjs'
 // Raised for handover() during another one, which calls the endpoint function again, and for `seamless` (110 B).
 // The last 20 bytes of each are no code: with other exports beside it, the minifier gives it other names.
 const LIMITS: Record<string, number> = {
-  steadysocket: 8_910,
+  steadysocket: 8_970,
   'steadysocket/core, bare': 4_465,
   'bare, with heartbeat and pageEvents': 5_555,
   'onOutage()': 160,
@@ -21,7 +21,8 @@ const LIMITS: Record<string, number> = {
   'steadysocket/websocket': 1_470,
   'steadysocket/json': 690,
   // Of these, 90 B reject misspelt options.
-  'steadysocket/stream': 1_090,
+  // Raised by 5 B for other names that the minifier gives: its own code became 10 B shorter.
+  'steadysocket/stream': 1_095,
   // The design asks for 1,500. Of these, about 2,700 B are calls(), 450 B jsonRpc(), and 350 B overReliable().
   // Checks of what the server and its handlers say, subscriptions that are made once, and binary frames over a reliable socket take 230 B.
   'steadysocket/calls': 3_840,

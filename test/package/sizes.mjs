@@ -96,7 +96,7 @@ const variants = page =>
   Array.from({ length: 2 ** EVENTS.length }, (_, i) =>
     [page, ...EVENTS.filter((_, bit) => (i >> bit) & 1).map(event => listenTo(event, i))].join('\n'),
   )
-const EVENTS = ['open', 'close', 'drop']
+const EVENTS = ['open', 'close', 'drop', 'error', 'state']
 
 /** What the functions for a framework add to a page that has the framework and `onOutage()`, and would call its own: the mean over several. */
 const weighHooks = async entry => {
