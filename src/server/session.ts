@@ -104,12 +104,15 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
       return
     }
     socket.send(
-      writeConnected({
-        connectionId: this.id,
-        reconnectionToken: token,
-        userId: this.userId,
-        sequenceId: lease.sequenceId,
-      }),
+      writeConnected(
+        {
+          connectionId: this.id,
+          reconnectionToken: token,
+          userId: this.userId,
+          sequenceId: lease.sequenceId,
+        },
+        !!this.store.reserve,
+      ),
     )
     // The answer to this ping comes after `connected` was received, and with it the new token.
     connection.ping()

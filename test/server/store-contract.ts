@@ -10,6 +10,8 @@ const LIMITS: StoreLimits = {
   maxUnacknowledgedBytes: 1_000,
   maxGroups: 3,
   dedupeWindow: 4,
+  idTimeout: 604_800_000,
+  maxIds: 10_000,
 }
 
 /** `next`: a store as one more node sees it, with the same sessions as the others of this test. */

@@ -1,0 +1,104 @@
+import type { OutboxLimits, OutboxProblem, OutboxRecord, OutboxStorage } from './types.js'
+
+/** After how many milliseconds a storage is tried again that could not be opened. */
+const PAUSE = 10_000
+
+/** A database can fail to open without an error. */
+// https://bugs.webkit.org/show_bug.cgi?id=226547
+const OPEN_TIMEOUT = 5_000
+
+export type Reason = OutboxProblem['reason']
+
+export interface ShelfOwner {
+  /** The storage is gone: whatever was in it may be lost. */
+  onLost(cause: unknown): void
+  /** A step has failed, for the first time since one has succeeded. */
+  onFailure(reason: Reason, cause: unknown): void
+}
+
+/** A storage that may fail. A step that has failed resolves with `undefined`. */
+export interface Shelf {
+  add(records: readonly Omit<OutboxRecord, 'key'>[]): Promise<readonly (number | undefined)[] | undefined>
+  list(after: number, limit: number): Promise<readonly OutboxRecord[] | undefined>
+  remove(keys: readonly number[]): Promise<unknown>
+  /** All messages. Rejects if they cannot be read. */
+  all(): Promise<readonly OutboxRecord[]>
+  /** Rejects if this is not possible. */
+  clear(): Promise<void>
+}
+
+const reasonOf = ({ name }: { name?: string }, otherwise: Reason): Reason =>
+  name === 'QuotaExceededError' ? 'quota' : name === 'VersionError' ? 'newer' : otherwise
+
+const withTimeout = async (opening: Promise<void>) => {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(reject, OPEN_TIMEOUT, new Error('The storage does not open'))
+  })
+  return Promise.race([opening, late]).finally(() => clearTimeout(timer))
+}
+
+export const createShelf = (
+  storage: OutboxStorage,
+  limits: Required<OutboxLimits>,
+  { onLost, onFailure }: ShelfOwner,
+): Shelf => {
+  let opening: Promise<void> | undefined
+  let failure: { readonly reason: Reason; readonly error: unknown; readonly until: number } | undefined
+
+  const fail = (reason: Reason, error: unknown) => {
+    const isNew = failure?.reason !== reason
+    failure = { reason, error, until: Date.now() + PAUSE }
+    if (isNew) onFailure(reason, error)
+  }
+
+  const open = (): Promise<void> => {
+    if (!opening) {
+      // A storage that does not open is not tried for each message.
+      if (failure && failure.until > Date.now() && ['unavailable', 'newer'].includes(failure.reason))
+        return Promise.reject(failure.error)
+      const mine = withTimeout(
+        storage.open(cause => {
+          if (opening !== mine) return
+          opening = undefined
+          onLost(cause)
+        }),
+      )
+      opening = mine
+      mine.catch(error => {
+        if (opening === mine) opening = undefined
+        fail(reasonOf(error, 'unavailable'), error)
+      })
+    }
+    return opening
+  }
+
+  const strictly = async <Value>(step: () => Promise<Value>): Promise<Value> => {
+    await open()
+    return step()
+  }
+
+  const run = async <Value>(step: () => Promise<Value>): Promise<Value | undefined> => {
+    try {
+      await open()
+    } catch {
+      return undefined
+    }
+    try {
+      const value = await step()
+      failure = undefined
+      return value
+    } catch (error) {
+      fail(reasonOf(error as Error, 'failed'), error)
+      return undefined
+    }
+  }
+
+  return {
+    add: records => run(() => storage.add(records, limits)),
+    list: (after, limit) => run(() => storage.list(after, limit)),
+    remove: keys => run(() => storage.remove(keys)),
+    all: () => strictly(() => storage.list(0, Infinity)),
+    clear: () => strictly(() => storage.clear()),
+  }
+}
