@@ -76,7 +76,10 @@ export const createPort = (
 
   const sender = createSender(
     socket,
-    ({ id, key, text }, outcome) => {
+    ({ id, text, key: first }, outcome) => {
+      // It may have been stored again since then.
+      const { key = first } = own.get(id) ?? {}
+
       // First, the others: if this page ends in between, the message is sent again, and the server recognizes it.
       tabs.post({ kind: 'outcome', id, outcome })
       if (key !== undefined) remove(key)
@@ -107,17 +110,15 @@ export const createPort = (
     },
     onUnstored: message => void unstored.push(message),
     onOverflow: ({ id }) => void settle(id, { status: 'dropped', reason: 'overflow' }),
+    onOrphan: remove,
     onCodec: (message, cause) => report('codec', cause, [describe(message, message.text)]),
   })
 
   const onCleared = async () => {
     unstored = []
     sender.withdrawAll(() => true)
-    const messages = [...own.values()]
-    for (const { id } of messages) settle(id, { status: 'dropped', reason: 'cleared' })
+    for (const { id } of [...own.values()]) settle(id, { status: 'dropped', reason: 'cleared' })
     await writer.done()
-    // They may have been stored after everything was deleted.
-    for (const { key } of messages) if (key !== undefined) remove(key)
   }
 
   /** Without locks, each tab sends its own messages and those of earlier pages. */

@@ -44,19 +44,23 @@ export const createShelf = (
   { onLost, onFailure }: ShelfOwner,
 ): Shelf => {
   let opening: Promise<void> | undefined
-  let failure: { readonly reason: Reason; readonly error: unknown; readonly until: number } | undefined
+  /** The last failure, by the name of the step, until that step succeeds. */
+  const failures = new Map<
+    string,
+    { readonly reason: Reason; readonly error: unknown; readonly until: number }
+  >()
 
-  const fail = (reason: Reason, error: unknown) => {
-    const isNew = failure?.reason !== reason
-    failure = { reason, error, until: Date.now() + PAUSE }
+  const fail = (step: string, reason: Reason, error: unknown) => {
+    const isNew = failures.get(step)?.reason !== reason
+    failures.set(step, { reason, error, until: Date.now() + PAUSE })
     if (isNew) onFailure(reason, error)
   }
 
   const open = (): Promise<void> => {
     if (!opening) {
+      const failure = failures.get('open')
       // A storage that does not open is not tried for each message.
-      if (failure && failure.until > Date.now() && ['unavailable', 'newer'].includes(failure.reason))
-        return Promise.reject(failure.error)
+      if (failure && failure.until > Date.now()) return Promise.reject(failure.error)
       const mine = withTimeout(
         storage.open(cause => {
           if (opening !== mine) return
@@ -65,10 +69,13 @@ export const createShelf = (
         }),
       )
       opening = mine
-      mine.catch(error => {
-        if (opening === mine) opening = undefined
-        fail(reasonOf(error, 'unavailable'), error)
-      })
+      mine.then(
+        () => failures.delete('open'),
+        error => {
+          if (opening === mine) opening = undefined
+          fail('open', reasonOf(error, 'unavailable'), error)
+        },
+      )
     }
     return opening
   }
@@ -78,7 +85,7 @@ export const createShelf = (
     return step()
   }
 
-  const run = async <Value>(step: () => Promise<Value>): Promise<Value | undefined> => {
+  const run = async <Value>(name: string, step: () => Promise<Value>): Promise<Value | undefined> => {
     try {
       await open()
     } catch {
@@ -86,18 +93,18 @@ export const createShelf = (
     }
     try {
       const value = await step()
-      failure = undefined
+      failures.delete(name)
       return value
     } catch (error) {
-      fail(reasonOf(error as Error, 'failed'), error)
+      fail(name, reasonOf(error as Error, 'failed'), error)
       return undefined
     }
   }
 
   return {
-    add: records => run(() => storage.add(records, limits)),
-    list: (after, limit) => run(() => storage.list(after, limit)),
-    remove: keys => run(() => storage.remove(keys)),
+    add: records => run('add', () => storage.add(records, limits)),
+    list: (after, limit) => run('list', () => storage.list(after, limit)),
+    remove: keys => run('remove', () => storage.remove(keys)),
     all: () => strictly(() => storage.list(0, Infinity)),
     clear: () => strictly(() => storage.clear()),
   }

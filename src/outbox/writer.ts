@@ -15,6 +15,8 @@ export interface WriterOwner {
   onUnstored(message: OwnMessage): void
   /** There are too many messages. */
   onOverflow(message: OwnMessage): void
+  /** A message was stored that has its outcome already. */
+  onOrphan(key: number): void
   /** `encode` failed. */
   onCodec(message: OwnMessage, cause: unknown): void
 }
@@ -35,7 +37,7 @@ export const createWriter = (
   page: string,
   shelf: Shelf,
   codec: Codec,
-  { isPending, onStored, onUnstored, onOverflow, onCodec }: WriterOwner,
+  { isPending, onStored, onUnstored, onOverflow, onOrphan, onCodec }: WriterOwner,
 ): Writer => {
   const tasks: Task[] = []
   let running: Promise<void> | undefined
@@ -81,7 +83,10 @@ export const createWriter = (
         const key = added?.[i]
         if (!added) onUnstored(message)
         else if (key === undefined) onOverflow(message)
-        else message.key = key
+        else {
+          message.key = key
+          if (!isPending(message)) onOrphan(key)
+        }
       })
     }
     onStored()
