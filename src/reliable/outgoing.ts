@@ -85,7 +85,7 @@ const watch = (message: Message, drop: Drop, { signal, ttl = Infinity }: Reliabl
 /** Throws a `TypeError` for invalid arguments of `send()`. */
 export const checkSend = (
   name: unknown,
-  { onLost = 'drop', ttl = Infinity, signal: _, ...unknown }: ReliableSendOptions,
+  { onLost = 'drop', ttl = Infinity, signal: _, store: __, ...unknown }: ReliableSendOptions,
 ): void => {
   for (const option in unknown) throw new TypeError(`send has no option '${option}'`)
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')

@@ -199,7 +199,7 @@ export const reliableSocketOver =
       },
     })
     const send = (head: RequestHead, name: string, how: ReliableSendOptions, data: unknown) => {
-      if (!keep) return outgoing.send(head, name, how, encodeData(data))
+      if (!keep || how.store === false) return outgoing.send(head, name, how, encodeData(data))
       checkSend(name, how)
       return keep({ data, options: how, write: data => encode(head, encodeData(data)) })
     }

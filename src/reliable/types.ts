@@ -48,6 +48,11 @@ export interface ReliableSendOptions {
    * new session, where the server cannot recognize it: it may be processed twice. Default: `'drop'`.
    */
   onLost?: 'drop' | 'resend'
+  /**
+   * Whether the outbox stores the message. With `false` it is sent without it: for what is worthless after a crash. A stored message has the
+   * `onLost` of its outbox, `'resend'`. Default: `true`, if there is an outbox.
+   */
+  store?: boolean
   /** Drops the message when aborted, unless it has been sent. Default: none. */
   signal?: AbortSignal
   /** Drops the message if it has not been sent after this many milliseconds. Default: keep it. */

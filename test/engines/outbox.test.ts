@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test, vi } from 'vitest'
+import { afterAll, describe, expect, test, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
 import type * as Outboxes from '../../src/outbox.ts'
 import type * as Reliable from '../../src/reliable.ts'
@@ -157,6 +157,11 @@ const run = async (launcher: Launcher, { crashes, kills, messages }: Plan) => {
 }
 
 describe.runIf(hasRedis()).each(engines())('$name', launcher => {
+  const rows: string[] = []
+  afterAll(() => {
+    if (rows.length) console.log(rows.join('\n'))
+  })
+
   test('handles every stored message once and in order, although pages, browsers and nodes end in the middle of bursts', async () => {
     const isKillable = launcher.name === 'chromium'
     const { handled, accepted, sent, counts, gaps } = await run(launcher, {
@@ -164,7 +169,7 @@ describe.runIf(hasRedis()).each(engines())('$name', launcher => {
       kills: isKillable ? 100 : launcher.name === 'firefox' ? 40 : 0,
       messages: 60,
     })
-    console.log(
+    rows.push(
       `${launcher.name}, seed ${seed}: ${sent} sent, ${accepted.size} stored, ${handled.length} handled; ${JSON.stringify(counts)}`,
     )
     expect(gaps).toEqual([])
