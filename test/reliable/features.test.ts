@@ -190,6 +190,7 @@ describe('a message of an outbox', () => {
     const last = socket.send('y')
     await settled()
     socket.close()
+    await vi.advanceTimersByTimeAsync(6_000)
     expect(await last).toEqual({ status: 'unknown' })
     expect(heard('drop')).toEqual([])
   })
