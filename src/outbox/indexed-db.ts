@@ -28,12 +28,23 @@ const NONE: Total = { messages: 0, bytes: 0 }
 /** Stores messages in a database of IndexedDB. */
 export const indexedDbStorage = (name: string, durability: 'strict' | 'relaxed'): OutboxStorage => {
   let database: IDBPDatabase<Schema>
+  let lose: (cause?: unknown) => void
+
+  /** A connection can be closed without an event, or before it. */
+  const guard = <Value>(step: () => Value): Value => {
+    try {
+      return step()
+    } catch (error) {
+      if ((error as Error).name === 'InvalidStateError') lose(error)
+      throw error
+    }
+  }
 
   /** Runs one transaction. Rejects with the reason why it was aborted. */
   const transact = async <Value>(
     step: (messages: Messages, totals: Totals) => Promise<Value>,
   ): Promise<Value> => {
-    const change = database.transaction(['messages', 'total'], 'readwrite', { durability })
+    const change = guard(() => database.transaction(['messages', 'total'], 'readwrite', { durability }))
     const work = step(change.objectStore('messages'), change.objectStore('total'))
     work.catch(() => {
       try {
@@ -55,7 +66,7 @@ export const indexedDbStorage = (name: string, durability: 'strict' | 'relaxed')
 
     async open(onLost) {
       let isLost = false
-      const lose = (cause?: unknown) => {
+      const loseThis = (cause?: unknown) => {
         if (isLost) return
         isLost = true
         onLost(cause)
@@ -68,12 +79,13 @@ export const indexedDbStorage = (name: string, durability: 'strict' | 'relaxed')
         // Another page deletes the database, or a newer version of it wants to change it. It has to wait as long as this connection is open.
         blocking() {
           opened.close()
-          lose()
+          loseThis()
         },
         // For example, because the user deletes the data of the site.
-        terminated: () => lose(),
+        terminated: () => loseThis(),
       })
       database = opened
+      lose = loseThis
     },
 
     add: (records, { maxMessages, maxBytes }: Required<OutboxLimits>) =>
@@ -92,7 +104,7 @@ export const indexedDbStorage = (name: string, durability: 'strict' | 'relaxed')
 
     async list(after, limit) {
       const range = IDBKeyRange.lowerBound(after, true)
-      return database.getAll('messages', range, limit < Infinity ? limit : undefined)
+      return guard(() => database.getAll('messages', range, limit < Infinity ? limit : undefined))
     },
 
     remove: keys =>

@@ -85,9 +85,14 @@ export const createShelf = (
     return step()
   }
 
-  const run = async <Value>(name: string, step: () => Promise<Value>): Promise<Value | undefined> => {
+  const run = async <Value>(
+    name: string,
+    step: () => Promise<Value>,
+    isRetry = false,
+  ): Promise<Value | undefined> => {
+    const mine = open()
     try {
-      await open()
+      await mine
     } catch {
       return undefined
     }
@@ -96,6 +101,8 @@ export const createShelf = (
       failures.delete(name)
       return value
     } catch (error) {
+      // The storage was lost before this step.
+      if (opening !== mine && !isRetry) return run(name, step, true)
       fail(name, reasonOf(error as Error, 'failed'), error)
       return undefined
     }

@@ -1,33 +1,8 @@
-import { describe, expect, test, vi } from 'vitest'
-import { memoryStore } from '../../src/server.ts'
-import { startNode } from '../interop/server-rig.ts'
+import { describe, expect, test } from 'vitest'
 import { cleanUp } from '../support/cleanup.ts'
-import { startBrowser } from './tabs.ts'
+import { startBrowser, startServer, until } from './tabs.ts'
 
 cleanUp()
-
-/** A server that writes down what its handler is called with. `gate`: handlers wait for it. */
-const startServer = async (gate: { wait?: Promise<unknown> | undefined } = {}) => {
-  const handled: unknown[] = []
-  const ids: (string | undefined)[] = []
-  const store = memoryStore()
-  const start = () =>
-    startNode({
-      store,
-      authorize: ({ url }) => url?.slice(1).split('?')[0] || true,
-      async onMessage({ data, id }) {
-        await gate.wait
-        if (data === 'refuse me') throw Object.assign(new Error('no'), { name: 'Refused' })
-        handled.push(data)
-        ids.push(id)
-      },
-      onError: () => {},
-    })
-  return { ...(await start()), start, handled, ids }
-}
-
-const until = (check: () => unknown) =>
-  vi.waitFor(async () => expect(await check()).toBeTruthy(), { timeout: 60_000, interval: 5 })
 
 describe('a message of a reliable socket with an outbox', () => {
   test('is stored, sent once, and deleted when the server has acknowledged it', async () => {

@@ -1,7 +1,7 @@
 // Tabs in one process: with IndexedDB, locks and page events, as browsers have them.
 import * as fake from 'fake-indexeddb'
 import { IDBFactory } from 'fake-indexeddb'
-import { vi } from 'vitest'
+import { expect, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import {
   type IndexedDbOutboxOptions,
@@ -15,6 +15,8 @@ import {
   type ReliableOptions,
   type ReliableSocket,
 } from '../../src/reliable.ts'
+import { memoryStore } from '../../src/server.ts'
+import { startNode } from '../interop/server-rig.ts'
 import { cleanup } from '../support/cleanup.ts'
 
 // The classes stay when a test is over: a transaction may still be running.
@@ -151,3 +153,26 @@ export const startBrowser = ({ hasLocks = true }: { hasLocks?: boolean } = {}): 
     },
   }
 }
+
+/** A server that writes down what its handler is called with. `gate`: handlers wait for it. */
+export const startServer = async (gate: { wait?: Promise<unknown> | undefined } = {}) => {
+  const handled: unknown[] = []
+  const ids: (string | undefined)[] = []
+  const store = memoryStore()
+  const start = () =>
+    startNode({
+      store,
+      authorize: ({ url }) => url?.slice(1).split('?')[0] || true,
+      async onMessage({ data, id }) {
+        await gate.wait
+        if (data === 'refuse me') throw Object.assign(new Error('no'), { name: 'Refused' })
+        handled.push(data)
+        ids.push(id)
+      },
+      onError: () => {},
+    })
+  return { ...(await start()), start, handled, ids }
+}
+
+export const until = (check: () => unknown) =>
+  vi.waitFor(async () => expect(await check()).toBeTruthy(), { timeout: 60_000, interval: 5 })
