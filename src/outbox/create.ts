@@ -70,7 +70,10 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
       const text = own.get(record.id)?.text ?? (await codec.decode(record.body).catch(() => undefined))
       return describe(record, text)
     })
-    return [...(await Promise.all(read)), ...others.map(message => describe(message, message.text))]
+    return [
+      ...(await Promise.all(read)),
+      ...others.map(message => describe(message, message.text || undefined)),
+    ]
   }
 
   return {

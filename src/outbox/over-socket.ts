@@ -3,6 +3,9 @@ import { decodeData, encode, encodeData, type FrameData } from '../reliable/fram
 import type { Outbox, Outcome } from '../reliable.js'
 import { checkNames } from './checks.js'
 
+/** After how many milliseconds a message is tried again that the socket does not accept, because it sends too much or may be dead. */
+const RETRY = 500
+
 /** Options of `overSocket()`. */
 export interface OverSocketOptions {
   /** Makes the message that is sent, with the id. The same message can be sent again: the server should process each id once. */
@@ -46,11 +49,21 @@ export const overSocket = (
     throw new TypeError('overSocket needs the functions encode and acknowledged')
   /** What waits for its acknowledgement, in order. */
   const waiting = new Map<string, Waiting>()
-  const isOpen = () => socket.state.name === 'open'
+  let timer: ReturnType<typeof setTimeout> | undefined
 
-  const transmit = (waiting: Waiting) => {
-    // Volatile: the socket must not keep it as well.
-    waiting.isSent = socket.send(waiting.message, { volatile: true }) === 'sent' || waiting.isSent
+  /** Sends what was not sent on this connection, in order, as far as the socket accepts it now. */
+  const flush = () => {
+    clearTimeout(timer)
+    if (socket.state.name !== 'open') return
+    for (const entry of waiting.values()) {
+      if (entry.isOnLine) continue
+      // Volatile: the socket must not keep it as well.
+      if (socket.send(entry.message, { volatile: true }) !== 'sent') {
+        timer = setTimeout(flush, RETRY)
+        return
+      }
+      entry.isOnLine = entry.isSent = true
+    }
   }
   const finish = (id: string, outcome: Outcome) => {
     const entry = waiting.get(id)
@@ -60,6 +73,7 @@ export const overSocket = (
   const receive = (message: unknown) => {
     const id = acknowledged(message)
     if (id !== undefined) finish(id, { status: 'delivered' })
+    flush()
   }
   const onState = ({ name, cause }: { name: string; cause?: unknown }) => {
     if (name !== 'closed' || !cause) return
@@ -82,7 +96,7 @@ export const overSocket = (
         }
         entry.watch(ttl, signal, drop)
         waiting.set(id, entry)
-        if (isOpen()) transmit(entry)
+        flush()
       }),
     report() {},
     error(error) {
@@ -93,7 +107,8 @@ export const overSocket = (
   })
 
   socket.on('open', () => {
-    for (const entry of waiting.values()) transmit(entry)
+    for (const entry of waiting.values()) entry.isOnLine = false
+    flush()
   })
   socket.on('text', receive)
   socket.on('binary', receive)
@@ -113,7 +128,9 @@ export const overSocket = (
 
 interface Waiting {
   readonly message: string | ArrayBuffer | ArrayBufferView
+  /** Whether it was sent on any connection, and on the current one. */
   isSent: boolean
+  isOnLine: boolean
   watch(ttl: number, signal: AbortSignal | undefined, drop: (reason: 'aborted' | 'expired') => void): void
   finish(outcome: Outcome): void
 }
@@ -126,6 +143,7 @@ const createWaiting = (message: Waiting['message'], resolve: (outcome: Outcome) 
   return {
     message,
     isSent: false,
+    isOnLine: false,
     watch(ttl, signal, drop) {
       const timer = ttl < MAX_DELAY ? setTimeout(drop, ttl, 'expired') : undefined
       const abort = () => drop('aborted')

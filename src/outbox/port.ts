@@ -149,8 +149,10 @@ export const createPort = (
 
   const hear = (news: TabNews) => {
     if (news.kind === 'added') turn?.pump()
-    else if (news.kind === 'outcome') settle(news.id, news.outcome)
-    else if (news.kind === 'withdrawn') sender.withdraw(news.id)
+    else if (news.kind === 'outcome') {
+      settle(news.id, news.outcome)
+      sender.forget(news.id)
+    } else if (news.kind === 'withdrawn') sender.withdraw(news.id)
     else onCleared()
     flush()
   }

@@ -21,6 +21,8 @@ export interface Sender {
   send(item: Item): void
   /** Does not send this message any more, unless it was sent already. */
   withdraw(id: string): void
+  /** The message has its outcome. */
+  forget(id: string): void
   /** Takes back the messages that were not sent yet: another tab sends them, or nobody. */
   withdrawAll(isStored: (item: Item) => boolean): void
 }
@@ -73,6 +75,7 @@ export const createSender = (
       withdrawn.add(id)
       inFlight.get(id)?.controller.abort()
     },
+    forget: id => void withdrawn.delete(id),
     withdrawAll(which) {
       for (const { item, controller } of inFlight.values()) if (which(item)) controller.abort()
     },

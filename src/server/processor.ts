@@ -71,30 +71,30 @@ export class Processor {
         return this.answer(request, DUPLICATE)
       }
     }
-    try {
-      await this.run(request, message)
-    } finally {
-      // After a commit there is nothing to release.
-      if (message) await this.owner.store.release?.(message, this.owner.id).catch(this.host.report)
-    }
+    const isCommitted = await this.run(request, message)
+    // A commit has ended the reservation.
+    if (message && !isCommitted)
+      await this.owner.store.release?.(message, this.owner.id).catch(this.host.report)
   }
 
-  private async run(request: Request, message: MessageKey | undefined): Promise<void> {
+  /** Resolves with whether the effects were stored. */
+  private async run(request: Request, message: MessageKey | undefined): Promise<boolean> {
     const { ackId } = request
     let task: Task
     try {
       task = await this.host.runRequest(this.owner, request)
     } catch (error) {
-      return this.answer(request, this.describe(error))
+      this.answer(request, this.describe(error))
+      return false
     }
     try {
-      if (!this.owner.isActive) return
+      if (!this.owner.isActive) return false
       const outcome = await this.commit(task.effects, ackId, message)
       if (outcome === 'lost') {
         // If the store has ended the session, its notification reaches the client with the reason.
         await new Promise(resolve => setTimeout(resolve, NOTIFICATION_TIMEOUT))
         if (this.owner.isActive) this.owner.lose()
-        return
+        return false
       }
       if (ackId !== undefined && (outcome === 'done' || outcome === 'duplicate')) this.remember(ackId)
       this.answer(request, REFUSED[outcome])
@@ -102,8 +102,10 @@ export class Processor {
         await this.owner.flush()
         this.owner.end(task.close.code, task.close.reason)
       }
+      return outcome === 'done'
     } catch (error) {
       this.owner.onStoreError(error)
+      return false
     } finally {
       task.release()
     }
