@@ -5,7 +5,10 @@ import type { CallSocket } from './types.js'
 
 /** The members of a reliable socket that `overReliable()` uses. */
 export interface ReliableSocketLike extends Pick<Socket, 'connect' | 'close'> {
-  /** Sends an event with the name `event`. Aborting `signal` drops the message while it is queued. Resolves with its outcome. */
+  /**
+   * Sends an event with the name `event`. Aborting `signal` drops the message while it is queued. `store`: whether an outbox stores it.
+   * Resolves with its outcome.
+   */
   send(
     data: unknown,
     options: { readonly event: string; readonly signal?: AbortSignal; readonly store?: boolean },

@@ -18,7 +18,8 @@ export interface OverSocketOptions {
 export interface SocketWithOutbox {
   /**
    * Stores a message, and then sends it until the server acknowledges it. Strings, `ArrayBuffer`s, views, Blobs (which become
-   * `ArrayBuffer`s) and everything that JSON can represent. The options and the outcome are those of `createReliableSocket()`.
+   * `ArrayBuffer`s) and everything that JSON can represent. `ttl` drops the message if it has not been sent after this many milliseconds (default: keep it), and aborting `signal`
+   * drops it if it has not been sent (default: none). The outcome is that of `createReliableSocket()`.
    */
   send(data: unknown, options?: { ttl?: number; signal?: AbortSignal }): Promise<Outcome>
 }

@@ -61,6 +61,7 @@ export type PendingMessage = Omit<SentMessage, 'ackId' | 'messageId' | 'type'> &
 
 /** Something prevents the outbox from storing or reading messages. Messages of this page are sent nevertheless. */
 export interface OutboxProblem {
+  /** The kind of problem. */
   readonly reason: /** The storage cannot be opened: there is no IndexedDB, the page may not use it, or the database is corrupt. */
     | 'unavailable'
     /** The database was written by a newer version of this package. */

@@ -177,7 +177,8 @@ export interface OutboxMessage {
 /** A socket, as its outbox uses it. */
 export interface OutboxSocket {
   /**
-   * Sends a request that `write()` has returned, in the order of the calls. If it resolves with `unknown`, or with the reason `'closed'` or
+   * Sends a request that `write()` has returned, in the order of the calls. It is dropped if it has not been sent after `ttl` milliseconds
+   * (default: keep it), or when `signal` is aborted (default: none). If it resolves with `unknown`, or with the reason `'closed'` or
    * `'aborted'`, the message should stay in the outbox.
    */
   send(text: string, id: string, options: { ttl?: number; signal?: AbortSignal }): Promise<Outcome>

@@ -22,6 +22,7 @@ export interface StoreLimits {
 export interface MessageKey {
   /** Whose ids it belongs to: ids of different owners are unrelated. */
   readonly owner: string
+  /** The id: letters, digits, `-` and `_`. */
   readonly id: string
 }
 
