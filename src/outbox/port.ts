@@ -1,7 +1,7 @@
 import type { OutboxSocket, Outcome } from '../reliable.js'
 import { type Codec, describe } from './codec.js'
 import { createId, type OwnMessage, type OwnMessages } from './own.js'
-import { createSender, type Item } from './sender.js'
+import { createSender, type Item, type Sender } from './sender.js'
 import type { Shelf } from './shelf.js'
 import { createTabs, type TabNews } from './tabs.js'
 import { createTurn, type Turn } from './turn.js'
@@ -49,6 +49,57 @@ const createRemoval = (shelf: Shelf) => {
   }
 }
 
+/** The messages of this page that could not be stored, and were not sent yet. */
+const createRest = (own: OwnMessages, sender: Sender) => {
+  let messages: OwnMessage[] = []
+  return {
+    add: (message: OwnMessage) => void messages.push(message),
+    clear() {
+      messages = []
+    },
+    /** Sends them, when nothing that was sent before them waits any more. */
+    flush() {
+      if (!messages.length) return
+      for (const { id, key } of own.values()) if (key !== undefined && !sender.has(id)) return
+      for (const message of messages.splice(0)) {
+        if (own.has(message.id)) sender.send({ ...message, key: undefined })
+      }
+    },
+  }
+}
+
+/** Reads a stored message, and passes it on. */
+const createReader =
+  (
+    own: OwnMessages,
+    sender: Sender,
+    codec: Codec,
+    isMine: (record: OutboxRecord) => boolean,
+    report: Report,
+  ) =>
+  async (record: OutboxRecord, signal: AbortSignal) => {
+    const { id, body } = record
+    if (sender.has(id) || !isMine(record)) return
+    let text = own.get(id)?.text
+    try {
+      text ??= await codec.decode(body)
+    } catch (error) {
+      report('codec', error, [describe(record, undefined)])
+      return
+    }
+    if (!signal.aborted) sender.send({ ...record, text })
+  }
+
+/** The page was away, and may not have heard of outcomes. */
+const compare = async (shelf: Shelf, own: OwnMessages, sender: Sender, settle: Port['settle']) => {
+  const stored = await shelf.all().catch(() => undefined)
+  if (!stored) return
+  const ids = new Set(stored.map(({ id }) => id))
+  for (const { id, key } of [...own.values()]) {
+    if (key !== undefined && !ids.has(id) && !sender.has(id)) settle(id, { status: 'unknown' })
+  }
+}
+
 export const createPort = (
   name: string,
   socket: OutboxSocket,
@@ -60,8 +111,6 @@ export const createPort = (
   const page = createId()
   const started = Date.now()
   const remove = createRemoval(shelf)
-  /** Messages of this page that are not stored, and were not sent yet. */
-  let unstored: OwnMessage[] = []
   let turn: Turn | undefined
 
   const settle = (id: string, outcome: Outcome): boolean => {
@@ -88,18 +137,11 @@ export const createPort = (
     () => pump(),
   )
 
-  /** Sends what could not be stored, when nothing that was sent before it waits any more. */
-  const flush = () => {
-    if (!unstored.length) return
-    for (const { id, key } of own.values()) if (key !== undefined && !sender.has(id)) return
-    for (const message of unstored.splice(0)) {
-      if (own.has(message.id)) sender.send({ ...message, key: undefined })
-    }
-  }
+  const rest = createRest(own, sender)
 
   const pump = () => {
     turn?.pump()
-    flush()
+    rest.flush()
   }
 
   const writer = createWriter(page, shelf, codec, {
@@ -108,14 +150,14 @@ export const createPort = (
       tabs.post({ kind: 'added' })
       pump()
     },
-    onUnstored: message => void unstored.push(message),
+    onUnstored: rest.add,
     onOverflow: ({ id }) => void settle(id, { status: 'dropped', reason: 'overflow' }),
     onOrphan: remove,
     onCodec: (message, cause) => report('codec', cause, [describe(message, message.text)]),
   })
 
   const onCleared = async () => {
-    unstored = []
+    rest.clear()
     sender.withdrawAll(() => true)
     for (const { id } of [...own.values()]) settle(id, { status: 'dropped', reason: 'cleared' })
     await writer.done()
@@ -124,28 +166,7 @@ export const createPort = (
   /** Without locks, each tab sends its own messages and those of earlier pages. */
   const isMine = ({ page: by, time }: OutboxRecord) => tabs.areOrdered || by === page || time <= started
 
-  const sendStored = async (record: OutboxRecord, signal: AbortSignal) => {
-    const { id, body } = record
-    if (sender.has(id) || !isMine(record)) return
-    let text = own.get(id)?.text
-    try {
-      text ??= await codec.decode(body)
-    } catch (error) {
-      report('codec', error, [describe(record, undefined)])
-      return
-    }
-    if (!signal.aborted) sender.send({ ...record, text })
-  }
-
-  /** The page was away, and may not have heard of outcomes. */
-  const compare = async () => {
-    const stored = await shelf.all().catch(() => undefined)
-    if (!stored) return
-    const ids = new Set(stored.map(({ id }) => id))
-    for (const { id, key } of [...own.values()]) {
-      if (key !== undefined && !ids.has(id) && !sender.has(id)) settle(id, { status: 'unknown' })
-    }
-  }
+  const read = createReader(own, sender, codec, isMine, report)
 
   const hear = (news: TabNews) => {
     if (news.kind === 'added') turn?.pump()
@@ -154,7 +175,7 @@ export const createPort = (
       sender.forget(news.id)
     } else if (news.kind === 'withdrawn') sender.withdraw(news.id)
     else onCleared()
-    flush()
+    rest.flush()
   }
 
   const tabs = createTabs(name, {
@@ -165,8 +186,8 @@ export const createPort = (
           return sender.hasRoom
         },
         list: shelf.list,
-        send: sendStored,
-        onEnd: flush,
+        send: read,
+        onEnd: rest.flush,
       })
       turn = mine
       signal.addEventListener('abort', () => {
@@ -176,7 +197,7 @@ export const createPort = (
       })
       mine.pump()
     },
-    onReturn: compare,
+    onReturn: () => compare(shelf, own, sender, settle),
     onUnlocked: () => report('unlocked', undefined, []),
   })
 

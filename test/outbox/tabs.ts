@@ -24,6 +24,8 @@ for (const [name, value] of Object.entries(fake)) {
   if (name.startsWith('IDB')) Object.assign(globalThis, { [name]: value })
 }
 
+const PlatformChannel = BroadcastChannel
+
 interface Held {
   readonly name: string
   start(): void
@@ -83,7 +85,7 @@ export const startBrowser = ({ hasLocks = true }: { hasLocks?: boolean } = {}): 
       const page = new EventTarget()
       let isCrashed = false
       const channels: BroadcastChannel[] = []
-      class Channel extends BroadcastChannel {
+      class Channel extends PlatformChannel {
         constructor(name: string) {
           super(name)
           channels.push(this)
@@ -132,6 +134,7 @@ export const startBrowser = ({ hasLocks = true }: { hasLocks?: boolean } = {}): 
       socket.on('error', error => errors.push(error))
       socket.on('outcome', outcome => outcomes.push(outcome))
       const end = () => {
+        isCrashed = true
         socket.close()
         for (const channel of channels) channel.close()
       }
