@@ -2,6 +2,7 @@
 // class: UMD for script tags, readable and minified. `tsc` has written the declarations before (npm run build).
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, posix } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { brotliCompressSync, constants } from 'node:zlib'
 import terser from '@rollup/plugin-terser'
 import esbuild from 'rollup-plugin-esbuild'
@@ -57,8 +58,22 @@ const declarations = {
   },
 }
 
-const plugins = [esbuild({ target: 'es2020', sourceMap: true }), sizes]
-const shared = { banner, sourcemap: true, exports: 'named' }
+/** The library of the outbox, which is in the bundle: its license asks for this notice in every copy. */
+const bundled = {
+  name: 'bundled',
+  resolveId: id => (id === 'idb' ? fileURLToPath(import.meta.resolve('idb')) : null),
+}
+
+const notice = () =>
+  `/*! idb: ${readFileSync('node_modules/idb/LICENSE', 'utf8')
+    .trim()
+    .replace(/\s*\n\s*/g, ' ')} */`
+
+const bannerOf = ({ moduleIds }) =>
+  moduleIds.some(id => id.includes('node_modules/idb/')) ? `${banner}\n${notice()}` : banner
+
+const plugins = [bundled, esbuild({ target: 'es2020', sourceMap: true }), sizes]
+const shared = { banner: bannerOf, sourcemap: true, exports: 'named' }
 
 const entries = Object.values(exports).flatMap(
   ({ import: module }) => /dist\/(.*)\.js/.exec(module?.default)?.[1] ?? [],

@@ -1,6 +1,9 @@
 export { type CreateReliableSocket, createReliableSocket, reliableSocketOver } from './reliable/socket.js'
 export type {
   Gap,
+  Outbox,
+  OutboxMessage,
+  OutboxSocket,
   Outcome,
   ReliableDropReason,
   ReliableEvents,

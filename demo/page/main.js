@@ -1,5 +1,6 @@
 // The page: one socket for the notifications, whose inside is shown, and others for the rest.
 import { backoff, createSocket } from '/dist/index.min.js'
+import { createCrash } from './crash.js'
 import { address, page, write } from './dom.js'
 import { createFaults } from './faults.js'
 import { createFeed, showPictures } from './feed.js'
@@ -59,6 +60,7 @@ const live = createLive(bytes => {
 const faults = createFaults(socket, streams)
 const seeNodes = showNodes()
 createOrders()
+createCrash()
 const sockets = [socket, live, createReplacement(), ...streams.sockets]
 window.demo = { socket, sockets }
 

@@ -5,10 +5,13 @@ import type { CallSocket } from './types.js'
 
 /** The members of a reliable socket that `overReliable()` uses. */
 export interface ReliableSocketLike extends Pick<Socket, 'connect' | 'close'> {
-  /** Sends an event with the name `event`. Aborting `signal` drops the message while it is queued. Resolves with its outcome. */
+  /**
+   * Sends an event with the name `event`. Aborting `signal` drops the message while it is queued. `store`: whether an outbox stores it.
+   * Resolves with its outcome.
+   */
   send(
     data: unknown,
-    options: { readonly event: string; readonly signal?: AbortSignal },
+    options: { readonly event: string; readonly signal?: AbortSignal; readonly store?: boolean },
   ): Promise<{ readonly status: string }>
   /** Adds a listener, and returns a function that removes it. */
   on(type: any, listener: (payload: any) => unknown): () => void
@@ -90,10 +93,13 @@ export const overReliable = (socket: ReliableSocketLike, options: OverReliableOp
     close: socket.close,
     queuedMessages: () => [...unacknowledged.values()],
     send(data, how) {
+      // Not stored: after a crash, nobody would wait for the reply, and its number would be that of another call.
       unacknowledged.set(identityOf(data), data)
-      socket.send(data, { event, ...(how?.signal && { signal: how.signal }) }).then(({ status }) => {
-        if (status === 'delivered') unacknowledged.delete(identityOf(data))
-      })
+      socket
+        .send(data, { event, store: false, ...(how?.signal && { signal: how.signal }) })
+        .then(({ status }) => {
+          if (status === 'delivered') unacknowledged.delete(identityOf(data))
+        })
       return 'queued'
     },
     get state() {

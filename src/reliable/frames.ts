@@ -19,9 +19,10 @@ export type FrameData =
  * one.
  */
 export type RequestFrame = { readonly ackId?: number | undefined } & (
-  | ({ readonly type: 'event'; readonly event: string } & FrameData)
+  | ({ readonly type: 'event'; readonly messageId?: string | undefined; readonly event: string } & FrameData)
   | ({
       readonly type: 'sendToGroup'
+      readonly messageId?: string | undefined
       readonly group: string
       readonly noEcho?: boolean | undefined
     } & FrameData)
@@ -39,9 +40,10 @@ export type ClientFrame =
 
 /**
  * Additions to Azure's protocol that a server supports. It names them in `connected`. A client uses only those that the server has named.
- * `endSession`: the frame of this name. `resumeProtocol`: the client may offer a subprotocol that begins with `RESUME_PROTOCOL`.
+ * `endSession`: the frame of this name. `resumeProtocol`: the client may offer a subprotocol that begins with `RESUME_PROTOCOL`. `messageIds`:
+ * messages may have a `messageId`.
  */
-export type Feature = 'endSession' | 'resumeProtocol'
+export type Feature = 'endSession' | 'resumeProtocol' | 'messageIds'
 
 /**
  * The beginning of a subprotocol `resume.ID.TOKEN`, which a client offers in addition to `PROTOCOL`, in place of parameters of the URL:

@@ -4,6 +4,8 @@ import type { Outcome, SentMessage } from './types.js'
 /** A message of this client, from `send()` to its outcome. Everything except the functions can be saved. */
 export interface Message {
   readonly ackId: number
+  /** The id that it keeps across sessions. An outbox keeps such a message, and decides what becomes of it. */
+  readonly messageId?: string | undefined
   /** The frame, as it is on the wire. */
   readonly frame: string
   /** The bytes of the frame. */
@@ -42,7 +44,7 @@ export const listOf = (messages: readonly Message[] = []): MessageList => {
 }
 
 /** The message for the application. */
-export const describe = ({ frame }: Message): SentMessage => {
+export const describe = ({ frame }: Pick<Message, 'frame'>): SentMessage => {
   const message: SentMessage = JSON.parse(frame)
   return message.dataType ? { ...message, data: decodeData(message as FrameData) } : message
 }

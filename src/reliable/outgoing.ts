@@ -2,7 +2,7 @@ import { rejectUnknown } from '../core/errors.js'
 import { createTimer } from '../core/timers.js'
 import type { Emitter } from '../index.js'
 import { type AckFrame, type EncodedData, encode } from './frames.js'
-import { addTo, describe, listOf, type Message, removeFrom } from './messages.js'
+import { addTo, describe, listOf, type Message, type MessageList, removeFrom } from './messages.js'
 import type {
   Outcome,
   ReliableDropReason,
@@ -31,8 +31,17 @@ export type RequestHead =
 
 /** The messages to the server. */
 export interface Outgoing {
-  /** Sends a message, now or later. `name`: of its event or group. Rejects for invalid arguments. */
-  send(head: RequestHead, name: string, options: ReliableSendOptions, data?: EncodedData): Promise<Outcome>
+  /**
+   * Sends a message, now or later. `name`: of its event or group. Rejects for invalid arguments. `messageId`: of a message that an outbox
+   * keeps. Its `data` is the whole request, without the opening brace.
+   */
+  send(
+    head: RequestHead,
+    name: string,
+    options: ReliableSendOptions,
+    data?: EncodedData | string,
+    messageId?: string,
+  ): Promise<Outcome>
   /** Sends queued messages as far as the window allows. */
   flush(): void
   /** Processes the server's answer to a message. */
@@ -51,6 +60,8 @@ type Emit = Emitter<ReliableEvents>['emit']
 
 type Drop = (message: Message, reason: ReliableDropReason) => void
 
+const unkept = (list: MessageList) => [...list.values()].filter(({ messageId }) => !messageId)
+
 /** Drops the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
 const watch = (message: Message, drop: Drop, { signal, ttl }: ReliableSendOptions) => {
   const setTimer = createTimer()
@@ -64,11 +75,11 @@ const watch = (message: Message, drop: Drop, { signal, ttl }: ReliableSendOption
 }
 
 /** Throws a `TypeError` for invalid arguments of `send()`. */
-const checkSend = (
+export const checkSend = (
   name: unknown,
-  { onLost = 'drop', ttl = Infinity, signal: _, ...unknown }: ReliableSendOptions,
-) => {
-  rejectUnknown('send', unknown, 'onLost, ttl and signal')
+  { onLost = 'drop', ttl = Infinity, signal: _, store: __, ...unknown }: ReliableSendOptions,
+): void => {
+  rejectUnknown('send', unknown, 'onLost, ttl, signal and store')
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
   if (!isValid) throw new TypeError("Use a name, a ttl from 0, and onLost 'drop' or 'resend'")
 }
@@ -105,7 +116,7 @@ export const createOutgoing = (
     message.report?.(outcome)
     // One that joins a group is sent again in each new session.
     message.report = undefined
-    if (outcome.status !== 'dropped') return
+    if (outcome.status !== 'dropped' || message.messageId) return
     dropped++
     emit('drop', { ...describe(message), ...outcome })
   }
@@ -132,21 +143,25 @@ export const createOutgoing = (
   return {
     flush,
 
-    send: (head, name, options, data) =>
+    send: (head, name, options, data, messageId) =>
       new Promise<Outcome>(report => {
         checkSend(name, options)
         const { onLost = 'drop', signal, ttl = Infinity } = options
         const ackId = next++
-        const frame = encode({ ...head, ackId }, data)
+        // The id comes first, so that it can be removed for servers that do not support it.
+        const frame = messageId
+          ? `{"messageId":"${messageId}","ackId":${ackId},${data}`
+          : encode({ ...head, ackId }, data as EncodedData)
         const size = encoder.encode(frame).length
         const expires = Date.now() + ttl
-        const message: Message = { ackId, frame, size, onLost, expires, type: head.type, name, report }
+        const { type } = head
+        const message: Message = { ackId, messageId, frame, size, onLost, expires, type, name, report }
         if (signal?.aborted) return drop(message, 'aborted')
         if (isClosed()) return drop(message, 'closed')
         watch(message, drop, options)
         addTo(waiting, message)
         flush()
-        if (waiting.has(ackId) && (waiting.size > maxMessages || waiting.bytes > maxBytes)) {
+        if (!messageId && waiting.has(ackId) && (waiting.size > maxMessages || waiting.bytes > maxBytes)) {
           drop(message, 'overflow')
         }
       }),
@@ -194,6 +209,7 @@ export const createOutgoing = (
       inFlightBytes: sent.bytes,
     }),
 
-    save: () => ({ next, joined: [...joined], sent: [...sent.values()], waiting: [...waiting.values()] }),
+    // The outbox keeps its messages itself.
+    save: () => ({ next, joined: [...joined], sent: unkept(sent), waiting: unkept(waiting) }),
   }
 }

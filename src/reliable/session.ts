@@ -42,6 +42,8 @@ export interface Session {
   protocols(): string | string[]
   /** Whether the server supports this. */
   supports(feature: Feature): boolean
+  /** The frame as this server may receive it: without the id of the message, unless it supports that. */
+  write(frame: string): string
   /** Waits for `connected`, and sends the unacknowledged messages again. */
   prepare(connection: PreparedConnection): Promise<void>
   /** Checks whether the session is lost, and then asks the application's `retry` when to try again. */
@@ -65,6 +67,9 @@ export const createSession = (
   let isSecond = false
 
   const supports = (feature: Feature) => !!key?.features?.includes(feature)
+
+  const write = (frame: string) =>
+    supports('messageIds') ? frame : frame.replace(/^{"messageId":"[\w-]*",/, '{')
 
   /** The subprotocol that resumes the session. Other servers may use characters that a subprotocol cannot have. */
   const resumeProtocol = () => {
@@ -99,6 +104,7 @@ export const createSession = (
     },
 
     supports,
+    write,
 
     async prepare({ send, receive, signal }) {
       let first: ServerFrame | undefined
@@ -130,7 +136,7 @@ export const createSession = (
       isSecond = false
       // The server may not have read the last acknowledgement. A page that is reloaded again and again sends no other.
       if (incoming.last) incoming.acknowledge(send)
-      outgoing.resend(send)
+      outgoing.resend(frame => send(write(frame)))
     },
 
     retry(context) {

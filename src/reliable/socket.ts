@@ -12,9 +12,16 @@ import {
 } from '../index.js'
 import { decode, encode, encodeData, MALFORMED, type ServerFrame } from './frames.js'
 import { createIncoming } from './incoming.js'
-import { createOutgoing, type SavedOutgoing } from './outgoing.js'
+import { describe } from './messages.js'
+import { checkSend, createOutgoing, type RequestHead, type SavedOutgoing } from './outgoing.js'
 import { createSession, resolveUrl, type Session, type SessionKey } from './session.js'
-import type { ReliableEvents, ReliableOptions, ReliableSocket, ReliableState } from './types.js'
+import type {
+  ReliableEvents,
+  ReliableOptions,
+  ReliableSendOptions,
+  ReliableSocket,
+  ReliableState,
+} from './types.js'
 
 /** Makes a reliable socket: see `createReliableSocket`. */
 export type CreateReliableSocket = <Json = unknown>(
@@ -46,7 +53,7 @@ const withoutUrl = ({ ...state }: State & { url?: string }): ReliableState => {
 
 const createCore = (
   createSocket: CreateCore,
-  { heartbeat, saved: _, ...options }: ReliableOptions,
+  { heartbeat, saved: _, outbox: __, ...options }: ReliableOptions,
   { endpoint, protocols, prepare, retry }: Session,
   onPong: () => void,
 ): Socket => {
@@ -97,7 +104,8 @@ export const reliableSocketOver =
 
     // Volatile: sent now, on an open connection, or never. The core neither stores nor reclaims a message: `outgoing` stores it until it
     // is acknowledged.
-    const transmit = (frame: string) => !isSplit() && socket.send(frame, { volatile: true }) === 'sent'
+    const transmit = (frame: string) =>
+      !isSplit() && socket.send(session.write(frame), { volatile: true }) === 'sent'
     const isClosed = () => {
       const { name, cause } = socket.state as { name: string; cause?: unknown }
       return name === 'closing' || (name === 'closed' && !!cause)
@@ -169,11 +177,31 @@ export const reliableSocketOver =
       if (isSplit()) socket.reconnect()
     })
 
+    const keep = options.outbox?.attach({
+      on,
+      send: (text, id, how) =>
+        outgoing.send({ type: 'event', event: id }, id, { ...how, onLost: 'resend' }, text.slice(1), id),
+      report(text, messageId, outcome, isOwn) {
+        const message = { ...describe({ frame: text }), messageId, ...outcome }
+        if (!isOwn) emit('outcome', message)
+        if (message.status === 'dropped') emit('drop', message)
+      },
+      error: error => emit('error', error),
+      get state() {
+        return state
+      },
+    })
+    const send = (head: RequestHead, name: string, how: ReliableSendOptions, data: unknown) => {
+      if (!keep || how.store === false) return outgoing.send(head, name, how, encodeData(data))
+      checkSend(name, how)
+      return keep({ data, options: how, write: data => encode(head, encodeData(data)) })
+    }
+
     return {
       send: async (data, { event = 'message', ...how } = {}) =>
-        outgoing.send({ type: 'event', event }, event, how, encodeData(data)),
+        send({ type: 'event', event }, event, how, data),
       publish: async (group, data, { noEcho, ...how } = {}) =>
-        outgoing.send({ type: 'sendToGroup', group, noEcho }, group, how, encodeData(data)),
+        send({ type: 'sendToGroup', group, noEcho }, group, how, data),
       join: group => outgoing.send({ type: 'joinGroup', group }, group, { onLost: 'resend' }),
       leave: group => outgoing.send({ type: 'leaveGroup', group }, group, { onLost: 'resend' }),
       on,

@@ -14,6 +14,8 @@ import type {
 export type Outcome =
   /** The server has acknowledged it. */
   | { readonly status: 'delivered' }
+  /** The socket was closed first. The message is in the outbox, from which the next socket sends it. Only with the option `outbox`. */
+  | { readonly status: 'stored' }
   /** It was sent, and the session or the socket ended before it was acknowledged. The server may or may not have processed it. */
   | { readonly status: 'unknown' }
   /** The server has not processed it. */
@@ -28,11 +30,13 @@ export type Outcome =
 export type ReliableDropReason =
   /** Its `signal` was aborted before it was sent. */
   | 'aborted'
+  /** The application has cleared the outbox. */
+  | 'cleared'
   /** The socket was closed before it was sent. */
   | 'closed'
   /** Its `ttl` ran out before it was sent. */
   | 'expired'
-  /** The queue was full. */
+  /** The queue, or the outbox, was full. */
   | 'overflow'
   /** The server answered with an error. */
   | 'refused'
@@ -44,6 +48,11 @@ export interface ReliableSendOptions {
    * new session, where the server cannot recognize it: it may be processed twice. Default: `'drop'`.
    */
   onLost?: 'drop' | 'resend'
+  /**
+   * Whether the outbox stores the message. With `false` it is sent without it: for what is worthless after a crash. A stored message has the
+   * `onLost` of its outbox, `'resend'`. Default: `true`, if there is an outbox.
+   */
+  store?: boolean
   /** Drops the message when aborted, unless it has been sent. Default: none. */
   signal?: AbortSignal
   /** Drops the message if it has not been sent after this many milliseconds. Default: keep it. */
@@ -70,8 +79,10 @@ export type ReliableMessage<Json = unknown> = {
 export interface SentMessage {
   /** The kind of request. */
   readonly type: 'event' | 'sendToGroup' | 'joinGroup' | 'leaveGroup'
-  /** Its number. The server uses it to acknowledge the message and to recognize a repetition. */
-  readonly ackId: number
+  /** Its number. The server uses it to acknowledge the message and to recognize a repetition. Absent in an outbox, until it is sent. */
+  readonly ackId?: number
+  /** The id of a message from an outbox: the same in all sessions, so that the server recognizes a repetition in another one. */
+  readonly messageId?: string
   /** The name of an `event`. */
   readonly event?: string
   /** The group, for all other types. */
@@ -89,7 +100,10 @@ export type Gap =
       readonly reason: 'session'
       /** Messages that were sent but not acknowledged, and will not be sent again. Their outcome is `unknown`. */
       readonly unknown: readonly SentMessage[]
-      /** Messages that were sent but not acknowledged, and will be sent again. They may be processed twice. */
+      /**
+       * Messages that were sent but not acknowledged, and will be sent again. They may be processed twice, unless they have a `messageId`
+       * and the server supports that, as `steadysocket/server` does.
+       */
       readonly resent: readonly SentMessage[]
     }
   /** The sequence numbers jumped: `missed` messages never arrived, or were not readable. */
@@ -103,7 +117,7 @@ export interface ReliableEvents<Json = unknown> {
   gap: Gap
   /** A message was not processed. The promise of the message resolves with the same outcome. */
   drop: SentMessage & Extract<Outcome, { status: 'dropped' }>
-  /** The outcome of a message from `options.saved`: its promise was lost with the page that sent it. */
+  /** The outcome of a message from `options.saved` or the outbox: its promise was lost with the page that sent it, or is in another tab. */
   outcome: SentMessage & Outcome
   /** The state has changed. */
   state: ReliableState
@@ -141,8 +155,47 @@ export interface ReliableOptions
   queue?: Omit<QueueOptions, 'overflow' | 'keepWhenClosed'>
   /** Detects dead connections with the protocol's own ping. `false` for servers that do not answer it. Default: on. */
   heartbeat?: Omit<HeartbeatOptions, 'message' | 'isReply'> | false
+  /**
+   * Stores messages before they are sent, so that they outlive the page: `indexedDbOutbox()` of `steadysocket/outbox`. An outbox belongs to one
+   * socket. Default: none.
+   */
+  outbox?: Outbox | undefined
   /** The text that `save()` returned before the page was reloaded. Use it only once. Default: none, which begins a new session. */
   saved?: string | null | undefined
+}
+
+/** A message on its way into an outbox. */
+export interface OutboxMessage {
+  /** What was passed to `send()`. */
+  readonly data: unknown
+  /** The options of `send()`. They are valid. */
+  readonly options: ReliableSendOptions
+  /** The request with this data as JSON. Throws for data that cannot be sent. */
+  write(data: unknown): string
+}
+
+/** A socket, as its outbox uses it. */
+export interface OutboxSocket {
+  /**
+   * Sends a request that `write()` has returned, in the order of the calls. It is dropped if it has not been sent after `ttl` milliseconds
+   * (default: keep it), or when `signal` is aborted (default: none). If it resolves with `unknown`, or with the reason `'closed'` or
+   * `'aborted'`, the message should stay in the outbox.
+   */
+  send(text: string, id: string, options: { ttl?: number; signal?: AbortSignal }): Promise<Outcome>
+  /** Tells the application the outcome of a message. `isOwn`: whether a promise of this page resolves with it. */
+  report(text: string, id: string, outcome: Outcome, isOwn: boolean): void
+  /** Tells the application of a failure of the outbox. */
+  error(error: Error): void
+  /** Adds a listener for the states of the socket. */
+  on(type: 'state', listener: (state: OutboxSocket['state']) => unknown): () => void
+  /** The current state. */
+  readonly state: { readonly name: State['name']; readonly cause?: unknown }
+}
+
+/** Stores messages before they are sent. */
+export interface Outbox {
+  /** Called once, by the socket. Returns the function that accepts the messages of `send()` and `publish()`. */
+  attach(socket: OutboxSocket): (message: OutboxMessage) => Promise<Outcome>
 }
 
 /** A WebSocket on which each message arrives once and in order, in both directions. Its methods do not depend on `this`. */

@@ -10,6 +10,8 @@ export interface Limits {
   readonly maxMessageBytes: number
   readonly maxGroups: number
   readonly dedupeWindow: number
+  readonly idTimeout: number
+  readonly maxIds: number
   readonly sessionTimeout: number
   readonly handlerTimeout: number
 }
@@ -20,6 +22,8 @@ const DEFAULTS: Limits = {
   maxMessageBytes: 2 ** 20,
   maxGroups: 256,
   dedupeWindow: 4_096,
+  idTimeout: 7 * 24 * 3_600_000,
+  maxIds: 10_000,
   sessionTimeout: 60_000,
   handlerTimeout: 60_000,
 }
@@ -42,6 +46,8 @@ const NAMES: Record<keyof ReliableServerOptions, true> = {
   maxMessageBytes: true,
   maxGroups: true,
   dedupeWindow: true,
+  idTimeout: true,
+  maxIds: true,
   sessionTimeout: true,
   handlerTimeout: true,
   rates: true,

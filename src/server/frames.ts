@@ -139,17 +139,23 @@ const readPayload = ({ dataType, data }: Record<string, unknown>): Payload => {
   }
 }
 
+const readMessageId = (id: unknown): string | undefined => {
+  if (id === undefined || (typeof id === 'string' && /^[\w-]{1,64}$/.test(id))) return id
+  throw new InvalidRequest('messageId must have 1 to 64 letters, digits, - or _')
+}
+
 const readRequest = (frame: Record<string, unknown>, ackId: number | undefined): Request => {
   const { type, event, group, noEcho = false } = frame
+  const messageId = readMessageId(frame.messageId)
   switch (type) {
     case 'event':
-      return { type, ackId, event: readName('event', event), payload: readPayload(frame) }
+      return { type, ackId, messageId, event: readName('event', event), payload: readPayload(frame) }
     case 'joinGroup':
     case 'leaveGroup':
       return { type, ackId, group: readName('group', group) }
     case 'sendToGroup':
       if (typeof noEcho !== 'boolean') throw new InvalidRequest('noEcho must be true or false')
-      return { type, ackId, group: readName('group', group), payload: readPayload(frame), noEcho }
+      return { type, ackId, messageId, group: readName('group', group), payload: readPayload(frame), noEcho }
     default:
       throw new InvalidRequest('there is no such type of frame')
   }
@@ -250,8 +256,17 @@ export const writeAck = (ackId: number, error?: { name: string; message: string 
 /** The features that clients of this package use, and others ignore. */
 const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']
 
-export const writeConnected = (frame: Omit<ConnectedFrame, 'type' | 'event' | 'features'>): string =>
-  encode({ type: 'system', event: 'connected', ...frame, features: FEATURES })
+/** `hasIds`: whether the store remembers the ids of messages. */
+export const writeConnected = (
+  frame: Omit<ConnectedFrame, 'type' | 'event' | 'features'>,
+  hasIds: boolean,
+): string =>
+  encode({
+    type: 'system',
+    event: 'connected',
+    ...frame,
+    features: hasIds ? [...FEATURES, 'messageIds'] : FEATURES,
+  })
 
 export const writeDisconnected = (message: string): string =>
   encode({ type: 'system', event: 'disconnected', message })

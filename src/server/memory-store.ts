@@ -1,4 +1,5 @@
 import { byteLength } from './bytes.js'
+import { MessageIds } from './memory-ids.js'
 import { type Listener, remember, Sessions, type StoredSession } from './memory-sessions.js'
 import { checkMaxSessions, checkOptionNames } from './names.js'
 import {
@@ -23,11 +24,18 @@ export interface MemoryStoreOptions {
 // Its methods are properties, so that a store around this one can spread it.
 class MemoryNode implements StoreNode {
   private readonly sessions: Sessions
+  private readonly ids: MessageIds
   private readonly limits: StoreLimits & Required<MemoryStoreOptions>
   private readonly listener: Listener
 
-  constructor(sessions: Sessions, limits: StoreLimits & Required<MemoryStoreOptions>, listener: Listener) {
+  constructor(
+    sessions: Sessions,
+    ids: MessageIds,
+    limits: StoreLimits & Required<MemoryStoreOptions>,
+    listener: Listener,
+  ) {
     this.sessions = sessions
+    this.ids = ids
     this.limits = limits
     this.listener = listener
   }
@@ -86,16 +94,24 @@ class MemoryNode implements StoreNode {
   readonly commit: StoreNode['commit'] = async (effects, claim) => {
     const by = claim && this.sessions.held(claim.session, claim.epoch)
     if (claim && !by) return { outcome: 'lost', count: 0 }
-    const ackId = claim?.ackId
+    const { ackId, message } = claim ?? {}
     if (ackId !== undefined && by?.handled.has(ackId)) return { outcome: 'duplicate', count: 0 }
+    if (message && this.ids.has(message)) return { outcome: 'duplicate', count: 0 }
     const objection = this.objection(effects, by)
     if (objection) return { outcome: objection, count: 0 }
     if (claim?.patient && this.isBusy(effects)) return { outcome: 'busy', count: 0 }
     if (ackId !== undefined && by) remember(by.handled, ackId, this.limits.dedupeWindow)
+    if (message) this.ids.add(message, this.limits)
     let count = 0
     for (const effect of effects) count = this.apply(effect)
     return { outcome: 'done', count }
   }
+
+  readonly reserve: NonNullable<StoreNode['reserve']> = async (message, session) =>
+    this.ids.reserve(message, session)
+
+  readonly release: NonNullable<StoreNode['release']> = async (message, session) =>
+    this.ids.release(message, session)
 
   readonly read: StoreNode['read'] = async (id, epoch, after, limit) => {
     const session = this.sessions.held(id, epoch)
@@ -236,7 +252,8 @@ export const memoryStore = (options: MemoryStoreOptions = {}): Store => {
   const { maxSessions = 100_000 } = options
   checkMaxSessions('memoryStore', maxSessions)
   const sessions = new Sessions()
+  const ids = new MessageIds()
   return {
-    open: async (limits, listener) => new MemoryNode(sessions, { ...limits, maxSessions }, listener),
+    open: async (limits, listener) => new MemoryNode(sessions, ids, { ...limits, maxSessions }, listener),
   }
 }

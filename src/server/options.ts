@@ -43,8 +43,8 @@ export type ClientMessage = Payload & {
   /** The name of the event. */
   readonly event: string
   /**
-   * The same for every repetition of this message, and different for all other messages, on every node. Store it together with your
-   * own effects to apply them once. Absent if the client wants no acknowledgement.
+   * The same for every repetition of this message, and different for all other messages of the user, on every node. A message from an outbox
+   * keeps it across sessions. Store it together with your own effects to apply them once. Absent if the client wants no acknowledgement.
    */
   readonly id: string | undefined
   /** Aborted when the handler has taken longer than `handlerTimeout`. */
@@ -134,6 +134,16 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
   maxGroups?: number
   /** The number of processed message ids that a session remembers. Default: 4,096. */
   dedupeWindow?: number
+  /**
+   * How long the server remembers the ids of processed messages from clients with an outbox, so that it processes none twice, even if the
+   * client's page or a node crashes. Default: a week. It should be as long as an outbox may keep messages.
+   */
+  idTimeout?: number
+  /**
+   * The number of these ids that are remembered for each user. Beyond it, the oldest is forgotten. Clients without a user id share 64 such
+   * memories. Default: 10,000.
+   */
+  maxIds?: number
   /**
    * How long `onMessage`, `onJoin`, `onPublish`, `onConnect` and `authorize` may take. A request that takes longer is refused with the name
    * `Timeout`, and nothing that was sent through its `session` happens. A connection that takes longer is closed with 1011. Default: 60,000.

@@ -3,7 +3,7 @@ import { type Request, type Waiting, writeAck } from './frames.js'
 import type { Host } from './host.js'
 import { delay, PATIENCE } from './patience.js'
 import { Refusal, type Task } from './requests.js'
-import type { CommitOutcome, Effect, StoreNode } from './store.js'
+import type { CommitOutcome, Effect, MessageKey, StoreNode } from './store.js'
 
 /** The part of its session that a processor uses. */
 export interface ProcessorOwner {
@@ -62,20 +62,39 @@ export class Processor {
     const { ackId } = request
     if (request.type === 'endSession') return this.owner.end(1000, 'ended by the client')
     if (ackId !== undefined && this.handled.has(ackId)) return this.answer(request, DUPLICATE)
+    const message = this.keyOf(request)
+    if (message) {
+      const reservation = await this.reserve(message)
+      if (reservation === 'lost') return
+      if (reservation === 'processed') {
+        if (ackId !== undefined) this.remember(ackId)
+        return this.answer(request, DUPLICATE)
+      }
+    }
+    const isCommitted = await this.run(request, message)
+    // A commit has ended the reservation.
+    if (message && !isCommitted)
+      await this.owner.store.release?.(message, this.owner.id).catch(this.host.report)
+  }
+
+  /** Resolves with whether the effects were stored. */
+  private async run(request: Request, message: MessageKey | undefined): Promise<boolean> {
+    const { ackId } = request
     let task: Task
     try {
       task = await this.host.runRequest(this.owner, request)
     } catch (error) {
-      return this.answer(request, this.describe(error))
+      this.answer(request, this.describe(error))
+      return false
     }
     try {
-      if (!this.owner.isActive) return
-      const outcome = await this.commit(task.effects, ackId)
+      if (!this.owner.isActive) return false
+      const outcome = await this.commit(task.effects, ackId, message)
       if (outcome === 'lost') {
         // If the store has ended the session, its notification reaches the client with the reason.
         await new Promise(resolve => setTimeout(resolve, NOTIFICATION_TIMEOUT))
         if (this.owner.isActive) this.owner.lose()
-        return
+        return false
       }
       if (ackId !== undefined && (outcome === 'done' || outcome === 'duplicate')) this.remember(ackId)
       this.answer(request, REFUSED[outcome])
@@ -83,11 +102,37 @@ export class Processor {
         await this.owner.flush()
         this.owner.end(task.close.code, task.close.reason)
       }
+      return outcome === 'done'
     } catch (error) {
       this.owner.onStoreError(error)
+      return false
     } finally {
       task.release()
     }
+  }
+
+  /** The id that the message keeps across sessions. Users have ids of their own, so that nobody can use up those of another user. */
+  private keyOf(request: Waiting): MessageKey | undefined {
+    const id = 'messageId' in request ? request.messageId : undefined
+    if (id === undefined || !this.owner.store.reserve) return undefined
+    const { userId } = this.owner
+    // Without users, 64 memories, so that they can be larger.
+    return { id, owner: userId === undefined ? `?${id[0]}` : `=${userId}` }
+  }
+
+  /** Waits while another session processes the same message: that of a page that has crashed, for example. */
+  private async reserve(message: MessageKey): Promise<'reserved' | 'processed' | 'lost'> {
+    const start = Date.now()
+    try {
+      while (this.owner.isActive) {
+        const reservation = await this.owner.store.reserve?.(message, this.owner.id)
+        if (reservation === 'reserved' || reservation === 'processed') return reservation
+        await delay(Date.now() - start)
+      }
+    } catch (error) {
+      this.owner.onStoreError(error)
+    }
+    return 'lost'
   }
 
   /** The error as the client may see it. */
@@ -103,12 +148,16 @@ export class Processor {
    * Stores the effects together with the record that the request was processed. If a member of a group is too far behind, waits for a while:
    * a client that publishes is slowed down by the group's slowest connected member.
    */
-  private async commit(effects: readonly Effect[], ackId: number | undefined): Promise<CommitOutcome> {
+  private async commit(
+    effects: readonly Effect[],
+    ackId: number | undefined,
+    message: MessageKey | undefined,
+  ): Promise<CommitOutcome> {
     const start = Date.now()
     for (;;) {
       const waited = Date.now() - start
       const patient = waited < PATIENCE
-      const claim = { session: this.owner.id, epoch: this.owner.epoch, ackId, patient }
+      const claim = { session: this.owner.id, epoch: this.owner.epoch, ackId, message, patient }
       const { outcome } = await this.owner.store.commit(effects, claim)
       if (outcome === 'busy' && this.owner.isActive) {
         await delay(waited)

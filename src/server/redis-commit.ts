@@ -51,6 +51,16 @@ local function publish(group, except, frame)
   if body ~= '-' then refer(entry, count - 1) end
   return count
 end
+-- A few old ones are forgotten each time: more than can be added, so that there are never many.
+local function rememberMessage(owner, message, idTimeout, maxIds)
+  call('DEL', H(owner, message))
+  call('ZADD', I(owner), whole(now), message)
+  call('PEXPIRE', I(owner), idTimeout)
+  local old = call('ZRANGEBYSCORE', I(owner), '-inf', now - idTimeout, 'LIMIT', 0, 10)
+  if #old > 0 then call('ZREM', I(owner), unpack(old)) end
+  local excess = call('ZCARD', I(owner)) - maxIds
+  if excess > 0 then call('ZREMRANGEBYRANK', I(owner), 0, math.min(excess, 10) - 1) end
+end
 local function apply(kind, target, other, frame)
   if kind == 'send' then return send(target, frame) end
   if kind == 'leave' then return leave(other, target) end
@@ -64,8 +74,8 @@ end
 `
 
 export const COMMIT: string = `${EFFECTS}
-local ack, patient, place, force, job = unpack(ARGV, 11, 15)
-local first = 16
+local ack, patient, place, force, job, message, owner, idTimeout, maxIds = unpack(ARGV, 11, 19)
+local first = 20
 if not isTrusted() then return answer('wait', 0) end
 local last = tonumber(call('HGET', O(me), 'place') or 0)
 if tonumber(place) <= last then return outcomeOf(place) end
@@ -78,6 +88,7 @@ end
 if id ~= '' then
   if not owns(id, epoch) then return refuse('lost') end
   if ack ~= '' and call('ZSCORE', D(id), ack) then return refuse('duplicate') end
+  if message ~= '' and call('ZSCORE', I(owner), message) then return refuse('duplicate') end
 end
 local more = {}
 for i = first, #ARGV, 4 do
@@ -128,6 +139,7 @@ if ack ~= '' then
   call('ZREMRANGEBYRANK', D(id), 0, -1 - window)
   call('PEXPIRE', D(id), ttl)
 end
+if message ~= '' then rememberMessage(owner, message, tonumber(idTimeout), tonumber(maxIds)) end
 local count = 0
 for i = first, rest - 1, 4 do count = apply(unpack(ARGV, i, i + 3)) end
 if rest > #ARGV then

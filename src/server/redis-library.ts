@@ -30,6 +30,8 @@ local function G(group) return P .. 'g:' .. group end
 local function Y(group) return P .. 'y:' .. group end
 local function M(bucket) return P .. 'm:' .. bucket end
 local function O(node) return P .. 'o:' .. node end
+local function I(owner) return P .. 'i:' .. owner end
+local function H(owner, message) return P .. 'h:' .. message .. ':' .. owner end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Frames are kept in buckets of half a minute, each of which expires as a whole.

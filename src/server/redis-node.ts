@@ -8,6 +8,7 @@ import {
   type CommitOutcome,
   type Effect,
   type Member,
+  type Reservation,
   type StoredMessage,
   type StoreNode,
   userGroup,
@@ -31,6 +32,8 @@ export interface RedisNodeParts {
   readonly sessions: KnownSessions
   readonly maxSessions: number | undefined
   readonly sessionTimeout: number
+  readonly idTimeout: number
+  readonly maxIds: number
   /** Stops receiving notices. */
   unsubscribe(): unknown
 }
@@ -109,7 +112,8 @@ export class RedisNode implements StoreNode {
 
   readonly commit: StoreNode['commit'] = async (effects, claim) => {
     this.acknowledgements.flush()
-    const { session = '', epoch = 0, ackId = '', patient = false } = claim ?? {}
+    const { session = '', epoch = 0, ackId = '', patient = false, message } = claim ?? {}
+    const { idTimeout, maxIds } = this.parts
     const place = this.order.take()
     const job = session || `${this.parts.name}.${place}`
     const moment = Date.now()
@@ -118,6 +122,7 @@ export class RedisNode implements StoreNode {
         this.scripts[script](
           'commit',
           ...[session, epoch, ackId, patient ? 1 : 0, place, force, job],
+          ...[message?.id ?? '', message?.owner ?? '', idTimeout, maxIds],
           ...effects.flatMap(argumentsOf),
         ),
       )
@@ -133,6 +138,13 @@ export class RedisNode implements StoreNode {
     } finally {
       this.order.done(place)
     }
+  }
+
+  readonly reserve: NonNullable<StoreNode['reserve']> = async ({ id, owner }, session) =>
+    String(await this.scripts.run('reserve', session, 0, id, owner)) as Reservation
+
+  readonly release: NonNullable<StoreNode['release']> = async ({ id, owner }, session) => {
+    await this.scripts.run('release', session, 0, id, owner)
   }
 
   readonly read: StoreNode['read'] = async (id, epoch, after, limit) => {

@@ -14,6 +14,8 @@
 //   y:GROUP  zset    the same sessions, by the time at which they expire
 //   m:BUCKET hash    frames that several sessions refer to, by number, and rN, the number of references
 //   p:ID     hash    effects that a commit of the session (or of a node) has yet to apply, and how far it is
+//   i:OWNER  zset    ids of processed messages that outlive sessions, by the time of processing
+//   h:ID:OWNER       the session that processes this message, and its node
 //   o:NODE   hash    the place of the node's last commit, so that commits cannot overtake one another, and the last outcomes
 //   n:NODE   channel of a node
 import { COMMIT, FAN } from './redis-commit.js'
@@ -130,6 +132,20 @@ export const SCRIPTS = {
 
   confirm: `
     if owns(id, epoch) then call('HSET', S(id), 'tokens', string.match(call('HGET', S(id), 'tokens'), '%S+$')) end
+    return 1`,
+
+  reserve: `
+    local message, owner = unpack(ARGV, 11, 12)
+    if not isTrusted() then return 'wait' end
+    if call('ZSCORE', I(owner), message) then return 'processed' end
+    local holder, node = string.match(call('GET', H(owner, message)) or '', '^(%S+) (%S+)$')
+    if holder and holder ~= id and alive(node) then return 'busy' end
+    call('SET', H(owner, message), id .. ' ' .. me, 'PX', ttl)
+    return 'reserved'`,
+
+  release: `
+    local message, owner = unpack(ARGV, 11, 12)
+    if call('GET', H(owner, message)) == id .. ' ' .. me then call('DEL', H(owner, message)) end
     return 1`,
 
   commit: COMMIT as string,

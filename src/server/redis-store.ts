@@ -62,7 +62,15 @@ const openNode = async (
 ): Promise<StoreNode> => {
   const { prefix: given = 'steadysocket:', replicas, maxSessions, warn = true } = options
   const prefix = link.isCluster && !HASH_TAG.test(given) ? `{${given}}` : given
-  const { sessionTimeout, maxUnacknowledged, maxUnacknowledgedBytes, maxGroups, dedupeWindow } = limits
+  const {
+    sessionTimeout,
+    maxUnacknowledged,
+    maxUnacknowledgedBytes,
+    maxGroups,
+    dedupeWindow,
+    idTimeout,
+    maxIds,
+  } = limits
   const name = randomName()
   // A connected session is renewed several times within this span.
   const ttl = 2 * sessionTimeout
@@ -81,7 +89,16 @@ const openNode = async (
     onEvent(event)
   }, check)
   const unsubscribe = await link.subscribe(`${prefix}n:${name}`, notices.read, check)
-  const node = new RedisNode({ name, scripts, sessions, maxSessions, sessionTimeout, unsubscribe })
+  const node = new RedisNode({
+    name,
+    scripts,
+    sessions,
+    maxSessions,
+    sessionTimeout,
+    idTimeout,
+    maxIds,
+    unsubscribe,
+  })
   try {
     await scripts.prepare()
     await scripts.run('open', '', 0)

@@ -158,8 +158,8 @@ const effectsOf = async (
   switch (request.type) {
     case 'event': {
       if (!onMessage) throw new Refusal('NotFound', 'this server does not handle events')
-      const { event, payload, ackId } = request
-      const id = ackId === undefined ? undefined : `${session.id}:${ackId}`
+      const { event, payload, ackId, messageId } = request
+      const id = messageId ?? (ackId === undefined ? undefined : `${session.id}:${ackId}`)
       const message = new ReceivedMessage(event, id, payload, deadline) as ClientMessage
       await run('onMessage', () => onMessage(message, session))
       return []

@@ -92,14 +92,10 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
       this.onClosed(socket, 1006, '')
       return
     }
-    socket.send(
-      writeConnected({
-        connectionId: this.id,
-        reconnectionToken: token,
-        userId: this.userId,
-        sequenceId: lease.sequenceId,
-      }),
-    )
+    const { id: connectionId, userId } = this
+    const { sequenceId } = lease
+    const connected = { connectionId, reconnectionToken: token, userId, sequenceId }
+    socket.send(writeConnected(connected, !!this.store.reserve))
     // The answer to this ping comes after `connected` was received, and with it the new token.
     connection.ping()
     this.pump()

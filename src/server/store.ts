@@ -12,7 +12,28 @@ export interface StoreLimits {
   readonly maxGroups: number
   /** The number of processed message ids that a session remembers. */
   readonly dedupeWindow: number
+  /** How long the store remembers the `messageId` of a processed message. */
+  readonly idTimeout: number
+  /** The number of these ids that it remembers for each owner. The oldest is forgotten first. */
+  readonly maxIds: number
 }
+
+/** The id that a message keeps across sessions. */
+export interface MessageKey {
+  /** Whose ids it belongs to: ids of different owners are unrelated. */
+  readonly owner: string
+  /** The id: letters, digits, `-` and `_`. */
+  readonly id: string
+}
+
+/** What is known of a message that is to be processed. */
+export type Reservation =
+  /** It was not processed, and until `release()` no other session can reserve it. */
+  | 'reserved'
+  /** It was processed before. */
+  | 'processed'
+  /** Another session is processing it. */
+  | 'busy'
 
 /** A change to sessions. Effects that are committed together all happen, or none does. */
 export type Effect =
@@ -37,6 +58,8 @@ export interface Claim {
   readonly epoch: number
   /** Stored with the effects, so that a repetition is recognized. Absent for a message without acknowledgement. */
   readonly ackId?: number | undefined
+  /** Stored with the effects, so that a repetition in another session is recognized. It has been reserved for this session. */
+  readonly message?: MessageKey | undefined
   /** Refuses the commit as `busy`, rather than end the session of a connected member of a group that is too far behind. Default: no. */
   readonly patient?: boolean
 }
@@ -44,7 +67,7 @@ export interface Claim {
 /** The outcome of a commit. Nothing has changed unless it is `done`. */
 export type CommitOutcome =
   | 'done'
-  /** The `ackId` was committed before. */
+  /** The `ackId` or the message was committed before. */
   | 'duplicate'
   /** The session has ended, or another connection has taken it over. */
   | 'lost'
@@ -161,6 +184,13 @@ export interface StoreNode {
   confirm(id: string, epoch: number): Promise<void>
   /** Applies all effects or none. With a claim, the same step marks the message as processed. */
   commit(effects: readonly Effect[], claim?: Claim): Promise<Committed>
+  /**
+   * Reserves a message for a session. A session can always reserve again what it has reserved: it may be on another node by now. A commit
+   * with the message ends the reservation. Without this method, the server remembers ids only as long as sessions.
+   */
+  reserve?(message: MessageKey, session: string): Promise<Reservation>
+  /** Ends the reservation, if it belongs to this session: the message was refused. */
+  release?(message: MessageKey, session: string): Promise<void>
   /** Unacknowledged messages after a number, oldest first. Resolves with `undefined` if the epoch is not the current one. */
   read(id: string, epoch: number, after: number, limit: number): Promise<readonly StoredMessage[] | undefined>
   /** Deletes all messages up to this number. */

@@ -8,6 +8,8 @@ const STEPS: Record<Exclude<keyof StoreNode, 'close'>, true> = {
   resume: true,
   confirm: true,
   commit: true,
+  reserve: true,
+  release: true,
   read: true,
   acknowledge: true,
   touch: true,
@@ -20,7 +22,8 @@ const STEPS: Record<Exclude<keyof StoreNode, 'close'>, true> = {
 /** The same node, which reports how long each step takes and whether it fails. */
 export const timed = (node: StoreNode, metrics: Metrics): StoreNode => {
   const steps = Object.keys(STEPS) as (keyof typeof STEPS)[]
-  const entries = steps.map(step => {
+  const entries = steps.flatMap(step => {
+    if (!node[step]) return []
     const run = node[step] as (...args: unknown[]) => Promise<unknown>
     const timedRun = (...args: unknown[]) => {
       const start = performance.now()
@@ -33,7 +36,7 @@ export const timed = (node: StoreNode, metrics: Metrics): StoreNode => {
       })
       return result
     }
-    return [step, timedRun]
+    return [[step, timedRun]]
   })
   return { ...node, ...Object.fromEntries(entries) }
 }

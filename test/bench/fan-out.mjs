@@ -27,6 +27,8 @@ const LIMITS = {
   maxUnacknowledgedBytes: 2 ** 22,
   maxGroups: 256,
   dedupeWindow: 4_096,
+  idTimeout: 604_800_000,
+  maxIds: 10_000,
 }
 const NODES = 2
 const FRAME = JSON.stringify({

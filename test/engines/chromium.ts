@@ -1,5 +1,6 @@
 // Chromium and Chrome, over puppeteer and the DevTools protocol. Not over Playwright: that holds every page focused and
 // visible, so no page is ever hidden, throttled, or frozen.
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import puppeteer, { type Browser } from 'puppeteer-core'
 import { FAR_HOST } from './far.ts'
@@ -22,13 +23,14 @@ const args = [
   `--host-resolver-rules=MAP ${FAR_HOST} 127.0.0.1`,
 ]
 
-export async function launchChromium(executablePath: string): Promise<Engine> {
+export async function launchChromium(executablePath: string, profile?: string): Promise<Engine> {
   const browser = await puppeteer.launch({
     executablePath,
     args: process.getuid?.() === 0 ? ['--no-sandbox', ...args] : args,
     ignoreDefaultArgs: asForUsers,
     acceptInsecureCerts: true,
     pipe: true,
+    ...(profile && { userDataDir: profile }),
     protocolTimeout: 0,
   })
   return {
@@ -36,7 +38,17 @@ export async function launchChromium(executablePath: string): Promise<Engine> {
     version: (await browser.version()).replace('Chrome/', ''),
     open: (url, type) => openPage(browser, url, type),
     close: () => browser.close(),
+    ...(profile && { kill: () => kill(browser) }),
   }
+}
+
+/** Ends the browser at once. Resolves when it is gone. */
+export async function kill(browser: Browser): Promise<void> {
+  const running = browser.process()
+  if (!running || running.exitCode !== null || running.signalCode) return
+  const exited = once(running, 'exit')
+  running.kill('SIGKILL')
+  await exited
 }
 
 async function openPage(

@@ -11,7 +11,8 @@ export type { Engine, Page } from './page.ts'
 
 export interface Launcher {
   readonly name: Engine['name']
-  launch(): Promise<Engine>
+  /** `profile`: a folder, for what must outlive the browser. Not in WebKit. */
+  launch(profile?: string): Promise<Engine>
 }
 
 /** A variable that names a program is obeyed: if it names none, nothing else is taken for it. */
@@ -36,12 +37,12 @@ function findChromium() {
     ...['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
     ...applications('Google Chrome', 'Chromium'),
   )
-  return path ? () => launchChromium(path) : undefined
+  return path ? (profile?: string) => launchChromium(path, profile) : undefined
 }
 
 function findFirefox() {
   const path = program('FIREFOX_PATH', ...['firefox-esr', 'firefox'], ...applications('Firefox'))
-  return path ? () => launchFirefox(path) : undefined
+  return path ? (profile?: string) => launchFirefox(path, profile) : undefined
 }
 
 /** Not in PATH anywhere: /usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/ in Debian, /usr/libexec/webkitgtk-6.0/ in Fedora. */
@@ -76,7 +77,7 @@ export function engines(): Launcher[] {
   const wanted = process.env.ENGINES?.split(',')
   return known.flatMap(({ name, find, packages, variable }) => {
     if (wanted && !wanted.includes(name)) return []
-    const launch = findOrInstall<() => Promise<Engine>>(find, ...packages)
+    const launch = findOrInstall<Launcher['launch']>(find, ...packages)
     if (launch) return [{ name, launch }]
     missing(name, `install ${packages.join(' and ')}, or name it with ${variable}`, canInstall())
     return []

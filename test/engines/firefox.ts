@@ -2,6 +2,7 @@
 // puppeteer's `goto` and `goBack` wait for ever once a page has come back from the back/forward cache.
 import { writeFile } from 'node:fs/promises'
 import puppeteer from 'puppeteer-core'
+import { kill } from './chromium.ts'
 import { FAR_HOST } from './far.ts'
 import { type Engine, outcome, type Page, script } from './page.ts'
 
@@ -13,11 +14,12 @@ interface Bidi {
 const LOADED =
   "new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', () => done()))"
 
-export async function launchFirefox(executablePath: string): Promise<Engine> {
+export async function launchFirefox(executablePath: string, profile?: string): Promise<Engine> {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath,
     headless: true,
+    ...(profile && { userDataDir: profile }),
     acceptInsecureCerts: true,
     protocolTimeout: 0,
     // Nobody is here to answer when it asks for a password, as it did for a WebSocket that gets a 401 until 2025: it would wait for
@@ -37,6 +39,7 @@ export async function launchFirefox(executablePath: string): Promise<Engine> {
     version: (await browser.version()).replace('firefox/', ''),
     open: (url, type) => openPage(send, url, type),
     close: () => browser.close(),
+    ...(profile && { kill: () => kill(browser) }),
   }
 }
 

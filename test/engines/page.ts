@@ -33,6 +33,8 @@ export interface Engine {
    */
   open(url?: string, type?: 'tab' | 'window'): Promise<Page>
   close(): Promise<void>
+  /** SIGKILL of the browser. Only of one with a profile of its own. */
+  kill?(): Promise<void>
 }
 
 type Code = ((...args: never[]) => unknown) | string

@@ -51,6 +51,8 @@ const openNode = async (url: string, options: RedisStoreOptions = {}): Promise<S
     maxUnacknowledgedBytes: 1_000,
     maxGroups: 5,
     dedupeWindow: 10,
+    idTimeout: 604_800_000,
+    maxIds: 10_000,
   }
   const node = await redisStore(await dial(url), { warn: false, ...options }).open(limits, () => {})
   cleanup(() => node.close())

@@ -23,6 +23,8 @@ const LIMITS = {
   maxUnacknowledgedBytes: 1_000,
   maxGroups: 5,
   dedupeWindow: 10,
+  idTimeout: 604_800_000,
+  maxIds: 10_000,
 }
 
 const rows: string[] = []

@@ -49,6 +49,8 @@ const server = createReliableServer(wss, {
   store: redisStore(client, { prefix: settings.prefix, warn: false }),
   maxUnacknowledged: settings.maxUnacknowledged,
   maxUnacknowledgedBytes: 2 ** 26,
+  // Pages of the tests are on another port.
+  origins: () => true,
   authorize: ({ url }) => (url?.startsWith('/audit') ? { groups: ['audit'] } : true),
   // Stored with the mark that the message was handled, all of it or nothing: one word to the auditor, one or two replies.
   async onMessage({ event, data }, session) {

@@ -45,7 +45,7 @@ const AHEAD = 300
 export const createTalker = (socket: ReliableSocket, from: number) => {
   const replies = createAccount()
   const pushes = createAccount()
-  const outcomes: Record<Outcome['status'], number> = { delivered: 0, unknown: 0, dropped: 0 }
+  const outcomes: Record<Outcome['status'], number> = { delivered: 0, stored: 0, unknown: 0, dropped: 0 }
   /** What may not happen. */
   const complaints: string[] = []
   let sent = 0

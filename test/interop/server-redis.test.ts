@@ -146,6 +146,8 @@ describe.runIf(hasRedis())('Redis', () => {
           maxUnacknowledgedBytes: 2 ** 22,
           maxGroups: 5,
           dedupeWindow: 10,
+          idTimeout: 604_800_000,
+          maxIds: 10_000,
         }
         const open = async (over: RedisClient = client) => {
           const node = await redisStore(over, { prefix }).open(limits, () => {})

@@ -20,7 +20,7 @@ forEachStore(stores => {
         reconnectionToken: expect.stringMatching(/^[\w-]{22}$/),
         userId: 'ada',
         sequenceId: 0,
-        features: ['endSession', 'resumeProtocol'],
+        features: ['endSession', 'resumeProtocol', 'messageIds'],
       })
       expect(server.stats).toMatchObject({ connections: 1, created: 1, resumed: 0, refused: 0 })
     })

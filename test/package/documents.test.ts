@@ -26,6 +26,10 @@ const GIVEN: Record<string, string> = {
   createReliableServer: "typeof import('steadysocket/server').createReliableServer",
   server: "import('steadysocket/server').ReliableServer",
   session: "import('steadysocket/server').Session",
+  indexedDbOutbox: "typeof import('steadysocket/outbox').indexedDbOutbox",
+  createOutbox: "typeof import('steadysocket/outbox').createOutbox",
+  overCalls: "typeof import('steadysocket/outbox').overCalls",
+  overSocket: "typeof import('steadysocket/outbox').overSocket",
   wss: "import('ws').WebSocketServer",
   messages: "typeof import('steadysocket/stream').messages",
   readable: "typeof import('steadysocket/stream').readable",
@@ -69,6 +73,7 @@ for (const name of [
   'reconnectSomehow',
   'reloadEverything',
   'show',
+  'sqliteStorage',
   'userOf',
 ]) {
   GIVEN[name] = 'any'
@@ -97,6 +102,8 @@ const OWN: Record<string, Record<string, string>> = {
   'demo/docs/resubscribe.md': {
     subscribe: '(topic: string, onMessage: (text: string, gap: boolean) => void) => () => void',
   },
+  'demo/docs/outbox.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
+  'demo/docs/api/outbox.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
   'demo/docs/reliable.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
   'demo/docs/api/core.md': { calls: 'any' },
   'demo/docs/api/index.md': { calls: 'any' },

@@ -110,7 +110,8 @@ describe.each(scripts)('dist/%s', file => {
       expect(map.sourcesContent).toHaveLength(map.sources.length)
       for (const [index, source] of map.sources.entries()) {
         const path = resolve(dist, dirname(url), map.sourceRoot ?? '', source)
-        expect(relative(root, path)).toMatch(/^src(.[\w-]+){1,2}\.ts$/)
+        // The library of the outbox is the only code of others in the package.
+        expect(relative(root, path)).toMatch(/^(src(.[\w-]+){1,2}\.ts|node_modules.idb.build.index\.js)$/)
         expect(existsSync(path)).toBe(true)
         expect(map.sourcesContent[index]).toMatch(/\b(export|import)\b/)
       }
@@ -133,3 +134,10 @@ describe.each(scripts)('dist/%s', file => {
     })
   })
 })
+
+test.each(['js', 'min.js', 'cjs'])(
+  'dist/outbox.%s contains the license of idb, which it contains',
+  ending => {
+    expect(read(`outbox.${ending}`)).toContain('Copyright (c) 2016, Jake Archibald')
+  },
+)

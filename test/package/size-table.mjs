@@ -29,6 +29,7 @@ const PURPOSE = {
   stream: 'Async iterators and streams',
   calls: 'Requests, replies and subscriptions over any protocol',
   reliable: 'Exactly-once, ordered delivery, both ways',
+  outbox: 'Messages that survive a crash, beside `steadysocket/reliable` or alone',
   react: 'Hooks for React',
   vue: 'Composables for Vue',
   svelte: 'The same for Svelte',

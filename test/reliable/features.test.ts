@@ -1,5 +1,6 @@
 // What the client does with servers that support more than Azure's protocol, and does not do with others.
 import { describe, expect, test, vi } from 'vitest'
+import type { Outbox, OutboxSocket } from '../../src/reliable.ts'
 import { frames, fresh, settled, world } from './world.ts'
 
 fresh()
@@ -146,4 +147,63 @@ describe('a server without features', () => {
       expect(types(server.latest)).not.toContain('endSession')
     },
   )
+})
+
+describe('a message of an outbox', () => {
+  const outbox = () => {
+    let port: OutboxSocket | undefined
+    const outbox: Outbox = {
+      attach(socket) {
+        port = socket
+        return async ({ data, write, options }) => socket.send(write(data), 'an-id', options)
+      },
+    }
+    return { outbox, port: () => port as OutboxSocket }
+  }
+
+  test('has its messageId only on a server that supports the feature messageIds', async () => {
+    const { socket, server } = world({ outbox: outbox().outbox })
+    await server.connect()
+    socket.send({ messageId: 'in the data' })
+    await settled()
+    expect(frames(server.wire.peer).at(-1)).not.toHaveProperty('messageId')
+    expect(frames(server.wire.peer).at(-1)?.data).toEqual({ messageId: 'in the data' })
+    server.wire.peer.drop()
+    server.resumes = false
+    server.features = ['messageIds']
+    await server.reconnect()
+    expect(frames(server.wire.peer).at(-1)).toMatchObject({ messageId: 'an-id', ackId: 1, event: 'message' })
+  })
+
+  test('is sent again in a new session, is not part of save(), and stays in the outbox when the socket is closed', async () => {
+    const { socket, server, heard } = world({ outbox: outbox().outbox })
+    server.features = ['messageIds']
+    await server.connect()
+    const outcome = socket.send('x')
+    await settled()
+    expect(JSON.parse(socket.save())).toMatchObject({ sent: [], waiting: [] })
+    server.wire.peer.drop()
+    server.resumes = false
+    await server.reconnect()
+    expect(heard('gap')).toMatchObject([{ unknown: [], resent: [{ data: 'x', messageId: 'an-id' }] }])
+    expect(await outcome).toEqual({ status: 'delivered' })
+    const last = socket.send('y')
+    await settled()
+    socket.close()
+    await vi.advanceTimersByTimeAsync(6_000)
+    expect(await last).toEqual({ status: 'unknown' })
+    expect(heard('drop')).toEqual([])
+  })
+
+  test('with invalid options rejects before the outbox gets it, and with store: false bypasses it', async () => {
+    const attached = vi.fn(async () => ({ status: 'delivered' as const }))
+    const { socket, server } = world({ outbox: { attach: () => attached } })
+    await server.connect()
+    await expect(socket.send('x', { ttl: -1 })).rejects.toThrow(TypeError)
+    expect(attached).not.toHaveBeenCalled()
+    socket.send('typing', { store: false })
+    await settled()
+    expect(attached).not.toHaveBeenCalled()
+    expect(frames(server.wire.peer).at(-1)).toMatchObject({ data: 'typing' })
+  })
 })

@@ -107,6 +107,7 @@ export const TOTALS = {
   sent: 0,
   delivered: 0,
   dropped: 0,
+  stored: 0,
   unknown: 0,
   pushed: 0,
   heard: 0,

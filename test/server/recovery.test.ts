@@ -43,7 +43,7 @@ describe('a session is resumed', () => {
 
   test('only on servers that name the feature in connected', async () => {
     const { wss } = startFake()
-    expect((await wss.connect()).frames[0].features).toEqual(['endSession', 'resumeProtocol'])
+    expect((await wss.connect()).frames[0].features).toEqual(['endSession', 'resumeProtocol', 'messageIds'])
   })
 })
 

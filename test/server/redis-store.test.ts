@@ -34,6 +34,8 @@ describe('the Redis store', () => {
       maxUnacknowledgedBytes: 1_000,
       maxGroups: 5,
       dedupeWindow: 10,
+      idTimeout: 604_800_000,
+      maxIds: 10_000,
     }
     /** `ids`: those of the connection, each time that it is asked for. `runs`: the same of the Redis behind it. */
     const commit = async ({ ids = [7], runs = ['run'], confirmed = 1 }) => {

@@ -10,6 +10,8 @@ const LIMITS: StoreLimits = {
   maxUnacknowledgedBytes: 1_000,
   maxGroups: 3,
   dedupeWindow: 4,
+  idTimeout: 604_800_000,
+  maxIds: 10_000,
 }
 
 /** `next`: a store as one more node sees it, with the same sessions as the others of this test. */
@@ -475,5 +477,84 @@ export const describeStore = (next: () => Store): void => {
     await vi.waitFor(() => expect(first.news).toEqual([end]))
     expect(await second.end('a', 4000, 'x')).toBe(false)
     expect((await first.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
+  })
+
+  describe('the id of a message that outlives sessions', () => {
+    const message = { owner: '=u', id: 'm1' }
+    const claim = (session: string, key = message) => ({ session, epoch: 1, message: key })
+
+    test('is remembered with the effects, for all sessions on all nodes', async () => {
+      const [first, second] = [await open(), await open()]
+      await begin(first)
+      await begin(second, 'b')
+      expect(await first.reserve?.(message, 'a')).toBe('reserved')
+      expect((await first.commit([send('a', '{1}')], claim('a'))).outcome).toBe('done')
+      expect(await second.reserve?.(message, 'b')).toBe('processed')
+      expect(await second.commit([send('b', '{1}')], claim('b'))).toEqual({ outcome: 'duplicate', count: 0 })
+      expect(await frames(second, 'b')).toEqual([])
+      await first.end('a', 1008, 'x')
+      expect(await second.reserve?.(message, 'b')).toBe('processed')
+    })
+
+    test('is reserved by one session at a time, which can reserve it again on another node', async () => {
+      const [first, second] = [await open(), await open()]
+      await begin(first)
+      await begin(second, 'b')
+      expect(await first.reserve?.(message, 'a')).toBe('reserved')
+      expect(await second.reserve?.(message, 'b')).toBe('busy')
+      await second.release?.(message, 'b')
+      expect(await second.reserve?.(message, 'b')).toBe('busy')
+      await first.release?.(message, 'a')
+      expect(await second.reserve?.(message, 'b')).toBe('reserved')
+      expect(await first.reserve?.(message, 'b')).toBe('reserved')
+    })
+
+    test('belongs to its owner: the same id of another one is another message', async () => {
+      const node = await open()
+      await begin(node)
+      const other = { owner: '=v', id: 'm1' }
+      await node.commit([], claim('a'))
+      expect(await node.reserve?.(other, 'a')).toBe('reserved')
+      expect((await node.commit([], claim('a', other))).outcome).toBe('done')
+    })
+
+    test('is not remembered if the commit is refused', async () => {
+      const node = await open()
+      await begin(node)
+      const forbidden: Effect = { kind: 'publish', group: 'g', frame: '{}', membersOnly: true }
+      expect((await node.commit([forbidden], claim('a'))).outcome).toBe('forbidden')
+      expect(await node.reserve?.(message, 'a')).toBe('reserved')
+    })
+
+    test('is forgotten first among more than maxIds of its owner, and not because of another owner', async () => {
+      const node = await open({ maxIds: 3 })
+      await begin(node)
+      const key = (owner: string, n: number) => ({ owner, id: `m${n}` })
+      await node.commit([], claim('a', key('=quiet', 1)))
+      for (let n = 1; n <= 20; n++) {
+        await node.commit([], claim('a', key('=loud', n)))
+        // Redis orders those of one millisecond by their names.
+        await new Promise(resolve => setTimeout(resolve, 2))
+      }
+      const known = async (owner: string, n: number) =>
+        (await node.reserve?.(key(owner, n), 'a')) === 'processed'
+      expect(await known('=quiet', 1)).toBe(true)
+      expect(await Promise.all([17, 18, 19, 20].map(n => known('=loud', n)))).toEqual([
+        false,
+        true,
+        true,
+        true,
+      ])
+    })
+
+    test('is forgotten after idTimeout', async () => {
+      const node = await open({ idTimeout: 1 })
+      await begin(node)
+      await node.commit([], claim('a'))
+      await vi.waitFor(async () => {
+        await node.commit([], claim('a', { owner: '=u', id: `other${Math.random()}` }))
+        expect(await node.reserve?.(message, 'a')).toBe('reserved')
+      })
+    })
   })
 }

@@ -1,0 +1,33 @@
+import type { IndexedDbOutboxOptions } from './types.js'
+
+/** How many letters of one name are missing in the other, or in another place there. */
+const difference = (one: string, other: string) =>
+  [...one].filter(letter => !other.includes(letter)).length +
+  [...one].filter((letter, place) => other[place] !== letter).length +
+  Math.abs(one.length - other.length)
+
+/** Throws a `TypeError` for an option that does not exist, with the name that was probably meant. */
+export const checkNames = (place: string, options: object, names: readonly string[]): void => {
+  for (const name in options) {
+    if (names.includes(name)) continue
+    const [nearest] = [...names].sort((one, other) => difference(name, one) - difference(name, other))
+    throw new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
+  }
+}
+
+/** Throws a `TypeError` for an invalid option. */
+export const checkOptions = (
+  place: string,
+  options: IndexedDbOutboxOptions,
+  more: readonly string[] = [],
+): void => {
+  checkNames(place, options, ['maxMessages', 'maxBytes', 'encode', 'decode', ...more])
+  const { maxMessages = 1, maxBytes = 1, encode, decode } = options
+  if (!(maxMessages > 0 && maxBytes > 0))
+    throw new TypeError('maxMessages and maxBytes must be numbers above 0')
+  for (const code of [encode, decode]) {
+    if (code !== undefined && typeof code !== 'function')
+      throw new TypeError('encode and decode must be functions')
+  }
+  if (!encode !== !decode) throw new TypeError('encode and decode belong together: pass both, or neither')
+}

@@ -1,0 +1,143 @@
+import { createEmitter } from '../index.js'
+import type { OutboxMessage, OutboxSocket, Outcome } from '../reliable.js'
+import { checkOptions } from './checks.js'
+import { createCodec, describe } from './codec.js'
+import { createId, type OwnMessage, type OwnMessages } from './own.js'
+import { createPort, type Port } from './port.js'
+import { createShelf } from './shelf.js'
+import type { OutboxEvents, OutboxOptions, OutboxProblem, OutboxStorage, StoredOutbox } from './types.js'
+
+const MESSAGES: Record<OutboxProblem['reason'], string> = {
+  unavailable: 'The storage of the outbox cannot be opened. Messages are sent, but not stored',
+  newer: 'A newer version of this page has changed the storage of the outbox. Reload the page',
+  closed: 'The storage of the outbox was closed, and may have been deleted',
+  quota: 'The browser does not allow the outbox to store more. Messages are sent, but not stored',
+  failed: 'The storage of the outbox failed. Messages are sent, but not stored',
+  codec: 'encode or decode of the outbox failed',
+  unlocked: 'There are no Web Locks here: several tabs may send the same message of the outbox',
+}
+
+/**
+ * Creates an outbox that stores its messages in a storage of your own: a file, SQLite, or memory in tests. Throws a `TypeError` for invalid
+ * options.
+ *
+ * ```ts
+ * const outbox = createOutbox(sqliteStorage('orders.db'))
+ * const socket = createReliableSocket('wss://push.example.com/feed', { outbox })
+ * ```
+ */
+export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}): StoredOutbox => {
+  checkOptions('createOutbox', options)
+  const { maxMessages = 10_000, maxBytes = 2 ** 24 } = options
+  const { on, once, off, emit } = createEmitter<OutboxEvents>(['problem'])
+  const codec = createCodec(options)
+  const own: OwnMessages = new Map()
+  let socket: OutboxSocket | undefined
+  let port: Port | undefined
+
+  const report = (reason: OutboxProblem['reason'], cause: unknown, messages?: OutboxProblem['messages']) => {
+    const unstored = [...own.values()].filter(({ key }) => key === undefined)
+    const problem: OutboxProblem = {
+      reason,
+      message: MESSAGES[reason],
+      cause,
+      messages: messages ?? unstored.map(message => describe(message, message.text || undefined)),
+    }
+    // Nobody would hear of it.
+    if (!emit('problem', problem)) socket?.error(Object.assign(new Error(problem.message), { cause }))
+  }
+
+  const shelf = createShelf(
+    storage,
+    { maxMessages, maxBytes },
+    {
+      onLost(cause) {
+        port?.restore()
+        report('closed', cause)
+      },
+      onFailure(reason, cause) {
+        report(reason, cause)
+      },
+    },
+  )
+
+  const pending = async () => {
+    await port?.done()
+    const stored = await shelf.all()
+    const ids = new Set(stored.map(({ id }) => id))
+    const others = [...own.values()].filter(({ id }) => !ids.has(id))
+    const read = stored.map(async record => {
+      const text = own.get(record.id)?.text ?? (await codec.decode(record.body).catch(() => undefined))
+      return describe(record, text)
+    })
+    return [
+      ...(await Promise.all(read)),
+      ...others.map(message => describe(message, message.text || undefined)),
+    ]
+  }
+
+  return {
+    attach(given) {
+      if (socket) throw new TypeError('An outbox belongs to one socket: create another outbox')
+      socket = given
+      const made = createPort(storage.name, given, own, shelf, codec, report)
+      port = made
+      return message => accept(message, given, own, made)
+    },
+    pending,
+    async clear() {
+      await port?.clear()
+      await shelf.clear()
+      port?.announce()
+    },
+    on,
+    once,
+    off,
+  }
+}
+
+/** Whether it must be read before it can be encoded. */
+const isBlob = (data: any): data is Blob => data?.size >= 0 && typeof data.arrayBuffer === 'function'
+
+const accept = (
+  { data, options: { ttl = Infinity, signal }, write }: OutboxMessage,
+  socket: OutboxSocket,
+  own: OwnMessages,
+  port: Port,
+): Promise<Outcome> =>
+  new Promise<Outcome>((resolve, reject) => {
+    const text = isBlob(data) ? data.arrayBuffer().then(write) : write(data)
+    const time = Date.now()
+    const id = createId()
+    const abort = () => port.withdraw(id)
+    const message: OwnMessage = {
+      id,
+      time,
+      expires: ttl < Infinity ? time + ttl : null,
+      text: typeof text === 'string' ? text : '',
+      resolve,
+      unwatch: () => signal?.removeEventListener('abort', abort),
+    }
+    if (typeof text !== 'string') {
+      text.catch(error => {
+        own.delete(id)
+        reject(error)
+      })
+    }
+    const { name, cause } = socket.state
+    const isClosed = name === 'closing' || (name === 'closed' && !!cause)
+    own.set(id, message)
+    if (isClosed || signal?.aborted) {
+      const reason = isClosed ? 'closed' : 'aborted'
+      Promise.resolve(text).then(
+        text => {
+          message.text = text
+          port.settle(id, { status: 'dropped', reason })
+        },
+        () => {},
+      )
+      return
+    }
+    signal?.addEventListener('abort', abort)
+    port.add(message, text)
+  })

@@ -1,0 +1,162 @@
+import type { Socket } from '../index.js'
+import { decodeData, encode, encodeData, type FrameData } from '../reliable/frames.js'
+import type { Outbox, Outcome } from '../reliable.js'
+import { checkNames } from './checks.js'
+
+/** After how many milliseconds a message is tried again that the socket does not accept, because it sends too much or may be dead. */
+const RETRY = 500
+
+/** Options of `overSocket()`. */
+export interface OverSocketOptions {
+  /** Makes the message that is sent, with the id. The same message can be sent again: the server should process each id once. */
+  encode: (data: any, id: string) => string | ArrayBuffer | ArrayBufferView
+  /** The id that a message of the server acknowledges; `undefined` for any other message. */
+  acknowledged: (message: any) => string | undefined
+}
+
+/** A socket with an outbox. */
+export interface SocketWithOutbox {
+  /**
+   * Stores a message, and then sends it until the server acknowledges it. Strings, `ArrayBuffer`s, views, Blobs (which become
+   * `ArrayBuffer`s) and everything that JSON can represent. `ttl` drops the message if it has not been sent after this many milliseconds (default: keep it), and aborting `signal`
+   * drops it if it has not been sent (default: none). The outcome is that of `createReliableSocket()`.
+   */
+  send(data: unknown, options?: { ttl?: number; signal?: AbortSignal }): Promise<Outcome>
+}
+
+/**
+ * Sends the messages of an outbox over a plain socket, at least once: a message is sent again on each connection until the server acknowledges
+ * its id.
+ *
+ * ```ts
+ * const socket = createSocket('wss://push.example.com/orders')
+ * const orders = overSocket(socket, indexedDbOutbox('orders'), {
+ *   encode: (data, id) => JSON.stringify({ id, data }),
+ *   acknowledged: text => JSON.parse(text).ack,
+ * })
+ * const { status } = await orders.send({ buy: 3 })
+ * ```
+ *
+ * Throws a `TypeError` for invalid options.
+ */
+export const overSocket = (
+  socket: Pick<Socket<any>, 'on' | 'send' | 'state'>,
+  outbox: Outbox,
+  options: OverSocketOptions,
+): SocketWithOutbox => {
+  checkNames('overSocket', options, ['encode', 'acknowledged'])
+  const { encode: encodeMessage, acknowledged } = options
+  if (typeof encodeMessage !== 'function' || typeof acknowledged !== 'function')
+    throw new TypeError('overSocket needs the functions encode and acknowledged')
+  /** What waits for its acknowledgement, in order. */
+  const waiting = new Map<string, Waiting>()
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  /** Sends what was not sent on this connection, in order, as far as the socket accepts it now. */
+  const flush = () => {
+    clearTimeout(timer)
+    if (socket.state.name !== 'open') return
+    for (const entry of waiting.values()) {
+      if (entry.isOnLine) continue
+      // Volatile: the socket must not keep it as well.
+      if (socket.send(entry.message, { volatile: true }) !== 'sent') {
+        timer = setTimeout(flush, RETRY)
+        return
+      }
+      entry.isOnLine = entry.isSent = true
+    }
+  }
+  const finish = (id: string, outcome: Outcome) => {
+    const entry = waiting.get(id)
+    waiting.delete(id)
+    entry?.finish(outcome)
+  }
+  const receive = (message: unknown) => {
+    const id = acknowledged(message)
+    if (id !== undefined) finish(id, { status: 'delivered' })
+    flush()
+  }
+  const onState = ({ name, cause }: { name: string; cause?: unknown }) => {
+    if (name !== 'closed' || !cause) return
+    for (const [id, { isSent }] of waiting) {
+      finish(id, isSent ? { status: 'unknown' } : { status: 'dropped', reason: 'closed' })
+    }
+  }
+
+  const keep = outbox.attach({
+    on: socket.on as any,
+    get state() {
+      return socket.state
+    },
+    send: (text, id, { ttl = Infinity, signal }) =>
+      new Promise(resolve => {
+        const frame = JSON.parse(text) as FrameData
+        const entry = createWaiting(encodeMessage(decodeData(frame), id), resolve)
+        const drop = (reason: 'aborted' | 'expired') => {
+          if (!entry.isSent) finish(id, { status: 'dropped', reason })
+        }
+        entry.watch(ttl, signal, drop)
+        waiting.set(id, entry)
+        flush()
+      }),
+    report() {},
+    error(error) {
+      // As the platform reports an exception that nobody catches. Node has no such function.
+      const { reportError = console.error } = globalThis
+      reportError(error)
+    },
+  })
+
+  socket.on('open', () => {
+    for (const entry of waiting.values()) entry.isOnLine = false
+    flush()
+  })
+  socket.on('text', receive)
+  socket.on('binary', receive)
+  socket.on('state', onState)
+
+  return {
+    send: async (data, how = {}) => {
+      checkNames('send', how, ['ttl', 'signal'])
+      return keep({
+        data,
+        options: how,
+        write: data => encode({ type: 'event', event: 'message' }, encodeData(data)),
+      })
+    },
+  }
+}
+
+interface Waiting {
+  readonly message: string | ArrayBuffer | ArrayBufferView
+  /** Whether it was sent on any connection, and on the current one. */
+  isSent: boolean
+  isOnLine: boolean
+  watch(ttl: number, signal: AbortSignal | undefined, drop: (reason: 'aborted' | 'expired') => void): void
+  finish(outcome: Outcome): void
+}
+
+/** A longer delay would fire at once. The outbox checks `ttl` again in the next session. */
+const MAX_DELAY = 2 ** 31 - 1
+
+const createWaiting = (message: Waiting['message'], resolve: (outcome: Outcome) => void): Waiting => {
+  let unwatch = () => {}
+  return {
+    message,
+    isSent: false,
+    isOnLine: false,
+    watch(ttl, signal, drop) {
+      const timer = ttl < MAX_DELAY ? setTimeout(drop, ttl, 'expired') : undefined
+      const abort = () => drop('aborted')
+      signal?.addEventListener('abort', abort)
+      unwatch = () => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', abort)
+      }
+    },
+    finish(outcome) {
+      unwatch()
+      resolve(outcome)
+    },
+  }
+}

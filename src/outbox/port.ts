@@ -1,0 +1,261 @@
+import type { OutboxSocket, Outcome } from '../reliable.js'
+import { type Codec, describe } from './codec.js'
+import { createId, type OwnMessage, type OwnMessages } from './own.js'
+import { createSender, type Item, type Sender } from './sender.js'
+import type { Shelf } from './shelf.js'
+import { createTabs, type TabNews } from './tabs.js'
+import { createTurn, type Turn } from './turn.js'
+import type { OutboxProblem, OutboxRecord } from './types.js'
+import { createWriter } from './writer.js'
+
+/** How long a tab without a connection keeps its turn. */
+const GRACE = 5_000
+
+/** An outbox at work: between the storage and the socket. */
+export interface Port {
+  /** Stores a message of this page, and then sends it. */
+  add(message: OwnMessage, text: string | Promise<string>): void
+  /** The application has aborted the signal of a message of this page. */
+  withdraw(id: string): void
+  /** Settles the promise of a message of this page. Returns whether there was one. */
+  settle(id: string, outcome: Outcome): boolean
+  /** The storage was lost: stores the messages of this page again. */
+  restore(): void
+  /** Resolves when all messages are stored or not. */
+  done(): Promise<void>
+  /** Drops all messages of this page. */
+  clear(): Promise<void>
+  /** Tells the other tabs that all messages were deleted. */
+  announce(): void
+}
+
+type Report = (reason: OutboxProblem['reason'], cause: unknown, messages?: OutboxProblem['messages']) => void
+
+/** Deletes messages from the storage, several in one step. */
+const createRemoval = (shelf: Shelf) => {
+  let keys: number[] = []
+  let isRunning = false
+  return async (key: number) => {
+    keys.push(key)
+    if (isRunning) return
+    isRunning = true
+    await undefined
+    while (keys.length) {
+      const some = keys
+      keys = []
+      await shelf.remove(some)
+    }
+    isRunning = false
+  }
+}
+
+/** The messages of this page that could not be stored, and were not sent yet. */
+const createRest = (own: OwnMessages, sender: Sender) => {
+  let messages: OwnMessage[] = []
+  return {
+    add: (message: OwnMessage) => void messages.push(message),
+    clear() {
+      messages = []
+    },
+    /** Sends them, when nothing that was sent before them waits any more. */
+    flush() {
+      if (!messages.length) return
+      for (const { id, key } of own.values()) if (key !== undefined && !sender.has(id)) return
+      for (const message of messages.splice(0)) {
+        if (own.has(message.id)) sender.send({ ...message, key: undefined })
+      }
+    },
+  }
+}
+
+/** Reads a stored message, and passes it on. */
+const createReader =
+  (
+    own: OwnMessages,
+    sender: Sender,
+    codec: Codec,
+    isMine: (record: OutboxRecord) => boolean,
+    report: Report,
+  ) =>
+  async (record: OutboxRecord, signal: AbortSignal) => {
+    const { id, body } = record
+    if (sender.has(id) || !isMine(record)) return
+    let text = own.get(id)?.text
+    try {
+      text ??= await codec.decode(body)
+    } catch (error) {
+      report('codec', error, [describe(record, undefined)])
+      return
+    }
+    if (!signal.aborted) sender.send({ ...record, text })
+  }
+
+/** The page was away, and may not have heard of outcomes. */
+const compare = async (shelf: Shelf, own: OwnMessages, sender: Sender, settle: Port['settle']) => {
+  const stored = await shelf.all().catch(() => undefined)
+  if (!stored) return
+  const ids = new Set(stored.map(({ id }) => id))
+  for (const { id, key } of [...own.values()]) {
+    if (key !== undefined && !ids.has(id) && !sender.has(id)) settle(id, { status: 'unknown' })
+  }
+}
+
+export const createPort = (
+  name: string,
+  socket: OutboxSocket,
+  own: OwnMessages,
+  shelf: Shelf,
+  codec: Codec,
+  report: Report,
+): Port => {
+  const page = createId()
+  const started = Date.now()
+  const remove = createRemoval(shelf)
+  let turn: Turn | undefined
+
+  const settle = (id: string, outcome: Outcome): boolean => {
+    const message = own.get(id)
+    if (!message) return false
+    own.delete(id)
+    message.unwatch()
+    message.resolve(outcome)
+    socket.report(message.text, id, outcome, true)
+    return true
+  }
+
+  const sender = createSender(
+    socket,
+    ({ id, text, key: first }, outcome) => {
+      // It may have been stored again since then.
+      const { key = first } = own.get(id) ?? {}
+
+      // First, the others: if this page ends in between, the message is sent again, and the server recognizes it.
+      tabs.post({ kind: 'outcome', id, outcome })
+      if (key !== undefined) remove(key)
+      if (!settle(id, outcome)) socket.report(text, id, outcome, false)
+    },
+    () => pump(),
+  )
+
+  const rest = createRest(own, sender)
+
+  const pump = () => {
+    turn?.pump()
+    rest.flush()
+  }
+
+  const writer = createWriter(page, shelf, codec, {
+    isPending: ({ id }) => own.has(id),
+    onStored() {
+      tabs.post({ kind: 'added' })
+      pump()
+    },
+    onUnstored: rest.add,
+    onOverflow: ({ id }) => void settle(id, { status: 'dropped', reason: 'overflow' }),
+    onOrphan: remove,
+    onCodec: (message, cause) => report('codec', cause, [describe(message, message.text)]),
+  })
+
+  const onCleared = async () => {
+    rest.clear()
+    sender.withdrawAll(() => true)
+    for (const { id } of [...own.values()]) settle(id, { status: 'dropped', reason: 'cleared' })
+    await writer.done()
+  }
+
+  /** Without locks, each tab sends its own messages and those of earlier pages. */
+  const isMine = ({ page: by, time }: OutboxRecord) => tabs.areOrdered || by === page || time <= started
+
+  const read = createReader(own, sender, codec, isMine, report)
+
+  const hear = (news: TabNews) => {
+    if (news.kind === 'added') turn?.pump()
+    else if (news.kind === 'outcome') {
+      settle(news.id, news.outcome)
+      sender.forget(news.id)
+    } else if (news.kind === 'withdrawn') sender.withdraw(news.id)
+    else onCleared()
+    rest.flush()
+  }
+
+  const tabs = createTabs(name, {
+    hear,
+    onTurn(signal) {
+      const mine = createTurn(signal, {
+        get hasRoom() {
+          return sender.hasRoom
+        },
+        list: shelf.list,
+        send: read,
+        onEnd: rest.flush,
+      })
+      turn = mine
+      signal.addEventListener('abort', () => {
+        if (turn === mine) turn = undefined
+        // Whoever has the turn next sends them. Those that were sent are acknowledged to this page.
+        sender.withdrawAll(({ key }: Item) => key !== undefined)
+      })
+      mine.pump()
+    },
+    onReturn: () => compare(shelf, own, sender, settle),
+    onUnlocked: () => report('unlocked', undefined, []),
+  })
+
+  watchState(socket, tabs.start, tabs.want, async () => {
+    tabs.stop()
+    await writer.done()
+    for (const { id, key } of [...own.values()]) {
+      if (key !== undefined) settle(id, { status: 'stored' })
+      else if (!sender.has(id)) settle(id, { status: 'dropped', reason: 'closed' })
+    }
+  })
+
+  return {
+    add: writer.add,
+    settle,
+    done: writer.done,
+    withdraw(id) {
+      sender.withdraw(id)
+      tabs.post({ kind: 'withdrawn', id })
+      pump()
+    },
+    restore() {
+      for (const message of own.values()) {
+        if (message.key === undefined) continue
+        message.key = undefined
+        message.wasStored = true
+        writer.add(message, message.text)
+      }
+      turn?.restart()
+    },
+    clear: onCleared,
+    announce: () => tabs.post({ kind: 'cleared' }),
+  }
+}
+
+/** Asks for the turn while the socket has a connection, and a short time longer. */
+const watchState = (
+  socket: OutboxSocket,
+  start: () => void,
+  want: (isWanted: boolean) => void,
+  onClosed: () => void,
+) => {
+  let timer: ReturnType<typeof setTimeout> | undefined
+  const onState = ({ name, cause }: OutboxSocket['state']) => {
+    if (name === 'open' || name === 'closing' || name === 'closed') {
+      clearTimeout(timer)
+      timer = undefined
+    }
+    if (name === 'closed' && cause) {
+      want(false)
+      onClosed()
+      return
+    }
+    start()
+    if (name === 'open') want(true)
+    else if (name === 'closing' || name === 'closed') want(false)
+    else timer ??= setTimeout(want, GRACE, false)
+  }
+  onState(socket.state)
+  socket.on('state', onState)
+}

@@ -1,0 +1,83 @@
+import type { OutboxSocket, Outcome } from '../reliable.js'
+import { bytesOf } from './codec.js'
+
+/** How many messages are with the socket. The others wait in the storage. */
+const WINDOW = 256
+const WINDOW_BYTES = 2 ** 20
+
+/** A message to be sent. */
+export interface Item {
+  readonly id: string
+  readonly expires: number | null
+  /** Its key, if it is stored. */
+  readonly key: number | undefined
+  readonly text: string
+}
+
+/** Passes messages to the socket, until they have an outcome. */
+export interface Sender {
+  readonly hasRoom: boolean
+  has(id: string): boolean
+  send(item: Item): void
+  /** Does not send this message any more, unless it was sent already. */
+  withdraw(id: string): void
+  /** The message has its outcome. */
+  forget(id: string): void
+  /** Takes back the messages that were not sent yet: another tab sends them, or nobody. */
+  withdrawAll(isStored: (item: Item) => boolean): void
+}
+
+/** Whether this outcome is final. The others mean that the message stays in the outbox. */
+const isFinal = (outcome: Outcome, isStored: boolean, isWithdrawn: boolean) => {
+  if (outcome.status !== 'dropped') return outcome.status === 'delivered' || !isStored
+  if (outcome.reason === 'aborted') return isWithdrawn
+  return !isStored || outcome.reason !== 'closed'
+}
+
+export const createSender = (
+  socket: OutboxSocket,
+  settle: (item: Item, outcome: Outcome) => void,
+  onRoom: () => void,
+): Sender => {
+  const inFlight = new Map<string, { item: Item; controller: AbortController; size: number }>()
+  const withdrawn = new Set<string>()
+  let bytes = 0
+
+  const pass = async (item: Item) => {
+    const { id, text, expires, key } = item
+    const controller = new AbortController()
+    const size = bytesOf(text).length
+    inFlight.set(id, { item, controller, size })
+    bytes += size
+    const { signal } = controller
+    const ttl = expires === null ? {} : { ttl: expires - Date.now() }
+    const outcome = await socket.send(text, id, { signal, ...ttl })
+    inFlight.delete(id)
+    bytes -= size
+    if (isFinal(outcome, key !== undefined, withdrawn.delete(id))) settle(item, outcome)
+    onRoom()
+  }
+
+  return {
+    get hasRoom() {
+      // A larger message is sent alone.
+      return !inFlight.size || (inFlight.size < WINDOW && bytes < WINDOW_BYTES)
+    },
+    has: id => inFlight.has(id),
+    send(item) {
+      if (inFlight.has(item.id)) return
+      if (withdrawn.delete(item.id)) settle(item, { status: 'dropped', reason: 'aborted' })
+      else if (item.expires !== null && item.expires <= Date.now())
+        settle(item, { status: 'dropped', reason: 'expired' })
+      else pass(item)
+    },
+    withdraw(id) {
+      withdrawn.add(id)
+      inFlight.get(id)?.controller.abort()
+    },
+    forget: id => void withdrawn.delete(id),
+    withdrawAll(which) {
+      for (const { item, controller } of inFlight.values()) if (which(item)) controller.abort()
+    },
+  }
+}

@@ -1,0 +1,129 @@
+/** What a tab tells the others. */
+export type TabNews =
+  /** There are new messages in the storage. */
+  | { readonly kind: 'added' }
+  /** A message has its outcome. */
+  | { readonly kind: 'outcome'; readonly id: string; readonly outcome: any }
+  /** A message should not be sent any more. */
+  | { readonly kind: 'withdrawn'; readonly id: string }
+  /** All messages were deleted. */
+  | { readonly kind: 'cleared' }
+
+export interface TabsListener {
+  hear(news: TabNews): void
+  /** It is this tab's turn to send messages, until the signal is aborted. */
+  onTurn(signal: AbortSignal): void
+  /** The page is back from the back/forward cache, or from being frozen: it may have missed news. */
+  onReturn(): void
+  /** There are no locks: it is every tab's turn. */
+  onUnlocked(): void
+}
+
+/** Connects the tabs that share a storage: one at a time sends messages. */
+export interface Tabs {
+  /** Whether tabs take turns. If not, each sends its own messages. */
+  readonly areOrdered: boolean
+  post(news: TabNews): void
+  /** Takes part, until `stop()`. */
+  start(): void
+  stop(): void
+  /** Asks for the turn, or gives it back. A page that is frozen or in the back/forward cache never has it. */
+  want(isWanted: boolean): void
+}
+
+export const createTabs = (name: string, { hear, onTurn, onReturn, onUnlocked }: TabsListener): Tabs => {
+  const scope = globalThis as unknown as Partial<Window>
+  let locks: LockManager | undefined = scope.navigator?.locks
+  if (!globalThis.BroadcastChannel) locks = undefined
+  let channel: BroadcastChannel | undefined
+  let turn: AbortController | undefined
+  let isWanted = false
+  /** Aborted by `stop()`. */
+  let life: AbortController | undefined
+  /** Whether the page is frozen, or in the back/forward cache. */
+  let isAway = false
+
+  const update = () => {
+    if (!isWanted || isAway || !life) {
+      turn?.abort()
+      turn = undefined
+      return
+    }
+    if (turn) return
+    const mine = new AbortController()
+    turn = mine
+    const { signal } = mine
+    if (!locks) return onTurn(signal)
+    locks
+      .request(name, { signal }, () => {
+        if (signal.aborted) return undefined
+        onTurn(signal)
+        return new Promise<void>(resolve => signal.addEventListener('abort', () => resolve()))
+      })
+      .catch(error => {
+        if (signal.aborted) return
+        // Such as a page without an origin.
+        locks = undefined
+        onUnlocked()
+        if (turn === mine && error) onTurn(signal)
+      })
+  }
+
+  const openChannel = () => {
+    if (!locks || channel || isAway) return
+    channel = new BroadcastChannel(name)
+    channel.onmessage = ({ data }) => hear(data)
+  }
+
+  const closeChannel = () => {
+    channel?.close()
+    channel = undefined
+  }
+
+  const leave = () => {
+    isAway = true
+    update()
+    // An open channel can prevent a page from being kept, and fills up while it is.
+    closeChannel()
+  }
+
+  const comeBack = () => {
+    if (!isAway) return
+    isAway = false
+    openChannel()
+    onReturn()
+    update()
+  }
+
+  return {
+    get areOrdered() {
+      return !!locks
+    },
+    post(news) {
+      channel?.postMessage(news)
+    },
+    start() {
+      if (life) return
+      life = new AbortController()
+      const { signal } = life
+      // Later, because a listener may be added after the socket was created.
+      if (!locks) Promise.resolve().then(onUnlocked)
+      openChannel()
+      scope.addEventListener?.('pagehide', leave, { signal })
+      scope.addEventListener?.('pageshow', comeBack, { signal })
+      // https://wicg.github.io/page-lifecycle/
+      scope.document?.addEventListener('freeze', leave, { signal })
+      scope.document?.addEventListener('resume', comeBack, { signal })
+    },
+    stop() {
+      life?.abort()
+      life = undefined
+      update()
+      closeChannel()
+    },
+    want(wanted) {
+      isWanted = wanted
+      update()
+    },
+  }
+}

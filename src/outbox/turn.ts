@@ -1,0 +1,62 @@
+import type { OutboxRecord } from './types.js'
+
+/** How many messages are read at a time. */
+const PAGE = 64
+
+/** The time in which this tab sends the stored messages, in their order. */
+export interface Turn {
+  /** Sends what there is room for. */
+  pump(): void
+  /** Begins with the first message again: the storage is another one. */
+  restart(): void
+}
+
+export interface TurnOwner {
+  readonly hasRoom: boolean
+  list(after: number, limit: number): Promise<readonly OutboxRecord[] | undefined>
+  /** Sends a message, or skips it. */
+  send(record: OutboxRecord, signal: AbortSignal): Promise<void>
+  /** Everything that is stored was passed on. */
+  onEnd(): void
+}
+
+export const createTurn = (signal: AbortSignal, owner: TurnOwner): Turn => {
+  let records: OutboxRecord[] = []
+  let cursor = 0
+  let isRunning = false
+  let isAgain = false
+
+  const fill = async () => {
+    while (!signal.aborted && owner.hasRoom) {
+      if (!records.length) {
+        isAgain = false
+        const from = cursor
+        const found = (await owner.list(from, PAGE)) ?? []
+        // It was restarted meanwhile.
+        if (cursor !== from) continue
+        records = [...found]
+      }
+      const record = records.shift()
+      if (!record) return owner.onEnd()
+      cursor = record.key
+      if (!signal.aborted) await owner.send(record, signal)
+    }
+  }
+
+  const pump = async () => {
+    isAgain = true
+    if (isRunning) return
+    isRunning = true
+    while (isAgain && !signal.aborted && owner.hasRoom) await fill()
+    isRunning = false
+  }
+
+  return {
+    pump,
+    restart() {
+      records = []
+      cursor = 0
+      pump()
+    },
+  }
+}

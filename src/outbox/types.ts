@@ -1,0 +1,131 @@
+import type { Emitter } from '../index.js'
+import type { Outbox, SentMessage } from '../reliable.js'
+
+/** A message in a storage. */
+export interface OutboxRecord {
+  /** Its place in the order of all messages of the storage, across tabs and reloads. The storage assigns it. */
+  readonly key: number
+  /** Its id, which the server uses to recognize a repetition. */
+  readonly id: string
+  /** The page that stored it. */
+  readonly page: string
+  /** When it was stored, as `Date.now()`. */
+  readonly time: number
+  /** When it expires; `null`: never. */
+  readonly expires: number | null
+  /** The message as JSON, or the result of `encode`. */
+  readonly body: string | Uint8Array
+  /** The bytes of `body`. */
+  readonly size: number
+}
+
+/** How much a storage may hold. */
+export interface OutboxLimits {
+  /** The number of messages. Beyond it, `send()` resolves with the reason `'overflow'`. Default: 10,000. */
+  maxMessages?: number
+  /** Their bytes. Default: 16 MiB. */
+  maxBytes?: number
+}
+
+/**
+ * Where an outbox stores messages. All tabs with the same storage see the same messages. Each method is one step, which has happened
+ * completely when its promise resolves. If a method rejects, the outbox reports it, and continues without the storage.
+ */
+export interface OutboxStorage {
+  /** Identifies the storage: tabs with the same name take turns in sending its messages. */
+  readonly name: string
+  /** Opens the storage, again if it was lost. `onLost`: the storage was closed by somebody else, and may have been deleted. */
+  open(onLost: (cause?: unknown) => void): Promise<void>
+  /** Stores messages in this order. Resolves with their keys, which increase; `undefined` for one that exceeds the limits. */
+  add(
+    records: readonly Omit<OutboxRecord, 'key'>[],
+    limits: Required<OutboxLimits>,
+  ): Promise<readonly (number | undefined)[]>
+  /** The messages with a higher key, lowest first. */
+  list(after: number, limit: number): Promise<readonly OutboxRecord[]>
+  /** Deletes messages. Those that are not there are ignored. */
+  remove(keys: readonly number[]): Promise<void>
+  /** Deletes all messages. */
+  clear(): Promise<void>
+}
+
+/** A message that is in the outbox. */
+export type PendingMessage = Omit<SentMessage, 'ackId' | 'messageId' | 'type'> & {
+  /** Its id. */
+  readonly id: string
+  /** When it was stored, as `Date.now()`. */
+  readonly time: number
+  /** The kind of request. Absent if `decode` failed. */
+  readonly type?: SentMessage['type']
+}
+
+/** Something prevents the outbox from storing or reading messages. Messages of this page are sent nevertheless. */
+export interface OutboxProblem {
+  /** The kind of problem. */
+  readonly reason: /** The storage cannot be opened: there is no IndexedDB, the page may not use it, or the database is corrupt. */
+    | 'unavailable'
+    /** The database was written by a newer version of this package. */
+    | 'newer'
+    /** The browser or another page has closed the database: for example, because the user deletes the data of the site. */
+    | 'closed'
+    /** The browser allows no more data. */
+    | 'quota'
+    /** The storage did not do what it was asked to, for another reason. */
+    | 'failed'
+    /** `encode` or `decode` failed. */
+    | 'codec'
+    /** There are no Web Locks: several tabs may send the same message. Servers that recognize its id process it once. */
+    | 'unlocked'
+  /** What happened, and what it means. */
+  readonly message: string
+  /** The error of the platform or of the application's function, if there is one. */
+  readonly cause: unknown
+  /**
+   * The messages of this page that are not stored now: they are sent from memory, and lost if the page ends before. For `'codec'`: the messages
+   * that cannot be read. They stay in the storage. Messages of earlier pages that were in a storage that is gone are lost, and not listed.
+   */
+  readonly messages: readonly PendingMessage[]
+}
+
+/** Maps each event to its payload. */
+export interface OutboxEvents {
+  /** Something prevents the outbox from storing or reading. Without a listener, the socket emits an `error` event. */
+  problem: OutboxProblem
+}
+
+/** Options of `createOutbox()`. */
+export interface OutboxOptions extends OutboxLimits {
+  /** Changes what is stored, for example encrypts it. Default: no change. */
+  encode?: ((bytes: Uint8Array) => Uint8Array | PromiseLike<Uint8Array>) | undefined
+  /** The reverse of `encode`. Default: no change. */
+  decode?: ((bytes: Uint8Array) => Uint8Array | PromiseLike<Uint8Array>) | undefined
+}
+
+/** Options of `indexedDbOutbox()`. */
+export interface IndexedDbOutboxOptions extends OutboxOptions {
+  /** Whose messages it stores. Each user has a database of their own, so that nobody sends the messages of another one. Default: nobody's. */
+  user?: string | undefined
+  /**
+   * `'strict'`: a message counts as stored when the operating system has written it to the disk, which takes some milliseconds, and survives a
+   * crash of the computer. `'relaxed'`: it survives a crash of the browser. Default: `'relaxed'`.
+   */
+  durability?: 'strict' | 'relaxed' | undefined
+}
+
+/** An outbox, for the option `outbox` of `createReliableSocket()`. Its methods do not depend on `this`. */
+export interface StoredOutbox extends Outbox {
+  /** The messages that have no final outcome yet: of this page, other tabs, and earlier pages. Rejects if the storage cannot be read. */
+  pending(): Promise<readonly PendingMessage[]>
+  /**
+   * Deletes all messages of this user, in all tabs. Call it when the user signs out. Those that this page or another tab is waiting for resolve
+   * with the reason `'cleared'`. Messages that were sent but not acknowledged may have been processed. Rejects if the storage cannot be
+   * written.
+   */
+  clear(): Promise<void>
+  /** Adds a listener and returns a function that removes it. Throws a `TypeError` for an unknown event. */
+  on: Emitter<OutboxEvents>['on']
+  /** Like `on()`, for the next event only. */
+  once: Emitter<OutboxEvents>['once']
+  /** Removes a listener. */
+  off: Emitter<OutboxEvents>['off']
+}

@@ -1,0 +1,110 @@
+import type { Codec } from './codec.js'
+import type { OwnMessage } from './own.js'
+import type { Shelf } from './shelf.js'
+import type { OutboxRecord } from './types.js'
+
+/** How many messages are stored in one step. */
+const BATCH = 256
+
+export interface WriterOwner {
+  /** Whether the message still waits for its outcome. */
+  isPending(message: OwnMessage): boolean
+  /** Messages have their keys. */
+  onStored(): void
+  /** A message is not stored, because the storage failed. */
+  onUnstored(message: OwnMessage): void
+  /** There are too many messages. */
+  onOverflow(message: OwnMessage): void
+  /** A message was stored that has its outcome already. */
+  onOrphan(key: number): void
+  /** `encode` failed. */
+  onCodec(message: OwnMessage, cause: unknown): void
+}
+
+/** Stores messages, in the order in which they were sent. */
+export interface Writer {
+  add(message: OwnMessage, text: string | Promise<string>): void
+  /** Resolves when everything that was added is stored or not. */
+  done(): Promise<void>
+}
+
+interface Task {
+  readonly message: OwnMessage
+  readonly text: string | Promise<string>
+}
+
+export const createWriter = (
+  page: string,
+  shelf: Shelf,
+  codec: Codec,
+  { isPending, onStored, onUnstored, onOverflow, onOrphan, onCodec }: WriterOwner,
+): Writer => {
+  const tasks: Task[] = []
+  let running: Promise<void> | undefined
+
+  const encode = async ({ message, text }: Task): Promise<Omit<OutboxRecord, 'key'> | undefined> => {
+    try {
+      // A Blob that cannot be read has rejected the promise already.
+      message.text = await text
+    } catch {
+      return undefined
+    }
+    try {
+      const { id, time, expires } = message
+      return { id, page, time, expires, ...(await codec.encode(message.text)) }
+    } catch (error) {
+      onCodec(message, error)
+      onUnstored(message)
+      return undefined
+    }
+  }
+
+  /** The keys of messages that were in a storage that was lost, and is there again. */
+  const findKeys = async (messages: readonly OwnMessage[]) => {
+    if (!messages.some(({ wasStored }) => wasStored)) return new Map<string, number>()
+    const records = (await shelf.list(0, Infinity)) ?? []
+    return new Map(records.map(({ id, key }) => [id, key]))
+  }
+
+  const store = async (batch: readonly Task[]) => {
+    const encoded = await Promise.all(
+      batch
+        .filter(({ message }) => isPending(message))
+        .map(async task => [task.message, await encode(task)] as const),
+    )
+    const keys = await findKeys(batch.map(({ message }) => message))
+    const open = encoded.filter(([message, record]) => {
+      message.key = keys.get(message.id)
+      return record && message.key === undefined && isPending(message)
+    })
+    if (open.length) {
+      const added = await shelf.add(open.map(([, record]) => record as OutboxRecord))
+      open.forEach(([message], i) => {
+        const key = added?.[i]
+        if (!added) onUnstored(message)
+        else if (key === undefined) onOverflow(message)
+        else {
+          message.key = key
+          if (!isPending(message)) onOrphan(key)
+        }
+      })
+    }
+    onStored()
+  }
+
+  const run = async () => {
+    while (tasks.length) await store(tasks.splice(0, BATCH))
+    running = undefined
+  }
+
+  return {
+    add(message, text) {
+      tasks.push({ message, text })
+      // In a microtask, so that the messages of one task are stored in one step.
+      running ??= Promise.resolve().then(run)
+    },
+    async done() {
+      while (running) await running
+    },
+  }
+}

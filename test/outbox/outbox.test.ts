@@ -1,0 +1,89 @@
+import { describe, expect, test } from 'vitest'
+import { cleanUp } from '../support/cleanup.ts'
+import { startBrowser, startServer, until } from './tabs.ts'
+
+cleanUp()
+
+describe('a message of a reliable socket with an outbox', () => {
+  test('is stored, sent once, and deleted when the server has acknowledged it', async () => {
+    const { url, handled } = await startServer()
+    const { open } = startBrowser()
+    const { socket, outbox } = open(url)
+    const sent = socket.send({ buy: 3 }, { event: 'order' })
+    const [pending] = await outbox.pending()
+    expect(pending).toMatchObject({ type: 'event', event: 'order', data: { buy: 3 } })
+    expect(await sent).toEqual({ status: 'delivered' })
+    expect(handled).toEqual([{ buy: 3 }])
+    await until(async () => (await outbox.pending()).length === 0)
+  })
+
+  test('is sent by the next page after a crash, before the messages of that page, in order', async () => {
+    const { url, handled } = await startServer()
+    const { open } = startBrowser()
+    const gone = open('ws://127.0.0.1:9', {}, { retry: () => 1e6 })
+    for (let n = 0; n < 300; n++) gone.socket.send(n)
+    await until(async () => (await gone.outbox.pending()).length === 300)
+    gone.crash()
+    const next = open(url)
+    expect(await next.socket.send('last')).toEqual({ status: 'delivered' })
+    expect(handled).toEqual([...Array(300).keys(), 'last'])
+    expect(next.outcomes.map(({ status, data }) => [status, data])).toEqual(
+      Array.from({ length: 300 }, (_, n) => ['delivered', n]),
+    )
+  })
+
+  test('is processed once if the page crashes while the server processes it', async () => {
+    const gate: { wait?: Promise<unknown> | undefined } = {}
+    let release = () => {}
+    gate.wait = new Promise<void>(resolve => {
+      release = resolve
+    })
+    const { url, handled, server } = await startServer(gate)
+    const { open } = startBrowser()
+    const gone = open(url)
+    for (let n = 0; n < 5; n++) gone.socket.send(n)
+    await until(() => gone.socket.stats.inFlight === 5)
+    gone.crash()
+    const next = open(url)
+    await until(() => next.socket.stats.inFlight === 5)
+    release()
+    expect(await next.socket.send('last')).toEqual({ status: 'delivered' })
+    expect(handled).toEqual([0, 1, 2, 3, 4, 'last'])
+    expect(server.stats.duplicates).toBeGreaterThan(0)
+  })
+
+  test('has an id that stays the same when the server has lost its session', async () => {
+    const { url, handled, ids, server } = await startServer()
+    const { open } = startBrowser()
+    const { socket } = open(url)
+    await socket.send(1)
+    await server.end(socket.connectionId as string)
+    expect(await socket.send(2)).toEqual({ status: 'delivered' })
+    expect(handled).toEqual([1, 2])
+    expect(ids[0]).toMatch(/^[\w-]{22}$/)
+  })
+
+  test('resolves as stored when the socket is closed, and is sent by the next socket', async () => {
+    const { url, handled } = await startServer()
+    const { open } = startBrowser()
+    const first = open('ws://127.0.0.1:9')
+    const sent = first.socket.send('x')
+    await until(async () => (await first.outbox.pending()).length)
+    first.socket.close()
+    expect(await sent).toEqual({ status: 'stored' })
+    open(url)
+    await until(() => handled.length)
+    expect(handled).toEqual(['x'])
+  })
+
+  test('is dropped with the reason of the server if the server refuses it, and deleted', async () => {
+    const { url } = await startServer()
+    const { open } = startBrowser()
+    const { socket, outbox } = open(url)
+    const drops: unknown[] = []
+    socket.on('drop', drop => drops.push(drop))
+    expect(await socket.send('refuse me')).toMatchObject({ status: 'dropped', reason: 'refused' })
+    expect(drops).toMatchObject([{ data: 'refuse me', reason: 'refused', error: { name: 'Refused' } }])
+    await until(async () => (await outbox.pending()).length === 0)
+  })
+})
