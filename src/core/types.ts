@@ -69,6 +69,8 @@ export type DropReason =
   | 'disconnected'
   /** Two consecutive connections were closed with 1009 because of it. */
   | 'too-big'
+  /** Of `createTabsSocket()`: the holder of the connection has crashed, and may or may not have sent it. */
+  | 'unknown'
 
 /** Options for one message. */
 export interface SendOptions {

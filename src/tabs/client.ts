@@ -1,0 +1,173 @@
+import { SocketError } from '../index.js'
+import { createCalls, type Functions } from './functions.js'
+import type { HubSettings } from './hub.js'
+import { createLink, type Link } from './link.js'
+import { createOutbox, type Outbox } from './outbox.js'
+import type { Place } from './place.js'
+import type { Config, Envelope, HubMessage, Position } from './protocol.js'
+import type { TabsWorker } from './types.js'
+import { createView, type View } from './view.js'
+
+/** A tab, as the functions of its socket use it. */
+export interface Client {
+  readonly view: View
+  readonly outbox: Outbox
+  readonly link: Link
+  readonly counts: { sent: number; received: number; dropped: number }
+  readonly call: ReturnType<typeof createCalls>['call']
+  /** Joins the other tabs, unless it has. */
+  enter(): void
+  /** The page is frozen, enters the back/forward cache, or ends. `isAway`: it may come back. */
+  sleep(isAway: boolean): void
+  /** Ends this tab's socket. `isAll`: those of the other tabs, too. */
+  close(code?: number, reason?: string, isAll?: boolean): void
+}
+
+/** The treatment of each message of the hub. */
+type Handlers = { [Type in HubMessage['type']]?: (message: Envelope<HubMessage & { type: Type }>) => void }
+
+/** Creates this tab's end of the connection. */
+export const createClient = (
+  name: string,
+  place: Place,
+  worker: TabsWorker | undefined,
+  config: Config,
+  functions: Functions,
+  queue: object | undefined,
+  settings: HubSettings,
+): Client => {
+  const view = createView()
+  const { emit } = view.emitter
+  const counts = { sent: 0, received: 0, dropped: 0 }
+  /** Where the messages from the server ended when this tab went away. */
+  let last: Position | undefined
+  let number = 0
+  let connection = 0
+
+  const join = () => link.post({ type: 'join', config, last })
+  const link: Link = createLink(name, place, worker, settings, join, message => receive(message))
+  const outbox = createOutbox(queue ?? {}, link.post, (data, reason) => {
+    counts.dropped++
+    emit('drop', { data, reason })
+  })
+  const calls = createCalls(functions, link.post)
+
+  /** From now on, the hub may send the messages of this tab. */
+  const confirm = () => {
+    outbox.setOpen(view.isOpen)
+    if (view.isOpen) link.post({ type: 'ready', connection })
+  }
+  const onMessage = (event: 'text' | 'binary', data: any) => {
+    const { isReply, filter } = functions as { [Name in string]?: (data: unknown) => unknown }
+    if (isReply?.(data) || (filter && !filter(data))) return
+    counts.received++
+    emit(event, data)
+  }
+  const loseHub = (isPlanned: boolean) => {
+    link.epoch = undefined
+    outbox.lose(isPlanned)
+    const cause = isPlanned
+      ? new SocketError('HANDOVER', undefined, undefined, 'another tab takes over the connection')
+      : new SocketError(
+          'CONNECTION_LOST',
+          undefined,
+          undefined,
+          'the tab or worker with the connection has ended',
+        )
+    calls.lose(cause)
+    view.end(cause, { name: 'connecting', attempt: 0, cause }, isPlanned ? 1000 : 1006)
+  }
+
+  const handlers: Handlers = {
+    welcome(message) {
+      const { from, holder, missed, kept, conflict } = message
+      if (from === link.epoch) return confirm()
+      link.epoch = from
+      number = message.number
+      connection = message.connection
+      counts.sent += outbox.sent(message.sent)
+      if (last && last.epoch !== from) outbox.lose(false)
+      link.onWelcome(holder === 'worker')
+      const tab = holder === link.id ? 'this tab' : 'another tab'
+      view.setSharing({ holder: !link.isShared ? 'none' : holder === 'worker' ? holder : tab })
+      if (conflict.length) emit('conflict', conflict)
+      view.catchUp(message.snapshot)
+      if (last && missed !== 0) emit('gap', { missed, replayed: kept.length })
+      if (last) for (const { type, data } of kept) onMessage(type, data)
+      last = undefined
+      outbox.repost()
+      confirm()
+    },
+    sharing: ({ tabs }) => view.setSharing({ tabs }),
+    event(message) {
+      const isNew = message.connection !== connection
+      view.update(message.snapshot)
+      connection = message.connection
+      if (isNew || !view.isOpen) confirm()
+      view.onEvent(message.event, message.payload)
+    },
+    message(message) {
+      if (message.number <= number) return
+      number = message.number
+      onMessage(message.event, message.data)
+    },
+    sent({ id }) {
+      counts.sent += outbox.sent(id)
+    },
+    dropped: ({ id, reason }) => outbox.drop(id, reason),
+    ask: calls.answer,
+    abort: ({ id }) => calls.abort(id),
+    reply: calls.reply,
+  }
+
+  const receive = (message: Envelope<HubMessage>) => {
+    const { type, from } = message
+    if (type === 'signOut') return client.close(message.code, message.reason, true)
+    if (type === 'hello') {
+      if (link.epoch) loseHub(false)
+      join()
+    } else if (type === 'bye') {
+      link.adopt(message.orphans)
+      if (from === link.epoch) loseHub(true)
+    } else if (type === 'welcome' || from === link.epoch)
+      (handlers[type] as (message: unknown) => void)?.(message)
+  }
+
+  const client: Client = {
+    view,
+    outbox,
+    link,
+    counts,
+    call: calls.call,
+    enter() {
+      if (link.isOpen) return
+      const { state } = view.snapshot
+      if (state.name !== 'connecting')
+        view.end(state.cause, { name: 'connecting', attempt: 0, cause: state.cause }, 1006)
+      link.open()
+    },
+    sleep(isAway) {
+      if (!link.isOpen) return
+      if (link.epoch && isAway) last = { epoch: link.epoch, number }
+      outbox.leave()
+      outbox.handOver(link.close(isAway, outbox.entries()))
+      const cause = new SocketError('PAGE_HIDDEN')
+      calls.lose(cause)
+      view.setSharing({ holder: undefined, tabs: 0 })
+      view.end(cause, { name: 'waiting', attempt: 0, delay: Infinity, until: Infinity, cause }, 1000)
+    },
+    close(code = 1005, reason, isAll) {
+      if (view.snapshot.state.name === 'closed') return
+      // If there is a connection, what is queued is sent first.
+      if (isAll || !view.isOpen) outbox.clear('closed')
+      const cause = new SocketError('CLOSED')
+      link.close(false, outbox.entries())
+      outbox.forget()
+      last = undefined
+      calls.lose(cause)
+      view.setSharing({ holder: undefined, tabs: 0 })
+      view.end(cause, { name: 'closed', cause }, code, reason)
+    },
+  }
+  return client
+}

@@ -1,0 +1,219 @@
+import { backoff, type CreateSocket, createSocket as createDefault, type Socket } from '../index.js'
+import { createAsks } from './asks.js'
+import { createDelivery } from './delivery.js'
+import type { Place } from './place.js'
+import {
+  type Config,
+  type Entry,
+  type Envelope,
+  encode,
+  type HubMessage,
+  type Snapshot,
+  type TabMessage,
+} from './protocol.js'
+import { createReplay } from './replay.js'
+
+/** What the hub knows of a tab. */
+export interface Tab {
+  readonly id: string
+  /** The number of the connection that the tab knows to be open. */
+  ready: number
+  /** Whether the tab has ended. Its messages are sent without it. */
+  isGone: boolean
+  /** The id of the last message that arrived from it. */
+  last: number
+  /** The id of the last message that was sent to the server. */
+  sent: number
+  /** Stops waiting for its lock. */
+  unwatch(): void
+}
+
+/** The holder of the connection. */
+export interface Hub {
+  /** Sends the messages of tabs that have ended. */
+  adopt(entries: readonly Entry[]): void
+  /** Closes the connection, and forgets all messages of all tabs. */
+  signOut(code: number | undefined, reason: string | undefined): void
+  /**
+   * Closes the connection, and leaves it to the next hub. `entries`: the messages of the tab in which this hub is. Returns the id of the last of
+   * them that was sent, and whether another tab has taken the others.
+   */
+  stop(id: string, entries: Iterable<Entry>): { sent: number; isTaken: boolean }
+}
+
+/** What the platform or the application provides for the socket. */
+export interface HubSettings {
+  createSocket?: CreateSocket | undefined
+  WebSocket?: (new (url: any, protocols?: any) => any) | undefined
+}
+
+/** The options of the hub's socket. `ask` calls functions of a tab. */
+const socketOptions = (config: Config, asks: ReturnType<typeof createAsks>, WebSocket: any): any => {
+  const { endpoint: _, key: __, replay: ___, protocols, prepare, retry, ...options } = config
+  return {
+    ...options,
+    protocols: protocols === true ? asks.caller('protocols') : protocols,
+    ...(prepare ? { prepare: asks.prepare } : {}),
+    retry: retry === false ? false : backoff(retry as object),
+    // The messages of the tabs wait in `delivery`.
+    queue: { maxBytes: Infinity },
+    ...(WebSocket ? { WebSocket } : {}),
+  }
+}
+
+/** Starts to hold the connection of all tabs that use channels and locks of this name. */
+export const startHub = (
+  name: string,
+  holder: string,
+  place: Place,
+  { createSocket = createDefault, WebSocket }: HubSettings = {},
+): Hub => {
+  const epoch = Math.random().toString(36).slice(2)
+  const channel = place.open(name)
+  const tabs = new Map<string, Tab>()
+  let socket: Socket<any> | undefined
+  let config: Config | undefined
+  let connection = 0
+  const post = (message: HubMessage, to = '*') => channel.postMessage({ ...message, from: epoch, to })
+  const asks = createAsks(tabs, post)
+  const replay = createReplay()
+  const delivery = createDelivery(
+    () => socket,
+    () => connection,
+    post,
+  )
+
+  const snapshot = (): Snapshot => {
+    const { state, url, protocol, latency, stats } = socket as Socket<any>
+    return {
+      state: encode(state),
+      url,
+      protocol,
+      latency,
+      attempts: stats.attempts,
+      connections: stats.connections,
+    }
+  }
+
+  const connect = (next: Config) => {
+    config = next
+    replay.setLimits(next.replay as object)
+    const endpoint = next.endpoint === true ? asks.caller('endpoint') : (next.endpoint as string)
+    const created: Socket<any> = createSocket<any>(endpoint as any, socketOptions(next, asks, WebSocket))
+    socket = created
+    for (const event of ['state', 'open', 'close', 'error', 'drop'] as const) {
+      created.on(event, (payload: any) => {
+        if (socket !== created || (event === 'drop' && payload.reason !== 'too-big')) return
+        if (event === 'open') connection++
+        post({ type: 'event', event, payload: encode(payload), snapshot: snapshot(), connection })
+        delivery.flush()
+      })
+    }
+    for (const event of ['text', 'binary'] as const) {
+      created.on(event, (data: any) => {
+        if (socket === created) post({ type: 'message', event, data, number: replay.add(event, data) })
+      })
+    }
+  }
+
+  const disconnect = (code?: number, reason?: string) => {
+    delivery.flush(true)
+    const ended = socket
+    socket = undefined
+    ended?.close(code, reason)
+  }
+
+  const forget = (tab: Tab) => {
+    if (!tabs.delete(tab.id)) return
+    tab.isGone = true
+    tab.unwatch()
+    asks.forget(tab)
+    delivery.flush()
+    if (tabs.size) post({ type: 'sharing', tabs: tabs.size })
+    else disconnect()
+  }
+
+  const join = (id: string, message: TabMessage & { type: 'join' }) => {
+    const known = tabs.get(id) ?? replay.tab(id)
+    known?.unwatch()
+    const tab: Tab = known ?? { id, ready: 0, isGone: false, last: -1, sent: -1, unwatch() {} }
+    tab.ready = 0
+    tab.isGone = false
+    tabs.set(id, tab)
+    tab.unwatch = place.lock(`${name} ${id}`, () => forget(tab))
+    if (!socket) connect(message.config)
+    const names = Object.keys({ ...config, ...message.config })
+    const { last } = message
+    post(
+      {
+        type: 'welcome',
+        holder,
+        snapshot: snapshot(),
+        connection,
+        sent: tab.sent,
+        ...replay.since(id, last?.epoch === epoch ? last.number : undefined),
+        ...(last && last.epoch !== epoch ? { missed: undefined } : {}),
+        conflict: names.filter(
+          name => JSON.stringify(config?.[name]) !== JSON.stringify(message.config[name]),
+        ),
+      },
+      id,
+    )
+    post({ type: 'sharing', tabs: tabs.size })
+  }
+
+  const signOut = (code?: number, reason?: string) => {
+    for (const tab of tabs.values()) tab.unwatch()
+    tabs.clear()
+    delivery.clear()
+    replay.clear()
+    disconnect(code, reason)
+  }
+
+  const call = async (id: string, { method, args, id: reply }: TabMessage & { type: 'call' }) => {
+    try {
+      const value = await (socket as any)?.[method](...args)
+      post({ type: 'reply', id: reply, value }, id)
+    } catch (error) {
+      post({ type: 'reply', id: reply, error: encode(error) }, id)
+    }
+  }
+
+  channel.onmessage = ({ data }: { data: Envelope<TabMessage> | Envelope<HubMessage> }) => {
+    const { from } = data
+    if (data.type === 'signOut') return signOut(data.code, data.reason)
+    if (data.to !== 'hub') return
+    const message = data as Envelope<TabMessage>
+    if (message.type === 'join') return join(from, message)
+    const tab = tabs.get(from)
+    if (!tab) return
+    if (message.type === 'leave') {
+      if (message.isAway) replay.keep(tab)
+      forget(tab)
+    } else if (message.type === 'send') delivery.add(tab, message)
+    else if (message.type === 'cancel') delivery.cancel(tab, message.id, message.reason)
+    else if (message.type === 'ready') {
+      tab.ready = message.connection
+      delivery.flush()
+    } else if (message.type === 'call') call(from, message)
+    else asks.receive(message)
+  }
+  post({ type: 'hello' })
+
+  return {
+    adopt: delivery.adopt,
+    signOut,
+    stop(id, entries) {
+      const tab = tabs.get(id)
+      if (tab) {
+        tab.isGone = true
+        for (const entry of entries) delivery.add(tab, entry)
+      }
+      disconnect()
+      post({ type: 'bye', orphans: delivery.orphans() })
+      for (const tab of tabs.values()) tab.unwatch()
+      channel.close()
+      return { sent: tab?.sent ?? -1, isTaken: tabs.size > 1 }
+    },
+  }
+}
