@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type * as Tabs from '../../src/tabs.ts'
 import { startServer, type TestServer } from '../interop/ws.ts'
+import { byEffort } from '../support/run.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
@@ -14,6 +15,8 @@ declare const tab: {
   readonly log: [type: string, payload: any, at: number][]
   until(type: string, count: number): Promise<any>
 }
+
+const MANY = byEffort(5, 8, 20)
 
 const WORKER = '/dist/steadysocket.tabs-worker.js'
 
@@ -43,9 +46,16 @@ async function begin(url: string, options: { worker?: string; key?: string }) {
   await until('open', 1)
 }
 
-const open = async (rig: Rig, url: string, options: { worker?: string; key?: string }): Promise<Page> => {
-  const page = await rig.open({ scripts: [] })
-  await page.evaluate("import('/dist/tabs.js').then(module => void Object.assign(window, { SteadyTabs: module }))")
+const open = async (
+  rig: Rig,
+  url: string,
+  options: { worker?: string; key?: string },
+  csp?: string,
+): Promise<Page> => {
+  const page = await rig.open({ scripts: [], ...(csp && { csp }) })
+  await page.evaluate(
+    "import('/dist/tabs.js').then(module => void Object.assign(window, { SteadyTabs: module }))",
+  )
   await page.evaluate(begin, url, options)
   return page
 }
@@ -83,5 +93,102 @@ inEveryEngine(rig => {
       expect(server.clients).toHaveLength(1)
       expect(server.connections).toHaveLength(isWorker ? 1 : 3)
     })
+
+    test(`is the only one of ${MANY} tabs`, async () => {
+      const server = rig.keep(await startServer())
+      const pages: Page[] = []
+      for (let i = 0; i < MANY; i++) pages.push(await open(rig, `${server.url}/sink`, options))
+      tell(server, 'to all')
+      for (const page of pages) expect(await heard(page, 'text', 1)).toBe('to all')
+      expect(await pages[0]?.evaluate(() => tab.socket.sharing.tabs)).toBe(MANY)
+      expect(server.connections).toHaveLength(1)
+    })
+
+    test('is available to the other tabs while one is in the back/forward cache', async () => {
+      const server = rig.keep(await startServer())
+      const [one, two] = [
+        await open(rig, `${server.url}/sink`, options),
+        await open(rig, `${server.url}/sink`, options),
+      ]
+      await one.goto(rig.site.page({ scripts: [] }))
+      if (!isWorker) await heard(two, 'open', 2)
+      await two.evaluate(() => tab.socket.send('from two'))
+      await server.until(() => server.received.length === 1)
+      tell(server, 'for both')
+      await heard(two, 'text', 1)
+      await one.back()
+      if (!(await one.evaluate(() => 'tab' in window))) return
+      await heard(one, 'open', 2)
+      if (isWorker) expect(await heard(one, 'text', 1)).toBe('for both')
+      else expect(await heard(one, 'gap', 1)).toEqual({ replayed: 0 })
+      expect(server.clients).toHaveLength(1)
+    })
+
+    test('survives the crash of the first tab', async () => {
+      await rig.needs('the DevTools protocol')
+      const server = rig.keep(await startServer())
+      const [one, two] = [
+        await open(rig, `${server.url}/sink`, options),
+        await open(rig, `${server.url}/sink`, options),
+      ]
+      one.cdp?.('Page.crash').catch(() => {})
+      await server.until(() => server.connections.length === 2 || isWorker)
+      if (!isWorker) await heard(two, 'open', 2)
+      await two.evaluate(() => tab.socket.send('still here'))
+      await server.until(() => server.received.some(({ data }) => data === 'still here'))
+    })
+
+    test('is given up by a tab that is frozen', async () => {
+      await rig.needs('freezing a page')
+      const server = rig.keep(await startServer())
+      const [one, two] = [
+        await open(rig, `${server.url}/sink`, options),
+        await open(rig, `${server.url}/sink`, options),
+      ]
+      await one.hide()
+      await one.cdp?.('Page.setWebLifecycleState', { state: 'frozen' })
+      if (!isWorker) await heard(two, 'open', 2)
+      tell(server, 'while frozen')
+      expect(await heard(two, 'text', 1)).toBe('while frozen')
+      await one.cdp?.('Page.setWebLifecycleState', { state: 'active' })
+      await heard(one, 'open', 2)
+      if (isWorker) expect(await heard(one, 'text', 1)).toBe('while frozen')
+      expect(server.clients).toHaveLength(1)
+    })
+  })
+
+  test('a tab holds the connection if the worker cannot be loaded, or is forbidden', async () => {
+    const server = rig.keep(await startServer())
+    const missing = await open(rig, `${server.url}/sink`, { worker: '/nothing.js', key: 'missing' })
+    expect(await holder(missing)).toBe('this tab')
+    const csp = "worker-src 'none'"
+    const forbidden = await open(rig, `${server.url}/sink`, { worker: WORKER, key: 'forbidden' }, csp)
+    expect(await holder(forbidden)).toBe('this tab')
+  })
+
+  test('a message is claimed by one of the tabs, also after all have been closed', async () => {
+    const server = rig.keep(await startServer())
+    const pages = [await open(rig, `${server.url}/sink`, {}), await open(rig, `${server.url}/sink`, {})]
+    const claim = (page: Page) => page.evaluate(() => tab.socket.claim('news 7'))
+    const claims = await Promise.all(pages.map(claim))
+    expect(claims.filter(Boolean)).toHaveLength(1)
+    await pages[0]?.goto(rig.site.page({ scripts: [] }))
+    await pages[1]?.goto(rig.site.page({ scripts: [] }))
+    expect(await claim(await open(rig, `${server.url}/sink`, {}))).toBe(false)
+  })
+
+  test('signing out closes the sockets of all tabs, also of one in the back/forward cache', async () => {
+    const server = rig.keep(await startServer())
+    const pages: Page[] = []
+    for (let i = 0; i < 3; i++) pages.push(await open(rig, `${server.url}/sink`, {}))
+    const [one, two, three] = pages as [Page, Page, Page]
+    await three.goto(rig.site.page({ scripts: [] }))
+    await two.evaluate(() => tab.socket.signOut())
+    await heard(one, 'close', 1)
+    await server.until(() => server.clients.length === 0)
+    await three.back()
+    if (!(await three.evaluate(() => 'tab' in window))) return
+    expect(await three.evaluate(() => tab.socket.state.name)).toBe('closed')
+    expect(server.connections).toHaveLength(1)
   })
 })
