@@ -69,7 +69,10 @@ export type DropReason =
   | 'disconnected'
   /** Two consecutive connections were closed with 1009 because of it. */
   | 'too-big'
-  /** Of `createTabsSocket()`: the holder of the connection has crashed, and may or may not have sent it. */
+  /**
+   * Of `createTabsSocket()`: the holder of the connection has crashed, or another tab has signed out, before the holder reported whether it had
+   * sent the message.
+   */
   | 'unknown'
 
 /** Options for one message. */

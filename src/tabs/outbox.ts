@@ -23,7 +23,7 @@ export interface Outbox {
   /** The hub has sent the messages up to this one. Returns how many. */
   sent(id: number): number
   drop(id: number, reason: string): void
-  /** All messages are dropped. */
+  /** All messages are dropped: with this reason, if it is certain that they were not sent. */
   clear(reason: string): void
   /** The tab knows that there is a connection, or that there is none. */
   setOpen(isOpen: boolean): void
@@ -133,7 +133,7 @@ export const createOutbox = (
       if (entry) drop(entry, reason)
     },
     clear(reason) {
-      for (const entry of unsent.values()) drop(entry, reason)
+      for (const entry of unsent.values()) drop(entry, entry.mayBeSent ? 'unknown' : reason)
     },
     setOpen(next) {
       isOpen = next

@@ -242,6 +242,14 @@ describe('signOut()', () => {
   })
 })
 
+test('signOut() in one tab drops messages of another that may have been sent, as unknown', async () => {
+  const [one, two] = await createWorld().tabs(2)
+  two.socket.send('on its way')
+  one.socket.signOut()
+  await settle()
+  expect(two.heard('drop')).toEqual([{ data: 'on its way', reason: 'unknown' }])
+})
+
 describe('functions', () => {
   test('run in one of the tabs, and in another one when it has ended', async () => {
     const calls: string[] = []
