@@ -10,6 +10,7 @@ import { createOutbox } from './outbox.js'
 import { createReplacement } from './replacement.js'
 import { showStatus } from './status.js'
 import { createStreams } from './streams.js'
+import { createSharedConnection } from './tabs.js'
 import { createTimeline } from './timeline.js'
 
 const pick = list => list[Math.floor(Math.random() * list.length)]
@@ -41,8 +42,10 @@ showStatus(socket)
 drawMachine(socket)
 
 const outbox = createOutbox(socket, sender)
+const shared = createSharedConnection()
 const feed = createFeed({
   sender,
+  claim: shared.claim,
   isOwn: outbox.note,
   acknowledge: (id, from) => socket.send(JSON.stringify({ type: 'seen', id, from })),
 })
@@ -56,7 +59,7 @@ const live = createLive(bytes => {
 const faults = createFaults(socket, streams)
 const seeNodes = showNodes()
 const sockets = [socket, live, createReplacement(), ...streams.sockets]
-window.demo = { socket, sockets }
+window.demo = { socket, sockets, shared }
 
 socket.on('text', text => {
   const message = JSON.parse(text)

@@ -98,8 +98,9 @@ export const startHub = (
   const connect = (next: Config) => {
     config = next
     replay.setLimits(next.replay as object)
-    const endpoint = next.endpoint === true ? asks.caller('endpoint') : (next.endpoint as string)
-    const created: Socket<any> = createSocket<any>(endpoint as any, socketOptions(next, asks, WebSocket))
+    // A function, so that an address that the platform rejects is an event.
+    const endpoint = next.endpoint === true ? asks.caller('endpoint') : () => next.endpoint as string
+    const created: Socket<any> = createSocket<any>(endpoint, socketOptions(next, asks, WebSocket))
     socket = created
     for (const event of ['state', 'open', 'close', 'error', 'drop'] as const) {
       created.on(event, (payload: any) => {

@@ -1,10 +1,10 @@
-import { createSocket, type Data, type Endpoint } from '../index.js'
+import { backoff, createSocket, type Data, type Endpoint } from '../index.js'
 import { claim } from './claim.js'
 import { createClient } from './client.js'
 import { type PageEvents, watchPage } from './page.js'
 import { findPlace, type Place } from './place.js'
 import { type Config, nameOf } from './protocol.js'
-import type { BinaryType, TabsSocket, TabsSocketOptions } from './types.js'
+import type { BinaryType, TabsReplayOptions, TabsSocket, TabsSocketOptions } from './types.js'
 
 /** The options that the socket of the hub has, if their values can be cloned. */
 const SHARED = [
@@ -33,6 +33,21 @@ const configOf = (endpoint: Endpoint, options: any): Config => {
   return config
 }
 
+/** A socket that is closed from the start. It validates options and arguments as the others do. */
+const createChecker = (config: Config, options: any) => {
+  const { filter, retry, heartbeat, queue, WebSocket } = options
+  if (filter !== undefined && typeof filter !== 'function') throw new TypeError('filter must be a function')
+  const { maxMessages: _, maxBytes: __, ...unknown } = (config.replay ?? {}) as TabsReplayOptions
+  for (const name in unknown) {
+    throw new TypeError(`replay has no option '${name}', only maxMessages and maxBytes`)
+  }
+  backoff(retry || {})
+  const aborted = new AbortController()
+  aborted.abort()
+  const { endpoint, retry: ___, replay: ____, protocols: _____, prepare: ______, ...shared } = config
+  return createSocket(String(endpoint), { ...shared, heartbeat, queue, WebSocket, signal: aborted.signal })
+}
+
 const copyOf = (data: any): Data =>
   ArrayBuffer.isView(data)
     ? (data.buffer as ArrayBuffer).slice(data.byteOffset, data.byteOffset + data.byteLength)
@@ -56,13 +71,9 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
   const config = configOf(endpoint, options)
   const { key = config.endpoint, user = '', signal, queue, WebSocket } = options
   if (typeof key !== 'string') throw new TypeError('An endpoint that is a function needs the option key')
-  // A socket that is closed from the start: it validates arguments as the others do.
-  const aborted = new AbortController()
-  aborted.abort()
-  const { retry: _, heartbeat, prepare, protocols } = options
-  const checked: any = { ...config, queue, heartbeat, prepare, protocols, signal: aborted.signal }
-  for (const name of ['endpoint', 'retry', 'replay']) delete checked[name]
-  const checker = createSocket(String(config.endpoint), checked)
+  if (typeof user !== 'string') throw new TypeError('user must be a string')
+  const checker = createChecker(config, options)
+  const { heartbeat, prepare, protocols } = options
 
   const name = nameOf(key, user)
   const functions = { endpoint, protocols, prepare, filter: options.filter, isReply: heartbeat?.isReply }
@@ -71,6 +82,7 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
   const { emit } = view.emitter
   const watch = watchPage(name, client, page)
   const connect = () => {
+    checker.connect()
     if (signal?.aborted) return
     if (!link.isOpen) watch.enter()
     else client.call('connect')

@@ -31,6 +31,7 @@ const GIVEN: Record<string, string> = {
   readable: "typeof import('steadysocket/stream').readable",
   writable: "typeof import('steadysocket/stream').writable",
   when: "typeof import('steadysocket/stream').when",
+  createTabsSocket: "typeof import('steadysocket/tabs').createTabsSocket",
   api: "import('steadysocket/calls').Calls",
   CallError: "typeof import('steadysocket/calls').CallError",
   calls: "typeof import('steadysocket/calls').calls",
@@ -46,6 +47,8 @@ const GIVEN: Record<string, string> = {
 }
 for (const name of [
   'SteadySocket',
+  'signOutButton',
+  'userId',
   'askTheUser',
   'banner',
   'chrome',
