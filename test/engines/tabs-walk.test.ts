@@ -202,7 +202,7 @@ inEveryEngine(rig => {
             times.sort((a, b) => a - b)
             return `${step}: ${times.length}, median ${times[times.length >> 1]} ms, longest ${times.at(-1)} ms`
           }
-          console.error(
+          console.log(
             rig.name,
             worker ?? 'tab',
             JSON.stringify({

@@ -98,6 +98,8 @@ const OWN: Record<string, Record<string, string>> = {
   'demo/docs/api/solid.md': hooksOf('solid', `() => ${SOCKET}`),
   'demo/docs/drop-in.md': { socket: "import('steadysocket/websocket').SteadyWebSocket" },
   'demo/docs/reliable.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
+  'demo/docs/tabs.md': { socket: "import('steadysocket/tabs').TabsSocket" },
+  'demo/docs/api/tabs.md': { socket: "import('steadysocket/tabs').TabsSocket", message: 'any' },
   'demo/docs/api/core.md': { calls: 'any' },
   'demo/docs/api/index.md': { calls: 'any' },
   'demo/docs/api/testing.md': { server: "import('steadysocket/testing').FakeServer" },
