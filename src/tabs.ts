@@ -1,5 +1,7 @@
-export { createTabsSocket } from './tabs/tabs.js'
+export { createTabsSocket, shareSession } from './tabs/tabs.js'
 export type {
+  CreateSessionSocket,
+  SharedSessionOptions,
   Sharing,
   TabsEvents,
   TabsGap,

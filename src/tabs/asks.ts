@@ -27,7 +27,8 @@ export const createAsks = (
 
   const ask = (what: string, context: any, signal: AbortSignal, connection?: PreparedConnection<any>) =>
     new Promise<any>((resolve, reject) => {
-      const [tab] = tabs.values()
+      // One that knows the session, if there is one to resume.
+      const tab = [...tabs.values()].find(({ hasBeenOpen }) => hasBeenOpen) ?? [...tabs.values()][0]
       if (!tab) return reject(new Error('No tab is left'))
       // The next one asks another tab, in case this one does not answer.
       tabs.delete(tab.id)

@@ -4,7 +4,8 @@ import type { HubSettings } from './hub.js'
 import { createLink, type Link } from './link.js'
 import { createOutbox, type Outbox } from './outbox.js'
 import type { Place } from './place.js'
-import type { Config, Envelope, HubMessage, Position } from './protocol.js'
+import type { Config, Envelope, HubMessage, Position, Snapshot } from './protocol.js'
+import { createSessionFrames } from './session.js'
 import type { TabsWorker } from './types.js'
 import { createView, type View } from './view.js'
 
@@ -15,6 +16,8 @@ export interface Client {
   readonly link: Link
   readonly counts: { sent: number; received: number; dropped: number }
   readonly call: ReturnType<typeof createCalls>['call']
+  /** Sends a frame of a reliable session, if there is a connection. Undefined if this is no session. */
+  readonly sendFrame: ((frame: string) => 'sent' | 'dropped') | undefined
   /** Joins the other tabs, unless it has. */
   enter(): void
   /** The page is frozen, enters the back/forward cache, or ends. `isAway`: it may come back. */
@@ -44,7 +47,7 @@ export const createClient = (
   let number = 0
   let connection = 0
 
-  const join = () => link.post({ type: 'join', config, last })
+  const join = () => link.post({ type: 'join', config, last, hasBeenOpen: view.hasBeenOpen })
   const link: Link = createLink(name, place, worker, settings, join, message => receive(message))
   const outbox = createOutbox(queue ?? {}, link.post, (data, reason) => {
     counts.dropped++
@@ -52,12 +55,43 @@ export const createClient = (
   })
   const calls = createCalls(functions, link.post)
 
+  const frames = config.session ? createSessionFrames(() => view.sharing.tabs < 2) : undefined
+  const sendFrame = (text: string) => {
+    const frame = frames?.out(text)
+    if (frame !== undefined) outbox.push(frame, frame.length, {})
+  }
+  /** Messages that arrived while this tab prepares its part of a session. */
+  const waiting: Envelope<HubMessage>[] = []
+  let isPreparing = false
+  /** Prepares this tab's part of a session on a new connection, before the job. */
+  const prepared = async ({ state, url, protocol, greeting }: Snapshot, job: () => void) => {
+    if (!frames || state.name !== 'open' || greeting === undefined) return job()
+    isPreparing = true
+    try {
+      const receive = async () => frames.in(greeting)
+      await functions.prepare?.({
+        url,
+        protocol,
+        signal: new AbortController().signal,
+        send: sendFrame,
+        receive,
+      })
+      job()
+    } catch (error) {
+      link.post({ type: 'call', id: -1, method: 'reconnect', args: [`${error}`] })
+    }
+    isPreparing = false
+    for (const message of waiting.splice(0)) receive(message)
+  }
+
   /** From now on, the hub may send the messages of this tab. */
   const confirm = () => {
     outbox.setOpen(view.isOpen)
     if (view.isOpen) link.post({ type: 'ready', connection })
   }
-  const onMessage = (event: 'text' | 'binary', data: any) => {
+  const onMessage = (event: 'text' | 'binary', given: any) => {
+    const data = frames && event === 'text' ? frames.in(given) : given
+    if (data === undefined) return
     const { isReply, filter } = functions as { [Name in string]?: (data: unknown) => unknown }
     if (isReply?.(data) || (filter && !filter(data))) return
     counts.received++
@@ -65,7 +99,9 @@ export const createClient = (
   }
   const loseHub = (isPlanned: boolean) => {
     link.epoch = undefined
-    outbox.lose(isPlanned)
+    // A reliable session sends again whatever was not acknowledged.
+    if (frames) outbox.forget()
+    else outbox.lose(isPlanned)
     const cause = isPlanned
       ? new SocketError('HANDOVER', undefined, undefined, 'another tab takes over the connection')
       : new SocketError(
@@ -91,20 +127,26 @@ export const createClient = (
       const tab = holder === link.id ? 'this tab' : 'another tab'
       view.setSharing({ holder: !link.isShared ? 'none' : holder === 'worker' ? holder : tab })
       if (conflict.length) emit('conflict', conflict)
-      view.catchUp(message.snapshot)
-      if (last && missed !== 0) emit('gap', { missed, replayed: kept.length })
-      if (last) for (const { type, data } of kept) onMessage(type, data)
-      last = undefined
-      outbox.repost()
-      confirm()
+      prepared(message.snapshot, () => {
+        view.catchUp(message.snapshot)
+        if (last && missed !== 0) emit('gap', { missed, replayed: kept.length })
+        if (last) for (const { type, data } of kept) onMessage(type, data)
+        last = undefined
+        outbox.repost()
+        confirm()
+      })
     },
     sharing: ({ tabs }) => view.setSharing({ tabs }),
     event(message) {
       const isNew = message.connection !== connection
       view.update(message.snapshot)
       connection = message.connection
-      if (isNew || !view.isOpen) confirm()
-      view.onEvent(message.event, message.payload)
+      const proceed = () => {
+        if (isNew || !view.isOpen) confirm()
+        view.onEvent(message.event, message.payload)
+      }
+      if (message.event === 'open') prepared(message.snapshot, proceed)
+      else proceed()
     },
     message(message) {
       if (message.number <= number) return
@@ -117,10 +159,15 @@ export const createClient = (
     dropped: ({ id, reason }) => outbox.drop(id, reason),
     ask: calls.answer,
     abort: ({ id }) => calls.abort(id),
+    retry: ({ context }) => void functions.retry?.(context),
     reply: calls.reply,
   }
 
   const receive = (message: Envelope<HubMessage>) => {
+    if (isPreparing) {
+      waiting.push(message)
+      return
+    }
     const { type, from } = message
     if (type === 'signOut') return client.close(message.code, message.reason, true)
     if (type === 'hello') {
@@ -139,6 +186,13 @@ export const createClient = (
     link,
     counts,
     call: calls.call,
+    sendFrame:
+      frames &&
+      (text => {
+        if (!view.isOpen || !link.epoch) return 'dropped'
+        sendFrame(text)
+        return 'sent'
+      }),
     enter() {
       if (link.isOpen) return
       const { state } = view.snapshot

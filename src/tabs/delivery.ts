@@ -11,7 +11,7 @@ interface Item {
 const POLL = 20
 
 /** A tab that ended with the hub before this one. */
-const GONE: Tab = { id: '', ready: 0, isGone: true, last: 0, sent: 0, unwatch() {} }
+const GONE: Tab = { id: '', ready: 0, hasBeenOpen: false, isGone: true, last: 0, sent: 0, unwatch() {} }
 
 /** The messages of all tabs, on their way to the server. */
 export const createDelivery = (

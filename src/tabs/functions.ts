@@ -2,7 +2,7 @@ import type { AttemptContext, Data, PreparedConnection } from '../index.js'
 import { decode, type HubMessage, type TabMessage } from './protocol.js'
 
 /** The functions of the application that stay in its tab. */
-export type Functions = Partial<Record<string, unknown>>
+export type Functions = { readonly [Name in string]?: any }
 
 /** Calls to the hub that wait for a reply, and calls from the hub to functions of this tab. */
 export const createCalls = (

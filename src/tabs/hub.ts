@@ -1,4 +1,12 @@
-import { backoff, type CreateSocket, createSocket as createDefault, type Socket } from '../index.js'
+import {
+  backoff,
+  type CreateSocket,
+  createSocket as createDefault,
+  type PreparedConnection,
+  type Retry,
+  type RetryContext,
+  type Socket,
+} from '../index.js'
 import { createAsks } from './asks.js'
 import { createDelivery } from './delivery.js'
 import type { Place } from './place.js'
@@ -12,12 +20,15 @@ import {
   type TabMessage,
 } from './protocol.js'
 import { createReplay } from './replay.js'
+import { isGreeting } from './session.js'
 
 /** What the hub knows of a tab. */
 export interface Tab {
   readonly id: string
   /** The number of the connection that the tab knows to be open. */
   ready: number
+  /** Whether a socket of the tab has been open. */
+  hasBeenOpen: boolean
   /** Whether the tab has ended. Its messages are sent without it. */
   isGone: boolean
   /** The id of the last message that arrived from it. */
@@ -49,17 +60,38 @@ export interface HubSettings {
 
 /** The options of the hub's socket. `ask` calls functions of a tab. */
 const socketOptions = (config: Config, asks: ReturnType<typeof createAsks>, WebSocket: any): any => {
-  const { endpoint: _, key: __, replay: ___, protocols, prepare, retry, ...options } = config
+  const { endpoint: _, key: __, replay: ___, session: ____, protocols, prepare, retry, ...options } = config
   return {
     ...options,
     protocols: protocols === true ? asks.caller('protocols') : protocols,
     ...(prepare ? { prepare: asks.prepare } : {}),
-    retry: retry === false ? false : backoff(retry as object),
+    retry: retry === false ? false : backoff(retry === true ? {} : (retry as object)),
     // The messages of the tabs wait in `delivery`.
     queue: { maxBytes: Infinity },
     ...(WebSocket ? { WebSocket } : {}),
   }
 }
+
+/** The options of a reliable session, of which each tab has a part. */
+const sessionOptions = (
+  { retry }: { retry: Retry | false },
+  greet: (frame: string) => void,
+  onRetry: (context: RetryContext) => void,
+) => ({
+  async prepare({ receive }: PreparedConnection) {
+    let frame: string | ArrayBuffer
+    do frame = await receive()
+    while (!isGreeting(frame))
+    greet(frame as string)
+  },
+  retry:
+    retry &&
+    ((context: RetryContext) => {
+      onRetry(context)
+      // The session is lost, and another one begins.
+      return context.cause.close?.code === 1008 && context.attempt === 1 ? 50 : retry(context)
+    }),
+})
 
 /** Starts to hold the connection of all tabs that use channels and locks of this name. */
 export const startHub = (
@@ -74,6 +106,8 @@ export const startHub = (
   let socket: Socket<any> | undefined
   let config: Config | undefined
   let connection = 0
+  let greeting: string | undefined
+  let handover: Promise<void> | undefined
   const post = (message: HubMessage, to = '*') => channel.postMessage({ ...message, from: epoch, to })
   const asks = createAsks(tabs, post)
   const replay = createReplay()
@@ -92,6 +126,7 @@ export const startHub = (
       latency,
       attempts: stats.attempts,
       connections: stats.connections,
+      greeting,
     }
   }
 
@@ -100,7 +135,16 @@ export const startHub = (
     replay.setLimits(next.replay as object)
     // A function, so that an address that the platform rejects is an event.
     const endpoint = next.endpoint === true ? asks.caller('endpoint') : () => next.endpoint as string
-    const created: Socket<any> = createSocket<any>(endpoint, socketOptions(next, asks, WebSocket))
+    const options = socketOptions(next, asks, WebSocket)
+    const greet = (frame: string) => {
+      greeting = frame
+    }
+    const onRetry = ({ attempt, cause, uptime, elapsed }: RetryContext) => {
+      const { code, close } = cause
+      post({ type: 'retry', context: { attempt, uptime, elapsed, cause: { code, close } } })
+    }
+    if (next.session) Object.assign(options, sessionOptions(options, greet, onRetry))
+    const created: Socket<any> = createSocket<any>(endpoint, options)
     socket = created
     for (const event of ['state', 'open', 'close', 'error', 'drop'] as const) {
       created.on(event, (payload: any) => {
@@ -137,7 +181,16 @@ export const startHub = (
   const join = (id: string, message: TabMessage & { type: 'join' }) => {
     const known = tabs.get(id) ?? replay.tab(id)
     known?.unwatch()
-    const tab: Tab = known ?? { id, ready: 0, isGone: false, last: -1, sent: -1, unwatch() {} }
+    const tab: Tab = known ?? {
+      id,
+      ready: 0,
+      hasBeenOpen: false,
+      isGone: false,
+      last: -1,
+      sent: -1,
+      unwatch() {},
+    }
+    tab.hasBeenOpen = message.hasBeenOpen
     tab.ready = 0
     tab.isGone = false
     tabs.set(id, tab)
@@ -173,11 +226,14 @@ export const startHub = (
 
   const call = async (id: string, { method, args, id: reply }: TabMessage & { type: 'call' }) => {
     try {
-      const value = await (socket as any)?.[method](...args)
+      // All tabs of a session ask for it when the server will be shut down.
+      if (method === 'handover') handover ??= socket?.handover(...args)
+      const value = await (method === 'handover' ? handover : (socket as any)?.[method](...args))
       post({ type: 'reply', id: reply, value }, id)
     } catch (error) {
       post({ type: 'reply', id: reply, error: encode(error) }, id)
     }
+    if (method === 'handover') handover = undefined
   }
 
   channel.onmessage = ({ data }: { data: Envelope<TabMessage> | Envelope<HubMessage> }) => {
@@ -195,6 +251,7 @@ export const startHub = (
     else if (message.type === 'cancel') delivery.cancel(tab, message.id, message.reason)
     else if (message.type === 'ready') {
       tab.ready = message.connection
+      tab.hasBeenOpen = true
       delivery.flush()
     } else if (message.type === 'call') call(from, message)
     else asks.receive(message)

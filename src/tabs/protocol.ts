@@ -6,7 +6,7 @@ export type Config = Record<string, unknown>
 /** From a tab to the hub. */
 export type TabMessage =
   /** `last`: of this tab, the epoch and the number of the last message, if it was away. */
-  | { type: 'join'; config: Config; last: Position | undefined }
+  | { type: 'join'; config: Config; last: Position | undefined; hasBeenOpen: boolean }
   /** `isAway`: the tab may come back, so messages are kept for it. */
   | { type: 'leave'; isAway: boolean }
   | ({ type: 'send' } & Entry)
@@ -50,6 +50,8 @@ export interface Snapshot {
   readonly latency: number | undefined
   readonly attempts: number
   readonly connections: number
+  /** The first frame of a reliable session on this connection. */
+  readonly greeting?: string | undefined
 }
 
 /** From the hub to a tab, or to all. */
@@ -74,6 +76,8 @@ export type HubMessage =
   | { type: 'sent'; id: number }
   | { type: 'dropped'; id: number; reason: string }
   | { type: 'ask'; id: number; what: string; context: any }
+  /** A connection of a reliable session has ended: each tab asks its `retry`, and the session in it notices if it is lost. */
+  | { type: 'retry'; context: any }
   /** The end of an attempt that the tab prepares. */
   | { type: 'abort'; id: number }
   | { type: 'reply'; id: number; value?: unknown; error?: unknown }

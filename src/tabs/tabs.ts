@@ -1,10 +1,17 @@
-import { backoff, createSocket, type Data, type Endpoint } from '../index.js'
+import { backoff, createSocket, type Data, type Endpoint, type Socket } from '../index.js'
 import { claim } from './claim.js'
 import { createClient } from './client.js'
 import { type PageEvents, watchPage } from './page.js'
 import { findPlace, type Place } from './place.js'
 import { type Config, nameOf } from './protocol.js'
-import type { BinaryType, TabsReplayOptions, TabsSocket, TabsSocketOptions } from './types.js'
+import type {
+  BinaryType,
+  CreateSessionSocket,
+  SharedSessionOptions,
+  TabsReplayOptions,
+  TabsSocket,
+  TabsSocketOptions,
+} from './types.js'
 
 /** The options that the socket of the hub has, if their values can be cloned. */
 const SHARED = [
@@ -16,10 +23,10 @@ const SHARED = [
 const OWN = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'autoConnect', 'WebSocket']
 
 /** The options for the hub: where there is a function, it has to ask a tab. */
-const configOf = (endpoint: Endpoint, options: any): Config => {
+const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config => {
   const { message, isReply: _, ...heartbeat } = options.heartbeat ?? {}
   if (typeof message === 'function') throw new TypeError('heartbeat.message must not be a function')
-  if (typeof options.retry === 'function')
+  if (typeof options.retry === 'function' && !isSession)
     throw new TypeError('retry must be the options of backoff(), or false')
   const config: Config = {
     // A worker would resolve it relative to its script.
@@ -30,6 +37,7 @@ const configOf = (endpoint: Endpoint, options: any): Config => {
     if (value !== undefined) config[name] = typeof value === 'function' ? true : value
   }
   if (options.heartbeat) config.heartbeat = { ...heartbeat, message }
+  if (isSession) config.session = true
   return config
 }
 
@@ -41,10 +49,18 @@ const createChecker = (config: Config, options: any) => {
   for (const name in unknown) {
     throw new TypeError(`replay has no option '${name}', only maxMessages and maxBytes`)
   }
-  backoff(retry || {})
+  if (typeof retry !== 'function') backoff(retry || {})
   const aborted = new AbortController()
   aborted.abort()
-  const { endpoint, retry: ___, replay: ____, protocols: _____, prepare: ______, ...shared } = config
+  const {
+    endpoint,
+    retry: ___,
+    replay: ____,
+    protocols: _____,
+    prepare: ______,
+    session: _______,
+    ...shared
+  } = config
   return createSocket(String(endpoint), { ...shared, heartbeat, queue, WebSocket, signal: aborted.signal })
 }
 
@@ -62,13 +78,14 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
   page: PageEvents,
   endpoint: Endpoint,
   options: TabsSocketOptions<Binary>,
+  isSession = false,
 ): TabsSocket<Binary> => {
   for (const name in options) {
     if (![...SHARED, ...OWN].includes(name)) {
       throw new TypeError(`createTabsSocket has no option '${name}', only ${[...SHARED, ...OWN].join(', ')}`)
     }
   }
-  const config = configOf(endpoint, options)
+  const config = configOf(endpoint, options, isSession)
   const { key = config.endpoint, user = '', signal, queue, WebSocket } = options
   if (typeof key !== 'string') throw new TypeError('An endpoint that is a function needs the option key')
   if (typeof user !== 'string') throw new TypeError('user must be a string')
@@ -76,7 +93,14 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
   const { heartbeat, prepare, protocols } = options
 
   const name = nameOf(key, user)
-  const functions = { endpoint, protocols, prepare, filter: options.filter, isReply: heartbeat?.isReply }
+  const functions = {
+    endpoint,
+    protocols,
+    prepare,
+    filter: options.filter,
+    isReply: heartbeat?.isReply,
+    retry: options.retry,
+  }
   const client = createClient(name, place, options.worker, config, functions, queue, { WebSocket })
   const { view, outbox, counts, link } = client
   const { emit } = view.emitter
@@ -99,6 +123,7 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
     queuedMessages: outbox.list,
     send(data, how = {}) {
       checker.send(data, how)
+      if (client.sendFrame) return client.sendFrame(data as string)
       if (!link.isOpen && (view.snapshot.state as { cause?: unknown }).cause) {
         counts.dropped++
         emit('drop', { data, reason: 'closed' })
@@ -183,3 +208,31 @@ export const createTabsSocket = <Binary extends BinaryType = 'arraybuffer'>(
   endpoint: Endpoint,
   options: TabsSocketOptions<Binary> = {},
 ): TabsSocket<Binary> => createTabsSocketIn(findPlace(), globalThis, endpoint, options)
+
+/** Makes the function that `shareSession()` returns, with these channels, locks and page events. */
+export const shareSessionIn =
+  (place: Place, page: PageEvents, { key, user, worker }: SharedSessionOptions): CreateSessionSocket =>
+  (endpoint, { wake: _, queue: __, handover, ...options } = {}) => {
+    const { maxAge, wake } = handover || {}
+    const given: any = {
+      ...options,
+      ...{ key, user, worker, handover: handover === false ? false : { maxAge, wake } },
+    }
+    return createTabsSocketIn(place, page, endpoint, given, true) as Socket
+  }
+
+/**
+ * Makes a `createSocket` for `reliableSocketOver()`, whose reliable session is shared by all tabs of the same origin with the same `key` and
+ * `user`. Each tab receives each message once, and gets the result of each of its own. The server sees one client.
+ *
+ * ```ts
+ * import { reliableSocketOver } from 'steadysocket/reliable'
+ * import { shareSession } from 'steadysocket/tabs'
+ *
+ * const createReliableSocket = reliableSocketOver(shareSession({ key: 'orders' }))
+ * ```
+ *
+ * The options `saved`, `wake` and `queue` of the reliable socket have no effect on the shared connection.
+ */
+export const shareSession = (options: SharedSessionOptions): CreateSessionSocket =>
+  shareSessionIn(findPlace(), globalThis, options)

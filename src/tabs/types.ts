@@ -2,6 +2,7 @@ import type {
   BackoffOptions,
   Data,
   Emitter,
+  Endpoint,
   HeartbeatOptions,
   QueueOptions,
   Socket,
@@ -117,3 +118,12 @@ export interface TabsSocket<Binary extends BinaryType = 'arraybuffer'>
    */
   signOut(code?: number, reason?: string): void
 }
+
+/** Options of `shareSession()`. */
+export interface SharedSessionOptions extends Pick<TabsSocketOptions, 'user' | 'worker'> {
+  /** Tabs of the same origin with the same `key` and `user` share a session. */
+  key: string
+}
+
+/** Creates the socket of a reliable session that tabs share. */
+export type CreateSessionSocket = (endpoint: Endpoint, options?: SocketOptions) => Socket

@@ -8,6 +8,7 @@ export interface View {
   readonly snapshot: Snapshot
   readonly sharing: Sharing
   readonly isOpen: boolean
+  readonly hasBeenOpen: boolean
   setSharing(sharing: Partial<Sharing>): void
   /** What the hub has said. */
   update(snapshot: Snapshot): void
@@ -58,6 +59,9 @@ export const createView = (): View => {
     },
     get isOpen() {
       return isOpen()
+    },
+    get hasBeenOpen() {
+      return hasBeenOpen
     },
     setSharing(change) {
       const next = { ...sharing, ...change }

@@ -91,6 +91,11 @@ export const createWorld = () => {
         queueMicrotask(() => grant(name))
       }
     },
+    /** Opens a tab, in which `make` creates a socket. */
+    open<Made>(make: (place: Place, page: object) => Made) {
+      const owner = {}
+      return { made: make(placeOf(owner), {}), kill: () => world.kill(owner) }
+    },
     /** Opens a tab with a socket. */
     tab(options: TabsSocketOptions & { endpoint?: any } = {}) {
       const owner = {}
