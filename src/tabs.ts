@@ -2,6 +2,7 @@ export { createTabsSocket, shareSession } from './tabs/tabs.js'
 export type {
   CreateSessionSocket,
   SharedSessionOptions,
+  SharedWorkerLike,
   Sharing,
   TabsEvents,
   TabsGap,

@@ -12,16 +12,19 @@ interface Ask {
 }
 
 /** Calls functions that cannot be copied, in one of the tabs that have them. */
-export const createAsks = (
-  tabs: Map<string, Tab>,
-  post: (message: HubMessage, to?: string) => void,
-): {
+export interface Asks {
   caller(what: string): (context: AttemptContext) => Promise<any>
   prepare(connection: PreparedConnection<any>): Promise<void>
   receive(message: TabMessage): void
   /** The tab has ended. */
   forget(tab: Tab): void
-} => {
+}
+
+/** Creates the asks of a hub. */
+export const createAsks = (
+  tabs: Map<string, Tab>,
+  post: (message: HubMessage, to?: string) => void,
+): Asks => {
   const asks = new Map<number, Ask>()
   let next = 1
 

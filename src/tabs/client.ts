@@ -1,16 +1,17 @@
 import { SocketError } from '../index.js'
 import { createCalls, type Functions } from './functions.js'
-import type { HubSettings } from './hub.js'
+import type { HubSettings } from './hub-socket.js'
+import { createLife, type Life } from './life.js'
 import { createLink, type Link } from './link.js'
 import { createOutbox, type Outbox } from './outbox.js'
 import type { Place } from './place.js'
-import type { Config, Envelope, HubMessage, Position, Snapshot } from './protocol.js'
-import { createSessionFrames } from './session.js'
+import type { Config, Envelope, HubMessage, Position } from './protocol.js'
+import { createSessionPart } from './session-part.js'
 import type { TabsWorker } from './types.js'
 import { createView, type View } from './view.js'
 
 /** A tab, as the functions of its socket use it. */
-export interface Client {
+export interface Client extends Life {
   readonly view: View
   readonly outbox: Outbox
   readonly link: Link
@@ -18,16 +19,15 @@ export interface Client {
   readonly call: ReturnType<typeof createCalls>['call']
   /** Sends a frame of a reliable session, if there is a connection. Undefined if this is no session. */
   readonly sendFrame: ((frame: string) => 'sent' | 'dropped') | undefined
-  /** Joins the other tabs, unless it has. */
-  enter(): void
-  /** The page is frozen, enters the back/forward cache, or ends. `isAway`: it may come back. */
-  sleep(isAway: boolean): void
-  /** Ends this tab's socket. `isAll`: those of the other tabs, too. */
-  close(code?: number, reason?: string, isAll?: boolean): void
 }
 
 /** The treatment of each message of the hub. */
 type Handlers = { [Type in HubMessage['type']]?: (message: Envelope<HubMessage & { type: Type }>) => void }
+
+const lossOf = (isPlanned: boolean) =>
+  isPlanned
+    ? new SocketError('HANDOVER', undefined, undefined, 'another tab takes over the connection')
+    : new SocketError('CONNECTION_LOST', undefined, undefined, 'the holder of the connection has ended')
 
 /** Creates this tab's end of the connection. */
 export const createClient = (
@@ -55,34 +55,7 @@ export const createClient = (
   })
   const calls = createCalls(functions, link.post)
 
-  const frames = config.session ? createSessionFrames(() => view.sharing.tabs < 2) : undefined
-  const sendFrame = (text: string) => {
-    const frame = frames?.out(text)
-    if (frame !== undefined) outbox.push(frame, frame.length, {})
-  }
-  /** Messages that arrived while this tab prepares its part of a session. */
-  const waiting: Envelope<HubMessage>[] = []
-  let isPreparing = false
-  /** Prepares this tab's part of a session on a new connection, before the job. */
-  const prepared = async ({ state, url, protocol, greeting }: Snapshot, job: () => void) => {
-    if (!frames || state.name !== 'open' || greeting === undefined) return job()
-    isPreparing = true
-    try {
-      const receive = async () => frames.in(greeting)
-      await functions.prepare?.({
-        url,
-        protocol,
-        signal: new AbortController().signal,
-        send: sendFrame,
-        receive,
-      })
-      job()
-    } catch (error) {
-      link.post({ type: 'call', id: -1, method: 'reconnect', args: [`${error}`] })
-    }
-    isPreparing = false
-    for (const message of waiting.splice(0)) receive(message)
-  }
+  const part = createSessionPart(config, functions, view, outbox, link, message => receive(message))
 
   /** From now on, the hub may send the messages of this tab. */
   const confirm = () => {
@@ -90,7 +63,7 @@ export const createClient = (
     if (view.isOpen) link.post({ type: 'ready', connection })
   }
   const onMessage = (event: 'text' | 'binary', given: any) => {
-    const data = frames && event === 'text' ? frames.in(given) : given
+    const data = event === 'text' ? part.read(given) : given
     if (data === undefined) return
     const { isReply, filter } = functions as { [Name in string]?: (data: unknown) => unknown }
     if (isReply?.(data) || (filter && !filter(data))) return
@@ -100,16 +73,9 @@ export const createClient = (
   const loseHub = (isPlanned: boolean) => {
     link.epoch = undefined
     // A reliable session sends again whatever was not acknowledged.
-    if (frames) outbox.forget()
+    if (config.session) outbox.forget()
     else outbox.lose(isPlanned)
-    const cause = isPlanned
-      ? new SocketError('HANDOVER', undefined, undefined, 'another tab takes over the connection')
-      : new SocketError(
-          'CONNECTION_LOST',
-          undefined,
-          undefined,
-          'the tab or worker with the connection has ended',
-        )
+    const cause = lossOf(isPlanned)
     calls.lose(cause)
     view.end(cause, { name: 'connecting', attempt: 0, cause }, isPlanned ? 1000 : 1006)
   }
@@ -127,7 +93,7 @@ export const createClient = (
       const tab = holder === link.id ? 'this tab' : 'another tab'
       view.setSharing({ holder: !link.isShared ? 'none' : holder === 'worker' ? holder : tab })
       if (conflict.length) emit('conflict', conflict)
-      prepared(message.snapshot, () => {
+      part.prepare(message.snapshot, () => {
         view.catchUp(message.snapshot)
         if (last && missed !== 0) emit('gap', { missed, replayed: kept.length })
         if (last) for (const { type, data } of kept) onMessage(type, data)
@@ -145,7 +111,7 @@ export const createClient = (
         if (isNew || !view.isOpen) confirm()
         view.onEvent(message.event, message.payload)
       }
-      if (message.event === 'open') prepared(message.snapshot, proceed)
+      if (message.event === 'open') part.prepare(message.snapshot, proceed)
       else proceed()
     },
     message(message) {
@@ -164,10 +130,7 @@ export const createClient = (
   }
 
   const receive = (message: Envelope<HubMessage>) => {
-    if (isPreparing) {
-      waiting.push(message)
-      return
-    }
+    if (part.isWaiting(message)) return
     const { type, from } = message
     if (type === 'signOut') return client.close(message.code, message.reason, true)
     if (type === 'hello') {
@@ -186,42 +149,10 @@ export const createClient = (
     link,
     counts,
     call: calls.call,
-    sendFrame:
-      frames &&
-      (text => {
-        if (!view.isOpen || !link.epoch) return 'dropped'
-        sendFrame(text)
-        return 'sent'
-      }),
-    enter() {
-      if (link.isOpen) return
-      const { state } = view.snapshot
-      if (state.name !== 'connecting')
-        view.end(state.cause, { name: 'connecting', attempt: 0, cause: state.cause }, 1006)
-      link.open()
-    },
-    sleep(isAway) {
-      if (!link.isOpen) return
-      if (link.epoch && isAway) last = { epoch: link.epoch, number }
-      outbox.leave()
-      outbox.handOver(link.close(isAway, outbox.entries()))
-      const cause = new SocketError('PAGE_HIDDEN')
-      calls.lose(cause)
-      view.setSharing({ holder: undefined, tabs: 0 })
-      view.end(cause, { name: 'waiting', attempt: 0, delay: Infinity, until: Infinity, cause }, 1000)
-    },
-    close(code = 1005, reason, isAll) {
-      if (view.snapshot.state.name === 'closed') return
-      // If there is a connection, what is queued is sent first.
-      if (isAll || !view.isOpen) outbox.clear('closed')
-      const cause = new SocketError('CLOSED')
-      link.close(false, outbox.entries())
-      outbox.forget()
-      last = undefined
-      calls.lose(cause)
-      view.setSharing({ holder: undefined, tabs: 0 })
-      view.end(cause, { name: 'closed', cause }, code, reason)
-    },
+    sendFrame: config.session ? part.send : undefined,
+    ...createLife(view, outbox, link, calls, epoch => {
+      last = epoch ? { epoch, number } : undefined
+    }),
   }
   return client
 }

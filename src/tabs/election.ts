@@ -1,4 +1,5 @@
-import { type Hub, type HubSettings, startHub } from './hub.js'
+import { type Hub, startHub } from './hub.js'
+import type { HubSettings } from './hub-socket.js'
 import type { Place } from './place.js'
 import type { Entry } from './protocol.js'
 import type { TabsWorker } from './types.js'

@@ -1,14 +1,7 @@
-import {
-  backoff,
-  type CreateSocket,
-  createSocket as createDefault,
-  type PreparedConnection,
-  type Retry,
-  type RetryContext,
-  type Socket,
-} from '../index.js'
+import type { Socket } from '../index.js'
 import { createAsks } from './asks.js'
 import { createDelivery } from './delivery.js'
+import { createHubSocket, type HubSettings } from './hub-socket.js'
 import type { Place } from './place.js'
 import {
   type Config,
@@ -20,7 +13,6 @@ import {
   type TabMessage,
 } from './protocol.js'
 import { createReplay } from './replay.js'
-import { isGreeting } from './session.js'
 
 /** What the hub knows of a tab. */
 export interface Tab {
@@ -52,62 +44,44 @@ export interface Hub {
   stop(id: string, entries: Iterable<Entry>): { sent: number; isTaken: boolean }
 }
 
-/** What the platform or the application provides for the socket. */
-export interface HubSettings {
-  createSocket?: CreateSocket | undefined
-  WebSocket?: (new (url: any, protocols?: any) => any) | undefined
-}
-
-/** The options of the hub's socket. `ask` calls functions of a tab. */
-const socketOptions = (config: Config, asks: ReturnType<typeof createAsks>, WebSocket: any): any => {
-  const { endpoint: _, key: __, replay: ___, session: ____, protocols, prepare, retry, ...options } = config
-  return {
-    ...options,
-    protocols: protocols === true ? asks.caller('protocols') : protocols,
-    ...(prepare ? { prepare: asks.prepare } : {}),
-    retry: retry === false ? false : backoff(retry === true ? {} : (retry as object)),
-    // The messages of the tabs wait in `delivery`.
-    queue: { maxBytes: Infinity },
-    ...(WebSocket ? { WebSocket } : {}),
+/** Calls methods of the hub's socket for tabs. */
+const createCaller = (
+  socket: () => Socket<any> | undefined,
+  post: (message: HubMessage, to: string) => void,
+) => {
+  let handover: Promise<void> | undefined
+  return async (tab: string, { method, args, id }: TabMessage & { type: 'call' }) => {
+    try {
+      // All tabs of a session ask for it when the server will be shut down.
+      if (method === 'handover') handover ??= socket()?.handover(...args)
+      const value = await (method === 'handover' ? handover : (socket() as any)?.[method](...args))
+      post({ type: 'reply', id, value }, tab)
+    } catch (error) {
+      post({ type: 'reply', id, error: encode(error) }, tab)
+    }
+    if (method === 'handover') handover = undefined
   }
 }
 
-/** The options of a reliable session, of which each tab has a part. */
-const sessionOptions = (
-  { retry }: { retry: Retry | false },
-  greet: (frame: string) => void,
-  onRetry: (context: RetryContext) => void,
-) => ({
-  async prepare({ receive }: PreparedConnection) {
-    let frame: string | ArrayBuffer
-    do frame = await receive()
-    while (!isGreeting(frame))
-    greet(frame as string)
-  },
-  retry:
-    retry &&
-    ((context: RetryContext) => {
-      onRetry(context)
-      // The session is lost, and another one begins.
-      return context.cause.close?.code === 1008 && context.attempt === 1 ? 50 : retry(context)
-    }),
+/** A tab that has just joined. */
+const createTab = (id: string): Tab => ({
+  ...{ id, ready: 0, hasBeenOpen: false, isGone: false, last: -1, sent: -1 },
+  unwatch() {},
 })
 
+/** The names of options that differ. */
+const conflictOf = (one: Config, other: Config) =>
+  Object.keys({ ...one, ...other }).filter(name => JSON.stringify(one[name]) !== JSON.stringify(other[name]))
+
 /** Starts to hold the connection of all tabs that use channels and locks of this name. */
-export const startHub = (
-  name: string,
-  holder: string,
-  place: Place,
-  { createSocket = createDefault, WebSocket }: HubSettings = {},
-): Hub => {
+export const startHub = (name: string, holder: string, place: Place, settings: HubSettings = {}): Hub => {
   const epoch = Math.random().toString(36).slice(2)
   const channel = place.open(name)
   const tabs = new Map<string, Tab>()
   let socket: Socket<any> | undefined
   let config: Config | undefined
   let connection = 0
-  let greeting: string | undefined
-  let handover: Promise<void> | undefined
+  let snapshot: () => Snapshot
   const post = (message: HubMessage, to = '*') => channel.postMessage({ ...message, from: epoch, to })
   const asks = createAsks(tabs, post)
   const replay = createReplay()
@@ -117,48 +91,27 @@ export const startHub = (
     post,
   )
 
-  const snapshot = (): Snapshot => {
-    const { state, url, protocol, latency, stats } = socket as Socket<any>
-    return {
-      state: encode(state),
-      url,
-      protocol,
-      latency,
-      attempts: stats.attempts,
-      connections: stats.connections,
-      greeting,
-    }
-  }
-
   const connect = (next: Config) => {
     config = next
     replay.setLimits(next.replay as object)
-    // A function, so that an address that the platform rejects is an event.
-    const endpoint = next.endpoint === true ? asks.caller('endpoint') : () => next.endpoint as string
-    const options = socketOptions(next, asks, WebSocket)
-    const greet = (frame: string) => {
-      greeting = frame
-    }
-    const onRetry = ({ attempt, cause, uptime, elapsed }: RetryContext) => {
-      const { code, close } = cause
-      post({ type: 'retry', context: { attempt, uptime, elapsed, cause: { code, close } } })
-    }
-    if (next.session) Object.assign(options, sessionOptions(options, greet, onRetry))
-    const created: Socket<any> = createSocket<any>(endpoint, options)
-    socket = created
-    for (const event of ['state', 'open', 'close', 'error', 'drop'] as const) {
-      created.on(event, (payload: any) => {
-        if (socket !== created || (event === 'drop' && payload.reason !== 'too-big')) return
+    const isCurrent = () => socket === created.socket
+    const created = createHubSocket(
+      next,
+      asks,
+      settings,
+      post,
+      (event, payload) => {
+        if (!isCurrent() || (event === 'drop' && payload.reason !== 'too-big')) return
         if (event === 'open') connection++
         post({ type: 'event', event, payload: encode(payload), snapshot: snapshot(), connection })
         delivery.flush()
-      })
-    }
-    for (const event of ['text', 'binary'] as const) {
-      created.on(event, (data: any) => {
-        if (socket === created) post({ type: 'message', event, data, number: replay.add(event, data) })
-      })
-    }
+      },
+      (event, data) => {
+        if (isCurrent()) post({ type: 'message', event, data, number: replay.add(event, data) })
+      },
+    )
+    socket = created.socket
+    snapshot = created.snapshot
   }
 
   const disconnect = (code?: number, reason?: string) => {
@@ -181,22 +134,13 @@ export const startHub = (
   const join = (id: string, message: TabMessage & { type: 'join' }) => {
     const known = tabs.get(id) ?? replay.tab(id)
     known?.unwatch()
-    const tab: Tab = known ?? {
-      id,
-      ready: 0,
-      hasBeenOpen: false,
-      isGone: false,
-      last: -1,
-      sent: -1,
-      unwatch() {},
-    }
+    const tab = known ?? createTab(id)
     tab.hasBeenOpen = message.hasBeenOpen
     tab.ready = 0
     tab.isGone = false
     tabs.set(id, tab)
     tab.unwatch = place.lock(`${name} ${id}`, () => forget(tab))
     if (!socket) connect(message.config)
-    const names = Object.keys({ ...config, ...message.config })
     const { last } = message
     post(
       {
@@ -207,9 +151,7 @@ export const startHub = (
         sent: tab.sent,
         ...replay.since(id, last?.epoch === epoch ? last.number : undefined),
         ...(last && last.epoch !== epoch ? { missed: undefined } : {}),
-        conflict: names.filter(
-          name => JSON.stringify(config?.[name]) !== JSON.stringify(message.config[name]),
-        ),
+        conflict: conflictOf(config as Config, message.config),
       },
       id,
     )
@@ -224,17 +166,7 @@ export const startHub = (
     disconnect(code, reason)
   }
 
-  const call = async (id: string, { method, args, id: reply }: TabMessage & { type: 'call' }) => {
-    try {
-      // All tabs of a session ask for it when the server will be shut down.
-      if (method === 'handover') handover ??= socket?.handover(...args)
-      const value = await (method === 'handover' ? handover : (socket as any)?.[method](...args))
-      post({ type: 'reply', id: reply, value }, id)
-    } catch (error) {
-      post({ type: 'reply', id: reply, error: encode(error) }, id)
-    }
-    if (method === 'handover') handover = undefined
-  }
+  const call = createCaller(() => socket, post)
 
   channel.onmessage = ({ data }: { data: Envelope<TabMessage> | Envelope<HubMessage> }) => {
     const { from } = data

@@ -1,5 +1,5 @@
 import { type Candidacy, runForHub } from './election.js'
-import type { HubSettings } from './hub.js'
+import type { HubSettings } from './hub-socket.js'
 import type { Channel, Place } from './place.js'
 import type { Entry, Envelope, HubMessage, TabMessage } from './protocol.js'
 import type { TabsWorker } from './types.js'

@@ -13,8 +13,14 @@ import type {
 /** The types of binary messages. */
 export type BinaryType = 'arraybuffer' | 'blob'
 
-/** A shared worker, or a function that creates it with the given `name`. */
-export type TabsWorker = string | URL | ((name: string) => SharedWorker)
+/** What is used of a `SharedWorker`. Declared here, because programs for workers do not include the DOM library. */
+export interface SharedWorkerLike {
+  readonly port: { start(): void; postMessage(message: unknown): void }
+  addEventListener(type: 'error', listener: () => void): void
+}
+
+/** The address of a shared worker, or a function that creates it with the given `name`. */
+export type TabsWorker = string | URL | ((name: string) => SharedWorkerLike)
 
 /** A heartbeat that can be copied to the tab or worker that holds the connection. */
 export interface TabsHeartbeatOptions extends Omit<HeartbeatOptions, 'message' | 'isReply'> {

@@ -1,4 +1,5 @@
-import { type HubSettings, startHub } from './hub.js'
+import { startHub } from './hub.js'
+import type { HubSettings } from './hub-socket.js'
 import { findPlace } from './place.js'
 
 /** Options of `serveTabs()`. */
