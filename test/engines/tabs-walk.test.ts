@@ -1,15 +1,23 @@
 // A random walk over many tabs that share a connection: they are closed, reloaded, cached, frozen, crashed, and signed out, while all of
 // them send and receive. No message arrives twice, and each tab that is left has a verdict on each of its messages.
+
+import { once } from 'node:events'
+import { writeSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
 import { describe, expect, test } from 'vitest'
+import { WebSocketServer } from 'ws'
+import type * as Reliable from '../../src/reliable.ts'
+import { createReliableServer } from '../../src/server.ts'
 import type * as Tabs from '../../src/tabs.ts'
 import { startServer } from '../interop/ws.ts'
 import { createRandom } from '../support/random.ts'
 import { byEffort, effort } from '../support/run.ts'
+import { createWatch } from '../support/watch.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
 /** The module, in the page. */
-declare const SteadyTabs: typeof Tabs
+declare const SteadyTabs: typeof Tabs & typeof Reliable
 
 /** What `begin` leaves in the page. */
 declare const walk: {
@@ -17,20 +25,24 @@ declare const walk: {
   readonly sent: string[]
   readonly drops: Record<string, string>
   silence: number
+  /** Messages of the server that arrived twice, or are missing although no gap was reported. */
+  readonly faults: string[]
   send(count: number): void
   /** Resolves when this message has arrived. */
   heard(tick: number): Promise<void>
   settled(): Promise<void>
 }
 
+const WORKER = '/dist/steadysocket.tabs-worker.js'
+
 const TABS = byEffort(3, 3, 20)
 const ROUNDS = byEffort(4, 6, 170)
 
 /** In the page. */
-function begin(name: string, url: string, worker: string | undefined) {
-  const socket = SteadyTabs.createTabsSocket(url, { ...(worker && { worker }), key: 'walk' })
+function begin(name: string, url: string, worker: string | undefined, isReliable: boolean) {
   const sent: string[] = []
   const drops: Record<string, string> = {}
+  const faults: string[] = []
   const checks = new Set<() => void>()
   let last = 0
   let tick = 0
@@ -47,51 +59,117 @@ function begin(name: string, url: string, worker: string | undefined) {
   const look = () => {
     for (const check of checks) check()
   }
-  socket.on('text', text => {
+  const onTick = (text: string) => {
     const now = Date.now()
     if (last) walk.silence = Math.max(walk.silence, now - last)
     last = now
-    tick = Number(text)
+    const next = Number(text)
+    if (isReliable && tick && next !== tick + 1) faults.push(`${next} after ${tick}`)
+    tick = next
     look()
-  })
-  socket.on('state', ({ name }) => {
-    if (name === 'closed') socket.connect()
+  }
+  const onDrop = (text: string, reason: string) => {
+    drops[text] = reason
     look()
-  })
-  socket.on('drop', ({ data, reason }) => {
-    drops[String(data)] = reason
-    look()
-  })
+  }
+  const createReliable = () => {
+    const { reliableSocketOver, shareSession } = SteadyTabs
+    const socket = reliableSocketOver(shareSession({ key: 'walk', worker }))(url)
+    socket.on('message', ({ data }) => onTick(String(data)))
+    socket.on('gap', () => {
+      tick = 0
+    })
+    const send = (text: string) =>
+      void socket.send(text, { event: 'walk' }).then(({ status }) => {
+        if (status !== 'delivered') onDrop(text, status)
+        look()
+      })
+    return { socket, send, left: () => socket.stats.queued + socket.stats.inFlight }
+  }
+  const createPlain = () => {
+    const socket = SteadyTabs.createTabsSocket(url, { ...(worker && { worker }), key: 'walk' })
+    socket.on('text', onTick)
+    socket.on('state', ({ name }) => {
+      if (name === 'closed') socket.connect()
+    })
+    socket.on('drop', ({ data, reason }) => onDrop(String(data), reason))
+    return { socket, send: (text: string) => void socket.send(text), left: () => socket.queued }
+  }
+  const { socket, send, left } = isReliable ? createReliable() : createPlain()
+  ;(socket as Tabs.TabsSocket).on('state', look)
+  const timer = setInterval(look, 100)
   const walk = {
-    ...{ socket, sent, drops, silence: 0 },
+    ...{ socket, sent, drops, faults, timer, silence: 0 },
     send(count: number) {
       for (let i = 0; i < count; i++) {
         const text = `${name} ${sent.length}`
         sent.push(text)
-        socket.send(text)
+        send(text)
       }
     },
     heard: (wanted: number) => until(() => tick >= wanted),
-    settled: () => until(() => socket.queued === 0 && socket.state.name === 'open'),
+    settled: () => until(() => left() === 0 && socket.state.name === 'open'),
   }
   for (const type of ['pagehide', 'freeze', 'pageshow', 'resume']) {
-    addEventListener(
-      type,
-      () => {
-        last = 0
-      },
-      true,
-    )
+    const onEvent = () => {
+      last = 0
+    }
+    addEventListener(type, onEvent, true)
   }
   Object.assign(window, { walk })
 }
 
+/** A server that records what arrives, and can tell all clients something. */
+const startPlain = async (rig: Rig) => {
+  const server = rig.keep(await startServer())
+  return {
+    url: `${server.url}/sink`,
+    push: (text: string) => server.push(text),
+    received: () => server.received.map(({ data }) => `${data}`),
+    until: (text: string) => server.until(() => server.received.some(({ data }) => data === text)),
+    connections: () => server.connections.length,
+    clients: () => server.clients.length,
+  }
+}
+
+const startReliable = async (rig: Rig): ReturnType<typeof startPlain> => {
+  const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+  await once(wss, 'listening')
+  const received: string[] = []
+  const watch = createWatch()
+  let connections = 0
+  wss.on('connection', () => connections++)
+  const server = createReliableServer(wss, {
+    // The page is of another port.
+    origins: () => true,
+    onMessage({ data }) {
+      received.push(String(data))
+      watch.look()
+    },
+  })
+  rig.keep({
+    async stop() {
+      await server.close({ timeout: 0 })
+      wss.close()
+    },
+  })
+  return {
+    url: `ws://127.0.0.1:${(wss.address() as AddressInfo).port}/`,
+    push: text => void server.broadcast(text),
+    received: () => received,
+    until: text => watch.until(() => received.includes(text)),
+    connections: () => connections,
+    clients: () => wss.clients.size,
+  }
+}
+
 type Step = 'close' | 'reload' | 'cache' | 'freeze' | 'crash' | 'sign out'
 
-const take = async (rig: Rig, url: string, worker: string | undefined) => {
+const take = async (rig: Rig, worker: string | undefined, isReliable: boolean) => {
   const random = createRandom(Number(process.env.SEED ?? 7))
-  const server = rig.keep(await startServer())
-  const steps: Step[] = ['close', 'reload', 'cache', 'sign out']
+  const server = await (isReliable ? startReliable : startPlain)(rig)
+  const steps: Step[] = ['close', 'reload', 'cache']
+  if (!isReliable) steps.push('sign out')
   if (await rig.can('freezing a page')) steps.push('freeze')
   if (await rig.can('the DevTools protocol')) steps.push('crash')
   let tick = 0
@@ -102,10 +180,10 @@ const take = async (rig: Rig, url: string, worker: string | undefined) => {
   }, 20)
   rig.keep({ stop: () => clearInterval(timer) })
   const load = async (page: Page) => {
-    await page.evaluate(
-      "import('/dist/tabs.js').then(module => void Object.assign(window, { SteadyTabs: module }))",
-    )
-    await page.evaluate(begin, `tab${made++}`, `${server.url}${url}`, worker)
+    await page.evaluate(`Promise.all([import('/dist/tabs.js'), import('/dist/reliable.js')]).then(all => {
+      globalThis.SteadyTabs = Object.assign({}, ...all)
+    })`)
+    await page.evaluate(begin, `tab${made++}`, server.url, worker, isReliable)
   }
   const create = async () => {
     const page = await rig.engine.open(rig.site.page({ scripts: [] }))
@@ -115,9 +193,11 @@ const take = async (rig: Rig, url: string, worker: string | undefined) => {
     return page
   }
   /** Each message of a tab that is left, with the reason if it was dropped. */
+  const faults: string[] = []
   const verdicts = new Map<string, string | undefined>()
   const collect = async (page: Page) => {
     const { sent, drops } = await page.evaluate(() => ({ sent: walk.sent, drops: walk.drops }))
+    faults.push(...(await page.evaluate(() => walk.faults)))
     for (const text of sent) verdicts.set(text, drops[text])
   }
   const pages: Page[] = []
@@ -169,59 +249,63 @@ const take = async (rig: Rig, url: string, worker: string | undefined) => {
     await page.evaluate(() => walk.settled())
     await collect(page)
   }
-  // What the server has been sent before this has arrived.
-  await pages[0]?.evaluate(() => walk.socket.send('the end'))
-  await server.until(() => server.received.some(({ data }) => data === 'the end'))
   const counts = new Map<string, number>()
-  for (const { data } of server.received) counts.set(`${data}`, (counts.get(`${data}`) ?? 0) + 1)
-  return {
-    counts,
-    verdicts,
-    silences,
-    connections: server.connections.length,
-    clients: server.clients.length,
-  }
+  // Whatever was sent before the last message of a tab has arrived with it.
+  await pages[0]?.evaluate(() => walk.send(1))
+  const end = (await pages[0]?.evaluate(() => walk.sent[walk.sent.length - 1])) as string
+  await server.until(end)
+  for (const text of server.received()) counts.set(text, (counts.get(text) ?? 0) + 1)
+  const [connections, clients] = [server.connections(), server.clients()]
+  return { counts, verdicts, silences, faults, connections, clients }
+}
+
+/** Shown with `npx vitest --silent=false`. */
+const report = (
+  engine: string,
+  name: string,
+  silences: [Step, number][],
+  dropped: [string, string | undefined][],
+  more: object,
+) => {
+  const reasons: Record<string, number> = {}
+  for (const [, reason] of dropped) reasons[String(reason)] = (reasons[String(reason)] ?? 0) + 1
+  const times = [...new Set(silences.map(([step]) => step))].map(step => {
+    const all = silences.filter(([name]) => name === step).map(([, ms]) => ms)
+    all.sort((a, b) => a - b)
+    return `${step}: ${all.length} times, median ${all[all.length >> 1]} ms, longest ${all.at(-1)} ms`
+  })
+  writeSync(2, `${engine} ${name} ${JSON.stringify({ ...more, reasons, times })}\n`)
 }
 
 inEveryEngine(rig => {
   describe.each([
-    ['a tab', undefined],
-    ['a shared worker', '/dist/steadysocket.tabs-worker.js'],
-  ] as const)('a connection that is held by %s', (_, worker) => {
-    test(
-      'repeats no message, and loses none without a verdict, whatever happens to the tabs',
-      async () => {
-        const { counts, verdicts, silences, connections, clients } = await take(rig, '/sink', worker)
-        const twice = [...counts].filter(([, count]) => count > 1)
-        const arrived = [...verdicts].filter(([text]) => counts.has(text))
-        const dropped = [...verdicts].filter(([, reason]) => reason)
-        const unaccounted = [...verdicts].filter(([text, reason]) => !reason && !counts.has(text))
-        if (effort === 'soak') {
-          const worst = (step: Step) => {
-            const times = silences.filter(([name]) => name === step).map(([, ms]) => ms)
-            times.sort((a, b) => a - b)
-            return `${step}: ${times.length}, median ${times[times.length >> 1]} ms, longest ${times.at(-1)} ms`
-          }
-          console.log(
-            rig.name,
-            worker ?? 'tab',
-            JSON.stringify({
-              ...{ arrived: arrived.length, connections, twice, unaccounted },
-              dropped: dropped.reduce<Record<string, number>>((all, [, reason]) => {
-                const name = String(reason)
-                return Object.assign(all, { [name]: (all[name] ?? 0) + 1 })
-              }, {}),
-              silences: [...new Set(silences.map(([step]) => step))].map(worst),
-            }),
-          )
-        }
-        expect(twice).toEqual([])
-        expect(clients).toBe(1)
-        expect(dropped.filter(([text, reason]) => reason !== 'unknown' && counts.has(text))).toEqual([])
-        // A bare WebSocket does not know what arrived when its process crashed.
-        if (!silences.some(([step]) => step === 'crash')) expect(unaccounted).toEqual([])
-      },
-      byEffort(60_000, 120_000, 1_200_000),
-    )
+    ['a connection that is held by a tab', undefined, false],
+    ['a connection that is held by a shared worker', WORKER, false],
+    ['a reliable session that is held by a tab', undefined, true],
+    ['a reliable session that is held by a shared worker', WORKER, true],
+  ] as const)('%s', (name, worker, isReliable) => {
+    const promise = isReliable
+      ? 'loses and repeats no message'
+      : 'repeats no message, and loses none without a verdict'
+    test(`${promise}, whatever happens to the tabs`, {
+      timeout: byEffort(60_000, 200_000, 1_200_000),
+    }, async () => {
+      const { counts, verdicts, silences, faults, connections, clients } = await take(rig, worker, isReliable)
+      const twice = [...counts].filter(([, count]) => count > 1)
+      const dropped = [...verdicts].filter(([, reason]) => reason)
+      const unaccounted = [...verdicts].filter(([text, reason]) => !reason && !counts.has(text))
+      if (effort === 'soak') {
+        report(rig.name, name, silences, dropped, {
+          ...{ arrived: counts.size, connections, twice, unaccounted, faults },
+        })
+      }
+      expect(twice).toEqual([])
+      expect(clients).toBe(1)
+      expect(dropped.filter(([text, reason]) => reason !== 'unknown' && counts.has(text))).toEqual([])
+      if (isReliable)
+        expect({ faults, dropped, unaccounted }).toEqual({ faults: [], dropped: [], unaccounted: [] })
+      // A bare WebSocket does not know what arrived when its process crashed.
+      else if (!silences.some(([step]) => step === 'crash')) expect(unaccounted).toEqual([])
+    })
   })
 })
