@@ -1,5 +1,6 @@
 // One WebSocket connection, as the server uses it.
 import { writeDisconnected } from './frames.js'
+import { startTimer } from './timers.js'
 
 /** The members of a WebSocket of the `ws` package that the server uses. */
 // https://github.com/websockets/ws/blob/master/doc/ws.md#class-websocket
@@ -46,8 +47,7 @@ const MOVED_TIMEOUT = 2_000
 export const closeMoved = (socket: WebSocketLike): void => {
   let timer: ReturnType<typeof setTimeout> | undefined
   const wait = (job: () => void) => {
-    timer = setTimeout(job, MOVED_TIMEOUT)
-    ;(timer as { unref?(): void }).unref?.()
+    timer = startTimer(job, MOVED_TIMEOUT)
   }
   wait(() => {
     wait(() => socket.terminate())
@@ -75,5 +75,5 @@ export const closeUnread = (socket: WebSocketLike, code: number, reason: string,
   socket.pause()
   socket.send(writeDisconnected(message))
   socket.close(code, reason)
-  setTimeout(() => socket.terminate(), UNREAD_TIMEOUT)
+  startTimer(() => socket.terminate(), UNREAD_TIMEOUT)
 }

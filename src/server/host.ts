@@ -57,6 +57,10 @@ export interface SessionServer extends RequestHost {
   attempt(hook: () => unknown): Promise<void>
 }
 
+/** Clients choose codes from 3000 to 4999 freely, and each value of a label is kept for as long as the process runs. */
+const closeCodeLabel = (code: number): string =>
+  code < 3_000 ? String(code) : `${Math.floor(code / 1_000)}xxx`
+
 export const createHost = (server: SessionServer, store: StoreNode): Host => {
   const { options, limits, stats, metrics, resuming, sessions, receipts, room, report, attempt } = server
   return {
@@ -69,7 +73,7 @@ export const createHost = (server: SessionServer, store: StoreNode): Host => {
     report,
     runRequest: (session, request) => runRequest(server, options, session, request),
     onDisconnect({ id, userId }, code, reason) {
-      metrics.count('closed', String(code))
+      metrics.count('closed', closeCodeLabel(code))
       room.leave(id)
       attempt(() => options.onDisconnect?.(directSession(server, id, userId), { code, reason }))
     },

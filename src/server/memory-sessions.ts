@@ -1,5 +1,6 @@
 // The sessions of the memory store, which all nodes in this process share.
 import type { StoreEvent } from './store.js'
+import { startTimer } from './timers.js'
 
 /** Receives the events of one node's sessions. */
 export type Listener = (event: StoreEvent) => void
@@ -53,12 +54,11 @@ export class Sessions {
     session.owner?.({ kind: 'ended', session: session.id, userId: session.userId, code, reason })
   }
 
-  /** Starts the timeout. It does not keep the process alive, because the session ends with the process anyway. */
+  /** Starts the timeout. */
   expire(session: StoredSession, timeout: number): void {
     clearTimeout(session.expiry)
     session.left = Date.now()
-    session.expiry = setTimeout(() => this.end(session, 1008, 'the session has expired'), timeout)
-    ;(session.expiry as { unref?: () => void }).unref?.()
+    session.expiry = startTimer(() => this.end(session, 1008, 'the session has expired'), timeout)
   }
 
   /** The session, if the epoch is the current one. */

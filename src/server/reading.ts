@@ -4,6 +4,7 @@ import { FloodProbe, type LimitStep } from './flood.js'
 import { writeLimited } from './frames.js'
 import { describeLimit, type Limit, type Pass } from './rates.js'
 import { TRY_AGAIN_LATER } from './store.js'
+import { startTimer } from './timers.js'
 
 /** A client that is slowed down is read in batches, at least this many milliseconds apart. */
 const MIN_WAIT = 5
@@ -178,7 +179,7 @@ export class Connection {
     if (step) this.socket.send(writeLimited(describeLimit(limit)))
     this.isSlowed = true
     this.socket.pause()
-    setTimeout(
+    startTimer(
       () => {
         this.isSlowed = false
         this.read()

@@ -1,5 +1,6 @@
 // Runs functions of the application, with a time limit, because a function that never ends would block its client forever.
 import type { Metrics } from './metrics.js'
+import { startTimer } from './timers.js'
 
 /** The error of a function of the application that takes too long. */
 const tooLate = (what: string, ms: number): Error =>
@@ -18,12 +19,11 @@ const within = async <Value>(
 ): Promise<Value> => {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
+    timer = startTimer(() => {
       const error = tooLate(what, ms)
       deadline?.pass(error)
       reject(error)
     }, ms)
-    ;(timer as { unref?: () => void }).unref?.()
   })
   try {
     return await Promise.race([result, late])

@@ -16,6 +16,21 @@ const read = (text: string): Record<string, number> =>
   )
 
 describe('metrics()', () => {
+  test('counts all close codes that clients may choose in two samples, so that they cannot fill the memory', async () => {
+    const { wss, server } = startFake({ onMessage: () => {} })
+    for (const code of [1_000, 3_000, 3_001, 4_000, 4_001, 4_999]) {
+      const client = await wss.connect()
+      client.close(code)
+      await client.until(() => client.end)
+    }
+    const codes = Object.entries(read(server.metrics())).filter(([name]) => name.startsWith('closed_total'))
+    expect(Object.fromEntries(codes)).toEqual({
+      'closed_total{code="1000"}': 1,
+      'closed_total{code="3xxx"}': 2,
+      'closed_total{code="4xxx"}': 3,
+    })
+  })
+
   test('is in the text format of Prometheus: each metric has a help and a type, then its samples', async () => {
     const { wss, server } = startFake({ onMessage: () => {} })
     const client = await wss.connect()

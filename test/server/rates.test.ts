@@ -173,6 +173,16 @@ describe('a client that continues to send too much', () => {
     expect(limited(client)[0].message).toMatch(`this ${who} sends more than ${rate} ${unit} per second`)
   })
 
+  test('does not keep the process alive: none of the timers that slow it down or close it does', async () => {
+    const start = vi.spyOn(globalThis, 'setTimeout')
+    const { client } = await flood({ connection: { messages: 100 } })
+    await vi.advanceTimersByTimeAsync(12_000)
+    expect(client.end).toBeDefined()
+    const timers = start.mock.results.map(({ value }) => value as NodeJS.Timeout)
+    expect(timers.length).toBeGreaterThan(2)
+    expect(timers.filter(timer => timer.hasRef())).toEqual([])
+  })
+
   test('is no longer read once it is closed, even if it does not answer the close frame', async () => {
     const { client } = await flood({ connection: { messages: 100 } })
     const cut = vi.spyOn(client, 'terminate')
