@@ -7,7 +7,7 @@ import { createOutbox, type Outbox } from './outbox.js'
 import type { Place } from './place.js'
 import type { Config, Envelope, HubMessage, Position } from './protocol.js'
 import { createSessionPart } from './session-part.js'
-import type { TabsWorker } from './types.js'
+import type { Sharing, TabsWorker } from './types.js'
 import { createView, type View } from './view.js'
 
 /** A tab, as the functions of its socket use it. */
@@ -23,6 +23,21 @@ export interface Client extends Life {
 
 /** The treatment of each message of the hub. */
 type Handlers = { [Type in HubMessage['type']]?: (message: Envelope<HubMessage & { type: Type }>) => void }
+
+/** Whether the listeners of this tab receive the message. */
+const isWanted = ({ isReply, filter }: Functions, data: unknown): boolean =>
+  !isReply?.(data) && (!filter || !!filter(data))
+
+/** Who holds the connection. */
+const holderOf = (holder: string, { id, isShared }: Link): Sharing['holder'] => {
+  if (!isShared) return 'none'
+  return holder === 'worker' ? holder : holder === id ? 'this tab' : 'another tab'
+}
+
+const confirmTo = (link: Link, outbox: Outbox, isOpen: boolean, connection: number) => {
+  outbox.setOpen(isOpen)
+  if (isOpen) link.post({ type: 'ready', connection })
+}
 
 const lossOf = (isPlanned: boolean) =>
   isPlanned
@@ -58,15 +73,10 @@ export const createClient = (
   const part = createSessionPart(config, functions, view, outbox, link, message => receive(message))
 
   /** From now on, the hub may send the messages of this tab. */
-  const confirm = () => {
-    outbox.setOpen(view.isOpen)
-    if (view.isOpen) link.post({ type: 'ready', connection })
-  }
+  const confirm = () => confirmTo(link, outbox, view.isOpen, connection)
   const onMessage = (event: 'text' | 'binary', given: any) => {
     const data = event === 'text' ? part.read(given) : given
-    if (data === undefined) return
-    const { isReply, filter } = functions as { [Name in string]?: (data: unknown) => unknown }
-    if (isReply?.(data) || (filter && !filter(data))) return
+    if (data === undefined || !isWanted(functions, data)) return
     counts.received++
     emit(event, data)
   }
@@ -82,7 +92,9 @@ export const createClient = (
 
   const handlers: Handlers = {
     welcome(message) {
-      const { from, holder, missed, kept, conflict } = message
+      const { from, holder, kept, conflict } = message
+      // Another hub does not know what this tab has missed.
+      const missed = last && last.epoch !== from ? undefined : message.missed
       if (from === link.epoch) return confirm()
       link.epoch = from
       number = message.number
@@ -90,8 +102,7 @@ export const createClient = (
       counts.sent += outbox.sent(message.sent)
       if (last && last.epoch !== from) outbox.lose(false)
       link.onWelcome(holder === 'worker')
-      const tab = holder === link.id ? 'this tab' : 'another tab'
-      view.setSharing({ holder: !link.isShared ? 'none' : holder === 'worker' ? holder : tab })
+      view.setSharing({ holder: holderOf(holder, link) })
       if (conflict.length) emit('conflict', conflict)
       part.prepare(message.snapshot, () => {
         view.catchUp(message.snapshot)

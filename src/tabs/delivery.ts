@@ -14,11 +14,7 @@ const POLL = 20
 const GONE: Tab = { id: '', ready: 0, hasBeenOpen: false, isGone: true, last: 0, sent: 0, unwatch() {} }
 
 /** The messages of all tabs, on their way to the server. */
-export const createDelivery = (
-  socket: () => Socket<any> | undefined,
-  connection: () => number,
-  post: (message: HubMessage, to?: string) => void,
-): {
+export interface Delivery {
   add(tab: Tab, entry: Entry): void
   adopt(entries: Iterable<Entry>): void
   cancel(tab: Tab, id: number, reason: string): void
@@ -27,7 +23,14 @@ export const createDelivery = (
   clear(): void
   /** The messages of tabs that have ended. */
   orphans(): Entry[]
-} => {
+}
+
+/** Creates the delivery of a hub. */
+export const createDelivery = (
+  socket: () => Socket<any> | undefined,
+  connection: () => number,
+  post: (message: HubMessage, to?: string) => void,
+): Delivery => {
   const queue = new Set<Item>()
   /** Those that the socket has queued, because the browser's buffer is full, in order. */
   const handed: Item[] = []

@@ -1,6 +1,6 @@
 import type { Socket } from '../index.js'
-import { createAsks } from './asks.js'
-import { createDelivery } from './delivery.js'
+import { type Asks, createAsks } from './asks.js'
+import { createDelivery, type Delivery } from './delivery.js'
 import { createHubSocket, type HubSettings } from './hub-socket.js'
 import type { Place } from './place.js'
 import {
@@ -63,6 +63,26 @@ const createCaller = (
   }
 }
 
+/** Receives a message of a tab that has joined. */
+const receive = (
+  message: TabMessage,
+  tab: Tab,
+  delivery: Delivery,
+  asks: Asks,
+  call: ReturnType<typeof createCaller>,
+  forget: (tab: Tab, isAway: boolean) => void,
+) => {
+  if (message.type === 'leave') forget(tab, message.isAway)
+  else if (message.type === 'send') delivery.add(tab, message)
+  else if (message.type === 'cancel') delivery.cancel(tab, message.id, message.reason)
+  else if (message.type === 'ready') {
+    tab.ready = message.connection
+    tab.hasBeenOpen = true
+    delivery.flush()
+  } else if (message.type === 'call') call(tab.id, message)
+  else asks.receive(message)
+}
+
 /** A tab that has just joined. */
 const createTab = (id: string): Tab => ({
   ...{ id, ready: 0, hasBeenOpen: false, isGone: false, last: -1, sent: -1 },
@@ -121,7 +141,8 @@ export const startHub = (name: string, holder: string, place: Place, settings: H
     ended?.close(code, reason)
   }
 
-  const forget = (tab: Tab) => {
+  const forget = (tab: Tab, isAway?: boolean) => {
+    if (isAway) replay.keep(tab)
     if (!tabs.delete(tab.id)) return
     tab.isGone = true
     tab.unwatch()
@@ -142,19 +163,10 @@ export const startHub = (name: string, holder: string, place: Place, settings: H
     tab.unwatch = place.lock(`${name} ${id}`, () => forget(tab))
     if (!socket) connect(message.config)
     const { last } = message
-    post(
-      {
-        type: 'welcome',
-        holder,
-        snapshot: snapshot(),
-        connection,
-        sent: tab.sent,
-        ...replay.since(id, last?.epoch === epoch ? last.number : undefined),
-        ...(last && last.epoch !== epoch ? { missed: undefined } : {}),
-        conflict: conflictOf(config as Config, message.config),
-      },
-      id,
-    )
+    const missed = replay.since(id, last?.epoch === epoch ? last.number : undefined)
+    const conflict = conflictOf(config as Config, message.config)
+    const { sent } = tab
+    post({ type: 'welcome', holder, snapshot: snapshot(), connection, sent, ...missed, conflict }, id)
     post({ type: 'sharing', tabs: tabs.size })
   }
 
@@ -175,18 +187,7 @@ export const startHub = (name: string, holder: string, place: Place, settings: H
     const message = data as Envelope<TabMessage>
     if (message.type === 'join') return join(from, message)
     const tab = tabs.get(from)
-    if (!tab) return
-    if (message.type === 'leave') {
-      if (message.isAway) replay.keep(tab)
-      forget(tab)
-    } else if (message.type === 'send') delivery.add(tab, message)
-    else if (message.type === 'cancel') delivery.cancel(tab, message.id, message.reason)
-    else if (message.type === 'ready') {
-      tab.ready = message.connection
-      tab.hasBeenOpen = true
-      delivery.flush()
-    } else if (message.type === 'call') call(from, message)
-    else asks.receive(message)
+    if (tab) receive(message, tab, delivery, asks, call, forget)
   }
   post({ type: 'hello' })
 

@@ -39,6 +39,21 @@ export interface Outbox {
   lose(isPlanned: boolean): void
 }
 
+/** Cancels the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
+const watch = (
+  entry: Unsent,
+  { ttl = Infinity, signal }: SendOptions,
+  cancel: (entry: Unsent, reason: string) => void,
+) => {
+  const onAbort = () => cancel(entry, 'aborted')
+  const timer = ttl < 2 ** 31 ? setTimeout(cancel, ttl, entry, 'expired') : undefined
+  signal?.addEventListener('abort', onAbort)
+  entry.unwatch = () => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
+  }
+}
+
 /** Keeps each message until the hub has reported what became of it. */
 export const createOutbox = (
   { maxMessages = Infinity, maxBytes = 2 ** 24, overflow }: QueueOptions,
@@ -69,16 +84,6 @@ export const createOutbox = (
     entry.isPosted = post({ type: 'send', id, data, expires })
     entry.mayBeSent = isOpen
   }
-  const watch = (entry: Unsent, { ttl = Infinity, signal }: SendOptions) => {
-    const onAbort = () => cancel(entry, 'aborted')
-    const timer = ttl < 2 ** 31 ? setTimeout(cancel, ttl, entry, 'expired') : undefined
-    signal?.addEventListener('abort', onAbort)
-    entry.unwatch = () => {
-      clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
-    }
-  }
-
   const outbox: Outbox = {
     get size() {
       return unsent.size
@@ -115,7 +120,7 @@ export const createOutbox = (
       }
       unsent.set(entry.id, entry)
       bytes += size
-      watch(entry, options)
+      watch(entry, options, cancel)
       send(entry)
       return 'queued'
     },

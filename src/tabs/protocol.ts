@@ -66,7 +66,7 @@ export type HubMessage =
       /** The id of the last message of this tab that was sent to the server. */
       sent: number
       number: number
-      missed: number | undefined
+      missed: number
       kept: Kept[]
       conflict: string[]
     }

@@ -15,7 +15,9 @@ export type BinaryType = 'arraybuffer' | 'blob'
 
 /** What is used of a `SharedWorker`. Declared here, because programs for workers do not include the DOM library. */
 export interface SharedWorkerLike {
+  /** Where the worker learns which connection to hold. */
   readonly port: { start(): void; postMessage(message: unknown): void }
+  /** The event says that the worker's script could not be loaded. */
   addEventListener(type: 'error', listener: () => void): void
 }
 
