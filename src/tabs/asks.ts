@@ -13,7 +13,8 @@ interface Ask {
 
 /** Calls functions that cannot be copied, in one of the tabs that have them. */
 export interface Asks {
-  caller(what: string): (context: AttemptContext) => Promise<any>
+  /** `patience`: how many milliseconds to wait for a tab whose socket has been open. */
+  caller(what: string, patience?: number): (context: AttemptContext) => Promise<any>
   prepare(connection: PreparedConnection<any>): Promise<void>
   receive(message: TabMessage): void
   /** The tab has ended. */
@@ -48,10 +49,12 @@ export const createAsks = (
 
   return {
     caller:
-      what =>
+      (what, patience) =>
       async ({ signal, attempt, cause }) => {
         // A tab that joins is welcomed first.
         await 0
+        const isKnown = [...tabs.values()].some(({ hasBeenOpen }) => hasBeenOpen)
+        if (patience && !isKnown) await new Promise(resolve => setTimeout(resolve, patience))
         return ask(what, { attempt, cause: cause && encode(cause) }, signal)
       },
     prepare: connection =>

@@ -17,6 +17,9 @@ export interface HubSettings {
   WebSocket?: (new (url: any, protocols?: any) => any) | undefined
 }
 
+/** So many milliseconds are between the first tabs that join a new hub. One that has just been opened would begin another session. */
+const PATIENCE = 200
+
 /** The options of the hub's socket. `ask` calls functions of a tab. */
 const socketOptions = (config: Config, asks: Asks, WebSocket: any): any => {
   const { endpoint: _, key: __, replay: ___, session: ____, protocols, prepare, retry, ...options } = config
@@ -76,7 +79,10 @@ export const createHubSocket = (
     post({ type: 'retry', context: { attempt, uptime, elapsed, cause: { code, close } } })
   }
   // A function, so that an address that the platform rejects is an event.
-  const endpoint = config.endpoint === true ? asks.caller('endpoint') : () => config.endpoint as string
+  const endpoint =
+    config.endpoint === true
+      ? asks.caller('endpoint', config.session ? PATIENCE : 0)
+      : () => config.endpoint as string
   const options = socketOptions(config, asks, WebSocket)
   if (config.session) Object.assign(options, sessionOptions(options, greet, onRetry))
   const socket: Socket<any> = createSocket<any>(endpoint, options)
