@@ -1,9 +1,7 @@
+import { createTimer } from '../core/timers.js'
 import { CallError } from './errors.js'
 import { type AddRequest, type CancelRequest, type Request, sizeOf, type Transmit } from './requests.js'
 import type { CallOptions } from './types.js'
-
-/** The longest delay of a timer: one with a longer delay fires at once. */
-const MAX_DELAY = 2 ** 31 - 1
 
 /** Sends a call. Resolves with its result, or rejects with a `CallError`. */
 export type SendCall = (id: number, data: any, options: CallOptions) => Promise<unknown>
@@ -31,7 +29,7 @@ export const createSendCall = (
     count++
     bytes += size
     const queued = new AbortController()
-    let timer: ReturnType<typeof setTimeout> | undefined
+    const setTimer = createTimer()
     let onAbort = () => {}
     try {
       return await new Promise((resolve, reject) => {
@@ -48,18 +46,14 @@ export const createSendCall = (
           },
         }
         onAbort = () => cancel(request, 'UNKNOWN', signal?.reason)
-        const wait = (delay: number) => {
-          if (delay > MAX_DELAY) timer = setTimeout(wait, MAX_DELAY, delay - MAX_DELAY)
-          else timer = setTimeout(cancel, delay, request, 'TIMEOUT')
-        }
-        if (timeout < Infinity) wait(timeout)
+        setTimer(timeout, () => cancel(request, 'TIMEOUT'))
         signal?.addEventListener('abort', onAbort)
         add(request, transmit)
       })
     } finally {
       count--
       bytes -= size
-      clearTimeout(timer)
+      setTimer()
       signal?.removeEventListener('abort', onAbort)
     }
   }

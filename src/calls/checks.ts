@@ -1,3 +1,5 @@
+import { checkNumber } from '../core/errors.js'
+
 const AGAIN: readonly unknown[] = ['never', 'unsent', 'always']
 
 /** Throws a `TypeError` for an option that does not exist, because a misspelt one would be ignored, and for an invalid value. */
@@ -5,9 +7,7 @@ export const checkOptions = (options: object, names: readonly string[]): void =>
   for (const [name, value] of Object.entries(options)) {
     if (!names.includes(name)) throw new TypeError(`There is no option '${name}', only ${names}`)
     if (value === undefined) continue
-    const isNumber = typeof value === 'number' && value >= 0
-    if ((name === 'timeout' || name.startsWith('max')) && !isNumber)
-      throw new TypeError(`${name} must be a number, at least 0`)
+    if (name === 'timeout' || name.startsWith('max')) checkNumber(name, value)
     if (name === 'event' && (typeof value !== 'string' || !value))
       throw new TypeError('event must be a text that is not empty')
     if (name === 'again' && !AGAIN.includes(value)) throw new TypeError(`again must be one of ${AGAIN}`)

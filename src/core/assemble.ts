@@ -71,6 +71,14 @@ export type AssembledCreateSocket<Given extends Parts> = <Binary extends BinaryT
   options?: AssembledOptions<Given, Binary>,
 ) => AssembledSocket<Given, Binary>
 
+/** In the place of the part `handover`. */
+const withoutHandover: StartHandover = connector => ({
+  ...connector,
+  request() {
+    throw missing('handover()', 'handover')
+  },
+})
+
 /** Makes a misspelt part a type error, because it would be missing silently. */
 type NoOthers<Given> = { [Name in Exclude<keyof Given, keyof Parts>]: never }
 
@@ -92,11 +100,11 @@ export const assemble = <const Given extends Parts>(
   const create = makeCreateSocket(
     given.delivery ?? createQueue,
     given.backoff ?? jitter,
+    given.handover ?? withoutHandover,
     given.heartbeat,
     given.pageEvents,
     given.prepare,
     given.checks,
-    given.handover,
   )
   const createSocket: CreateSocket = (endpoint, options = {}) => {
     /** The options by the part that serves them. */

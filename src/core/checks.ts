@@ -13,42 +13,41 @@ export interface Checks {
   close(code: number | undefined, reason: string | undefined): void
 }
 
-/** The options that are numbers, by the object that contains them. */
-const NUMBERS = {
-  createSocket: ['minUptime', 'connectTimeout', 'closeTimeout', 'highWaterMark'],
-  queue: ['maxMessages', 'maxBytes'],
-  heartbeat: ['interval', 'timeout'],
-  handover: ['maxAge'],
-  send: ['ttl'],
+/** What an option may be: anything, a number, or one of these values. */
+type Allowed = 'any' | 'number' | readonly unknown[]
+
+/** All options, by the object that contains them. */
+const OPTIONS = {
+  createSocket: {
+    protocols: 'any',
+    binaryType: ['arraybuffer', 'blob'],
+    autoConnect: 'any',
+    retry: 'any',
+    minUptime: 'number',
+    connectTimeout: 'number',
+    closeTimeout: 'number',
+    prepare: 'any',
+    queue: 'any',
+    highWaterMark: 'number',
+    heartbeat: 'any',
+    handover: 'any',
+    wake: 'any',
+    signal: 'any',
+    WebSocket: 'any',
+  },
+  queue: {
+    maxMessages: 'number',
+    maxBytes: 'number',
+    overflow: ['reject', 'drop-oldest'],
+    keepWhenClosed: 'any',
+  },
+  heartbeat: { interval: 'number', timeout: 'number', message: 'any', isReply: 'any' },
+  handover: { maxAge: 'number', when: 'any', id: 'any', wake: ['handover', 'reconnect'] },
+  send: { ttl: 'number', key: 'any', volatile: 'any', signal: 'any' },
 }
 
-/** All other options. */
-const OTHERS = {
-  createSocket: [
-    'protocols',
-    'binaryType',
-    'autoConnect',
-    'retry',
-    'prepare',
-    'queue',
-    'heartbeat',
-    'handover',
-    'wake',
-    'signal',
-    'WebSocket',
-  ],
-  queue: ['overflow', 'keepWhenClosed'],
-  heartbeat: ['message', 'isReply'],
-  handover: ['when', 'id', 'wake'],
-  send: ['key', 'volatile', 'signal'],
-}
-
-/** The options that have a fixed set of values. */
-const CHOICES: Record<string, Record<string, readonly unknown[]>> = {
-  createSocket: { binaryType: ['arraybuffer', 'blob'] },
-  handover: { wake: ['handover', 'reconnect'] },
-  queue: { overflow: ['reject', 'drop-oldest'] },
-}
+/** Whether an object has a member of its own, and did not inherit it. */
+const has = (object: object, name: string) => Object.prototype.propertyIsEnumerable.call(object, name)
 
 /** How many letters of one name are missing from the other, or in a different place. This is enough to find the most similar name. */
 const difference = (one: string, other: string) =>
@@ -57,28 +56,23 @@ const difference = (one: string, other: string) =>
   Math.abs(one.length - other.length)
 
 /** The error for an option that does not exist, with the name that was probably meant. */
-const unknownOption = (place: keyof typeof NUMBERS, name: string) => {
-  const [nearest] = [...NUMBERS[place], ...OTHERS[place]].sort(
-    (a, b) => difference(name, a) - difference(name, b),
-  )
+const unknownOption = (place: keyof typeof OPTIONS, name: string) => {
+  const [nearest] = Object.keys(OPTIONS[place]).sort((a, b) => difference(name, a) - difference(name, b))
   return new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
 }
 
 /** Throws for an invalid value, and for an option that does not exist, because a misspelt option would be ignored silently. */
-const checkOptions = (place: keyof typeof NUMBERS, options: object | false | undefined) => {
+const checkOptions = (place: keyof typeof OPTIONS, options: object | false | undefined) => {
   // `true` would mean the defaults, and a heartbeat without a message abandons every connection on which the server is silent.
   if (options && typeof options !== 'object') throw new TypeError(`${place} must be an object`)
-  // Without an array of the names, because this runs for every message with options. Inherited names do not count.
   for (const name in options || undefined) {
-    if (!Object.prototype.propertyIsEnumerable.call(options, name)) continue
+    if (!has(options as object, name)) continue
     const value = (options as Record<string, unknown>)[name]
-    const choices = CHOICES[place]?.[name]
-    if (NUMBERS[place].includes(name)) {
-      if (value !== undefined) checkNumber(name, value)
-    } else if (!OTHERS[place].includes(name)) throw unknownOption(place, name)
-    else if (value !== undefined && choices?.includes(value) === false) {
-      throw new TypeError(`${name} must be ${choices.join(' or ')}`)
-    }
+    if (!has(OPTIONS[place], name)) throw unknownOption(place, name)
+    const allowed = (OPTIONS[place] as Record<string, Allowed>)[name] as Allowed
+    if (value === undefined || allowed === 'any') continue
+    if (allowed === 'number') checkNumber(name, value)
+    else if (!allowed.includes(value)) throw new TypeError(`${name} must be ${allowed.join(' or ')}`)
   }
 }
 

@@ -23,9 +23,9 @@ import { type CreateSocket, makeCreateSocket } from './socket.js'
 export const createSocket: CreateSocket = /* @__PURE__ */ makeCreateSocket(
   delivery,
   backoff,
+  handover,
   heartbeat,
   pageEvents,
   prepare,
   checks,
-  handover,
 )

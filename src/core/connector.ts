@@ -97,7 +97,6 @@ export const createConnector = (
 
   const native = () => connection?.native
   const url = () => native()?.url ?? lastUrl
-  const bytes = () => ({ left: queue.left(), buffered: native()?.bufferedAmount ?? 0 })
 
   const isReply = (event: MessageEvent) => heartbeat?.onMessage(event)
 
@@ -147,7 +146,7 @@ export const createConnector = (
       const socket = native() as WebSocket
       queue.attach(socket)
       if (heartbeatOptions) {
-        heartbeat = startHeartbeat?.(heartbeatOptions, queue.write, onTimeout, counts, memory, bytes, onLate)
+        heartbeat = startHeartbeat?.(heartbeatOptions, queue, socket, onTimeout, counts, memory, onLate)
       }
       socket.onmessage = listener
       connection?.unread.splice(0).forEach(listener)

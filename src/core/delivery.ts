@@ -1,8 +1,8 @@
 import { createBacklog } from './backlog.js'
 import { type ConditionalMessage, createMessage } from './conditions.js'
 import { byteLength, type Data } from './data.js'
-import { isHidden } from './page.js'
-import { type CreateQueue, MAX_BYTES, type NativeSocket, type QueueCounts } from './queue.js'
+import { type CreateQueue, MAX_BYTES } from './queue.js'
+import { createSendBuffer } from './send-buffer.js'
 import type { DropReason, SendOptions } from './types.js'
 
 /** How often a native socket with a backlog is checked, in milliseconds. The interval doubles each time that nothing was sent. */
@@ -12,74 +12,35 @@ const SLOWEST_POLL = 1_000
 // Enough for 400 Mbit/s at a round trip of 20 ms. Whatever the browser has buffered can be lost with the connection.
 const HIGH_WATER_MARK = 2 ** 20
 
-interface Limits {
-  readonly maxMessages: number
-  readonly maxBytes: number
-  readonly dropOldest: boolean
-}
-
-/** Whether there is no room for a message of this size, not counting an older message that it replaces. */
-const isFull = (
-  { maxMessages, maxBytes, dropOldest }: Limits,
-  { queued, queuedBytes }: QueueCounts,
-  size: number,
-  older: ConditionalMessage | undefined,
-) => {
-  if (dropOldest) return size > maxBytes || !maxMessages
-  if (!older) return queued >= maxMessages || queuedBytes + size > maxBytes
-  return queuedBytes + size - byteLength(older.data as Data) > maxBytes
-}
-
 /**
  * The part that tracks which messages the browser has sent. It sends the unsent tail of a lost connection again, limits the browser's buffer to
  * `highWaterMark`, and serves the options of `send()` and `queue.overflow`.
  */
 export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }, counts, drop) => {
   const { maxMessages = Infinity, maxBytes = MAX_BYTES, overflow } = queue || {}
-  const limits = { maxMessages, maxBytes, dropOldest: overflow === 'drop-oldest' }
+  const dropOldest = overflow === 'drop-oldest'
   const [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim, list] = createBacklog(counts, drop)
-  let native: NativeSocket | undefined
-  /** All bytes passed to this native socket, and those that were still buffered at the last check. */
-  let written = 0
-  let buffered = 0
+  const [isOpen, hasRoom, write, hasShrunk, known, left, attach] = createSendBuffer()
   /** Whether messages are held back, although the connection is open. */
   let isHeld = false
   /** The timer of the next check of the buffer. */
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  /** A native socket without `bufferedAmount` counts as one with an empty buffer. */
-  const readBuffered = () => native?.bufferedAmount ?? 0
-
-  const hasRoom = (all?: boolean) => {
-    if (native?.readyState !== 1) return false
-    buffered = readBuffered()
-    // Timers are throttled in a hidden page: waiting for one would be worse than a full buffer.
-    return all || (!isHeld && (buffered <= highWaterMark || isHidden()))
-  }
-
-  /** Passes data to the native socket. Call it only after `hasRoom()`, which reads the buffered amount. */
-  const write = (data: Data) => {
-    const before = buffered
-    ;(native as NativeSocket).send(data)
-    buffered = readBuffered()
-    written += buffered - before
-  }
+  const canSend = (all?: boolean) => (all || !isHeld) && hasRoom(all ? Infinity : highWaterMark)
 
   const send = (data: Data) => {
-    write(data)
+    const written = write(data)
     counts.sent++
     return written
   }
 
-  const forgetSent = (unsent = readBuffered()) => forget(written - unsent)
-
   const drain = (all?: boolean) => {
-    while (counts.queued && hasRoom(all)) advance('expired', send)
+    while (counts.queued && canSend(all)) advance('expired', send)
   }
 
   // The platform has no event for an empty buffer.
   const poll = (delay = POLL) => {
-    if (native && forgetSent(buffered)) timer ??= setTimeout(checkBuffer, delay, delay)
+    if (isOpen() && forget(known())) timer ??= setTimeout(checkBuffer, delay, delay)
   }
 
   const flush = (all?: boolean) => {
@@ -88,41 +49,49 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
   }
 
   const checkBuffer = (delay: number) => {
-    const before = buffered
     timer = undefined
-    buffered = readBuffered()
-    const moved = buffered < before
+    const hasSent = hasShrunk()
     drain()
-    poll(moved ? POLL : Math.min(delay * 2, SLOWEST_POLL))
+    poll(hasSent ? POLL : Math.min(delay * 2, SLOWEST_POLL))
+  }
+
+  const isOver = (messages: number, bytes: number) => messages > maxMessages || bytes > maxBytes
+
+  /** Whether there is no room for a message of this size, not counting an older message that it replaces. */
+  const isFull = (size: number, older: ConditionalMessage | undefined) => {
+    if (dropOldest) return isOver(1, size)
+    const { queued, queuedBytes } = counts
+    return older
+      ? isOver(0, queuedBytes + size - byteLength(older.data as Data))
+      : isOver(queued + 1, queuedBytes + size)
   }
 
   /** Adds a message that cannot be sent now, or drops it. */
   const enqueue = (data: Data, options: SendOptions | undefined) => {
     if (options?.volatile) return drop(data, 'volatile')
-    if (queue === false && native?.readyState !== 1) return drop(data, 'disconnected')
+    if (queue === false && !isOpen()) return drop(data, 'disconnected')
     const size = byteLength(data)
     const older = keys.get(options?.key)
-    if (isFull(limits, counts, size, older)) return drop(data, 'overflow')
+    if (isFull(size, older)) return drop(data, 'overflow')
     addWaiting(createMessage(data, options), size)
     // Last, because a listener for `drop` may send, too.
     if (older) dropWaiting(older, 'replaced')
-    while (limits.dropOldest && (counts.queued > maxMessages || counts.queuedBytes > maxBytes))
-      advance('overflow')
-    forgetSent()
+    while (dropOldest && isOver(counts.queued, counts.queuedBytes)) advance('overflow')
+    forget(left())
     return 'queued'
   }
 
   const clear = (reason: DropReason = 'closed') => {
     while (counts.queued) advance(reason)
-    forgetSent()
+    forget(left())
   }
 
   return {
-    left: () => written - readBuffered(),
+    left,
 
     push(data, options) {
       if (options?.signal?.aborted) return drop(data, 'aborted')
-      if (counts.queued || !hasRoom()) return enqueue(data, options)
+      if (counts.queued || !canSend()) return enqueue(data, options)
       // Copied first: data that cannot be copied must not be sent.
       const message = createMessage(data, options)
       addSent(message, send(data))
@@ -134,7 +103,7 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
 
     write(data) {
       // A closed native socket counts what it is given as unsent, which would be mistaken for the end of a message.
-      if (hasRoom(true)) write(data)
+      if (canSend(true)) write(data)
     },
 
     hold(value) {
@@ -143,18 +112,16 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
     },
 
     attach(socket) {
-      native = socket
       isHeld = false
-      // Whatever `prepare` sent is ahead of everything.
-      written = buffered = readBuffered()
+      attach(socket)
     },
 
     detach(unsent = 0, code) {
       clearTimeout(timer)
-      native = timer = undefined
-      forgetSent(unsent)
+      timer = undefined
+      forget(left(unsent))
+      attach()
       reclaim(code === 1009)
-      written = 0
       if (queue === false) clear('disconnected')
     },
 

@@ -1,5 +1,6 @@
 import type { Data } from './data.js'
 import { guard } from './emitter.js'
+import type { NativeSocket, Queue } from './queue.js'
 import { createTimer } from './timers.js'
 
 /**
@@ -39,15 +40,13 @@ export interface Heartbeat {
 /** The type of the part `heartbeat`. */
 export type StartHeartbeat = (
   options: HeartbeatOptions,
-  /** Sends ahead of the queue. */
-  send: (data: Data) => void,
+  queue: Pick<Queue, 'write' | 'left'>,
+  native: Pick<NativeSocket, 'bufferedAmount'>,
   /** Called when the connection is dead. */
   onTimeout: () => void,
   counts: { latency: number | undefined },
   /** The same object for all connections of a socket. `timeouts` counts the consecutive dead connections. */
   memory: { timeouts: number },
-  /** How many bytes the browser has sent on this connection, and how many are in its buffer. */
-  bytes: () => { readonly left: number; readonly buffered: number },
   /** Called if a timer was so late that the process must have been suspended. Returns whether it has probed the connection. */
   onLate?: () => boolean | undefined,
 ) => Heartbeat
@@ -78,11 +77,11 @@ export const heartbeat: StartHeartbeat = (
     message,
     isReply,
   },
-  send,
+  queue,
+  native,
   onTimeout,
   counts,
   memory,
-  bytes,
   onLate,
 ) => {
   const now = () => performance.now()
@@ -107,19 +106,20 @@ export const heartbeat: StartHeartbeat = (
     lastPing = now()
     if (message === undefined) return
     pingSent = lastPing
-    guard(() => send(typeof message === 'function' ? message() : message))
+    guard(() => queue.write(typeof message === 'function' ? message() : message))
   }
 
   const ping = (deadline: number) => {
     wait(deadline)
     unanswered++
-    ;({ left, buffered: ahead } = bytes())
+    left = queue.left()
+    ahead = native.bufferedAmount ?? 0
     sendMessage()
   }
 
   /** Whether bytes ahead of the ping were sent since the last check: if so, the connection is slow, but not dead. */
   const isLeaving = () => {
-    const moved = bytes().left - left
+    const moved = queue.left() - left
     const wasBehind = ahead > 0
     left += moved
     ahead -= moved

@@ -11,6 +11,8 @@ import type { SocketEvents, SocketOptions } from './types.js'
 /** Drives a socket from state to state. */
 export interface Lifecycle {
   state(): State
+  /** Whether messages that are sent now would be queued forever. Before the first attempt, they are queued for it. */
+  isEnded(): boolean
   /** Passes an input through the table of states, after the current event. */
   dispatch(input: Input): void
   /** Connects, unless there is a connection. If the endpoint is fixed, throws the platform's errors. */
@@ -42,7 +44,6 @@ export const createLifecycle = (
 ): Lifecycle => {
   // A server that accepts connections and drops them again does so within seconds. It must not count as healthy.
   const { minUptime = 5_000, wake, signal, WebSocket } = options
-  const { keepWhenClosed } = options.queue || {}
   let state: State = { name: 'closed' }
   let page: PageWatch | undefined
   /** Since when there has been no connection that lasted. */
@@ -57,8 +58,9 @@ export const createLifecycle = (
     // With `keepWhenClosed`, messages are queued while the socket is closed, too.
     if (state.name === 'closed') queue.clear()
   }
+  /** Whether messages are queued even while the socket is closed. */
+  const isKept = () => (options.queue || undefined)?.keepWhenClosed && !signal?.aborted
 
-  /** Takes an input through the table, and enters the state that follows, if one does. */
   const step = (input: Input, table?: Table) => {
     // Checked here and not by the methods, because a listener may abort between the call and its effect.
     if (input.type === 'connect' && signal?.aborted) return
@@ -111,7 +113,7 @@ export const createLifecycle = (
     closed({ cause }, last) {
       connector().end(last, cause as SocketError)
       page?.stop()
-      if (keepWhenClosed && !signal?.aborted) return
+      if (isKept()) return
       signal?.removeEventListener('abort', abort)
       queue.clear()
     },
@@ -126,10 +128,8 @@ export const createLifecycle = (
       if (state.name === 'connecting') emit('error', cause)
       else if (attempt === 1) downSince = now
       const isLive = state.name === 'open' || state.name === 'connecting'
-      const elapsed = Math.max(0, now - downSince)
       const url = connector().url()
-      let [delay, error] = askRetry(isLive && retry, { attempt, cause, uptime, elapsed, url })
-      if (error) emit('error', error)
+      let [delay, error] = askRetry(isLive && retry, downSince, { attempt, cause, uptime, url }, emit)
       if (again) delay = delay || 0
       if (delay !== false && page && !again) delay = page.adjust(delay, cause)
       step({ type: 'lost', now, cause: error ?? cause, attempt, delay })
@@ -137,6 +137,7 @@ export const createLifecycle = (
 
   return {
     state: () => state,
+    isEnded: () => !isKept() && (state.name === 'closing' || (state.name === 'closed' && !!state.cause)),
     dispatch,
     step,
     connect() {

@@ -137,8 +137,8 @@ export const pageEvents: WatchPage = (source = browserEvents, connector, step, d
       const isAsked = connector.heartbeat()?.probe()
       if (type === 'offline') return step({ type, now: Date.now(), delay: whileOffline(0) }, pageTable)
       lastWake = performance.now()
-      if (type === 'wake') connector.doubt?.(isAsked)
-      else connector.onVisibility?.(isAsked)
+      if (type === 'wake') connector.doubt?.(isAsked, whileOffline)
+      else connector.onVisibility?.(isAsked, whileOffline)
       // Clients that wake up together spread their attempts.
       step({ type: 'wake', now: Date.now(), delay: whileOffline(Math.random() * 300) }, pageTable)
     })

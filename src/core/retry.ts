@@ -25,17 +25,24 @@ export interface RetryContext {
  */
 export type Retry = (context: RetryContext) => number | false
 
-/** The delay before the next attempt, or `false` to give up. If `retry` itself failed, there is an error. */
+/**
+ * The delay before the next attempt, or `false` to give up. `since`: when the last connection was lost. If `retry` itself failed, there is an
+ * error, which is reported.
+ */
 export const askRetry = (
   retry: Retry | false,
-  context: RetryContext,
+  since: number,
+  context: Omit<RetryContext, 'elapsed'>,
+  emit: (type: 'error', error: SocketError) => void,
 ): [delay: number | false, error?: SocketError] => {
   try {
-    const delay = retry ? retry(context) : false
+    const delay = retry ? retry({ ...context, elapsed: Math.max(0, Date.now() - since) }) : false
     if (delay !== false) checkNumber('The delay of retry', delay)
     return [delay]
   } catch (error) {
-    return [false, new SocketError('RETRY_FAILED', error)]
+    const failed = new SocketError('RETRY_FAILED', error)
+    emit('error', failed)
+    return [false, failed]
   }
 }
 

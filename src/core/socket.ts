@@ -1,16 +1,15 @@
 import type { Checks } from './checks.js'
 import { type Counts, createConnector } from './connector.js'
 import type { Data } from './data.js'
-import { createUncheckedEmitter } from './emitter.js'
+import { createUncheckedEmitter, type Emitter } from './emitter.js'
 import { SocketError } from './errors.js'
 import type { StartHandover } from './handover.js'
 import type { StartHeartbeat } from './heartbeat.js'
 import { createLifecycle } from './lifecycle.js'
 import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
-import { type CreateQueue, missing } from './queue.js'
+import type { CreateQueue } from './queue.js'
 import type { Retry } from './retry.js'
-import type { State } from './states.js'
 import { createTimer } from './timers.js'
 import type { BinaryType, DropReason, Endpoint, Socket, SocketEvents, SocketOptions } from './types.js'
 
@@ -40,30 +39,25 @@ export const makeCreateSocket =
   (
     createQueue: CreateQueue,
     createRetry: () => Retry,
+    startHandover: StartHandover,
     startHeartbeat?: StartHeartbeat,
     watchPage?: WatchPage,
     prepare?: PrepareConnection,
     checks?: Checks,
-    startHandover?: StartHandover,
   ): CreateSocket =>
   <Binary extends BinaryType>(endpoint: Endpoint, given: SocketOptions<Binary> = {}): Socket<Binary> => {
     // A copy, so that later changes to the caller's object have no effect.
     const options = { ...given }
     checks?.options(options)
     const { autoConnect = true, retry = createRetry(), signal } = options
-    const { keepWhenClosed } = options.queue || {}
     const { on, once, off, emit, defer } = (checks?.createEmitter ?? createUncheckedEmitter)<
       SocketEvents<Binary>
     >(['state', 'open', 'text', 'binary', 'close', 'error', 'drop'])
     const counts = createCounts()
-    const drop = (data: Data, reason: DropReason) => {
-      counts.dropped++
-      emit('drop', { data, reason })
-      return 'dropped' as const
-    }
+    const drop = createDrop(counts, emit)
     const queue = createQueue(options, counts, drop)
     const setTimer = createTimer()
-    const { state, dispatch, step, connect, lose, abort } = createLifecycle(
+    const { state, isEnded, dispatch, step, connect, lose, abort } = createLifecycle(
       options,
       emit,
       defer,
@@ -74,8 +68,6 @@ export const makeCreateSocket =
       () => connector,
       watchPage,
     )
-    const onOpen = ({ url, protocol }: WebSocket) =>
-      dispatch({ type: 'opened', now: Date.now(), url, protocol })
     const plain = createConnector(
       endpoint,
       options,
@@ -84,12 +76,12 @@ export const makeCreateSocket =
       queue,
       counts,
       setTimer,
-      onOpen,
+      ({ url, protocol }) => dispatch({ type: 'opened', now: Date.now(), url, protocol }),
       lose,
       startHeartbeat,
       prepare,
     )
-    const connector = startHandover?.(plain, options, retry, queue, emit, defer, state, step, lose) ?? plain
+    const connector = startHandover(plain, options, retry, queue, emit, defer, state, step, lose)
     const { native, url } = connector
 
     const socket: Socket<Binary> = {
@@ -100,7 +92,7 @@ export const makeCreateSocket =
 
       send(data, how) {
         checks?.send(data, how)
-        if (isEnded(state()) && (!keepWhenClosed || signal?.aborted)) return drop(data, 'closed')
+        if (isEnded()) return drop(data, 'closed')
         const outcome = queue.push(data, how)
         if (outcome !== 'queued' || state().name !== 'open') return outcome
         defer(queue.flush)
@@ -126,7 +118,6 @@ export const makeCreateSocket =
 
       handover(cause) {
         checks?.connect(options.WebSocket)
-        if (!connector.request) throw missing('handover()', 'handover')
         return connector.request(cause)
       },
 
@@ -165,8 +156,14 @@ export const makeCreateSocket =
     return socket
   }
 
-/** Whether messages that are sent now would be queued forever. Before the first attempt, they are queued for it. */
-const isEnded = (state: State) => state.name === 'closing' || (state.name === 'closed' && !!state.cause)
+type Emit = Emitter<SocketEvents<any>>['emit']
+
+/** Makes the function that counts and reports a message that will not be sent. */
+const createDrop = (counts: Counts, emit: Emit) => (data: Data, reason: DropReason) => {
+  counts.dropped++
+  emit('drop', { data, reason })
+  return 'dropped' as const
+}
 
 const createCounts = (): Counts => ({
   attempts: 0,

@@ -74,6 +74,7 @@ export type Table = {
 
 type Cause = { readonly cause: SocketError }
 type Failed = { readonly attempt: number; readonly cause?: SocketError | undefined }
+type Ready = { readonly now: number; readonly url: string; readonly protocol: string }
 type Wait = { readonly delay: number; readonly now: number }
 
 const closed = ({ cause }: Cause): State => ({ name: 'closed', cause })
@@ -84,6 +85,13 @@ const waiting = ({ attempt, cause }: Failed & Cause, { delay, now }: Wait): Stat
   delay,
   until: now + delay,
   cause,
+})
+const open = ({ attempt }: Failed, { now, url, protocol }: Ready): State => ({
+  name: 'open',
+  attempt,
+  since: now,
+  url,
+  protocol,
 })
 
 /** The wait of a page that is frozen, or in the back/forward cache. */
@@ -102,7 +110,7 @@ export const table: Table = {
     close: (state, input) => (state.cause ? undefined : closed(input)),
   },
   connecting: {
-    opened: ({ attempt }, { now, url, protocol }) => ({ name: 'open', attempt, since: now, url, protocol }),
+    opened: open,
     lost,
     close: finish,
   },
@@ -144,7 +152,7 @@ export const pageTable: Table = {
 /** The transitions caused by a second connection beside the open one. */
 export const handoverTable: Table = {
   open: {
-    replace: (_, { now, url, protocol }) => ({ name: 'open', attempt: 0, since: now, url, protocol }),
+    replace: (_, input) => open({ attempt: 0 }, input),
     continue: (_, { cause }) => connecting({ attempt: 1, cause }),
   },
 }

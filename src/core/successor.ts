@@ -1,3 +1,4 @@
+import { createAttempts } from './attempts.js'
 import type { Connection } from './connection.js'
 import type { Dial } from './connector.js'
 import { type Emitter, guard } from './emitter.js'
@@ -23,7 +24,7 @@ export interface Successor {
   /** Replaces the first connection, unless this is already in progress. `isRequest`: later attempts receive this cause. */
   plan(cause?: unknown, isRequest?: boolean): void
   /** Replaces the first connection, unless a message arrives on it. `isAsked`: the heartbeat has sent a ping, and decides instead. */
-  doubt(isAsked: boolean | undefined, isPossible: boolean): void
+  doubt(isAsked: boolean | undefined, isPossible: boolean, whileOffline?: (delay: number) => number): void
   /** The first connection stays, unless there is another reason to replace it. */
   stay(): void
   /** Returns the second connection, which from now on belongs to the caller. */
@@ -55,26 +56,16 @@ export const createSuccessor = (
 ): Successor => {
   const setTimer = createTimer()
   let phase: Phase
-  let next: Connection | undefined
   let why: SocketError
-  let failures = 0
-  let isSlow = false
+  let adjust: ((delay: number) => number) | undefined
   let since = 0
   /** Set if the first connection is to be replaced even if it still works. */
   let wish: SocketError | undefined
 
-  const take = () => {
-    const taken = next
-    setTimer()
-    next = undefined
-    return taken
-  }
-
   const reset = () => {
-    phase = undefined
-    wish = undefined
-    failures = 0
-    take()?.abandon()
+    phase = wish = undefined
+    setTimer()
+    drop()
   }
 
   const stay = () => {
@@ -98,43 +89,33 @@ export const createSuccessor = (
     hold(true)
     // The reply to the last message needs a round trip and the server's time. The handshake took a round trip, or two or three without HTTP/2.
     if (isDead) lose(why)
-    else setTimer(Math.max((next as Connection).handshake, MIN_DRAIN), closeFirst)
+    else setTimer(Math.max((next() as Connection).handshake, MIN_DRAIN), closeFirst)
   }
 
-  const fail = (cause: SocketError) => {
-    const attempt = ++failures
-    isSlow = cause.code === 'CONNECT_TIMEOUT'
-    // Its timer stays: in phase `close` it limits the closing handshake of the first connection.
-    next?.abandon()
-    next = undefined
-    defer(() => {
-      // In the meantime, a listener may have closed the socket, or the first connection may have been lost.
-      if (attempt !== failures) return
-      emit('error', cause)
-      if (phase === 'close') return
-      const elapsed = Math.max(0, Date.now() - since)
-      const [delay, error] = askRetry(retry, { attempt, cause, uptime: 0, elapsed, url: first().url })
-      if (error) emit('error', error)
-      if (phase === 'drain') phase = 'plan'
-      hold(false)
-      if (delay !== false) return setTimer(delay, start)
-      wish = undefined
-      stay()
-      onFailed(error ?? cause)
-    })
+  const fail = (cause: SocketError, attempt: number) => {
+    // The timer goes on: it limits the closing handshake of the first connection.
+    if (phase === 'close') return
+    const [delay, error] = askRetry(retry, since, { attempt, cause, uptime: 0, url: first().url }, emit)
+    if (phase === 'drain') phase = 'plan'
+    hold(false)
+    if (delay !== false) return setTimer(delay, start)
+    wish = undefined
+    stay()
+    onFailed(error ?? cause)
   }
+
+  const [next, dialNext, take, drop] = createAttempts(emit, defer, dial, onReady, fail)
 
   // Deferred, because the endpoint function may call methods of the socket.
-  const start = () =>
+  const start = (isLate?: boolean) =>
     defer(() => {
       if (!phase) return
+      // The end of being offline is a wake-up, which calls `doubt()`. The browser can be wrong about the network.
+      const wait = !isLate && phase === 'doubt' && adjust?.(0)
+      if (wait) return setTimer(wait, () => start(true))
       hold(phase === 'doubt')
       why = wish ?? why
-      try {
-        next = dial({ attempt: failures, cause: why, isSlow }, onReady, fail)
-      } catch (error) {
-        fail(new SocketError('ENDPOINT_FAILED', error))
-      }
+      dialNext(why)
     })
 
   const begin = (name: Phase) => {
@@ -156,14 +137,20 @@ export const createSuccessor = (
 
   return {
     phase: () => phase,
-    next: () => next,
+    next,
     cause: () => why,
     plan,
     stay,
-    take,
+
+    take() {
+      setTimer()
+      return take()
+    },
+
     reset,
 
-    doubt(isAsked, isPossible) {
+    doubt(isAsked, isPossible, whileOffline) {
+      adjust = whileOffline
       if (!phase) {
         why = new SocketError('HANDOVER', undefined, undefined, 'it may be dead')
         begin('doubt')
@@ -171,7 +158,7 @@ export const createSuccessor = (
       if (phase !== 'plan' && phase !== 'doubt') return
       phase = 'doubt'
       hold(true)
-      if (isAsked || next) return
+      if (isAsked || next()) return
       if (isPossible) setTimer(Math.random() * JITTER, start)
       else lose(why, true)
     },

@@ -1,3 +1,4 @@
+import { createTimer } from '../core/timers.js'
 import { createSocket, type Endpoint, type Socket } from '../index.js'
 import type { Store } from './store.js'
 import type { AnySocket, SharedOptions } from './types.js'
@@ -16,9 +17,9 @@ const createStore = (
 ): Store<Socket> => {
   const socket = createSocket(endpoint, { ...options, autoConnect: false })
   let users = 0
-  let timer: ReturnType<typeof setTimeout>
+  const setTimer = createTimer()
   const listen = () => {
-    clearTimeout(timer)
+    setTimer()
     // Again, for a view that was hidden for longer.
     stores.set(key, store)
     // First, because it throws for a malformed address.
@@ -26,10 +27,10 @@ const createStore = (
     users++
     return () => {
       if (--users) return
-      timer = setTimeout(() => {
+      setTimer(LINGER, () => {
         stores.delete(key)
         socket.close()
-      }, LINGER)
+      })
     }
   }
   const store: Store<Socket> = [listen, () => socket]

@@ -24,19 +24,19 @@ const read = (source: any) => (typeof source === 'function' ? source() : (source
 /** Shows the stores of a source: not before the component is mounted, and then for each value of the source. */
 const useStore = (source: any, create: (value: any) => Store<any>): any => {
   let shown = create(read(source))[1](true)
-  let changed = () => {}
+  let changed: (() => void) | undefined
   const subscribe = createSubscriber(update => {
     changed = update
   })
   onMount(() => {
-    let stop = () => {}
+    let stop: (() => void) | undefined
     const off = toStore(() => read(source)).subscribe(value => {
-      stop()
+      stop?.()
       const [listen, get] = create(value)
       const update = () => {
         if (shown !== get()) {
           shown = get()
-          changed()
+          changed?.()
         }
       }
       stop = listen(update)
@@ -44,7 +44,7 @@ const useStore = (source: any, create: (value: any) => Store<any>): any => {
     })
     return () => {
       off()
-      stop()
+      stop?.()
     }
   })
   return {

@@ -1,3 +1,5 @@
+import { rejectUnknown } from '../core/errors.js'
+import { createTimer } from '../core/timers.js'
 import type { Emitter } from '../index.js'
 import { type AckFrame, type EncodedData, encode } from './frames.js'
 import { addTo, describe, listOf, type Message, removeFrom } from './messages.js'
@@ -49,24 +51,14 @@ type Emit = Emitter<ReliableEvents>['emit']
 
 type Drop = (message: Message, reason: ReliableDropReason) => void
 
-/** A longer delay needs several timers. */
-const MAX_DELAY = 1e9
-
 /** Drops the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
-const watch = (message: Message, drop: Drop, { signal, ttl = Infinity }: ReliableSendOptions) => {
-  let timer: ReturnType<typeof setTimeout> | undefined
-  const wait = (delay: number) => {
-    // Longer delays than 2^31 milliseconds fire at once.
-    timer =
-      delay > MAX_DELAY
-        ? setTimeout(wait, MAX_DELAY, delay - MAX_DELAY)
-        : setTimeout(drop, delay, message, 'expired')
-  }
-  if (ttl < Infinity) wait(ttl)
+const watch = (message: Message, drop: Drop, { signal, ttl }: ReliableSendOptions) => {
+  const setTimer = createTimer()
+  setTimer(ttl, () => drop(message, 'expired'))
   const abort = () => drop(message, 'aborted')
   signal?.addEventListener('abort', abort)
   message.unwatch = () => {
-    clearTimeout(timer)
+    setTimer()
     signal?.removeEventListener('abort', abort)
   }
 }
@@ -76,7 +68,7 @@ const checkSend = (
   name: unknown,
   { onLost = 'drop', ttl = Infinity, signal: _, ...unknown }: ReliableSendOptions,
 ) => {
-  for (const option in unknown) throw new TypeError(`send has no option '${option}'`)
+  rejectUnknown('send', unknown, 'onLost, ttl and signal')
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
   if (!isValid) throw new TypeError("Use a name, a ttl from 0, and onLost 'drop' or 'resend'")
 }

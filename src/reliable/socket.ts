@@ -28,6 +28,8 @@ interface Saved extends SavedOutgoing {
   readonly last?: number
 }
 
+const EVENTS = ['message', 'gap', 'drop', 'outcome', 'state', 'open', 'close', 'error'] as const
+
 type CreateCore = (endpoint: Endpoint, options?: SocketOptions) => Socket
 
 /** The type that no `createSocket` has that lacks a required part: its options show which parts it has. */
@@ -90,16 +92,7 @@ export const reliableSocketOver =
   <Core extends CreateCore>(createSocket: Core & RequireParts<Core>): CreateReliableSocket =>
   <Json>(endpoint: Endpoint, options: ReliableOptions = {}): ReliableSocket<Json> => {
     const { queue: { maxMessages = Infinity, maxBytes = 2 ** 24 } = {}, retry = backoff() } = options
-    const { on, once, off, emit } = createEmitter<ReliableEvents<any>>([
-      'message',
-      'gap',
-      'drop',
-      'outcome',
-      'state',
-      'open',
-      'close',
-      'error',
-    ])
+    const { on, once, off, emit } = createEmitter<ReliableEvents<any>>(EVENTS)
     const saved: Saved = JSON.parse(options.saved ?? '{}')
 
     // Volatile: sent now, on an open connection, or never. The core neither stores nor reclaims a message: `outgoing` stores it until it

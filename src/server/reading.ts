@@ -32,6 +32,9 @@ export interface ConnectionOwner {
   onLimit(step: LimitStep, limit: Limit): void
 }
 
+/** How many bytes may be written ahead of the network. */
+const MAX_AHEAD = 2 ** 18
+
 /** The connection of a session. */
 export class Connection {
   readonly socket: WebSocketLike
@@ -72,6 +75,11 @@ export class Connection {
     this.isFull = isFull
     this.maxMessageBytes = maxMessageBytes
     socket.on('pong', (data?: { length: number }) => this.onPong(data))
+  }
+
+  /** Whether messages must wait until the connection has sent what it has. */
+  get isBackedUp(): boolean {
+    return this.socket.bufferedAmount > MAX_AHEAD
   }
 
   /** Begins to read. */

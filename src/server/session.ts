@@ -9,6 +9,7 @@ import { Outbox, type OutboxOwner } from './outbox.js'
 import { Processor, type ProcessorOwner } from './processor.js'
 import type { Limit, Pass } from './rates.js'
 import { Connection, type ConnectionOwner } from './reading.js'
+import { type SessionState, timeoutAfter } from './session-state.js'
 import type { Load } from './status.js'
 import {
   closeReasonOf,
@@ -19,18 +20,6 @@ import {
   TRY_AGAIN_LATER,
 } from './store.js'
 
-/** How long a session is kept after its client has closed the connection with 1000. */
-const LEFT_TIMEOUT = 10_000
-/** How many bytes may be written ahead of the network. */
-const MAX_AHEAD = 2 ** 18
-
-type State =
-  | { readonly name: 'connected'; readonly connection: Connection }
-  /** The node keeps the session only as long as it processes a request, so that a repetition finds it. */
-  | { readonly name: 'detached'; readonly since: number }
-  /** The session is over, or another node holds it. Nothing more is read or written. The socket may still be closing. */
-  | { readonly name: 'gone'; readonly socket: WebSocketLike | undefined }
-
 export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, ProcessorOwner {
   readonly id: string
   readonly userId: string | undefined
@@ -39,7 +28,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
   private readonly outbox = new Outbox(this)
   private readonly processor: Processor
   epoch: number
-  private state: State = { name: 'detached', since: Date.now() }
+  private state: SessionState = { name: 'detached', since: Date.now() }
 
   constructor(host: Host, id: string, userId: string | undefined, lease: Lease) {
     this.host = host
@@ -194,7 +183,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
 
   /** Whether messages must wait until the connection has sent what it has. */
   get isBackedUp(): boolean {
-    return (this.connection?.socket.bufferedAmount ?? 0) > MAX_AHEAD
+    return this.connection?.isBackedUp ?? false
   }
 
   write(text: string, done?: () => void): void {
@@ -293,8 +282,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     this.outbox.stop()
     const close = connection?.closed ?? { code, reason }
     this.state = { name: 'detached', since: Date.now() }
-    // A client that closes with 1000 is unlikely to come back. A page that is hidden or reloaded closes without a code.
-    const timeout = Math.min(this.host.sessionTimeout, close.code === 1000 ? LEFT_TIMEOUT : Infinity)
+    const timeout = timeoutAfter(close.code, this.host.sessionTimeout)
     this.store.detach(this.id, this.epoch, timeout).catch(this.host.report)
     this.host.onDisconnect(this, close.code, close.reason)
     if (!this.inbox.isBusy) this.leave()

@@ -1,5 +1,6 @@
+import { checkNumber, rejectUnknown } from '../core/errors.js'
 import type { Socket } from '../index.js'
-import { checkOptions, type Message, type ReadOptions } from './types.js'
+import type { Message, ReadOptions } from './types.js'
 import { untilEnded } from './until-ended.js'
 
 /** The memory that a buffered message needs besides its data, in bytes. */
@@ -27,10 +28,12 @@ export const messages = <Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>(
     highWaterMark = 2 ** 24,
     overflow = 'error',
     onDrop,
+    ...unknown
   } = options as typeof options & {
     onDrop: (message: Message<Binary>) => unknown
   }
-  checkOptions(options, ['signal', 'highWaterMark', 'overflow', 'onDrop'])
+  rejectUnknown('messages', unknown, 'signal, highWaterMark, overflow and onDrop')
+  checkNumber('highWaterMark', highWaterMark)
   // Without `onDrop`, the first message that is dropped would end the reading with an obscure error.
   if (
     overflow !== 'error' &&

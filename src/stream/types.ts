@@ -37,11 +37,3 @@ export interface WriteOptions {
   /** The writer waits while the socket's `bufferedAmount` is above this number of bytes. Default: 1 MiB. */
   highWaterMark?: number | undefined
 }
-
-/** Throws a `TypeError` for an invalid `highWaterMark`, and for an option that does not exist, because a misspelt one would be ignored. */
-export const checkOptions = (options: WriteOptions, names: readonly string[]): void => {
-  for (const name in options) {
-    if (!names.includes(name)) throw new TypeError(`There is no option '${name}', only ${names}`)
-  }
-  if (!((options.highWaterMark ?? 0) >= 0)) throw new TypeError('highWaterMark must be a number, at least 0')
-}

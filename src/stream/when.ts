@@ -1,5 +1,5 @@
+import { rejectUnknown } from '../core/errors.js'
 import type { ListenOptions, OpenEventData, Socket, SocketEvents } from '../index.js'
-import { checkOptions } from './types.js'
 import { untilEnded } from './until-ended.js'
 
 /**
@@ -13,15 +13,15 @@ import { untilEnded } from './until-ended.js'
 export const when = <Type extends keyof SocketEvents, Binary extends 'arraybuffer' | 'blob' = 'arraybuffer'>(
   socket: Socket<Binary>,
   type: Type,
-  options: Pick<ListenOptions, 'signal'> = {},
+  { signal, ...unknown }: Pick<ListenOptions, 'signal'> = {},
 ): Promise<SocketEvents<Binary>[Type]> =>
   new Promise((resolve, reject) => {
-    checkOptions(options, ['signal'])
+    rejectUnknown('when', unknown, 'signal')
     const onEvent = (payload: any) => {
       resolve(payload)
       stop()
     }
-    const stop = untilEnded(socket, { [type]: onEvent }, options.signal, reject)
+    const stop = untilEnded(socket, { [type]: onEvent }, signal, reject)
     const { state } = socket
     if (type === 'open' && state.name === 'open') {
       const { attempt, url, protocol } = state

@@ -1,5 +1,7 @@
+import { checkNumber, rejectUnknown } from '../core/errors.js'
+import { createTimer } from '../core/timers.js'
 import type { Data, Socket } from '../index.js'
-import { checkOptions, type WriteOptions } from './types.js'
+import type { WriteOptions } from './types.js'
 import { endCause, untilEnded } from './until-ended.js'
 
 /** How often, in milliseconds, to check whether there is room: the platform has no event for it. Doubles with each check. */
@@ -26,11 +28,11 @@ const OWN_DROPS: readonly string[] = ['overflow', 'too-big', 'disconnected']
  */
 export const writable = <Binary extends 'arraybuffer' | 'blob'>(
   socket: Socket<Binary>,
-  options: WriteOptions = {},
+  { signal, highWaterMark = 2 ** 20, ...unknown }: WriteOptions = {},
 ): WritableStream<Data> => {
-  const { signal, highWaterMark = 2 ** 20 } = options
-  checkOptions(options, ['signal', 'highWaterMark'])
-  let timer: ReturnType<typeof setTimeout> | undefined
+  rejectUnknown('writable', unknown, 'signal and highWaterMark')
+  checkNumber('highWaterMark', highWaterMark)
+  const setTimer = createTimer()
   let wake: (() => void) | undefined
   let stop: ReturnType<typeof untilEnded>
   /** The error that ended the stream. */
@@ -46,13 +48,13 @@ export const writable = <Binary extends 'arraybuffer' | 'blob'>(
         wake = resolve
         // Without a connection nothing is sent.
         if (socket.state.name === 'open') {
-          timer = setTimeout(() => {
+          setTimer(delay, () => {
             delay = Math.min(delay * 2, SLOWEST_POLL)
             resolve()
-          }, delay)
+          })
         }
       })
-      clearTimeout(timer)
+      setTimer()
     }
     if (failure) throw failure.error
   }

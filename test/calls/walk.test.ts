@@ -1,18 +1,11 @@
 import fc from 'fast-check'
 import { expect, test, vi } from 'vitest'
 import { fresh } from '../stream/setup.ts'
+import { either, one } from '../support/arbitraries.ts'
 import { byEffort } from '../support/run.ts'
 import { type Settings, type Step, Walk } from './walk-model.ts'
 
 fresh()
-
-type Weighted<Value> = [weight: number, value: fc.Arbitrary<Value>]
-const either = <Value>(...choices: Weighted<Value>[]) =>
-  fc.oneof(
-    { withCrossShrink: true },
-    ...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })),
-  ) as fc.Arbitrary<Value>
-const one = <Value>(value: Value) => fc.constant(value)
 
 const step = either<Step>(
   [

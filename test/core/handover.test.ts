@@ -169,6 +169,33 @@ describe('a connection in doubt', () => {
     })
   })
 
+  test('that the browser reports to be offline causes no attempt for 30 s, and one as soon as it is online', () => {
+    const { socket, first, page } = open({}, 'wss://far.example/')
+    first.freeze()
+    // Chromium reports a change of the network, and then that there is none.
+    page('wake')
+    vi.stubGlobal('navigator', { onLine: false })
+    page('offline')
+    expect(socket.send('in doubt')).toBe('queued')
+    vi.advanceTimersByTime(29_000)
+    expect(server.latest).toBe(first)
+    vi.stubGlobal('navigator', { onLine: true })
+    page('wake')
+    dialled().accept()
+    expect(server.latest).not.toBe(first)
+    expect(server.latest.received).toEqual(['in doubt'])
+    expect(socket.stats.attempts).toBe(2)
+  })
+
+  test('is replaced after 30 s even if the browser still reports that it is offline', () => {
+    const { first, page } = open({}, 'wss://far.example/')
+    vi.stubGlobal('navigator', { onLine: false })
+    first.freeze()
+    page('wake')
+    vi.advanceTimersByTime(30_300)
+    expect(server.latest).not.toBe(first)
+  })
+
   test('is abandoned first with wake: reconnect, for servers that allow one connection', () => {
     const { socket, log, first, page } = open({ handover: { wake: 'reconnect' } })
     first.freeze()
@@ -595,14 +622,30 @@ describe('id()', () => {
     expect(heard('text')).toEqual(['news 1', 'news 0'])
   })
 
-  test('forgets the identities when the overlap is over', () => {
+  test('also recognizes messages that the new connection brings later than the old one, on a busy machine', () => {
+    const { heard, first, page } = open({ handover: { id } })
+    first.freeze('down')
+    page('wake')
+    const second = dialled()
+    vi.advanceTimersByTime(200)
+    second.accept().freeze('down')
+    first.send('news 1')
+    second.send('news 1').send('news 2')
+    first.thaw('down')
+    // By then, the old one has been closed.
+    vi.advanceTimersByTime(3_000)
+    second.thaw('down')
+    expect(heard('text')).toEqual(['news 1', 'news 2'])
+  })
+
+  test('forgets the identities 5 s after the overlap', () => {
     const { socket, heard, first } = open({ handover: { id } })
     socket.handover()
     vi.advanceTimersByTime(200)
     const second = server.latest.accept()
     first.send('news 1')
     closed()
-    vi.advanceTimersByTime(1_000)
+    vi.advanceTimersByTime(6_000)
     second.send('news 1')
     expect(heard('text')).toEqual(['news 1', 'news 1'])
   })
@@ -1029,7 +1072,7 @@ test('messages pass through the plain listener again after the overlap, so that 
   const second = server.latest.accept()
   vi.advanceTimersByTime(250)
   const during = second.socket.onmessage
-  vi.advanceTimersByTime(250)
+  vi.advanceTimersByTime(5_250)
   expect(heard('open').length).toBe(1)
   expect(during).toBeTypeOf('function')
   expect(second.socket.onmessage).toBeTypeOf('function')

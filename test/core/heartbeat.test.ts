@@ -39,11 +39,15 @@ const start = (
   }
   const heartbeat = startHeartbeat(
     { interval: INTERVAL, timeout: TIMEOUT, isReply: data => data === 'pong', ...kind, ...pace },
-    () => asked.push(now()),
+    { write: () => asked.push(now()), left: () => bytes.left },
+    {
+      get bufferedAmount() {
+        return bytes.buffered
+      },
+    },
     () => died.push(now()),
     counts,
     memory,
-    () => bytes,
   )
   /** A message comes, as a browser's event tells of it. */
   const hear = (data: unknown = 'news') => heartbeat.onMessage({ data, timeStamp: performance.now() })
@@ -577,11 +581,11 @@ describe('stopping the heartbeat', () => {
     const dead = vi.fn()
     const heartbeat = startHeartbeat(
       { interval: INTERVAL, timeout: TIMEOUT, ...ASKS },
-      () => heartbeat.stop(),
+      { write: () => heartbeat.stop(), left: () => 0 },
+      { bufferedAmount: 0 },
       dead,
       { latency: undefined },
       { timeouts: 0 },
-      () => ({ left: 0, buffered: 0 }),
     )
     pass(INTERVAL)
     expect(vi.getTimerCount()).toBe(0)

@@ -39,6 +39,7 @@ interface Call {
 /** How many milliseconds of a minute in which nothing arrived in a hidden page. */
 const LONG = 60_000
 const JITTER = 300
+const MAX_SKEW = 5_000
 /** The close codes of the walk after which `backoff()` gives up. */
 const FINAL = [1008, 1009, 4401]
 
@@ -479,8 +480,11 @@ export class Handovers {
     const attempt = +(this.hasAttempt && !(this.isReady && !second?.ended))
     const later = +(this.trying === 'later')
     const first = +(this.isReady || this.isClosingFirst)
+    // What the first connection has brought is remembered for a while.
     const overlap: [number, number] =
-      !takeover || now > takeover.until ? [0, 0] : [+(now < takeover.until), 1]
+      !takeover || now > takeover.until + (this.wishes.id ? MAX_SKEW : 0)
+        ? [0, 0]
+        : [+(now < takeover.until), 1]
     const known = attempt + later + first
     return this.isJumped
       ? [isAging[0] + attempt, isAging[1] + overlap[1] + known + 1]

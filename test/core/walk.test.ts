@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { PageEvent } from '../../src/index.ts'
+import { either, one } from '../support/arbitraries.ts'
 import { byEffort } from '../support/run.ts'
 import { countLooks, fresh, sent, settled, setup } from '../support/setup.ts'
 import {
@@ -28,13 +29,6 @@ afterEach(() => {
   Math.random = random
 })
 
-type Weighted<Value> = [weight: number, value: fc.Arbitrary<Value>]
-const either = <Value>(...choices: Weighted<Value>[]) =>
-  fc.oneof(
-    { withCrossShrink: true },
-    ...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })),
-  ) as fc.Arbitrary<Value>
-const one = <Value>(value: Value) => fc.constant(value)
 const seldom = <Value>(value: fc.Arbitrary<Value>) =>
   either<Value | undefined>([3, one(undefined)], [1, value])
 

@@ -15,6 +15,18 @@ interface Bench {
   keep<Kept extends { close(): unknown } | { stop(): unknown }>(kept: Kept): Kept
 }
 
+/** Opens a WebSocket of the engine, as the global variable `socket` of the page. */
+const openSocket = (page: Page, url: string) =>
+  page.evaluate(
+    (url: string) =>
+      new Promise<void>(resolve => {
+        const socket = new WebSocket(url)
+        socket.onopen = () => resolve()
+        Object.assign(window, { socket })
+      }),
+    url,
+  )
+
 /** Each says whether it works. One that throws says that it does not, and why. */
 const probes = {
   async 'network emulation'({ page }: Bench) {
@@ -28,15 +40,7 @@ const probes = {
   'sending while offline': async ({ page, keep }: Bench) => {
     if (!page.offline) throw new Error('its driver has no such command')
     const server = keep(await startServer())
-    await page.evaluate(
-      (url: string) =>
-        new Promise<void>(resolve => {
-          const socket = new WebSocket(url)
-          socket.onopen = () => resolve()
-          Object.assign(window, { socket })
-        }),
-      `${server.url}/echo`,
-    )
+    await openSocket(page, `${server.url}/echo`)
     await page.offline(true)
     const isAnswered = await page.evaluate(() => {
       const { socket } = window as unknown as { socket: WebSocket }
@@ -113,15 +117,7 @@ const probes = {
   'telling what has not left': async ({ page, keep }: Bench) => {
     const server = keep(await startServer())
     const proxy = keep(await startProxy({ port: server.port }))
-    await page.evaluate(
-      (url: string) =>
-        new Promise<void>(resolve => {
-          const socket = new WebSocket(url)
-          socket.onopen = () => resolve()
-          Object.assign(window, { socket })
-        }),
-      proxy.url('/sink'),
-    )
+    await openSocket(page, proxy.url('/sink'))
     proxy.freeze()
     return page.evaluate(() => {
       const { socket } = window as unknown as { socket: WebSocket }

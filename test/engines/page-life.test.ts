@@ -591,7 +591,7 @@ inEveryEngine(rig => {
 
     test('ends no healthy connection, and keeps no dead one', async () => {
       const interval = 200
-      const timeout = 600
+      const timeout = 2_000
       const { server, proxy, page } = await meetByProxy(rig, proxy => proxy.url('/echo'), {
         retry: 0,
         heartbeat: { interval, timeout },

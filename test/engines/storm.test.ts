@@ -281,7 +281,12 @@ inEveryEngine(rig => {
     const { unknown, ...account } = settle(record, arrived)
     expect(record.closes.length).toBe(record.opens.length - 1)
     expect(record.opens.length).toBe(record.stats.connections)
-    const after = await footprint(page)
+    let after = await footprint(page)
+    // A busy machine collects later what it has let go of. What leaks is never collected.
+    for (let left = 10; before && after && left > 0 && after.listeners - before.listeners > 2; left--) {
+      await page.evaluate(() => talk.heard(talk.send(1, 10)))
+      after = await footprint(page)
+    }
     const waiting = await page.evaluate(() => timers.size)
     await page.evaluate(() => talk.socket.close())
     await server.until(() => server.clients.length === 0)

@@ -1,0 +1,66 @@
+import type { Connection } from './connection.js'
+import type { Emitter } from './emitter.js'
+import { SocketError } from './errors.js'
+import type { Input, State } from './states.js'
+import type { Successor } from './successor.js'
+import type { SocketEvents } from './types.js'
+
+/** The calls of `handover()` that have not been settled, oldest first. */
+export type Requests = readonly [
+  /** `handover()`: plans a handover, or connects if there is no connection. */
+  request: (cause?: unknown) => Promise<void>,
+  /** An attempt begins, which is for the calls so far. Returns it. */
+  serve: (attempt: Connection) => Connection,
+  /** Resolves (0) or rejects (1) the calls that the attempt was for, or the given number of calls. */
+  settle: (at: 0 | 1, cause?: SocketError, count?: number) => void,
+  /** Plans another handover for the calls that were made during the last one. */
+  planAgain: () => void,
+]
+
+export const createRequests = (
+  /** Whether an attempt calls functions of the application after its native socket was created. */
+  isPrepared: boolean,
+  defer: Emitter<SocketEvents<any>>['defer'],
+  state: () => State,
+  step: (input: Input) => void,
+  successor: () => Successor,
+): Requests => {
+  const waiting: [resolve: () => void, reject: (reason: SocketError) => void][] = []
+  /** How many of them the present attempt is for: those that were made before it began, or all if nothing of it can be out of date. */
+  let served = 0
+  /** The cause of the last call. */
+  let newest: unknown
+
+  return [
+    cause => {
+      const promise = new Promise<void>((...waiter) =>
+        defer(() => {
+          const { name } = state()
+          if (name === 'closed' || name === 'closing') return waiter[1](new SocketError('CLOSED'))
+          waiting.push(waiter)
+          newest = cause
+          if (name === 'open') successor().plan(cause, true)
+          else step({ type: 'connect' })
+        }),
+      )
+      // It is reported by an event as well.
+      promise.catch(() => {})
+      return promise
+    },
+
+    attempt => {
+      // Without functions of the application, there is a native socket at once.
+      served = isPrepared || !attempt.native ? waiting.length : Infinity
+      return attempt
+    },
+
+    (at, cause, count = served) => {
+      for (const waiter of waiting.splice(0, count)) waiter[at](cause as SocketError)
+    },
+
+    () => {
+      served = 0
+      if (waiting.length) successor().plan(newest, true)
+    },
+  ]
+}

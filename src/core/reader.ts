@@ -1,0 +1,132 @@
+import type { Connector } from './connector.js'
+import { guard } from './emitter.js'
+import { isHidden } from './page.js'
+import type { State } from './states.js'
+import type { Successor } from './successor.js'
+import { createTimer } from './timers.js'
+import type { SocketOptions } from './types.js'
+
+/**
+ * Reads the messages of the open connection and, while the two overlap, of the one that it replaces. With the option `id`, it recognizes
+ * messages that arrive on both.
+ */
+export type Reader = readonly [
+  /** The listener for messages of the open connection: the connector's own, which is faster, unless more is necessary. */
+  listener: () => (event: MessageEvent) => void,
+  /** A message has arrived, or the connection was opened. */
+  onLife: () => void,
+  /** The page is hidden, or visible again. Returns whether it was hidden, and without messages, for so long that the connection is in doubt. */
+  onVisibility: () => boolean,
+  /** A second connection is planned or exists, or there is only the first one again. */
+  onChange: (hasSecond: boolean) => void,
+  /**
+   * The second connection has replaced the first, which, if given, is read for this many milliseconds. After that, the second one can still bring
+   * what the first one has brought.
+   */
+  endOverlapIn: (delay: number, first: WebSocket | false) => void,
+  endOverlap: () => void,
+]
+
+/** On a busy machine, a message can arrive so many milliseconds later on one connection than on the other. */
+const MAX_SKEW = 5_000
+
+/** If a page was hidden for less time, or a message arrived more recently, its connection is not in doubt. In milliseconds. */
+const LONG = 60_000
+
+export const createReader = (
+  { native, isReply, report, receive }: Connector,
+  { handover, heartbeat }: SocketOptions<any>,
+  state: () => State,
+  successor: () => Successor,
+): Reader => {
+  const { when, id } = handover || {}
+  const setTimer = createTimer()
+  /** During an overlap: the connection on which each identity was seen first. */
+  let seen: Map<unknown, WebSocket> | undefined
+  let late: WebSocket | false | undefined
+  /** While the page is hidden: when it was hidden, the connection was opened, or the last message arrived. */
+  let quietSince: number | undefined
+
+  /** Whether the same message has arrived on the other connection. */
+  const isDouble = (socket: WebSocket, data: unknown) => {
+    const identity = seen && guard(id as (data: unknown) => unknown, data)
+    if (identity === undefined) return false
+    const first = seen?.get(identity) ?? socket
+    seen?.set(identity, first)
+    return first !== socket
+  }
+
+  const onLife = () => {
+    if (quietSince !== undefined) quietSince = performance.now()
+  }
+
+  const listenTo = (socket: WebSocket) => (event: MessageEvent) => {
+    const { data } = event
+    onLife()
+    if (successor().phase() === 'doubt') successor().stay()
+    // A message on a connection that was replaced does not prove that the current one works.
+    const isAnswer =
+      socket === native() ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
+    if (isAnswer) return
+    if (!isDouble(socket, data)) report(data)
+    // The servers of both connections may say the same, so a double counts here. A listener may have closed the socket, and a connection that was replaced ends anyway.
+    if (when && guard(when, data) && socket === native() && state().name === 'open') successor().plan(data)
+  }
+
+  const listener = () =>
+    when || successor().phase() || seen || quietSince !== undefined
+      ? listenTo(native() as WebSocket)
+      : receive
+
+  const listen = () => {
+    if (state().name === 'open') (native() as WebSocket).onmessage = listener()
+  }
+
+  const leaveFirst = () => {
+    if (late) {
+      late.onmessage = null
+      late.close()
+    }
+    late = undefined
+  }
+
+  const endOverlap = () => {
+    setTimer()
+    leaveFirst()
+    seen = undefined
+  }
+
+  return [
+    listener,
+    onLife,
+
+    () => {
+      const now = performance.now()
+      const isQuiet = !isHidden() && now - (quietSince ?? now) >= LONG
+      quietSince = isHidden() ? now : undefined
+      listen()
+      return isQuiet
+    },
+
+    hasSecond => {
+      // After a handover that follows another one at once, the present connection may still bring what the last one has brought.
+      const known = seen ?? new Map()
+      endOverlap()
+      if (id && hasSecond) seen = known
+      listen()
+    },
+
+    (delay, first) => {
+      late = first
+      setTimer(delay, () => {
+        leaveFirst()
+        setTimer(seen && MAX_SKEW, () => {
+          endOverlap()
+          listen()
+        })
+      })
+    },
+
+    endOverlap,
+  ]
+}
