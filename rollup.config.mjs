@@ -87,6 +87,7 @@ const output = (kind, more) => ({
   chunkFileNames: `[name]${kind}`,
   manualChunks(id) {
     if (/\/src\/core\//.test(id)) return 'shared'
+    if (/\/src\/tabs\/(hub|asks|delivery|replay|place|protocol)/.test(id)) return 'hub'
     // A part of the room is for one framework alone.
     return /\/src\/frameworks\/(?!react|vue|svelte|solid)/.test(id) ? 'frameworks' : undefined
   },
@@ -114,5 +115,10 @@ export default [
       { ...umd, file: 'dist/steadysocket.umd.js' },
       { ...umd, file: 'dist/steadysocket.umd.min.js', plugins: [minify(false)] },
     ],
+  },
+  {
+    input: 'src/tabs-worker-script.ts',
+    plugins,
+    output: { ...shared, format: 'iife', file: 'dist/steadysocket.tabs-worker.js', plugins: [minify(false)] },
   },
 ]

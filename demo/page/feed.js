@@ -15,7 +15,7 @@ const badge = count => {
 }
 
 /** Shows the feed of a socket. `isOwn` says whether a notification is a message of this tab. */
-export const createFeed = ({ sender, isOwn, acknowledge }) => {
+export const createFeed = ({ sender, isOwn, acknowledge, claim }) => {
   // After a reconnection the server tells the recent history again: what is known is not shown twice.
   const known = new Map()
   const unread = new Set()
@@ -72,8 +72,10 @@ export const createFeed = ({ sender, isOwn, acknowledge }) => {
     toastTimer = setTimeout(tryLeave, toastFor)
   }
 
-  const tellSystem = ({ id, title, body }) => {
+  const tellSystem = async ({ id, title, body }) => {
     if (!document.hidden || !page.system.classList.contains('on')) return
+    // One of all hidden windows.
+    if (!(await claim(id))) return
     try {
       new Notification(title, { body, tag: id })
     } catch {} // Chromium on Android wants a service worker for this

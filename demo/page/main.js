@@ -13,6 +13,7 @@ import { createOutbox } from './outbox.js'
 import { createReplacement } from './replacement.js'
 import { showStatus } from './status.js'
 import { createStreams } from './streams.js'
+import { createSharedConnection } from './tabs.js'
 import { createTimeline } from './timeline.js'
 
 const pick = list => list[Math.floor(Math.random() * list.length)]
@@ -45,8 +46,10 @@ showStatus(socket)
 drawMachine(socket)
 
 const outbox = createOutbox(socket, sender)
+const shared = createSharedConnection()
 const feed = createFeed({
   sender,
+  claim: shared.claim,
   isOwn: outbox.note,
   acknowledge: (id, from) => socket.send(JSON.stringify({ type: 'seen', id, from })),
 })
@@ -62,7 +65,7 @@ const seeNodes = showNodes()
 createOrders()
 createCrash()
 const sockets = [socket, live, createReplacement(), ...streams.sockets]
-window.demo = { socket, sockets }
+window.demo = { socket, sockets, shared }
 
 socket.on('text', text => {
   const message = JSON.parse(text)

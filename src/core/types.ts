@@ -33,6 +33,11 @@ export type DropReason =
   | 'disconnected'
   /** Two consecutive connections were closed with 1009 because of it. */
   | 'too-big'
+  /**
+   * Of `createTabsSocket()`: the holder of the connection has crashed, or another tab has signed out, before the holder reported whether it had
+   * sent the message.
+   */
+  | 'unknown'
 
 /** The end of a connection that was open. The code is 1006 if the connection was abandoned. */
 export interface CloseEventData extends CloseInfo {

@@ -22,17 +22,17 @@ export const members = {
   get readyState(): number {
     const { readyState, socket, native } = internalsOf(this)
     const { name } = socket.state
-    // The server may have started the closing handshake of an open connection.
-    return (
-      readyState ?? (name === 'open' ? native?.readyState : { closing: 2, closed: 3 }[name as 'closed']) ?? 0
-    )
+    // The server may have started the closing handshake of an open connection. A connection that tabs share has no native socket here.
+    const states: Record<string, number> = { open: native ? native.readyState : 1, closing: 2, closed: 3 }
+    return readyState ?? states[name] ?? 0
   },
   get bufferedAmount(): number {
     const internals = internalsOf(this)
     return (endedNative(internals) ?? internals.socket).bufferedAmount
   },
   get protocol(): string {
-    return internalsOf(this).native?.protocol ?? ''
+    const { native, socket } = internalsOf(this)
+    return (native ?? socket).protocol
   },
   get extensions(): string {
     return internalsOf(this).native?.extensions ?? ''

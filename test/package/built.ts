@@ -35,7 +35,7 @@ export const chunks: string[] = scripts.filter(
 const ofEntries = scripts.filter(name => !chunks.includes(name))
 
 /** Modules, those for `require`, and those for `<script>`, `require` and AMD loaders. */
-export const modules: string[] = ofEntries.filter(name => /^\w+(\.min)?\.js$/.test(name))
+export const modules: string[] = ofEntries.filter(name => /^[\w-]+(\.min)?\.js$/.test(name))
 export const commons: string[] = ofEntries.filter(name => name.endsWith('.cjs'))
 export const umds: string[] = scripts.filter(name => name.includes('.umd.'))
 

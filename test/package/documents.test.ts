@@ -35,6 +35,7 @@ const GIVEN: Record<string, string> = {
   readable: "typeof import('steadysocket/stream').readable",
   writable: "typeof import('steadysocket/stream').writable",
   when: "typeof import('steadysocket/stream').when",
+  createTabsSocket: "typeof import('steadysocket/tabs').createTabsSocket",
   api: "import('steadysocket/calls').Calls",
   CallError: "typeof import('steadysocket/calls').CallError",
   calls: "typeof import('steadysocket/calls').calls",
@@ -50,6 +51,8 @@ const GIVEN: Record<string, string> = {
 }
 for (const name of [
   'SteadySocket',
+  'signOutButton',
+  'userId',
   'askTheUser',
   'banner',
   'chrome',
@@ -105,6 +108,8 @@ const OWN: Record<string, Record<string, string>> = {
   'demo/docs/outbox.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
   'demo/docs/api/outbox.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
   'demo/docs/reliable.md': { socket: "import('steadysocket/reliable').ReliableSocket" },
+  'demo/docs/tabs.md': { socket: "import('steadysocket/tabs').TabsSocket" },
+  'demo/docs/api/tabs.md': { socket: "import('steadysocket/tabs').TabsSocket", message: 'any' },
   'demo/docs/api/core.md': { calls: 'any' },
   'demo/docs/api/index.md': { calls: 'any' },
   'demo/docs/api/testing.md': { server: "import('steadysocket/testing').FakeServer" },

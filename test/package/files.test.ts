@@ -63,7 +63,7 @@ describe.each(scripts)('dist/%s', file => {
   const code = read(file)
 
   test('has no syntax newer than ES2020', () => {
-    const sourceType = /^\w+(\.min)?\.js$/.test(file) ? 'module' : 'script'
+    const sourceType = /^[\w-]+(\.min)?\.js$/.test(file) ? 'module' : 'script'
     expect(() => parse(code, { ecmaVersion: 2020, sourceType })).not.toThrow()
   })
 
@@ -84,10 +84,10 @@ describe.each(scripts)('dist/%s', file => {
   }
 
   test('imports only other files of the package, by relative paths, and the framework that it is for', () => {
-    const sourceType = /^\w+(\.min)?\.js$/.test(file) ? 'module' : 'script'
+    const sourceType = /^[\w-]+(\.min)?\.js$/.test(file) ? 'module' : 'script'
     for (const path of importsIn(parse(code, { ecmaVersion: 2020, sourceType }))) {
       if (path.split('/')[0] === peerOf(file.split('.')[0] as string)) continue
-      expect(path).toMatch(/^\.\/\w+(\.min)?\.c?js$/)
+      expect(path).toMatch(/^\.\/[\w-]+(\.min)?\.c?js$/)
       expect(scripts).toContain(path.slice(2))
     }
   })

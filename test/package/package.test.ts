@@ -38,10 +38,10 @@ const isDocument = (path: string) =>
 
 describe('the npm package', () => {
   test('contains the necessary files and no others', () => {
-    const code = [...entries, 'shared', 'frames', 'frameworks'].flatMap(entry =>
+    const code = [...entries, 'shared', 'frames', 'frameworks', 'hub'].flatMap(entry =>
       ['.js', '.min.js', '.cjs'].map(ending => `dist/${entry}${ending}`),
     )
-    code.push('dist/steadysocket.umd.js', 'dist/steadysocket.umd.min.js')
+    code.push('dist/steadysocket.umd.js', 'dist/steadysocket.umd.min.js', 'dist/steadysocket.tabs-worker.js')
     const words = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json']
     expect([...paths].filter(path => !isDocument(path)).sort()).toEqual(
       [...words, ...code, ...code.map(path => `${path}.map`), ...declarations()].sort(),

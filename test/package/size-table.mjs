@@ -27,6 +27,7 @@ const PURPOSE = {
   websocket: 'Drop-in replacement for `WebSocket`',
   json: 'Typed messages, validated',
   stream: 'Async iterators and streams',
+  tabs: 'One connection for all tabs',
   calls: 'Requests, replies and subscriptions over any protocol',
   reliable: 'Exactly-once, ordered delivery, both ways',
   outbox: 'Messages that survive a crash, beside `steadysocket/reliable` or alone',

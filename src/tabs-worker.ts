@@ -1,0 +1,1 @@
+export { type ServeTabsOptions, serveTabs } from './tabs/worker.js'

@@ -1,0 +1,169 @@
+import { SocketError } from '../index.js'
+import { createCalls, type Functions } from './functions.js'
+import type { HubSettings } from './hub-socket.js'
+import { createLife, type Life } from './life.js'
+import { createLink, type Link } from './link.js'
+import { createOutbox, type Outbox } from './outbox.js'
+import type { Place } from './place.js'
+import type { Config, Envelope, HubMessage, Position } from './protocol.js'
+import { createSessionPart } from './session-part.js'
+import type { Sharing, TabsWorker } from './types.js'
+import { createView, type View } from './view.js'
+
+/** A tab, as the functions of its socket use it. */
+export interface Client extends Life {
+  readonly view: View
+  readonly outbox: Outbox
+  readonly link: Link
+  readonly counts: { sent: number; received: number; dropped: number }
+  readonly call: ReturnType<typeof createCalls>['call']
+  /** Sends a frame of a reliable session, if there is a connection. Undefined if this is no session. */
+  readonly sendFrame: ((frame: string) => 'sent' | 'dropped') | undefined
+}
+
+/** The treatment of each message of the hub. */
+type Handlers = { [Type in HubMessage['type']]?: (message: Envelope<HubMessage & { type: Type }>) => void }
+
+/** Whether the listeners of this tab receive the message. */
+const isWanted = ({ isReply, filter }: Functions, data: unknown): boolean =>
+  !isReply?.(data) && (!filter || !!filter(data))
+
+/** Who holds the connection. */
+const holderOf = (holder: string, { id, isShared }: Link): Sharing['holder'] => {
+  if (!isShared) return 'none'
+  return holder === 'worker' ? holder : holder === id ? 'this tab' : 'another tab'
+}
+
+const confirmTo = (link: Link, outbox: Outbox, isOpen: boolean, connection: number) => {
+  outbox.setOpen(isOpen)
+  if (isOpen) link.post({ type: 'ready', connection })
+}
+
+const lossOf = (isPlanned: boolean) =>
+  isPlanned
+    ? new SocketError('HANDOVER', undefined, undefined, 'another tab takes over the connection')
+    : new SocketError('CONNECTION_LOST', undefined, undefined, 'the holder of the connection has ended')
+
+/** Creates this tab's end of the connection. */
+export const createClient = (
+  name: string,
+  place: Place,
+  worker: TabsWorker | undefined,
+  config: Config,
+  functions: Functions,
+  queue: object | undefined,
+  settings: HubSettings,
+): Client => {
+  const view = createView()
+  const { emit } = view.emitter
+  const counts = { sent: 0, received: 0, dropped: 0 }
+  /** Where the messages from the server ended when this tab went away. */
+  let last: Position | undefined
+  let number = 0
+  let connection = 0
+
+  const join = () => link.post({ type: 'join', config, last, hasBeenOpen: view.hasBeenOpen })
+  const link: Link = createLink(name, place, worker, settings, join, message => receive(message))
+  const outbox = createOutbox(queue ?? {}, link.post, (data, reason) => {
+    counts.dropped++
+    emit('drop', { data, reason })
+  })
+  const calls = createCalls(functions, link.post)
+
+  const part = createSessionPart(config, functions, view, outbox, link, message => receive(message))
+
+  /** From now on, the hub may send the messages of this tab. */
+  const confirm = () => confirmTo(link, outbox, view.isOpen, connection)
+  const onMessage = (event: 'text' | 'binary', given: any) => {
+    const data = event === 'text' ? part.read(given) : given
+    if (data === undefined || !isWanted(functions, data)) return
+    counts.received++
+    emit(event, data)
+  }
+  const loseHub = (isPlanned: boolean) => {
+    link.epoch = undefined
+    // A reliable session sends again whatever was not acknowledged.
+    if (config.session) outbox.forget()
+    else outbox.lose(isPlanned)
+    const cause = lossOf(isPlanned)
+    calls.lose(cause)
+    view.end(cause, { name: 'connecting', attempt: 0, cause }, isPlanned ? 1000 : 1006)
+  }
+
+  const handlers: Handlers = {
+    welcome(message) {
+      const { from, holder, kept, conflict } = message
+      // Another hub does not know what this tab has missed.
+      const missed = last && last.epoch !== from ? undefined : message.missed
+      if (from === link.epoch) return confirm()
+      link.epoch = from
+      number = message.number
+      connection = message.connection
+      counts.sent += outbox.sent(message.sent)
+      if (last && last.epoch !== from) outbox.lose(false)
+      link.onWelcome(holder === 'worker')
+      view.setSharing({ holder: holderOf(holder, link) })
+      if (conflict.length) emit('conflict', conflict)
+      part.prepare(message.snapshot, () => {
+        view.catchUp(message.snapshot)
+        if (last && missed !== 0) emit('gap', { missed, replayed: kept.length })
+        if (last) for (const { type, data } of kept) onMessage(type, data)
+        last = undefined
+        outbox.repost()
+        confirm()
+      })
+    },
+    sharing: ({ tabs }) => view.setSharing({ tabs }),
+    event(message) {
+      const isNew = message.connection !== connection
+      view.update(message.snapshot)
+      connection = message.connection
+      const proceed = () => {
+        if (isNew || !view.isOpen) confirm()
+        view.onEvent(message.event, message.payload)
+      }
+      if (message.event === 'open') part.prepare(message.snapshot, proceed)
+      else proceed()
+    },
+    message(message) {
+      if (message.number <= number) return
+      number = message.number
+      onMessage(message.event, message.data)
+    },
+    sent({ id }) {
+      counts.sent += outbox.sent(id)
+    },
+    dropped: ({ id, reason }) => outbox.drop(id, reason),
+    ask: calls.answer,
+    abort: ({ id }) => calls.abort(id),
+    retry: ({ context }) => void functions.retry?.(context),
+    reply: calls.reply,
+  }
+
+  const receive = (message: Envelope<HubMessage>) => {
+    if (part.isWaiting(message)) return
+    const { type, from } = message
+    if (type === 'signOut') return client.close(message.code, message.reason, true)
+    if (type === 'hello') {
+      if (link.epoch) loseHub(false)
+      join()
+    } else if (type === 'bye') {
+      link.adopt(message.orphans)
+      if (from === link.epoch) loseHub(true)
+    } else if (type === 'welcome' || from === link.epoch)
+      (handlers[type] as (message: unknown) => void)?.(message)
+  }
+
+  const client: Client = {
+    view,
+    outbox,
+    link,
+    counts,
+    call: calls.call,
+    sendFrame: config.session ? part.send : undefined,
+    ...createLife(view, outbox, link, calls, epoch => {
+      last = epoch ? { epoch, number } : undefined
+    }),
+  }
+  return client
+}

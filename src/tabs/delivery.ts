@@ -1,0 +1,104 @@
+import type { Socket } from '../index.js'
+import type { Tab } from './hub.js'
+import type { Entry, HubMessage } from './protocol.js'
+
+interface Item {
+  readonly tab: Tab
+  readonly entry: Entry
+}
+
+/** While the browser's buffer is full, look again after this many milliseconds. */
+const POLL = 20
+
+/** A tab that ended with the hub before this one. */
+const GONE: Tab = { id: '', ready: 0, hasBeenOpen: false, isGone: true, last: 0, sent: 0, unwatch() {} }
+
+/** The messages of all tabs, on their way to the server. */
+export interface Delivery {
+  add(tab: Tab, entry: Entry): void
+  adopt(entries: Iterable<Entry>): void
+  cancel(tab: Tab, id: number, reason: string): void
+  /** Sends what can be sent. `isLast`: the socket will be closed next, and then sends what it has queued. */
+  flush(isLast?: boolean): void
+  clear(): void
+  /** The messages of tabs that have ended. */
+  orphans(): Entry[]
+}
+
+/** Creates the delivery of a hub. */
+export const createDelivery = (
+  socket: () => Socket<any> | undefined,
+  connection: () => number,
+  post: (message: HubMessage, to?: string) => void,
+): Delivery => {
+  const queue = new Set<Item>()
+  /** Those that the socket has queued, because the browser's buffer is full, in order. */
+  const handed: Item[] = []
+  let timer: ReturnType<typeof setTimeout> | undefined
+
+  const drop = ({ tab, entry }: Item, reason: string) => {
+    if (!tab.isGone) post({ type: 'dropped', id: entry.id, reason }, tab.id)
+  }
+
+  const flush = (isLast?: boolean) => {
+    const target = socket()
+    if (!target) return
+    const changed = new Set<Tab>()
+    const report = ({ tab, entry }: Item) => {
+      tab.sent = entry.id
+      changed.add(tab)
+    }
+    const isOpen = target.state.name === 'open'
+    if (isOpen) {
+      for (const item of queue) {
+        const { tab, entry } = item
+        // Until the tab knows of the connection, it can be certain that its messages were not sent.
+        if (!tab.isGone && tab.ready !== connection()) continue
+        if (target.queued) break
+        queue.delete(item)
+        if (entry.expires && entry.expires < Date.now()) drop(item, 'expired')
+        else if (target.send(entry.data) === 'sent') report(item)
+        else handed.push(item)
+      }
+    }
+    const left = isLast && isOpen ? 0 : target.queued
+    while (handed.length > left) report(handed.shift() as Item)
+    for (const tab of changed) if (!tab.isGone) post({ type: 'sent', id: tab.sent }, tab.id)
+    clearTimeout(timer)
+    if (target.queued && isOpen && !isLast) timer = setTimeout(() => flush(), POLL)
+  }
+
+  const adopt = (entries: Iterable<Entry>) => {
+    for (const entry of entries) queue.add({ tab: GONE, entry })
+    flush()
+  }
+
+  return {
+    flush,
+    adopt,
+    add(tab, entry) {
+      // It was sent again to a hub that has it.
+      if (entry.id <= tab.last) return
+      tab.last = entry.id
+      const item = { tab, entry }
+      if (!entry.volatile) {
+        queue.add(item)
+        return flush()
+      }
+      const isNext = tab.ready === connection() && ![...queue].some(other => other.tab === tab)
+      if (!isNext || socket()?.send(entry.data, { volatile: true }) !== 'sent') drop(item, 'volatile')
+    },
+    cancel(tab, id, reason) {
+      if (handed.some(item => item.tab === tab && item.entry.id === id)) return
+      // If it was sent, the tab knows that already, and ignores this.
+      post({ type: 'dropped', id, reason }, tab.id)
+      for (const item of queue) if (item.tab === tab && item.entry.id === id) queue.delete(item)
+    },
+    clear() {
+      queue.clear()
+      handed.length = 0
+      clearTimeout(timer)
+    },
+    orphans: () => [...queue].filter(({ tab }) => tab.isGone).map(({ entry }) => entry),
+  }
+}

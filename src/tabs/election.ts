@@ -1,0 +1,93 @@
+import { type Hub, startHub } from './hub.js'
+import type { HubSettings } from './hub-socket.js'
+import type { Place } from './place.js'
+import type { Entry } from './protocol.js'
+import type { TabsWorker } from './types.js'
+
+/** If the worker says nothing for this many milliseconds, a tab may become the hub. */
+const WORKER_TIMEOUT = 5_000
+
+/** This tab's part in there being a hub. */
+export interface Candidacy {
+  /** The hub, if it is in this tab. */
+  readonly hub: Hub | undefined
+  /** A hub has answered. `isLost` is called when it ends without a goodbye. */
+  onHub(isWorker: boolean): void
+  /** Leaves the hub to other tabs. `entries`: the messages of this tab. */
+  stop(tab: string, entries: Iterable<Entry>): ReturnType<Hub['stop']> | undefined
+}
+
+/**
+ * Makes sure that there is a hub: in the worker, or else in the tab that has the lock. The orphans are the messages of tabs that ended with the
+ * hub before.
+ */
+export const runForHub = (
+  name: string,
+  place: Place,
+  worker: TabsWorker | undefined,
+  settings: HubSettings,
+  tab: string,
+  takeOrphans: () => Entry[],
+): Candidacy => {
+  let hub: Hub | undefined
+  let withdraw: (() => void) | undefined
+  let unwatch: (() => void) | undefined
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let isStopped = false
+  const lock = `${name} hub`
+
+  const stand = () => {
+    withdraw ??= place.lock(lock, () => {
+      hub = startHub(name, tab, place, settings)
+      hub.adopt(takeOrphans())
+    })
+  }
+  const startWorker = () => {
+    if (isStopped) return
+    unwatch = undefined
+    timer = setTimeout(stand, WORKER_TIMEOUT)
+    try {
+      const shared =
+        typeof worker === 'function'
+          ? worker(name)
+          : new SharedWorker(worker as string | URL, { name, type: 'module' })
+      // Its script is missing, or the Content-Security-Policy forbids it.
+      shared.addEventListener('error', stand)
+      shared.port.start()
+      shared.port.postMessage(name)
+    } catch {
+      stand()
+    }
+  }
+
+  if (worker && place.isShared && globalThis.SharedWorker) startWorker()
+  else stand()
+
+  return {
+    get hub() {
+      return hub
+    },
+    onHub(isWorker) {
+      clearTimeout(timer)
+      // The worker has the lock. When this tab gets it, the worker has ended, and is started again.
+      if (isWorker && worker && !withdraw) {
+        unwatch ??= place.lock(
+          lock,
+          () => {
+            unwatch?.()
+            startWorker()
+          },
+          'shared',
+        )
+      }
+    },
+    stop(tab, entries) {
+      isStopped = true
+      clearTimeout(timer)
+      const result = hub?.stop(tab, entries)
+      withdraw?.()
+      unwatch?.()
+      return result
+    },
+  }
+}

@@ -1,0 +1,103 @@
+import {
+  backoff,
+  type CreateSocket,
+  createSocket as createDefault,
+  type PreparedConnection,
+  type Retry,
+  type RetryContext,
+  type Socket,
+} from '../index.js'
+import type { Asks } from './asks.js'
+import { type Config, encode, type HubMessage, type Snapshot } from './protocol.js'
+import { isGreeting } from './session.js'
+
+/** What the platform or the application provides for the socket. */
+export interface HubSettings {
+  createSocket?: CreateSocket | undefined
+  WebSocket?: (new (url: any, protocols?: any) => any) | undefined
+}
+
+/** So many milliseconds are between the first tabs that join a new hub. One that has just been opened would begin another session. */
+const PATIENCE = 200
+
+/** The options of the hub's socket. `ask` calls functions of a tab. */
+const socketOptions = (config: Config, asks: Asks, WebSocket: any): any => {
+  const { endpoint: _, key: __, replay: ___, session: ____, protocols, prepare, retry, ...options } = config
+  return {
+    ...options,
+    protocols: protocols === true ? asks.caller('protocols') : protocols,
+    ...(prepare ? { prepare: asks.prepare } : {}),
+    retry: retry === false ? false : backoff(retry === true ? {} : (retry as object)),
+    // The messages of the tabs wait in `delivery`.
+    queue: { maxBytes: Infinity },
+    ...(WebSocket ? { WebSocket } : {}),
+  }
+}
+
+/** The options of a reliable session, of which each tab has a part. */
+const sessionOptions = (
+  { retry }: { retry: Retry | false },
+  greet: (frame: string) => void,
+  onRetry: (context: RetryContext) => void,
+) => ({
+  async prepare({ receive }: PreparedConnection) {
+    let frame: string | ArrayBuffer
+    do frame = await receive()
+    while (!isGreeting(frame))
+    greet(frame as string)
+  },
+  retry:
+    retry &&
+    ((context: RetryContext) => {
+      onRetry(context)
+      // The session is lost, and another one begins.
+      return context.cause.close?.code === 1008 && context.attempt === 1 ? 50 : retry(context)
+    }),
+})
+
+/** The socket of a hub. */
+export interface HubSocket {
+  readonly socket: Socket<any>
+  snapshot(): Snapshot
+}
+
+/** Creates the socket with the options of the first tab. `onEvent` and `onMessage` are called for all its events. */
+export const createHubSocket = (
+  config: Config,
+  asks: Asks,
+  { createSocket = createDefault, WebSocket }: HubSettings,
+  post: (message: HubMessage) => void,
+  onEvent: (event: string, payload: any) => void,
+  onMessage: (event: 'text' | 'binary', data: any) => void,
+): HubSocket => {
+  let greeting: string | undefined
+  const greet = (frame: string) => {
+    greeting = frame
+  }
+  const onRetry = ({ attempt, cause, uptime, elapsed }: RetryContext) => {
+    const { code, close } = cause
+    post({ type: 'retry', context: { attempt, uptime, elapsed, cause: { code, close } } })
+  }
+  // A function, so that an address that the platform rejects is an event.
+  const endpoint =
+    config.endpoint === true
+      ? asks.caller('endpoint', config.session ? PATIENCE : 0)
+      : () => config.endpoint as string
+  const options = socketOptions(config, asks, WebSocket)
+  if (config.session) Object.assign(options, sessionOptions(options, greet, onRetry))
+  const socket: Socket<any> = createSocket<any>(endpoint, options)
+  for (const event of ['state', 'open', 'close', 'error', 'drop'] as const) {
+    socket.on(event, (payload: any) => onEvent(event, payload))
+  }
+  for (const event of ['text', 'binary'] as const) {
+    socket.on(event, (data: any) => onMessage(event, data))
+  }
+  return {
+    socket,
+    snapshot() {
+      const { state, url, protocol, latency, stats } = socket
+      const { attempts, connections } = stats
+      return { state: encode(state), url, protocol, latency, attempts, connections, greeting }
+    },
+  }
+}

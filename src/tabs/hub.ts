@@ -1,0 +1,210 @@
+import type { Socket } from '../index.js'
+import { type Asks, createAsks } from './asks.js'
+import { createDelivery, type Delivery } from './delivery.js'
+import { createHubSocket, type HubSettings } from './hub-socket.js'
+import type { Place } from './place.js'
+import {
+  type Config,
+  type Entry,
+  type Envelope,
+  encode,
+  type HubMessage,
+  type Snapshot,
+  type TabMessage,
+} from './protocol.js'
+import { createReplay } from './replay.js'
+
+/** What the hub knows of a tab. */
+export interface Tab {
+  readonly id: string
+  /** The number of the connection that the tab knows to be open. */
+  ready: number
+  /** Whether a socket of the tab has been open. */
+  hasBeenOpen: boolean
+  /** Whether the tab has ended. Its messages are sent without it. */
+  isGone: boolean
+  /** The id of the last message that arrived from it. */
+  last: number
+  /** The id of the last message that was sent to the server. */
+  sent: number
+  /** Stops waiting for its lock. */
+  unwatch(): void
+}
+
+/** The holder of the connection. */
+export interface Hub {
+  /** Sends the messages of tabs that have ended. */
+  adopt(entries: readonly Entry[]): void
+  /** Closes the connection, and forgets all messages of all tabs. */
+  signOut(code: number | undefined, reason: string | undefined): void
+  /**
+   * Closes the connection, and leaves it to the next hub. `entries`: the messages of the tab in which this hub is. Returns the id of the last of
+   * them that was sent, and whether another tab has taken the others.
+   */
+  stop(id: string, entries: Iterable<Entry>): { sent: number; isTaken: boolean }
+}
+
+/** Calls methods of the hub's socket for tabs. */
+const createCaller = (
+  socket: () => Socket<any> | undefined,
+  post: (message: HubMessage, to: string) => void,
+) => {
+  let handover: Promise<void> | undefined
+  return async (tab: string, { method, args, id }: TabMessage & { type: 'call' }) => {
+    try {
+      // All tabs of a session ask for it when the server will be shut down.
+      if (method === 'handover') handover ??= socket()?.handover(...args)
+      const value = await (method === 'handover' ? handover : (socket() as any)?.[method](...args))
+      post({ type: 'reply', id, value }, tab)
+    } catch (error) {
+      post({ type: 'reply', id, error: encode(error) }, tab)
+    }
+    if (method === 'handover') handover = undefined
+  }
+}
+
+/** Receives a message of a tab that has joined. */
+const receive = (
+  message: TabMessage,
+  tab: Tab,
+  delivery: Delivery,
+  asks: Asks,
+  call: ReturnType<typeof createCaller>,
+  forget: (tab: Tab, isAway: boolean) => void,
+) => {
+  if (message.type === 'leave') forget(tab, message.isAway)
+  else if (message.type === 'send') delivery.add(tab, message)
+  else if (message.type === 'cancel') delivery.cancel(tab, message.id, message.reason)
+  else if (message.type === 'ready') {
+    tab.ready = message.connection
+    tab.hasBeenOpen = true
+    delivery.flush()
+  } else if (message.type === 'call') call(tab.id, message)
+  else asks.receive(message)
+}
+
+/** A tab that has just joined. */
+const createTab = (id: string): Tab => ({
+  ...{ id, ready: 0, hasBeenOpen: false, isGone: false, last: -1, sent: -1 },
+  unwatch() {},
+})
+
+/** The names of options that differ. */
+const conflictOf = (one: Config, other: Config) =>
+  Object.keys({ ...one, ...other }).filter(name => JSON.stringify(one[name]) !== JSON.stringify(other[name]))
+
+/** Starts to hold the connection of all tabs that use channels and locks of this name. */
+export const startHub = (name: string, holder: string, place: Place, settings: HubSettings = {}): Hub => {
+  const epoch = Math.random().toString(36).slice(2)
+  const channel = place.open(name)
+  const tabs = new Map<string, Tab>()
+  let socket: Socket<any> | undefined
+  let config: Config | undefined
+  let connection = 0
+  let snapshot: () => Snapshot
+  const post = (message: HubMessage, to = '*') => channel.postMessage({ ...message, from: epoch, to })
+  const asks = createAsks(tabs, post)
+  const replay = createReplay()
+  const delivery = createDelivery(
+    () => socket,
+    () => connection,
+    post,
+  )
+
+  const connect = (next: Config) => {
+    config = next
+    replay.setLimits(next.replay as object)
+    const isCurrent = () => socket === created.socket
+    const created = createHubSocket(
+      next,
+      asks,
+      settings,
+      post,
+      (event, payload) => {
+        if (!isCurrent() || (event === 'drop' && payload.reason !== 'too-big')) return
+        if (event === 'open') connection++
+        post({ type: 'event', event, payload: encode(payload), snapshot: snapshot(), connection })
+        delivery.flush()
+      },
+      (event, data) => {
+        if (isCurrent()) post({ type: 'message', event, data, number: replay.add(event, data) })
+      },
+    )
+    socket = created.socket
+    snapshot = created.snapshot
+  }
+
+  const disconnect = (code?: number, reason?: string) => {
+    delivery.flush(true)
+    const ended = socket
+    socket = undefined
+    ended?.close(code, reason)
+  }
+
+  const forget = (tab: Tab, isAway?: boolean) => {
+    if (isAway) replay.keep(tab)
+    if (!tabs.delete(tab.id)) return
+    tab.isGone = true
+    tab.unwatch()
+    asks.forget(tab)
+    delivery.flush()
+    if (tabs.size) post({ type: 'sharing', tabs: tabs.size })
+    else disconnect()
+  }
+
+  const join = (id: string, message: TabMessage & { type: 'join' }) => {
+    const known = tabs.get(id) ?? replay.tab(id)
+    known?.unwatch()
+    const tab = known ?? createTab(id)
+    tab.hasBeenOpen = message.hasBeenOpen
+    tab.ready = 0
+    tab.isGone = false
+    tabs.set(id, tab)
+    tab.unwatch = place.lock(`${name} ${id}`, () => forget(tab))
+    if (!socket) connect(message.config)
+    const { last } = message
+    const missed = replay.since(id, last?.epoch === epoch ? last.number : undefined)
+    const conflict = conflictOf(config as Config, message.config)
+    const { sent } = tab
+    post({ type: 'welcome', holder, snapshot: snapshot(), connection, sent, ...missed, conflict }, id)
+    post({ type: 'sharing', tabs: tabs.size })
+  }
+
+  const signOut = (code?: number, reason?: string) => {
+    for (const tab of tabs.values()) tab.unwatch()
+    tabs.clear()
+    delivery.clear()
+    replay.clear()
+    disconnect(code, reason)
+  }
+
+  const call = createCaller(() => socket, post)
+
+  channel.onmessage = ({ data }: { data: Envelope<TabMessage> | Envelope<HubMessage> }) => {
+    const { from } = data
+    if (data.type === 'signOut') return signOut(data.code, data.reason)
+    if (data.to !== 'hub') return
+    const message = data as Envelope<TabMessage>
+    if (message.type === 'join') return join(from, message)
+    const tab = tabs.get(from)
+    if (tab) receive(message, tab, delivery, asks, call, forget)
+  }
+  post({ type: 'hello' })
+
+  return {
+    adopt: delivery.adopt,
+    signOut,
+    stop(id, entries) {
+      const tab = tabs.get(id)
+      if (tab) {
+        tab.isGone = true
+        for (const entry of entries) delivery.add(tab, entry)
+      }
+      disconnect()
+      post({ type: 'bye', orphans: delivery.orphans() })
+      for (const tab of tabs.values()) tab.unwatch()
+      channel.close()
+      return { sent: tab?.sent ?? -1, isTaken: tabs.size > 1 }
+    },
+  }
+}

@@ -1,0 +1,58 @@
+import { SocketError } from '../index.js'
+import type { createCalls } from './functions.js'
+import type { Link } from './link.js'
+import type { Outbox } from './outbox.js'
+import type { View } from './view.js'
+
+/** The beginning and the ends of a tab's part in the connection. */
+export interface Life {
+  /** Joins the other tabs, unless it has. */
+  enter(): void
+  /** The page is frozen, enters the back/forward cache, or ends. `isAway`: it may come back. */
+  sleep(isAway: boolean): void
+  /** Ends this tab's socket. `isAll`: those of the other tabs, too. */
+  close(code?: number, reason?: string, isAll?: boolean): void
+}
+
+/** `setLast` remembers where the messages of a hub ended, for a tab that comes back. */
+export const createLife = (
+  view: View,
+  outbox: Outbox,
+  link: Link,
+  calls: ReturnType<typeof createCalls>,
+  setLast: (epoch: string | undefined) => void,
+): Life => {
+  const leave = (cause: SocketError) => {
+    calls.lose(cause)
+    view.setSharing({ holder: undefined, tabs: 0 })
+  }
+  return {
+    enter() {
+      if (link.isOpen) return
+      const { state } = view.snapshot
+      const { cause } = state
+      if (state.name !== 'connecting') view.end(cause, { name: 'connecting', attempt: 0, cause }, 1006)
+      link.open()
+    },
+    sleep(isAway) {
+      if (!link.isOpen) return
+      if (link.epoch && isAway) setLast(link.epoch)
+      outbox.leave()
+      outbox.handOver(link.close(isAway, outbox.entries()))
+      const cause = new SocketError('PAGE_HIDDEN')
+      leave(cause)
+      view.end(cause, { name: 'waiting', attempt: 0, delay: Infinity, until: Infinity, cause }, 1000)
+    },
+    close(code = 1005, reason, isAll) {
+      if (view.snapshot.state.name === 'closed') return
+      // If there is a connection, what is queued is sent first.
+      if (isAll || !view.isOpen) outbox.clear('closed')
+      const cause = new SocketError('CLOSED')
+      link.close(false, outbox.entries())
+      outbox.forget()
+      setLast(undefined)
+      leave(cause)
+      view.end(cause, { name: 'closed', cause }, code, reason)
+    },
+  }
+}

@@ -1,0 +1,92 @@
+import { type Candidacy, runForHub } from './election.js'
+import type { HubSettings } from './hub-socket.js'
+import type { Channel, Place } from './place.js'
+import type { Entry, Envelope, HubMessage, TabMessage } from './protocol.js'
+import type { TabsWorker } from './types.js'
+
+/** This tab's link with the hub and the other tabs. */
+export interface Link {
+  /** The id of this tab. */
+  readonly id: string
+  readonly isShared: boolean
+  /** Whether the tab is linked, or will be as soon as there is a hub. */
+  readonly isOpen: boolean
+  /** The epoch of the hub that has welcomed this tab. */
+  epoch: string | undefined
+  /** Returns false if no hub has welcomed this tab. */
+  post(message: TabMessage): boolean
+  /** Tells the hub and all tabs. */
+  signOut(code: number | undefined, reason: string | undefined): void
+  open(): void
+  /** The hub will be told. `entries`: the messages that it may not have. The result is that of `hub.stop()`, if the hub was in this tab. */
+  close(isAway: boolean, entries: Iterable<Entry>): { sent: number; isTaken: boolean } | undefined
+  onWelcome(isWorker: boolean): void
+  /** The messages of tabs that ended with the hub. */
+  adopt(orphans: Entry[]): void
+}
+
+/** Links this tab with the others of this name. `join` is called when there may be a hub, `receive` for each message to this tab. */
+export const createLink = (
+  name: string,
+  place: Place,
+  worker: TabsWorker | undefined,
+  settings: HubSettings,
+  join: () => void,
+  receive: (message: Envelope<HubMessage>) => void,
+): Link => {
+  const id = Math.random().toString(36).slice(2)
+  let channel: Channel | undefined
+  let candidacy: Candidacy | undefined
+  let release: (() => void) | undefined
+  let orphans: Entry[] = []
+
+  const post = (message: TabMessage | HubMessage, to: string) =>
+    channel?.postMessage({ ...message, from: id, to })
+
+  const link: Link = {
+    id,
+    isShared: place.isShared,
+    epoch: undefined,
+    get isOpen() {
+      return !!channel
+    },
+    post(message) {
+      const isHeard = !!link.epoch || message.type === 'join'
+      if (isHeard) post(message, 'hub')
+      return isHeard
+    },
+    signOut(code, reason) {
+      candidacy?.hub?.signOut(code, reason)
+      post({ type: 'signOut', code, reason }, '*')
+    },
+    open() {
+      if (channel) return
+      const opened = place.open(name)
+      channel = opened
+      opened.onmessage = ({ data }) => {
+        if (channel === opened && (data.to === id || data.to === '*')) receive(data)
+      }
+      // The hub waits for this lock, and so learns of the end of this tab, however it ends.
+      release = place.lock(`${name} ${id}`, () => {
+        candidacy = runForHub(name, place, worker, settings, id, () => orphans.splice(0))
+        join()
+      })
+    },
+    close(isAway, entries) {
+      link.post({ type: 'leave', isAway })
+      const result = candidacy?.stop(id, entries)
+      candidacy = undefined
+      link.epoch = undefined
+      channel?.close()
+      channel = undefined
+      release?.()
+      return result
+    },
+    onWelcome: isWorker => candidacy?.onHub(isWorker),
+    adopt(given) {
+      if (candidacy?.hub) candidacy.hub.adopt(given)
+      else orphans = given
+    },
+  }
+  return link
+}

@@ -1,0 +1,172 @@
+import type { Data, QueueOptions, SendOptions } from '../index.js'
+import type { Entry, TabMessage } from './protocol.js'
+
+interface Unsent extends Entry {
+  readonly size: number
+  readonly key: unknown
+  /** Whether the hub has it. */
+  isPosted: boolean
+  /** Whether the hub may have sent it without being able to say so. */
+  mayBeSent: boolean
+  unwatch(): void
+}
+
+/** The messages of this tab that the hub has not reported as sent. */
+export interface Outbox {
+  /** The number of messages, and their bytes. */
+  readonly size: number
+  readonly bytes: number
+  list(): Data[]
+  /** The messages as the hub gets them. */
+  entries(): Entry[]
+  push(data: Data, size: number, options: SendOptions): 'queued' | 'dropped'
+  /** The hub has sent the messages up to this one. Returns how many. */
+  sent(id: number): number
+  drop(id: number, reason: string): void
+  /** All messages are dropped: with this reason, if it is certain that they were not sent. */
+  clear(reason: string): void
+  /** The tab knows that there is a connection, or that there is none. */
+  setOpen(isOpen: boolean): void
+  /** There is another hub: posts all messages to it. */
+  repost(): void
+  /** The hub will send all messages that it has, while this tab is away. */
+  leave(): void
+  /** The hub was in this tab, and has ended. */
+  handOver(result: { sent: number; isTaken: boolean } | undefined): void
+  /** The hub has all messages, and this tab ends. */
+  forget(): void
+  /** The hub has ended. Unless it said goodbye, the fate of some messages is unknown. */
+  lose(isPlanned: boolean): void
+}
+
+/** Cancels the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
+const watch = (
+  entry: Unsent,
+  { ttl = Infinity, signal }: SendOptions,
+  cancel: (entry: Unsent, reason: string) => void,
+) => {
+  const onAbort = () => cancel(entry, 'aborted')
+  const timer = ttl < 2 ** 31 ? setTimeout(cancel, ttl, entry, 'expired') : undefined
+  signal?.addEventListener('abort', onAbort)
+  entry.unwatch = () => {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', onAbort)
+  }
+}
+
+/** Keeps each message until the hub has reported what became of it. */
+export const createOutbox = (
+  { maxMessages = Infinity, maxBytes = 2 ** 24, overflow }: QueueOptions,
+  post: (message: TabMessage) => boolean,
+  onDrop: (data: Data, reason: any) => void,
+): Outbox => {
+  const unsent = new Map<number, Unsent>()
+  let next = 0
+  let bytes = 0
+  let isOpen = false
+
+  const remove = (entry: Unsent) => {
+    unsent.delete(entry.id)
+    bytes -= entry.size
+    entry.unwatch()
+  }
+  const drop = (entry: Unsent, reason: string) => {
+    remove(entry)
+    onDrop(entry.data, reason)
+  }
+  /** Only the hub knows whether it has sent the message. */
+  const cancel = (entry: Unsent, reason: string) => {
+    if (!entry.isPosted) drop(entry, reason)
+    else post({ type: 'cancel', id: entry.id, reason })
+  }
+  const send = (entry: Unsent) => {
+    const { id, data, expires } = entry
+    entry.isPosted = post({ type: 'send', id, data, expires })
+    entry.mayBeSent = isOpen
+  }
+  const outbox: Outbox = {
+    get size() {
+      return unsent.size
+    },
+    get bytes() {
+      return bytes
+    },
+    list: () => [...unsent.values()].map(({ data }) => data),
+    entries: () => [...unsent.values()].map(({ id, data, expires }) => ({ id, data, expires })),
+    push(data, size, options) {
+      const { ttl, key, signal } = options
+      const reject = (reason: string) => {
+        onDrop(data, reason)
+        return 'dropped' as const
+      }
+      if (signal?.aborted) return reject('aborted')
+      if (options.volatile) {
+        if (!isOpen || !post({ type: 'send', id: next++, data, volatile: true })) return reject('volatile')
+        return 'queued'
+      }
+      for (const entry of key === undefined ? [] : unsent.values()) {
+        if (entry.key === key) cancel(entry, 'replaced')
+      }
+      const isFull = () => unsent.size >= maxMessages || (bytes + size > maxBytes && unsent.size > 0)
+      for (const entry of overflow === 'drop-oldest' ? unsent.values() : []) {
+        if (!isFull()) break
+        cancel(entry, 'overflow')
+      }
+      if (overflow !== 'drop-oldest' && (isFull() || size > maxBytes)) return reject('overflow')
+      const expires = ttl === undefined ? undefined : Date.now() + ttl
+      const entry: Unsent = {
+        ...{ id: next++, data, size, key, expires },
+        ...{ isPosted: false, mayBeSent: false, unwatch() {} },
+      }
+      unsent.set(entry.id, entry)
+      bytes += size
+      watch(entry, options, cancel)
+      send(entry)
+      return 'queued'
+    },
+    sent(id) {
+      let count = 0
+      for (const entry of unsent.values()) {
+        if (entry.id > id) break
+        remove(entry)
+        count++
+      }
+      return count
+    },
+    drop(id, reason) {
+      const entry = unsent.get(id)
+      if (entry) drop(entry, reason)
+    },
+    clear(reason) {
+      for (const entry of unsent.values()) drop(entry, entry.mayBeSent ? 'unknown' : reason)
+    },
+    setOpen(next) {
+      isOpen = next
+      for (const entry of unsent.values()) entry.mayBeSent = next
+    },
+    repost() {
+      for (const entry of unsent.values()) send(entry)
+    },
+    leave() {
+      isOpen = false
+      for (const entry of unsent.values()) entry.mayBeSent = entry.isPosted
+    },
+    handOver(result) {
+      if (!result) return
+      outbox.sent(result.sent)
+      if (result.isTaken) outbox.forget()
+      else outbox.lose(true)
+    },
+    forget() {
+      for (const entry of unsent.values()) remove(entry)
+    },
+    lose(isPlanned) {
+      isOpen = false
+      for (const entry of unsent.values()) {
+        entry.isPosted = false
+        if (entry.mayBeSent && !isPlanned) drop(entry, 'unknown')
+      }
+    },
+  }
+  return outbox
+}

@@ -1,0 +1,79 @@
+/** The part of a `BroadcastChannel` that is used here. */
+export interface Channel {
+  postMessage(message: unknown): void
+  onmessage: ((event: any) => any) | null
+  close(): void
+}
+
+/** The means by which tabs share a connection. */
+export interface Place {
+  /** Whether there are other tabs here. */
+  readonly isShared: boolean
+  open(name: string): Channel
+  /**
+   * Calls `hold` when the lock is free, and releases it when the returned function is called. Before that, the function withdraws the request.
+   */
+  lock(name: string, hold: () => void, mode?: 'shared'): () => void
+}
+
+// https://w3c.github.io/web-locks/#api-lock-manager-request
+const requestLock: Place['lock'] = (name, hold, mode) => {
+  const scope = new AbortController()
+  let release: (() => void) | undefined
+  navigator.locks
+    .request(
+      name,
+      { mode: mode ?? 'exclusive', signal: scope.signal },
+      () =>
+        new Promise<void>(resolve => {
+          release = resolve
+          if (scope.signal.aborted) resolve()
+          else hold()
+        }),
+    )
+    // The request was withdrawn.
+    .catch(() => {})
+  return () => {
+    scope.abort()
+    release?.()
+  }
+}
+
+/** Channels and locks within this tab, for a platform without them. */
+export const createLocalPlace = (): Place => {
+  const channels = new Set<Channel>()
+  const queues = new Map<string, (() => void)[]>()
+  return {
+    isShared: false,
+    open() {
+      const channel: Channel = {
+        onmessage: null,
+        postMessage(data) {
+          for (const other of channels)
+            if (other !== channel) queueMicrotask(() => other.onmessage?.({ data }))
+        },
+        close: () => channels.delete(channel),
+      }
+      channels.add(channel)
+      return channel
+    },
+    lock(name, hold) {
+      const queue = queues.get(name) ?? []
+      queues.set(name, queue)
+      const request = () => queue[0] === request && hold()
+      queue.push(request)
+      if (queue.length === 1) queueMicrotask(request)
+      return () => {
+        const isHeld = queue[0] === request
+        queue.splice(0, Infinity, ...queue.filter(other => other !== request))
+        if (isHeld && queue[0]) queueMicrotask(queue[0])
+      }
+    },
+  }
+}
+
+/** The browser's channels and locks, if it has both. Web Locks need a secure context. */
+export const findPlace = (): Place =>
+  globalThis.BroadcastChannel && globalThis.navigator?.locks
+    ? { isShared: true, open: name => new BroadcastChannel(name), lock: requestLock }
+    : createLocalPlace()

@@ -1,0 +1,128 @@
+import { type Data, SocketError, type SocketErrorCode } from '../index.js'
+
+/** The options that the hub uses. They can be cloned: functions are replaced by true, and stay in the tab. */
+export type Config = Record<string, unknown>
+
+/** From a tab to the hub. */
+export type TabMessage =
+  /** `last`: of this tab, the epoch and the number of the last message, if it was away. */
+  | { type: 'join'; config: Config; last: Position | undefined; hasBeenOpen: boolean }
+  /** `isAway`: the tab may come back, so messages are kept for it. */
+  | { type: 'leave'; isAway: boolean }
+  | ({ type: 'send' } & Entry)
+  /** Removes a message that has not been sent. */
+  | { type: 'cancel'; id: number; reason: string }
+  /** The tab knows that this connection is open. Only then the hub sends its messages. */
+  | { type: 'ready'; connection: number }
+  /** The answer to `ask`. */
+  | { type: 'answer'; id: number; value?: unknown; error?: string }
+  /** A call of `prepare`: `send()`, or `receive()` with the id of the reply. */
+  | { type: 'prepare'; id: number; data?: Data; reply?: number }
+  | { type: 'call'; id: number; method: 'connect' | 'reconnect' | 'handover' | 'signOut'; args: unknown[] }
+
+/** A message that a tab sends to the server. */
+export interface Entry {
+  readonly id: number
+  readonly data: Data
+  /** Drop it after this time, in milliseconds since 1970. */
+  readonly expires?: number | undefined
+  readonly volatile?: boolean | undefined
+}
+
+/** The number of a message from the server, for the hub of this epoch. */
+export interface Position {
+  readonly epoch: string
+  readonly number: number
+}
+
+/** A message from the server, as it is kept for tabs that are away. */
+export interface Kept {
+  readonly type: 'text' | 'binary'
+  readonly data: any
+  readonly number: number
+}
+
+/** What the tabs know of the socket of the hub. */
+export interface Snapshot {
+  readonly state: any
+  readonly url: string
+  readonly protocol: string
+  readonly latency: number | undefined
+  readonly attempts: number
+  readonly connections: number
+  /** The first frame of a reliable session on this connection. */
+  readonly greeting?: string | undefined
+}
+
+/** From the hub to a tab, or to all. */
+export type HubMessage =
+  /** There is a new hub. */
+  | { type: 'hello' }
+  | {
+      type: 'welcome'
+      holder: string
+      snapshot: Snapshot
+      connection: number
+      /** The id of the last message of this tab that was sent to the server. */
+      sent: number
+      number: number
+      missed: number
+      kept: Kept[]
+      conflict: string[]
+    }
+  | { type: 'sharing'; tabs: number }
+  | { type: 'event'; event: string; payload: any; snapshot: Snapshot; connection: number }
+  | ({ type: 'message'; event: 'text' | 'binary' } & Omit<Kept, 'type'>)
+  | { type: 'sent'; id: number }
+  | { type: 'dropped'; id: number; reason: string }
+  | { type: 'ask'; id: number; what: string; context: any }
+  /** A connection of a reliable session has ended: each tab asks its `retry`, and the session in it notices if it is lost. */
+  | { type: 'retry'; context: any }
+  /** The end of an attempt that the tab prepares. */
+  | { type: 'abort'; id: number }
+  | { type: 'reply'; id: number; value?: unknown; error?: unknown }
+  /** The hub ends. All messages that it has not reported as sent were not sent. These are of tabs that exist no longer. */
+  | { type: 'bye'; orphans: Entry[] }
+  /** All sockets are closed. */
+  | { type: 'signOut'; code: number | undefined; reason: string | undefined }
+
+/** Each message has a sender and a receiver: the id of a tab, `'hub'`, or `'*'` for all tabs. */
+export type Envelope<Message> = Message & { from: string; to: string }
+
+/** The name that begins the names of all channels and locks of a connection. */
+export const nameOf = (key: string, user: string): string => `steadysocket ${JSON.stringify([key, user])}`
+
+/** A value that can be cloned, for one that perhaps cannot. */
+const cloneable = (value: unknown): unknown => {
+  if (value instanceof SocketError) return encodeError(value)
+  if (value instanceof Error) return new Error(`${value.name}: ${value.message}`)
+  return value === Object(value) ? `${value}` : typeof value === 'symbol' ? String(value) : value
+}
+
+/** A clone of an error would lose its class and its code. */
+const encodeError = ({ code, cause, close, message }: SocketError) => ({
+  steady: code,
+  cause: cloneable(cause),
+  close,
+  detail: message.slice(code.length + 2),
+})
+
+const decodeError = (value: any): unknown =>
+  value?.steady
+    ? new SocketError(value.steady as SocketErrorCode, decodeError(value.cause), value.close, value.detail)
+    : value
+
+/** The payload of an event with all its errors, so that it can be cloned. */
+export const encode = (payload: any): any =>
+  payload instanceof SocketError
+    ? encodeError(payload)
+    : payload?.cause
+      ? { ...payload, cause: cloneable(payload.cause) }
+      : payload
+
+export const decode = (payload: any): any =>
+  payload?.steady
+    ? decodeError(payload)
+    : payload?.cause
+      ? { ...payload, cause: decodeError(payload.cause) }
+      : payload

@@ -1,0 +1,57 @@
+import type { Tab } from './hub.js'
+import type { Kept } from './protocol.js'
+
+/** The messages that arrived while a tab was away. */
+export const createReplay = (): {
+  /** Returns the number of the message. */
+  add(type: Kept['type'], data: any): number
+  /** Keeps messages from now on, for a tab that is away. */
+  keep(tab: Tab): void
+  /** A tab that is away. */
+  tab(id: string): Tab | undefined
+  /** The messages after this number, and how many before them are missing. */
+  since(id: string, number: number | undefined): { number: number; missed: number; kept: Kept[] }
+  setLimits(limits: { maxMessages?: number; maxBytes?: number } | undefined): void
+  clear(): void
+} => {
+  const away = new Map<string, Tab>()
+  let kept: Kept[] = []
+  let bytes = 0
+  let number = 0
+  let maxMessages = 256
+  let maxBytes = 2 ** 20
+  const sizeOf = ({ data }: Kept) => data.length ?? data.byteLength ?? data.size
+  const clear = () => {
+    kept = []
+    bytes = 0
+  }
+  return {
+    add(type, data) {
+      number++
+      if (!away.size) return number
+      kept.push({ type, data, number })
+      bytes += sizeOf(kept[kept.length - 1] as Kept)
+      while (kept.length > maxMessages || bytes > maxBytes) bytes -= sizeOf(kept.shift() as Kept)
+      return number
+    },
+    keep(tab) {
+      away.set(tab.id, tab)
+      // A page in the back/forward cache may never come back.
+      if (away.size > 50) away.delete(away.keys().next().value as string)
+    },
+    tab: id => away.get(id),
+    since(id, last = number) {
+      const missing = kept.filter(message => message.number > last)
+      if (away.delete(id) && !away.size) clear()
+      return { number, missed: number - last - missing.length, kept: missing }
+    },
+    setLimits(limits = {}) {
+      maxMessages = limits.maxMessages ?? maxMessages
+      maxBytes = limits.maxBytes ?? maxBytes
+    },
+    clear() {
+      away.clear()
+      clear()
+    },
+  }
+}

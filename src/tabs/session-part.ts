@@ -1,0 +1,62 @@
+import type { Functions } from './functions.js'
+import type { Link } from './link.js'
+import type { Outbox } from './outbox.js'
+import type { Config, Envelope, HubMessage, Snapshot } from './protocol.js'
+import { createSessionFrames } from './session.js'
+import type { View } from './view.js'
+
+/** A tab's part in a reliable session that tabs share. Without a session, it does nothing. */
+export interface SessionPart {
+  /** Sends a frame, if there is a connection. */
+  send(text: string): 'sent' | 'dropped'
+  /** The text for this tab. `undefined`: it is for another tab. */
+  read(text: string): string | undefined
+  /** Calls `prepare` for a new connection, and then the job. */
+  prepare(snapshot: Snapshot, job: () => void): Promise<void>
+  /** Whether the message has to wait until `prepare` is done. It is received then. */
+  isWaiting(message: Envelope<HubMessage>): boolean
+}
+
+/** Creates the part of a tab. */
+export const createSessionPart = (
+  config: Config,
+  functions: Functions,
+  view: View,
+  outbox: Outbox,
+  link: Link,
+  onMessage: (message: Envelope<HubMessage>) => void,
+): SessionPart => {
+  const frames = config.session ? createSessionFrames(() => view.sharing.tabs < 2) : undefined
+  const waiting: Envelope<HubMessage>[] = []
+  let isPreparing = false
+
+  const send = (text: string) => {
+    const frame = frames?.out(text)
+    if (frame !== undefined) outbox.push(frame, frame.length, {})
+  }
+  return {
+    send(text) {
+      if (!view.isOpen || !link.epoch) return 'dropped'
+      send(text)
+      return 'sent'
+    },
+    read: text => (frames ? frames.in(text) : text),
+    async prepare({ state, url, protocol, greeting }, job) {
+      if (!frames || state.name !== 'open' || greeting === undefined) return job()
+      isPreparing = true
+      try {
+        const receive = async () => frames.in(greeting)
+        await functions.prepare?.({ url, protocol, signal: new AbortController().signal, send, receive })
+        job()
+      } catch (error) {
+        link.post({ type: 'call', id: -1, method: 'reconnect', args: [`${error}`] })
+      }
+      isPreparing = false
+      for (const message of waiting.splice(0)) onMessage(message)
+    },
+    isWaiting(message) {
+      if (isPreparing) waiting.push(message)
+      return isPreparing
+    },
+  }
+}

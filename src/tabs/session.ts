@@ -1,0 +1,80 @@
+/**
+ * The frames of a reliable session that several tabs share. For the server, there is one client; in each tab, there is one. Numbers of
+ * requests get a prefix, so that those of two tabs differ, and each tab counts messages from the first that it received.
+ */
+export interface SessionFrames {
+  /** The frame for the server. `undefined`: not to be sent. */
+  out(text: string): string | undefined
+  /** The frame for this tab. `undefined`: it is for another tab. */
+  in(text: string): string | undefined
+}
+
+/** A tab numbers so many requests with one prefix of 33 bits. */
+const REQUESTS = 2 ** 20
+
+const createPrefix = () => Math.floor(Math.random() * 2 ** 33) * REQUESTS
+
+/** `isAlone`: whether no other tab needs the session. */
+export const createSessionFrames = (isAlone: () => boolean): SessionFrames => {
+  /** The numbers of unanswered requests, as this tab and as the server know them. */
+  const outside = new Map<number, number>()
+  const inside = new Map<number, number>()
+  let next = createPrefix()
+  let session: unknown
+  /** The number of the last message before this tab was there. Unknown until the first message. */
+  let base: number | undefined
+
+  return {
+    out(text) {
+      const frame = JSON.parse(text)
+      if (frame.type === 'endSession') return isAlone() ? text : undefined
+      if (frame.type === 'sequenceAck') {
+        if (base === undefined) return undefined
+        frame.sequenceId += base
+      } else if (frame.ackId !== undefined) {
+        const { ackId } = frame
+        if (!outside.has(ackId)) {
+          outside.set(ackId, next)
+          inside.set(next, ackId)
+          next = (next + 1) % REQUESTS ? next + 1 : createPrefix()
+        }
+        frame.ackId = outside.get(ackId)
+      }
+      return JSON.stringify(frame)
+    },
+    in(text) {
+      let frame: any
+      try {
+        frame = JSON.parse(text)
+      } catch {
+        return text
+      }
+      if (frame?.type === 'message') {
+        base ??= frame.sequenceId - 1
+        frame.sequenceId -= base as number
+      } else if (frame?.type === 'ack') {
+        const ackId = inside.get(frame.ackId)
+        if (ackId === undefined) return undefined
+        inside.delete(frame.ackId)
+        outside.delete(ackId)
+        frame.ackId = ackId
+      } else if (frame?.type === 'system' && frame.event === 'connected') {
+        if (session !== frame.connectionId) base = undefined
+        session = frame.connectionId
+        if (base === undefined) delete frame.sequenceId
+        else if (frame.sequenceId !== undefined) frame.sequenceId -= base
+      } else return text
+      return JSON.stringify(frame)
+    },
+  }
+}
+
+/** Whether this is the first frame of a session on a connection. */
+export const isGreeting = (text: unknown): boolean => {
+  try {
+    const { type, event } = JSON.parse(text as string)
+    return type === 'system' && event === 'connected'
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,238 @@
+import { backoff, createSocket, type Data, type Endpoint, type Socket } from '../index.js'
+import { claim } from './claim.js'
+import { createClient } from './client.js'
+import { type PageEvents, watchPage } from './page.js'
+import { findPlace, type Place } from './place.js'
+import { type Config, nameOf } from './protocol.js'
+import type {
+  BinaryType,
+  CreateSessionSocket,
+  SharedSessionOptions,
+  TabsReplayOptions,
+  TabsSocket,
+  TabsSocketOptions,
+} from './types.js'
+
+/** The options that the socket of the hub has, if their values can be cloned. */
+const SHARED = [
+  ...['protocols', 'prepare', 'binaryType', 'retry', 'minUptime', 'connectTimeout', 'closeTimeout'],
+  ...['highWaterMark', 'heartbeat', 'handover', 'replay'],
+]
+
+/** The options that stay in the tab. */
+const OWN = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'autoConnect', 'WebSocket']
+
+/** The options for the hub: where there is a function, it has to ask a tab. */
+const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config => {
+  const { message, isReply: _, ...heartbeat } = options.heartbeat ?? {}
+  if (typeof message === 'function') throw new TypeError('heartbeat.message must not be a function')
+  if (typeof options.retry === 'function' && !isSession)
+    throw new TypeError('retry must be the options of backoff(), or false')
+  const config: Config = {
+    // A worker would resolve it relative to its script.
+    endpoint: typeof endpoint === 'function' || new URL(endpoint, globalThis.document?.baseURI).href,
+  }
+  for (const name of SHARED) {
+    const value = options[name]
+    if (value !== undefined) config[name] = typeof value === 'function' ? true : value
+  }
+  if (options.heartbeat) config.heartbeat = { ...heartbeat, message }
+  if (isSession) config.session = true
+  return config
+}
+
+/** A socket that is closed from the start. It validates options and arguments as the others do. */
+const createChecker = (config: Config, options: any) => {
+  const { filter, retry, heartbeat, queue, WebSocket } = options
+  if (filter !== undefined && typeof filter !== 'function') throw new TypeError('filter must be a function')
+  const { maxMessages: _, maxBytes: __, ...unknown } = (config.replay ?? {}) as TabsReplayOptions
+  for (const name in unknown) {
+    throw new TypeError(`replay has no option '${name}', only maxMessages and maxBytes`)
+  }
+  if (typeof retry !== 'function') backoff(retry || {})
+  const aborted = new AbortController()
+  aborted.abort()
+  const {
+    endpoint,
+    retry: ___,
+    replay: ____,
+    protocols: _____,
+    prepare: ______,
+    session: _______,
+    ...shared
+  } = config
+  return createSocket(String(endpoint), { ...shared, heartbeat, queue, WebSocket, signal: aborted.signal })
+}
+
+const copyOf = (data: any): Data =>
+  ArrayBuffer.isView(data)
+    ? (data.buffer as ArrayBuffer).slice(data.byteOffset, data.byteOffset + data.byteLength)
+    : data.slice(0)
+
+const sizeOf = (data: any): number =>
+  typeof data === 'string' ? new TextEncoder().encode(data).length : (data.size ?? data.byteLength)
+
+/** Creates the socket of a tab, with these channels, locks and page events. */
+export const createTabsSocketIn = <Binary extends BinaryType>(
+  place: Place,
+  page: PageEvents,
+  endpoint: Endpoint,
+  options: TabsSocketOptions<Binary>,
+  isSession = false,
+): TabsSocket<Binary> => {
+  for (const name in options) {
+    if (![...SHARED, ...OWN].includes(name)) {
+      throw new TypeError(`createTabsSocket has no option '${name}', only ${[...SHARED, ...OWN].join(', ')}`)
+    }
+  }
+  const config = configOf(endpoint, options, isSession)
+  const { key = config.endpoint, user = '', signal, queue, WebSocket } = options
+  if (typeof key !== 'string') throw new TypeError('An endpoint that is a function needs the option key')
+  if (typeof user !== 'string') throw new TypeError('user must be a string')
+  const checker = createChecker(config, options)
+  const { heartbeat, prepare, protocols } = options
+
+  const name = nameOf(key, user)
+  const functions = {
+    endpoint,
+    protocols,
+    prepare,
+    filter: options.filter,
+    isReply: heartbeat?.isReply,
+    retry: options.retry,
+  }
+  const client = createClient(name, place, options.worker, config, functions, queue, { WebSocket })
+  const { view, outbox, counts, link } = client
+  const { emit } = view.emitter
+  const watch = watchPage(name, client, page)
+  const connect = () => {
+    checker.connect()
+    if (signal?.aborted) return
+    if (!link.isOpen) watch.enter()
+    else client.call('connect')
+  }
+  const close = (code?: number, reason?: string) => {
+    watch.leave()
+    client.close(code, reason)
+  }
+
+  const socket: TabsSocket<Binary> = {
+    on: view.emitter.on,
+    once: view.emitter.once,
+    off: view.emitter.off,
+    queuedMessages: outbox.list,
+    send(data, how = {}) {
+      checker.send(data, how)
+      if (client.sendFrame) return client.sendFrame(data as string)
+      if (!link.isOpen && (view.snapshot.state as { cause?: unknown }).cause) {
+        counts.dropped++
+        emit('drop', { data, reason: 'closed' })
+        return 'dropped'
+      }
+      return outbox.push(copyOf(data), sizeOf(data), how)
+    },
+    connect,
+    reconnect(cause, code, reason) {
+      checker.close(code, reason)
+      if (!link.isOpen) connect()
+      else client.call('reconnect', cause instanceof Error ? String(cause) : cause, code, reason)
+    },
+    async handover(cause) {
+      if (view.isOpen) return client.call('handover', cause instanceof Error ? String(cause) : cause)
+      connect()
+      await new Promise(resolve => view.emitter.once('open', resolve))
+    },
+    close(code, reason) {
+      checker.close(code, reason)
+      close(code, reason)
+    },
+    signOut(code, reason) {
+      checker.close(code, reason)
+      watch.signOut(code, reason)
+    },
+    claim: id => claim(name, id),
+    get state() {
+      return view.snapshot.state
+    },
+    get sharing() {
+      return view.sharing
+    },
+    get queued() {
+      return outbox.size
+    },
+    get bufferedAmount() {
+      return outbox.bytes
+    },
+    get latency() {
+      return view.snapshot.latency
+    },
+    get url() {
+      return view.snapshot.url
+    },
+    get protocol() {
+      return view.snapshot.protocol
+    },
+    get stats() {
+      const { attempts, connections, latency } = view.snapshot
+      return {
+        attempts,
+        connections,
+        latency,
+        reclaimed: 0,
+        ...counts,
+        queued: outbox.size,
+        queuedBytes: outbox.bytes,
+      }
+    },
+  }
+  if (signal?.aborted) client.close()
+  else if (options.autoConnect !== false) connect()
+  signal?.addEventListener('abort', () => close())
+  return socket
+}
+
+/**
+ * Creates a socket that shares its connection with all tabs of the same origin that use the same endpoint. It has the methods and events of
+ * `createSocket()`.
+ *
+ * ```ts
+ * import { createTabsSocket } from 'steadysocket/tabs'
+ *
+ * const socket = createTabsSocket('wss://push.example.com/feed')
+ * socket.on('text', text => show(text))
+ * ```
+ *
+ * Throws a `TypeError` for invalid options, and for an endpoint function without the option `key`.
+ */
+export const createTabsSocket = <Binary extends BinaryType = 'arraybuffer'>(
+  endpoint: Endpoint,
+  options: TabsSocketOptions<Binary> = {},
+): TabsSocket<Binary> => createTabsSocketIn(findPlace(), globalThis, endpoint, options)
+
+/** Makes the function that `shareSession()` returns, with these channels, locks and page events. */
+export const shareSessionIn =
+  (place: Place, page: PageEvents, { key, user, worker }: SharedSessionOptions): CreateSessionSocket =>
+  (endpoint, { wake: _, queue: __, handover, ...options } = {}) => {
+    const { maxAge, wake } = handover || {}
+    const given: any = {
+      ...options,
+      ...{ key, user, worker, handover: handover === false ? false : { maxAge, wake } },
+    }
+    return createTabsSocketIn(place, page, endpoint, given, true) as Socket
+  }
+
+/**
+ * Makes a `createSocket` for `reliableSocketOver()`, whose reliable session is shared by all tabs of the same origin with the same `key` and
+ * `user`. Each tab receives each message once, and gets the result of each of its own. The server sees one client.
+ *
+ * ```ts
+ * import { reliableSocketOver } from 'steadysocket/reliable'
+ * import { shareSession } from 'steadysocket/tabs'
+ *
+ * const createReliableSocket = reliableSocketOver(shareSession({ key: 'orders' }))
+ * ```
+ *
+ * The options `saved`, `wake` and `queue` of the reliable socket have no effect on the shared connection.
+ */
+export const shareSession = (options: SharedSessionOptions): CreateSessionSocket =>
+  shareSessionIn(findPlace(), globalThis, options)

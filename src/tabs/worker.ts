@@ -1,0 +1,30 @@
+import { startHub } from './hub.js'
+import type { HubSettings } from './hub-socket.js'
+import { findPlace } from './place.js'
+
+/** Options of `serveTabs()`. */
+export interface ServeTabsOptions extends HubSettings {}
+
+/**
+ * Makes this shared worker hold the connections of all tabs that name it as the option `worker` of `createTabsSocket()`. Call it once, at the
+ * top level of the worker's script.
+ *
+ * ```ts
+ * import { serveTabs } from 'steadysocket/tabs-worker'
+ *
+ * serveTabs()
+ * ```
+ */
+export const serveTabs = (options: ServeTabsOptions = {}): void => {
+  const names = new Set<string>()
+  const place = findPlace()
+  globalThis.addEventListener('connect', event => {
+    const [port] = (event as MessageEvent).ports
+    if (!port) return
+    port.onmessage = ({ data: name }) => {
+      if (names.has(name)) return
+      names.add(name)
+      place.lock(`${name} hub`, () => startHub(name, 'worker', place, options))
+    }
+  })
+}
