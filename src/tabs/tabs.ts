@@ -19,6 +19,9 @@ const SHARED = [
   ...['highWaterMark', 'heartbeat', 'handover', 'replay'],
 ]
 
+/** What the hub is told, and `createSocket()` in a tab does not take. */
+const HUB_ONLY = ['endpoint', 'retry', 'replay', 'protocols', 'prepare', 'session']
+
 /** The options that stay in the tab. */
 const OWN = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'autoConnect', 'WebSocket']
 
@@ -45,23 +48,18 @@ const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config 
 const createChecker = (config: Config, options: any) => {
   const { filter, retry, heartbeat, queue, WebSocket } = options
   if (filter !== undefined && typeof filter !== 'function') throw new TypeError('filter must be a function')
-  const { maxMessages: _, maxBytes: __, ...unknown } = (config.replay ?? {}) as TabsReplayOptions
-  for (const name in unknown) {
-    throw new TypeError(`replay has no option '${name}', only maxMessages and maxBytes`)
+  for (const name in config.replay as TabsReplayOptions | undefined) {
+    if (name !== 'maxMessages' && name !== 'maxBytes')
+      throw new TypeError(`replay has no option '${name}', only maxMessages and maxBytes`)
   }
   if (typeof retry !== 'function') backoff(retry || {})
   const aborted = new AbortController()
   aborted.abort()
-  const {
-    endpoint,
-    retry: ___,
-    replay: ____,
-    protocols: _____,
-    prepare: ______,
-    session: _______,
-    ...shared
-  } = config
-  return createSocket(String(endpoint), { ...shared, heartbeat, queue, WebSocket, signal: aborted.signal })
+  const shared = Object.entries(config).filter(([name]) => !HUB_ONLY.includes(name))
+  return createSocket(String(config.endpoint), {
+    ...Object.fromEntries(shared),
+    ...{ heartbeat, queue, WebSocket, signal: aborted.signal },
+  })
 }
 
 const copyOf = (data: any): Data =>

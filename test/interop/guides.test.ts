@@ -311,7 +311,9 @@ test('every Python program in the guides is run by a test', () => {
   const programs = piecesIn('py').filter(({ code }) =>
     /^(asyncio\.run|web\.run_app|async def application)\(/m.test(code),
   )
-  // The others are in recipes.test.ts.
-  const known = ['python.md', 'resubscribe.md', 'tokens.md', 'calls.md'].map(name => `demo/docs/${name}`)
+  // The others are in recipes.test.ts, and outbox-plain.test.ts.
+  const known = ['python.md', 'resubscribe.md', 'tokens.md', 'calls.md', 'outbox.md'].map(
+    name => `demo/docs/${name}`,
+  )
   expect([...new Set(programs.map(({ file }) => file))].sort()).toEqual(known.sort())
 })

@@ -83,12 +83,23 @@ beforeEach(async () => {
   })
   const application = {
     ...{ anything, show: anything, banner: anything, vi, expect },
-    ...{ cursor: '', draft: '', order: '', price: '', question: '' },
+    ...{ cursor: '', draft: '', order: '', price: '', question: '', userId: '', message: { id: '1' } },
     sessionStorage: { getItem: () => null, setItem() {}, removeItem() {} },
     test: (_: string, run: () => void) => run(),
   }
   for (const [name, value] of Object.entries(application)) vi.stubGlobal(name, value)
-  const entries = ['', '/websocket', '/json', '/reliable', '/server', '/stream', '/calls', '/testing']
+  const entries = [
+    '',
+    '/websocket',
+    '/json',
+    '/reliable',
+    '/server',
+    '/stream',
+    '/calls',
+    '/tabs',
+    '/outbox',
+    '/testing',
+  ]
   for (const entry of entries) {
     const exports = await import(/* @vite-ignore */ `steadysocket${entry}`)
     for (const name in exports) vi.stubGlobal(name, exports[name])
@@ -99,8 +110,12 @@ beforeEach(async () => {
 const missingIn = (error: unknown) => /^(\w+) is not defined$/.exec((error as Error)?.message)?.[1]
 
 test.each(samples)('the sample of $place runs', async ({ name, file }) => {
-  const { createSocket, createReliableSocket, SteadyWebSocket } = globalThis as any
-  const Kind = file.endsWith('reliable.md') ? createReliableSocket : createSocket
+  const { createSocket, createReliableSocket, createTabsSocket, SteadyWebSocket } = globalThis as any
+  const Kind = /(reliable|outbox)\.md$/.test(file)
+    ? createReliableSocket
+    : file.endsWith('tabs.md')
+      ? createTabsSocket
+      : createSocket
   const given = file.endsWith('drop-in.md') ? new SteadyWebSocket('wss://push.test') : Kind('wss://push.test')
   vi.stubGlobal('socket', given)
   const { z } = await import('zod')
