@@ -14,7 +14,7 @@ export const createCalls = (
   reply(message: HubMessage & { type: 'reply' }): void
   answer(message: HubMessage & { type: 'ask' }): Promise<void>
   abort(id: number): void
-  /** The hub is gone. */
+  /** The hub has ended. */
   lose(cause: unknown): void
 } => {
   const waiting = new Map<number, { resolve(value: any): void; reject(error: unknown): void }>()
