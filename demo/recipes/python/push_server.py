@@ -241,7 +241,7 @@ def find_stream(socket):
     name = parse_qs(query).get("id", [""])[0]
     if not ID.fullmatch(name):
         return None
-    stream = streams[path, name] = streams.pop((path, name), None) or Stream()  # the least recently used is deleted first
+    stream = streams[path, name] = streams.pop((path, name), None) or Stream()  # the most recent is last
     if len(streams) > MAX_STREAMS:
         del streams[next(iter(streams))]
     return stream
