@@ -25,7 +25,7 @@ const socket = createSocket(address('/feed'), {
   retry: backoff({ spread: 1_500 }),
   // If somebody presses one button after another, each loss should count as the first, not as one more consecutive failure.
   minUptime: 1_000,
-  // Far more often than a real page would ask, so that there is something to see.
+  // Far more often than on a real page, so that there is something to see.
   heartbeat: {
     interval: 1_000,
     timeout: 2_000,
