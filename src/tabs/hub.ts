@@ -39,7 +39,7 @@ export interface Hub {
   signOut(code: number | undefined, reason: string | undefined): void
   /**
    * Closes the connection, and leaves it to the next hub. `entries`: the messages of the tab in which this hub is. Returns the id of the last of
-   * them that was sent, and whether another tab has taken the others.
+   * them that was sent, and whether another tab has taken over the rest.
    */
   stop(id: string, entries: Iterable<Entry>): { sent: number; isTaken: boolean }
 }

@@ -28,7 +28,7 @@ export interface Link {
   adopt(orphans: Entry[]): void
 }
 
-/** Links this tab with the others of this name. `join` is called when there may be a hub, `receive` for each message to this tab. */
+/** Connects this tab to the other tabs that use the same name. `join` is called when there may be a hub, `receive` for each message to this tab. */
 export const createLink = (
   name: string,
   place: Place,

@@ -54,7 +54,7 @@ const watch = (
   }
 }
 
-/** Keeps each message until the hub has reported what became of it. */
+/** Keeps each message until the hub has reported its outcome. */
 export const createOutbox = (
   { maxMessages = Infinity, maxBytes = 2 ** 24, overflow }: QueueOptions,
   post: (message: TabMessage) => boolean,

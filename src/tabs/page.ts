@@ -30,7 +30,7 @@ const signOuts = (name: string) => {
       try {
         localStorage.setItem(key, String(Date.now()))
       } catch {
-        // Storage is denied, or full. Tabs that are not away are told in another way.
+        // Storage is denied, or full. Tabs that are not away get a message anyway.
       }
     },
   }

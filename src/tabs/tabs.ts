@@ -13,7 +13,7 @@ import type {
   TabsSocketOptions,
 } from './types.js'
 
-/** The options that are passed to the socket of the hub. Functions among them are replaced by true. */
+/** The options that are passed to the hub. Functions among them are replaced by true. */
 const SHARED = [
   ...['protocols', 'prepare', 'binaryType', 'retry', 'minUptime', 'connectTimeout', 'closeTimeout'],
   ...['highWaterMark', 'heartbeat', 'handover', 'replay'],
