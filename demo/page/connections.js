@@ -1,4 +1,4 @@
-// Two connections of one socket, drawn below each other, then the messages that the page received, and those over a plain WebSocket.
+// Two connections of one socket, drawn one below the other, then the messages that the page received, and those over a plain WebSocket.
 import { duration, make, page, write } from './dom.js'
 
 /** More than the attempts that can fail while one connection stays open. */
@@ -33,7 +33,7 @@ export const recordConnections = () => {
   return { WebSocket: RecordedWebSocket, connections }
 }
 
-/** Such as `connecting (152 ms) → open`. How long a connection stays open says nothing. */
+/** For example `connecting (152 ms) → open`. The time for which the connection was open is left out. */
 const describe = phases =>
   phases
     .map(({ name, at }, n) => {

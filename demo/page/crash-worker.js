@@ -1,4 +1,4 @@
-// A program that sends numbers through an outbox, until it is ended in the middle: no code of its own runs then, as in a crash.
+// A worker that sends numbers through an outbox until it is terminated. As in a crash, none of its own code runs at that moment.
 import { indexedDbOutbox } from '/dist/outbox.min.js'
 import { createReliableSocket } from '/dist/reliable.min.js'
 
@@ -22,12 +22,12 @@ const start = async () => {
   socket.on('message', async ({ data: { up } }) => {
     postMessage({ kind: 'up', up })
     if (next) return
-    // A number that was not stored before the crash was not accepted: it is used again.
+    // A number that was not stored before the crash was not accepted, and is used again.
     next = Math.max(up.last, ...left) + 1
     timer = setInterval(send, period)
     postMessage({ kind: 'started', left: left.length })
   })
-  // The last program stops by itself, and waits until the server has acknowledged everything.
+  // The last worker is not terminated: it stops sending, and waits until the server has acknowledged everything.
   addEventListener('message', async () => {
     clearInterval(timer)
     while ((await outbox.pending()).length) await new Promise(resolve => setTimeout(resolve, 50))

@@ -1,8 +1,8 @@
-// The experiment "Crash in the middle of a burst": a worker sends numbers through an outbox, and is ended again and again.
+// The experiment "Crash in the middle of a burst": a worker sends numbers through an outbox, and is terminated again and again.
 import { button, make, newId, write } from './dom.js'
 
 const crashes = 10
-/** The next worker is ended within so many milliseconds after it has begun to send. */
+/** Each worker is terminated within this many milliseconds after it has begun to send. */
 const longest = 400
 
 const numbers = {
@@ -50,7 +50,7 @@ const run = async show => {
   await pause(longest)
   worker.postMessage('stop')
   const { accepted } = await next(worker, 'done')
-  // What the server has counted comes with its messages.
+  // The server's messages contain its counts.
   while (up.last < accepted) await next(worker, 'up')
   worker.terminate()
   return { accepted, handled: up.arrived, lost: up.lost, twice: up.twice, left }
@@ -62,7 +62,7 @@ export const createCrash = () => {
   const status = make(
     'p',
     'note',
-    `Ends the program that sends, ${crashes} times, while it sends 500 numbers a second.`,
+    `Terminates the worker that sends, ${crashes} times, while it sends 500 numbers per second.`,
   )
   status.id = 'crash-status'
   status.setAttribute('role', 'status')

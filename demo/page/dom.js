@@ -3,7 +3,7 @@
 /** The elements of the page by id. */
 export const page = Object.fromEntries([...document.querySelectorAll('[id]')].map(one => [one.id, one]))
 
-/** Writes only what has changed: a screen reader repeats what is written, a selection gets lost in it. */
+/** Writes text only if it has changed: otherwise, a screen reader would repeat it, and a selection in it would be lost. */
 export const write = (element, text) => {
   if (element.textContent !== String(text)) element.textContent = text
 }
@@ -54,7 +54,7 @@ export const time = at => {
 export const seconds = ms => (ms === Infinity ? 'until the page wakes up' : `${(ms / 1000).toFixed(1)} s`)
 export const duration = ms => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(2)} s`)
 
-/** Relative and http(s) addresses are newer than some browsers that are otherwise good enough. */
+/** Returns a `ws:` or `wss:` URL. Some browsers that are supported do not accept relative and http(s) URLs. */
 export const address = path => {
   const url = new URL(path, location.href)
   url.protocol = url.protocol.replace('http', 'ws')
@@ -65,10 +65,10 @@ export const address = path => {
 export const newId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(9)), byte => byte.toString(36).padStart(2, '0')).join('')
 
-/** Readable on any canvas, in light and dark: the colours of the style sheet. */
+/** A colour of the style sheet, for use on a canvas. It depends on light or dark mode. */
 export const colour = name => getComputedStyle(document.body).getPropertyValue(`--${name}`).trim()
 
-/** Sharp on every screen. Returns the context in CSS pixels and the size. */
+/** Adapts a canvas to the resolution of the screen. Returns its context, whose unit is the CSS pixel, and its size. */
 export const sharpen = canvas => {
   const { clientWidth: width, clientHeight: height } = canvas
   const scale = devicePixelRatio || 1
@@ -85,7 +85,7 @@ export const sharpen = canvas => {
 const quiet = 5_000
 let last = -quiet
 let next
-/** Tells a screen reader, at most once in five seconds: what came last is what is said. */
+/** Announces a text to screen readers, at most once every five seconds. Of several texts, the last one is announced. */
 export const announce = text => {
   clearTimeout(next)
   next = setTimeout(
@@ -99,7 +99,7 @@ export const announce = text => {
 
 const soon = 1_000
 const newsEvery = 10_000
-/** Returns a function that tells a screen reader what is new: after a second, and then at most once in ten seconds, in one sentence. */
+/** Returns a function that announces news to screen readers: after a second, and then at most once every ten seconds, in one sentence. */
 export const createNews = () => {
   let waiting = 0
   let latest

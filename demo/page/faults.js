@@ -15,12 +15,12 @@ const faults = {
   refuse: [
     'Refuse for 5 s',
     'Cut, then 503',
-    'Attempts fail, and the delays grow, at random so that clients do not come back together. The page is back soon after five seconds.',
+    'Attempts fail, and the delays grow. They are random, so that clients do not all come back at once. The page is back shortly after five seconds.',
   ],
   restart: [
     'Restart',
     '1012, gone for 3\u00a0s',
-    'The server sends a close frame that says when to return. Clients come back spread out, and reliable sessions continue where they stopped.',
+    'The server sends a close frame that says when to return. Clients come back at different times, and reliable sessions continue where they stopped.',
   ],
   slow: [
     'Slow down',

@@ -16,7 +16,7 @@ const badge = count => {
 
 /** Shows the feed of a socket. `isOwn` says whether a notification is a message of this tab. */
 export const createFeed = ({ sender, isOwn, acknowledge, claim }) => {
-  // After a reconnection the server tells the recent history again: what is known is not shown twice.
+  // After a reconnection, the server sends the recent notifications again. Those that are already known are not shown again.
   const known = new Map()
   const unread = new Set()
   const announceNews = createNews()
@@ -64,7 +64,7 @@ export const createFeed = ({ sender, isOwn, acknowledge, claim }) => {
     item.append(done)
     page.toasts.replaceChildren(item)
     clearTimeout(toastTimer)
-    // Nobody who is about to press it loses it.
+    // Does not disappear while it is hovered or focused.
     const tryLeave = () => {
       if (item.matches(':hover, :focus-within')) toastTimer = setTimeout(tryLeave, 1000)
       else leave()
@@ -74,7 +74,7 @@ export const createFeed = ({ sender, isOwn, acknowledge, claim }) => {
 
   const tellSystem = async ({ id, title, body }) => {
     if (!document.hidden || !page.system.classList.contains('on')) return
-    // One of all hidden windows.
+    // Only one of all hidden windows shows the notification.
     if (!(await claim(id))) return
     try {
       new Notification(title, { body, tag: id })
@@ -140,7 +140,7 @@ export const createFeed = ({ sender, isOwn, acknowledge, claim }) => {
   return {
     show,
     see,
-    /** What comes with a picture is no news either. */
+    /** The history is complete: notifications from now on are new. */
     live() {
       isHistory = false
     },

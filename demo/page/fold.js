@@ -1,4 +1,4 @@
-// On a phone, most cards are folded to their heading until they are wanted. On a wider screen, the style sheet shows all of them.
+// On a phone, most cards are collapsed to their heading until they are opened. On a wider screen, the style sheet shows all of them.
 import { button } from './dom.js'
 
 export const foldCards = () => {

@@ -1,4 +1,4 @@
-// Under `LANG=C` WebKitGTK may call its language "c": none that `Intl` knows, so uPlot would not start.
+// With `LANG=C`, the language of WebKitGTK may be "c", which `Intl` does not support, so uPlot would not start.
 try {
   new Intl.NumberFormat(navigator.language)
 } catch {

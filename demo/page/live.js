@@ -8,7 +8,7 @@ export const createLive = pushPicture => {
   const socket = createSocket(address('/live'), {
     retry: backoff({ spread: 1_500 }),
     minUptime: 1_000,
-    // It ticks four times a second: silence alone says that it is dead.
+    // The server sends prices four times a second, so silence alone shows that the connection is dead.
     heartbeat: { interval: 1_500, timeout: 1_000 },
   })
   const market = showMarket(socket)

@@ -1,4 +1,4 @@
-// A drawing of the state machine: the five states, the transitions, and the present state highlighted.
+// A drawing of the state machine: the five states, the transitions, and the current state highlighted.
 import { draw, page } from './dom.js'
 
 const places = {
@@ -10,7 +10,7 @@ const places = {
 }
 const [halfWidth, halfHeight] = [56, 19]
 
-/** From, to, the path, and where its word stands. */
+/** From, to, the path, its label, and the position of the label. */
 const ways = [
   ['closed', 'connecting', 'M96 114 Q130 60 170 49', 'connect()', 92, 78],
   ['connecting', 'open', 'M288 45 H350', 'opened', 318, 33],
@@ -23,7 +23,7 @@ const ways = [
 ]
 
 export const drawMachine = socket => {
-  // In units of the drawing: those of the stroke would make the tip of the wider one run into its label.
+  // In user units. In units of the stroke width, the arrowhead of a wider line would overlap its label.
   const marker = id =>
     draw(
       'marker',

@@ -1,4 +1,4 @@
-// The page: one socket for the notifications, whose inside is shown, and others for the rest.
+// The page: one socket for the notifications, whose internals are shown, and other sockets for the rest.
 import { backoff, createSocket } from '/dist/index.min.js'
 import { createCrash } from './crash.js'
 import { address, page, write } from './dom.js'
@@ -21,11 +21,11 @@ const sender = `${pick(['Calm', 'Brave', 'Swift', 'Kind', 'Bright', 'Quiet'])}${
 
 let timeline
 const socket = createSocket(address('/feed'), {
-  // One page has no herd to keep apart; with the default the return after a restart takes up to 5 s.
+  // With the default, a reconnection after a restart takes up to 5 s, to spread many clients. This page is only one.
   retry: backoff({ spread: 1_500 }),
-  // Whoever presses one button after the other wants each to be a first loss, not one more failure in a row.
+  // If somebody presses one button after another, each loss should count as the first, not as one more consecutive failure.
   minUptime: 1_000,
-  // Far more often than a real page would ask, so that there is something to see.
+  // Far more often than on a real page, so that there is something to see.
   heartbeat: {
     interval: 1_000,
     timeout: 2_000,
@@ -39,7 +39,7 @@ const socket = createSocket(address('/feed'), {
 timeline = createTimeline(socket)
 
 write(page.sender, sender)
-// What scrolls can be scrolled by keyboard, also where a browser does not see to that itself.
+// Makes areas scrollable by keyboard, also in browsers that do not do this themselves.
 for (const one of document.querySelectorAll('.scroll')) one.tabIndex = 0
 foldCards()
 showStatus(socket)
@@ -75,7 +75,7 @@ socket.on('text', text => {
   else if (message.kind === 'nodes') seeNodes(message)
   else if (message.kind === 'error') write(page.answer, `The server answered: ${message.message}`)
   else if (message.kind === 'visitors') {
-    // Told last on a new connection: what came before it is history.
+    // On a new connection, this message follows the history.
     write(page.visitors, message.count)
     feed.live()
   }

@@ -2,7 +2,7 @@
 import { button, colour, make, page, write } from './dom.js'
 
 const kept = 360
-/** Without a tick for so long the line has a hole, rather than a bridge that nobody saw. */
+/** After this long without a tick, the line has a gap: a continuous line would show prices that were not received. */
 const hole = 1.2
 
 export const showMarket = socket => {
@@ -72,7 +72,7 @@ export const showMarket = socket => {
     new ResizeObserver(() => chart.setSize(size())).observe(page.chart)
   }
 
-  /** The quotes as the server heard them. */
+  /** The quotes as the server received them. */
   const heard = []
 
   const tick = prices => {

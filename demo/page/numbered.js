@@ -8,7 +8,7 @@ const remembered = 500
 /** How long the plain stream waits before it connects again. In milliseconds. */
 const plainDelay = 1_000
 
-/** Counts what arrives, and draws conclusions about what is missing. */
+/** Counts the messages that arrive, and infers which ones are missing. */
 const createCounts = () => {
   const down = createTally()
   let messages = []
@@ -43,7 +43,7 @@ const createCounts = () => {
     get silence() {
       return Math.max(silence, performance.now() - silentSince)
     },
-    /** Measures the silence anew: since the last message, or `fromNow`. */
+    /** Restarts the measurement of the silence: from the last message, or `fromNow`. */
     measure(fromNow) {
       silence = 0
       if (fromNow) silentSince = performance.now()
@@ -52,8 +52,8 @@ const createCounts = () => {
 }
 
 /**
- * Twenty messages per second in each direction. `delay`: how long the line takes for each byte, in milliseconds each way. `isAsleep()`:
- * whether the page sends nothing at present.
+ * Twenty messages per second in each direction. `delay`: the latency of the connection, in milliseconds each way. `isAsleep()`: whether the page
+ * sends nothing at the moment.
  */
 export const createNumberedStream = (id, delay, WebSocket, isAsleep) => {
   const counts = createCounts()
@@ -67,7 +67,7 @@ export const createNumberedStream = (id, delay, WebSocket, isAsleep) => {
     handover: {
       // While both connections are open, the server sends each message on both.
       id: text => JSON.parse(text).n,
-      // The server announces that it goes away.
+      // The server announces that it will shut down.
       when: text => JSON.parse(text).kind === 'deploy',
     },
   })
@@ -126,7 +126,7 @@ export const createPlainStream = (id, delay, isAsleep, onOpen) => {
 
   return {
     counts,
-    /** When the last message of the present connection arrived; 0 before the first. */
+    /** When the last message of the current connection arrived; 0 before the first. */
     get heardAt() {
       return heardAt
     },

@@ -23,9 +23,9 @@ const experiments = {
 }
 
 const meanings = {
-  NOT_SENT: 'not carried out for certain',
+  NOT_SENT: 'certainly not carried out',
   UNKNOWN: 'possibly carried out',
-  TIMEOUT: 'possibly carried out, or later',
+  TIMEOUT: 'possibly carried out, now or later',
 }
 
 const pause = ms => new Promise(done => setTimeout(done, ms))
@@ -33,7 +33,7 @@ const until = async isTrue => {
   while (!(await isTrue())) await pause(30)
 }
 
-/** Calls as many pages have them: a reply is found by its id, and nothing but a reply ends a call. */
+/** Calls as many pages implement them: a reply is matched by its id, and nothing but a reply ends a call. */
 const createPlainCalls = url => {
   const replies = new Map()
   let socket
@@ -104,7 +104,7 @@ const place = (list, call) => {
   }
   return {
     outcomes,
-    /** What is still pending now never ends. */
+    /** Calls that are still pending now never end. */
     giveUp() {
       for (const [n, outcome] of outcomes.entries()) if (outcome === 'pending') note(n, 'none')
     },
@@ -122,7 +122,7 @@ const describe = (title, outcomes, lost, [plainCount, count]) => {
   return `${title}: calls() reports ${sum(outcomes)}, which means ${meaning}. The server carried out ${count} of ${amount}. Over the plain WebSocket, ${lost} of ${amount} orders have no outcome, and the server carried out ${plainCount}.`
 }
 
-/** What was sent over the other connection may be carried out a little later. */
+/** Orders that were sent over the other connection may be carried out a little later. */
 const countLate = async (countAll, expected) => {
   const end = performance.now() + patience
   let counts
@@ -141,7 +141,7 @@ const run = async (link, name) => {
     await link.cut(10)
     await until(link.areClosed)
   }
-  // The server does not reply. Whether it would have, a page whose connection is cut cannot know.
+  // Tells the server not to reply. A page whose connection is cut cannot know whether the server would have replied.
   const params = batch => ({ batch, work: null })
   const plain = place(page['plain-orders'], () => link.plain.call('order', params(batches[0])))
   const limit = { timeout: name === 'cut' ? 10_000 : timeout }

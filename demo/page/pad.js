@@ -54,7 +54,7 @@ export const showPad = (socket, pushPicture) => {
       paint()
     })
   }
-  // Cursors fade, and the scheme of colours may change.
+  // Cursors fade, and the colour scheme may change.
   setInterval(repaint, 1_000)
   repaint()
 
@@ -154,7 +154,7 @@ export const showPad = (socket, pushPicture) => {
     const begun = performance.now()
     let step = 0
     const timer = setInterval(() => {
-      // By the clock: the timers of a hidden page are slow.
+      // Follows the clock, because the timers of a hidden page are throttled.
       for (; step < 60 && performance.now() - begun > step * 16; step++) {
         drawStroke(at(step / 60), at((step + 1) / 60))
       }
@@ -175,7 +175,7 @@ export const showPad = (socket, pushPicture) => {
   }
 
   return {
-    /** One frame, or what was drawn before we came: one stroke after the other. */
+    /** Receives one frame, or, after connecting, all earlier strokes, one after the other. */
     hear(buffer) {
       const kind = new DataView(buffer).getUint8(0)
       for (let at = 0; at + length[kind] <= buffer.byteLength; at += length[kind]) {

@@ -1,6 +1,6 @@
 // Replaces an open connection in four ways: `handover()`, after a deploy, `reconnect()`, and after sleep. Compares each with a plain WebSocket
-// that is replaced at the same time. The streams have no heartbeat, which would notice the dead connection while the laptop sleeps: the timers
-// of this page go on.
+// that is replaced at the same time. The streams have no heartbeat, which would detect the dead connection during the simulated sleep: the
+// timers of this page keep running.
 import { createConnectionView, recordConnections } from './connections.js'
 import { announce, duration, newId, page, seconds, write } from './dom.js'
 import { createNumberedStream, createPlainStream } from './numbered.js'
@@ -11,7 +11,7 @@ const delay = 75
 const shortest = 1_500
 const settled = 700
 const patience = 30_000
-/** After so much silence, a stream of twenty messages per second is interrupted. */
+/** After this much silence, a stream of twenty messages per second is interrupted. */
 const interrupted = 300
 /** The server ends a frozen connection after 30 s, which the browser would notice. */
 const longestSleep = 20_000
@@ -208,7 +208,7 @@ export const createReplacement = () => {
   const sleep = async () => {
     isAsleep = true
     trial.begin('sleep', 'Falling asleep …')
-    // What was sent before arrives.
+    // Waits until the messages that were sent before have arrived.
     await new Promise(done => setTimeout(done, 2 * delay))
     const answers = await Promise.all([id, plainId].map(one => control(`/control/sleep?id=${one}`)))
     if (!answers.every(answer => answer?.ok)) {

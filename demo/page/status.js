@@ -3,7 +3,7 @@ import { announce, make, page, prepend, seconds, time, write } from './dom.js'
 
 const shownEvents = 100
 
-/** Such as `CONNECTION_LOST: 1006`. */
+/** For example `CONNECTION_LOST: 1006`. */
 const explain = error => error?.message ?? '–'
 
 export const showStatus = socket => {

@@ -82,7 +82,7 @@ const createLane = (name, title, socket, send, before = {}) => {
   }
 
   setInterval(() => {
-    // The timers of a hidden page are slow, and nobody sees the result.
+    // The timers of a hidden page are throttled, and nobody sees the result.
     if (document.hidden || socket.state.name === 'closed') return
     send(++sent)
   }, period)

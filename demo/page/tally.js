@@ -1,9 +1,9 @@
 // Counts the messages of a numbered stream: arrived, missing, duplicated, late. Used by the page and by the server.
 
-/** Of more missing numbers than this the oldest are given up: one that came after all would then count as twice. */
+/** If more numbers than this are missing, the oldest are forgotten. If one of those arrives after all, it counts as a duplicate. */
 const remembered = 2_000
 
-/** `start`: the number before the first one that is expected; without it the first one to come begins. */
+/** `start`: the number before the first one that is expected. Without it, the first number that arrives is the first one. */
 export const createTally = start => {
   const missing = new Set()
   const counts = { arrived: 0, lost: 0, twice: 0, late: 0, last: start ?? 0 }
@@ -11,7 +11,7 @@ export const createTally = start => {
 
   return {
     counts,
-    /** Takes note of a number and says what it was: `'arrived'`, `'late'` (out of order) or `'twice'`. */
+    /** Counts a number, and returns what it was: `'arrived'`, `'late'` (out of order) or `'twice'`. */
     note(n) {
       if (!begun) counts.last = n - 1
       begun = true

@@ -1,4 +1,4 @@
-// Draws the last minutes of a connection, one row for each kind of thing: states, messages in and out, queued messages, heartbeats.
+// Draws the last minutes of a connection, one row each: states, messages in and out, queued messages, heartbeats.
 import { colour, page, sharpen, write } from './dom.js'
 
 const longest = 120_000
@@ -15,14 +15,14 @@ const rows = {
 }
 const names = { state: 'state', in: 'received', out: 'sent', queued: 'queued', beat: 'heartbeat' }
 const tints = { in: 'accent', out: 'unsure', beat: 'good', drop: 'bad' }
-/** The width of the names. */
+/** The width of the labels. */
 const gutter = 68
 const bottom = 100
 
-/** The distance of the lines with a time, in seconds. */
+/** The interval between the lines with a time, in seconds. */
 const stepOf = span => (span <= 30_000 ? 5 : span <= 60_000 ? 15 : 30)
 
-/** What happened, for as long as it is shown. */
+/** The events of the time that is shown. */
 const collect = socket => {
   const seen = { states: [{ at: Date.now(), name: socket.state.name }], marks: [], depths: [] }
   let { sent, reclaimed } = socket.stats
@@ -75,7 +75,7 @@ export const createTimeline = socket => {
     if (document.hidden || !page.timeline.clientWidth) return
     const { context, width } = sharpen(page.timeline)
     const now = Date.now()
-    // It grows with the time that there is something to show for.
+    // The time span that is shown grows with the time since the start.
     const span = Math.min(longest, Math.max(shortest, now - begun))
     const x = at => Math.max(gutter, width - ((now - at) / span) * (width - gutter))
     const isShown = ({ at }) => at > now - span
@@ -86,7 +86,7 @@ export const createTimeline = socket => {
       if (until < now - span) return
       const [top, tall] = rows.state
       context.fillStyle = colour(colours[name])
-      // A state that was over in no time is still worth a pixel.
+      // Even a very short state is drawn at least 1.5 pixels wide.
       context.fillRect(x(at), top, Math.max(1.5, x(until) - x(at)), tall)
     })
 
@@ -129,7 +129,7 @@ export const createTimeline = socket => {
     /** A heartbeat was answered. */
     beat() {
       mark('beat')
-      // The socket has measured it once this message is done with.
+      // The socket has updated its latency only after it has processed this message.
       setTimeout(() => {
         if (!Number.isFinite(socket.latency)) return
         latencies = [...latencies, socket.latency].slice(-60)

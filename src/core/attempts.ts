@@ -10,7 +10,7 @@ export type Attempts = readonly [
   next: () => Connection | undefined,
   /** Starts an attempt. */
   start: (cause: SocketError) => void,
-  /** Returns the second connection, which from now on belongs to the caller. */
+  /** Returns the second connection, and leaves it to the caller. */
   take: () => Connection | undefined,
   /** Abandons the second connection, and counts failures from the beginning. */
   reset: () => void,
@@ -21,7 +21,7 @@ export const createAttempts = (
   defer: Emitter<SocketEvents<any>>['defer'],
   dial: Dial,
   onReady: () => void,
-  /** An attempt has failed, which has been reported. */
+  /** An attempt has failed, and the failure has been reported. */
   onFailed: (cause: SocketError, failures: number) => void,
 ): Attempts => {
   let next: Connection | undefined

@@ -9,9 +9,9 @@ import type { SocketEvents } from './types.js'
 export type Requests = readonly [
   /** `handover()`: plans a handover, or connects if there is no connection. */
   request: (cause?: unknown) => Promise<void>,
-  /** An attempt begins, which is for the calls so far. Returns it. */
+  /** An attempt has begun. It serves the calls that were made before it. Returns the attempt. */
   serve: (attempt: Connection) => Connection,
-  /** Resolves (0) or rejects (1) the calls that the attempt was for, or the given number of calls. */
+  /** Resolves (0) or rejects (1) the calls that the attempt serves, or the given number of calls. */
   settle: (at: 0 | 1, cause?: SocketError, count?: number) => void,
   /** Plans another handover for the calls that were made during the last one. */
   planAgain: () => void,
@@ -26,9 +26,9 @@ export const createRequests = (
   successor: () => Successor,
 ): Requests => {
   const waiting: [resolve: () => void, reject: (reason: SocketError) => void][] = []
-  /** How many of them the present attempt is for: those that were made before it began, or all if nothing of it can be out of date. */
+  /** How many of them the current attempt serves: those that were made before it began, or all of them if the attempt cannot be out of date. */
   let served = 0
-  /** The cause of the last call. */
+  /** The cause that was passed to the last call. */
   let newest: unknown
 
   return [
@@ -43,13 +43,13 @@ export const createRequests = (
           else step({ type: 'connect' })
         }),
       )
-      // It is reported by an event as well.
+      // An event reports the failure, too, so callers may ignore the promise.
       promise.catch(() => {})
       return promise
     },
 
     attempt => {
-      // Without functions of the application, there is a native socket at once.
+      // If the attempt calls no functions of the application, its native socket exists already.
       served = isPrepared || !attempt.native ? waiting.length : Infinity
       return attempt
     },

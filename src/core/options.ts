@@ -22,8 +22,9 @@ export type BinaryType = 'arraybuffer' | 'blob'
 type PerAttempt<Value> = Value | ((context: AttemptContext) => Value | PromiseLike<Value>)
 
 /**
- * The address to connect to: fixed, or a function that is called for every attempt. If it is missing, or the function returns nothing, there is a
- * `TypeError` instead of a connection to `/undefined`. The browser resolves relative URLs, from Chrome 125, Firefox 124 and Safari 17.3 on.
+ * The URL to connect to: fixed, or a function that is called for every attempt. If it is missing, or if the function returns nothing, this
+ * causes a `TypeError` instead of a connection to `/undefined`. The browser resolves relative URLs, from Chrome 125, Firefox 124 and Safari 17.3
+ * on.
  */
 // https://websockets.spec.whatwg.org/#dom-websocket-websocket
 export type Endpoint = PerAttempt<string | URL>
@@ -37,7 +38,7 @@ export interface PreparedConnection<Binary extends BinaryType = 'arraybuffer'> {
   send(data: Data): void
   /** Resolves with the next message from the server. Rejects when the connection is lost. */
   receive(): Promise<string | BinaryMessage<Binary>>
-  /** The address, as the browser resolved it. */
+  /** The URL, as the browser resolved it. */
   readonly url: string
   /** The subprotocol that the server selected, or an empty string. */
   readonly protocol: string

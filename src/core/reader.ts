@@ -15,22 +15,22 @@ export type Reader = readonly [
   listener: () => (event: MessageEvent) => void,
   /** A message has arrived, or the connection was opened. */
   onLife: () => void,
-  /** The page is hidden, or visible again. Returns whether it was hidden, and without messages, for so long that the connection is in doubt. */
+  /** The page is hidden, or visible again. Returns whether it was hidden for so long without messages that the connection may be dead. */
   onVisibility: () => boolean,
-  /** A second connection is planned or exists, or there is only the first one again. */
+  /** A second connection is planned or exists, or only the first one is left. */
   onChange: (hasSecond: boolean) => void,
   /**
-   * The second connection has replaced the first, which, if given, is read for this many milliseconds. After that, the second one can still bring
-   * what the first one has brought.
+   * The second connection has replaced the first, which, if given, is read for this many milliseconds. After that, messages from the first
+   * connection can still arrive again on the second.
    */
   endOverlapIn: (delay: number, first: WebSocket | false) => void,
   endOverlap: () => void,
 ]
 
-/** On a busy machine, a message can arrive so many milliseconds later on one connection than on the other. */
+/** On a busy machine, a message can arrive this many milliseconds later on one connection than on the other. */
 const MAX_SKEW = 5_000
 
-/** If a page was hidden for less time, or a message arrived more recently, its connection is not in doubt. In milliseconds. */
+/** A connection is in doubt only if the page was hidden for at least this long, without a message. In milliseconds. */
 const LONG = 60_000
 
 export const createReader = (
@@ -41,7 +41,7 @@ export const createReader = (
 ): Reader => {
   const { when, id } = handover || {}
   const setTimer = createTimer()
-  /** During an overlap: the connection on which each identity was seen first. */
+  /** During an overlap: the connection on which each message id arrived first. */
   let seen: Map<unknown, WebSocket> | undefined
   let late: WebSocket | false | undefined
   /** While the page is hidden: when it was hidden, the connection was opened, or the last message arrived. */
@@ -69,7 +69,8 @@ export const createReader = (
       socket === native() ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
     if (isAnswer) return
     if (!isDouble(socket, data)) report(data)
-    // The servers of both connections may say the same, so a double counts here. A listener may have closed the socket, and a connection that was replaced ends anyway.
+    // Duplicates are not skipped here, because both servers may make the same announcement. A listener may have closed the socket, and a
+    // connection that was replaced ends anyway.
     if (when && guard(when, data) && socket === native() && state().name === 'open') successor().plan(data)
   }
 
@@ -109,7 +110,7 @@ export const createReader = (
     },
 
     hasSecond => {
-      // After a handover that follows another one at once, the present connection may still bring what the last one has brought.
+      // If one handover directly follows another, messages from the previous connection may still arrive again on the current one.
       const known = seen ?? new Map()
       endOverlap()
       if (id && hasSecond) seen = known

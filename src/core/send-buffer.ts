@@ -2,19 +2,19 @@ import type { Data } from './data.js'
 import { isHidden } from './page.js'
 import type { NativeSocket } from './queue.js'
 
-/** What was passed to a native socket, and how much of it the browser has not sent. All numbers are bytes. */
+/** Counts how much was passed to a native socket, and how much of it the browser has not sent. All numbers are bytes. */
 export type SendBuffer = readonly [
   /** Whether the native socket is open. */
   isOpen: () => boolean,
   /** Whether it is open, and the browser has buffered at most this much. Reads the buffered amount. */
   hasRoom: (limit: number) => boolean,
-  /** Passes data to the native socket. Call it only after `hasRoom()`. Returns how much was passed to it so far. */
+  /** Passes data to the native socket. Call it only after `hasRoom()`. Returns how much has been passed to the native socket so far. */
   write: (data: Data) => number,
-  /** Reads the buffered amount. Returns whether it is smaller than the last time. */
+  /** Reads the buffered amount. Returns whether it is smaller than at the last reading. */
   hasShrunk: () => boolean,
-  /** How much was sent, as far as the last reading shows. */
+  /** How much was sent, according to the last reading. */
   known: () => number,
-  /** How much was sent, if this much was not. By default, it is read now. */
+  /** How much was sent, if the given number of bytes was not. Default: the buffered amount, which is then read. */
   left: (unsent?: number) => number,
   /** Continues with another native socket, or with none, and counts from the beginning. */
   attach: (native?: NativeSocket) => void,
@@ -23,7 +23,7 @@ export type SendBuffer = readonly [
 export const createSendBuffer = (): SendBuffer => {
   let native: NativeSocket | undefined
   let written = 0
-  /** At the last reading. */
+  /** The buffered amount at the last reading. */
   let buffered = 0
 
   /** A native socket without `bufferedAmount` counts as one with an empty buffer. */
@@ -55,7 +55,7 @@ export const createSendBuffer = (): SendBuffer => {
     (unsent = read()) => written - unsent,
     socket => {
       native = socket
-      // Whatever `prepare` sent is ahead of everything.
+      // Data that `prepare` has sent comes before everything else.
       written = buffered = read()
     },
   ]

@@ -1,6 +1,6 @@
 import type { IndexedDbOutboxOptions } from './types.js'
 
-/** How many letters of one name are missing in the other, or in another place there. */
+/** A measure of how different two names are: letters that are missing or at another position, and the difference in length. */
 const difference = (one: string, other: string) =>
   [...one].filter(letter => !other.includes(letter)).length +
   [...one].filter((letter, place) => other[place] !== letter).length +

@@ -1,7 +1,7 @@
 import { decodeData, type FrameData } from '../reliable/frames.js'
 import type { OutboxOptions, OutboxRecord, PendingMessage } from './types.js'
 
-/** The bytes of text in UTF-8. */
+/** Encodes text as UTF-8. */
 export const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 /** Turns the text of a message into what is stored, and back. */
@@ -25,7 +25,7 @@ export const createCodec = ({ encode, decode }: OutboxOptions): Codec => ({
   },
 })
 
-/** A message for the application. `text`: its JSON, if it could be read. */
+/** Describes a message for the application. `text`: its JSON, if it could be read. */
 export const describe = (
   { id, time }: Pick<OutboxRecord, 'id' | 'time'>,
   text: string | undefined,

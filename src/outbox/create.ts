@@ -43,7 +43,7 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
       cause,
       messages: messages ?? unstored.map(message => describe(message, message.text || undefined)),
     }
-    // Nobody would hear of it.
+    // Without a listener, the problem would go unnoticed.
     if (!emit('problem', problem)) socket?.error(Object.assign(new Error(problem.message), { cause }))
   }
 
@@ -96,7 +96,7 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
   }
 }
 
-/** Whether it must be read before it can be encoded. */
+/** Whether the data must be read before it can be encoded. */
 const isBlob = (data: any): data is Blob => data?.size >= 0 && typeof data.arrayBuffer === 'function'
 
 const accept = (

@@ -12,14 +12,13 @@ import type { IndexedDbOutboxOptions, StoredOutbox } from './types.js'
  * const { status } = await socket.send({ buy: 3 }, { event: 'order' })
  * ```
  *
- * `name`: of the database; outboxes with the same name and user, in any tab, share their messages. Throws a `TypeError` for invalid
- * arguments.
+ * Outboxes with the same `name` and user, in any tab, share their messages. Throws a `TypeError` for invalid arguments.
  */
 export const indexedDbOutbox = (name: string, options: IndexedDbOutboxOptions = {}): StoredOutbox => {
   checkOptions('indexedDbOutbox', options, ['user', 'durability'])
   const { user = '', durability = 'relaxed', ...limits } = options
   if (typeof name !== 'string' || !name) throw new TypeError('indexedDbOutbox needs a name')
-  // With an object, all users would share one outbox.
+  // If objects were allowed, all users would share one outbox, because each object is converted to the same string.
   if (typeof user !== 'string') throw new TypeError('user must be a string')
   if (durability !== 'relaxed' && durability !== 'strict')
     throw new TypeError("durability must be 'relaxed' or 'strict'")

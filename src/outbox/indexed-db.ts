@@ -10,7 +10,7 @@ interface Total {
 
 interface Schema extends DBSchema {
   messages: { key: number; value: OutboxRecord }
-  /** One entry, so that limits are checked without reading all messages. */
+  /** One record with the totals, so that limits can be checked without reading all messages. */
   total: { key: number; value: Total }
 }
 
@@ -30,7 +30,7 @@ export const indexedDbStorage = (name: string, durability: 'strict' | 'relaxed')
   let database: IDBPDatabase<Schema>
   let lose: (cause?: unknown) => void
 
-  /** A connection can be closed without an event, or before it. */
+  /** A connection can be closed without an event, or before the event is fired. */
   const guard = <Value>(step: () => Value): Value => {
     try {
       return step()
@@ -54,7 +54,7 @@ export const indexedDbStorage = (name: string, durability: 'strict' | 'relaxed')
       }
     })
     await change.done.catch(async reason => {
-      // The errors of single requests say more, unless they were aborted because of this reason.
+      // The errors of single requests are more specific, unless the requests were aborted because of this error.
       if (reason?.name === 'AbortError') await work
       throw reason
     })
@@ -76,12 +76,12 @@ export const indexedDbStorage = (name: string, durability: 'strict' | 'relaxed')
           made.createObjectStore('messages', { keyPath: 'key', autoIncrement: true })
           made.createObjectStore('total')
         },
-        // Another page deletes the database, or a newer version of it wants to change it. It has to wait as long as this connection is open.
+        // Another page wants to delete the database, or to upgrade it to a newer version. It has to wait as long as this connection is open.
         blocking() {
           opened.close()
           loseThis()
         },
-        // For example, because the user deletes the data of the site.
+        // For example, because the user has deleted the site's data.
         terminated: () => loseThis(),
       })
       database = opened

@@ -12,13 +12,13 @@ export interface CallsLike {
 /** Options of `overCalls()`. */
 export interface OverCallsOptions {
   /**
-   * Makes the parameters that are sent, with the idempotency key: the server should carry out each key once, and answer a repetition with the same
-   * result. Default: adds the member `idempotencyKey` to an object.
+   * Makes the parameters that are sent, with the idempotency key: the server should carry out only one call with each key, and answer a
+   * repetition with the same result. Default: adds the member `idempotencyKey` to an object.
    */
   withKey?: ((params: any, key: string) => unknown) | undefined
 }
 
-/** The outcome of a stored call: with the result, if it was carried out. A refusal has the server's error. */
+/** The outcome of a stored call: with the result if the call was carried out, or with the server's error if it was refused. */
 export type CallOutcome<Result = unknown> =
   | { readonly status: 'delivered'; readonly result: Result }
   | Exclude<Outcome, { status: 'delivered' }>
@@ -26,8 +26,8 @@ export type CallOutcome<Result = unknown> =
 /** Calls with an outbox. */
 export interface CallsWithOutbox {
   /**
-   * Stores a call, and then makes it until the server has answered. The parameters must be JSON. Resolves with the outcome. `ttl` and `signal` are
-   * those of `createReliableSocket()`.
+   * Stores a call, and then repeats it until the server has answered. The parameters must be representable as JSON. Resolves with the outcome.
+   * `ttl` and `signal` are those of `createReliableSocket()`.
    */
   call<Result = unknown>(
     name: string,
@@ -37,13 +37,13 @@ export interface CallsWithOutbox {
 }
 
 const addKey = (params: any, key: string): unknown => {
-  // Of an array, the key would have no name.
+  // In an array, the key would have no name.
   if (typeof params !== 'object' || Array.isArray(params))
     throw new TypeError('Pass withKey, or parameters that are an object')
   return { ...params, idempotencyKey: key }
 }
 
-/** How long to wait before a call is made again that has timed out. */
+/** How long to wait before a failed call is repeated. In milliseconds. */
 const PAUSE = 1_000
 
 /**
@@ -66,7 +66,7 @@ export const overCalls = (
   const { withKey = addKey } = options
   const { socket } = api
 
-  /** Makes a call until there is an answer, or the message goes back to the outbox. */
+  /** Repeats a call until the server has answered, or the message goes back to the outbox. */
   const make = async (
     name: string,
     params: unknown,
@@ -75,7 +75,7 @@ export const overCalls = (
     const until = Date.now() + ttl
     let mayHaveArrived = false
     for (;;) {
-      // A call that may have arrived is made again, which does no harm, to learn what became of it.
+      // A call that may have arrived is repeated, which is harmless, to find out its outcome.
       if (!mayHaveArrived && signal?.aborted) return { status: 'dropped', reason: 'aborted' }
       if (!mayHaveArrived && Date.now() >= until) return { status: 'dropped', reason: 'expired' }
       try {
@@ -112,7 +112,7 @@ export const overCalls = (
   return {
     call: async (name, params = null, how = {}) => {
       checkNames('call', how, ['ttl', 'signal'])
-      // Rejects now for parameters that get no key.
+      // Rejects at once if no key can be added to the parameters.
       if (params !== null || options.withKey) withKey(params ?? undefined, '')
       const write = (data: unknown) => JSON.stringify({ type: 'event', event: name, dataType: 'json', data })
       return keep({ data: params, options: how, write }) as Promise<CallOutcome<any>>

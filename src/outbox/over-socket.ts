@@ -3,23 +3,24 @@ import { decodeData, encode, encodeData, type FrameData } from '../reliable/fram
 import type { Outbox, Outcome } from '../reliable.js'
 import { checkNames } from './checks.js'
 
-/** After how many milliseconds a message is tried again that the socket does not accept, because it sends too much or may be dead. */
+/** After how many milliseconds to retry a message that the socket has not accepted, because its buffer is full, or its connection may be dead. */
 const RETRY = 500
 
 /** Options of `overSocket()`. */
 export interface OverSocketOptions {
-  /** Makes the message that is sent, with the id. The same message can be sent again: the server should process each id once. */
+  /** Makes the message that is sent, which must contain the id. A message can be sent more than once: the server should process each id once. */
   encode: (data: any, id: string) => string | ArrayBuffer | ArrayBufferView
-  /** The id that a message of the server acknowledges; `undefined` for any other message. */
+  /** Returns the id that a message from the server acknowledges, or `undefined` for any other message. */
   acknowledged: (message: any) => string | undefined
 }
 
 /** A socket with an outbox. */
 export interface SocketWithOutbox {
   /**
-   * Stores a message, and then sends it until the server acknowledges it. Strings, `ArrayBuffer`s, views, Blobs (which become
-   * `ArrayBuffer`s) and everything that JSON can represent. `ttl` drops the message if it has not been sent after this many milliseconds (default: keep it), and aborting `signal`
-   * drops it if it has not been sent (default: none). The outcome is that of `createReliableSocket()`.
+   * Stores a message, and then sends it on each connection until the server acknowledges it. Data can be strings, `ArrayBuffer`s, views, Blobs
+   * (which become `ArrayBuffer`s) and everything that JSON can represent. `ttl` drops the message if it has not been sent after this many
+   * milliseconds (default: keep it), and aborting `signal` drops it if it has not been sent (default: none). The outcomes are those of
+   * `createReliableSocket()`.
    */
   send(data: unknown, options?: { ttl?: number; signal?: AbortSignal }): Promise<Outcome>
 }
@@ -48,11 +49,11 @@ export const overSocket = (
   const { encode: encodeMessage, acknowledged } = options
   if (typeof encodeMessage !== 'function' || typeof acknowledged !== 'function')
     throw new TypeError('overSocket needs the functions encode and acknowledged')
-  /** What waits for its acknowledgement, in order. */
+  /** The messages that wait for their acknowledgement, in order. */
   const waiting = new Map<string, Waiting>()
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  /** Sends what was not sent on this connection, in order, as far as the socket accepts it now. */
+  /** Sends the messages that have not been sent on this connection, in order, until the socket accepts no more. */
   const flush = () => {
     clearTimeout(timer)
     if (socket.state.name !== 'open') return
@@ -101,7 +102,7 @@ export const overSocket = (
       }),
     report() {},
     error(error) {
-      // As the platform reports an exception that nobody catches. Node has no such function.
+      // Reports the error like an uncaught exception. Node has no `reportError()`.
       const { reportError = console.error } = globalThis
       reportError(error)
     },
@@ -129,14 +130,14 @@ export const overSocket = (
 
 interface Waiting {
   readonly message: string | ArrayBuffer | ArrayBufferView
-  /** Whether it was sent on any connection, and on the current one. */
+  /** Whether the message was sent on any connection, and whether it was sent on the current one. */
   isSent: boolean
   isOnLine: boolean
   watch(ttl: number, signal: AbortSignal | undefined, drop: (reason: 'aborted' | 'expired') => void): void
   finish(outcome: Outcome): void
 }
 
-/** A longer delay would fire at once. The outbox checks `ttl` again in the next session. */
+/** A timer with a longer delay would fire at once. The outbox checks `ttl` again in the next session. */
 const MAX_DELAY = 2 ** 31 - 1
 
 const createWaiting = (message: Waiting['message'], resolve: (outcome: Outcome) => void): Waiting => {

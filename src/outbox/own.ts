@@ -1,18 +1,18 @@
 import { toBase64 } from '../reliable/frames.js'
 import type { Outcome } from '../reliable.js'
 
-/** A message of this page, until it has an outcome. It is kept in memory, too, so that it does not depend on the storage. */
+/** A message of this page, until it has an outcome. It is also kept in memory, so that it does not depend on the storage. */
 export interface OwnMessage {
   readonly id: string
   /** When it was sent, as `Date.now()`. */
   readonly time: number
   /** When it expires; `null`: never. */
   readonly expires: number | null
-  /** Its JSON. */
+  /** The message as JSON. */
   text: string
-  /** Its key in the storage, while it is there. */
+  /** Its key in the storage, while it is stored. */
   key?: number | undefined
-  /** Whether it was in a storage that may be gone. */
+  /** Whether it was stored in a storage that may have been deleted. */
   wasStored?: boolean
   /** Settles its promise. */
   resolve(outcome: Outcome): void
@@ -22,7 +22,7 @@ export interface OwnMessage {
 
 export type OwnMessages = Map<string, OwnMessage>
 
-/** An id that no other message has, of letters, digits, `-` and `_`. */
+/** Creates a unique id of letters, digits, `-` and `_`. */
 export const createId = (): string =>
   toBase64(crypto.getRandomValues(new Uint8Array(16)))
     .replace(/=/g, '')

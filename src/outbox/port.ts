@@ -8,10 +8,10 @@ import { createTurn, type Turn } from './turn.js'
 import type { OutboxProblem, OutboxRecord } from './types.js'
 import { createWriter } from './writer.js'
 
-/** How long a tab without a connection keeps its turn. */
+/** How long a tab without a connection keeps its turn to send. In milliseconds. */
 const GRACE = 5_000
 
-/** An outbox at work: between the storage and the socket. */
+/** Connects an outbox's storage to its socket. */
 export interface Port {
   /** Stores a message of this page, and then sends it. */
   add(message: OwnMessage, text: string | Promise<string>): void
@@ -21,7 +21,7 @@ export interface Port {
   settle(id: string, outcome: Outcome): boolean
   /** The storage was lost: stores the messages of this page again. */
   restore(): void
-  /** Resolves when all messages are stored or not. */
+  /** Resolves when each message has been stored, or could not be stored. */
   done(): Promise<void>
   /** Drops all messages of this page. */
   clear(): Promise<void>
@@ -49,7 +49,7 @@ const createRemoval = (shelf: Shelf) => {
   }
 }
 
-/** The messages of this page that could not be stored, and were not sent yet. */
+/** The messages of this page that could not be stored, and have not been sent yet. */
 const createRest = (own: OwnMessages, sender: Sender) => {
   let messages: OwnMessage[] = []
   return {
@@ -57,7 +57,7 @@ const createRest = (own: OwnMessages, sender: Sender) => {
     clear() {
       messages = []
     },
-    /** Sends them, when nothing that was sent before them waits any more. */
+    /** Sends them as soon as no earlier message is waiting. */
     flush() {
       if (!messages.length) return
       for (const { id, key } of own.values()) if (key !== undefined && !sender.has(id)) return
@@ -90,7 +90,7 @@ const createReader =
     if (!signal.aborted) sender.send({ ...record, text })
   }
 
-/** The page was away, and may not have heard of outcomes. */
+/** Finds messages whose outcome this page has missed while it was frozen or in the back/forward cache. */
 const compare = async (shelf: Shelf, own: OwnMessages, sender: Sender, settle: Port['settle']) => {
   const stored = await shelf.all().catch(() => undefined)
   if (!stored) return
@@ -129,7 +129,7 @@ export const createPort = (
       // It may have been stored again since then.
       const { key = first } = own.get(id) ?? {}
 
-      // First, the others: if this page ends in between, the message is sent again, and the server recognizes it.
+      // Tells the other tabs first: if this page is closed in between, the message is sent again, and the server recognizes it.
       tabs.post({ kind: 'outcome', id, outcome })
       if (key !== undefined) remove(key)
       if (!settle(id, outcome)) socket.report(text, id, outcome, false)
@@ -192,7 +192,7 @@ export const createPort = (
       turn = mine
       signal.addEventListener('abort', () => {
         if (turn === mine) turn = undefined
-        // Whoever has the turn next sends them. Those that were sent are acknowledged to this page.
+        // The tab that has the next turn sends them. Messages that were already sent are acknowledged to this page.
         sender.withdrawAll(({ key }: Item) => key !== undefined)
       })
       mine.pump()
@@ -233,7 +233,7 @@ export const createPort = (
   }
 }
 
-/** Asks for the turn while the socket has a connection, and a short time longer. */
+/** Asks for the turn while the socket has a connection, and keeps it for a short time after that. */
 const watchState = (
   socket: OutboxSocket,
   start: () => void,

@@ -1,7 +1,7 @@
 import type { OutboxSocket, Outcome } from '../reliable.js'
 import { bytesOf } from './codec.js'
 
-/** How many messages are with the socket. The others wait in the storage. */
+/** How many messages can be unacknowledged at a time. The others wait in the storage. */
 const WINDOW = 256
 const WINDOW_BYTES = 2 ** 20
 
@@ -19,15 +19,15 @@ export interface Sender {
   readonly hasRoom: boolean
   has(id: string): boolean
   send(item: Item): void
-  /** Does not send this message any more, unless it was sent already. */
+  /** Cancels the message, unless it was already sent. */
   withdraw(id: string): void
   /** The message has its outcome. */
   forget(id: string): void
-  /** Takes back the messages that were not sent yet: another tab sends them, or nobody. */
+  /** Takes back messages that have not been sent yet: another tab sends them, or they are dropped. */
   withdrawAll(isStored: (item: Item) => boolean): void
 }
 
-/** Whether this outcome is final. The others mean that the message stays in the outbox. */
+/** Whether this outcome is final. After any other outcome, the message stays in the outbox. */
 const isFinal = (outcome: Outcome, isStored: boolean, isWithdrawn: boolean) => {
   if (outcome.status !== 'dropped') return outcome.status === 'delivered' || !isStored
   if (outcome.reason === 'aborted') return isWithdrawn

@@ -1,22 +1,22 @@
 import type { OutboxLimits, OutboxProblem, OutboxRecord, OutboxStorage } from './types.js'
 
-/** After how many milliseconds a storage is tried again that could not be opened. */
+/** After how many milliseconds to try again to open a storage that could not be opened. */
 const PAUSE = 10_000
 
-/** A database can fail to open without an error. */
+/** Opening a database can hang without an error. */
 // https://bugs.webkit.org/show_bug.cgi?id=226547
 const OPEN_TIMEOUT = 5_000
 
 export type Reason = OutboxProblem['reason']
 
 export interface ShelfOwner {
-  /** The storage is gone: whatever was in it may be lost. */
+  /** The storage was closed: its messages may be lost. */
   onLost(cause: unknown): void
-  /** A step has failed, for the first time since one has succeeded. */
+  /** A step has failed, for the first time since it last succeeded. */
   onFailure(reason: Reason, cause: unknown): void
 }
 
-/** A storage that may fail. A step that has failed resolves with `undefined`. */
+/** Handles the failures of a storage: a step that fails resolves with `undefined`. */
 export interface Shelf {
   add(records: readonly Omit<OutboxRecord, 'key'>[]): Promise<readonly (number | undefined)[] | undefined>
   list(after: number, limit: number): Promise<readonly OutboxRecord[] | undefined>
@@ -59,7 +59,7 @@ export const createShelf = (
   const open = (): Promise<void> => {
     if (!opening) {
       const failure = failures.get('open')
-      // A storage that does not open is not tried for each message.
+      // Does not try to open the storage again for each message.
       if (failure && failure.until > Date.now()) return Promise.reject(failure.error)
       const mine = withTimeout(
         storage.open(cause => {

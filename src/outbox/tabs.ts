@@ -4,7 +4,7 @@ export type TabNews =
   | { readonly kind: 'added' }
   /** A message has its outcome. */
   | { readonly kind: 'outcome'; readonly id: string; readonly outcome: any }
-  /** A message should not be sent any more. */
+  /** A message was cancelled. */
   | { readonly kind: 'withdrawn'; readonly id: string }
   /** All messages were deleted. */
   | { readonly kind: 'cleared' }
@@ -13,21 +13,21 @@ export interface TabsListener {
   hear(news: TabNews): void
   /** It is this tab's turn to send messages, until the signal is aborted. */
   onTurn(signal: AbortSignal): void
-  /** The page is back from the back/forward cache, or from being frozen: it may have missed news. */
+  /** The page is back from the back/forward cache, or from being frozen: it may have missed what other tabs posted. */
   onReturn(): void
   /** There are no locks: it is every tab's turn. */
   onUnlocked(): void
 }
 
-/** Connects the tabs that share a storage: one at a time sends messages. */
+/** Connects the tabs that share a storage, of which one at a time sends messages. */
 export interface Tabs {
-  /** Whether tabs take turns. If not, each sends its own messages. */
+  /** Whether the tabs take turns. If not, each tab sends its own messages. */
   readonly areOrdered: boolean
   post(news: TabNews): void
-  /** Takes part, until `stop()`. */
+  /** Joins the other tabs, until `stop()`. */
   start(): void
   stop(): void
-  /** Asks for the turn, or gives it back. A page that is frozen or in the back/forward cache never has it. */
+  /** Requests the turn, or gives it up. A page that is frozen or in the back/forward cache never has it. */
   want(isWanted: boolean): void
 }
 
@@ -62,7 +62,7 @@ export const createTabs = (name: string, { hear, onTurn, onReturn, onUnlocked }:
       })
       .catch(error => {
         if (signal.aborted) return
-        // Such as a page without an origin.
+        // For example, because the page has an opaque origin.
         locks = undefined
         onUnlocked()
         if (turn === mine && error) onTurn(signal)
@@ -83,7 +83,7 @@ export const createTabs = (name: string, { hear, onTurn, onReturn, onUnlocked }:
   const leave = () => {
     isAway = true
     update()
-    // An open channel can prevent a page from being kept, and fills up while it is.
+    // An open channel can keep a page out of the back/forward cache, and buffers messages while the page is in it.
     closeChannel()
   }
 
@@ -106,7 +106,7 @@ export const createTabs = (name: string, { hear, onTurn, onReturn, onUnlocked }:
       if (life) return
       life = new AbortController()
       const { signal } = life
-      // Later, because a listener may be added after the socket was created.
+      // In a microtask, because the listener may be added after the socket is created.
       if (!locks) Promise.resolve().then(onUnlocked)
       openChannel()
       scope.addEventListener?.('pagehide', leave, { signal })

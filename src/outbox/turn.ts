@@ -3,11 +3,11 @@ import type { OutboxRecord } from './types.js'
 /** How many messages are read at a time. */
 const PAGE = 64
 
-/** The time in which this tab sends the stored messages, in their order. */
+/** The period in which this tab sends the stored messages, in order. */
 export interface Turn {
-  /** Sends what there is room for. */
+  /** Sends as many messages as there is room for. */
   pump(): void
-  /** Begins with the first message again: the storage is another one. */
+  /** Starts again with the first message, because the storage may have been deleted and created again. */
   restart(): void
 }
 
@@ -16,7 +16,7 @@ export interface TurnOwner {
   list(after: number, limit: number): Promise<readonly OutboxRecord[] | undefined>
   /** Sends a message, or skips it. */
   send(record: OutboxRecord, signal: AbortSignal): Promise<void>
-  /** Everything that is stored was passed on. */
+  /** All stored messages have been passed to the sender. */
   onEnd(): void
 }
 
@@ -32,7 +32,7 @@ export const createTurn = (signal: AbortSignal, owner: TurnOwner): Turn => {
         isAgain = false
         const from = cursor
         const found = (await owner.list(from, PAGE)) ?? []
-        // It was restarted meanwhile.
+        // The turn was restarted in the meantime.
         if (cursor !== from) continue
         records = [...found]
       }

@@ -9,22 +9,22 @@ const BATCH = 256
 export interface WriterOwner {
   /** Whether the message still waits for its outcome. */
   isPending(message: OwnMessage): boolean
-  /** Messages have their keys. */
+  /** Messages have been stored, and have their keys. */
   onStored(): void
-  /** A message is not stored, because the storage failed. */
+  /** A message was not stored, because the storage or `encode` failed. */
   onUnstored(message: OwnMessage): void
   /** There are too many messages. */
   onOverflow(message: OwnMessage): void
-  /** A message was stored that has its outcome already. */
+  /** A message was stored, although it already has its outcome. */
   onOrphan(key: number): void
   /** `encode` failed. */
   onCodec(message: OwnMessage, cause: unknown): void
 }
 
-/** Stores messages, in the order in which they were sent. */
+/** Stores messages in the order in which they were sent. */
 export interface Writer {
   add(message: OwnMessage, text: string | Promise<string>): void
-  /** Resolves when everything that was added is stored or not. */
+  /** Resolves when each message that was added has been stored, or could not be stored. */
   done(): Promise<void>
 }
 
@@ -44,7 +44,7 @@ export const createWriter = (
 
   const encode = async ({ message, text }: Task): Promise<Omit<OutboxRecord, 'key'> | undefined> => {
     try {
-      // A Blob that cannot be read has rejected the promise already.
+      // If a Blob cannot be read, `accept()` has already rejected the promise.
       message.text = await text
     } catch {
       return undefined
@@ -59,7 +59,7 @@ export const createWriter = (
     }
   }
 
-  /** The keys of messages that were in a storage that was lost, and is there again. */
+  /** Finds the keys of messages that are still stored, after the storage was closed and opened again. */
   const findKeys = async (messages: readonly OwnMessage[]) => {
     if (!messages.some(({ wasStored }) => wasStored)) return new Map<string, number>()
     const records = (await shelf.list(0, Infinity)) ?? []

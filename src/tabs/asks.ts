@@ -13,7 +13,7 @@ interface Ask {
 
 /** Calls functions that cannot be copied, in one of the tabs that have them. */
 export interface Asks {
-  /** `patience`: how many milliseconds to wait for a tab whose socket has been open. */
+  /** `patience`: how many milliseconds to wait for a tab whose socket has been open before. */
   caller(what: string, patience?: number): (context: AttemptContext) => Promise<any>
   prepare(connection: PreparedConnection<any>): Promise<void>
   receive(message: TabMessage): void
@@ -31,7 +31,7 @@ export const createAsks = (
 
   const ask = (what: string, context: any, signal: AbortSignal, connection?: PreparedConnection<any>) =>
     new Promise<any>((resolve, reject) => {
-      // One that knows the session, if there is one to resume.
+      // Prefers a tab that knows the session, if there is a session to resume.
       const tab = [...tabs.values()].find(({ hasBeenOpen }) => hasBeenOpen) ?? [...tabs.values()][0]
       if (!tab) return reject(new Error('No tab is left'))
       // The next one asks another tab, in case this one does not answer.
@@ -51,7 +51,7 @@ export const createAsks = (
     caller:
       (what, patience) =>
       async ({ signal, attempt, cause }) => {
-        // A tab that joins is welcomed first.
+        // Posts `welcome` to a tab that is joining first.
         await 0
         const isKnown = [...tabs.values()].some(({ hasBeenOpen }) => hasBeenOpen)
         if (patience && !isKnown) await new Promise(resolve => setTimeout(resolve, patience))
@@ -82,7 +82,7 @@ export const createAsks = (
       for (const [id, ask] of asks) {
         if (ask.tab !== tab) continue
         asks.delete(id)
-        // A half of `prepare` cannot be continued elsewhere.
+        // Another tab cannot continue a `prepare` that has begun.
         if (ask.connection) ask.reject(new Error('The tab that prepared the connection has ended'))
         else ask.repeat()
       }

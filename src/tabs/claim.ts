@@ -1,10 +1,10 @@
-/** So many ids are remembered. */
+/** The number of ids that are remembered. */
 const MAX_IDS = 1_000
 
 /** The ids of a page whose browser stores nothing. */
 const own = new Map<string, string[]>()
 
-/** Adds an id to those of this name. Returns false if it was there. */
+/** Adds an id to those of this name. Returns false if it was there already. */
 const add = (name: string, id: string): boolean => {
   const key = `${name} claims`
   let ids = own.get(name) ?? []

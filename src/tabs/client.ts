@@ -10,18 +10,18 @@ import { createSessionPart } from './session-part.js'
 import type { Sharing, TabsWorker } from './types.js'
 import { createView, type View } from './view.js'
 
-/** A tab, as the functions of its socket use it. */
+/** The tab's side of a shared connection, as the methods of its socket use it. */
 export interface Client extends Life {
   readonly view: View
   readonly outbox: Outbox
   readonly link: Link
   readonly counts: { sent: number; received: number; dropped: number }
   readonly call: ReturnType<typeof createCalls>['call']
-  /** Sends a frame of a reliable session, if there is a connection. Undefined if this is no session. */
+  /** Sends a frame of a reliable session, if there is a connection. Undefined if this is not a reliable session. */
   readonly sendFrame: ((frame: string) => 'sent' | 'dropped') | undefined
 }
 
-/** The treatment of each message of the hub. */
+/** The handlers of the hub's messages, by type. */
 type Handlers = { [Type in HubMessage['type']]?: (message: Envelope<HubMessage & { type: Type }>) => void }
 
 /** Whether the listeners of this tab receive the message. */
@@ -57,7 +57,7 @@ export const createClient = (
   const view = createView()
   const { emit } = view.emitter
   const counts = { sent: 0, received: 0, dropped: 0 }
-  /** Where the messages from the server ended when this tab went away. */
+  /** The position of the last message from the server before this tab went away. */
   let last: Position | undefined
   let number = 0
   let connection = 0
@@ -82,7 +82,7 @@ export const createClient = (
   }
   const loseHub = (isPlanned: boolean) => {
     link.epoch = undefined
-    // A reliable session sends again whatever was not acknowledged.
+    // A reliable session resends whatever was not acknowledged.
     if (config.session) outbox.forget()
     else outbox.lose(isPlanned)
     const cause = lossOf(isPlanned)
@@ -93,7 +93,7 @@ export const createClient = (
   const handlers: Handlers = {
     welcome(message) {
       const { from, holder, kept, conflict } = message
-      // Another hub does not know what this tab has missed.
+      // A different hub does not know what this tab has missed.
       const missed = last && last.epoch !== from ? undefined : message.missed
       if (from === link.epoch) return confirm()
       link.epoch = from

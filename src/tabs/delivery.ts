@@ -7,10 +7,10 @@ interface Item {
   readonly entry: Entry
 }
 
-/** While the browser's buffer is full, look again after this many milliseconds. */
+/** How often to check whether the browser's buffer has room again, in milliseconds. */
 const POLL = 20
 
-/** A tab that ended with the hub before this one. */
+/** Stands for all tabs that ended together with an earlier hub. */
 const GONE: Tab = { id: '', ready: 0, hasBeenOpen: false, isGone: true, last: 0, sent: 0, unwatch() {} }
 
 /** The messages of all tabs, on their way to the server. */
@@ -32,7 +32,7 @@ export const createDelivery = (
   post: (message: HubMessage, to?: string) => void,
 ): Delivery => {
   const queue = new Set<Item>()
-  /** Those that the socket has queued, because the browser's buffer is full, in order. */
+  /** The messages that the socket has queued because the browser's buffer is full, in order. */
   const handed: Item[] = []
   let timer: ReturnType<typeof setTimeout> | undefined
 
@@ -52,7 +52,7 @@ export const createDelivery = (
     if (isOpen) {
       for (const item of queue) {
         const { tab, entry } = item
-        // Until the tab knows of the connection, it can be certain that its messages were not sent.
+        // As long as the tab does not know about the connection, it relies on its messages not being sent.
         if (!tab.isGone && tab.ready !== connection()) continue
         if (target.queued) break
         queue.delete(item)
@@ -77,7 +77,7 @@ export const createDelivery = (
     flush,
     adopt,
     add(tab, entry) {
-      // It was sent again to a hub that has it.
+      // The tab has posted it again to a hub that already has it.
       if (entry.id <= tab.last) return
       tab.last = entry.id
       const item = { tab, entry }
@@ -90,7 +90,7 @@ export const createDelivery = (
     },
     cancel(tab, id, reason) {
       if (handed.some(item => item.tab === tab && item.entry.id === id)) return
-      // If it was sent, the tab knows that already, and ignores this.
+      // If the message was sent, the tab has been told, and ignores this.
       post({ type: 'dropped', id, reason }, tab.id)
       for (const item of queue) if (item.tab === tab && item.entry.id === id) queue.delete(item)
     },

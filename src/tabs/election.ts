@@ -4,22 +4,22 @@ import type { Place } from './place.js'
 import type { Entry } from './protocol.js'
 import type { TabsWorker } from './types.js'
 
-/** If the worker says nothing for this many milliseconds, a tab may become the hub. */
+/** If the worker does not answer for this many milliseconds, a tab may become the hub. */
 const WORKER_TIMEOUT = 5_000
 
-/** This tab's part in there being a hub. */
+/** This tab's candidacy for the hub. */
 export interface Candidacy {
   /** The hub, if it is in this tab. */
   readonly hub: Hub | undefined
-  /** A hub has answered. `isLost` is called when it ends without a goodbye. */
+  /** A hub has answered. If it is the worker, this tab waits for its end, and then starts it again. */
   onHub(isWorker: boolean): void
-  /** Leaves the hub to other tabs. `entries`: the messages of this tab. */
+  /** Withdraws the candidacy, and stops the hub if it is in this tab. `entries`: the messages of this tab. */
   stop(tab: string, entries: Iterable<Entry>): ReturnType<Hub['stop']> | undefined
 }
 
 /**
- * Makes sure that there is a hub: in the worker, or else in the tab that has the lock. The orphans are the messages of tabs that ended with the
- * hub before.
+ * Makes sure that there is a hub: in the worker, or else in the tab that has the lock. `takeOrphans` returns the messages of tabs that ended
+ * together with the previous hub.
  */
 export const runForHub = (
   name: string,
@@ -51,7 +51,7 @@ export const runForHub = (
         typeof worker === 'function'
           ? worker(name)
           : new SharedWorker(worker as string | URL, { name, type: 'module' })
-      // Its script is missing, or the Content-Security-Policy forbids it.
+      // The script is missing, or the Content-Security-Policy forbids it.
       shared.addEventListener('error', stand)
       shared.port.start()
       shared.port.postMessage(name)

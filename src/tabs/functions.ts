@@ -14,7 +14,7 @@ export const createCalls = (
   reply(message: HubMessage & { type: 'reply' }): void
   answer(message: HubMessage & { type: 'ask' }): Promise<void>
   abort(id: number): void
-  /** The hub is gone. */
+  /** The hub has ended. */
   lose(cause: unknown): void
 } => {
   const waiting = new Map<number, { resolve(value: any): void; reject(error: unknown): void }>()
@@ -52,7 +52,7 @@ export const createCalls = (
       try {
         const run = functions[what] as (argument: unknown) => unknown
         const value = await run(what === 'prepare' ? connection : argument)
-        // A URL cannot be cloned, and the result of `prepare` has no meaning.
+        // A `URL` object cannot be cloned, and the result of `prepare` is ignored.
         const result = what === 'prepare' ? undefined : what === 'endpoint' ? `${value ?? ''}` : value
         post({ type: 'answer', id, value: result })
       } catch (error) {

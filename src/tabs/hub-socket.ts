@@ -17,7 +17,7 @@ export interface HubSettings {
   WebSocket?: (new (url: any, protocols?: any) => any) | undefined
 }
 
-/** So many milliseconds are between the first tabs that join a new hub. One that has just been opened would begin another session. */
+/** How many milliseconds a new hub waits for a tab that knows the session: a tab that has just been opened would begin another session. */
 const PATIENCE = 200
 
 /** The options of the hub's socket. `ask` calls functions of a tab. */
@@ -34,7 +34,7 @@ const socketOptions = (config: Config, asks: Asks, WebSocket: any): any => {
   }
 }
 
-/** The options of a reliable session, of which each tab has a part. */
+/** The options for a reliable session, which all tabs share. */
 const sessionOptions = (
   { retry }: { retry: Retry | false },
   greet: (frame: string) => void,
@@ -78,7 +78,7 @@ export const createHubSocket = (
     const { code, close } = cause
     post({ type: 'retry', context: { attempt, uptime, elapsed, cause: { code, close } } })
   }
-  // A function, so that an address that the platform rejects is an event.
+  // A function, so that a URL that the platform rejects causes an event.
   const endpoint =
     config.endpoint === true
       ? asks.caller('endpoint', config.session ? PATIENCE : 0)

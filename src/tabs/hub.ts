@@ -14,7 +14,7 @@ import {
 } from './protocol.js'
 import { createReplay } from './replay.js'
 
-/** What the hub knows of a tab. */
+/** What the hub knows about a tab. */
 export interface Tab {
   readonly id: string
   /** The number of the connection that the tab knows to be open. */
@@ -25,9 +25,9 @@ export interface Tab {
   isGone: boolean
   /** The id of the last message that arrived from it. */
   last: number
-  /** The id of the last message that was sent to the server. */
+  /** The id of the last message from it that was sent to the server. */
   sent: number
-  /** Stops waiting for its lock. */
+  /** Stops waiting for the tab's lock. */
   unwatch(): void
 }
 
@@ -39,7 +39,7 @@ export interface Hub {
   signOut(code: number | undefined, reason: string | undefined): void
   /**
    * Closes the connection, and leaves it to the next hub. `entries`: the messages of the tab in which this hub is. Returns the id of the last of
-   * them that was sent, and whether another tab has taken the others.
+   * them that was sent, and whether another tab has taken over the rest.
    */
   stop(id: string, entries: Iterable<Entry>): { sent: number; isTaken: boolean }
 }
@@ -52,7 +52,7 @@ const createCaller = (
   let handover: Promise<void> | undefined
   return async (tab: string, { method, args, id }: TabMessage & { type: 'call' }) => {
     try {
-      // All tabs of a session ask for it when the server will be shut down.
+      // All tabs of a session request a handover when the server announces a shutdown.
       if (method === 'handover') handover ??= socket()?.handover(...args)
       const value = await (method === 'handover' ? handover : (socket() as any)?.[method](...args))
       post({ type: 'reply', id, value }, tab)
@@ -93,7 +93,7 @@ const createTab = (id: string): Tab => ({
 const conflictOf = (one: Config, other: Config) =>
   Object.keys({ ...one, ...other }).filter(name => JSON.stringify(one[name]) !== JSON.stringify(other[name]))
 
-/** Starts to hold the connection of all tabs that use channels and locks of this name. */
+/** Starts a hub, which holds the connection of all tabs that use channels and locks of this name. */
 export const startHub = (name: string, holder: string, place: Place, settings: HubSettings = {}): Hub => {
   const epoch = Math.random().toString(36).slice(2)
   const channel = place.open(name)

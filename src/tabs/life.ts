@@ -4,13 +4,13 @@ import type { Link } from './link.js'
 import type { Outbox } from './outbox.js'
 import type { View } from './view.js'
 
-/** The beginning and the ends of a tab's part in the connection. */
+/** How a tab joins a shared connection, and leaves it. */
 export interface Life {
-  /** Joins the other tabs, unless it has. */
+  /** Joins the other tabs, unless it has joined already. */
   enter(): void
-  /** The page is frozen, enters the back/forward cache, or ends. `isAway`: it may come back. */
+  /** The page is frozen, enters the back/forward cache, or is unloaded. `isAway`: it may come back. */
   sleep(isAway: boolean): void
-  /** Ends this tab's socket. `isAll`: those of the other tabs, too. */
+  /** Closes this tab's socket. `isAll`: those of the other tabs are closed, too. */
   close(code?: number, reason?: string, isAll?: boolean): void
 }
 

@@ -4,12 +4,12 @@ import type { Channel, Place } from './place.js'
 import type { Entry, Envelope, HubMessage, TabMessage } from './protocol.js'
 import type { TabsWorker } from './types.js'
 
-/** This tab's link with the hub and the other tabs. */
+/** This tab's connection to the hub and the other tabs. */
 export interface Link {
   /** The id of this tab. */
   readonly id: string
   readonly isShared: boolean
-  /** Whether the tab is linked, or will be as soon as there is a hub. */
+  /** Whether the tab has joined, or will join as soon as there is a hub. */
   readonly isOpen: boolean
   /** The epoch of the hub that has welcomed this tab. */
   epoch: string | undefined
@@ -18,14 +18,17 @@ export interface Link {
   /** Tells the hub and all tabs. */
   signOut(code: number | undefined, reason: string | undefined): void
   open(): void
-  /** The hub will be told. `entries`: the messages that it may not have. The result is that of `hub.stop()`, if the hub was in this tab. */
+  /**
+   * Tells the hub that this tab leaves. `entries`: the messages that it may not have. The result is that of `hub.stop()`, if the hub was in this
+   * tab.
+   */
   close(isAway: boolean, entries: Iterable<Entry>): { sent: number; isTaken: boolean } | undefined
   onWelcome(isWorker: boolean): void
-  /** The messages of tabs that ended with the hub. */
+  /** Takes the messages of tabs that ended together with the hub. */
   adopt(orphans: Entry[]): void
 }
 
-/** Links this tab with the others of this name. `join` is called when there may be a hub, `receive` for each message to this tab. */
+/** Connects this tab to the other tabs that use the same name. `join` is called when there may be a hub, `receive` for each message to this tab. */
 export const createLink = (
   name: string,
   place: Place,
@@ -66,7 +69,7 @@ export const createLink = (
       opened.onmessage = ({ data }) => {
         if (channel === opened && (data.to === id || data.to === '*')) receive(data)
       }
-      // The hub waits for this lock, and so learns of the end of this tab, however it ends.
+      // The hub waits for this lock, and so detects the end of this tab, even after a crash.
       release = place.lock(`${name} ${id}`, () => {
         candidacy = runForHub(name, place, worker, settings, id, () => orphans.splice(0))
         join()

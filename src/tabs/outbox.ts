@@ -4,9 +4,9 @@ import type { Entry, TabMessage } from './protocol.js'
 interface Unsent extends Entry {
   readonly size: number
   readonly key: unknown
-  /** Whether the hub has it. */
+  /** Whether it was posted to the hub. */
   isPosted: boolean
-  /** Whether the hub may have sent it without being able to say so. */
+  /** Whether the hub may have sent it without reporting this. */
   mayBeSent: boolean
   unwatch(): void
 }
@@ -17,17 +17,17 @@ export interface Outbox {
   readonly size: number
   readonly bytes: number
   list(): Data[]
-  /** The messages as the hub gets them. */
+  /** The messages, in the form in which the hub gets them. */
   entries(): Entry[]
   push(data: Data, size: number, options: SendOptions): 'queued' | 'dropped'
   /** The hub has sent the messages up to this one. Returns how many. */
   sent(id: number): number
   drop(id: number, reason: string): void
-  /** All messages are dropped: with this reason, if it is certain that they were not sent. */
+  /** Drops all messages: with this reason if it is certain that they were not sent, otherwise with `'unknown'`. */
   clear(reason: string): void
   /** The tab knows that there is a connection, or that there is none. */
   setOpen(isOpen: boolean): void
-  /** There is another hub: posts all messages to it. */
+  /** There is a new hub: posts all messages to it. */
   repost(): void
   /** The hub will send all messages that it has, while this tab is away. */
   leave(): void
@@ -35,7 +35,7 @@ export interface Outbox {
   handOver(result: { sent: number; isTaken: boolean } | undefined): void
   /** The hub has all messages, and this tab ends. */
   forget(): void
-  /** The hub has ended. Unless it said goodbye, the fate of some messages is unknown. */
+  /** The hub has ended. Unless it has posted `bye`, the outcome of some messages is unknown. */
   lose(isPlanned: boolean): void
 }
 
@@ -54,7 +54,7 @@ const watch = (
   }
 }
 
-/** Keeps each message until the hub has reported what became of it. */
+/** Keeps each message until the hub has reported its outcome. */
 export const createOutbox = (
   { maxMessages = Infinity, maxBytes = 2 ** 24, overflow }: QueueOptions,
   post: (message: TabMessage) => boolean,

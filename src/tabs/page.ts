@@ -1,6 +1,6 @@
 import type { Client } from './client.js'
 
-/** The window, or what stands for it. */
+/** The window, or a replacement for it. */
 export interface PageEvents {
   readonly addEventListener?: unknown
   readonly removeEventListener?: unknown
@@ -11,11 +11,11 @@ export interface PageEvents {
 export interface PageWatch {
   enter(): void
   leave(): void
-  /** Ends the sockets of all tabs, those that are away included. */
+  /** Closes the sockets of all tabs, including those that are away. */
   signOut(code: number | undefined, reason: string | undefined): void
 }
 
-/** Where a tab that was away learns that another has signed out. */
+/** From these, a tab that was away learns that another tab has signed out. */
 const signOuts = (name: string) => {
   const key = `${name} signed out`
   return {
@@ -30,15 +30,15 @@ const signOuts = (name: string) => {
       try {
         localStorage.setItem(key, String(Date.now()))
       } catch {
-        // Storage is denied, or full. Tabs that are not away are told all the same.
+        // Storage is denied, or full. Tabs that are not away get a message anyway.
       }
     },
   }
 }
 
 /**
- * Leaves the other tabs when the page is frozen, enters the back/forward cache, or ends, and returns to them. A page in the cache that kept
- * its locks would make the other tabs wait for it.
+ * Leaves the other tabs when the page is frozen, enters the back/forward cache, or is unloaded, and rejoins them when it is shown again. If a
+ * page in the cache kept its locks, the other tabs would wait for it.
  */
 // https://html.spec.whatwg.org/multipage/document-lifecycle.html, https://wicg.github.io/page-lifecycle/
 export const watchPage = (name: string, client: Client, page: PageEvents): PageWatch => {

@@ -5,13 +5,14 @@ export interface Channel {
   close(): void
 }
 
-/** The means by which tabs share a connection. */
+/** The channels and locks with which tabs share a connection. */
 export interface Place {
-  /** Whether there are other tabs here. */
+  /** Whether other tabs can use them, too. */
   readonly isShared: boolean
   open(name: string): Channel
   /**
-   * Calls `hold` when the lock is free, and releases it when the returned function is called. Before that, the function withdraws the request.
+   * Calls `hold` when the lock is free, and releases the lock when the returned function is called. If the lock has not been granted yet, that
+   * function withdraws the request.
    */
   lock(name: string, hold: () => void, mode?: 'shared'): () => void
 }

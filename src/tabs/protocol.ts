@@ -1,18 +1,18 @@
 import { type Data, SocketError, type SocketErrorCode } from '../index.js'
 
-/** The options that the hub uses. They can be cloned: functions are replaced by true, and stay in the tab. */
+/** The options that the hub uses, in a form that can be cloned: functions stay in the tab, and are replaced by true. */
 export type Config = Record<string, unknown>
 
 /** From a tab to the hub. */
 export type TabMessage =
-  /** `last`: of this tab, the epoch and the number of the last message, if it was away. */
+  /** `last`: if this tab was away, the position of the last message that it received. */
   | { type: 'join'; config: Config; last: Position | undefined; hasBeenOpen: boolean }
   /** `isAway`: the tab may come back, so messages are kept for it. */
   | { type: 'leave'; isAway: boolean }
   | ({ type: 'send' } & Entry)
   /** Removes a message that has not been sent. */
   | { type: 'cancel'; id: number; reason: string }
-  /** The tab knows that this connection is open. Only then the hub sends its messages. */
+  /** The tab knows that this connection is open. Only then does the hub send the tab's messages. */
   | { type: 'ready'; connection: number }
   /** The answer to `ask`. */
   | { type: 'answer'; id: number; value?: unknown; error?: string }
@@ -35,14 +35,14 @@ export interface Position {
   readonly number: number
 }
 
-/** A message from the server, as it is kept for tabs that are away. */
+/** A message from the server that is kept for tabs that are away. */
 export interface Kept {
   readonly type: 'text' | 'binary'
   readonly data: any
   readonly number: number
 }
 
-/** What the tabs know of the socket of the hub. */
+/** What the tabs know about the hub's socket. */
 export interface Snapshot {
   readonly state: any
   readonly url: string
@@ -76,12 +76,12 @@ export type HubMessage =
   | { type: 'sent'; id: number }
   | { type: 'dropped'; id: number; reason: string }
   | { type: 'ask'; id: number; what: string; context: any }
-  /** A connection of a reliable session has ended: each tab asks its `retry`, and the session in it notices if it is lost. */
+  /** A connection of a reliable session has ended: each tab calls its `retry`, which detects whether the session is lost. */
   | { type: 'retry'; context: any }
-  /** The end of an attempt that the tab prepares. */
+  /** The attempt for which the tab runs a function has ended. */
   | { type: 'abort'; id: number }
   | { type: 'reply'; id: number; value?: unknown; error?: unknown }
-  /** The hub ends. All messages that it has not reported as sent were not sent. These are of tabs that exist no longer. */
+  /** The hub ends. All messages that it has not reported as sent were not sent. `orphans`: those of tabs that no longer exist. */
   | { type: 'bye'; orphans: Entry[] }
   /** All sockets are closed. */
   | { type: 'signOut'; code: number | undefined; reason: string | undefined }
@@ -89,17 +89,17 @@ export type HubMessage =
 /** Each message has a sender and a receiver: the id of a tab, `'hub'`, or `'*'` for all tabs. */
 export type Envelope<Message> = Message & { from: string; to: string }
 
-/** The name that begins the names of all channels and locks of a connection. */
+/** The prefix of the names of all channels and locks of a connection. */
 export const nameOf = (key: string, user: string): string => `steadysocket ${JSON.stringify([key, user])}`
 
-/** A value that can be cloned, for one that perhaps cannot. */
+/** Converts a value that may not be cloneable to one that is. */
 const cloneable = (value: unknown): unknown => {
   if (value instanceof SocketError) return encodeError(value)
   if (value instanceof Error) return new Error(`${value.name}: ${value.message}`)
   return value === Object(value) ? `${value}` : typeof value === 'symbol' ? String(value) : value
 }
 
-/** A clone of an error would lose its class and its code. */
+/** Encodes an error: a clone of it would lose its class and its code. */
 const encodeError = ({ code, cause, close, message }: SocketError) => ({
   steady: code,
   cause: cloneable(cause),

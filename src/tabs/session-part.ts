@@ -5,19 +5,19 @@ import type { Config, Envelope, HubMessage, Snapshot } from './protocol.js'
 import { createSessionFrames } from './session.js'
 import type { View } from './view.js'
 
-/** A tab's part in a reliable session that tabs share. Without a session, it does nothing. */
+/** A tab's side of a reliable session that tabs share. Without such a session, it does nothing. */
 export interface SessionPart {
   /** Sends a frame, if there is a connection. */
   send(text: string): 'sent' | 'dropped'
   /** The text for this tab. `undefined`: it is for another tab. */
   read(text: string): string | undefined
-  /** Calls `prepare` for a new connection, and then the job. */
+  /** Calls `prepare` for a new connection, and then the given function. */
   prepare(snapshot: Snapshot, job: () => void): Promise<void>
-  /** Whether the message has to wait until `prepare` is done. It is received then. */
+  /** Whether the message has to wait until `prepare` is done. It is received after that. */
   isWaiting(message: Envelope<HubMessage>): boolean
 }
 
-/** Creates the part of a tab. */
+/** Creates the side of one tab. */
 export const createSessionPart = (
   config: Config,
   functions: Functions,

@@ -1,15 +1,16 @@
 /**
- * The frames of a reliable session that several tabs share. For the server, there is one client; in each tab, there is one. Numbers of
- * requests get a prefix, so that those of two tabs differ, and each tab counts messages from the first that it received.
+ * The frames of a reliable session that several tabs share. To the server, they all come from one client, although each tab has a client of its
+ * own. The numbers of requests get a prefix, so that the numbers of two tabs differ, and each tab counts messages from the first one that it
+ * received.
  */
 export interface SessionFrames {
-  /** The frame for the server. `undefined`: not to be sent. */
+  /** The frame for the server. `undefined`: the frame must not be sent. */
   out(text: string): string | undefined
-  /** The frame for this tab. `undefined`: it is for another tab. */
+  /** The frame for this tab. `undefined`: the frame is for another tab. */
   in(text: string): string | undefined
 }
 
-/** A tab numbers so many requests with one prefix of 33 bits. */
+/** How many requests a tab numbers with one prefix of 33 bits. */
 const REQUESTS = 2 ** 20
 
 const createPrefix = () => Math.floor(Math.random() * 2 ** 33) * REQUESTS
@@ -21,7 +22,7 @@ export const createSessionFrames = (isAlone: () => boolean): SessionFrames => {
   const inside = new Map<number, number>()
   let next = createPrefix()
   let session: unknown
-  /** The number of the last message before this tab was there. Unknown until the first message. */
+  /** The number of the last message before this tab joined. Unknown until the first message arrives. */
   let base: number | undefined
 
   return {

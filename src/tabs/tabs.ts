@@ -13,7 +13,7 @@ import type {
   TabsSocketOptions,
 } from './types.js'
 
-/** The options that the socket of the hub has, if their values can be cloned. */
+/** The options that are passed to the hub. Functions among them are replaced by true. */
 const SHARED = [
   ...['protocols', 'prepare', 'binaryType', 'retry', 'minUptime', 'connectTimeout', 'closeTimeout'],
   ...['highWaterMark', 'heartbeat', 'handover', 'replay'],
@@ -25,14 +25,14 @@ const HUB_ONLY = ['endpoint', 'retry', 'replay', 'protocols', 'prepare', 'sessio
 /** The options that stay in the tab. */
 const OWN = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'autoConnect', 'WebSocket']
 
-/** The options for the hub: where there is a function, it has to ask a tab. */
+/** The options for the hub. `true` stands for a function, which the hub has to call in a tab. */
 const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config => {
   const { message, isReply: _, ...heartbeat } = options.heartbeat ?? {}
   if (typeof message === 'function') throw new TypeError('heartbeat.message must not be a function')
   if (typeof options.retry === 'function' && !isSession)
     throw new TypeError('retry must be the options of backoff(), or false')
   const config: Config = {
-    // A worker would resolve it relative to its script.
+    // A worker would resolve a relative URL against the URL of its script.
     endpoint: typeof endpoint === 'function' || new URL(endpoint, globalThis.document?.baseURI).href,
   }
   for (const name of SHARED) {
@@ -44,7 +44,7 @@ const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config 
   return config
 }
 
-/** A socket that is closed from the start. It validates options and arguments as the others do. */
+/** A socket that is closed from the start. It validates options and arguments in the same way as other sockets. */
 const createChecker = (config: Config, options: any) => {
   const { filter, retry, heartbeat, queue, WebSocket } = options
   if (filter !== undefined && typeof filter !== 'function') throw new TypeError('filter must be a function')
@@ -221,7 +221,7 @@ export const shareSessionIn =
 
 /**
  * Makes a `createSocket` for `reliableSocketOver()`, whose reliable session is shared by all tabs of the same origin with the same `key` and
- * `user`. Each tab receives each message once, and gets the result of each of its own. The server sees one client.
+ * `user`. Each tab receives each message once, and gets the results of the messages that it sends. To the server, all tabs are one client.
  *
  * ```ts
  * import { reliableSocketOver } from 'steadysocket/reliable'

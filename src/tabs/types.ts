@@ -13,15 +13,15 @@ import type {
 /** The types of binary messages. */
 export type BinaryType = 'arraybuffer' | 'blob'
 
-/** What is used of a `SharedWorker`. Declared here, because programs for workers do not include the DOM library. */
+/** The members of a `SharedWorker` that are used here. Declared here, because programs for workers do not include the DOM library. */
 export interface SharedWorkerLike {
-  /** Where the worker learns which connection to hold. */
+  /** Tells the worker which connection to hold. */
   readonly port: { start(): void; postMessage(message: unknown): void }
-  /** The event says that the worker's script could not be loaded. */
+  /** The event is fired if the worker's script could not be loaded. */
   addEventListener(type: 'error', listener: () => void): void
 }
 
-/** The address of a shared worker, or a function that creates it with the given `name`. */
+/** The URL of a shared worker, or a function that creates it with the given `name`. */
 export type TabsWorker = string | URL | ((name: string) => SharedWorkerLike)
 
 /** A heartbeat that can be copied to the tab or worker that holds the connection. */
@@ -32,17 +32,18 @@ export interface TabsHeartbeatOptions extends Omit<HeartbeatOptions, 'message' |
   isReply?: HeartbeatOptions['isReply']
 }
 
-/** How much is kept for tabs that are frozen or in the back/forward cache. */
+/** How many messages are kept for tabs that are frozen or in the back/forward cache. */
 export interface TabsReplayOptions {
-  /** How many messages. Default: 256. */
+  /** The maximum number of messages. Default: 256. */
   maxMessages?: number | undefined
-  /** How many bytes of binary data, and characters of text. Default: 1 MiB. */
+  /** The maximum size: bytes of binary data, and characters of text. Default: 1 MiB. */
   maxBytes?: number | undefined
 }
 
 /**
  * Options of `createTabsSocket()`. The options of `createSocket()` mean the same here, except for those that are listed below. All tabs that
- * share a connection should pass the same options: those of the first tab are used, and a tab with others is told by the event `conflict`.
+ * share a connection should pass the same options: the options of the first tab are used, and a tab whose options differ gets a `conflict`
+ * event.
  */
 export interface TabsSocketOptions<Binary extends BinaryType = 'arraybuffer'>
   extends Omit<SocketOptions<Binary>, 'heartbeat' | 'handover' | 'retry' | 'wake'> {
@@ -53,8 +54,8 @@ export interface TabsSocketOptions<Binary extends BinaryType = 'arraybuffer'>
   /** The user who is signed in. Tabs of different users do not share a connection. Default: `''`. */
   user?: string | undefined
   /**
-   * A shared worker that calls `serveTabs()`, and then holds the connection. Without it, or if it cannot be started, one of the tabs holds
-   * the connection. Default: none.
+   * A shared worker that calls `serveTabs()`, and holds the connection. Without it, or if it cannot be started, one of the tabs holds the
+   * connection. Default: none.
    */
   worker?: TabsWorker | undefined
   /** Only messages for which this returns true reach the listeners of this tab. Default: all messages. */
@@ -84,7 +85,7 @@ export interface Sharing {
 
 /** Messages that this tab missed while it was frozen or in the back/forward cache. */
 export interface TabsGap {
-  /** The number of messages that are missing. `undefined`: not known, because the holder of the connection has changed meanwhile. */
+  /** The number of messages that are missing. `undefined`: not known, because the holder of the connection has changed in the meantime. */
   readonly missed: number | undefined
   /** The number of messages after the gap that were kept. They follow this event. */
   readonly replayed: number
@@ -112,8 +113,8 @@ export interface TabsSocket<Binary extends BinaryType = 'arraybuffer'>
   /** Who holds the connection, and how many tabs share it. */
   readonly sharing: Sharing
   /**
-   * Resolves with true for the first call with this id in all tabs, and with false for every other call. The last 1,000 ids are remembered,
-   * also after all tabs were closed. Without `localStorage` or Web Locks, each tab remembers only its own.
+   * Resolves with true for the first call with this id in all tabs, and with false for every other call. The last 1,000 ids are remembered, even
+   * after all tabs have been closed. Without `localStorage` or Web Locks, each tab remembers only its own ids.
    *
    * ```ts
    * if (document.hidden && (await socket.claim(message.id))) new Notification(message.title)
@@ -121,7 +122,7 @@ export interface TabsSocket<Binary extends BinaryType = 'arraybuffer'>
    */
   claim(id: string): Promise<boolean>
   /**
-   * Closes the connection, and the sockets of all tabs that share it, also of tabs that are frozen or in the back/forward cache. Each of them
+   * Closes the connection, and the sockets of all tabs that share it, including tabs that are frozen or in the back/forward cache. Each of them
    * gets the state `closed`, and drops its queued messages. The arguments are those of `close()`.
    */
   signOut(code?: number, reason?: string): void

@@ -2,7 +2,7 @@ import { createEmitter, type Emitter, type SocketError, type State } from '../in
 import { decode, type Snapshot } from './protocol.js'
 import type { Sharing, TabsEvents } from './types.js'
 
-/** What this tab shows of the shared connection. */
+/** The shared connection, as this tab's socket shows it. */
 export interface View {
   readonly emitter: Emitter<TabsEvents<any>>
   readonly snapshot: Snapshot
@@ -10,13 +10,13 @@ export interface View {
   readonly isOpen: boolean
   readonly hasBeenOpen: boolean
   setSharing(sharing: Partial<Sharing>): void
-  /** What the hub has said. */
+  /** Takes over what the hub has posted. */
   update(snapshot: Snapshot): void
-  /** Emits what has changed since the last hub, or since the tab was away. */
+  /** Emits events for what has changed since the last hub, or while the tab was away. */
   catchUp(snapshot: Snapshot): void
   /** Emits an event of the hub's socket. */
   onEvent(event: string, payload: unknown): void
-  /** There is no connection for this tab. */
+  /** This tab has no connection any more. */
   end(cause: SocketError, state: State, code: number, reason?: string): void
 }
 
@@ -70,7 +70,7 @@ export const createView = (): View => {
       emit('sharing', sharing)
     },
     update(next) {
-      // The same object until the state changes.
+      // Remains the same object until the state changes.
       const isSame = JSON.stringify(next.state) === JSON.stringify(snapshot.state)
       snapshot = { ...next, state: isSame ? snapshot.state : decode(next.state) }
     },
@@ -87,7 +87,7 @@ export const createView = (): View => {
     },
     onEvent(event, payload) {
       const decoded = event === 'state' ? snapshot.state : decode(payload)
-      // The connection may have been open before this tab was there.
+      // The connection may have been open before this tab joined.
       emit(event as 'error', event === 'open' ? { ...decoded, reconnected: hasBeenOpen } : decoded)
       if (event === 'open') hasBeenOpen = true
     },

@@ -6,7 +6,7 @@ import { findPlace } from './place.js'
 export interface ServeTabsOptions extends HubSettings {}
 
 /**
- * Makes this shared worker hold the connections of all tabs that name it as the option `worker` of `createTabsSocket()`. Call it once, at the
+ * Makes this shared worker hold the connections of all tabs that pass it as the option `worker` of `createTabsSocket()`. Call it once, at the
  * top level of the worker's script.
  *
  * ```ts

@@ -1,11 +1,11 @@
 """The service behind the demo's page, in Python: notifications, live data, numbered streams, reliable sessions.
 
     python3 demo/recipes/python/push_server.py              (Debian: apt install python3-websockets)
-    SERVICE=ws://localhost:8765 npm start           the page, and a line to here that can be broken
+    SERVICE=ws://localhost:8765 npm start           the page, and a connection to this server that can be broken
 
-/reliable is the recipe beside this file, which says what it leaves out. Here that is, besides: what outlives this
-process, and clients that read too slowly. `broadcast` waits for nobody; who does not answer pings for 40 seconds is let
-go, and until then what is meant for that client waits in memory.
+/reliable is the recipe in the same folder, which says what it does not include. In addition, this file keeps nothing
+when the process ends, and does not limit clients that read too slowly: `broadcast` does not wait, so messages for such
+a client stay in memory until it is disconnected, which happens when it has not answered pings for 40 seconds.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 import reliable_server as recipe
 from websockets import ConnectionClosed, broadcast, serve
 
-MAX_MESSAGE = 2**20  # Above this the connection is closed; below it the client gets an answer in words.
+MAX_MESSAGE = 2**20  # A longer message closes the connection. A shorter one can be refused with a reason.
 MAX_TEXT, MAX_BINARY, MAX_VISIBLE = 2**14, 2**18, 500
 MAX_STREAMS, MAX_NUMBER, MAX_MISSING = 500, 10_000_000, 2_000
 PERIOD = 0.05  # seconds between two numbers of a stream
@@ -35,7 +35,7 @@ ID = re.compile(r"[\w-]{8,40}", re.ASCII)
 
 
 class Refused(Exception):
-    """The client is told why."""
+    """Tells the client why a message was refused."""
 
 
 def demand(holds, why):
@@ -44,7 +44,7 @@ def demand(holds, why):
 
 
 def read(text, example):
-    """What was JSON, as a dict."""
+    """Parses a JSON object."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
@@ -53,11 +53,11 @@ def read(text, example):
 
 
 async def hear(socket, on_text, on_binary):
-    """Each message is answered, or done, or refused in words."""
+    """Answers each message, processes it, or refuses it with a reason."""
     async for message in socket:
         try:
             answer = on_text(message) if isinstance(message, str) else on_binary(message)
-        except (Refused, ValueError) as refused:  # ValueError: a number that JSON does not have.
+        except (Refused, ValueError) as refused:  # ValueError: a number that JSON cannot represent.
             answer = recipe.encode(kind="error", message=str(refused))
         if answer:
             await socket.send(answer)
@@ -129,12 +129,12 @@ def count_visitors():
 
 
 async def serve_feed(socket):
-    # Nothing is awaited until all is written: what is published meanwhile would come between.
+    # Nothing is awaited until everything is written: otherwise, other messages could be published in between.
     for entry in history:
         broadcast([socket], recipe.encode(**entry, seen=len(seen_by[entry["id"]])))
     broadcast([socket], picture)
     feeds.add(socket)
-    count_visitors()  # Told last: what came before it is history.
+    count_visitors()  # Sent last: the messages before it are the history.
     try:
         await hear(socket, on_feed_text, on_picture)
     finally:
@@ -161,8 +161,8 @@ def paint(width=240, height=120, bars=24):
 # /live: a market as text, a drawing pad as binary
 
 pads = {}
-strokes = deque(maxlen=4_000)  # What those who come later are shown.
-STROKE, CLEAR, SIZES = 2, 3, {1: 8, 2: 12, 3: 4}  # kind, colour, who (2 bytes), places
+strokes = deque(maxlen=4_000)  # Sent to clients that connect later.
+STROKE, CLEAR, SIZES = 2, 3, {1: 8, 2: 12, 3: 4}  # kind, colour, client (2 bytes), positions
 
 
 def on_quote(text):
@@ -181,7 +181,7 @@ async def serve_live(socket):
     def on_pad(frame):
         is_frame = frame and SIZES.get(frame[0]) == len(frame)
         demand(is_frame, f"this is no frame of the pad: {len(frame)} bytes")
-        frame = frame[:2] + struct.pack(">H", seat) + frame[4:]  # Nobody draws in somebody else's name.
+        frame = frame[:2] + struct.pack(">H", seat) + frame[4:]  # A client cannot use the id of another one.
         if frame[0] == STROKE:
             strokes.append(frame)
         elif frame[0] == CLEAR:
@@ -203,7 +203,7 @@ streams = {}
 
 
 class Stream:
-    """Numbers follow the clock. What came up is counted: missing numbers, those that came twice, or late."""
+    """The numbers sent follow the clock. Received numbers are counted: missing, duplicate and late ones."""
 
     def __init__(self):
         self.since, self.missing = time.monotonic(), {}
@@ -241,7 +241,7 @@ def find_stream(socket):
     name = parse_qs(query).get("id", [""])[0]
     if not ID.fullmatch(name):
         return None
-    stream = streams[path, name] = streams.pop((path, name), None) or Stream()  # seen last, forgotten last
+    stream = streams[path, name] = streams.pop((path, name), None) or Stream()  # the most recent is last
     if len(streams) > MAX_STREAMS:
         del streams[next(iter(streams))]
     return stream
@@ -253,7 +253,7 @@ async def serve_plain(socket):
         return await socket.close(1008, "an id of 8 to 40 letters and digits, please")
 
     async def send_due():
-        # What was due while nobody listened is lost: nothing here keeps it. A second connection begins where the first one is.
+        # Numbers due without a connection are lost. A second connection begins where the first one is.
         n = stream.sent if stream.listeners > 1 else stream.due()
         while True:
             while n < stream.due():
@@ -274,7 +274,7 @@ async def serve_plain(socket):
 
 
 class NumberedSession(recipe.Session):
-    """Is sent what is due for as long as it lives, connected or not."""
+    """Is sent all due numbers as long as it exists, with or without a connection."""
 
     stream = pump = None
 
@@ -287,7 +287,7 @@ class NumberedSession(recipe.Session):
     async def send_due(self):
         n = self.stream.due()
         while recipe.sessions.get(self.id) is self:
-            # A client may leave 1,000 unacknowledged: who was away for long gets what is due in parts.
+            # A client may leave 1,000 unacknowledged. After a long absence, it is sent the due numbers in parts.
             while n < self.stream.due() and len(self.unacked) < 500:
                 n += 1
                 self.send(self.stream.message(n))
@@ -307,19 +307,19 @@ async def serve_reliable(socket):
     await recipe.serve_client(socket)
 
 
-# All of it
+# All paths
 
 ROUTES = {"/feed": serve_feed, "/live": serve_live, "/plain": serve_plain, "/reliable": serve_reliable}
 
 
 def path_of(socket):
-    return getattr(socket, "request", socket).path  # websockets before 14 has it on the socket.
+    return getattr(socket, "request", socket).path  # Before version 14, websockets has the path on the socket.
 
 
 async def route(socket):
     headers = socket.request.headers if hasattr(socket, "request") else socket.request_headers
     origin, serve_path = headers.get("Origin"), ROUTES.get(path_of(socket).partition("?")[0])
-    # A browser names the page that asks: only those of the same host may. Programs send no Origin.
+    # A browser sends the origin of the page: only pages of the same host may connect. Programs send no Origin.
     if not serve_path or origin and urlsplit(origin).netloc != headers.get("Host"):
         return await socket.close(1008, "not here, or not for this page")
     with suppress(ConnectionClosed):

@@ -1,4 +1,4 @@
-"""Reliable sessions on Python's `websockets`: every message once and in order, both ways, through lost lines.
+"""Reliable sessions on Python's `websockets`: every message once and in order, both ways, even if connections are lost.
 
     python3 reliable_server.py          (Debian: apt install python3-websockets; else: pip install websockets)
 
@@ -7,13 +7,13 @@
     socket.on('message', ({ data }) => console.log(data))
     await socket.send({ hello: 'world' })
 
-Your code goes into `on_event`, `may_join` and `may_publish`. Clients of Azure Web PubSub work too; the frames:
+Your code goes into `on_event`, `may_join` and `may_publish`. Clients of Azure Web PubSub work, too. For the frames, see
 https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
 
-Left out: who the user is (look at the cookies in `serve_client`, also when a session is resumed), TLS (put a
-proxy in front), sessions that outlive this process or are shared by several, and limits for users and addresses.
-While an event is handled, nothing else of that client is read, not even its pings: give slow work to a task,
-which can `session.send` the result. What was sent before a handler raised stays sent.
+Not included: authentication (check the cookies in `serve_client`, also when a session is resumed), TLS (use a
+proxy), sessions that outlive this process or are shared by several processes, and limits per user and address.
+While an event is handled, nothing else from that client is read, not even its pings: do slow work in a task,
+which can `session.send` the result. Messages that were sent before a handler raised an exception stay sent.
 """
 
 import asyncio
@@ -28,13 +28,13 @@ from urllib.parse import parse_qsl
 from websockets import ConnectionClosed, broadcast, serve
 
 ORIGINS = [None, "http://localhost:8080"]  # Pages that may connect. None: programs, which send no Origin.
-KEEP = 60  # A session outlives its connection for so many seconds.
+KEEP = 60  # A session outlives its connection for this many seconds.
 MAX_SESSIONS, MAX_GROUPS, MAX_NAME = 10_000, 256, 1_024
 MAX_UNACKED, MAX_UNACKED_BYTES = 1_000, 2**22  # A client that is further behind loses its session.
-MAX_MESSAGE = 2**20  # A longer one is refused. One of twice this length closes the connection.
+MAX_MESSAGE = 2**20  # A longer message is refused. One of more than twice this length closes the connection.
 MESSAGES_PER_SECOND, BYTES_PER_SECOND = 2_000, 2**24  # A client that sends more is read more slowly.
-HANDLER_TIMEOUT = 60  # After so many seconds an event is refused.
-MAX_HANDLED = 4_096  # Far more than the 256 messages that a client has on their way.
+HANDLER_TIMEOUT = 60  # After this many seconds, an event is refused.
+MAX_HANDLED = 4_096  # Far more than the 256 unanswered requests that a client may have.
 PROTOCOL = "json.reliable.webpubsub.azure.v1"
 FEATURES = ["endSession", "resumeProtocol"]  # Additions to Azure's protocol, which other clients ignore.
 
@@ -42,7 +42,7 @@ sessions = {}
 
 
 async def on_event(session, event, data):
-    """Handles an event, once: `data` is str, bytes, or what was JSON. To raise something is to refuse it."""
+    """Handles an event, once: `data` is str, bytes, or a decoded JSON value. To refuse it, raise an exception."""
     session.send(data)
 
 
@@ -57,11 +57,11 @@ async def may_publish(session, group):
 
 
 class Refused(Exception):
-    """The client is told why: a name, and a message."""
+    """Tells the client why a request was refused: a name, and a message."""
 
 
 class Rate:
-    """How much a client may send. What was not used for up to one second can be used later."""
+    """How much a client may send. The unused part of up to one second can be used later."""
 
     def __init__(self):
         self.messages, self.bytes, self.last = MESSAGES_PER_SECOND, BYTES_PER_SECOND, time.monotonic()
@@ -74,7 +74,7 @@ class Rate:
         self.messages = min(MESSAGES_PER_SECOND, self.messages + passed * MESSAGES_PER_SECOND) - 1
         self.bytes = min(BYTES_PER_SECOND, self.bytes + passed * BYTES_PER_SECOND) - size
         wait = max(-self.messages / MESSAGES_PER_SECOND, -self.bytes / BYTES_PER_SECOND, 0)
-        # A client that stays within its rate for a second counts as a new one.
+        # After a client has stayed within its rate for a second, earlier delays are forgotten.
         self.waited = self.waited + wait if wait or self.messages < MESSAGES_PER_SECOND - 1 else 0
         return wait
 
@@ -86,12 +86,12 @@ class Session:
         self.id, self.tokens, self.socket, self.expiry = secrets.token_urlsafe(16), [], None, None
         self.groups, self.lock = set(), asyncio.Lock()
         self.sequence, self.unacked, self.bytes = 0, {}, 0  # unacked: frames by number, oldest first
-        self.farewell = None  # a task, when it has ended
-        self.handled = {}  # how requests have ended, by ackId: None, or the error
+        self.farewell = None  # when the session has ended: a task
+        self.handled = {}  # the outcomes of requests by ackId: None, or the error
         sessions[self.id] = self
 
     def send(self, data):
-        """Sends str as text, bytes as binary, all else as JSON. Raises TypeError or ValueError."""
+        """Sends str as text, bytes as binary, everything else as JSON. Raises TypeError or ValueError."""
         kind = "text" if isinstance(data, str) else "binary" if isinstance(data, bytes) else "json"
         data = base64.b64encode(data).decode() if kind == "binary" else data
         self.push({"from": "server"}, kind, data)
@@ -103,19 +103,19 @@ class Session:
             return self.end("slow consumer")
         self.sequence, self.unacked[number], self.bytes = number, frame, self.bytes + len(frame)
         if self.socket:
-            # Written without waiting. That cannot pile up: what is not acknowledged is bounded.
+            # Written without waiting. The buffer is bounded, because the unacknowledged frames are bounded.
             broadcast([self.socket], frame)
 
     def attach(self, socket, shown):
-        """The newest connection wins, and begins with what is not acknowledged."""
+        """The newest connection replaces the old one, and begins with all unacknowledged frames."""
         token, old, self.socket = secrets.token_urlsafe(16), self.socket, socket
-        # Until the new token is known to have arrived, the one that was shown stays good.
+        # Until the new token is known to have arrived, the token that the client sent stays valid.
         self.tokens = [shown, token] if shown else [token]
         if self.expiry:
             self.expiry.cancel()
         if old:
             old.transport.abort()
-        # Nothing is awaited here: what is sent meanwhile would come between.
+        # Nothing is awaited here: otherwise, other messages could be sent in between.
         known = {"connectionId": self.id, "reconnectionToken": token, "sequenceId": self.sequence}
         connected = encode(type="system", event="connected", **known, features=FEATURES)
         for frame in [connected, *self.unacked.values()]:
@@ -123,7 +123,7 @@ class Session:
         return token
 
     def knows(self, token):
-        # Encoded, for what was shown can be anything.
+        # Encoded, because a client can send any token.
         shown = token.encode(errors="replace")
         return any(secrets.compare_digest(shown, each.encode()) for each in self.tokens)
 
@@ -143,7 +143,7 @@ class Session:
             self.farewell = asyncio.get_running_loop().create_task(dismiss(socket, code, reason))
 
     async def hear(self, text):
-        """Does what a frame says and returns the answer. Raises one of MALFORMED."""
+        """Processes a frame, and returns the answer. Raises one of MALFORMED."""
         if isinstance(text, bytes):
             raise ValueError("this subprotocol has no binary messages")
         frame = json.loads(text)
@@ -168,7 +168,7 @@ class Session:
         if is_large:
             error = {"name": "TooLarge", "message": f"the server accepts {MAX_MESSAGE} bytes"}
         elif ack_id in self.handled:
-            # It failed then, so it fails now. Done again, it could have half of its effects twice.
+            # It failed before, so it fails now. If it ran again, some of its effects could happen twice.
             error = self.handled[ack_id] or {"name": "Duplicate", "message": "this message has been handled"}
         else:
             error = self.handled[ack_id] = await self.perform(kind, frame)
@@ -196,7 +196,7 @@ class Session:
             elif name not in self.groups or not await may_publish(self, name):
                 raise Refused("Forbidden", "may not publish to this group")
             else:
-                # With a user, empty if there is none, so that nobody takes it for a message of the server.
+                # fromUserId is empty if there is no user. A message without it is from the server.
                 origin = {"from": "group", "group": name, "fromUserId": ""}
                 kind = frame.get("dataType", "json")
                 for member in [each for each in sessions.values() if name in each.groups]:
@@ -218,27 +218,27 @@ MALFORMED = (KeyError, RecursionError, TypeError, ValueError)
 
 
 def encode(**frame):
-    return json.dumps(frame, allow_nan=False)  # JSON has no NaN, and a browser would not read it.
+    return json.dumps(frame, allow_nan=False)  # JSON has no NaN, and a browser could not parse it.
 
 
 def decode(frame):
     kind, data = frame.get("dataType", "json"), frame["data"]
     if kind == "json":
-        encode(data=data)  # Python reads what is no JSON.
+        encode(data=data)  # Python also accepts NaN and Infinity, which are not JSON.
     elif kind not in ("text", "binary") or not isinstance(data, str):
         raise ValueError("bad data")
     return base64.b64decode(data, validate=True) if kind == "binary" else data
 
 
 def size_of(frame, text):
-    """The bytes of a message. Binary data counts without the base64 around it."""
+    """The size of a message in bytes. Binary data is counted without the base64 encoding."""
     data = frame.get("data")
     is_binary = frame.get("dataType") == "binary" and isinstance(data, str)
     return len(data) * 3 // 4 if is_binary else len(text.encode(errors="replace"))
 
 
 async def close(socket, code, reason):
-    # The client may have gone meanwhile.
+    # The client may have disconnected in the meantime.
     with suppress(ConnectionClosed):
         await socket.close(code, reason)
 
@@ -249,7 +249,7 @@ async def dismiss(socket, code, reason):
 
 
 def recovery(socket):
-    """The session that a client wants to resume, or None, and the token that it shows: in a header, or in the URL."""
+    """The session that a client wants to resume, or None, and the token that it sends: in a header, or in the URL."""
     request = getattr(socket, "request", socket)  # websockets before 14 has the path on the socket.
     headers = getattr(socket, "request_headers", None) or request.headers
     for name in ",".join(headers.get_all("Sec-WebSocket-Protocol")).split(","):
@@ -274,27 +274,27 @@ async def serve_client(socket):
         session, shown = Session(), None
     token, rate = session.attach(socket, shown), Rate()
     try:
-        # Its answer says that the client has read what came before it: `connected`.
+        # The answer to this ping proves that the client has received `connected`, which was sent before it.
         pong = await socket.ping()
         pong.add_done_callback(lambda pong: session.confirm(token, pong))
         async for text in socket:
-            # One request at a time, also while the connection before this one is still busy with the last.
+            # One request at a time, even if the previous connection is still busy with its last request.
             async with session.lock:
                 if session.socket is not socket:
                     break
                 answer = await session.hear(text)
             if answer:
-                # Waits while the client does not read, and nothing more is read from it.
+                # Waits while the client does not read. Meanwhile, nothing more is read from the client.
                 await socket.send(answer)
             told, wait = rate.waited >= 1, rate.take(len(text))
             if wait:
-                # Nothing is read meanwhile, so that a client that sends too much has to wait too.
+                # Meanwhile, nothing is read, so a client that sends too much has to wait.
                 await asyncio.sleep(wait)
             if rate.waited >= 1 and not told:
                 why = f"this connection sends more than {MESSAGES_PER_SECOND} messages per second"
                 broadcast([socket], encode(type="system", event="limited", message=why))
     except ConnectionClosed as closed:
-        # For a message that is too long or no text. It would come again, and may be on its way already.
+        # For a message that is too long, or is not text. The client would send it again, and may have done so already.
         if closed.sent and closed.sent.code in (1002, 1007, 1009):
             session.end("bad message")
     except MALFORMED:

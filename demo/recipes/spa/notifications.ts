@@ -1,4 +1,4 @@
-// What the apps have in common: the messages of the demo's server, and what they mean for the page.
+// The code that all apps share: the messages of the demo's server, and how they change the inbox.
 import type { Outage, SocketOptions } from 'steadysocket'
 import { config, z } from 'zod'
 
@@ -8,7 +8,7 @@ export const FEED: string = `${location.origin.replace('http', 'ws')}/feed`
 export const OPTIONS: SocketOptions = {
   heartbeat: { message: 'ping', isReply: data => data === 'pong' },
 }
-/** Who sends, for the server: another one for each page. */
+/** The sender of this page's messages. Different for each page. */
 export const ME: string = `Guest_${Math.random().toString(36).slice(2, 8)}`
 
 const Notification = z.object({
@@ -30,21 +30,21 @@ export const codec = {
   decode: (data: ArrayBuffer) => ({ kind: 'picture', url: URL.createObjectURL(new Blob([data])) }),
 }
 
-/** An item of the list. `n`: of our own message, as long as it has not come back from the server. */
+/** An item of the list. `n`: the number of our own message, until the server has sent it back. */
 export interface Row {
   readonly id: string
   readonly n?: number
   readonly title: string
   readonly body: string
-  /** The time, or what has become of our message. */
+  /** The time, or the status of our message. */
   readonly note: string
 }
 
-/** `count`: of all notifications, for the bell. `arrived`: the number of our last message that the server has sent to everyone. */
+/** `count`: the number of all notifications, for the bell. `arrived`: the number of our last message that the server has sent to everyone. */
 export const EMPTY = { rows: [] as readonly Row[], count: 0, arrived: 0, picture: '' }
 export type Inbox = typeof EMPTY
 
-/** Adds a message to the inbox. After a reconnection, the server sends what it has once more. */
+/** Adds a message to the inbox. After a reconnection, the server sends earlier messages again. */
 export const add = (inbox: Inbox, message: z.infer<typeof Message>): Inbox => {
   if ('url' in message) {
     URL.revokeObjectURL(inbox.picture)
@@ -68,7 +68,7 @@ export const toRow = ({ n, text }: ReturnType<typeof write>, fate: string): Row 
   note: fate,
 })
 
-/** All rows, the newest first: those of our messages that have not come back, then the notifications. */
+/** All rows, newest first: our messages that the server has not sent back, then the notifications. */
 export const allRows = ({ rows, arrived }: Inbox, sent: readonly Row[]): readonly Row[] => [
   ...sent.filter(({ n = 0 }) => n > arrived).reverse(),
   ...rows,

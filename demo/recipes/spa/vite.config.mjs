@@ -15,7 +15,7 @@ export default defineConfig(async ({ command }) => {
   const server = { host: '127.0.0.1', ...(demo && { proxy: { '/feed': { target: demo.url, ws: true } } }) }
   return {
     root: here('.'),
-    // A project has one of these.
+    // A project needs only one of these.
     plugins: [
       react({ include: /\/react\/.*\.tsx$/ }),
       vue(),
@@ -23,7 +23,7 @@ export default defineConfig(async ({ command }) => {
       solid({ include: /\/solid\/.*\.tsx$/ }),
       { name: 'demo', configureServer: closeDemo, configurePreviewServer: closeDemo },
     ],
-    // A project has installed the package, and needs no alias.
+    // A project that has installed the package needs no alias.
     resolve: {
       alias: [
         { find: /^steadysocket$/, replacement: here('../../../dist/index.js') },
