@@ -2,9 +2,9 @@ import { createEmitter } from '../index.js'
 import type { OutboxMessage, OutboxSocket, Outcome } from '../reliable.js'
 import { checkOptions } from './checks.js'
 import { createCodec, describe } from './codec.js'
-import { createId, type OwnMessage, type OwnMessages } from './own.js'
-import { createPort, type Port } from './port.js'
-import { createShelf } from './shelf.js'
+import { createDelivery, type Delivery } from './delivery.js'
+import { createId, type PageMessage, type PageMessages } from './page-messages.js'
+import { createStore } from './store.js'
 import type { OutboxEvents, OutboxOptions, OutboxProblem, OutboxStorage, StoredOutbox } from './types.js'
 
 const MESSAGES: Record<OutboxProblem['reason'], string> = {
@@ -31,12 +31,12 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
   const { maxMessages = 10_000, maxBytes = 2 ** 24 } = options
   const { on, once, off, emit } = createEmitter<OutboxEvents>(['problem'])
   const codec = createCodec(options)
-  const own: OwnMessages = new Map()
+  const pageMessages: PageMessages = new Map()
   let socket: OutboxSocket | undefined
-  let port: Port | undefined
+  let delivery: Delivery | undefined
 
   const report = (reason: OutboxProblem['reason'], cause: unknown, messages?: OutboxProblem['messages']) => {
-    const unstored = [...own.values()].filter(({ key }) => key === undefined)
+    const unstored = [...pageMessages.values()].filter(({ key }) => key === undefined)
     const problem: OutboxProblem = {
       reason,
       message: MESSAGES[reason],
@@ -47,12 +47,12 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
     if (!emit('problem', problem)) socket?.error(Object.assign(new Error(problem.message), { cause }))
   }
 
-  const shelf = createShelf(
+  const store = createStore(
     storage,
     { maxMessages, maxBytes },
     {
       onLost(cause) {
-        port?.restore()
+        delivery?.restore()
         report('closed', cause)
       },
       onFailure(reason, cause) {
@@ -62,12 +62,13 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
   )
 
   const pending = async () => {
-    await port?.done()
-    const stored = await shelf.all()
+    await delivery?.done()
+    const stored = await store.all()
     const ids = new Set(stored.map(({ id }) => id))
-    const others = [...own.values()].filter(({ id }) => !ids.has(id))
+    const others = [...pageMessages.values()].filter(({ id }) => !ids.has(id))
     const read = stored.map(async record => {
-      const text = own.get(record.id)?.text ?? (await codec.decode(record.body).catch(() => undefined))
+      const text =
+        pageMessages.get(record.id)?.text ?? (await codec.decode(record.body).catch(() => undefined))
       return describe(record, text)
     })
     return [
@@ -80,15 +81,15 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
     attach(given) {
       if (socket) throw new TypeError('An outbox belongs to one socket: create another outbox')
       socket = given
-      const made = createPort(storage.name, given, own, shelf, codec, report)
-      port = made
-      return message => accept(message, given, own, made)
+      const made = createDelivery(storage.name, given, pageMessages, store, codec, report)
+      delivery = made
+      return message => accept(message, given, pageMessages, made)
     },
     pending,
     async clear() {
-      await port?.clear()
-      await shelf.clear()
-      port?.announce()
+      await delivery?.clear()
+      await store.clear()
+      delivery?.announce()
     },
     on,
     once,
@@ -102,15 +103,15 @@ const isBlob = (data: any): data is Blob => data?.size >= 0 && typeof data.array
 const accept = (
   { data, options: { ttl = Infinity, signal }, write }: OutboxMessage,
   socket: OutboxSocket,
-  own: OwnMessages,
-  port: Port,
+  pageMessages: PageMessages,
+  delivery: Delivery,
 ): Promise<Outcome> =>
   new Promise<Outcome>((resolve, reject) => {
     const text = isBlob(data) ? data.arrayBuffer().then(write) : write(data)
     const time = Date.now()
     const id = createId()
-    const abort = () => port.withdraw(id)
-    const message: OwnMessage = {
+    const abort = () => delivery.withdraw(id)
+    const message: PageMessage = {
       id,
       time,
       expires: ttl < Infinity ? time + ttl : null,
@@ -120,24 +121,24 @@ const accept = (
     }
     if (typeof text !== 'string') {
       text.catch(error => {
-        own.delete(id)
+        pageMessages.delete(id)
         reject(error)
       })
     }
     const { name, cause } = socket.state
     const isClosed = name === 'closing' || (name === 'closed' && !!cause)
-    own.set(id, message)
+    pageMessages.set(id, message)
     if (isClosed || signal?.aborted) {
       const reason = isClosed ? 'closed' : 'aborted'
       Promise.resolve(text).then(
         text => {
           message.text = text
-          port.settle(id, { status: 'dropped', reason })
+          delivery.settle(id, { status: 'dropped', reason })
         },
         () => {},
       )
       return
     }
     signal?.addEventListener('abort', abort)
-    port.add(message, text)
+    delivery.add(message, text)
   })

@@ -14,14 +14,14 @@ interface Schema extends DBSchema {
   total: { key: number; value: Total }
 }
 
-type Store<Name extends 'messages' | 'total'> = IDBPObjectStore<
+type ObjectStore<Name extends 'messages' | 'total'> = IDBPObjectStore<
   Schema,
   ('messages' | 'total')[],
   Name,
   'readwrite'
 >
-type Messages = Store<'messages'>
-type Totals = Store<'total'>
+type Messages = ObjectStore<'messages'>
+type Totals = ObjectStore<'total'>
 
 const NONE: Total = { messages: 0, bytes: 0 }
 

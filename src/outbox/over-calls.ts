@@ -39,7 +39,7 @@ export interface CallsWithOutbox {
 const addKey = (params: any, key: string): unknown => {
   // In an array, the key would have no name.
   if (typeof params !== 'object' || Array.isArray(params))
-    throw new TypeError('Pass withKey, or parameters that are an object')
+    throw new TypeError('The parameters must be an object, unless you pass withKey')
   return { ...params, idempotencyKey: key }
 }
 

@@ -58,13 +58,13 @@ export const overSocket = (
     clearTimeout(timer)
     if (socket.state.name !== 'open') return
     for (const entry of waiting.values()) {
-      if (entry.isOnLine) continue
+      if (entry.isSentOnThisConnection) continue
       // Volatile: the socket must not keep it as well.
       if (socket.send(entry.message, { volatile: true }) !== 'sent') {
         timer = setTimeout(flush, RETRY)
         return
       }
-      entry.isOnLine = entry.isSent = true
+      entry.isSentOnThisConnection = entry.isSent = true
     }
   }
   const finish = (id: string, outcome: Outcome) => {
@@ -109,7 +109,7 @@ export const overSocket = (
   })
 
   socket.on('open', () => {
-    for (const entry of waiting.values()) entry.isOnLine = false
+    for (const entry of waiting.values()) entry.isSentOnThisConnection = false
     flush()
   })
   socket.on('text', receive)
@@ -132,7 +132,7 @@ interface Waiting {
   readonly message: string | ArrayBuffer | ArrayBufferView
   /** Whether the message was sent on any connection, and whether it was sent on the current one. */
   isSent: boolean
-  isOnLine: boolean
+  isSentOnThisConnection: boolean
   watch(ttl: number, signal: AbortSignal | undefined, drop: (reason: 'aborted' | 'expired') => void): void
   finish(outcome: Outcome): void
 }
@@ -145,7 +145,7 @@ const createWaiting = (message: Waiting['message'], resolve: (outcome: Outcome) 
   return {
     message,
     isSent: false,
-    isOnLine: false,
+    isSentOnThisConnection: false,
     watch(ttl, signal, drop) {
       const timer = ttl < MAX_DELAY ? setTimeout(drop, ttl, 'expired') : undefined
       const abort = () => drop('aborted')

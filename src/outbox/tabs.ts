@@ -1,5 +1,5 @@
 /** What a tab tells the others. */
-export type TabNews =
+export type TabMessage =
   /** There are new messages in the storage. */
   | { readonly kind: 'added' }
   /** A message has its outcome. */
@@ -10,9 +10,9 @@ export type TabNews =
   | { readonly kind: 'cleared' }
 
 export interface TabsListener {
-  hear(news: TabNews): void
+  onMessage(news: TabMessage): void
   /** It is this tab's turn to send messages, until the signal is aborted. */
-  onTurn(signal: AbortSignal): void
+  onLock(signal: AbortSignal): void
   /** The page is back from the back/forward cache, or from being frozen: it may have missed what other tabs posted. */
   onReturn(): void
   /** There are no locks: it is every tab's turn. */
@@ -22,8 +22,8 @@ export interface TabsListener {
 /** Connects the tabs that share a storage, of which one at a time sends messages. */
 export interface Tabs {
   /** Whether the tabs take turns. If not, each tab sends its own messages. */
-  readonly areOrdered: boolean
-  post(news: TabNews): void
+  readonly hasLocks: boolean
+  post(news: TabMessage): void
   /** Joins the other tabs, until `stop()`. */
   start(): void
   stop(): void
@@ -31,12 +31,12 @@ export interface Tabs {
   want(isWanted: boolean): void
 }
 
-export const createTabs = (name: string, { hear, onTurn, onReturn, onUnlocked }: TabsListener): Tabs => {
+export const createTabs = (name: string, { onMessage, onLock, onReturn, onUnlocked }: TabsListener): Tabs => {
   const scope = globalThis as unknown as Partial<Window>
   let locks: LockManager | undefined = scope.navigator?.locks
   if (!globalThis.BroadcastChannel) locks = undefined
   let channel: BroadcastChannel | undefined
-  let turn: AbortController | undefined
+  let drain: AbortController | undefined
   let isWanted = false
   /** Aborted by `stop()`. */
   let life: AbortController | undefined
@@ -45,19 +45,19 @@ export const createTabs = (name: string, { hear, onTurn, onReturn, onUnlocked }:
 
   const update = () => {
     if (!isWanted || isAway || !life) {
-      turn?.abort()
-      turn = undefined
+      drain?.abort()
+      drain = undefined
       return
     }
-    if (turn) return
+    if (drain) return
     const mine = new AbortController()
-    turn = mine
+    drain = mine
     const { signal } = mine
-    if (!locks) return onTurn(signal)
+    if (!locks) return onLock(signal)
     locks
       .request(name, { signal }, () => {
         if (signal.aborted) return undefined
-        onTurn(signal)
+        onLock(signal)
         return new Promise<void>(resolve => signal.addEventListener('abort', () => resolve()))
       })
       .catch(error => {
@@ -65,14 +65,14 @@ export const createTabs = (name: string, { hear, onTurn, onReturn, onUnlocked }:
         // For example, because the page has an opaque origin.
         locks = undefined
         onUnlocked()
-        if (turn === mine && error) onTurn(signal)
+        if (drain === mine && error) onLock(signal)
       })
   }
 
   const openChannel = () => {
     if (!locks || channel || isAway) return
     channel = new BroadcastChannel(name)
-    channel.onmessage = ({ data }) => hear(data)
+    channel.onmessage = ({ data }) => onMessage(data)
   }
 
   const closeChannel = () => {
@@ -96,7 +96,7 @@ export const createTabs = (name: string, { hear, onTurn, onReturn, onUnlocked }:
   }
 
   return {
-    get areOrdered() {
+    get hasLocks() {
       return !!locks
     },
     post(news) {

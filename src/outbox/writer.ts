@@ -1,6 +1,6 @@
 import type { Codec } from './codec.js'
-import type { OwnMessage } from './own.js'
-import type { Shelf } from './shelf.js'
+import type { PageMessage } from './page-messages.js'
+import type { Store } from './store.js'
 import type { OutboxRecord } from './types.js'
 
 /** How many messages are stored in one step. */
@@ -8,34 +8,34 @@ const BATCH = 256
 
 export interface WriterOwner {
   /** Whether the message still waits for its outcome. */
-  isPending(message: OwnMessage): boolean
+  isPending(message: PageMessage): boolean
   /** Messages have been stored, and have their keys. */
   onStored(): void
   /** A message was not stored, because the storage or `encode` failed. */
-  onUnstored(message: OwnMessage): void
+  onUnstored(message: PageMessage): void
   /** There are too many messages. */
-  onOverflow(message: OwnMessage): void
+  onOverflow(message: PageMessage): void
   /** A message was stored, although it already has its outcome. */
   onOrphan(key: number): void
   /** `encode` failed. */
-  onCodec(message: OwnMessage, cause: unknown): void
+  onCodec(message: PageMessage, cause: unknown): void
 }
 
 /** Stores messages in the order in which they were sent. */
 export interface Writer {
-  add(message: OwnMessage, text: string | Promise<string>): void
+  add(message: PageMessage, text: string | Promise<string>): void
   /** Resolves when each message that was added has been stored, or could not be stored. */
   done(): Promise<void>
 }
 
 interface Task {
-  readonly message: OwnMessage
+  readonly message: PageMessage
   readonly text: string | Promise<string>
 }
 
 export const createWriter = (
   page: string,
-  shelf: Shelf,
+  store: Store,
   codec: Codec,
   { isPending, onStored, onUnstored, onOverflow, onOrphan, onCodec }: WriterOwner,
 ): Writer => {
@@ -60,13 +60,13 @@ export const createWriter = (
   }
 
   /** Finds the keys of messages that are still stored, after the storage was closed and opened again. */
-  const findKeys = async (messages: readonly OwnMessage[]) => {
+  const findKeys = async (messages: readonly PageMessage[]) => {
     if (!messages.some(({ wasStored }) => wasStored)) return new Map<string, number>()
-    const records = (await shelf.list(0, Infinity)) ?? []
+    const records = (await store.list(0, Infinity)) ?? []
     return new Map(records.map(({ id, key }) => [id, key]))
   }
 
-  const store = async (batch: readonly Task[]) => {
+  const write = async (batch: readonly Task[]) => {
     const encoded = await Promise.all(
       batch
         .filter(({ message }) => isPending(message))
@@ -78,7 +78,7 @@ export const createWriter = (
       return record && message.key === undefined && isPending(message)
     })
     if (open.length) {
-      const added = await shelf.add(open.map(([, record]) => record as OutboxRecord))
+      const added = await store.add(open.map(([, record]) => record as OutboxRecord))
       open.forEach(([message], i) => {
         const key = added?.[i]
         if (!added) onUnstored(message)
@@ -93,7 +93,7 @@ export const createWriter = (
   }
 
   const run = async () => {
-    while (tasks.length) await store(tasks.splice(0, BATCH))
+    while (tasks.length) await write(tasks.splice(0, BATCH))
     running = undefined
   }
 

@@ -1,19 +1,19 @@
 import { SocketError } from '../index.js'
 import { createCalls, type Functions } from './functions.js'
 import type { HubSettings } from './hub-socket.js'
-import { createLife, type Life } from './life.js'
 import { createLink, type Link } from './link.js'
-import { createOutbox, type Outbox } from './outbox.js'
-import type { Place } from './place.js'
+import { createMembership, type Membership } from './membership.js'
+import type { Platform } from './platform.js'
 import type { Config, Envelope, HubMessage, Position } from './protocol.js'
-import { createSessionPart } from './session-part.js'
+import { createSendQueue, type SendQueue } from './send-queue.js'
+import { createTabSession } from './tab-session.js'
 import type { Sharing, TabsWorker } from './types.js'
 import { createView, type View } from './view.js'
 
 /** The tab's side of a shared connection, as the methods of its socket use it. */
-export interface Client extends Life {
+export interface Client extends Membership {
   readonly view: View
-  readonly outbox: Outbox
+  readonly sendQueue: SendQueue
   readonly link: Link
   readonly counts: { sent: number; received: number; dropped: number }
   readonly call: ReturnType<typeof createCalls>['call']
@@ -34,8 +34,8 @@ const holderOf = (holder: string, { id, isShared }: Link): Sharing['holder'] => 
   return holder === 'worker' ? holder : holder === id ? 'this tab' : 'another tab'
 }
 
-const confirmTo = (link: Link, outbox: Outbox, isOpen: boolean, connection: number) => {
-  outbox.setOpen(isOpen)
+const confirmTo = (link: Link, sendQueue: SendQueue, isOpen: boolean, connection: number) => {
+  sendQueue.setOpen(isOpen)
   if (isOpen) link.post({ type: 'ready', connection })
 }
 
@@ -47,7 +47,7 @@ const lossOf = (isPlanned: boolean) =>
 /** Creates this tab's end of the connection. */
 export const createClient = (
   name: string,
-  place: Place,
+  platform: Platform,
   worker: TabsWorker | undefined,
   config: Config,
   functions: Functions,
@@ -63,19 +63,19 @@ export const createClient = (
   let connection = 0
 
   const join = () => link.post({ type: 'join', config, last, hasBeenOpen: view.hasBeenOpen })
-  const link: Link = createLink(name, place, worker, settings, join, message => receive(message))
-  const outbox = createOutbox(queue ?? {}, link.post, (data, reason) => {
+  const link: Link = createLink(name, platform, worker, settings, join, message => receive(message))
+  const sendQueue = createSendQueue(queue ?? {}, link.post, (data, reason) => {
     counts.dropped++
     emit('drop', { data, reason })
   })
   const calls = createCalls(functions, link.post)
 
-  const part = createSessionPart(config, functions, view, outbox, link, message => receive(message))
+  const session = createTabSession(config, functions, view, sendQueue, link, message => receive(message))
 
   /** From now on, the hub may send the messages of this tab. */
-  const confirm = () => confirmTo(link, outbox, view.isOpen, connection)
+  const confirm = () => confirmTo(link, sendQueue, view.isOpen, connection)
   const onMessage = (event: 'text' | 'binary', given: any) => {
-    const data = event === 'text' ? part.read(given) : given
+    const data = event === 'text' ? session.read(given) : given
     if (data === undefined || !isWanted(functions, data)) return
     counts.received++
     emit(event, data)
@@ -83,8 +83,8 @@ export const createClient = (
   const loseHub = (isPlanned: boolean) => {
     link.epoch = undefined
     // A reliable session resends whatever was not acknowledged.
-    if (config.session) outbox.forget()
-    else outbox.lose(isPlanned)
+    if (config.session) sendQueue.forget()
+    else sendQueue.lose(isPlanned)
     const cause = lossOf(isPlanned)
     calls.lose(cause)
     view.end(cause, { name: 'connecting', attempt: 0, cause }, isPlanned ? 1000 : 1006)
@@ -99,17 +99,17 @@ export const createClient = (
       link.epoch = from
       number = message.number
       connection = message.connection
-      counts.sent += outbox.sent(message.sent)
-      if (last && last.epoch !== from) outbox.lose(false)
+      counts.sent += sendQueue.sent(message.sent)
+      if (last && last.epoch !== from) sendQueue.lose(false)
       link.onWelcome(holder === 'worker')
       view.setSharing({ holder: holderOf(holder, link) })
       if (conflict.length) emit('conflict', conflict)
-      part.prepare(message.snapshot, () => {
+      session.prepare(message.snapshot, () => {
         view.catchUp(message.snapshot)
         if (last && missed !== 0) emit('gap', { missed, replayed: kept.length })
         if (last) for (const { type, data } of kept) onMessage(type, data)
         last = undefined
-        outbox.repost()
+        sendQueue.repost()
         confirm()
       })
     },
@@ -122,7 +122,7 @@ export const createClient = (
         if (isNew || !view.isOpen) confirm()
         view.onEvent(message.event, message.payload)
       }
-      if (message.event === 'open') part.prepare(message.snapshot, proceed)
+      if (message.event === 'open') session.prepare(message.snapshot, proceed)
       else proceed()
     },
     message(message) {
@@ -131,9 +131,9 @@ export const createClient = (
       onMessage(message.event, message.data)
     },
     sent({ id }) {
-      counts.sent += outbox.sent(id)
+      counts.sent += sendQueue.sent(id)
     },
-    dropped: ({ id, reason }) => outbox.drop(id, reason),
+    dropped: ({ id, reason }) => sendQueue.drop(id, reason),
     ask: calls.answer,
     abort: ({ id }) => calls.abort(id),
     retry: ({ context }) => void functions.retry?.(context),
@@ -141,7 +141,7 @@ export const createClient = (
   }
 
   const receive = (message: Envelope<HubMessage>) => {
-    if (part.isWaiting(message)) return
+    if (session.isWaiting(message)) return
     const { type, from } = message
     if (type === 'signOut') return client.close(message.code, message.reason, true)
     if (type === 'hello') {
@@ -156,12 +156,12 @@ export const createClient = (
 
   const client: Client = {
     view,
-    outbox,
+    sendQueue,
     link,
     counts,
     call: calls.call,
-    sendFrame: config.session ? part.send : undefined,
-    ...createLife(view, outbox, link, calls, epoch => {
+    sendFrame: config.session ? session.send : undefined,
+    ...createMembership(view, sendQueue, link, calls, epoch => {
       last = epoch ? { epoch, number } : undefined
     }),
   }

@@ -1,6 +1,6 @@
 import { type Hub, startHub } from './hub.js'
 import type { HubSettings } from './hub-socket.js'
-import type { Place } from './place.js'
+import type { Platform } from './platform.js'
 import type { Entry } from './protocol.js'
 import type { TabsWorker } from './types.js'
 
@@ -23,7 +23,7 @@ export interface Candidacy {
  */
 export const runForHub = (
   name: string,
-  place: Place,
+  platform: Platform,
   worker: TabsWorker | undefined,
   settings: HubSettings,
   tab: string,
@@ -36,32 +36,32 @@ export const runForHub = (
   let isStopped = false
   const lock = `${name} hub`
 
-  const stand = () => {
-    withdraw ??= place.lock(lock, () => {
-      hub = startHub(name, tab, place, settings)
+  const waitForLock = () => {
+    withdraw ??= platform.lock(lock, () => {
+      hub = startHub(name, tab, platform, settings)
       hub.adopt(takeOrphans())
     })
   }
   const startWorker = () => {
     if (isStopped) return
     unwatch = undefined
-    timer = setTimeout(stand, WORKER_TIMEOUT)
+    timer = setTimeout(waitForLock, WORKER_TIMEOUT)
     try {
       const shared =
         typeof worker === 'function'
           ? worker(name)
           : new SharedWorker(worker as string | URL, { name, type: 'module' })
       // The script is missing, or the Content-Security-Policy forbids it.
-      shared.addEventListener('error', stand)
+      shared.addEventListener('error', waitForLock)
       shared.port.start()
       shared.port.postMessage(name)
     } catch {
-      stand()
+      waitForLock()
     }
   }
 
-  if (worker && place.isShared && globalThis.SharedWorker) startWorker()
-  else stand()
+  if (worker && platform.isShared && globalThis.SharedWorker) startWorker()
+  else waitForLock()
 
   return {
     get hub() {
@@ -71,7 +71,7 @@ export const runForHub = (
       clearTimeout(timer)
       // The worker has the lock. When this tab gets it, the worker has ended, and is started again.
       if (isWorker && worker && !withdraw) {
-        unwatch ??= place.lock(
+        unwatch ??= platform.lock(
           lock,
           () => {
             unwatch?.()

@@ -7,8 +7,8 @@ import {
   type RetryContext,
   type Socket,
 } from '../index.js'
-import type { Asks } from './asks.js'
 import { type Config, encode, type HubMessage, type Snapshot } from './protocol.js'
+import type { Requests } from './requests.js'
 import { isGreeting } from './session.js'
 
 /** What the platform or the application provides for the socket. */
@@ -18,15 +18,15 @@ export interface HubSettings {
 }
 
 /** How many milliseconds a new hub waits for a tab that knows the session: a tab that has just been opened would begin another session. */
-const PATIENCE = 200
+const JOIN_DELAY = 200
 
 /** The options of the hub's socket. `ask` calls functions of a tab. */
-const socketOptions = (config: Config, asks: Asks, WebSocket: any): any => {
+const socketOptions = (config: Config, requests: Requests, WebSocket: any): any => {
   const { endpoint: _, key: __, replay: ___, session: ____, protocols, prepare, retry, ...options } = config
   return {
     ...options,
-    protocols: protocols === true ? asks.caller('protocols') : protocols,
-    ...(prepare ? { prepare: asks.prepare } : {}),
+    protocols: protocols === true ? requests.caller('protocols') : protocols,
+    ...(prepare ? { prepare: requests.prepare } : {}),
     retry: retry === false ? false : backoff(retry === true ? {} : (retry as object)),
     // The messages of the tabs wait in `delivery`.
     queue: { maxBytes: Infinity },
@@ -64,7 +64,7 @@ export interface HubSocket {
 /** Creates the socket with the options of the first tab. `onEvent` and `onMessage` are called for all its events. */
 export const createHubSocket = (
   config: Config,
-  asks: Asks,
+  requests: Requests,
   { createSocket = createDefault, WebSocket }: HubSettings,
   post: (message: HubMessage) => void,
   onEvent: (event: string, payload: any) => void,
@@ -81,9 +81,9 @@ export const createHubSocket = (
   // A function, so that a URL that the platform rejects causes an event.
   const endpoint =
     config.endpoint === true
-      ? asks.caller('endpoint', config.session ? PATIENCE : 0)
+      ? requests.caller('endpoint', config.session ? JOIN_DELAY : 0)
       : () => config.endpoint as string
-  const options = socketOptions(config, asks, WebSocket)
+  const options = socketOptions(config, requests, WebSocket)
   if (config.session) Object.assign(options, sessionOptions(options, greet, onRetry))
   const socket: Socket<any> = createSocket<any>(endpoint, options)
   for (const event of ['state', 'open', 'close', 'error', 'drop'] as const) {

@@ -1,8 +1,7 @@
 import type { Socket } from '../index.js'
-import { type Asks, createAsks } from './asks.js'
 import { createDelivery, type Delivery } from './delivery.js'
 import { createHubSocket, type HubSettings } from './hub-socket.js'
-import type { Place } from './place.js'
+import type { Platform } from './platform.js'
 import {
   type Config,
   type Entry,
@@ -13,6 +12,7 @@ import {
   type TabMessage,
 } from './protocol.js'
 import { createReplay } from './replay.js'
+import { createRequests, type Requests } from './requests.js'
 
 /** What the hub knows about a tab. */
 export interface Tab {
@@ -68,7 +68,7 @@ const receive = (
   message: TabMessage,
   tab: Tab,
   delivery: Delivery,
-  asks: Asks,
+  requests: Requests,
   call: ReturnType<typeof createCaller>,
   forget: (tab: Tab, isAway: boolean) => void,
 ) => {
@@ -80,7 +80,7 @@ const receive = (
     tab.hasBeenOpen = true
     delivery.flush()
   } else if (message.type === 'call') call(tab.id, message)
-  else asks.receive(message)
+  else requests.receive(message)
 }
 
 /** A tab that has just joined. */
@@ -94,16 +94,21 @@ const conflictOf = (one: Config, other: Config) =>
   Object.keys({ ...one, ...other }).filter(name => JSON.stringify(one[name]) !== JSON.stringify(other[name]))
 
 /** Starts a hub, which holds the connection of all tabs that use channels and locks of this name. */
-export const startHub = (name: string, holder: string, place: Place, settings: HubSettings = {}): Hub => {
+export const startHub = (
+  name: string,
+  holder: string,
+  platform: Platform,
+  settings: HubSettings = {},
+): Hub => {
   const epoch = Math.random().toString(36).slice(2)
-  const channel = place.open(name)
+  const channel = platform.open(name)
   const tabs = new Map<string, Tab>()
   let socket: Socket<any> | undefined
   let config: Config | undefined
   let connection = 0
   let snapshot: () => Snapshot
   const post = (message: HubMessage, to = '*') => channel.postMessage({ ...message, from: epoch, to })
-  const asks = createAsks(tabs, post)
+  const requests = createRequests(tabs, post)
   const replay = createReplay()
   const delivery = createDelivery(
     () => socket,
@@ -117,7 +122,7 @@ export const startHub = (name: string, holder: string, place: Place, settings: H
     const isCurrent = () => socket === created.socket
     const created = createHubSocket(
       next,
-      asks,
+      requests,
       settings,
       post,
       (event, payload) => {
@@ -146,7 +151,7 @@ export const startHub = (name: string, holder: string, place: Place, settings: H
     if (!tabs.delete(tab.id)) return
     tab.isGone = true
     tab.unwatch()
-    asks.forget(tab)
+    requests.forget(tab)
     delivery.flush()
     if (tabs.size) post({ type: 'sharing', tabs: tabs.size })
     else disconnect()
@@ -160,7 +165,7 @@ export const startHub = (name: string, holder: string, place: Place, settings: H
     tab.ready = 0
     tab.isGone = false
     tabs.set(id, tab)
-    tab.unwatch = place.lock(`${name} ${id}`, () => forget(tab))
+    tab.unwatch = platform.lock(`${name} ${id}`, () => forget(tab))
     if (!socket) connect(message.config)
     const { last } = message
     const missed = replay.since(id, last?.epoch === epoch ? last.number : undefined)
@@ -187,7 +192,7 @@ export const startHub = (name: string, holder: string, place: Place, settings: H
     const message = data as Envelope<TabMessage>
     if (message.type === 'join') return join(from, message)
     const tab = tabs.get(from)
-    if (tab) receive(message, tab, delivery, asks, call, forget)
+    if (tab) receive(message, tab, delivery, requests, call, forget)
   }
   post({ type: 'hello' })
 

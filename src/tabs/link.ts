@@ -1,6 +1,6 @@
 import { type Candidacy, runForHub } from './election.js'
 import type { HubSettings } from './hub-socket.js'
-import type { Channel, Place } from './place.js'
+import type { Channel, Platform } from './platform.js'
 import type { Entry, Envelope, HubMessage, TabMessage } from './protocol.js'
 import type { TabsWorker } from './types.js'
 
@@ -31,7 +31,7 @@ export interface Link {
 /** Connects this tab to the other tabs that use the same name. `join` is called when there may be a hub, `receive` for each message to this tab. */
 export const createLink = (
   name: string,
-  place: Place,
+  platform: Platform,
   worker: TabsWorker | undefined,
   settings: HubSettings,
   join: () => void,
@@ -48,7 +48,7 @@ export const createLink = (
 
   const link: Link = {
     id,
-    isShared: place.isShared,
+    isShared: platform.isShared,
     epoch: undefined,
     get isOpen() {
       return !!channel
@@ -64,14 +64,14 @@ export const createLink = (
     },
     open() {
       if (channel) return
-      const opened = place.open(name)
+      const opened = platform.open(name)
       channel = opened
       opened.onmessage = ({ data }) => {
         if (channel === opened && (data.to === id || data.to === '*')) receive(data)
       }
       // The hub waits for this lock, and so detects the end of this tab, even after a crash.
-      release = place.lock(`${name} ${id}`, () => {
-        candidacy = runForHub(name, place, worker, settings, id, () => orphans.splice(0))
+      release = platform.lock(`${name} ${id}`, () => {
+        candidacy = runForHub(name, platform, worker, settings, id, () => orphans.splice(0))
         join()
       })
     },

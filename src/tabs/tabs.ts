@@ -2,7 +2,7 @@ import { backoff, createSocket, type Data, type Endpoint, type Socket } from '..
 import { claim } from './claim.js'
 import { createClient } from './client.js'
 import { type PageEvents, watchPage } from './page.js'
-import { findPlace, type Place } from './place.js'
+import { findPlatform, type Platform } from './platform.js'
 import { type Config, nameOf } from './protocol.js'
 import type {
   BinaryType,
@@ -23,7 +23,7 @@ const SHARED = [
 const HUB_ONLY = ['endpoint', 'retry', 'replay', 'protocols', 'prepare', 'session']
 
 /** The options that stay in the tab. */
-const OWN = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'autoConnect', 'WebSocket']
+const TAB_OPTIONS = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'autoConnect', 'WebSocket']
 
 /** The options for the hub. `true` stands for a function, which the hub has to call in a tab. */
 const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config => {
@@ -72,15 +72,17 @@ const sizeOf = (data: any): number =>
 
 /** Creates the socket of a tab, with these channels, locks and page events. */
 export const createTabsSocketIn = <Binary extends BinaryType>(
-  place: Place,
+  platform: Platform,
   page: PageEvents,
   endpoint: Endpoint,
   options: TabsSocketOptions<Binary>,
   isSession = false,
 ): TabsSocket<Binary> => {
   for (const name in options) {
-    if (![...SHARED, ...OWN].includes(name)) {
-      throw new TypeError(`createTabsSocket has no option '${name}', only ${[...SHARED, ...OWN].join(', ')}`)
+    if (![...SHARED, ...TAB_OPTIONS].includes(name)) {
+      throw new TypeError(
+        `createTabsSocket has no option '${name}', only ${[...SHARED, ...TAB_OPTIONS].join(', ')}`,
+      )
     }
   }
   const config = configOf(endpoint, options, isSession)
@@ -99,8 +101,8 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
     isReply: heartbeat?.isReply,
     retry: options.retry,
   }
-  const client = createClient(name, place, options.worker, config, functions, queue, { WebSocket })
-  const { view, outbox, counts, link } = client
+  const client = createClient(name, platform, options.worker, config, functions, queue, { WebSocket })
+  const { view, sendQueue, counts, link } = client
   const { emit } = view.emitter
   const watch = watchPage(name, client, page)
   const connect = () => {
@@ -118,7 +120,7 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
     on: view.emitter.on,
     once: view.emitter.once,
     off: view.emitter.off,
-    queuedMessages: outbox.list,
+    queuedMessages: sendQueue.list,
     send(data, how = {}) {
       checker.send(data, how)
       if (client.sendFrame) return client.sendFrame(data as string)
@@ -127,7 +129,7 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
         emit('drop', { data, reason: 'closed' })
         return 'dropped'
       }
-      return outbox.push(copyOf(data), sizeOf(data), how)
+      return sendQueue.push(copyOf(data), sizeOf(data), how)
     },
     connect,
     reconnect(cause, code, reason) {
@@ -156,10 +158,10 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
       return view.sharing
     },
     get queued() {
-      return outbox.size
+      return sendQueue.size
     },
     get bufferedAmount() {
-      return outbox.bytes
+      return sendQueue.bytes
     },
     get latency() {
       return view.snapshot.latency
@@ -178,8 +180,8 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
         latency,
         reclaimed: 0,
         ...counts,
-        queued: outbox.size,
-        queuedBytes: outbox.bytes,
+        queued: sendQueue.size,
+        queuedBytes: sendQueue.bytes,
       }
     },
   }
@@ -205,18 +207,18 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
 export const createTabsSocket = <Binary extends BinaryType = 'arraybuffer'>(
   endpoint: Endpoint,
   options: TabsSocketOptions<Binary> = {},
-): TabsSocket<Binary> => createTabsSocketIn(findPlace(), globalThis, endpoint, options)
+): TabsSocket<Binary> => createTabsSocketIn(findPlatform(), globalThis, endpoint, options)
 
 /** Makes the function that `shareSession()` returns, with these channels, locks and page events. */
 export const shareSessionIn =
-  (place: Place, page: PageEvents, { key, user, worker }: SharedSessionOptions): CreateSessionSocket =>
+  (platform: Platform, page: PageEvents, { key, user, worker }: SharedSessionOptions): CreateSessionSocket =>
   (endpoint, { wake: _, queue: __, handover, ...options } = {}) => {
     const { maxAge, wake } = handover || {}
     const given: any = {
       ...options,
       ...{ key, user, worker, handover: handover === false ? false : { maxAge, wake } },
     }
-    return createTabsSocketIn(place, page, endpoint, given, true) as Socket
+    return createTabsSocketIn(platform, page, endpoint, given, true) as Socket
   }
 
 /**
@@ -233,4 +235,4 @@ export const shareSessionIn =
  * The options `saved`, `wake` and `queue` of the reliable socket have no effect on the shared connection.
  */
 export const shareSession = (options: SharedSessionOptions): CreateSessionSocket =>
-  shareSessionIn(findPlace(), globalThis, options)
+  shareSessionIn(findPlatform(), globalThis, options)

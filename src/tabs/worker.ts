@@ -1,6 +1,6 @@
 import { startHub } from './hub.js'
 import type { HubSettings } from './hub-socket.js'
-import { findPlace } from './place.js'
+import { findPlatform } from './platform.js'
 
 /** Options of `serveTabs()`. */
 export interface ServeTabsOptions extends HubSettings {}
@@ -17,14 +17,14 @@ export interface ServeTabsOptions extends HubSettings {}
  */
 export const serveTabs = (options: ServeTabsOptions = {}): void => {
   const names = new Set<string>()
-  const place = findPlace()
+  const platform = findPlatform()
   globalThis.addEventListener('connect', event => {
     const [port] = (event as MessageEvent).ports
     if (!port) return
     port.onmessage = ({ data: name }) => {
       if (names.has(name)) return
       names.add(name)
-      place.lock(`${name} hub`, () => startHub(name, 'worker', place, options))
+      platform.lock(`${name} hub`, () => startHub(name, 'worker', platform, options))
     }
   })
 }

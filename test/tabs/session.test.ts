@@ -45,8 +45,8 @@ const open = (world: ReturnType<typeof createWorld>) => {
       natives.push(this)
     }
   }
-  const { made: socket, kill } = world.open((place, page) =>
-    reliableSocketOver(shareSessionIn(place, page, { key: 'orders' }) as any)(
+  const { made: socket, kill } = world.open((platform, page) =>
+    reliableSocketOver(shareSessionIn(platform, page, { key: 'orders' }) as any)(
       `ws://127.0.0.1:${(wss.address() as AddressInfo).port}`,
       { WebSocket: Native as any, heartbeat: false },
     ),

@@ -1,6 +1,6 @@
 // A browser with tabs, without a browser: channels, Web Locks and the events of pages, each tab with a server of its own.
 import { afterEach, beforeEach, vi } from 'vitest'
-import type { Channel, Place } from '../../src/tabs/place.ts'
+import type { Channel, Platform } from '../../src/tabs/platform.ts'
 import { createTabsSocketIn } from '../../src/tabs/tabs.ts'
 import type { TabsEvents, TabsSocketOptions } from '../../src/tabs.ts'
 import { createFakeServer, type FakeServer } from '../../src/testing.ts'
@@ -46,7 +46,7 @@ export const createWorld = () => {
     }
   }
 
-  const placeOf = (owner: object): Place => ({
+  const placeOf = (owner: object): Platform => ({
     isShared: true,
     open(name) {
       const channel: Channel = {
@@ -92,7 +92,7 @@ export const createWorld = () => {
       }
     },
     /** Opens a tab, in which `make` creates a socket. */
-    open<Made>(make: (place: Place, page: object) => Made) {
+    open<Made>(make: (platform: Platform, page: object) => Made) {
       const owner = {}
       return { made: make(placeOf(owner), {}), kill: () => world.kill(owner) }
     },

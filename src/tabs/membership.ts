@@ -1,11 +1,11 @@
 import { SocketError } from '../index.js'
 import type { createCalls } from './functions.js'
 import type { Link } from './link.js'
-import type { Outbox } from './outbox.js'
+import type { SendQueue } from './send-queue.js'
 import type { View } from './view.js'
 
 /** How a tab joins a shared connection, and leaves it. */
-export interface Life {
+export interface Membership {
   /** Joins the other tabs, unless it has joined already. */
   enter(): void
   /** The page is frozen, enters the back/forward cache, or is unloaded. `isAway`: it may come back. */
@@ -15,13 +15,13 @@ export interface Life {
 }
 
 /** `setLast` remembers where the messages of a hub ended, for a tab that comes back. */
-export const createLife = (
+export const createMembership = (
   view: View,
-  outbox: Outbox,
+  sendQueue: SendQueue,
   link: Link,
   calls: ReturnType<typeof createCalls>,
   setLast: (epoch: string | undefined) => void,
-): Life => {
+): Membership => {
   const leave = (cause: SocketError) => {
     calls.lose(cause)
     view.setSharing({ holder: undefined, tabs: 0 })
@@ -37,8 +37,8 @@ export const createLife = (
     sleep(isAway) {
       if (!link.isOpen) return
       if (link.epoch && isAway) setLast(link.epoch)
-      outbox.leave()
-      outbox.handOver(link.close(isAway, outbox.entries()))
+      sendQueue.leave()
+      sendQueue.handOver(link.close(isAway, sendQueue.entries()))
       const cause = new SocketError('PAGE_HIDDEN')
       leave(cause)
       view.end(cause, { name: 'waiting', attempt: 0, delay: Infinity, until: Infinity, cause }, 1000)
@@ -46,10 +46,10 @@ export const createLife = (
     close(code = 1005, reason, isAll) {
       if (view.snapshot.state.name === 'closed') return
       // If there is a connection, what is queued is sent first.
-      if (isAll || !view.isOpen) outbox.clear('closed')
+      if (isAll || !view.isOpen) sendQueue.clear('closed')
       const cause = new SocketError('CLOSED')
-      link.close(false, outbox.entries())
-      outbox.forget()
+      link.close(false, sendQueue.entries())
+      sendQueue.forget()
       setLast(undefined)
       leave(cause)
       view.end(cause, { name: 'closed', cause }, code, reason)

@@ -4,7 +4,7 @@ import { encode, type HubMessage, type TabMessage } from './protocol.js'
 
 interface Ask {
   readonly tab: Tab
-  /** Asks another tab. */
+  /** Requests another tab. */
   repeat(): void
   readonly connection: PreparedConnection<any> | undefined
   resolve(value: any): void
@@ -12,7 +12,7 @@ interface Ask {
 }
 
 /** Calls functions that cannot be copied, in one of the tabs that have them. */
-export interface Asks {
+export interface Requests {
   /** `patience`: how many milliseconds to wait for a tab whose socket has been open before. */
   caller(what: string, patience?: number): (context: AttemptContext) => Promise<any>
   prepare(connection: PreparedConnection<any>): Promise<void>
@@ -22,11 +22,11 @@ export interface Asks {
 }
 
 /** Creates the asks of a hub. */
-export const createAsks = (
+export const createRequests = (
   tabs: Map<string, Tab>,
   post: (message: HubMessage, to?: string) => void,
-): Asks => {
-  const asks = new Map<number, Ask>()
+): Requests => {
+  const requests = new Map<number, Ask>()
   let next = 1
 
   const ask = (what: string, context: any, signal: AbortSignal, connection?: PreparedConnection<any>) =>
@@ -39,9 +39,9 @@ export const createAsks = (
       tabs.set(tab.id, tab)
       const id = next++
       const repeat = () => ask(what, context, signal).then(resolve, reject)
-      asks.set(id, { tab, connection, repeat, resolve, reject })
+      requests.set(id, { tab, connection, repeat, resolve, reject })
       signal.addEventListener('abort', () => {
-        if (asks.delete(id)) post({ type: 'abort', id }, tab.id)
+        if (requests.delete(id)) post({ type: 'abort', id }, tab.id)
         reject(signal.reason)
       })
       post({ type: 'ask', id, what, context }, tab.id)
@@ -61,11 +61,11 @@ export const createAsks = (
       ask('prepare', { url: connection.url, protocol: connection.protocol }, connection.signal, connection),
     async receive(message) {
       if (message.type !== 'answer' && message.type !== 'prepare') return
-      const found = asks.get(message.id)
+      const found = requests.get(message.id)
       if (!found) return
       const { tab, connection, resolve, reject } = found
       if (message.type === 'answer') {
-        asks.delete(message.id)
+        requests.delete(message.id)
         if (message.error === undefined) resolve(message.value)
         else reject(new Error(message.error))
         return
@@ -79,9 +79,9 @@ export const createAsks = (
       }
     },
     forget(tab) {
-      for (const [id, ask] of asks) {
+      for (const [id, ask] of requests) {
         if (ask.tab !== tab) continue
-        asks.delete(id)
+        requests.delete(id)
         // Another tab cannot continue a `prepare` that has begun.
         if (ask.connection) ask.reject(new Error('The tab that prepared the connection has ended'))
         else ask.repeat()

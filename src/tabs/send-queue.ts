@@ -12,7 +12,7 @@ interface Unsent extends Entry {
 }
 
 /** The messages of this tab that the hub has not reported as sent. */
-export interface Outbox {
+export interface SendQueue {
   /** The number of messages, and their bytes. */
   readonly size: number
   readonly bytes: number
@@ -55,11 +55,11 @@ const watch = (
 }
 
 /** Keeps each message until the hub has reported its outcome. */
-export const createOutbox = (
+export const createSendQueue = (
   { maxMessages = Infinity, maxBytes = 2 ** 24, overflow }: QueueOptions,
   post: (message: TabMessage) => boolean,
   onDrop: (data: Data, reason: any) => void,
-): Outbox => {
+): SendQueue => {
   const unsent = new Map<number, Unsent>()
   let next = 0
   let bytes = 0
@@ -84,7 +84,7 @@ export const createOutbox = (
     entry.isPosted = post({ type: 'send', id, data, expires })
     entry.mayBeSent = isOpen
   }
-  const outbox: Outbox = {
+  const sendQueue: SendQueue = {
     get size() {
       return unsent.size
     },
@@ -153,9 +153,9 @@ export const createOutbox = (
     },
     handOver(result) {
       if (!result) return
-      outbox.sent(result.sent)
-      if (result.isTaken) outbox.forget()
-      else outbox.lose(true)
+      sendQueue.sent(result.sent)
+      if (result.isTaken) sendQueue.forget()
+      else sendQueue.lose(true)
     },
     forget() {
       for (const entry of unsent.values()) remove(entry)
@@ -168,5 +168,5 @@ export const createOutbox = (
       }
     },
   }
-  return outbox
+  return sendQueue
 }

@@ -1,10 +1,10 @@
 import type { OutboxSocket, Outcome } from '../reliable.js'
 import { type Codec, describe } from './codec.js'
-import { createId, type OwnMessage, type OwnMessages } from './own.js'
+import { createDrain, type Drain } from './drain.js'
+import { createId, type PageMessage, type PageMessages } from './page-messages.js'
 import { createSender, type Item, type Sender } from './sender.js'
-import type { Shelf } from './shelf.js'
-import { createTabs, type TabNews } from './tabs.js'
-import { createTurn, type Turn } from './turn.js'
+import type { Store } from './store.js'
+import { createTabs, type TabMessage } from './tabs.js'
 import type { OutboxProblem, OutboxRecord } from './types.js'
 import { createWriter } from './writer.js'
 
@@ -12,9 +12,9 @@ import { createWriter } from './writer.js'
 const GRACE = 5_000
 
 /** Connects an outbox's storage to its socket. */
-export interface Port {
+export interface Delivery {
   /** Stores a message of this page, and then sends it. */
-  add(message: OwnMessage, text: string | Promise<string>): void
+  add(message: PageMessage, text: string | Promise<string>): void
   /** The application has aborted the signal of a message of this page. */
   withdraw(id: string): void
   /** Settles the promise of a message of this page. Returns whether there was one. */
@@ -32,7 +32,7 @@ export interface Port {
 type Report = (reason: OutboxProblem['reason'], cause: unknown, messages?: OutboxProblem['messages']) => void
 
 /** Deletes messages from the storage, several in one step. */
-const createRemoval = (shelf: Shelf) => {
+const createRemoval = (store: Store) => {
   let keys: number[] = []
   let isRunning = false
   return async (key: number) => {
@@ -43,26 +43,26 @@ const createRemoval = (shelf: Shelf) => {
     while (keys.length) {
       const some = keys
       keys = []
-      await shelf.remove(some)
+      await store.remove(some)
     }
     isRunning = false
   }
 }
 
 /** The messages of this page that could not be stored, and have not been sent yet. */
-const createRest = (own: OwnMessages, sender: Sender) => {
-  let messages: OwnMessage[] = []
+const createUnstored = (pageMessages: PageMessages, sender: Sender) => {
+  let messages: PageMessage[] = []
   return {
-    add: (message: OwnMessage) => void messages.push(message),
+    add: (message: PageMessage) => void messages.push(message),
     clear() {
       messages = []
     },
     /** Sends them as soon as no earlier message is waiting. */
     flush() {
       if (!messages.length) return
-      for (const { id, key } of own.values()) if (key !== undefined && !sender.has(id)) return
+      for (const { id, key } of pageMessages.values()) if (key !== undefined && !sender.has(id)) return
       for (const message of messages.splice(0)) {
-        if (own.has(message.id)) sender.send({ ...message, key: undefined })
+        if (pageMessages.has(message.id)) sender.send({ ...message, key: undefined })
       }
     },
   }
@@ -71,7 +71,7 @@ const createRest = (own: OwnMessages, sender: Sender) => {
 /** Reads a stored message, and passes it on. */
 const createReader =
   (
-    own: OwnMessages,
+    pageMessages: PageMessages,
     sender: Sender,
     codec: Codec,
     isMine: (record: OutboxRecord) => boolean,
@@ -80,7 +80,7 @@ const createReader =
   async (record: OutboxRecord, signal: AbortSignal) => {
     const { id, body } = record
     if (sender.has(id) || !isMine(record)) return
-    let text = own.get(id)?.text
+    let text = pageMessages.get(id)?.text
     try {
       text ??= await codec.decode(body)
     } catch (error) {
@@ -91,32 +91,37 @@ const createReader =
   }
 
 /** Finds messages whose outcome this page has missed while it was frozen or in the back/forward cache. */
-const compare = async (shelf: Shelf, own: OwnMessages, sender: Sender, settle: Port['settle']) => {
-  const stored = await shelf.all().catch(() => undefined)
+const settleMissed = async (
+  store: Store,
+  pageMessages: PageMessages,
+  sender: Sender,
+  settle: Delivery['settle'],
+) => {
+  const stored = await store.all().catch(() => undefined)
   if (!stored) return
   const ids = new Set(stored.map(({ id }) => id))
-  for (const { id, key } of [...own.values()]) {
+  for (const { id, key } of [...pageMessages.values()]) {
     if (key !== undefined && !ids.has(id) && !sender.has(id)) settle(id, { status: 'unknown' })
   }
 }
 
-export const createPort = (
+export const createDelivery = (
   name: string,
   socket: OutboxSocket,
-  own: OwnMessages,
-  shelf: Shelf,
+  pageMessages: PageMessages,
+  store: Store,
   codec: Codec,
   report: Report,
-): Port => {
+): Delivery => {
   const page = createId()
   const started = Date.now()
-  const remove = createRemoval(shelf)
-  let turn: Turn | undefined
+  const remove = createRemoval(store)
+  let drain: Drain | undefined
 
   const settle = (id: string, outcome: Outcome): boolean => {
-    const message = own.get(id)
+    const message = pageMessages.get(id)
     if (!message) return false
-    own.delete(id)
+    pageMessages.delete(id)
     message.unwatch()
     message.resolve(outcome)
     socket.report(message.text, id, outcome, true)
@@ -127,7 +132,7 @@ export const createPort = (
     socket,
     ({ id, text, key: first }, outcome) => {
       // It may have been stored again since then.
-      const { key = first } = own.get(id) ?? {}
+      const { key = first } = pageMessages.get(id) ?? {}
 
       // Tells the other tabs first: if this page is closed in between, the message is sent again, and the server recognizes it.
       tabs.post({ kind: 'outcome', id, outcome })
@@ -137,74 +142,74 @@ export const createPort = (
     () => pump(),
   )
 
-  const rest = createRest(own, sender)
+  const unstored = createUnstored(pageMessages, sender)
 
   const pump = () => {
-    turn?.pump()
-    rest.flush()
+    drain?.pump()
+    unstored.flush()
   }
 
-  const writer = createWriter(page, shelf, codec, {
-    isPending: ({ id }) => own.has(id),
+  const writer = createWriter(page, store, codec, {
+    isPending: ({ id }) => pageMessages.has(id),
     onStored() {
       tabs.post({ kind: 'added' })
       pump()
     },
-    onUnstored: rest.add,
+    onUnstored: unstored.add,
     onOverflow: ({ id }) => void settle(id, { status: 'dropped', reason: 'overflow' }),
     onOrphan: remove,
     onCodec: (message, cause) => report('codec', cause, [describe(message, message.text)]),
   })
 
   const onCleared = async () => {
-    rest.clear()
+    unstored.clear()
     sender.withdrawAll(() => true)
-    for (const { id } of [...own.values()]) settle(id, { status: 'dropped', reason: 'cleared' })
+    for (const { id } of [...pageMessages.values()]) settle(id, { status: 'dropped', reason: 'cleared' })
     await writer.done()
   }
 
   /** Without locks, each tab sends its own messages and those of earlier pages. */
-  const isMine = ({ page: by, time }: OutboxRecord) => tabs.areOrdered || by === page || time <= started
+  const isMine = ({ page: by, time }: OutboxRecord) => tabs.hasLocks || by === page || time <= started
 
-  const read = createReader(own, sender, codec, isMine, report)
+  const read = createReader(pageMessages, sender, codec, isMine, report)
 
-  const hear = (news: TabNews) => {
-    if (news.kind === 'added') turn?.pump()
+  const onMessage = (news: TabMessage) => {
+    if (news.kind === 'added') drain?.pump()
     else if (news.kind === 'outcome') {
       settle(news.id, news.outcome)
       sender.forget(news.id)
     } else if (news.kind === 'withdrawn') sender.withdraw(news.id)
     else onCleared()
-    rest.flush()
+    unstored.flush()
   }
 
   const tabs = createTabs(name, {
-    hear,
-    onTurn(signal) {
-      const mine = createTurn(signal, {
+    onMessage,
+    onLock(signal) {
+      const mine = createDrain(signal, {
         get hasRoom() {
           return sender.hasRoom
         },
-        list: shelf.list,
+        list: store.list,
         send: read,
-        onEnd: rest.flush,
+        onEnd: unstored.flush,
       })
-      turn = mine
+      drain = mine
       signal.addEventListener('abort', () => {
-        if (turn === mine) turn = undefined
+        if (drain === mine) drain = undefined
         // The tab that has the next turn sends them. Messages that were already sent are acknowledged to this page.
         sender.withdrawAll(({ key }: Item) => key !== undefined)
       })
       mine.pump()
     },
-    onReturn: () => compare(shelf, own, sender, settle),
+    onReturn: () => settleMissed(store, pageMessages, sender, settle),
     onUnlocked: () => report('unlocked', undefined, []),
   })
 
   watchState(socket, tabs.start, tabs.want, async () => {
     tabs.stop()
     await writer.done()
-    for (const { id, key } of [...own.values()]) {
+    for (const { id, key } of [...pageMessages.values()]) {
       if (key !== undefined) settle(id, { status: 'stored' })
       else if (!sender.has(id)) settle(id, { status: 'dropped', reason: 'closed' })
     }
@@ -220,13 +225,13 @@ export const createPort = (
       pump()
     },
     restore() {
-      for (const message of own.values()) {
+      for (const message of pageMessages.values()) {
         if (message.key === undefined) continue
         message.key = undefined
         message.wasStored = true
         writer.add(message, message.text)
       }
-      turn?.restart()
+      drain?.restart()
     },
     clear: onCleared,
     announce: () => tabs.post({ kind: 'cleared' }),

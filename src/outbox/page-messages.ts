@@ -2,7 +2,7 @@ import { toBase64 } from '../reliable/frames.js'
 import type { Outcome } from '../reliable.js'
 
 /** A message of this page, until it has an outcome. It is also kept in memory, so that it does not depend on the storage. */
-export interface OwnMessage {
+export interface PageMessage {
   readonly id: string
   /** When it was sent, as `Date.now()`. */
   readonly time: number
@@ -20,7 +20,7 @@ export interface OwnMessage {
   unwatch(): void
 }
 
-export type OwnMessages = Map<string, OwnMessage>
+export type PageMessages = Map<string, PageMessage>
 
 /** Creates a unique id of letters, digits, `-` and `_`. */
 export const createId = (): string =>

@@ -6,7 +6,7 @@ export interface Channel {
 }
 
 /** The channels and locks with which tabs share a connection. */
-export interface Place {
+export interface Platform {
   /** Whether other tabs can use them, too. */
   readonly isShared: boolean
   open(name: string): Channel
@@ -18,7 +18,7 @@ export interface Place {
 }
 
 // https://w3c.github.io/web-locks/#api-lock-manager-request
-const requestLock: Place['lock'] = (name, hold, mode) => {
+const requestLock: Platform['lock'] = (name, hold, mode) => {
   const scope = new AbortController()
   let release: (() => void) | undefined
   navigator.locks
@@ -41,7 +41,7 @@ const requestLock: Place['lock'] = (name, hold, mode) => {
 }
 
 /** Channels and locks within this tab, for a platform without them. */
-export const createLocalPlace = (): Place => {
+export const createLocalPlatform = (): Platform => {
   const channels = new Set<Channel>()
   const queues = new Map<string, (() => void)[]>()
   return {
@@ -74,7 +74,7 @@ export const createLocalPlace = (): Place => {
 }
 
 /** The browser's channels and locks, if it has both. Web Locks need a secure context. */
-export const findPlace = (): Place =>
+export const findPlatform = (): Platform =>
   globalThis.BroadcastChannel && globalThis.navigator?.locks
     ? { isShared: true, open: name => new BroadcastChannel(name), lock: requestLock }
-    : createLocalPlace()
+    : createLocalPlatform()

@@ -9,7 +9,7 @@ const OPEN_TIMEOUT = 5_000
 
 export type Reason = OutboxProblem['reason']
 
-export interface ShelfOwner {
+export interface StoreOwner {
   /** The storage was closed: its messages may be lost. */
   onLost(cause: unknown): void
   /** A step has failed, for the first time since it last succeeded. */
@@ -17,7 +17,7 @@ export interface ShelfOwner {
 }
 
 /** Handles the failures of a storage: a step that fails resolves with `undefined`. */
-export interface Shelf {
+export interface Store {
   add(records: readonly Omit<OutboxRecord, 'key'>[]): Promise<readonly (number | undefined)[] | undefined>
   list(after: number, limit: number): Promise<readonly OutboxRecord[] | undefined>
   remove(keys: readonly number[]): Promise<unknown>
@@ -33,16 +33,16 @@ const reasonOf = ({ name }: { name?: string }, otherwise: Reason): Reason =>
 const withTimeout = async (opening: Promise<void>) => {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(reject, OPEN_TIMEOUT, new Error('The storage does not open'))
+    timer = setTimeout(reject, OPEN_TIMEOUT, new Error('The storage did not open in time'))
   })
   return Promise.race([opening, late]).finally(() => clearTimeout(timer))
 }
 
-export const createShelf = (
+export const createStore = (
   storage: OutboxStorage,
   limits: Required<OutboxLimits>,
-  { onLost, onFailure }: ShelfOwner,
-): Shelf => {
+  { onLost, onFailure }: StoreOwner,
+): Store => {
   let opening: Promise<void> | undefined
   /** The last failure, by the name of the step, until that step succeeds. */
   const failures = new Map<

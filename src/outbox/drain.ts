@@ -4,14 +4,14 @@ import type { OutboxRecord } from './types.js'
 const PAGE = 64
 
 /** The period in which this tab sends the stored messages, in order. */
-export interface Turn {
+export interface Drain {
   /** Sends as many messages as there is room for. */
   pump(): void
   /** Starts again with the first message, because the storage may have been deleted and created again. */
   restart(): void
 }
 
-export interface TurnOwner {
+export interface DrainOwner {
   readonly hasRoom: boolean
   list(after: number, limit: number): Promise<readonly OutboxRecord[] | undefined>
   /** Sends a message, or skips it. */
@@ -20,7 +20,7 @@ export interface TurnOwner {
   onEnd(): void
 }
 
-export const createTurn = (signal: AbortSignal, owner: TurnOwner): Turn => {
+export const createDrain = (signal: AbortSignal, owner: DrainOwner): Drain => {
   let records: OutboxRecord[] = []
   let cursor = 0
   let isRunning = false

@@ -1,12 +1,12 @@
 import type { Functions } from './functions.js'
 import type { Link } from './link.js'
-import type { Outbox } from './outbox.js'
 import type { Config, Envelope, HubMessage, Snapshot } from './protocol.js'
+import type { SendQueue } from './send-queue.js'
 import { createSessionFrames } from './session.js'
 import type { View } from './view.js'
 
 /** A tab's side of a reliable session that tabs share. Without such a session, it does nothing. */
-export interface SessionPart {
+export interface TabSession {
   /** Sends a frame, if there is a connection. */
   send(text: string): 'sent' | 'dropped'
   /** The text for this tab. `undefined`: it is for another tab. */
@@ -18,21 +18,21 @@ export interface SessionPart {
 }
 
 /** Creates the side of one tab. */
-export const createSessionPart = (
+export const createTabSession = (
   config: Config,
   functions: Functions,
   view: View,
-  outbox: Outbox,
+  sendQueue: SendQueue,
   link: Link,
   onMessage: (message: Envelope<HubMessage>) => void,
-): SessionPart => {
+): TabSession => {
   const frames = config.session ? createSessionFrames(() => view.sharing.tabs < 2) : undefined
   const waiting: Envelope<HubMessage>[] = []
   let isPreparing = false
 
   const send = (text: string) => {
     const frame = frames?.out(text)
-    if (frame !== undefined) outbox.push(frame, frame.length, {})
+    if (frame !== undefined) sendQueue.push(frame, frame.length, {})
   }
   return {
     send(text) {
