@@ -1,17 +1,9 @@
 // The experiment "Crash in the middle of a burst": a worker sends numbers through an outbox, and is terminated again and again.
-import { button, make, newId, write } from './dom.js'
+import { newId, page, write } from './dom.js'
 
 const crashes = 10
 /** Each worker is terminated within this many milliseconds after it has begun to send. */
 const longest = 400
-
-const numbers = {
-  accepted: 'accepted by the outbox',
-  handled: 'handled by the server',
-  lost: 'lost',
-  twice: 'handled twice',
-  left: 'found in the outbox after a crash',
-}
 
 /** Resolves with the first message of this kind. */
 const next = (worker, kind) =>
@@ -57,45 +49,14 @@ const run = async show => {
 }
 
 export const createCrash = () => {
-  const title = make('h2', '', 'Crash in the middle of a burst')
-  title.id = 'crash-title'
-  const status = make(
-    'p',
-    'note',
-    `Terminates the worker that sends, ${crashes} times, while it sends 500 numbers per second.`,
-  )
-  status.id = 'crash-status'
-  status.setAttribute('role', 'status')
-  const body = make('tbody')
-  const cells = Object.fromEntries(
-    Object.entries(numbers).map(([name, text]) => {
-      const cell = make('td', '', '–')
-      cell.id = `crash-${name}`
-      const label = make('th', '', text)
-      label.scope = 'row'
-      body.append(make('tr', '', label, cell))
-      return [name, cell]
-    }),
-  )
-  const start = button('', 'Crash', async () => {
-    start.disabled = true
+  page.crash.onclick = async () => {
+    page.crash.disabled = true
     try {
-      const counts = await run(text => write(status, text))
-      for (const [name, cell] of Object.entries(cells)) write(cell, counts[name].toLocaleString('en'))
-      write(status, `${crashes} crashes: ${counts.lost} lost, ${counts.twice} handled twice.`)
+      const counts = await run(text => write(page['crash-status'], text))
+      for (const name in counts) write(page[`crash-${name}`], counts[name].toLocaleString('en'))
+      write(page['crash-status'], `${crashes} crashes: ${counts.lost} lost, ${counts.twice} handled twice.`)
     } finally {
-      start.disabled = false
+      page.crash.disabled = false
     }
-  })
-  start.id = 'crash'
-  const card = make(
-    'section',
-    'card',
-    make('div', 'head', title, make('p', 'note', 'With an outbox')),
-    status,
-    make('table', '', make('caption', 'hidden', 'Numbers of the last experiment'), body),
-    make('div', 'line', start),
-  )
-  card.setAttribute('aria-labelledby', title.id)
-  document.querySelector('main').append(card)
+  }
 }

@@ -147,7 +147,7 @@ export const startHub = (
   }
 
   const forget = (tab: Tab, isAway?: boolean) => {
-    if (isAway) replay.keep(tab)
+    if (isAway) replay.leave(tab)
     if (!tabs.delete(tab.id)) return
     tab.isGone = true
     tab.unwatch()

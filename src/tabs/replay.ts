@@ -1,12 +1,12 @@
 import type { Tab } from './hub.js'
 import type { Kept } from './protocol.js'
 
-/** The messages that arrived while a tab was away. */
+/** The last messages, for tabs that were away. A message can be on its way to a tab when that tab leaves, so they are always kept. */
 export const createReplay = (): {
   /** Returns the number of the message. */
   add(type: Kept['type'], data: any): number
-  /** Keeps messages from now on, for a tab that is away. */
-  keep(tab: Tab): void
+  /** The tab is away. */
+  leave(tab: Tab): void
   /** A tab that is away. */
   tab(id: string): Tab | undefined
   /** The messages after this number, and how many before them are missing. */
@@ -21,20 +21,15 @@ export const createReplay = (): {
   let maxMessages = 256
   let maxBytes = 2 ** 20
   const sizeOf = ({ data }: Kept) => data.length ?? data.byteLength ?? data.size
-  const clear = () => {
-    kept = []
-    bytes = 0
-  }
   return {
     add(type, data) {
       number++
-      if (!away.size) return number
       kept.push({ type, data, number })
       bytes += sizeOf(kept[kept.length - 1] as Kept)
       while (kept.length > maxMessages || bytes > maxBytes) bytes -= sizeOf(kept.shift() as Kept)
       return number
     },
-    keep(tab) {
+    leave(tab) {
       away.set(tab.id, tab)
       // A page in the back/forward cache may never come back.
       if (away.size > 50) away.delete(away.keys().next().value as string)
@@ -42,7 +37,7 @@ export const createReplay = (): {
     tab: id => away.get(id),
     since(id, last = number) {
       const missing = kept.filter(message => message.number > last)
-      if (away.delete(id) && !away.size) clear()
+      away.delete(id)
       return { number, missed: number - last - missing.length, kept: missing }
     },
     setLimits(limits = {}) {
@@ -51,7 +46,8 @@ export const createReplay = (): {
     },
     clear() {
       away.clear()
-      clear()
+      kept = []
+      bytes = 0
     },
   }
 }

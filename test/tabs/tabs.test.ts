@@ -164,6 +164,18 @@ describe('a tab that was in the back/forward cache', () => {
     expect(two.socket.state.name).toBe('open')
   })
 
+  test('gets a message that was on its way to it when it left', async () => {
+    const [one, two] = await createWorld().tabs(2)
+    // The holder passes it on before it hears that the tab has left.
+    one.server.latest.send('on its way')
+    two.hide()
+    await settle()
+    two.show()
+    await settle()
+    expect(two.heard('text')).toEqual(['on its way'])
+    expect(two.heard('gap')).toEqual([])
+  })
+
   test('gets a gap event for messages that were not kept', async () => {
     const [one, two] = await createWorld().tabs(2, { replay: { maxMessages: 2 } })
     two.hide()
