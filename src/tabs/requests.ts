@@ -21,7 +21,7 @@ export interface Requests {
   forget(tab: Tab): void
 }
 
-/** Creates the asks of a hub. */
+/** Creates the requests of a hub. */
 export const createRequests = (
   tabs: Map<string, Tab>,
   post: (message: HubMessage, to?: string) => void,
