@@ -1,4 +1,4 @@
-// All windows of this page share one connection, to the prices. The window that holds it says so; when it is closed, another one takes over.
+// All windows of this page share one connection, to the market data. The window that holds it says so; when it is closed, another one takes over.
 import { createTabsSocket } from '/dist/tabs.min.js'
 import { address, page, write } from './dom.js'
 
@@ -10,7 +10,7 @@ const HOLDERS = {
 }
 
 export const createSharedConnection = () => {
-  const socket = createTabsSocket(address('/market'))
+  const socket = createTabsSocket(address('/live'))
   let received = 0
   const show = () => {
     const { holder, tabs } = socket.sharing
