@@ -14,6 +14,9 @@ const plain = entries.filter(entry => !peerOf(entry))
 const imports = (entries: string[], names: (entry: string) => string) =>
   entries.map(entry => `import ${names(entry)} from '${specifier(entry)}'`).join('\n')
 
+/** A name for everything that an entry exports. */
+const nameOf = (entry: string) => entry.replaceAll('-', '_')
+
 const ECHO = `
   const socket = createSocket(url)
   socket.on('text', text => {
@@ -25,15 +28,15 @@ const ECHO = `
 
 const PROGRAMS: Record<string, string> = {
   nothing: 'heard()',
-  unused: `${imports(entries, entry => `{ ${namesOf(entry).map((name, index) => `${name} as ${entry}${index}`)} }`)}\nheard()`,
+  unused: `${imports(entries, entry => `{ ${namesOf(entry).map((name, index) => `${name} as ${nameOf(entry)}${index}`)} }`)}\nheard()`,
   backoff: `import { backoff } from 'steadysocket'\nheard(backoff()({ attempt: 1 }))`,
   when: `import { when } from 'steadysocket/stream'\nheard(when)`,
   reliableSocketOver: `import { reliableSocketOver } from 'steadysocket/reliable'\nheard(reliableSocketOver)`,
   createSocket: `import { createSocket } from 'steadysocket'${ECHO}`,
   everything: `
-    ${imports(plain, entry => `* as ${entry}`)}
+    ${imports(plain, entry => `* as ${nameOf(entry)}`)}
     const { createSocket } = index
-    names(${`{ ${plain} }`})
+    names(${`{ ${plain.map(entry => `'${entry}': ${nameOf(entry)}`)} }`})
     ${ECHO}
   `,
 }
