@@ -1,0 +1,41 @@
+// Defects that a hostile tester has found: each of these tests has failed.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createWorld, fresh, settle } from './world.ts'
+
+fresh()
+
+const rejections: unknown[] = []
+const note = (reason: unknown) => void rejections.push(reason)
+beforeEach(() => {
+  rejections.length = 0
+  process.on('unhandledRejection', note)
+})
+afterEach(() => {
+  process.off('unhandledRejection', note)
+})
+
+/** Lets Node report rejections that nobody handles. */
+const report = async () => {
+  vi.useRealTimers()
+  for (let i = 0; i < 2; i++) await new Promise(resolve => setImmediate(resolve))
+  return rejections
+}
+
+/** Ends the connection of a hub, and lets no other one open. */
+const cut = async ({ server }: ReturnType<ReturnType<typeof createWorld>['tab']>) => {
+  server.hang()
+  server.latest.drop()
+  await settle()
+}
+
+test('a tab that was signed out by another tab stays closed when its page is hidden and shown', async () => {
+  const [one, two] = await createWorld().tabs(2)
+  one.socket.signOut()
+  await settle(10)
+  two.hide()
+  await settle(10)
+  two.show()
+  await settle(1_000)
+  expect(two.socket.state.name).toBe('closed')
+  expect(two.server.attempts).toBe(0)
+})
