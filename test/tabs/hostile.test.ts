@@ -39,3 +39,18 @@ test('a tab that was signed out by another tab stays closed when its page is hid
   expect(two.socket.state.name).toBe('closed')
   expect(two.server.attempts).toBe(0)
 })
+
+test('the messages of tabs that ended with a hub are sent by the next hub only', async () => {
+  const [one, two, three, four] = await createWorld().tabs(4)
+  await cut(one)
+  four?.socket.send('orphan')
+  await settle()
+  four?.kill()
+  await settle()
+  one.hide(false)
+  await settle(100)
+  expect(two.server.latest.received).toEqual(['orphan'])
+  two.kill()
+  await settle(100)
+  expect(three.server.latest.received).toEqual([])
+})
