@@ -54,3 +54,24 @@ test('the messages of tabs that ended with a hub are sent by the next hub only',
   await settle(100)
   expect(three.server.latest.received).toEqual([])
 })
+
+test('no hub starts in a tab that was closed before its worker failed', async () => {
+  let fail = () => {}
+  vi.stubGlobal('SharedWorker', class {})
+  const world = createWorld()
+  const { socket } = world.tab({
+    worker: () => ({
+      port: { start() {}, postMessage() {} },
+      addEventListener(_, listener) {
+        fail = listener
+      },
+    }),
+  })
+  await settle()
+  socket.close()
+  fail()
+  await settle(100)
+  const other = world.tab()
+  await settle(100)
+  expect(other.socket.sharing.holder).toBe('this tab')
+})
