@@ -75,3 +75,12 @@ test('no hub starts in a tab that was closed before its worker failed', async ()
   await settle(100)
   expect(other.socket.sharing.holder).toBe('this tab')
 })
+
+test('connect() and reconnect() cause no unhandled rejection when the socket is closed', async () => {
+  const { socket } = createWorld().tab()
+  socket.connect()
+  await settle()
+  socket.reconnect('test')
+  socket.close()
+  expect(await report()).toEqual([])
+})
