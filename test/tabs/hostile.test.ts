@@ -84,3 +84,16 @@ test('connect() and reconnect() cause no unhandled rejection when the socket is 
   socket.close()
   expect(await report()).toEqual([])
 })
+
+test('messages that wait for the buffer are not lost when the hub leaves without a connection', async () => {
+  const [one, two] = await createWorld().tabs(2, { highWaterMark: 10 })
+  one.server.latest.freeze()
+  one.socket.send('x'.repeat(20))
+  one.socket.send('waits')
+  await settle(100)
+  await cut(one)
+  one.hide(false)
+  await settle(100)
+  expect(two.server.latest.received).toEqual(['waits'])
+  expect(one.heard('drop')).toEqual([])
+})
