@@ -97,3 +97,14 @@ test('messages that wait for the buffer are not lost when the hub leaves without
   expect(two.server.latest.received).toEqual(['waits'])
   expect(one.heard('drop')).toEqual([])
 })
+
+test('drop-oldest drops no more messages than necessary', async () => {
+  const [one, two] = await createWorld().tabs(2, { queue: { maxMessages: 2, overflow: 'drop-oldest' } })
+  await cut(one)
+  for (const text of ['a', 'b', 'c', 'd']) two.socket.send(text)
+  await settle()
+  expect(two.heard('drop').map(({ data, reason }) => [data, reason])).toEqual([
+    ['a', 'overflow'],
+    ['b', 'overflow'],
+  ])
+})
