@@ -176,6 +176,7 @@ export const createSendQueue = (
       for (const entry of unsent.values()) {
         entry.isPosted = false
         if (entry.mayBeSent && !isPlanned) drop(entry, 'unknown')
+        else if (entry.reason) drop(entry, entry.reason)
       }
     },
   }

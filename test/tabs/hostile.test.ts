@@ -108,3 +108,16 @@ test('drop-oldest drops no more messages than necessary', async () => {
     ['b', 'overflow'],
   ])
 })
+
+test('a message that was aborted while the hub ended is not sent by the next hub', async () => {
+  const [one, two] = await createWorld().tabs(2)
+  await cut(one)
+  const scope = new AbortController()
+  two.socket.send('aborted', { signal: scope.signal })
+  await settle()
+  one.kill()
+  scope.abort()
+  await settle(1_000)
+  expect(two.heard('drop')).toEqual([{ data: 'aborted', reason: 'aborted' }])
+  expect(two.server.latest.received).toEqual([])
+})
