@@ -121,3 +121,25 @@ test('a message that was aborted while the hub ended is not sent by the next hub
   expect(two.heard('drop')).toEqual([{ data: 'aborted', reason: 'aborted' }])
   expect(two.server.latest.received).toEqual([])
 })
+
+test.each([
+  ['is full', () => null],
+  ['contains something else', () => '{}'],
+])('claim() remembers the ids of this tab when the storage %s', async (key, getItem) => {
+  const world = createWorld()
+  const setItem = () => {
+    throw new Error('QuotaExceededError')
+  }
+  vi.stubGlobal('localStorage', { getItem, setItem })
+  const { socket } = world.tab({ key })
+  expect(await socket.claim('a')).toBe(true)
+  expect(await socket.claim('a')).toBe(false)
+})
+
+test('claim() works when locks are denied', async () => {
+  const request = () => Promise.reject(new DOMException('denied', 'SecurityError'))
+  vi.stubGlobal('navigator', { locks: { request } })
+  const { socket } = createWorld().tab({ key: 'denied' })
+  expect(await socket.claim('a')).toBe(true)
+  expect(await socket.claim('a')).toBe(false)
+})
