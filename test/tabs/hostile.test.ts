@@ -143,3 +143,34 @@ test('claim() works when locks are denied', async () => {
   expect(await socket.claim('a')).toBe(true)
   expect(await socket.claim('a')).toBe(false)
 })
+
+test('a filter that throws for a message that was kept does not stop the tab', async () => {
+  const { queueMicrotask: queue } = globalThis
+  const errors: unknown[] = []
+  vi.stubGlobal('queueMicrotask', (job: () => void) =>
+    queue(() => {
+      try {
+        job()
+      } catch (error) {
+        errors.push(error)
+      }
+    }),
+  )
+  const [one, two] = await createWorld().tabs(2, {
+    filter(data) {
+      if (data === 'bad') throw new Error('filter')
+      return true
+    },
+  })
+  two.hide()
+  await settle()
+  one.server.latest.send('bad').send('good')
+  await settle()
+  two.show()
+  await settle()
+  two.socket.send('still sends')
+  await settle()
+  expect(two.heard('text')).toEqual(['good'])
+  expect(one.server.latest.received).toEqual(['still sends'])
+  expect(errors).toHaveLength(2)
+})
