@@ -1,0 +1,71 @@
+// Defects that a hostile tester has found: each of these tests has failed.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createSocket } from '../../src/index.ts'
+import { createOutbox, overSocket } from '../../src/outbox.ts'
+import { createFakeServer } from '../../src/testing.ts'
+import { attach, MemoryStorage } from './fakes.ts'
+
+const rejections: unknown[] = []
+const note = (reason: unknown) => void rejections.push(reason)
+beforeEach(() => {
+  vi.useFakeTimers()
+  rejections.length = 0
+  process.on('unhandledRejection', note)
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+  process.off('unhandledRejection', note)
+})
+const settle = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
+/** Lets Node report rejections that nobody handles. */
+const report = async () => {
+  vi.useRealTimers()
+  for (let i = 0; i < 3; i++) await new Promise(resolve => setImmediate(resolve))
+  return rejections
+}
+
+test('a message for which the encode of overSocket() throws is refused', async () => {
+  const server = createFakeServer()
+  const socket = createSocket('wss://push.test/feed', { WebSocket: server.WebSocket })
+  const orders = overSocket(socket, createOutbox(new MemoryStorage()), {
+    encode(data, id) {
+      if (data === 'bad') throw new Error('encode')
+      return JSON.stringify({ id, data })
+    },
+    acknowledged: text => JSON.parse(text).ack,
+  })
+  await settle()
+  const bad = vi.fn()
+  const good = vi.fn()
+  orders.send('bad').then(bad, bad)
+  orders.send('good').then(good, good)
+  await settle(100)
+  for (const text of server.latest.received)
+    server.latest.send(JSON.stringify({ ack: JSON.parse(text as string).id }))
+  await settle(100)
+  expect(good).toHaveBeenCalled()
+  expect.soft(bad).toHaveBeenCalled()
+  expect.soft(await report()).toEqual([])
+})
+
+test('a message for which the encode of overSocket() returns none is refused, and does not block the others', async () => {
+  const server = createFakeServer()
+  const socket = createSocket('wss://push.test/feed', { WebSocket: server.WebSocket })
+  const orders = overSocket(socket, createOutbox(new MemoryStorage()), {
+    encode: (data, id) => (data === 'bad' ? (undefined as any) : JSON.stringify({ id, data })),
+    acknowledged: text => JSON.parse(text).ack,
+  })
+  await settle()
+  const bad = vi.fn()
+  const good = vi.fn()
+  orders.send('bad').then(bad, bad)
+  orders.send('good').then(good, good)
+  await settle(100)
+  for (const text of server.latest?.received ?? [])
+    server.latest.send(JSON.stringify({ ack: JSON.parse(text as string).id }))
+  await settle(100)
+  expect.soft(good).toHaveBeenCalled()
+  expect.soft(bad).toHaveBeenCalled()
+  expect.soft(await report()).toEqual([])
+})
