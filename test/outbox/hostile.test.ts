@@ -69,3 +69,12 @@ test('a message for which the encode of overSocket() returns none is refused, an
   expect.soft(bad).toHaveBeenCalled()
   expect.soft(await report()).toEqual([])
 })
+
+test('a message is sent when a step of the storage never answers', async () => {
+  const { send, storage, socket } = attach()
+  storage.before = step => (step === 'add' ? new Promise(() => {}) : undefined)
+  const done = vi.fn()
+  send('a').then(done, done)
+  await settle(60_000)
+  expect(socket.data).toEqual(['a'])
+})
