@@ -78,3 +78,22 @@ test('a message is sent when a step of the storage never answers', async () => {
   await settle(60_000)
   expect(socket.data).toEqual(['a'])
 })
+
+test('a message of a newer version in another tab drops nothing', async () => {
+  const name = 'memory'
+  vi.stubGlobal('navigator', {
+    locks: { request: (_: string, __: any, hold: any) => Promise.resolve().then(hold) },
+  })
+  const { send, socket } = attach()
+  socket.change({ name: 'open' })
+  const done = vi.fn()
+  send('a').then(done, done)
+  vi.useRealTimers()
+  const channel = new BroadcastChannel(name)
+  await new Promise(resolve => setTimeout(resolve, 30))
+  channel.postMessage({ kind: 'news' })
+  await new Promise(resolve => setTimeout(resolve, 50))
+  channel.close()
+  expect(done.mock.calls).toEqual([])
+  socket.change({ name: 'closed', cause: new Error('closed') } as any)
+})
