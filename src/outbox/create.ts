@@ -127,6 +127,8 @@ const accept = (
     }
     const { name, cause } = socket.state
     const isClosed = name === 'closing' || (name === 'closed' && !!cause)
+    // Throws for a signal that is none, before anything is kept.
+    signal?.addEventListener('abort', abort)
     pageMessages.set(id, message)
     if (isClosed || signal?.aborted) {
       const reason = isClosed ? 'closed' : 'aborted'
@@ -139,6 +141,5 @@ const accept = (
       )
       return
     }
-    signal?.addEventListener('abort', abort)
     delivery.add(message, text)
   })

@@ -97,3 +97,9 @@ test('a message of a newer version in another tab drops nothing', async () => {
   expect(done.mock.calls).toEqual([])
   socket.change({ name: 'closed', cause: new Error('closed') } as any)
 })
+
+test('an invalid signal is an error at once, and nothing is kept', async () => {
+  const { send, outbox } = attach()
+  await expect(send('a', { signal: {} as any })).rejects.toThrow(TypeError)
+  expect(await outbox.pending()).toEqual([])
+})
