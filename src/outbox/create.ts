@@ -87,7 +87,9 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
     },
     pending,
     async clear() {
-      await delivery?.clear()
+      // Also drops what is sent while this waits: it would be deleted from the storage without an outcome.
+      do await delivery?.clear()
+      while (pageMessages.size)
       await store.clear()
       delivery?.announce()
     },

@@ -103,3 +103,31 @@ test('an invalid signal is an error at once, and nothing is kept', async () => {
   await expect(send('a', { signal: {} as any })).rejects.toThrow(TypeError)
   expect(await outbox.pending()).toEqual([])
 })
+
+test('a message that is sent while clear() waits for the storage has an outcome', async () => {
+  const { send, outbox, socket, storage } = attach()
+  socket.change({ name: 'waiting' })
+  await settle(10_000)
+  let go = () => {}
+  storage.before = step => {
+    if (step === 'add')
+      return new Promise<void>(resolve => {
+        go = resolve
+      })
+    return undefined
+  }
+  send('old')
+  await settle()
+  const cleared = outbox.clear()
+  storage.before = () => {}
+  const outcome = send('new')
+  go()
+  await cleared
+  socket.change({ name: 'open' })
+  await settle(1_000)
+  for (const { answer } of socket.sent) answer()
+  expect(await Promise.race([outcome, settle(1_000).then(() => 'none')])).toEqual({
+    status: 'dropped',
+    reason: 'cleared',
+  })
+})
