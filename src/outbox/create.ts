@@ -87,7 +87,9 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
     },
     pending,
     async clear() {
-      await delivery?.clear()
+      // Also drops what is sent while this waits: it would be deleted from the storage without an outcome.
+      do await delivery?.clear()
+      while (pageMessages.size)
       await store.clear()
       delivery?.announce()
     },
@@ -127,6 +129,8 @@ const accept = (
     }
     const { name, cause } = socket.state
     const isClosed = name === 'closing' || (name === 'closed' && !!cause)
+    // Throws for a signal that is none, before anything is kept.
+    signal?.addEventListener('abort', abort)
     pageMessages.set(id, message)
     if (isClosed || signal?.aborted) {
       const reason = isClosed ? 'closed' : 'aborted'
@@ -139,6 +143,5 @@ const accept = (
       )
       return
     }
-    signal?.addEventListener('abort', abort)
     delivery.add(message, text)
   })

@@ -179,7 +179,7 @@ export const createDelivery = (
       settle(news.id, news.outcome)
       sender.forget(news.id)
     } else if (news.kind === 'withdrawn') sender.withdraw(news.id)
-    else onCleared()
+    else if (news.kind === 'cleared') onCleared()
     unstored.flush()
   }
 

@@ -92,7 +92,10 @@ export const overSocket = (
     send: (text, id, { ttl = Infinity, signal }) =>
       new Promise(resolve => {
         const frame = JSON.parse(text) as FrameData
-        const entry = createWaiting(encodeMessage(decodeData(frame), id), resolve)
+        const message = encodeMessage(decodeData(frame), id)
+        if (typeof message !== 'string' && !(message instanceof ArrayBuffer || ArrayBuffer.isView(message)))
+          throw new TypeError('encode must return a string or bytes')
+        const entry = createWaiting(message, resolve)
         const drop = (reason: 'aborted' | 'expired') => {
           if (!entry.isSent) finish(id, { status: 'dropped', reason })
         }

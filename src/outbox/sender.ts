@@ -51,7 +51,14 @@ export const createSender = (
     bytes += size
     const { signal } = controller
     const ttl = expires === null ? {} : { ttl: expires - Date.now() }
-    const outcome = await socket.send(text, id, { signal, ...ttl })
+    let outcome: Outcome
+    try {
+      outcome = await socket.send(text, id, { signal, ...ttl })
+    } catch (error) {
+      // A function of the application has failed, or the storage is damaged: the message would fail again each time.
+      socket.error(error as Error)
+      outcome = { status: 'dropped', reason: 'refused', error: error as Error }
+    }
     inFlight.delete(id)
     bytes -= size
     if (isFinal(outcome, key !== undefined, withdrawn.delete(id))) settle(item, outcome)

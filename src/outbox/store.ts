@@ -7,6 +7,9 @@ const PAUSE = 10_000
 // https://bugs.webkit.org/show_bug.cgi?id=226547
 const OPEN_TIMEOUT = 5_000
 
+/** A step can hang, too. If it takes effect later, the server recognizes the repetition. */
+const STEP_TIMEOUT = 30_000
+
 export type Reason = OutboxProblem['reason']
 
 export interface StoreOwner {
@@ -30,12 +33,12 @@ export interface Store {
 const reasonOf = ({ name }: { name?: string }, otherwise: Reason): Reason =>
   name === 'QuotaExceededError' ? 'quota' : name === 'VersionError' ? 'newer' : otherwise
 
-const withTimeout = async (opening: Promise<void>) => {
+const withTimeout = async <Value>(step: Promise<Value>, timeout = STEP_TIMEOUT) => {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(reject, OPEN_TIMEOUT, new Error('The storage did not open in time'))
+    timer = setTimeout(reject, timeout, new Error('The storage did not answer in time'))
   })
-  return Promise.race([opening, late]).finally(() => clearTimeout(timer))
+  return Promise.race([step, late]).finally(() => clearTimeout(timer))
 }
 
 export const createStore = (
@@ -67,6 +70,7 @@ export const createStore = (
           opening = undefined
           onLost(cause)
         }),
+        OPEN_TIMEOUT,
       )
       opening = mine
       mine.then(
@@ -82,7 +86,7 @@ export const createStore = (
 
   const strictly = async <Value>(step: () => Promise<Value>): Promise<Value> => {
     await open()
-    return step()
+    return withTimeout(step())
   }
 
   const run = async <Value>(
@@ -97,7 +101,7 @@ export const createStore = (
       return undefined
     }
     try {
-      const value = await step()
+      const value = await withTimeout(step())
       failures.delete(name)
       return value
     } catch (error) {

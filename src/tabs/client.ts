@@ -25,8 +25,17 @@ export interface Client extends Membership {
 type Handlers = { [Type in HubMessage['type']]?: (message: Envelope<HubMessage & { type: Type }>) => void }
 
 /** Whether the listeners of this tab receive the message. */
-const isWanted = ({ isReply, filter }: Functions, data: unknown): boolean =>
-  !isReply?.(data) && (!filter || !!filter(data))
+const isWanted = ({ isReply, filter }: Functions, data: unknown): boolean | undefined => {
+  try {
+    return !isReply?.(data) && (!filter || !!filter(data))
+  } catch (error) {
+    // Reports it like the error of a listener. The next messages may follow in the same task.
+    queueMicrotask(() => {
+      throw error
+    })
+    return undefined
+  }
+}
 
 /** Who holds the connection. */
 const holderOf = (holder: string, { id, isShared }: Link): Sharing['holder'] => {

@@ -31,7 +31,7 @@ export const createDelivery = (
   connection: () => number,
   post: (message: HubMessage, to?: string) => void,
 ): Delivery => {
-  const queue = new Set<Item>()
+  let queue = new Set<Item>()
   /** The messages that the socket has queued because the browser's buffer is full, in order. */
   const handed: Item[] = []
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -61,7 +61,9 @@ export const createDelivery = (
         else handed.push(item)
       }
     }
-    const left = isLast && isOpen ? 0 : target.queued
+    // A socket without a connection drops what it has queued.
+    if (isLast && !isOpen) queue = new Set([...handed.splice(0), ...queue])
+    const left = isLast ? 0 : target.queued
     while (handed.length > left) report(handed.shift() as Item)
     for (const tab of changed) if (!tab.isGone) post({ type: 'sent', id: tab.sent }, tab.id)
     clearTimeout(timer)

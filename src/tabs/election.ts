@@ -37,6 +37,8 @@ export const runForHub = (
   const lock = `${name} hub`
 
   const waitForLock = () => {
+    // The error of a worker can arrive after this tab has left.
+    if (isStopped) return
     withdraw ??= platform.lock(lock, () => {
       hub = startHub(name, tab, platform, settings)
       hub.adopt(takeOrphans())

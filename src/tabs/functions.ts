@@ -22,11 +22,15 @@ export const createCalls = (
   let next = 0
 
   /** Posts a message, and waits for the reply to it. */
-  const request = (message: (reply: number) => TabMessage) =>
-    new Promise<any>((resolve, reject) => {
+  const request = (message: (reply: number) => TabMessage) => {
+    const promise = new Promise<any>((resolve, reject) => {
       waiting.set(next, { resolve, reject })
       post(message(next++))
     })
+    // `connect()` and `reconnect()` ignore it, and an event reports the failure, too.
+    promise.catch(() => {})
+    return promise
+  }
 
   return {
     call: (method, ...args) => request(id => ({ type: 'call', id, method, args })),

@@ -85,7 +85,11 @@ export const createLink = (
       release?.()
       return result
     },
-    onWelcome: isWorker => candidacy?.onHub(isWorker),
+    onWelcome(isWorker) {
+      // The hub has adopted them.
+      orphans = []
+      candidacy?.onHub(isWorker)
+    },
     adopt(given) {
       if (candidacy?.hub) candidacy.hub.adopt(given)
       else orphans = given

@@ -49,6 +49,7 @@ export const createMembership = (
       if (isAll || !view.isOpen) sendQueue.clear('closed')
       const cause = new SocketError('CLOSED')
       link.close(false, sendQueue.entries())
+      link.adopt([])
       sendQueue.forget()
       setLast(undefined)
       leave(cause)

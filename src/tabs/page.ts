@@ -45,7 +45,9 @@ export const watchPage = (name: string, client: Client, page: PageEvents): PageW
   const log = signOuts(name)
   let leftAt = 0
   const onEvent = ({ type, persisted = true }: Event & { persisted?: boolean }) => {
-    if (type === 'pagehide' || type === 'freeze') {
+    // Another tab may have signed out: this socket stays closed until the application calls `connect()`.
+    if (client.view.snapshot.state.name === 'closed') listen('removeEventListener')
+    else if (type === 'pagehide' || type === 'freeze') {
       leftAt = Date.now()
       client.sleep(persisted)
     } else if (leftAt && log.last() >= leftAt) {

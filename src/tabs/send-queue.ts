@@ -2,12 +2,14 @@ import type { Data, QueueOptions, SendOptions } from '../index.js'
 import type { Entry, TabMessage } from './protocol.js'
 
 interface Unsent extends Entry {
-  readonly size: number
+  size: number
   readonly key: unknown
   /** Whether it was posted to the hub. */
   isPosted: boolean
   /** Whether the hub may have sent it without reporting this. */
   mayBeSent: boolean
+  /** Why the hub was asked to drop it. It no longer counts towards the limits. */
+  reason?: string
   unwatch(): void
 }
 
@@ -63,10 +65,13 @@ export const createSendQueue = (
   const unsent = new Map<number, Unsent>()
   let next = 0
   let bytes = 0
+  /** The number of messages that the hub was asked to drop. */
+  let leaving = 0
   let isOpen = false
 
   const remove = (entry: Unsent) => {
     unsent.delete(entry.id)
+    if (entry.reason) leaving--
     bytes -= entry.size
     entry.unwatch()
   }
@@ -77,7 +82,13 @@ export const createSendQueue = (
   /** Only the hub knows whether it has sent the message. */
   const cancel = (entry: Unsent, reason: string) => {
     if (!entry.isPosted) drop(entry, reason)
-    else post({ type: 'cancel', id: entry.id, reason })
+    else if (!entry.reason) {
+      entry.reason = reason
+      leaving++
+      bytes -= entry.size
+      entry.size = 0
+      post({ type: 'cancel', id: entry.id, reason })
+    }
   }
   const send = (entry: Unsent) => {
     const { id, data, expires } = entry
@@ -107,7 +118,7 @@ export const createSendQueue = (
       for (const entry of key === undefined ? [] : unsent.values()) {
         if (entry.key === key) cancel(entry, 'replaced')
       }
-      const isFull = () => unsent.size >= maxMessages || (bytes + size > maxBytes && unsent.size > 0)
+      const isFull = () => unsent.size - leaving >= maxMessages || (bytes + size > maxBytes && bytes > 0)
       for (const entry of overflow === 'drop-oldest' ? unsent.values() : []) {
         if (!isFull()) break
         cancel(entry, 'overflow')
@@ -165,6 +176,7 @@ export const createSendQueue = (
       for (const entry of unsent.values()) {
         entry.isPosted = false
         if (entry.mayBeSent && !isPlanned) drop(entry, 'unknown')
+        else if (entry.reason) drop(entry, entry.reason)
       }
     },
   }

@@ -1,0 +1,133 @@
+// Defects that a hostile tester has found: each of these tests has failed.
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { createSocket } from '../../src/index.ts'
+import { createOutbox, overSocket } from '../../src/outbox.ts'
+import { createFakeServer } from '../../src/testing.ts'
+import { attach, MemoryStorage } from './fakes.ts'
+
+const rejections: unknown[] = []
+const note = (reason: unknown) => void rejections.push(reason)
+beforeEach(() => {
+  vi.useFakeTimers()
+  rejections.length = 0
+  process.on('unhandledRejection', note)
+})
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+  process.off('unhandledRejection', note)
+})
+const settle = (ms = 0) => vi.advanceTimersByTimeAsync(ms)
+/** Lets Node report rejections that nobody handles. */
+const report = async () => {
+  vi.useRealTimers()
+  for (let i = 0; i < 3; i++) await new Promise(resolve => setImmediate(resolve))
+  return rejections
+}
+
+test('a message for which the encode of overSocket() throws is refused', async () => {
+  const server = createFakeServer()
+  const socket = createSocket('wss://push.test/feed', { WebSocket: server.WebSocket })
+  const orders = overSocket(socket, createOutbox(new MemoryStorage()), {
+    encode(data, id) {
+      if (data === 'bad') throw new Error('encode')
+      return JSON.stringify({ id, data })
+    },
+    acknowledged: text => JSON.parse(text).ack,
+  })
+  await settle()
+  const bad = vi.fn()
+  const good = vi.fn()
+  orders.send('bad').then(bad, bad)
+  orders.send('good').then(good, good)
+  await settle(100)
+  for (const text of server.latest.received)
+    server.latest.send(JSON.stringify({ ack: JSON.parse(text as string).id }))
+  await settle(100)
+  expect(good).toHaveBeenCalled()
+  expect.soft(bad).toHaveBeenCalled()
+  expect.soft(await report()).toEqual([])
+})
+
+test('a message for which the encode of overSocket() returns none is refused, and does not block the others', async () => {
+  const server = createFakeServer()
+  const socket = createSocket('wss://push.test/feed', { WebSocket: server.WebSocket })
+  const orders = overSocket(socket, createOutbox(new MemoryStorage()), {
+    encode: (data, id) => (data === 'bad' ? (undefined as any) : JSON.stringify({ id, data })),
+    acknowledged: text => JSON.parse(text).ack,
+  })
+  await settle()
+  const bad = vi.fn()
+  const good = vi.fn()
+  orders.send('bad').then(bad, bad)
+  orders.send('good').then(good, good)
+  await settle(100)
+  for (const text of server.latest?.received ?? [])
+    server.latest.send(JSON.stringify({ ack: JSON.parse(text as string).id }))
+  await settle(100)
+  expect.soft(good).toHaveBeenCalled()
+  expect.soft(bad).toHaveBeenCalled()
+  expect.soft(await report()).toEqual([])
+})
+
+test('a message is sent when a step of the storage never answers', async () => {
+  const { send, storage, socket } = attach()
+  storage.before = step => (step === 'add' ? new Promise(() => {}) : undefined)
+  const done = vi.fn()
+  send('a').then(done, done)
+  await settle(60_000)
+  expect(socket.data).toEqual(['a'])
+})
+
+test('a message of a newer version in another tab drops nothing', async () => {
+  const name = 'memory'
+  vi.stubGlobal('navigator', {
+    locks: { request: (_: string, __: any, hold: any) => Promise.resolve().then(hold) },
+  })
+  const { send, socket } = attach()
+  socket.change({ name: 'open' })
+  const done = vi.fn()
+  send('a').then(done, done)
+  vi.useRealTimers()
+  const channel = new BroadcastChannel(name)
+  await new Promise(resolve => setTimeout(resolve, 30))
+  channel.postMessage({ kind: 'news' })
+  await new Promise(resolve => setTimeout(resolve, 50))
+  channel.close()
+  expect(done.mock.calls).toEqual([])
+  socket.change({ name: 'closed', cause: new Error('closed') } as any)
+})
+
+test('an invalid signal is an error at once, and nothing is kept', async () => {
+  const { send, outbox } = attach()
+  await expect(send('a', { signal: {} as any })).rejects.toThrow(TypeError)
+  expect(await outbox.pending()).toEqual([])
+})
+
+test('a message that is sent while clear() waits for the storage has an outcome', async () => {
+  const { send, outbox, socket, storage } = attach()
+  socket.change({ name: 'waiting' })
+  await settle(10_000)
+  let go = () => {}
+  storage.before = step => {
+    if (step === 'add')
+      return new Promise<void>(resolve => {
+        go = resolve
+      })
+    return undefined
+  }
+  send('old')
+  await settle()
+  const cleared = outbox.clear()
+  storage.before = () => {}
+  const outcome = send('new')
+  go()
+  await cleared
+  socket.change({ name: 'open' })
+  await settle(1_000)
+  for (const { answer } of socket.sent) answer()
+  expect(await Promise.race([outcome, settle(1_000).then(() => 'none')])).toEqual({
+    status: 'dropped',
+    reason: 'cleared',
+  })
+})
