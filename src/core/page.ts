@@ -145,7 +145,11 @@ export const pageEvents: WatchPage = (source = browserEvents, connector, step, d
   const stop = source && guard(source, onEvent)
   return {
     adjust(delay, cause) {
-      const isOwn = cause?.close?.code === 1006 && performance.now() - lastWake < JUST_WOKEN
+      // An attempt that fails is not the end of a connection: after it, the delays grow as usual.
+      const isOwn =
+        cause?.code === 'CONNECTION_LOST' &&
+        cause.close?.code === 1006 &&
+        performance.now() - lastWake < JUST_WOKEN
       return whileOffline(isOwn ? Math.min(delay, Math.random() * 300) : delay)
     },
     stop: () => stop && guard(stop),

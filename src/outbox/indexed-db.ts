@@ -98,7 +98,10 @@ export const indexedDbStorage = (name: string, durability: 'strict' | 'relaxed')
           // Without a key: the database assigns it.
           return messages.add(record as OutboxRecord)
         })
-        const [added] = await Promise.all([Promise.all(keys), totals.put(total, 0)])
+        const stored = Promise.all([Promise.all(keys), totals.put(total, 0)])
+        // Does not wait for the results, so that a page that is left at once has stored its messages.
+        totals.transaction.commit?.()
+        const [added] = await stored
         return added
       }),
 

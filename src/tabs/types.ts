@@ -114,7 +114,7 @@ export interface TabsSocket<Binary extends BinaryType = 'arraybuffer'>
   readonly sharing: Sharing
   /**
    * Resolves with true for the first call with this id in all tabs, and with false for every other call. The last 1,000 ids are remembered, even
-   * after all tabs have been closed. Without `localStorage` or Web Locks, each tab remembers only its own ids.
+   * after all tabs have been closed. Without IndexedDB, each tab remembers only its own ids.
    *
    * ```ts
    * if (document.hidden && (await socket.claim(message.id))) new Notification(message.title)

@@ -318,6 +318,20 @@ describe('after page events,', () => {
     return { ...made, report: (event: PageEvent) => report(event) }
   }
 
+  test('an attempt that fails just after a wake-up, such as the loading of a page, is repeated with growing delays', () => {
+    const { socket, native, report } = withEvents()
+    report('wake')
+    const delays: number[] = []
+    for (let attempt = 0; attempt < 4; attempt++) {
+      native().refuse()
+      const { delay } = socket.state as { delay: number }
+      delays.push(delay)
+      report('visible')
+      vi.advanceTimersByTime(delay)
+    }
+    expect(Math.min(...delays)).toBeGreaterThan(300)
+  })
+
   test('a connection that breaks just after a wake-up is replaced within 300 ms', () => {
     const { heard, native, report } = withEvents()
     native().accept()

@@ -123,25 +123,25 @@ test('a message that was aborted while the hub ended is not sent by the next hub
 })
 
 test.each([
-  ['is full', () => null],
-  ['contains something else', () => '{}'],
-])('claim() remembers the ids of this tab when the storage %s', async (key, getItem) => {
-  const world = createWorld()
-  const setItem = () => {
-    throw new Error('QuotaExceededError')
-  }
-  vi.stubGlobal('localStorage', { getItem, setItem })
-  const { socket } = world.tab({ key })
+  ['denied', () => new DOMException('denied', 'SecurityError')],
+  ['absent', () => new ReferenceError('indexedDB is not defined')],
+])('claim() remembers the ids of this tab when the database is %s', async (key, makeError) => {
+  const { socket } = createWorld().tab({ key })
+  vi.stubGlobal('indexedDB', {
+    open() {
+      throw makeError()
+    },
+  })
   expect(await socket.claim('a')).toBe(true)
   expect(await socket.claim('a')).toBe(false)
 })
 
-test('claim() works when locks are denied', async () => {
-  const request = () => Promise.reject(new DOMException('denied', 'SecurityError'))
-  vi.stubGlobal('navigator', { locks: { request } })
-  const { socket } = createWorld().tab({ key: 'denied' })
-  expect(await socket.claim('a')).toBe(true)
-  expect(await socket.claim('a')).toBe(false)
+test('claim() remembers the ids of this tab when the database never answers', async () => {
+  const { socket } = createWorld().tab({ key: 'silent' })
+  vi.stubGlobal('indexedDB', { open: () => ({}) })
+  const claims = Promise.all([socket.claim('a'), socket.claim('a')])
+  await settle(6_000)
+  expect(await claims).toEqual([true, false])
 })
 
 test('a filter that throws for a message that was kept does not stop the tab', async () => {

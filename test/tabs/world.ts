@@ -1,4 +1,5 @@
 // A browser with tabs, without a browser: channels, Web Locks and the events of pages, each tab with a server of its own.
+import { IDBFactory } from 'fake-indexeddb'
 import { afterEach, beforeEach, vi } from 'vitest'
 import type { Channel, Platform } from '../../src/tabs/platform.ts'
 import { createTabsSocketIn } from '../../src/tabs/tabs.ts'
@@ -30,6 +31,7 @@ export const createWorld = () => {
   const channels = new Map<Channel, { name: string; owner: object }>()
   const locks = new Map<string, Request[]>()
   const stored = new Map<string, string>()
+  vi.stubGlobal('indexedDB', new IDBFactory())
   vi.stubGlobal('localStorage', {
     getItem: (key: string) => stored.get(key) ?? null,
     setItem: (key: string, value: string) => void stored.set(key, value),
