@@ -29,8 +29,9 @@ const TAB_OPTIONS = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'auto
 const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config => {
   const { message, isReply: _, ...heartbeat } = options.heartbeat ?? {}
   if (typeof message === 'function') throw new TypeError('heartbeat.message must not be a function')
-  if (typeof options.retry === 'function' && !isSession)
-    throw new TypeError('retry must be the options of backoff(), or false')
+  // The connection can be in another tab, to which no function can be copied.
+  if ((typeof options.retry === 'function' && !isSession) || options.retry?.random)
+    throw new TypeError('retry must be the options of backoff() without random, or false')
   const config: Config = {
     // A worker would resolve a relative URL against the URL of its script.
     endpoint: typeof endpoint === 'function' || new URL(endpoint, globalThis.document?.baseURI).href,

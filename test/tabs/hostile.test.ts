@@ -190,3 +190,7 @@ test('a tab that may not use locks has a connection of its own', async () => {
   expect(server.latest.received).toEqual(['hello'])
   socket.close()
 })
+
+test('a retry that cannot be copied to another tab is an error at once', () => {
+  expect(() => createWorld().tab({ retry: { random: () => 0.5 } as object })).toThrow(TypeError)
+})
