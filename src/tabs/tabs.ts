@@ -1,4 +1,4 @@
-import { backoff, createSocket, type Data, type Endpoint, type Socket } from '../index.js'
+import { backoff, createSocket, type Data, type Endpoint, type Socket, SocketError } from '../index.js'
 import { claim } from './claim.js'
 import { createClient } from './client.js'
 import { type PageEvents, watchPage } from './page.js'
@@ -141,7 +141,10 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
     async handover(cause) {
       if (view.isOpen) return client.call('handover', cause instanceof Error ? String(cause) : cause)
       connect()
-      await new Promise(resolve => view.emitter.once('open', resolve))
+      while (!view.isOpen) {
+        if (view.snapshot.state.name === 'closed') throw new SocketError('CLOSED')
+        await new Promise(resolve => view.emitter.once('state', resolve))
+      }
     },
     close(code, reason) {
       checker.close(code, reason)

@@ -194,3 +194,10 @@ test('a tab that may not use locks has a connection of its own', async () => {
 test('a retry that cannot be copied to another tab is an error at once', () => {
   expect(() => createWorld().tab({ retry: { random: () => 0.5 } as object })).toThrow(TypeError)
 })
+
+test('handover() rejects when the socket is closed before it is open', async () => {
+  const { socket } = createWorld().tab({ autoConnect: false })
+  const outcome = expect(socket.handover()).rejects.toMatchObject({ code: 'CLOSED' })
+  socket.close()
+  await outcome
+})
