@@ -1,6 +1,6 @@
 import { type Candidacy, runForHub } from './election.js'
 import type { HubSettings } from './hub-socket.js'
-import type { Channel, Platform } from './platform.js'
+import { type Channel, createLocalPlatform, type Platform } from './platform.js'
 import type { Entry, Envelope, HubMessage, TabMessage } from './protocol.js'
 import type { TabsWorker } from './types.js'
 
@@ -48,7 +48,9 @@ export const createLink = (
 
   const link: Link = {
     id,
-    isShared: platform.isShared,
+    get isShared() {
+      return platform.isShared
+    },
     epoch: undefined,
     get isOpen() {
       return !!channel
@@ -70,10 +72,20 @@ export const createLink = (
         if (channel === opened && (data.to === id || data.to === '*')) receive(data)
       }
       // The hub waits for this lock, and so detects the end of this tab, even after a crash.
-      release = platform.lock(`${name} ${id}`, () => {
-        candidacy = runForHub(name, platform, worker, settings, id, () => orphans.splice(0))
-        join()
-      })
+      release = platform.lock(
+        `${name} ${id}`,
+        () => {
+          candidacy = runForHub(name, platform, worker, settings, id, () => orphans.splice(0))
+          join()
+        },
+        undefined,
+        () => {
+          platform = createLocalPlatform()
+          if (channel !== opened) return
+          link.close(false, [])
+          link.open()
+        },
+      )
     },
     close(isAway, entries) {
       link.post({ type: 'leave', isAway })

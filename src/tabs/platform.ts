@@ -12,13 +12,13 @@ export interface Platform {
   open(name: string): Channel
   /**
    * Calls `hold` when the lock is free, and releases the lock when the returned function is called. If the lock has not been granted yet, that
-   * function withdraws the request.
+   * function withdraws the request. Calls `onDenied` if the page may not use locks, for example because its origin is opaque.
    */
-  lock(name: string, hold: () => void, mode?: 'shared'): () => void
+  lock(name: string, hold: () => void, mode?: 'shared', onDenied?: () => void): () => void
 }
 
 // https://w3c.github.io/web-locks/#api-lock-manager-request
-const requestLock: Platform['lock'] = (name, hold, mode) => {
+const requestLock: Platform['lock'] = (name, hold, mode, onDenied) => {
   const scope = new AbortController()
   let release: (() => void) | undefined
   navigator.locks
@@ -32,8 +32,10 @@ const requestLock: Platform['lock'] = (name, hold, mode) => {
           else hold()
         }),
     )
-    // The request was withdrawn.
-    .catch(() => {})
+    // Otherwise, the request was withdrawn.
+    .catch(error => {
+      if (error.name === 'SecurityError') onDenied?.()
+    })
   return () => {
     scope.abort()
     release?.()

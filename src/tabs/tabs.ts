@@ -1,4 +1,4 @@
-import { backoff, createSocket, type Data, type Endpoint, type Socket } from '../index.js'
+import { backoff, createSocket, type Data, type Endpoint, type Socket, SocketError } from '../index.js'
 import { claim } from './claim.js'
 import { createClient } from './client.js'
 import { type PageEvents, watchPage } from './page.js'
@@ -29,8 +29,9 @@ const TAB_OPTIONS = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'auto
 const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config => {
   const { message, isReply: _, ...heartbeat } = options.heartbeat ?? {}
   if (typeof message === 'function') throw new TypeError('heartbeat.message must not be a function')
-  if (typeof options.retry === 'function' && !isSession)
-    throw new TypeError('retry must be the options of backoff(), or false')
+  // The connection can be in another tab, to which no function can be copied.
+  if ((typeof options.retry === 'function' && !isSession) || options.retry?.random)
+    throw new TypeError('retry must be the options of backoff() without random, or false')
   const config: Config = {
     // A worker would resolve a relative URL against the URL of its script.
     endpoint: typeof endpoint === 'function' || new URL(endpoint, globalThis.document?.baseURI).href,
@@ -140,7 +141,10 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
     async handover(cause) {
       if (view.isOpen) return client.call('handover', cause instanceof Error ? String(cause) : cause)
       connect()
-      await new Promise(resolve => view.emitter.once('open', resolve))
+      while (!view.isOpen) {
+        if (view.snapshot.state.name === 'closed') throw new SocketError('CLOSED')
+        await new Promise(resolve => view.emitter.once('state', resolve))
+      }
     },
     close(code, reason) {
       checker.close(code, reason)

@@ -80,11 +80,11 @@ test('a message is sent when a step of the storage never answers', async () => {
 })
 
 test('a message of a newer version in another tab drops nothing', async () => {
-  const name = 'memory'
+  const name = 'versions'
   vi.stubGlobal('navigator', {
     locks: { request: (_: string, __: any, hold: any) => Promise.resolve().then(hold) },
   })
-  const { send, socket } = attach()
+  const { send, socket } = attach({}, Object.assign(new MemoryStorage(), { name }) as MemoryStorage)
   socket.change({ name: 'open' })
   const done = vi.fn()
   send('a').then(done, done)

@@ -1,5 +1,8 @@
 // Defects that a hostile tester has found: each of these tests has failed.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { findPlatform } from '../../src/tabs/platform.ts'
+import { createTabsSocketIn } from '../../src/tabs/tabs.ts'
+import { createFakeServer } from '../../src/testing.ts'
 import { createWorld, fresh, settle } from './world.ts'
 
 fresh()
@@ -173,4 +176,28 @@ test('a filter that throws for a message that was kept does not stop the tab', a
   expect(two.heard('text')).toEqual(['good'])
   expect(one.server.latest.received).toEqual(['still sends'])
   expect(errors).toHaveLength(2)
+})
+
+test('a tab that may not use locks has a connection of its own', async () => {
+  const request = () => Promise.reject(new DOMException('denied', 'SecurityError'))
+  vi.stubGlobal('navigator', { locks: { request } })
+  const server = createFakeServer()
+  const { WebSocket } = server
+  const socket = createTabsSocketIn(findPlatform(), {}, 'wss://push.test/feed', { WebSocket })
+  socket.send('hello')
+  await settle(100)
+  expect(socket.sharing).toEqual({ holder: 'none', tabs: 1 })
+  expect(server.latest.received).toEqual(['hello'])
+  socket.close()
+})
+
+test('a retry that cannot be copied to another tab is an error at once', () => {
+  expect(() => createWorld().tab({ retry: { random: () => 0.5 } as object })).toThrow(TypeError)
+})
+
+test('handover() rejects when the socket is closed before it is open', async () => {
+  const { socket } = createWorld().tab({ autoConnect: false })
+  const outcome = expect(socket.handover()).rejects.toMatchObject({ code: 'CLOSED' })
+  socket.close()
+  await outcome
 })

@@ -11,7 +11,11 @@ describe('createTabsSocket() throws a TypeError for', () => {
     ['an unknown option', { retries: 3 }, "createTabsSocket has no option 'retries'"],
     ['an unknown option of a heartbeat', { heartbeat: { intervall: 1 } }, "Did you mean 'interval'?"],
     ['a negative number', { minUptime: -1 }, 'minUptime must be a number'],
-    ['a retry function', { retry: () => 0 }, 'retry must be the options of backoff(), or false'],
+    [
+      'a retry function',
+      { retry: () => 0 },
+      'retry must be the options of backoff() without random, or false',
+    ],
     ['unknown options of backoff()', { retry: { bas: 1 } }, 'bas'],
     ['a heartbeat message that is a function', { heartbeat: { message: () => 'ping' } }, 'heartbeat.message'],
     ['a filter that is not a function', { filter: 'chat' }, 'filter must be a function'],
