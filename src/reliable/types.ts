@@ -22,7 +22,7 @@ export type Outcome =
   | {
       readonly status: 'dropped'
       readonly reason: ReliableDropReason
-      /** The server's answer, for the reason `'refused'`: `{ name, message }` in this protocol. */
+      /** For the reason `'refused'`: the server's answer, `{ name, message }` in this protocol, or what a function of yours has thrown. */
       readonly error?: unknown
     }
 

@@ -174,12 +174,18 @@ inEveryEngine(rig => {
   test('a message is claimed by one of the tabs, also after all have been closed', async () => {
     const server = rig.keep(await startServer())
     const pages = [await open(rig, `${server.url}/sink`, {}), await open(rig, `${server.url}/sink`, {})]
-    const claim = (page: Page) => page.evaluate(() => tab.socket.claim('news 7'))
-    const claims = await Promise.all(pages.map(claim))
-    expect(claims.filter(Boolean)).toHaveLength(1)
+    // Tabs in different processes see each other's changes of localStorage late, so that several of fifty were claimed twice.
+    const claim = (page: Page) =>
+      page.evaluate(async () => {
+        let count = 0
+        for (let id = 0; id < 50; id++) count += Number(await tab.socket.claim(`news ${id}`))
+        return count
+      })
+    const [one, two] = await Promise.all(pages.map(claim))
+    expect((one as number) + (two as number)).toBe(50)
     await pages[0]?.goto(rig.site.page({ scripts: [] }))
     await pages[1]?.goto(rig.site.page({ scripts: [] }))
-    expect(await claim(await open(rig, `${server.url}/sink`, {}))).toBe(false)
+    expect(await claim(await open(rig, `${server.url}/sink`, {}))).toBe(0)
   })
 
   test('signing out closes the sockets of all tabs, also of one in the back/forward cache', async () => {
