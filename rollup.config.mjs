@@ -86,7 +86,7 @@ const output = (kind, more) => ({
   entryFileNames: `[name]${kind}`,
   chunkFileNames: `[name]${kind}`,
   manualChunks(id) {
-    if (/\/src\/core\//.test(id)) return 'shared'
+    if (/\/src\/(core|common)\//.test(id)) return 'shared'
     if (/\/src\/tabs\/(hub|requests|delivery|replay|platform|protocol)/.test(id)) return 'hub'
     // A part of the room is for one framework alone.
     return /\/src\/frameworks\/(?!react|vue|svelte|solid)/.test(id) ? 'frameworks' : undefined

@@ -1,5 +1,5 @@
+export type { Data } from './common/data.js'
 export { createSocket } from './core/complete.js'
-export type { Data } from './core/data.js'
 export { createEmitter, type Emitter, type Listener, type ListenOptions } from './core/emitter.js'
 export { type CloseInfo, SocketError, type SocketErrorCode } from './core/errors.js'
 export type { HandoverOptions } from './core/handover.js'

@@ -1,4 +1,5 @@
-import { createTimer } from '../core/timers.js'
+import { onAbort } from '../common/abort.js'
+import { createTimer } from '../common/timers.js'
 import { CallError } from './errors.js'
 import { type AddRequest, type CancelRequest, type Request, sizeOf, type Transmit } from './requests.js'
 import type { CallOptions } from './types.js'
@@ -30,7 +31,7 @@ export const createSendCall = (
     bytes += size
     const queued = new AbortController()
     const setTimer = createTimer()
-    let onAbort = () => {}
+    let unwatch: (() => void) | undefined
     try {
       return await new Promise((resolve, reject) => {
         const request: Request = {
@@ -45,16 +46,15 @@ export const createSendCall = (
             else resolve(result)
           },
         }
-        onAbort = () => cancel(request, 'UNKNOWN', signal?.reason)
         setTimer(timeout, () => cancel(request, 'TIMEOUT'))
-        signal?.addEventListener('abort', onAbort)
+        unwatch = signal && onAbort(signal, () => cancel(request, 'UNKNOWN', signal.reason))
         add(request, transmit)
       })
     } finally {
       count--
       bytes -= size
       setTimer()
-      signal?.removeEventListener('abort', onAbort)
+      unwatch?.()
     }
   }
 }

@@ -1,4 +1,4 @@
-import { checkNumber } from '../core/errors.js'
+import { checkNumber } from '../common/checks.js'
 
 const AGAIN: readonly unknown[] = ['never', 'unsent', 'always']
 

@@ -1,5 +1,5 @@
+import type { Data } from '../common/data.js'
 import type { Checks } from './checks.js'
-import type { Data } from './data.js'
 import type { StartHandover } from './handover.js'
 import type { StartHeartbeat } from './heartbeat.js'
 import type { WatchPage } from './page.js'

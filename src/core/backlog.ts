@@ -1,3 +1,4 @@
+import { byteLength, type Data } from '../common/data.js'
 import {
   type ConditionalMessage,
   conditionsOf,
@@ -7,7 +8,6 @@ import {
   type Message,
   watch,
 } from './conditions.js'
-import { byteLength, type Data } from './data.js'
 import type { QueueCounts } from './queue.js'
 import type { DropReason } from './types.js'
 

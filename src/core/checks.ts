@@ -1,6 +1,7 @@
-import { byteLength, checkData, type Data } from './data.js'
+import { checkNumber, unknownOption } from '../common/checks.js'
+import { byteLength, checkData, type Data } from '../common/data.js'
 import { createEmitter } from './emitter.js'
-import { checkNumber, SocketError } from './errors.js'
+import { SocketError } from './errors.js'
 import type { SendOptions, SocketOptions } from './types.js'
 
 /** The part that rejects invalid arguments before anything has changed. */
@@ -49,18 +50,6 @@ const OPTIONS = {
 /** Whether an object has a member of its own, and did not inherit it. */
 const has = (object: object, name: string) => Object.prototype.propertyIsEnumerable.call(object, name)
 
-/** How many letters of one name are missing from the other, or in a different place. This is enough to find the most similar name. */
-const difference = (one: string, other: string) =>
-  [...one].filter(letter => !other.includes(letter)).length +
-  [...one].filter((letter, place) => other[place] !== letter).length +
-  Math.abs(one.length - other.length)
-
-/** The error for an option that does not exist, with the name that was probably meant. */
-const unknownOption = (place: keyof typeof OPTIONS, name: string) => {
-  const [nearest] = Object.keys(OPTIONS[place]).sort((a, b) => difference(name, a) - difference(name, b))
-  return new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
-}
-
 /** Throws for an invalid value, and for an option that does not exist, because a misspelt option would be ignored silently. */
 const checkOptions = (place: keyof typeof OPTIONS, options: object | false | undefined) => {
   // `true` would mean the defaults, and a heartbeat without a message abandons every connection on which the server is silent.
@@ -68,7 +57,7 @@ const checkOptions = (place: keyof typeof OPTIONS, options: object | false | und
   for (const name in options || undefined) {
     if (!has(options as object, name)) continue
     const value = (options as Record<string, unknown>)[name]
-    if (!has(OPTIONS[place], name)) throw unknownOption(place, name)
+    if (!has(OPTIONS[place], name)) throw unknownOption(place, name, Object.keys(OPTIONS[place]))
     const allowed = (OPTIONS[place] as Record<string, Allowed>)[name] as Allowed
     if (value === undefined || allowed === 'any') continue
     if (allowed === 'number') checkNumber(name, value)

@@ -1,6 +1,5 @@
-import { onAbort } from './abort.js'
-import { copyData, type Data } from './data.js'
-import { createTimer } from './timers.js'
+import { copyData, type Data } from '../common/data.js'
+import { watchExpiry } from '../common/expiry.js'
 import type { DropReason, SendOptions } from './types.js'
 
 /** A message sent with options. A message without options is stored as its data alone, which saves an object for each. */
@@ -39,13 +38,10 @@ export const watch = (
   onFailed: (message: ConditionalMessage, reason: DropReason) => void,
 ): void => {
   const { key, signal } = message.options
-  const setTimer = createTimer()
-  setTimer(message.expires - Date.now(), () => onFailed(message, 'expired'))
   if (key !== undefined) keys.set(key, message)
-  const unwatchSignal = signal && onAbort(signal, () => onFailed(message, 'aborted'))
+  const unwatch = watchExpiry(message.expires - Date.now(), signal, reason => onFailed(message, reason))
   message.unwatch = () => {
-    setTimer()
-    unwatchSignal?.()
+    unwatch()
     if (keys.get(key) === message) keys.delete(key)
   }
 }

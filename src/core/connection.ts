@@ -1,6 +1,6 @@
+import { createTimer } from '../common/timers.js'
 import { type CloseInfo, SocketError, type SocketErrorCode } from './errors.js'
 import type { PrepareConnection } from './prepare.js'
-import { createTimer } from './timers.js'
 import type { AttemptContext, Endpoint, SocketOptions } from './types.js'
 
 /** One attempt, and the native socket that results from it. */

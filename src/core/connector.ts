@@ -1,3 +1,4 @@
+import type { SetTimer } from '../common/timers.js'
 import { type Connection, openConnection } from './connection.js'
 import type { Emitter } from './emitter.js'
 import { type CloseInfo, SocketError } from './errors.js'
@@ -6,7 +7,6 @@ import type { Heartbeat, StartHeartbeat } from './heartbeat.js'
 import type { PrepareConnection } from './prepare.js'
 import type { Queue } from './queue.js'
 import type { State } from './states.js'
-import type { SetTimer } from './timers.js'
 import type { Endpoint, SocketEvents, SocketOptions, Stats } from './types.js'
 
 /** The counts of a socket, which `stats` shows. */

@@ -1,6 +1,6 @@
+import { byteLength, type Data } from '../common/data.js'
 import { createBacklog } from './backlog.js'
 import { type ConditionalMessage, createMessage } from './conditions.js'
-import { byteLength, type Data } from './data.js'
 import { type CreateQueue, MAX_BYTES } from './queue.js'
 import { createSendBuffer } from './send-buffer.js'
 import type { DropReason, SendOptions } from './types.js'

@@ -1,5 +1,6 @@
-import { onAbort } from './abort.js'
-import { rejectUnknown } from './errors.js'
+import { onAbort } from '../common/abort.js'
+import { rejectUnknown } from '../common/checks.js'
+import { guard } from '../common/report.js'
 
 /** Options for adding a listener. Names and meaning are those of the DOM. */
 // https://dom.spec.whatwg.org/#dictdef-addeventlisteneroptions
@@ -55,25 +56,6 @@ export type CheckListener = (
   listener: unknown,
   options?: object,
 ) => void
-
-// https://html.spec.whatwg.org/multipage/webappapis.html#report-the-exception
-const report = (error: unknown): void => {
-  if (typeof reportError === 'function') reportError(error)
-  else
-    queueMicrotask(() => {
-      throw error
-    })
-}
-
-/** Calls a function that belongs to the application: an error is reported, and nothing else stops. */
-export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | undefined => {
-  try {
-    return job(payload as In)
-  } catch (error) {
-    report(error)
-    return undefined
-  }
-}
 
 export const checkListener: CheckListener = (types, type, listener, options = {}) => {
   if (!types.includes(type)) {

@@ -76,13 +76,3 @@ export class SocketError extends Error {
     this.stack
   }
 }
-
-/** Throws a `TypeError` if any options are left that do not exist: a misspelt one would be ignored silently. */
-export const rejectUnknown = (place: string, unknown: object, names: string): void => {
-  for (const name in unknown) throw new TypeError(`${place} has no option '${name}', only ${names}`)
-}
-
-/** Throws a `TypeError` unless the value is a duration, a size or a count. */
-export const checkNumber = (name: string, value: unknown): void => {
-  if (!(typeof value === 'number' && value >= 0)) throw new TypeError(`${name} must be a number, at least 0`)
-}

@@ -1,3 +1,4 @@
+import { createTimer } from '../common/timers.js'
 import type { Connection } from './connection.js'
 import type { Connector } from './connector.js'
 import type { Emitter } from './emitter.js'
@@ -9,7 +10,6 @@ import { createReader } from './reader.js'
 import type { Retry } from './retry.js'
 import { handoverTable, type Input, type State, type Table } from './states.js'
 import { createSuccessor } from './successor.js'
-import { createTimer } from './timers.js'
 import type { SocketEvents, SocketOptions } from './types.js'
 
 /** Options for replacing a connection while it is open. */

@@ -1,7 +1,7 @@
-import type { Data } from './data.js'
-import { guard } from './emitter.js'
+import type { Data } from '../common/data.js'
+import { guard } from '../common/report.js'
+import { createTimer } from '../common/timers.js'
 import type { NativeSocket, Queue } from './queue.js'
-import { createTimer } from './timers.js'
 
 /**
  * Options for detecting dead connections. A connection is abandoned after `interval + timeout` milliseconds without a message from the

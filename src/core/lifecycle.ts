@@ -1,3 +1,4 @@
+import type { SetTimer } from '../common/timers.js'
 import type { Connector } from './connector.js'
 import type { Emitter } from './emitter.js'
 import { SocketError } from './errors.js'
@@ -5,7 +6,6 @@ import type { PageWatch, WatchPage } from './page.js'
 import type { Queue } from './queue.js'
 import { askRetry, type Retry } from './retry.js'
 import { failures, type Input, type State, type Table, transition } from './states.js'
-import type { SetTimer } from './timers.js'
 import type { SocketEvents, SocketOptions } from './types.js'
 
 /** Drives a socket from state to state. */

@@ -1,4 +1,4 @@
-import type { Data } from './data.js'
+import type { Data } from '../common/data.js'
 import type { SocketError } from './errors.js'
 import type { HandoverOptions } from './handover.js'
 import type { HeartbeatOptions } from './heartbeat.js'

@@ -1,7 +1,7 @@
+import { checkNumber, rejectUnknown } from '../common/checks.js'
+import { createTimer } from '../common/timers.js'
 import { checkListener, type Listener } from './emitter.js'
-import { checkNumber, rejectUnknown } from './errors.js'
 import type { State } from './states.js'
-import { createTimer } from './timers.js'
 
 /** Options of `onOutage()`. */
 export interface OutageOptions {

@@ -1,9 +1,10 @@
+import { checkNumber, rejectUnknown } from '../common/checks.js'
+import { guard } from '../common/report.js'
+import { createTimer } from '../common/timers.js'
 import type { Connector } from './connector.js'
-import { guard } from './emitter.js'
-import { checkNumber, rejectUnknown, SocketError } from './errors.js'
+import { SocketError } from './errors.js'
 import { isLocal } from './network.js'
 import { type Input, pageTable, type Table } from './states.js'
-import { createTimer } from './timers.js'
 
 /**
  * `'wake'`: the page or the network came back. `'sleep'`: the page enters the back/forward cache, or is frozen. `'offline'`: the network is

@@ -1,4 +1,4 @@
-import { checkData } from './data.js'
+import { checkData } from '../common/data.js'
 import type { PreparedConnection } from './types.js'
 
 /** Runs the option `prepare`. Resolves with the messages that it has not received. */

@@ -1,4 +1,4 @@
-import { byteLength, copyData, type Data } from './data.js'
+import { byteLength, copyData, type Data } from '../common/data.js'
 import type { DropReason, SendOptions, SocketOptions } from './types.js'
 
 /** The members of a native socket that are needed to send. */

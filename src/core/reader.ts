@@ -1,9 +1,9 @@
+import { guard } from '../common/report.js'
+import { createTimer } from '../common/timers.js'
 import type { Connector } from './connector.js'
-import { guard } from './emitter.js'
 import { isHidden } from './page.js'
 import type { State } from './states.js'
 import type { Successor } from './successor.js'
-import { createTimer } from './timers.js'
 import type { SocketOptions } from './types.js'
 
 /**

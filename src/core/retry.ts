@@ -1,4 +1,5 @@
-import { checkNumber, rejectUnknown, SocketError } from './errors.js'
+import { checkNumber, rejectUnknown } from '../common/checks.js'
+import { SocketError } from './errors.js'
 import { isLocal } from './network.js'
 
 /** The argument of a `retry` function. */

@@ -1,4 +1,4 @@
-import type { Data } from './data.js'
+import type { Data } from '../common/data.js'
 import { isHidden } from './page.js'
 import type { NativeSocket } from './queue.js'
 

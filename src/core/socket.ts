@@ -1,6 +1,7 @@
+import type { Data } from '../common/data.js'
+import { createTimer } from '../common/timers.js'
 import type { Checks } from './checks.js'
 import { type Counts, createConnector } from './connector.js'
-import type { Data } from './data.js'
 import { createUncheckedEmitter, type Emitter } from './emitter.js'
 import { SocketError } from './errors.js'
 import type { StartHandover } from './handover.js'
@@ -10,7 +11,6 @@ import type { WatchPage } from './page.js'
 import type { PrepareConnection } from './prepare.js'
 import type { CreateQueue } from './queue.js'
 import type { Retry } from './retry.js'
-import { createTimer } from './timers.js'
 import type { BinaryType, DropReason, Endpoint, Socket, SocketEvents, SocketOptions } from './types.js'
 
 /**

@@ -1,10 +1,11 @@
+import { guard } from '../common/report.js'
+import { createTimer } from '../common/timers.js'
 import { createAttempts } from './attempts.js'
 import type { Connection } from './connection.js'
 import type { Dial } from './connector.js'
-import { type Emitter, guard } from './emitter.js'
+import type { Emitter } from './emitter.js'
 import { SocketError } from './errors.js'
 import { askRetry, type Retry } from './retry.js'
-import { createTimer } from './timers.js'
 import type { SocketEvents } from './types.js'
 
 /**

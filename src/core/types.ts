@@ -1,4 +1,4 @@
-import type { Data } from './data.js'
+import type { Data } from '../common/data.js'
 import type { Emitter } from './emitter.js'
 import type { CloseInfo, SocketError } from './errors.js'
 import type { BinaryMessage, BinaryType, SendOptions } from './options.js'

@@ -1,4 +1,4 @@
-import { createTimer } from '../core/timers.js'
+import { createTimer } from '../common/timers.js'
 import { createSocket, type Endpoint, type Socket } from '../index.js'
 import type { Store } from './store.js'
 import type { AnySocket, SharedOptions } from './types.js'

@@ -1,3 +1,4 @@
+import { reportSafely } from '../common/report.js'
 import { createEmitter, type Socket } from '../index.js'
 import { ANYTHING, type Issue, type Schema } from './schema.js'
 import type { Codec, Encodable, InvalidData, InvalidText, Json, JsonEvents } from './types.js'
@@ -81,8 +82,7 @@ export const json: {
     if (!issues) emit('message', result)
     else if (!emit('invalid', invalid) && listeners) {
       const error = new TypeError(`on('invalid') has no listener: ${issues[0]?.message}`)
-      // Where there is no reportError(), throwing would end the process, which a peer must not be able to do.
-      ;(globalThis.reportError ?? console.error)(Object.assign(error, invalid))
+      reportSafely(Object.assign(error, invalid))
     }
     pending--
   }

@@ -1,17 +1,10 @@
+import { unknownOption } from '../common/checks.js'
 import type { IndexedDbOutboxOptions } from './types.js'
-
-/** A measure of how different two names are: letters that are missing or at another position, and the difference in length. */
-const difference = (one: string, other: string) =>
-  [...one].filter(letter => !other.includes(letter)).length +
-  [...one].filter((letter, place) => other[place] !== letter).length +
-  Math.abs(one.length - other.length)
 
 /** Throws a `TypeError` for an option that does not exist, with the name that was probably meant. */
 export const checkNames = (place: string, options: object, names: readonly string[]): void => {
   for (const name in options) {
-    if (names.includes(name)) continue
-    const [nearest] = [...names].sort((one, other) => difference(name, one) - difference(name, other))
-    throw new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
+    if (!names.includes(name)) throw unknownOption(place, name, names)
   }
 }
 

@@ -1,3 +1,5 @@
+import { onAbort } from '../common/abort.js'
+import { isEnded } from '../common/ended.js'
 import { createEmitter } from '../index.js'
 import type { OutboxMessage, OutboxSocket, Outcome } from '../reliable.js'
 import { checkOptions } from './checks.js'
@@ -112,14 +114,15 @@ const accept = (
     const text = isBlob(data) ? data.arrayBuffer().then(write) : write(data)
     const time = Date.now()
     const id = createId()
-    const abort = () => delivery.withdraw(id)
+    // Throws for a signal that is none, before anything is kept.
+    const unwatch = signal && onAbort(signal, () => delivery.withdraw(id))
     const message: PageMessage = {
       id,
       time,
       expires: ttl < Infinity ? time + ttl : null,
       text: typeof text === 'string' ? text : '',
       resolve,
-      unwatch: () => signal?.removeEventListener('abort', abort),
+      unwatch: () => unwatch?.(),
     }
     if (typeof text !== 'string') {
       text.catch(error => {
@@ -127,13 +130,10 @@ const accept = (
         reject(error)
       })
     }
-    const { name, cause } = socket.state
-    const isClosed = name === 'closing' || (name === 'closed' && !!cause)
-    // Throws for a signal that is none, before anything is kept.
-    signal?.addEventListener('abort', abort)
     pageMessages.set(id, message)
-    if (isClosed || signal?.aborted) {
-      const reason = isClosed ? 'closed' : 'aborted'
+    const isTooLate = isEnded(socket.state)
+    if (isTooLate || signal?.aborted) {
+      const reason = isTooLate ? 'closed' : 'aborted'
       Promise.resolve(text).then(
         text => {
           message.text = text

@@ -6,7 +6,7 @@ import { createSender, type Item, type Sender } from './sender.js'
 import type { Store } from './store.js'
 import { createTabs, type TabMessage } from './tabs.js'
 import type { OutboxProblem, OutboxRecord } from './types.js'
-import { createWriter } from './writer.js'
+import { createWriter, type Writer } from './writer.js'
 
 /** How long a tab without a connection keeps its turn to send. In milliseconds. */
 const GRACE = 5_000
@@ -102,6 +102,24 @@ const settleMissed = async (
   const ids = new Set(stored.map(({ id }) => id))
   for (const { id, key } of [...pageMessages.values()]) {
     if (key !== undefined && !ids.has(id) && !sender.has(id)) settle(id, { status: 'unknown' })
+  }
+}
+
+/** The socket was closed: the next one with this outbox sends what is stored. */
+const settleRest = (pageMessages: PageMessages, sender: Sender, settle: Delivery['settle']) => {
+  for (const { id, key } of [...pageMessages.values()]) {
+    if (key !== undefined) settle(id, { status: 'stored' })
+    else if (!sender.has(id)) settle(id, { status: 'dropped', reason: 'closed' })
+  }
+}
+
+/** Stores the messages again that were in a storage that is gone. */
+const restore = (pageMessages: PageMessages, writer: Writer) => {
+  for (const message of pageMessages.values()) {
+    if (message.key === undefined) continue
+    message.key = undefined
+    message.wasStored = true
+    writer.add(message, message.text)
   }
 }
 
@@ -209,10 +227,7 @@ export const createDelivery = (
   watchState(socket, tabs.start, tabs.want, async () => {
     tabs.stop()
     await writer.done()
-    for (const { id, key } of [...pageMessages.values()]) {
-      if (key !== undefined) settle(id, { status: 'stored' })
-      else if (!sender.has(id)) settle(id, { status: 'dropped', reason: 'closed' })
-    }
+    settleRest(pageMessages, sender, settle)
   })
 
   return {
@@ -225,12 +240,7 @@ export const createDelivery = (
       pump()
     },
     restore() {
-      for (const message of pageMessages.values()) {
-        if (message.key === undefined) continue
-        message.key = undefined
-        message.wasStored = true
-        writer.add(message, message.text)
-      }
+      restore(pageMessages, writer)
       drain?.restart()
     },
     clear: onCleared,

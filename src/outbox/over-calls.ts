@@ -1,4 +1,6 @@
+import { isEnded } from '../common/ended.js'
 import type { Outbox, OutboxSocket, Outcome } from '../reliable.js'
+import { attachTo } from './attach.js'
 import { checkNames } from './checks.js'
 
 /** The members of `calls()` that `overCalls()` uses. */
@@ -86,27 +88,16 @@ export const overCalls = (
         if (code === 'SERVER_ERROR') return { status: 'dropped', reason: 'refused', error: cause }
         // The server has carried it out.
         if (code === 'INVALID') return { status: 'delivered' }
-        if (isClosed(socket)) return { status: 'unknown' }
+        if (isEnded(socket.state)) return { status: 'unknown' }
         if (code !== 'NOT_SENT') mayHaveArrived = true
         await new Promise(resolve => setTimeout(resolve, PAUSE))
       }
     }
   }
 
-  const keep = outbox.attach({
-    on: socket.on,
-    get state() {
-      return socket.state
-    },
-    send(text, id, how) {
-      const { event, data } = JSON.parse(text)
-      return make(event, withKey(data ?? undefined, id), how)
-    },
-    report() {},
-    error(error) {
-      const { reportError = console.error } = globalThis
-      reportError(error)
-    },
+  const keep = attachTo(outbox, socket, (text, id, how) => {
+    const { event, data } = JSON.parse(text)
+    return make(event, withKey(data ?? undefined, id), how)
   })
 
   return {
@@ -119,6 +110,3 @@ export const overCalls = (
     },
   }
 }
-
-const isClosed = ({ state: { name, cause } }: Pick<OutboxSocket, 'state'>) =>
-  name === 'closing' || (name === 'closed' && !!cause)

@@ -1,6 +1,8 @@
+import { watchExpiry } from '../common/expiry.js'
 import type { Socket } from '../index.js'
 import { decodeData, encode, encodeData, type FrameData } from '../reliable/frames.js'
-import type { Outbox, Outcome } from '../reliable.js'
+import type { Outbox, OutboxSocket, Outcome } from '../reliable.js'
+import { attachTo } from './attach.js'
 import { checkNames } from './checks.js'
 
 /** After how many milliseconds to retry a message that the socket has not accepted, because its buffer is full, or its connection may be dead. */
@@ -84,32 +86,31 @@ export const overSocket = (
     }
   }
 
-  const keep = outbox.attach({
-    on: socket.on as any,
-    get state() {
-      return socket.state
-    },
-    send: (text, id, { ttl = Infinity, signal }) =>
+  const keep = attachTo(
+    outbox,
+    socket as Pick<OutboxSocket, 'on' | 'state'>,
+    (text, id, { ttl, signal }) =>
       new Promise(resolve => {
         const frame = JSON.parse(text) as FrameData
         const message = encodeMessage(decodeData(frame), id)
         if (typeof message !== 'string' && !(message instanceof ArrayBuffer || ArrayBuffer.isView(message)))
           throw new TypeError('encode must return a string or bytes')
-        const entry = createWaiting(message, resolve)
-        const drop = (reason: 'aborted' | 'expired') => {
+        const unwatch = watchExpiry(ttl, signal, reason => {
           if (!entry.isSent) finish(id, { status: 'dropped', reason })
+        })
+        const entry: Waiting = {
+          message,
+          isSent: false,
+          isSentOnThisConnection: false,
+          finish(outcome) {
+            unwatch()
+            resolve(outcome)
+          },
         }
-        entry.watch(ttl, signal, drop)
         waiting.set(id, entry)
         flush()
       }),
-    report() {},
-    error(error) {
-      // Reports the error like an uncaught exception. Node has no `reportError()`.
-      const { reportError = console.error } = globalThis
-      reportError(error)
-    },
-  })
+  )
 
   socket.on('open', () => {
     for (const entry of waiting.values()) entry.isSentOnThisConnection = false
@@ -136,31 +137,5 @@ interface Waiting {
   /** Whether the message was sent on any connection, and whether it was sent on the current one. */
   isSent: boolean
   isSentOnThisConnection: boolean
-  watch(ttl: number, signal: AbortSignal | undefined, drop: (reason: 'aborted' | 'expired') => void): void
   finish(outcome: Outcome): void
-}
-
-/** A timer with a longer delay would fire at once. The outbox checks `ttl` again in the next session. */
-const MAX_DELAY = 2 ** 31 - 1
-
-const createWaiting = (message: Waiting['message'], resolve: (outcome: Outcome) => void): Waiting => {
-  let unwatch = () => {}
-  return {
-    message,
-    isSent: false,
-    isSentOnThisConnection: false,
-    watch(ttl, signal, drop) {
-      const timer = ttl < MAX_DELAY ? setTimeout(drop, ttl, 'expired') : undefined
-      const abort = () => drop('aborted')
-      signal?.addEventListener('abort', abort)
-      unwatch = () => {
-        clearTimeout(timer)
-        signal?.removeEventListener('abort', abort)
-      }
-    },
-    finish(outcome) {
-      unwatch()
-      resolve(outcome)
-    },
-  }
 }

@@ -36,7 +36,7 @@ export const createTabs = (name: string, { onMessage, onLock, onReturn, onUnlock
   let locks: LockManager | undefined = scope.navigator?.locks
   if (!globalThis.BroadcastChannel) locks = undefined
   let channel: BroadcastChannel | undefined
-  let drain: AbortController | undefined
+  let turn: AbortController | undefined
   let isWanted = false
   /** Aborted by `stop()`. */
   let life: AbortController | undefined
@@ -45,13 +45,13 @@ export const createTabs = (name: string, { onMessage, onLock, onReturn, onUnlock
 
   const update = () => {
     if (!isWanted || isAway || !life) {
-      drain?.abort()
-      drain = undefined
+      turn?.abort()
+      turn = undefined
       return
     }
-    if (drain) return
+    if (turn) return
     const mine = new AbortController()
-    drain = mine
+    turn = mine
     const { signal } = mine
     if (!locks) return onLock(signal)
     locks
@@ -65,7 +65,7 @@ export const createTabs = (name: string, { onMessage, onLock, onReturn, onUnlock
         // For example, because the page has an opaque origin.
         locks = undefined
         onUnlocked()
-        if (drain === mine && error) onLock(signal)
+        if (turn === mine && error) onLock(signal)
       })
   }
 

@@ -1,5 +1,5 @@
-import { rejectUnknown } from '../core/errors.js'
-import { createTimer } from '../core/timers.js'
+import { rejectUnknown } from '../common/checks.js'
+import { watchExpiry } from '../common/expiry.js'
 import type { Emitter } from '../index.js'
 import { type AckFrame, type EncodedData, encode } from './frames.js'
 import { addTo, describe, listOf, type Message, type MessageList, removeFrom } from './messages.js'
@@ -62,18 +62,6 @@ type Drop = (message: Message, reason: ReliableDropReason) => void
 
 const unkept = (list: MessageList) => [...list.values()].filter(({ messageId }) => !messageId)
 
-/** Drops the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
-const watch = (message: Message, drop: Drop, { signal, ttl }: ReliableSendOptions) => {
-  const setTimer = createTimer()
-  setTimer(ttl, () => drop(message, 'expired'))
-  const abort = () => drop(message, 'aborted')
-  signal?.addEventListener('abort', abort)
-  message.unwatch = () => {
-    setTimer()
-    signal?.removeEventListener('abort', abort)
-  }
-}
-
 /** Throws a `TypeError` for invalid arguments of `send()`. */
 export const checkSend = (
   name: unknown,
@@ -83,6 +71,17 @@ export const checkSend = (
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
   if (!isValid) throw new TypeError("Use a name, a ttl from 0, and onLost 'drop' or 'resend'")
 }
+
+/** The id comes first, so that it can be removed for servers that do not support it. */
+const frameOf = (
+  head: RequestHead,
+  ackId: number,
+  data: EncodedData | string | undefined,
+  messageId: string | undefined,
+) =>
+  messageId
+    ? `{"messageId":"${messageId}","ackId":${ackId},${data}`
+    : encode({ ...head, ackId }, data as EncodedData)
 
 /**
  * Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. `transmit` passes a frame to the
@@ -148,17 +147,14 @@ export const createOutgoing = (
         checkSend(name, options)
         const { onLost = 'drop', signal, ttl = Infinity } = options
         const ackId = next++
-        // The id comes first, so that it can be removed for servers that do not support it.
-        const frame = messageId
-          ? `{"messageId":"${messageId}","ackId":${ackId},${data}`
-          : encode({ ...head, ackId }, data as EncodedData)
+        const frame = frameOf(head, ackId, data, messageId)
         const size = encoder.encode(frame).length
         const expires = Date.now() + ttl
         const { type } = head
         const message: Message = { ackId, messageId, frame, size, onLost, expires, type, name, report }
         if (signal?.aborted) return drop(message, 'aborted')
         if (isClosed()) return drop(message, 'closed')
-        watch(message, drop, options)
+        message.unwatch = watchExpiry(ttl, signal, reason => drop(message, reason))
         addTo(waiting, message)
         flush()
         if (!messageId && waiting.has(ackId) && (waiting.size > maxMessages || waiting.bytes > maxBytes)) {

@@ -1,8 +1,10 @@
+import { isEnded } from '../common/ended.js'
 import {
   backoff,
   type CloseEventData,
   createEmitter,
   createSocket,
+  type Emitter,
   type Endpoint,
   type HeartbeatOptions,
   type Retry,
@@ -13,9 +15,11 @@ import {
 import { decode, encode, encodeData, MALFORMED, type ServerFrame } from './frames.js'
 import { createIncoming } from './incoming.js'
 import { describe } from './messages.js'
-import { checkSend, createOutgoing, type RequestHead, type SavedOutgoing } from './outgoing.js'
+import { checkSend, createOutgoing, type Outgoing, type RequestHead, type SavedOutgoing } from './outgoing.js'
 import { createSession, resolveUrl, type Session, type SessionKey } from './session.js'
 import type {
+  Outbox,
+  OutboxSocket,
   ReliableEvents,
   ReliableOptions,
   ReliableSendOptions,
@@ -84,6 +88,29 @@ const createCore = (
   }
 }
 
+/** Attaches an outbox, whose messages are sent again in each session until they have an outcome. */
+const attachTo = (
+  outbox: Outbox,
+  outgoing: Outgoing,
+  on: OutboxSocket['on'],
+  emit: Emitter<ReliableEvents<any>>['emit'],
+  state: () => ReliableState,
+) =>
+  outbox.attach({
+    on,
+    send: (text, id, how) =>
+      outgoing.send({ type: 'event', event: id }, id, { ...how, onLost: 'resend' }, text.slice(1), id),
+    report(text, messageId, outcome, isOwn) {
+      const message = { ...describe({ frame: text }), messageId, ...outcome }
+      if (!isOwn) emit('outcome', message)
+      if (message.status === 'dropped') emit('drop', message)
+    },
+    error: error => emit('error', error),
+    get state() {
+      return state()
+    },
+  })
+
 /**
  * Creates a `createReliableSocket` from a `createSocket` that was assembled from the parts that an application needs. The parts `prepare`
  * and `delivery` are required. Without the part `heartbeat`, dead connections are not detected.
@@ -106,10 +133,7 @@ export const reliableSocketOver =
     // is acknowledged.
     const transmit = (frame: string) =>
       !isSplit() && socket.send(session.write(frame), { volatile: true }) === 'sent'
-    const isClosed = () => {
-      const { name, cause } = socket.state as { name: string; cause?: unknown }
-      return name === 'closing' || (name === 'closed' && !!cause)
-    }
+    const isClosed = () => isEnded(socket.state)
     const outgoing = createOutgoing(saved, maxMessages, maxBytes, emit, transmit, isClosed)
     const incoming = createIncoming(saved.last, emit, transmit)
     let state: ReliableState = { name: 'closed' }
@@ -177,20 +201,7 @@ export const reliableSocketOver =
       if (isSplit()) socket.reconnect()
     })
 
-    const keep = options.outbox?.attach({
-      on,
-      send: (text, id, how) =>
-        outgoing.send({ type: 'event', event: id }, id, { ...how, onLost: 'resend' }, text.slice(1), id),
-      report(text, messageId, outcome, isOwn) {
-        const message = { ...describe({ frame: text }), messageId, ...outcome }
-        if (!isOwn) emit('outcome', message)
-        if (message.status === 'dropped') emit('drop', message)
-      },
-      error: error => emit('error', error),
-      get state() {
-        return state
-      },
-    })
+    const keep = options.outbox && attachTo(options.outbox, outgoing, on, emit, () => state)
     const send = (head: RequestHead, name: string, how: ReliableSendOptions, data: unknown) => {
       if (!keep || how.store === false) return outgoing.send(head, name, how, encodeData(data))
       checkSend(name, how)

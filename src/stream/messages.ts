@@ -1,4 +1,4 @@
-import { checkNumber, rejectUnknown } from '../core/errors.js'
+import { checkNumber, rejectUnknown } from '../common/checks.js'
 import type { Socket } from '../index.js'
 import type { Message, ReadOptions } from './types.js'
 import { untilEnded } from './until-ended.js'

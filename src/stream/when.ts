@@ -1,4 +1,4 @@
-import { rejectUnknown } from '../core/errors.js'
+import { rejectUnknown } from '../common/checks.js'
 import type { ListenOptions, OpenEventData, Socket, SocketEvents } from '../index.js'
 import { untilEnded } from './until-ended.js'
 

@@ -1,5 +1,5 @@
-import { checkNumber, rejectUnknown } from '../core/errors.js'
-import { createTimer } from '../core/timers.js'
+import { checkNumber, rejectUnknown } from '../common/checks.js'
+import { createTimer } from '../common/timers.js'
 import type { Data, Socket } from '../index.js'
 import type { WriteOptions } from './types.js'
 import { endCause, untilEnded } from './until-ended.js'

@@ -1,3 +1,4 @@
+import { guard } from '../common/report.js'
 import { SocketError } from '../index.js'
 import { createCalls, type Functions } from './functions.js'
 import type { HubSettings } from './hub-socket.js'
@@ -25,17 +26,8 @@ export interface Client extends Membership {
 type Handlers = { [Type in HubMessage['type']]?: (message: Envelope<HubMessage & { type: Type }>) => void }
 
 /** Whether the listeners of this tab receive the message. */
-const isWanted = ({ isReply, filter }: Functions, data: unknown): boolean | undefined => {
-  try {
-    return !isReply?.(data) && (!filter || !!filter(data))
-  } catch (error) {
-    // Reports it like the error of a listener. The next messages may follow in the same task.
-    queueMicrotask(() => {
-      throw error
-    })
-    return undefined
-  }
-}
+const isWanted = ({ isReply, filter }: Functions, data: unknown): boolean | undefined =>
+  guard(() => !isReply?.(data) && (!filter || !!filter(data)))
 
 /** Who holds the connection. */
 const holderOf = (holder: string, { id, isShared }: Link): Sharing['holder'] => {

@@ -1,3 +1,4 @@
+import { watchExpiry } from '../common/expiry.js'
 import type { Data, QueueOptions, SendOptions } from '../index.js'
 import type { Entry, TabMessage } from './protocol.js'
 
@@ -10,7 +11,7 @@ interface Unsent extends Entry {
   mayBeSent: boolean
   /** Why the hub was asked to drop it. It no longer counts towards the limits. */
   reason?: string
-  unwatch(): void
+  unwatch?: () => void
 }
 
 /** The messages of this tab that the hub has not reported as sent. */
@@ -41,20 +42,8 @@ export interface SendQueue {
   lose(isPlanned: boolean): void
 }
 
-/** Cancels the message when its `ttl` runs out or its `signal` is aborted, until `unwatch()`. */
-const watch = (
-  entry: Unsent,
-  { ttl = Infinity, signal }: SendOptions,
-  cancel: (entry: Unsent, reason: string) => void,
-) => {
-  const onAbort = () => cancel(entry, 'aborted')
-  const timer = ttl < 2 ** 31 ? setTimeout(cancel, ttl, entry, 'expired') : undefined
-  signal?.addEventListener('abort', onAbort)
-  entry.unwatch = () => {
-    clearTimeout(timer)
-    signal?.removeEventListener('abort', onAbort)
-  }
-}
+/** The message, in the form in which the hub gets it. */
+const entryOf = ({ id, data, expires }: Unsent): Entry => ({ id, data, expires })
 
 /** Keeps each message until the hub has reported its outcome. */
 export const createSendQueue = (
@@ -73,7 +62,7 @@ export const createSendQueue = (
     unsent.delete(entry.id)
     if (entry.reason) leaving--
     bytes -= entry.size
-    entry.unwatch()
+    entry.unwatch?.()
   }
   const drop = (entry: Unsent, reason: string) => {
     remove(entry)
@@ -91,8 +80,7 @@ export const createSendQueue = (
     }
   }
   const send = (entry: Unsent) => {
-    const { id, data, expires } = entry
-    entry.isPosted = post({ type: 'send', id, data, expires })
+    entry.isPosted = post({ type: 'send', ...entryOf(entry) })
     entry.mayBeSent = isOpen
   }
   const sendQueue: SendQueue = {
@@ -103,7 +91,7 @@ export const createSendQueue = (
       return bytes
     },
     list: () => [...unsent.values()].map(({ data }) => data),
-    entries: () => [...unsent.values()].map(({ id, data, expires }) => ({ id, data, expires })),
+    entries: () => [...unsent.values()].map(entryOf),
     push(data, size, options) {
       const { ttl, key, signal } = options
       const reject = (reason: string) => {
@@ -127,11 +115,11 @@ export const createSendQueue = (
       const expires = ttl === undefined ? undefined : Date.now() + ttl
       const entry: Unsent = {
         ...{ id: next++, data, size, key, expires },
-        ...{ isPosted: false, mayBeSent: false, unwatch() {} },
+        ...{ isPosted: false, mayBeSent: false },
       }
       unsent.set(entry.id, entry)
       bytes += size
-      watch(entry, options, cancel)
+      entry.unwatch = watchExpiry(ttl, signal, reason => cancel(entry, reason))
       send(entry)
       return 'queued'
     },

@@ -1,6 +1,8 @@
-import { backoff, createSocket, type Data, type Endpoint, type Socket, SocketError } from '../index.js'
+import { rejectUnknown } from '../common/checks.js'
+import { byteLength, copyData } from '../common/data.js'
+import { backoff, createSocket, type Endpoint, type Socket, SocketError } from '../index.js'
 import { claim } from './claim.js'
-import { createClient } from './client.js'
+import { type Client, createClient } from './client.js'
 import { type PageEvents, watchPage } from './page.js'
 import { findPlatform, type Platform } from './platform.js'
 import { type Config, nameOf } from './protocol.js'
@@ -49,10 +51,8 @@ const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config 
 const createChecker = (config: Config, options: any) => {
   const { filter, retry, heartbeat, queue, WebSocket } = options
   if (filter !== undefined && typeof filter !== 'function') throw new TypeError('filter must be a function')
-  for (const name in config.replay as TabsReplayOptions | undefined) {
-    if (name !== 'maxMessages' && name !== 'maxBytes')
-      throw new TypeError(`replay has no option '${name}', only maxMessages and maxBytes`)
-  }
+  const { maxMessages: _, maxBytes: __, ...unknown } = (config.replay ?? {}) as TabsReplayOptions
+  rejectUnknown('replay', unknown, 'maxMessages and maxBytes')
   if (typeof retry !== 'function') backoff(retry || {})
   const aborted = new AbortController()
   aborted.abort()
@@ -63,13 +63,14 @@ const createChecker = (config: Config, options: any) => {
   })
 }
 
-const copyOf = (data: any): Data =>
-  ArrayBuffer.isView(data)
-    ? (data.buffer as ArrayBuffer).slice(data.byteOffset, data.byteOffset + data.byteLength)
-    : data.slice(0)
+const statsOf = ({ view, counts, sendQueue }: Client) => {
+  const { attempts, connections, latency } = view.snapshot
+  const { size: queued, bytes: queuedBytes } = sendQueue
+  return { attempts, connections, latency, reclaimed: 0, ...counts, queued, queuedBytes }
+}
 
-const sizeOf = (data: any): number =>
-  typeof data === 'string' ? new TextEncoder().encode(data).length : (data.size ?? data.byteLength)
+/** A cause in a form that can be posted to the hub. */
+const postable = (cause: unknown) => (cause instanceof Error ? String(cause) : cause)
 
 /** Creates the socket of a tab, with these channels, locks and page events. */
 export const createTabsSocketIn = <Binary extends BinaryType>(
@@ -130,16 +131,16 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
         emit('drop', { data, reason: 'closed' })
         return 'dropped'
       }
-      return sendQueue.push(copyOf(data), sizeOf(data), how)
+      return sendQueue.push(copyData(data), byteLength(data), how)
     },
     connect,
     reconnect(cause, code, reason) {
       checker.close(code, reason)
       if (!link.isOpen) connect()
-      else client.call('reconnect', cause instanceof Error ? String(cause) : cause, code, reason)
+      else client.call('reconnect', postable(cause), code, reason)
     },
     async handover(cause) {
-      if (view.isOpen) return client.call('handover', cause instanceof Error ? String(cause) : cause)
+      if (view.isOpen) return client.call('handover', postable(cause))
       connect()
       while (!view.isOpen) {
         if (view.snapshot.state.name === 'closed') throw new SocketError('CLOSED')
@@ -177,16 +178,7 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
       return view.snapshot.protocol
     },
     get stats() {
-      const { attempts, connections, latency } = view.snapshot
-      return {
-        attempts,
-        connections,
-        latency,
-        reclaimed: 0,
-        ...counts,
-        queued: sendQueue.size,
-        queuedBytes: sendQueue.bytes,
-      }
+      return statsOf(client)
     },
   }
   if (signal?.aborted) client.close()

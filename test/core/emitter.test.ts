@@ -1,6 +1,7 @@
 import { getEventListeners } from 'node:events'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
-import { createEmitter, guard } from '../../src/core/emitter.ts'
+import { guard } from '../../src/common/report.ts'
+import { createEmitter } from '../../src/core/emitter.ts'
 import { growth } from '../support/growth.ts'
 
 interface Events {

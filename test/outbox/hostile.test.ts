@@ -25,50 +25,36 @@ const report = async () => {
   return rejections
 }
 
-test('a message for which the encode of overSocket() throws is refused', async () => {
-  const server = createFakeServer()
-  const socket = createSocket('wss://push.test/feed', { WebSocket: server.WebSocket })
-  const orders = overSocket(socket, createOutbox(new MemoryStorage()), {
-    encode(data, id) {
-      if (data === 'bad') throw new Error('encode')
-      return JSON.stringify({ id, data })
-    },
-    acknowledged: text => JSON.parse(text).ack,
-  })
-  await settle()
-  const bad = vi.fn()
-  const good = vi.fn()
-  orders.send('bad').then(bad, bad)
-  orders.send('good').then(good, good)
-  await settle(100)
-  for (const text of server.latest.received)
-    server.latest.send(JSON.stringify({ ack: JSON.parse(text as string).id }))
-  await settle(100)
-  expect(good).toHaveBeenCalled()
-  expect.soft(bad).toHaveBeenCalled()
-  expect.soft(await report()).toEqual([])
-})
+const fail = () => {
+  throw new Error('encode')
+}
 
-test('a message for which the encode of overSocket() returns none is refused, and does not block the others', async () => {
-  const server = createFakeServer()
-  const socket = createSocket('wss://push.test/feed', { WebSocket: server.WebSocket })
-  const orders = overSocket(socket, createOutbox(new MemoryStorage()), {
-    encode: (data, id) => (data === 'bad' ? (undefined as any) : JSON.stringify({ id, data })),
-    acknowledged: text => JSON.parse(text).ack,
-  })
-  await settle()
-  const bad = vi.fn()
-  const good = vi.fn()
-  orders.send('bad').then(bad, bad)
-  orders.send('good').then(good, good)
-  await settle(100)
-  for (const text of server.latest?.received ?? [])
-    server.latest.send(JSON.stringify({ ack: JSON.parse(text as string).id }))
-  await settle(100)
-  expect.soft(good).toHaveBeenCalled()
-  expect.soft(bad).toHaveBeenCalled()
-  expect.soft(await report()).toEqual([])
-})
+test.each([
+  ['throws', fail],
+  ['returns no message', (): any => undefined],
+])(
+  'a message for which the encode of overSocket() %s is refused, and does not block the others',
+  async (_, encodeBad) => {
+    const server = createFakeServer()
+    const socket = createSocket('wss://push.test/feed', { WebSocket: server.WebSocket })
+    const orders = overSocket(socket, createOutbox(new MemoryStorage()), {
+      encode: (data, id) => (data === 'bad' ? encodeBad() : JSON.stringify({ id, data })),
+      acknowledged: text => JSON.parse(text).ack,
+    })
+    await settle()
+    const bad = vi.fn()
+    const good = vi.fn()
+    orders.send('bad').then(bad, bad)
+    orders.send('good').then(good, good)
+    await settle(100)
+    for (const text of server.latest.received)
+      server.latest.send(JSON.stringify({ ack: JSON.parse(text as string).id }))
+    await settle(100)
+    expect(good).toHaveBeenCalled()
+    expect.soft(bad).toHaveBeenCalled()
+    expect.soft(await report()).toEqual([])
+  },
+)
 
 test('a message is sent when a step of the storage never answers', async () => {
   const { send, storage, socket } = attach()

@@ -1,7 +1,7 @@
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { byteLength, checkData, copyData, type Data } from '../../src/core/data.ts'
+import { byteLength, checkData, copyData, type Data } from '../../src/common/data.ts'
 
 /** Any UTF-16 there is: lone surrogates, pairs, controls and all. */
 const anyText = fc.oneof(

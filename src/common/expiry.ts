@@ -1,0 +1,17 @@
+import { onAbort } from './abort.js'
+import { createTimer } from './timers.js'
+
+/** Calls `drop` when the time of a message is over or its signal is aborted. Returns a function that stops both. */
+export const watchExpiry = (
+  ttl: number | undefined,
+  signal: AbortSignal | undefined,
+  drop: (reason: 'expired' | 'aborted') => void,
+): (() => void) => {
+  const setTimer = createTimer()
+  setTimer(ttl, () => drop('expired'))
+  const unwatchSignal = signal && onAbort(signal, () => drop('aborted'))
+  return () => {
+    setTimer()
+    unwatchSignal?.()
+  }
+}
