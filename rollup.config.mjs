@@ -88,6 +88,9 @@ const output = (kind, more) => ({
   manualChunks(id) {
     if (/\/src\/(core|common)\//.test(id)) return 'shared'
     if (/\/src\/tabs\/(hub|requests|delivery|replay|platform|protocol)/.test(id)) return 'hub'
+    // The codec, which the server uses as well.
+    if (/\/src\/protobuf\/(?!format)/.test(id)) return 'protobuf'
+    if (/\/src\/reliable\/frames/.test(id)) return 'frames'
     // A part of the room is for one framework alone.
     return /\/src\/frameworks\/(?!react|vue|svelte|solid)/.test(id) ? 'frameworks' : undefined
   },

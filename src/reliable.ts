@@ -1,10 +1,12 @@
 export { type CreateReliableSocket, createReliableSocket, reliableSocketOver } from './reliable/socket.js'
 export type {
+  FrameFormat,
   Gap,
   Outbox,
   OutboxMessage,
   OutboxSocket,
   Outcome,
+  PackedRequest,
   ReliableDropReason,
   ReliableEvents,
   ReliableMessage,

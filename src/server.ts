@@ -27,6 +27,7 @@ export type { Replicas } from './server/redis-runner.js'
 export { type RedisStoreOptions, redisStore } from './server/redis-store.js'
 export { createReliableServer } from './server/serve.js'
 export type {
+  BinaryFrame,
   Claim,
   CommitOutcome,
   Committed,
@@ -38,6 +39,7 @@ export type {
   Progress,
   Reservation,
   Store,
+  StoredFrame,
   StoredMessage,
   StoreEvent,
   StoreLimits,

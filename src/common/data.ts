@@ -6,7 +6,7 @@ export type Data = string | ArrayBuffer | ArrayBufferView | Blob
 const isBlob = (data: any) => data?.size >= 0 && typeof data.slice === 'function'
 
 /** Compared by tag, because a page may have objects from several realms. Shared memory has another one. */
-const isBuffer = (data: any) =>
+export const isBuffer = (data: any): data is ArrayBuffer | ArrayBufferView =>
   ({}).toString.call(ArrayBuffer.isView(data) ? data.buffer : data) === '[object ArrayBuffer]'
 
 /** Throws a `TypeError` for anything that a WebSocket cannot send, including shared memory. */

@@ -11,8 +11,8 @@ export type DataType = 'json' | 'text' | 'binary'
 export type FrameData =
   | { readonly dataType: 'json'; readonly data: unknown }
   | { readonly dataType: 'text'; readonly data: string }
-  /** `data` is base64. */
-  | { readonly dataType: 'binary'; readonly data: string }
+  /** `data` is base64, or the bytes themselves if the frame was not JSON. */
+  | { readonly dataType: 'binary'; readonly data: string | ArrayBuffer }
 
 /**
  * A client's request. The server processes each `ackId` once, in order, and answers with an `AckFrame`. It does not answer a request without
@@ -194,11 +194,11 @@ export const encodeData = (data: any): EncodedData => {
   return encodeAs(typeof data === 'string' ? 'text' : 'json', isOpaque ? undefined : data)
 }
 
-/** The data of a frame: a string, an `ArrayBuffer`, or a JSON value. Throws if it does not have the form of its type. */
+/** The data of a JSON frame: a string, an `ArrayBuffer`, or a JSON value. Throws if it does not have the form of its type. */
 export const decodeData = ({ dataType, data }: FrameData): unknown => {
   const isValid = dataType === 'json' ? data !== undefined : typeof data === 'string'
   if (!isValid || !['json', 'text', 'binary'].includes(dataType)) throw new TypeError(MALFORMED)
-  return dataType === 'binary' ? fromBase64(data).buffer : data
+  return dataType === 'binary' ? fromBase64(data as string).buffer : data
 }
 
 /** Encodes a frame as text. `data` is the encoded data of the frame, if it has any. */
@@ -206,11 +206,10 @@ export const encode = (head: FrameHead<ClientFrame | ServerFrame>, data: Encoded
   `${JSON.stringify(head).slice(0, -1)}${data}}`
 
 /**
- * Reads a frame of the server. Throws for a frame that breaks the protocol. A frame with an unknown `type` passes, to be ignored.
+ * Checks a frame of the server. Throws for a frame that breaks the protocol. A frame with an unknown `type` passes, to be ignored.
  * The data of a message is not checked here: `decodeData()` does.
  */
-export const decode = (text: unknown): ServerFrame => {
-  const frame = JSON.parse(text as string)
+export const check = (frame: any): ServerFrame => {
   const { type, success, sequenceId, group, fromUserId } = frame
   const isValid =
     type === 'ack'
@@ -223,3 +222,9 @@ export const decode = (text: unknown): ServerFrame => {
   if (!isValid) throw new TypeError(MALFORMED)
   return frame
 }
+
+/** Reads a frame of the server. Throws as `check()` does, and for text that is not JSON. */
+export const decode = (text: unknown): ServerFrame => check(JSON.parse(text as string))
+
+/** Whether this is the frame `pong`. The heartbeat asks about every message, so it is not parsed. */
+export const isPong = (text: unknown): boolean => /^{\s*"type"\s*:\s*"pong"/.test(text as string)

@@ -12,7 +12,7 @@ const ACK_LENGTH = 2 ** 19
 export interface Incoming {
   /** The number of the last message that was delivered. */
   readonly last: number
-  /** Delivers a message, unless it was delivered before. `size`: the characters of its frame. Throws for data that is malformed. */
+  /** Delivers a message, unless it was delivered before. `size`: the characters or bytes of its frame. Throws for data that is malformed. */
   receive(frame: MessageFrame, size: number): void
   /** Acknowledges everything that was delivered. */
   acknowledge(send: (frame: string) => void): void
@@ -51,7 +51,7 @@ export const createIncoming = (
     receive(frame, size) {
       const { sequenceId, dataType, from, fromUserId } = frame
       if (sequenceId > last) {
-        const data = decodeData(frame)
+        const data = frame.data instanceof ArrayBuffer ? frame.data : decodeData(frame)
         const group = frame.group ?? undefined
         const missed = sequenceId - last - 1
         if (missed) emit('gap', { reason: 'skipped', missed })

@@ -1,13 +1,13 @@
 import { decodeData, type FrameData, type RequestFrame } from './frames.js'
-import type { Outcome, SentMessage } from './types.js'
+import type { Outcome, PackedRequest, SentMessage } from './types.js'
 
 /** A message of this client, from `send()` to its outcome. Everything except the functions can be saved. */
 export interface Message {
   readonly ackId: number
   /** The id that it keeps across sessions. An outbox keeps such a message, and decides what becomes of it. */
   readonly messageId?: string | undefined
-  /** The frame, as it is on the wire. */
-  readonly frame: string
+  /** The JSON frame, or bytes that become one when they are converted to a string. */
+  readonly frame: string | PackedRequest
   /** The bytes of the frame. */
   readonly size: number
   readonly onLost: 'drop' | 'resend'
@@ -45,6 +45,6 @@ export const listOf = (messages: readonly Message[] = []): MessageList => {
 
 /** The message for the application. */
 export const describe = ({ frame }: Pick<Message, 'frame'>): SentMessage => {
-  const message: SentMessage = JSON.parse(frame)
+  const message: SentMessage = JSON.parse(frame as string)
   return message.dataType ? { ...message, data: decodeData(message as FrameData) } : message
 }

@@ -4,7 +4,9 @@ import type { Emitter } from '../index.js'
 import { type AckFrame, type EncodedData, encode } from './frames.js'
 import { addTo, describe, listOf, type Message, type MessageList, removeFrom } from './messages.js'
 import type {
+  FrameFormat,
   Outcome,
+  PackedRequest,
   ReliableDropReason,
   ReliableEvents,
   ReliableSendOptions,
@@ -29,6 +31,12 @@ export type RequestHead =
   | { type: 'sendToGroup'; group: string; noEcho: boolean | undefined }
   | { type: 'joinGroup' | 'leaveGroup'; group: string }
 
+/** A frame that is not encoded for a connection yet. */
+export type Frame = string | PackedRequest
+
+/** The data of a request, as a part of a JSON frame, or as bytes. */
+export type RequestData = EncodedData | string | ReturnType<FrameFormat['pack']> | undefined
+
 /** The messages to the server. */
 export interface Outgoing {
   /**
@@ -39,7 +47,7 @@ export interface Outgoing {
     head: RequestHead,
     name: string,
     options: ReliableSendOptions,
-    data?: EncodedData | string,
+    data?: RequestData,
     messageId?: string,
   ): Promise<Outcome>
   /** Sends queued messages as far as the window allows. */
@@ -47,7 +55,7 @@ export interface Outgoing {
   /** Processes the server's answer to a message. */
   receive(frame: AckFrame): void
   /** Sends the unacknowledged messages again, on a new connection, before all others. */
-  resend(send: (frame: string) => void): void
+  resend(send: (frame: Frame) => void): void
   /** The session is lost: reports the messages whose outcome is unknown, and keeps the others for the next session. */
   loseSession(): void
   /** The socket was closed permanently. */
@@ -72,16 +80,17 @@ export const checkSend = (
   if (!isValid) throw new TypeError("Use a name, a ttl from 0, and onLost 'drop' or 'resend'")
 }
 
-/** The id comes first, so that it can be removed for servers that do not support it. */
 const frameOf = (
   head: RequestHead,
   ackId: number,
-  data: EncodedData | string | undefined,
+  data: RequestData,
   messageId: string | undefined,
-) =>
-  messageId
-    ? `{"messageId":"${messageId}","ackId":${ackId},${data}`
-    : encode({ ...head, ackId }, data as EncodedData)
+): Frame => {
+  const members = { ...head, ackId }
+  // The id comes first, so that it can be removed for servers that do not support it.
+  if (messageId) return `{"messageId":"${messageId}","ackId":${ackId},${data}`
+  return typeof data === 'function' ? data(members) : encode(members, data as EncodedData)
+}
 
 /**
  * Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. `transmit` passes a frame to the
@@ -92,7 +101,7 @@ export const createOutgoing = (
   maxMessages: number,
   maxBytes: number,
   emit: Emit,
-  transmit: (frame: string) => boolean,
+  transmit: (frame: Frame) => boolean,
   isClosed: () => boolean,
 ): Outgoing => {
   // One encoder: in Node, making one takes longer than encoding a short message.
@@ -148,7 +157,7 @@ export const createOutgoing = (
         const { onLost = 'drop', signal, ttl = Infinity } = options
         const ackId = next++
         const frame = frameOf(head, ackId, data, messageId)
-        const size = encoder.encode(frame).length
+        const size = (frame as PackedRequest).size ?? encoder.encode(frame as string).length
         const expires = Date.now() + ttl
         const { type } = head
         const message: Message = { ackId, messageId, frame, size, onLost, expires, type, name, report }

@@ -1,7 +1,6 @@
 import type { AttemptContext, Endpoint, PreparedConnection, Retry, RetryContext } from '../index.js'
 import {
   CLOSE,
-  decode,
   type Feature,
   MALFORMED,
   PROTOCOL,
@@ -10,7 +9,8 @@ import {
   type ServerFrame,
 } from './frames.js'
 import type { Incoming } from './incoming.js'
-import type { Outgoing } from './outgoing.js'
+import type { Frame, Outgoing } from './outgoing.js'
+import type { FrameFormat } from './types.js'
 
 /** The id and the secret that resume a session, and what its server supports. */
 export interface SessionKey {
@@ -39,11 +39,11 @@ export interface Session {
   /** The URL of the next attempt, with the parameters that resume the session, unless a subprotocol does. */
   endpoint(context: AttemptContext): Promise<URL>
   /** The subprotocols of the next attempt: one of them resumes the session, if the server supports that. */
-  protocols(): string | string[]
+  protocols(): string[]
   /** Whether the server supports this. */
   supports(feature: Feature): boolean
-  /** The frame as this server may receive it: without the id of the message, unless it supports that. */
-  write(frame: string): string
+  /** The frame for a connection with this subprotocol: without the id of the message, unless the server supports that. */
+  write(frame: Frame, protocol: string | undefined): string | ArrayBuffer
   /** Waits for `connected`, and sends the unacknowledged messages again. */
   prepare(connection: PreparedConnection): Promise<void>
   /** Checks whether the session is lost, and then asks the application's `retry` when to try again. */
@@ -59,6 +59,7 @@ export const createSession = (
   outgoing: Outgoing,
   /** Whether the session has a connection. */
   isOpen: () => boolean,
+  format: FrameFormat,
 ): Session => {
   /** Whether the present attempt or connection began with a session to resume, and whether it did resume it. */
   let isResuming = false
@@ -68,8 +69,14 @@ export const createSession = (
 
   const supports = (feature: Feature) => !!key?.features?.includes(feature)
 
-  const write = (frame: string) =>
-    supports('messageIds') ? frame : frame.replace(/^{"messageId":"[\w-]*",/, '{')
+  const write = (frame: Frame, protocol: string | undefined) => {
+    // Only frames from an outbox have ids. These are text.
+    const known =
+      typeof frame !== 'string' || supports('messageIds')
+        ? frame
+        : frame.replace(/^{"messageId":"[\w-]*",/, '{')
+    return format.encode(known, protocol)
+  }
 
   /** The subprotocol that resumes the session. Other servers may use characters that a subprotocol cannot have. */
   const resumeProtocol = () => {
@@ -99,22 +106,22 @@ export const createSession = (
     },
 
     protocols() {
-      const name = resumeProtocol()
-      return name ? [PROTOCOL, name] : PROTOCOL
+      return [format.protocol, PROTOCOL, resumeProtocol()].filter(Boolean) as string[]
     },
 
     supports,
     write,
 
-    async prepare({ send, receive, signal }) {
+    async prepare({ send, receive, protocol, signal }) {
+      const transmit = (frame: Frame) => send(write(frame, protocol))
       let first: ServerFrame | undefined
       // A server that refuses the client sends `disconnected` first. The code of the close frame after it decides.
       do {
-        const text = await receive()
+        const data = (await receive()) as ArrayBuffer
         // The connection may have ended meanwhile, and the session with it.
         if (signal.aborted) return
         try {
-          first = decode(text)
+          first = format.decode(data) as ServerFrame
         } catch {}
       } while (first?.type === 'system' && first.event === 'disconnected')
       if (first?.type !== 'system' || first.event !== 'connected' || typeof first.connectionId !== 'string') {
@@ -135,8 +142,8 @@ export const createSession = (
       key = { id, token, features }
       isSecond = false
       // The server may not have read the last acknowledgement. A page that is reloaded again and again sends no other.
-      if (incoming.last) incoming.acknowledge(send)
-      outgoing.resend(frame => send(write(frame)))
+      if (incoming.last) incoming.acknowledge(transmit)
+      outgoing.resend(transmit)
     },
 
     retry(context) {

@@ -12,12 +12,20 @@ import {
   type SocketOptions,
   type State,
 } from '../index.js'
-import { decode, encode, encodeData, MALFORMED, type ServerFrame } from './frames.js'
+import { decode, encode, encodeData, isPong, MALFORMED, type ServerFrame } from './frames.js'
 import { createIncoming } from './incoming.js'
 import { describe } from './messages.js'
-import { checkSend, createOutgoing, type Outgoing, type RequestHead, type SavedOutgoing } from './outgoing.js'
+import {
+  checkSend,
+  createOutgoing,
+  type Frame,
+  type Outgoing,
+  type RequestHead,
+  type SavedOutgoing,
+} from './outgoing.js'
 import { createSession, resolveUrl, type Session, type SessionKey } from './session.js'
 import type {
+  FrameFormat,
   Outbox,
   OutboxSocket,
   ReliableEvents,
@@ -39,6 +47,13 @@ interface Saved extends SavedOutgoing {
   readonly last?: number
 }
 
+const JSON_FORMAT: FrameFormat = {
+  pack: encodeData,
+  encode: frame => frame as string,
+  decode,
+  isPong,
+}
+
 const EVENTS = ['message', 'gap', 'drop', 'outcome', 'state', 'open', 'close', 'error'] as const
 
 type CreateCore = (endpoint: Endpoint, options?: SocketOptions) => Socket
@@ -57,8 +72,10 @@ const withoutUrl = ({ ...state }: State & { url?: string }): ReliableState => {
 
 const createCore = (
   createSocket: CreateCore,
-  { heartbeat, saved: _, outbox: __, ...options }: ReliableOptions,
+  { heartbeat, saved: _, outbox: __, frames: ___, ...options }: ReliableOptions,
   { endpoint, protocols, prepare, retry }: Session,
+  frames: FrameFormat,
+  write: (frame: Frame) => string | ArrayBuffer,
   onPong: () => void,
 ): Socket => {
   const settings: SocketOptions = {
@@ -72,11 +89,11 @@ const createCore = (
   if (heartbeat === false) return createSocket(endpoint, settings)
   const ping: HeartbeatOptions = {
     ...heartbeat,
-    message: encode({ type: 'ping' }),
+    message: () => write(encode({ type: 'ping' })),
     isReply(data) {
-      const isPong = /^{\s*"type"\s*:\s*"pong"/.test(data as string)
-      if (isPong) onPong()
-      return isPong
+      const isReply = frames.isPong(data as string)
+      if (isReply) onPong()
+      return isReply
     },
   }
   try {
@@ -125,31 +142,36 @@ const attachTo = (
 export const reliableSocketOver =
   <Core extends CreateCore>(createSocket: Core & RequireParts<Core>): CreateReliableSocket =>
   <Json>(endpoint: Endpoint, options: ReliableOptions = {}): ReliableSocket<Json> => {
-    const { queue: { maxMessages = Infinity, maxBytes = 2 ** 24 } = {}, retry = backoff() } = options
+    const {
+      queue: { maxMessages = Infinity, maxBytes = 2 ** 24 } = {},
+      retry = backoff(),
+      frames = JSON_FORMAT,
+    } = options
     const { on, once, off, emit } = createEmitter<ReliableEvents<any>>(EVENTS)
     const saved: Saved = JSON.parse(options.saved ?? '{}')
 
     // Volatile: sent now, on an open connection, or never. The core neither stores nor reclaims a message: `outgoing` stores it until it
     // is acknowledged.
-    const transmit = (frame: string) =>
-      !isSplit() && socket.send(session.write(frame), { volatile: true }) === 'sent'
+    const transmit = (frame: Frame) => !isSplit() && socket.send(write(frame), { volatile: true }) === 'sent'
+    const write = (frame: Frame) => session.write(frame, (socket.state as { protocol?: string }).protocol)
     const isClosed = () => isEnded(socket.state)
     const outgoing = createOutgoing(saved, maxMessages, maxBytes, emit, transmit, isClosed)
     const incoming = createIncoming(saved.last, emit, transmit)
     let state: ReliableState = { name: 'closed' }
     const isOpen = () => state.name === 'open'
-    const session = createSession(saved.session, endpoint, retry as Retry, incoming, outgoing, isOpen)
+    const session = createSession(saved.session, endpoint, retry as Retry, incoming, outgoing, isOpen, frames)
 
     /** The id of the session of the open connection. */
     let present: string | undefined
     /** Whether a second connection has begun another session, with other numbers: the open one is of no use any more. */
     const isSplit = () => socket.state.name === 'open' && session.key?.id !== present
 
-    const receive = (text: unknown) => {
+    const receive = (data: string | ArrayBuffer) => {
       if (isSplit()) return
       try {
-        const frame: ServerFrame = decode(text)
-        if (frame.type === 'message') incoming.receive(frame, (text as string).length)
+        const frame = frames.decode(data) as ServerFrame
+        if (frame.type === 'message')
+          incoming.receive(frame, (data as string).length ?? (data as ArrayBuffer).byteLength)
         else if (frame.type === 'ack') outgoing.receive(frame)
         else if (frame.type === 'system' && frame.event === 'limited') emit('error', new Error(frame.message))
         else if (frame.type === 'system' && frame.event === 'draining') socket.handover?.('draining')
@@ -164,7 +186,7 @@ export const reliableSocketOver =
     // A malformed URL throws at once.
     if (typeof endpoint !== 'function') resolveUrl(endpoint)
 
-    const socket = createCore(createSocket, options, session, outgoing.flush)
+    const socket = createCore(createSocket, options, session, frames, write, outgoing.flush)
     state = withoutUrl(socket.state)
     /** Whether another page may continue with the session. */
     let isSaved = false
@@ -203,7 +225,9 @@ export const reliableSocketOver =
 
     const keep = options.outbox && attachTo(options.outbox, outgoing, on, emit, () => state)
     const send = (head: RequestHead, name: string, how: ReliableSendOptions, data: unknown) => {
-      if (!keep || how.store === false) return outgoing.send(head, name, how, encodeData(data))
+      if (!keep || how.store === false) {
+        return outgoing.send(head, name, how, frames.pack(data))
+      }
       checkSend(name, how)
       return keep({ data, options: how, write: data => encode(head, encodeData(data)) })
     }

@@ -156,12 +156,39 @@ export interface ReliableOptions
   /** Detects dead connections with the protocol's own ping. `false` for servers that do not answer it. Default: on. */
   heartbeat?: Omit<HeartbeatOptions, 'message' | 'isReply'> | false
   /**
+   * The format of the frames, if the server supports it: `protobuf()` of `steadysocket/reliable-protobuf`, for binary data. Each connection has the
+   * format that its server has selected, and a session can continue on a connection with the other one. Default: JSON.
+   */
+  frames?: FrameFormat | undefined
+  /**
    * Stores messages before they are sent, so that they outlive the page: `indexedDbOutbox()` of `steadysocket/outbox`. An outbox belongs to one
    * socket. Default: none.
    */
   outbox?: Outbox | undefined
   /** The text that `save()` returned before the page was reloaded. Use it only once. Default: none, which begins a new session. */
   saved?: string | null | undefined
+}
+
+/** A request with binary data that is kept as bytes. Converted to a string, it is the JSON frame. */
+export interface PackedRequest {
+  /** The bytes that count as in flight. */
+  readonly size: number
+  toString(): string
+  toJSON(): string
+}
+
+/** A format of frames other than JSON: `protobuf()` of `steadysocket/reliable-protobuf`. */
+export interface FrameFormat {
+  /** The subprotocol, which is offered before that of the JSON frames. */
+  readonly protocol?: string
+  /** Copies data: binary data into a function that makes a request of it, with the other members in `head`; all other data into a part of a JSON frame. */
+  pack(data: unknown): string | ((head: object) => PackedRequest)
+  /** Encodes a frame, a JSON frame or what `pack()` has made, for a connection with this subprotocol. */
+  encode(frame: string | PackedRequest, protocol: string | undefined): string | ArrayBuffer
+  /** Decodes a frame from the server, in this format or as JSON. Throws for a frame that is malformed. */
+  decode(data: string | ArrayBuffer): object
+  /** Whether this is the server's answer to a ping, in this format or as JSON. */
+  isPong(data: string | ArrayBuffer): boolean
 }
 
 /** A message on its way into an outbox. */

@@ -3,6 +3,7 @@
 declare const Buffer: {
   byteLength(text: string): number
   from(data: ArrayBufferLike, start: number, length: number): { toString(encoding: 'base64'): string }
+  from(text: string, encoding: 'base64'): Uint8Array
 }
 
 /** The number of bytes of a text in UTF-8. */
@@ -11,3 +12,6 @@ export const byteLength = (text: string): number => Buffer.byteLength(text)
 /** Bytes as text that JSON can carry. */
 export const base64 = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
   Buffer.from(buffer, byteOffset, byteLength).toString('base64')
+
+/** The bytes of base64 that this server has written. */
+export const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'base64')

@@ -1,5 +1,6 @@
 // One WebSocket connection, as the server uses it.
-import { writeDisconnected } from './frames.js'
+import { formatOf } from './format.js'
+import { disconnectedFrame } from './frames.js'
 import { startTimer } from './timers.js'
 
 /** The members of a WebSocket of the `ws` package that the server uses. */
@@ -8,7 +9,7 @@ export interface WebSocketLike {
   readonly protocol: string
   readonly readyState: number
   readonly bufferedAmount: number
-  send(data: string, done?: (error?: Error) => void): void
+  send(data: string | Uint8Array, done?: (error?: Error) => void): void
   close(code?: number, reason?: string): void
   terminate(): void
   ping(data?: any): void
@@ -63,7 +64,7 @@ export const closeForGood = (
   reason: string,
   message: string = reason,
 ): void => {
-  socket.send(writeDisconnected(message))
+  socket.send(formatOf(socket).write(disconnectedFrame(message)))
   closeForNow(socket, code, reason)
 }
 
@@ -73,7 +74,7 @@ const UNREAD_TIMEOUT = 1_000
 /** Closes the connection of a client that sends too much, without reading any further. The session can be resumed. */
 export const closeUnread = (socket: WebSocketLike, code: number, reason: string, message: string): void => {
   socket.pause()
-  socket.send(writeDisconnected(message))
+  socket.send(formatOf(socket).write(disconnectedFrame(message)))
   socket.close(code, reason)
   startTimer(() => socket.terminate(), UNREAD_TIMEOUT)
 }

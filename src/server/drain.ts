@@ -1,5 +1,6 @@
 // Moves the clients of a node to other nodes, one after the other.
 import { CLOSED, closeForNow, type WebSocketLike } from './connection.js'
+import { formatOf } from './format.js'
 import { DRAINING } from './frames.js'
 import type { LocalSession } from './session.js'
 import { within } from './upkeep.js'
@@ -39,7 +40,7 @@ const release = async (session: LocalSession): Promise<void> => {
   const socket = session.connection?.socket
   if (!socket) return
   const closed = new Promise<void>(resolve => socket.on('close', () => resolve()))
-  socket.send(DRAINING)
+  socket.send(formatOf(socket).write(DRAINING))
   await within(MOVE_TIMEOUT, [closed])
   if (session.connection?.socket === socket) await within(HANDLER_TIMEOUT, [session.quiesce()])
   if (socket.readyState === CLOSED) return

@@ -1,18 +1,15 @@
 // Reads and writes frames on the server. A client's frame is untrusted until it has been validated here.
+import type { NoticeFrame } from '../protobuf/messages.js'
+import { readRequest as readBinaryRequest } from '../protobuf/requests.js'
 import {
   type ClientFrame,
-  type ConnectedFrame,
   type DataType,
-  encode,
-  encodeAs,
   type Feature,
   type FrameData,
   type FrameHead,
   fromBase64,
-  type MessageFrame,
   type RequestFrame,
 } from '../reliable/frames.js'
-import { base64, byteLength } from './bytes.js'
 
 /** Data with its format on the wire. */
 export type Payload =
@@ -127,6 +124,8 @@ const readName = (what: string, name: unknown): string => {
 const readPayload = ({ dataType, data }: Record<string, unknown>): Payload => {
   if (data === undefined) throw new InvalidRequest('data is missing')
   if (dataType === 'json') return { dataType, data }
+  // JSON contains no such object: these are the bytes of a binary frame.
+  if (dataType === 'binary' && data instanceof Uint8Array) return { dataType, data }
   if (dataType !== 'text' && dataType !== 'binary') {
     throw new InvalidRequest('dataType must be json, text or binary')
   }
@@ -161,13 +160,21 @@ const readRequest = (frame: Record<string, unknown>, ackId: number | undefined):
   }
 }
 
-/**
- * Reads a client's frame. An invalid request with a usable `ackId` can be answered and is returned as `bad`. Throws a `SyntaxError` for
- * a frame that cannot be answered.
- */
+/** Reads a client's frame as JSON. Throws as `readMembers()` does. */
 export const readFrame = (text: string): ReadFrame => {
   const frame = parse(text)
   if (!isRecord(frame)) throw new SyntaxError('a frame is a JSON object')
+  return readMembers(frame)
+}
+
+/** Reads a client's frame as Protocol Buffers. Throws as `readMembers()` does, and a `TypeError` for text that is not UTF-8. */
+export const readBinaryFrame = (bytes: Uint8Array): ReadFrame => readMembers(readBinaryRequest(bytes, parse))
+
+/**
+ * Checks the members of a client's frame. An invalid request with a usable `ackId` can be answered and is returned as `bad`. Throws a
+ * `SyntaxError` for a frame that cannot be answered.
+ */
+const readMembers = (frame: Record<string, unknown>): ReadFrame => {
   const { type, ackId, sequenceId } = frame
   if (type === 'ping' || type === 'endSession') return { type }
   if (type === 'sequenceAck') {
@@ -221,64 +228,42 @@ export const payload = (data: unknown, dataType?: DataType): Payload => {
   return { dataType: 'json', data }
 }
 
-type StoredHead = Omit<FrameHead<MessageFrame>, 'sequenceId'>
-
-/**
- * A message for a client, without its sequence number. Throws a `RangeError` for more than `max` bytes, because such a message would end every
- * session, and throws the errors of JSON.stringify.
- */
-export const writeMessage = (
-  { dataType, data }: Payload,
-  from: { group: string; fromUserId?: string | undefined } | undefined,
-  max: number = Infinity,
-): string => {
-  const head: StoredHead = { type: 'message', from: from ? 'group' : 'server', ...from }
-  const encoded = encodeAs(dataType, dataType === 'binary' ? base64(data) : data)
-  const frame = `${JSON.stringify(head).slice(0, -1)}${encoded}}`
-  // A character has up to three bytes. Only a long text is worth measuring.
-  if (frame.length * 3 > max && byteLength(frame) > max) {
-    throw new RangeError(
-      `a message of ${byteLength(frame)} bytes is larger than maxUnacknowledgedBytes, ${max}`,
-    )
-  }
-  return frame
-}
-
-/** The message with its number, ready to be sent. */
-export const numbered = (sequenceId: number, message: string): string =>
-  `{"sequenceId":${sequenceId},${message.slice(1)}`
-
-export const writeAck = (ackId: number, error?: { name: string; message: string }): string =>
-  error
-    ? encode({ type: 'ack', ackId, success: false, error })
-    : encode({ type: 'ack', ackId, success: true })
+export const ackFrame = (ackId: number, error?: { name: string; message: string }): NoticeFrame =>
+  error ? { type: 'ack', ackId, success: false, error } : { type: 'ack', ackId, success: true }
 
 /** The features that clients of this package use, and others ignore. */
 const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']
 
 /** `hasIds`: whether the store remembers the ids of messages. */
-export const writeConnected = (
-  frame: Omit<ConnectedFrame, 'type' | 'event' | 'features'>,
+export const connectedFrame = (
+  { id: connectionId, userId }: { readonly id: string; readonly userId: string | undefined },
+  reconnectionToken: string,
+  sequenceId: number,
   hasIds: boolean,
-): string =>
-  encode({
-    type: 'system',
-    event: 'connected',
-    ...frame,
-    features: hasIds ? [...FEATURES, 'messageIds'] : FEATURES,
-  })
+): NoticeFrame => ({
+  type: 'system',
+  event: 'connected',
+  connectionId,
+  reconnectionToken,
+  userId,
+  sequenceId,
+  features: hasIds ? [...FEATURES, 'messageIds'] : FEATURES,
+})
 
-export const writeDisconnected = (message: string): string =>
-  encode({ type: 'system', event: 'disconnected', message })
+export const disconnectedFrame = (message: string): NoticeFrame => ({
+  type: 'system',
+  event: 'disconnected',
+  message,
+})
 
 /** The client is read more slowly, and `message` says why. Clients that do not know the event ignore it. */
-export const writeLimited = (message: string): string => encode({ type: 'system', event: 'limited', message })
+export const limitedFrame = (message: string): NoticeFrame => ({ type: 'system', event: 'limited', message })
 
 /** Asks the client to move to another node. Clients that do not know the event ignore it. */
-export const DRAINING: string = encode({
+export const DRAINING: NoticeFrame = {
   type: 'system',
   event: 'draining',
   message: 'the server will be shut down',
-})
+}
 
-export const PONG: string = encode({ type: 'pong' })
+export const PONG: NoticeFrame = { type: 'pong' }

@@ -1,5 +1,5 @@
 // The sessions of the memory store, which all nodes in this process share.
-import type { StoreEvent } from './store.js'
+import type { StoredFrame, StoreEvent } from './store.js'
 import { startTimer } from './timers.js'
 
 /** Receives the events of one node's sessions. */
@@ -14,7 +14,7 @@ export interface StoredSession {
   /** The ids of processed messages, oldest first. */
   readonly handled: Set<number>
   /** By number, in order. */
-  readonly backlog: Map<number, { readonly frame: string; readonly size: number }>
+  readonly backlog: Map<number, { readonly frame: StoredFrame; readonly size: number }>
   bytes: number
   /** The client holds one of these. The oldest comes first; whether the later ones arrived is not known. */
   tokens: string[]

@@ -1,6 +1,6 @@
-import { byteLength } from './bytes.js'
 import { MessageIds } from './memory-ids.js'
 import { type Listener, remember, Sessions, type StoredSession } from './memory-sessions.js'
+import { sizeOf } from './message.js'
 import { checkMaxSessions, checkOptionNames } from './names.js'
 import {
   type CommitOutcome,
@@ -8,6 +8,7 @@ import {
   MAX_LATER,
   SLOW,
   type Store,
+  type StoredFrame,
   type StoredMessage,
   type StoreLimits,
   type StoreNode,
@@ -120,7 +121,7 @@ class MemoryNode implements StoreNode {
     const last = Math.min(session.sequenceId, first + limit - 1)
     const found: StoredMessage[] = []
     for (let sequenceId = first; sequenceId <= last; sequenceId++) {
-      found.push({ sequenceId, frame: session.backlog.get(sequenceId)?.frame as string })
+      found.push({ sequenceId, frame: session.backlog.get(sequenceId)?.frame as StoredFrame })
     }
     return found
   }
@@ -191,7 +192,7 @@ class MemoryNode implements StoreNode {
     const added = new Map<string, { count: number; bytes: number }>()
     for (const effect of effects) {
       if (effect.kind !== 'publish') continue
-      const size = byteLength(effect.frame)
+      const size = sizeOf(effect.frame)
       for (const id of this.sessions.members.get(effect.group) ?? []) {
         const session = this.sessions.byId.get(id)
         if (id === effect.except || !session || session.expiry !== undefined) continue
@@ -208,10 +209,10 @@ class MemoryNode implements StoreNode {
 
   /** Returns the number that `Committed.count` describes. */
   private apply(effect: Effect): number {
-    if (effect.kind === 'send') return this.deliver(effect.session, effect.frame, byteLength(effect.frame))
+    if (effect.kind === 'send') return this.deliver(effect.session, effect.frame, sizeOf(effect.frame))
     if (effect.kind === 'publish') {
       // Measured once for all sessions that receive the frame, and kept for when it is deleted.
-      const size = byteLength(effect.frame)
+      const size = sizeOf(effect.frame)
       let count = 0
       for (const id of [...(this.sessions.members.get(effect.group) ?? [])]) {
         if (id !== effect.except && this.deliver(id, effect.frame, size)) count++
@@ -226,7 +227,7 @@ class MemoryNode implements StoreNode {
   }
 
   /** Returns the number of unacknowledged messages, or 0 if the session does not exist or has been ended. */
-  private deliver(id: string, frame: string, size: number): number {
+  private deliver(id: string, frame: StoredFrame, size: number): number {
     const session = this.sessions.byId.get(id)
     if (!session) return 0
     const bytes = session.bytes + size

@@ -1,5 +1,4 @@
 // The messages of one session to its client: read from the store by number, written to the current connection, and acknowledged.
-import { numbered } from './frames.js'
 import type { Lease, StoredMessage, StoreNode } from './store.js'
 
 const BATCH = 100
@@ -13,8 +12,8 @@ export interface OutboxOwner {
   readonly store: StoreNode
   /** Whether this node still holds the session. */
   readonly isActive: boolean
-  /** Writes to the current connection. `done` is called when the text has left this process. */
-  write(text: string, done?: () => void): void
+  /** Writes to the current connection. `done` is called when the message has left this process. */
+  writeMessage(message: StoredMessage, done?: () => void): void
   /** Whether messages must wait until the connection has sent what it has. */
   readonly isBackedUp: boolean
   /** A numbered message was written. */
@@ -88,13 +87,14 @@ export class Outbox {
   }
 
   /** Returns whether this message needs no further work. */
-  private writeNext({ sequenceId, frame }: StoredMessage): boolean {
+  private writeNext(message: StoredMessage): boolean {
     const { cursor } = this
+    const { sequenceId } = message
     if (!cursor || sequenceId <= cursor.sent) return true
     if (this.reading !== 'no' || sequenceId !== cursor.sent + 1 || this.owner.isBackedUp) return false
     cursor.sent = sequenceId
     this.owner.onSent()
-    this.owner.write(numbered(sequenceId, frame))
+    this.owner.writeMessage(message)
     return true
   }
 
@@ -126,24 +126,24 @@ export class Outbox {
     const messages = await store.read(id, epoch, cursor.sent, BATCH)
     // While the store was read, a new connection may have replaced this one. It begins at its own position.
     if (cursor !== this.cursor) return true
-    for (const { sequenceId, frame } of messages ?? []) {
+    for (const message of messages ?? []) {
       if (cursor !== this.cursor) return true
-      cursor.sent = sequenceId
-      await this.write(numbered(sequenceId, frame))
+      cursor.sent = message.sequenceId
+      await this.write(message)
     }
     return messages?.length === BATCH
   }
 
   /** Resolves when the next message may be written: messages that the network cannot send yet stay in the store. */
-  private write(text: string): Promise<void> | undefined {
+  private write(message: StoredMessage): Promise<void> | undefined {
     this.owner.onSent()
     if (!this.owner.isBackedUp) {
-      this.owner.write(text)
+      this.owner.writeMessage(message)
       return undefined
     }
     return new Promise(resolve => {
       this.wake = resolve
-      this.owner.write(text, resolve)
+      this.owner.writeMessage(message, resolve)
     })
   }
 

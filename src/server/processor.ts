@@ -1,5 +1,6 @@
 // Processes one request of a session: runs the handler, stores its effects, answers.
-import { type Request, type Waiting, writeAck } from './frames.js'
+import type { NoticeFrame } from '../protobuf/messages.js'
+import { ackFrame, type Request, type Waiting } from './frames.js'
 import type { Host } from './host.js'
 import { delay, PATIENCE } from './patience.js'
 import { Refusal, type Task } from './requests.js'
@@ -13,7 +14,7 @@ export interface ProcessorOwner {
   readonly store: StoreNode
   /** Whether this node still holds the session. */
   readonly isActive: boolean
-  write(text: string): void
+  write(frame: NoticeFrame): void
   /** Writes everything that the store has for the session. */
   flush(): Promise<void>
   /** Ends the session. */
@@ -174,7 +175,7 @@ export class Processor {
     if (error?.name === DUPLICATE.name) stats.duplicates++
     else stats[error ? 'failed' : 'received']++
     metrics.count('requests', type, error ? (OUTCOMES[error.name] ?? 'failed') : 'done')
-    if (ackId !== undefined) this.owner.write(writeAck(ackId, error))
+    if (ackId !== undefined) this.owner.write(ackFrame(ackId, error))
   }
 
   private remember(ackId: number): void {

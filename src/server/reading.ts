@@ -1,7 +1,8 @@
 // When the server reads from a connection, and when it waits.
 import { closeUnread, type WebSocketLike } from './connection.js'
 import { FloodProbe, type LimitStep } from './flood.js'
-import { writeLimited } from './frames.js'
+import { type Format, formatOf, type RawMessage } from './format.js'
+import { limitedFrame } from './frames.js'
 import { describeLimit, type Limit, type Pass } from './rates.js'
 import { TRY_AGAIN_LATER } from './store.js'
 import { startTimer } from './timers.js'
@@ -15,15 +16,10 @@ const QUIET = 10_000
 /** The close reason for a client that sends too much: it may come back after this many seconds. */
 const RETRY_LATER = 'retry-after=5'
 
-interface Message {
-  readonly data: { readonly length: number }
-  readonly isBinary: boolean
-}
-
 /** The part of its session that a connection uses. */
 export interface ConnectionOwner {
   /** Handles a message. */
-  receive(connection: Connection, data: { readonly length: number }, isBinary: boolean): void
+  receive(connection: Connection, message: RawMessage): void
   /** A ping or a pong of the WebSocket protocol has arrived. */
   onFrame(type: string, bytes: number): void
   /** The client has answered the first ping: it has received `connected`, and with it its newest token. */
@@ -38,6 +34,8 @@ const MAX_AHEAD = 2 ** 18
 /** The connection of a session. */
 export class Connection {
   readonly socket: WebSocketLike
+  /** The format of its frames. */
+  readonly format: Format
   private readonly owner: ConnectionOwner
   private readonly pass: Pass
   private readonly maxMessageBytes: number
@@ -46,7 +44,7 @@ export class Connection {
   /** The code and reason of the close frame, if the connection was closed without reading any further. */
   closed: { readonly code: number; readonly reason: string } | undefined
   /** Messages that `ws` had read already when the server stopped reading. */
-  private readonly held: Message[] = []
+  private readonly held: RawMessage[] = []
   private heldBytes = 0
   /** Whether a ping has not been answered. */
   private isAsked = false
@@ -70,6 +68,7 @@ export class Connection {
     maxMessageBytes: number,
   ) {
     this.socket = socket
+    this.format = formatOf(socket)
     this.owner = owner
     this.pass = pass
     this.isFull = isFull
@@ -125,7 +124,7 @@ export class Connection {
 
   /** Handles everything that was read. The socket is closed, so nothing else arrives. */
   finish(): void {
-    for (const { data, isBinary } of this.held.splice(0)) this.owner.receive(this, data, isBinary)
+    for (const message of this.held.splice(0)) this.owner.receive(this, message)
   }
 
   /** Stops reading. */
@@ -142,7 +141,7 @@ export class Connection {
   /** Continues to read, unless there is a reason to wait. */
   private read(): void {
     while (!this.mustWait && this.held.length) {
-      const message = this.held.shift() as Message
+      const message = this.held.shift() as RawMessage
       this.heldBytes -= message.data.length
       this.handle(message)
     }
@@ -152,7 +151,7 @@ export class Connection {
     this.socket.resume()
   }
 
-  private hold(message: Message): void {
+  private hold(message: RawMessage): void {
     this.held.push(message)
     this.heldBytes += message.data.length
     // One packet has at most 64 KiB. Compressed, they can be a thousand times as much.
@@ -160,9 +159,9 @@ export class Connection {
     if (this.heldBytes > max) this.close(`more than ${max} bytes were sent at once`)
   }
 
-  private handle({ data, isBinary }: Message): void {
-    this.pace(data.length)
-    if (!this.isOver) this.owner.receive(this, data, isBinary)
+  private handle(message: RawMessage): void {
+    this.pace(message.data.length)
+    if (!this.isOver) this.owner.receive(this, message)
   }
 
   /** Slows down a client that exceeds a rate. If it continues, warns it, and then closes the connection. */
@@ -184,7 +183,7 @@ export class Connection {
       this.close(describeLimit(limit))
       return
     }
-    if (step) this.socket.send(writeLimited(describeLimit(limit)))
+    if (step) this.socket.send(this.format.write(limitedFrame(describeLimit(limit))))
     this.isSlowed = true
     this.socket.pause()
     startTimer(

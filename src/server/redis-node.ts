@@ -16,10 +16,10 @@ import {
 
 /** An effect as the four arguments that the script expects. */
 const argumentsOf = (effect: Effect): string[] => {
-  if (effect.kind === 'send') return ['send', effect.session, '', effect.frame]
+  if (effect.kind === 'send') return ['send', effect.session, '', String(effect.frame)]
   if (effect.kind === 'publish') {
     const kind = effect.membersOnly ? 'members' : 'publish'
-    return [kind, effect.group, effect.except ?? '', effect.frame]
+    return [kind, effect.group, effect.except ?? '', String(effect.frame)]
   }
   return [effect.kind, effect.group, effect.session, '']
 }

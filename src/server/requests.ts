@@ -1,10 +1,11 @@
 // Requests of clients: the application's decision about each, and the effects that are stored for it.
 
 import { checkClose } from './checks.js'
-import { checkName, type Payload, payload, type Request, writeMessage } from './frames.js'
+import { checkName, type Payload, payload, type Request } from './frames.js'
+import { writeMessage } from './message.js'
 import type { ClientMessage, ReliableServerOptions, Session } from './options.js'
 import type { RequestLike } from './origin.js'
-import type { Effect, StoreNode } from './store.js'
+import type { Effect, StoredFrame, StoreNode } from './store.js'
 import type { RunHook } from './timeout.js'
 
 /** A request is refused. The client receives the name and the message. */
@@ -136,7 +137,7 @@ const writePublication = (
   { maxUnacknowledgedBytes }: RequestHost,
   payload: Payload,
   from: { group: string; fromUserId: string },
-): string => {
+): StoredFrame => {
   try {
     return writeMessage(payload, from, maxUnacknowledgedBytes)
   } catch (error) {

@@ -1,12 +1,14 @@
 // Reliable sessions for the `ws` package on Node: creates the server that the application uses.
-import { type DataType, PROTOCOL } from '../reliable/frames.js'
+import type { DataType } from '../reliable/frames.js'
 import { createAdmission } from './admission.js'
 import type { ReliableServer } from './api.js'
 import { checkClose } from './checks.js'
 import { closeForNow, type WebSocketLike } from './connection.js'
 import { drain } from './drain.js'
-import { checkName, payload, writeMessage } from './frames.js'
+import { PROTOCOLS } from './format.js'
+import { checkName, payload } from './frames.js'
 import { GUARDS, guardErrors } from './guard.js'
+import { writeMessage } from './message.js'
 import { createServer, type Server, type WebSocketServerLike } from './node.js'
 import type { ReliableServerOptions, Session } from './options.js'
 import type { RequestLike } from './origin.js'
@@ -25,10 +27,10 @@ const acceptConnections = <Request extends RequestLike>(server: Server<Request>)
 
   const onConnection = (socket: WebSocketLike, request: Request) => {
     if (restorePings) answerPings(socket)
-    if (socket.protocol !== PROTOCOL) {
+    if (!PROTOCOLS.includes(socket.protocol)) {
       // If the application has a listener of its own, it serves other clients too.
       if (wss.listenerCount('connection') === GUARDS + 1) {
-        socket.close(1002, `the subprotocol must be ${PROTOCOL}`)
+        socket.close(1002, `the subprotocol must be ${PROTOCOLS.join(' or ')}`)
       }
       return
     }
@@ -46,8 +48,11 @@ const acceptConnections = <Request extends RequestLike>(server: Server<Request>)
   const { handleProtocols } = wss.options
   // Without this, `ws` would select the first protocol that is offered, whichever it is.
   const select = (protocols: Set<string>, request: Request): string | false => {
-    if (protocols.has(PROTOCOL)) return PROTOCOL
-    const [first = false] = Array.from(protocols)
+    const offered = Array.from(protocols)
+    // The client offers them in the order of its preference. https://datatracker.ietf.org/doc/html/rfc6455#section-1.9
+    const known = offered.find(name => PROTOCOLS.includes(name))
+    if (known !== undefined) return known
+    const [first = false] = offered
     return handleProtocols ? handleProtocols(protocols, request) : first
   }
   wss.options.handleProtocols = select
@@ -65,7 +70,7 @@ const idOf = (session: string | Session): string => (typeof session === 'string'
 
 /**
  * Serves reliable sessions, exactly once and in order both ways, to the clients of a `WebSocketServer` that use
- * `json.reliable.webpubsub.azure.v1`. Other clients go to your own `connection` listener; without one, they are closed with 1002.
+ * `json.reliable.webpubsub.azure.v1` or `protobuf.reliable.webpubsub.azure.v1`. Other clients go to your own `connection` listener; without one, they are closed with 1002.
  *
  * ```ts
  * const server = createReliableServer(new WebSocketServer({ port: 8080 }), {

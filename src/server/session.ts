@@ -1,8 +1,9 @@
 // A session on the node that holds it: one connection at most, an inbox of requests, an outbox of numbered messages.
-import { PROTOCOL } from '../reliable/frames.js'
+import type { NoticeFrame } from '../protobuf/messages.js'
 import { CLOSED, closeForGood, closeForNow, closeMoved, type WebSocketLike } from './connection.js'
 import type { LimitStep } from './flood.js'
-import { limitRequest, PONG, type ReadFrame, readFrame, type Waiting, writeConnected } from './frames.js'
+import type { Format, RawMessage } from './format.js'
+import { connectedFrame, limitRequest, PONG, type ReadFrame, type Waiting } from './frames.js'
 import type { Host } from './host.js'
 import { Inbox, type InboxOwner } from './inbox.js'
 import { Outbox, type OutboxOwner } from './outbox.js'
@@ -92,10 +93,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
       this.onClosed(socket, 1006, '')
       return
     }
-    const { id: connectionId, userId } = this
-    const { sequenceId } = lease
-    const connected = { connectionId, reconnectionToken: token, userId, sequenceId }
-    socket.send(writeConnected(connected, !!this.store.reserve))
+    this.write(connectedFrame(this, token, lease.sequenceId, !!this.store.reserve))
     // The answer to this ping comes after `connected` was received, and with it the new token.
     connection.ping()
     this.pump()
@@ -182,14 +180,22 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     return this.connection?.isBackedUp ?? false
   }
 
-  write(text: string, done?: () => void): void {
-    const socket = this.connection?.socket
-    if (!socket) return
+  write(frame: NoticeFrame): void {
+    this.transmit(format => format.write(frame))
+  }
+
+  writeMessage(message: StoredMessage, done?: () => void): void {
+    this.transmit(format => format.writeMessage(message), done)
+  }
+
+  private transmit(encode: (format: Format) => string | Uint8Array, done?: () => void): void {
+    const { socket, format } = this.connection ?? {}
+    if (!socket || !format) return
     // Answers are limited as well: a client that does not read them is not answered forever.
     if (socket.bufferedAmount > this.host.maxBuffered) {
       this.host.stats.slow++
       this.end(TRY_AGAIN_LATER, 'slow consumer: does not read its messages')
-    } else socket.send(text, done)
+    } else socket.send(encode(format), done)
   }
 
   onSent(): void {
@@ -236,14 +242,13 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     return this.processor.process(request)
   }
 
-  receive(connection: Connection, data: { readonly length: number }, isBinary: boolean): void {
+  receive(connection: Connection, message: RawMessage): void {
     // Another connection may have replaced this one, and the session may have ended.
     if (connection !== this.connection || this.inbox.isStopped) return
     try {
-      if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
-      this.accept(readFrame(String(data)), data.length)
+      this.accept(connection.format.read(message), message.data.length)
     } catch (error) {
-      this.onFrame('invalid', data.length)
+      this.onFrame('invalid', message.data.length)
       this.violate(`bad frame: ${(error as Error).message}`)
     }
   }

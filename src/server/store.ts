@@ -35,14 +35,28 @@ export type Reservation =
   /** Another session is processing it. */
   | 'busy'
 
+/**
+ * A message as a store keeps it: a JSON frame as text, or one with binary data. A store that keeps text converts it with `String(frame)`, and may
+ * return that text later.
+ */
+export type StoredFrame = string | BinaryFrame
+
+/** A message with binary data, which can be converted to a JSON frame. It must not be changed. */
+export interface BinaryFrame {
+  /** The number of bytes that the JSON frame would have. */
+  readonly size: number
+  /** The JSON frame, with the data as base64. */
+  toString(): string
+}
+
 /** A change to sessions. Effects that are committed together all happen, or none does. */
 export type Effect =
-  | { readonly kind: 'send'; readonly session: string; readonly frame: string }
+  | { readonly kind: 'send'; readonly session: string; readonly frame: StoredFrame }
   | {
       readonly kind: 'publish'
       /** The name of the group. `''` is the group of all sessions, and a name that begins with U+0000 that of a user. */
       readonly group: string
-      readonly frame: string
+      readonly frame: StoredFrame
       /** A session that does not receive the message. */
       readonly except?: string | undefined
       /** Refuses the commit unless the session of the claim is in the group. */
@@ -123,8 +137,8 @@ export type MissedEvent = Extract<StoreEvent, { kind: 'moved' | 'ended' }>
 export interface StoredMessage {
   /** Its number in the session, from 1. */
   readonly sequenceId: number
-  /** The frame as it is sent, without the number. */
-  readonly frame: string
+  /** The frame without the number. */
+  readonly frame: StoredFrame
 }
 
 /** A session in a group. */

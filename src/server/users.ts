@@ -3,13 +3,13 @@ import type { DataType } from '../reliable/frames.js'
 import type { User } from './api.js'
 import { checkClose } from './checks.js'
 import { checkName } from './frames.js'
-import { type StoreNode, userGroup } from './store.js'
+import { type StoredFrame, type StoreNode, userGroup } from './store.js'
 
 /** The part of the server that a user needs. */
 export interface UserHost {
   openStore(): Promise<StoreNode>
   /** Data as a frame of the server. Throws for data that cannot be sent. */
-  write(data: unknown, dataType?: DataType): string
+  write(data: unknown, dataType?: DataType): StoredFrame
 }
 
 /** How many of these succeeded. */

@@ -1,0 +1,75 @@
+// The format of frames that a page passes to `createReliableSocket()`.
+import { copyData, isBuffer } from '../common/data.js'
+import {
+  check,
+  decode,
+  encode,
+  encodeAs,
+  encodeData,
+  isPong,
+  type RequestFrame,
+  toBase64,
+} from '../reliable/frames.js'
+import type { FrameFormat, PackedRequest } from '../reliable.js'
+import { PROTOBUF, splitFrame } from './data.js'
+import { readServerFrame } from './messages.js'
+import { writeRequest } from './requests.js'
+
+/** The first byte of `pong`, which has no other. */
+const PONG = 34
+
+/** The bytes that the members of a request take, except for long names. */
+const HEAD_SIZE = 64
+
+/** A request with binary data. As text, and in the text of `save()`, it is the JSON frame. */
+class BinaryRequest implements PackedRequest {
+  readonly head: object
+  readonly bytes: Uint8Array
+
+  constructor(head: object, bytes: Uint8Array) {
+    this.head = head
+    this.bytes = bytes
+  }
+
+  get size(): number {
+    return HEAD_SIZE + this.bytes.length
+  }
+
+  toString(): string {
+    return encode(this.head as RequestFrame, encodeAs('binary', toBase64(this.bytes)))
+  }
+
+  toJSON(): string {
+    return `${this}`
+  }
+}
+
+/**
+ * Frames as Protocol Buffers, in which binary data is sent as it is: in JSON frames it is base64, which is a third larger, and slow. The subprotocol
+ * is `protobuf.reliable.webpubsub.azure.v1`. With a server that does not select it, the frames are JSON.
+ *
+ * ```ts
+ * import { createReliableSocket } from 'steadysocket/reliable'
+ * import { protobuf } from 'steadysocket/reliable-protobuf'
+ *
+ * const socket = createReliableSocket('wss://push.example.com/feed', { frames: protobuf() })
+ * ```
+ */
+export const protobuf = (): FrameFormat => ({
+  protocol: PROTOBUF,
+  pack(data) {
+    if (!isBuffer(data)) return encodeData(data)
+    const bytes = new Uint8Array(copyData(data) as ArrayBuffer)
+    return head => new BinaryRequest(head, bytes)
+  },
+  encode(frame, protocol) {
+    if (protocol !== PROTOBUF) return `${frame}`
+    if (frame instanceof BinaryRequest) {
+      return writeRequest(frame.head, { dataType: 'binary', data: frame.bytes }).buffer
+    }
+    const { head, data } = splitFrame(frame as string)
+    return writeRequest(head, data).buffer
+  },
+  decode: data => (typeof data === 'string' ? decode(data) : check(readServerFrame(new Uint8Array(data)))),
+  isPong: data => (typeof data === 'string' ? isPong(data) : new Uint8Array(data)[0] === PONG),
+})

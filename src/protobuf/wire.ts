@@ -1,0 +1,105 @@
+// The part of the wire format of Protocol Buffers that the frames use. https://protobuf.dev/programming-guides/encoding/
+
+/** An encoded message in pieces, so that large data is copied once, by `join()`. */
+export type Pieces = ArrayLike<number>[]
+
+// Made when they are first needed: importing a module has no effect.
+let encoder: TextEncoder | undefined
+let decoder: TextDecoder | undefined
+
+/** The low bits of a tag: the wire type. */
+const VARINT = 0
+const FIXED64 = 1
+const LENGTH = 2
+const FIXED32 = 5
+
+/** The largest tag: field numbers have 29 bits. */
+const MAX_TAG = 4_294_967_295
+
+const varint = (value: number): number[] => {
+  const bytes: number[] = []
+  // Not with bit operators, which have 32 bits.
+  for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) + 128)
+  bytes.push(value)
+  return bytes
+}
+
+/** A field with bytes, or with an embedded message. */
+export const bytes = (field: number, pieces: Pieces): Pieces => {
+  const size = pieces.reduce((sum, { length }) => sum + length, 0)
+  return [[...varint(field * 8 + LENGTH), ...varint(size)], ...pieces]
+}
+
+/** A field with an unsigned integer up to 2^53 - 1. Nothing without a value. */
+export const uint = (field: number, value: number | undefined): Pieces =>
+  value === undefined ? [] : [[...varint(field * 8 + VARINT), ...varint(value)]]
+
+/** A field with a text. Nothing without a value. Halves of surrogate pairs become U+FFFD, as in `WebSocket.send()`. */
+export const text = (field: number, value: string | undefined): Pieces => {
+  if (value === undefined) return []
+  encoder ??= new TextEncoder()
+  return bytes(field, [encoder.encode(value)])
+}
+
+export const join = (pieces: Pieces): Uint8Array<ArrayBuffer> => {
+  const joined = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const piece of pieces) {
+    joined.set(piece, at)
+    at += piece.length
+  }
+  return joined
+}
+
+/** Throws a `SyntaxError`, which quotes nothing, because a frame may contain secrets. */
+const fail = (why: string): never => {
+  throw new SyntaxError(`not Protocol Buffers: ${why}`)
+}
+
+/** Bytes as text. Throws a `TypeError` for bytes that are not UTF-8. */
+export const utf8 = (value: Uint8Array): string => {
+  decoder ??= new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  return decoder.decode(value)
+}
+
+/** Receives the fields of a message in their order. `tag`: eight times the number of the field, plus 2 for bytes. */
+export interface Visitor {
+  /** A number. If it is larger than 2^53 - 1, it may have lost digits. */
+  number?(tag: number, value: number): void
+  /** Bytes, a text, or an embedded message: a view of the message. */
+  bytes?(tag: number, value: Uint8Array): void
+}
+
+/**
+ * Reads a message. The tag contains the wire type, so that a field with another type than expected is one that the visitor does not know. Throws a
+ * `SyntaxError` for a message that is malformed, and for groups, which proto3 does not have.
+ */
+export const read = (message: Uint8Array, visitor: Visitor): void => {
+  let at = 0
+  const next = () => {
+    let value = 0
+    for (let bit = 0; bit < 70 && at < message.length; bit += 7) {
+      const byte = message[at++] as number
+      value += (byte % 128) * 2 ** bit
+      if (byte < 128) return value
+    }
+    return fail('a number without an end')
+  }
+  while (at < message.length) {
+    const tag = next()
+    const type = tag % 8
+    if (tag < 8 || tag > MAX_TAG) fail('an invalid field number')
+    if (type === VARINT) {
+      // Read even if the visitor has no use for it.
+      const value = next()
+      visitor.number?.(tag, value)
+    } else {
+      const size =
+        type === LENGTH ? next() : type === FIXED64 ? 8 : type === FIXED32 ? 4 : fail('an invalid type')
+      const end = at + size
+      if (end > message.length) fail('a field without an end')
+      if (type === LENGTH) visitor.bytes?.(tag, message.subarray(at, end))
+      at = end
+    }
+  }
+}

@@ -1,0 +1,74 @@
+// How frames are written to a connection and read from it. The subprotocol of the connection decides.
+import { PROTOBUF, splitFrame } from '../protobuf/data.js'
+import {
+  messageFields,
+  type NoticeFrame,
+  writeNotice,
+  writeMessage as writeProtobuf,
+} from '../protobuf/messages.js'
+import type { Pieces } from '../protobuf/wire.js'
+import { encode, PROTOCOL } from '../reliable/frames.js'
+import { bytesOf } from './bytes.js'
+import { type ReadFrame, readBinaryFrame, readFrame } from './frames.js'
+import { BinaryMessage } from './message.js'
+import type { StoredFrame, StoredMessage } from './store.js'
+
+/** A WebSocket message, as `ws` passes it on. */
+export interface RawMessage {
+  readonly data: { readonly length: number }
+  readonly isBinary: boolean
+}
+
+/** The frames of a subprotocol. */
+export interface Format {
+  /** Reads a client's frame. Throws an error that quotes nothing, for a frame that cannot be answered. */
+  read(message: RawMessage): ReadFrame
+  /** Encodes a frame that is no message. */
+  write(frame: NoticeFrame): string | Uint8Array
+  /** Encodes a message with its number. */
+  writeMessage(message: StoredMessage): string | Uint8Array
+}
+
+const json: Format = {
+  read({ data, isBinary }) {
+    if (isBinary) throw new SyntaxError(`${PROTOCOL} has no binary messages`)
+    return readFrame(String(data))
+  },
+  write: encode,
+  writeMessage: ({ sequenceId, frame }) => `{"sequenceId":${sequenceId},${String(frame).slice(1)}`,
+}
+
+const fieldsOf = (frame: StoredFrame): Pieces => {
+  if (frame instanceof BinaryMessage) {
+    return messageFields(frame.head, { dataType: 'binary', data: frame.data })
+  }
+  const { head, data } = splitFrame(String(frame), bytesOf)
+  return messageFields(head, data)
+}
+
+/** The last message, because many sessions receive the same one. */
+let last: { readonly frame: StoredFrame; readonly fields: Pieces } | undefined
+
+const protobuf: Format = {
+  read({ data, isBinary }) {
+    if (!isBinary) throw new SyntaxError(`${PROTOBUF} has no text messages`)
+    return readBinaryFrame(data as Uint8Array)
+  },
+  write: writeNotice,
+  writeMessage({ sequenceId, frame }) {
+    if (last?.frame !== frame) last = { frame, fields: fieldsOf(frame) }
+    return writeProtobuf(sequenceId, last.fields)
+  },
+}
+
+/** The formats by their subprotocols. */
+const FORMATS = new Map([
+  [PROTOCOL, json],
+  [PROTOBUF, protobuf],
+])
+
+/** The subprotocols of reliable sessions. */
+export const PROTOCOLS: readonly string[] = [...FORMATS.keys()]
+
+/** The format of a connection. */
+export const formatOf = ({ protocol }: { readonly protocol: string }): Format => FORMATS.get(protocol) ?? json
