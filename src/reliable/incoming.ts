@@ -12,8 +12,8 @@ const ACK_LENGTH = 2 ** 19
 export interface Incoming {
   /** The number of the last message that was delivered. */
   readonly last: number
-  /** Delivers a message, unless it was delivered before. `size`: the characters or bytes of its frame. Throws for data that is malformed. */
-  receive(frame: MessageFrame, size: number): void
+  /** Delivers a message, unless it was delivered before. `message`: its encoded frame. Throws for data that is malformed. */
+  receive(frame: MessageFrame, message: string | ArrayBuffer): void
   /** Acknowledges everything that was delivered. */
   acknowledge(send: (frame: string) => void): void
   /** Acknowledges now what would be acknowledged later, if there is a connection, and stops the timer. */
@@ -48,7 +48,7 @@ export const createIncoming = (
   return {
     acknowledge,
 
-    receive(frame, size) {
+    receive(frame, message) {
       const { sequenceId, dataType, from, fromUserId } = frame
       if (sequenceId > last) {
         const data = frame.data instanceof ArrayBuffer ? frame.data : decodeData(frame)
@@ -65,7 +65,7 @@ export const createIncoming = (
           dataType,
           data,
         } as ReliableMessage)
-        length += size
+        length += typeof message === 'string' ? message.length : message.byteLength
         if (++count >= ACK_COUNT || length >= ACK_LENGTH) return acknowledge()
       }
       timer ??= setTimeout(acknowledge, ACK_DELAY)

@@ -1,4 +1,4 @@
-import type { AttemptContext, Endpoint, PreparedConnection, Retry, RetryContext } from '../index.js'
+import type { AttemptContext, Endpoint, PreparedConnection, Retry, RetryContext, State } from '../index.js'
 import {
   CLOSE,
   type Feature,
@@ -42,8 +42,8 @@ export interface Session {
   protocols(): string[]
   /** Whether the server supports this. */
   supports(feature: Feature): boolean
-  /** The frame for a connection with this subprotocol: without the id of the message, unless the server supports that. */
-  write(frame: Frame, protocol: string | undefined): string | ArrayBuffer
+  /** The frame for this connection: without the id of the message, unless the server supports that. */
+  write(frame: Frame, connection: State | PreparedConnection): string | ArrayBuffer
   /** Waits for `connected`, and sends the unacknowledged messages again. */
   prepare(connection: PreparedConnection): Promise<void>
   /** Checks whether the session is lost, and then asks the application's `retry` when to try again. */
@@ -69,13 +69,13 @@ export const createSession = (
 
   const supports = (feature: Feature) => !!key?.features?.includes(feature)
 
-  const write = (frame: Frame, protocol: string | undefined) => {
+  const write: Session['write'] = (frame, connection) => {
     // Only frames from an outbox have ids. These are text.
     const known =
       typeof frame !== 'string' || supports('messageIds')
         ? frame
         : frame.replace(/^{"messageId":"[\w-]*",/, '{')
-    return format.encode(known, protocol)
+    return format.encode(known, (connection as { protocol?: string }).protocol)
   }
 
   /** The subprotocol that resumes the session. Other servers may use characters that a subprotocol cannot have. */
@@ -112,8 +112,9 @@ export const createSession = (
     supports,
     write,
 
-    async prepare({ send, receive, protocol, signal }) {
-      const transmit = (frame: Frame) => send(write(frame, protocol))
+    async prepare(connection) {
+      const { send, receive, signal } = connection
+      const transmit = (frame: Frame) => send(write(frame, connection))
       let first: ServerFrame | undefined
       // A server that refuses the client sends `disconnected` first. The code of the close frame after it decides.
       do {

@@ -54,6 +54,8 @@ const JSON_FORMAT: FrameFormat = {
   isPong,
 }
 
+const PING = '{"type":"ping"}'
+
 const EVENTS = ['message', 'gap', 'drop', 'outcome', 'state', 'open', 'close', 'error'] as const
 
 type CreateCore = (endpoint: Endpoint, options?: SocketOptions) => Socket
@@ -89,11 +91,11 @@ const createCore = (
   if (heartbeat === false) return createSocket(endpoint, settings)
   const ping: HeartbeatOptions = {
     ...heartbeat,
-    message: () => write(encode({ type: 'ping' })),
+    message: frames.protocol ? () => write(PING) : PING,
     isReply(data) {
-      const isReply = frames.isPong(data as string)
-      if (isReply) onPong()
-      return isReply
+      if (!frames.isPong(data as string)) return false
+      onPong()
+      return true
     },
   }
   try {
@@ -153,7 +155,7 @@ export const reliableSocketOver =
     // Volatile: sent now, on an open connection, or never. The core neither stores nor reclaims a message: `outgoing` stores it until it
     // is acknowledged.
     const transmit = (frame: Frame) => !isSplit() && socket.send(write(frame), { volatile: true }) === 'sent'
-    const write = (frame: Frame) => session.write(frame, (socket.state as { protocol?: string }).protocol)
+    const write = (frame: Frame) => session.write(frame, socket.state)
     const isClosed = () => isEnded(socket.state)
     const outgoing = createOutgoing(saved, maxMessages, maxBytes, emit, transmit, isClosed)
     const incoming = createIncoming(saved.last, emit, transmit)
@@ -170,8 +172,7 @@ export const reliableSocketOver =
       if (isSplit()) return
       try {
         const frame = frames.decode(data) as ServerFrame
-        if (frame.type === 'message')
-          incoming.receive(frame, (data as string).length ?? (data as ArrayBuffer).byteLength)
+        if (frame.type === 'message') incoming.receive(frame, data)
         else if (frame.type === 'ack') outgoing.receive(frame)
         else if (frame.type === 'system' && frame.event === 'limited') emit('error', new Error(frame.message))
         else if (frame.type === 'system' && frame.event === 'draining') socket.handover?.('draining')

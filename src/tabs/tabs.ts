@@ -29,6 +29,10 @@ const TAB_OPTIONS = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'auto
 
 /** The options for the hub. `true` stands for a function, which the hub has to call in a tab. */
 const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config => {
+  // The hub translates the frames of a session for each tab.
+  if (isSession && !options.protocols()[0].startsWith('json')) {
+    throw new TypeError('Tabs can only share a session of JSON frames: leave out the option frames')
+  }
   const { message, isReply: _, ...heartbeat } = options.heartbeat ?? {}
   if (typeof message === 'function') throw new TypeError('heartbeat.message must not be a function')
   // The connection can be in another tab, to which no function can be copied.

@@ -147,7 +147,8 @@ describe('the subprotocol', () => {
   test('is required if there is no other connection listener', async () => {
     const { url } = await startNode()
     const plain = await dial(url, {}, [])
-    expect(await plain.closed()).toEqual({ code: 1002, reason: `the subprotocol must be ${PROTOCOL}` })
+    const reason = `the subprotocol must be ${PROTOCOL} or protobuf.reliable.webpubsub.azure.v1`
+    expect(await plain.closed()).toEqual({ code: 1002, reason })
   })
 
   test('leaves other clients to the connection listener of the application', async () => {

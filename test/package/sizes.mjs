@@ -47,7 +47,16 @@ export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'handover', 'prepar
 
 /** The parts that a part needs. */
 const NEEDED = { handover: ['delivery'] }
-export const EXTENSIONS = ['websocket', 'json', 'stream', 'calls', 'reliable', 'outbox', 'tabs']
+export const EXTENSIONS = [
+  'websocket',
+  'json',
+  'stream',
+  'calls',
+  'reliable',
+  'reliable-protobuf',
+  'outbox',
+  'tabs',
+]
 
 /** The sizes in bytes of a bundle of this code, with the packages as they are published, but for those that the page has already. */
 export const weigh = async (code, external = []) => {

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { reliableSocketOver } from '../../src/reliable.ts'
+import { protobuf } from '../../src/reliable-protobuf.ts'
 import { createReliableServer, type ReliableServer } from '../../src/server.ts'
 import { shareSessionIn } from '../../src/tabs/tabs.ts'
 import { createWatch } from '../support/watch.ts'
@@ -142,4 +143,18 @@ describe('tabs that share a reliable session', () => {
     expect(result.status).toBe('delivered')
     expect(two.socket.connectionId).toBe(id)
   })
+})
+
+test('a session with frames that are not JSON cannot be shared, and creating its socket throws', () => {
+  const world = createWorld()
+  for (const heartbeat of [{}, undefined, false as const]) {
+    expect(() =>
+      world.open((platform, page) =>
+        reliableSocketOver(shareSessionIn(platform, page, { key: 'orders' }) as any)('ws://127.0.0.1:1', {
+          frames: protobuf(),
+          ...(heartbeat !== undefined && { heartbeat }),
+        }),
+      ),
+    ).toThrow('Tabs can only share a session of JSON frames: leave out the option frames')
+  }
 })
