@@ -13,6 +13,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 const dist = process.env.BENCH_DIST ?? new URL('../../dist', import.meta.url).pathname
 const { createSocket } = await import(`${dist}/index.js`)
 const { createReliableSocket } = await import(`${dist}/reliable.js`)
+const { protobuf } = await import(`${dist}/reliable-protobuf.js`).catch(() => ({}))
 const { memoryStore, redisStore, createReliableServer } = await import(`${dist}/server.js`)
 
 const local = { port: 0, host: '127.0.0.1' }
@@ -168,8 +169,8 @@ export const contenders = {
 
   reliable: {
     ...ourServer,
-    async connect({ port, heard }) {
-      const socket = createReliableSocket(`ws://127.0.0.1:${port}`, { WebSocket })
+    async connect({ port, heard, frames }) {
+      const socket = createReliableSocket(`ws://127.0.0.1:${port}`, { WebSocket, ...(frames && { frames }) })
       socket.on('message', () => heard())
       await new Promise(resolve => socket.once('open', resolve))
       return {
@@ -181,7 +182,11 @@ export const contenders = {
     },
   },
 
+  'reliable, protobuf': {},
+
   'reliable, Redis': { needsRedis: true },
+
+  'reliable, protobuf, Redis': {},
 
   'Azure client': {
     ...ourServer,
@@ -260,5 +265,8 @@ contenders['socket.io, Redis Streams'] = {
   needsRedis: true,
 }
 contenders['reliable, Redis'] = { ...contenders.reliable, needsRedis: true }
+const connectProtobuf = options => contenders.reliable.connect({ ...options, frames: protobuf() })
+contenders['reliable, protobuf'] = { ...contenders.reliable, connect: connectProtobuf }
+contenders['reliable, protobuf, Redis'] = { ...contenders['reliable, Redis'], connect: connectProtobuf }
 contenders['reliable, before'] = { ...contenders.reliable, before: true }
 contenders['reliable, Redis, before'] = { ...contenders['reliable, Redis'], before: true }

@@ -3,6 +3,7 @@ import { WebPubSubClient, type WebPubSubClientOptions } from '@azure/web-pubsub-
 import { describe, expect, test, vi } from 'vitest'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { startProxy } from '../support/proxy.ts'
+import { azureProtobuf } from './azure-protobuf.ts'
 import { forEachStore, startNode } from './server-rig.ts'
 
 cleanUp()
@@ -105,6 +106,69 @@ forEachStore(stores => {
       await server.end(connections[0] as string)
       await vi.waitFor(() => expect(connections).toHaveLength(2), { timeout: 60_000 })
       expect(connections[1]).not.toBe(connections[0])
+    })
+  })
+
+  describe('the client of Azure Web PubSub with protobuf frames', () => {
+    const options = { protocol: azureProtobuf() }
+
+    test('connects, sends events, and receives the answers', async () => {
+      const { url } = await start({
+        onMessage: ({ dataType, data }, session) => {
+          session.send(data)
+          session.send({ dataType })
+        },
+      })
+      const { client, heard } = await connect(url, options)
+      const bytes = Uint8Array.from({ length: 2 ** 16 }, (_, i) => (i * 7) & 255)
+      expect(await client.sendEvent('e', 'text ä', 'text')).toMatchObject({ isDuplicated: false })
+      await client.sendEvent('e', bytes.buffer, 'binary')
+      await client.sendEvent('e', 'unheeded', 'text', { fireAndForget: true })
+      await vi.waitFor(() => expect(heard).toHaveLength(6))
+      // Azure's protobuf frames have no JSON. As Azure's service does, the server sends it as text.
+      const [text, binary] = ['{"dataType":"text"}', '{"dataType":"binary"}']
+      expect(heard).toEqual(['text ä', text, bytes.buffer, binary, 'unheeded', text])
+    })
+
+    test('counts Duplicate as success, and receives the reason of a refusal', async () => {
+      const { url } = await start({ onJoin: () => false })
+      const { client, heard } = await connect(url, { ...options, messageRetryOptions: { maxRetries: 0 } })
+      await client.sendEvent('e', 'x', 'text', { ackId: 77 })
+      expect(await client.sendEvent('e', 'x', 'text', { ackId: 77 })).toEqual({
+        ackId: 77,
+        isDuplicated: true,
+      })
+      await vi.waitFor(() => expect(heard).toEqual(['x']))
+      await expect(client.joinGroup('secret')).rejects.toMatchObject({ errorDetail: { name: 'Forbidden' } })
+    })
+
+    test('shares a group with the same client with JSON frames', async () => {
+      const { url } = await start()
+      const [ada, bob] = [await connect(url, options), await connect(url)]
+      await ada.client.joinGroup('news')
+      await bob.client.joinGroup('news')
+      const bytes = new Uint8Array([0, 128, 255]).buffer
+      await ada.client.sendToGroup('news', bytes, 'binary', { noEcho: true })
+      await bob.client.sendToGroup('news', bytes, 'binary', { noEcho: true })
+      await vi.waitFor(() => expect([ada.heard, bob.heard]).toEqual([[['news', bytes]], [['news', bytes]]]))
+    })
+
+    test('recovers its session after cuts and receives everything once and in order', async () => {
+      const { proxy, server } = await start()
+      const { connections, heard } = await connect(proxy.url(), options)
+      const id = connections[0] as string
+      const expected: string[] = []
+      for (let cut = 0; cut < 3; cut++) {
+        for (let i = 0; i < 20; i++) {
+          expected.push(`${cut} ${i}`)
+          await server.send(id, `${cut} ${i}`)
+        }
+        proxy.reset()
+        await vi.waitFor(() => expect(server.stats.resumed).toBe(cut + 1), { timeout: 60_000 })
+      }
+      await vi.waitFor(() => expect(heard).toEqual(expected), { timeout: 60_000 })
+      expect(server.stats).toMatchObject({ created: 1, refused: 0, violations: 0 })
+      expect(connections).toEqual([id])
     })
   })
 })
