@@ -30,6 +30,7 @@ const PURPOSE = {
   tabs: 'One connection for all tabs',
   calls: 'Requests, replies and subscriptions over any protocol',
   reliable: 'Exactly-once, ordered delivery, both ways',
+  'reliable-protobuf': 'Binary data without base64, beside `steadysocket/reliable`',
   outbox: 'Messages that survive a crash, beside `steadysocket/reliable` or alone',
   react: 'Hooks for React',
   vue: 'Composables for Vue',
