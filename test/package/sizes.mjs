@@ -22,10 +22,10 @@ const assembled = (...parts) => `import { ${['assemble', ...parts].join(', ')} }
 const createSocket = assemble({ ${parts.join(', ')} })
 ${USE}`
 
-/** A page with the complete socket and everything that an entry exports. */
-const beside = entry => `${PAGE}
-import * as entry from 'steadysocket/${entry}'
-globalThis.entry = entry`
+/** A page, by default one with the complete socket, and everything that an entry exports. */
+const beside = (entry, page = PAGE, name = 'entry') => `${page}
+import * as ${name} from 'steadysocket/${entry}'
+globalThis.${name} = ${name}`
 
 /** The functions beside `createSocket` that a page may import, each with its use. */
 export const FUNCTIONS = {
@@ -57,6 +57,9 @@ export const EXTENSIONS = [
   'outbox',
   'tabs',
 ]
+
+/** The entry without which an entry is of no use. Its size is what it adds to a page with both. */
+const NEEDED_ENTRIES = { 'reliable-protobuf': 'reliable' }
 
 /** The sizes in bytes of a bundle of this code, with the packages as they are published, but for those that the page has already. */
 export const weigh = async (code, external = []) => {
@@ -139,7 +142,11 @@ export const measure = async () => {
     sizes[`part ${part}`] = (await sizeOf(assembled(...needed, part))) - (await sizeOf(assembled(...needed)))
   }
   for (const name in FUNCTIONS) sizes[`${name}()`] = await weighFunction(name)
-  for (const entry of EXTENSIONS) sizes[`steadysocket/${entry}`] = (await sizeOf(beside(entry))) - whole
+  for (const entry of EXTENSIONS) {
+    const needed = NEEDED_ENTRIES[entry]
+    const page = needed ? beside(needed, PAGE, 'needed') : PAGE
+    sizes[`steadysocket/${entry}`] = (await sizeOf(beside(entry, page))) - (await sizeOf(page))
+  }
   for (const entry of FRAMEWORKS) sizes[`steadysocket/${entry}`] = await weighHooks(entry)
   return sizes
 }

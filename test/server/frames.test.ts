@@ -1,7 +1,7 @@
 // What is quicker by a trick must read the same as without.
 import { describe, expect, test } from 'vitest'
 import { payload, readFrame } from '../../src/server/frames.ts'
-import { writeMessage } from '../../src/server/message.ts'
+import { sizeOf, writeMessage } from '../../src/server/message.ts'
 
 const event = (data: unknown) => JSON.stringify({ type: 'event', event: 'e', dataType: 'json', data })
 const nested = (levels: number, inmost: unknown) => {
@@ -30,7 +30,11 @@ describe('the depth check of frames', () => {
 test('bytes of every value and of any length are encoded and decoded unchanged', () => {
   for (const length of [0, 1, 2, 3, 4_095, 4_096, 4_097, 70_001]) {
     const bytes = Uint8Array.from({ length }, (_, i) => i & 255)
-    const written = JSON.parse(`${writeMessage(payload(bytes), undefined)}`)
+    const frame = writeMessage(payload(bytes), { group: 'ä"', fromUserId: 'u' })
+    // The limits of a session count it in every store as the JSON frame that it can become.
+    expect(sizeOf(frame)).toBe(Buffer.byteLength(String(frame)))
+    expect(JSON.stringify({ frame })).toBe(JSON.stringify({ frame: String(frame) }))
+    const written = JSON.parse(String(frame))
     expect(written.data).toBe(Buffer.from(bytes).toString('base64'))
     const read = readFrame(JSON.stringify({ ...written, type: 'event', event: 'e' }))
     expect(read).toMatchObject({ payload: { dataType: 'binary', data: bytes } })
