@@ -1,5 +1,5 @@
 // The format of frames that a page passes to `createReliableSocket()`.
-import { copyData, isBuffer } from '../common/data.js'
+import { isBuffer } from '../common/data.js'
 import {
   check,
   decode,
@@ -18,25 +18,30 @@ import { writeRequest } from './requests.js'
 /** The first byte of `pong`, which has no other. */
 const PONG = 34
 
-/** The bytes that the members of a request take, except for long names. */
-const HEAD_SIZE = 64
+const viewOf = (data: ArrayBuffer | ArrayBufferView) =>
+  ArrayBuffer.isView(data)
+    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    : new Uint8Array(data)
 
-/** A request with binary data. As text, and in the text of `save()`, it is the JSON frame. */
+/** A request with binary data, encoded at once, which copies the data. As text, and in the text of `save()`, it is the JSON frame. */
 class BinaryRequest implements PackedRequest {
-  readonly head: object
-  readonly bytes: Uint8Array
+  readonly encoded: Uint8Array<ArrayBuffer>
+  private readonly head: object
+  private readonly length: number
 
-  constructor(head: object, bytes: Uint8Array) {
+  constructor(head: object, data: Uint8Array) {
     this.head = head
-    this.bytes = bytes
+    this.length = data.length
+    this.encoded = writeRequest(head, { dataType: 'binary', data })
   }
 
   get size(): number {
-    return HEAD_SIZE + this.bytes.length
+    return this.encoded.length
   }
 
   toString(): string {
-    return encode(this.head as RequestFrame, encodeAs('binary', toBase64(this.bytes)))
+    const data = this.encoded.subarray(this.size - this.length)
+    return encode(this.head as RequestFrame, encodeAs('binary', toBase64(data)))
   }
 
   toJSON(): string {
@@ -59,14 +64,11 @@ export const protobuf = (): FrameFormat => ({
   protocol: PROTOBUF,
   pack(data) {
     if (!isBuffer(data)) return encodeData(data)
-    const bytes = new Uint8Array(copyData(data) as ArrayBuffer)
-    return head => new BinaryRequest(head, bytes)
+    return head => new BinaryRequest(head, viewOf(data))
   },
   encode(frame, protocol) {
     if (protocol !== PROTOBUF) return `${frame}`
-    if (frame instanceof BinaryRequest) {
-      return writeRequest(frame.head, { dataType: 'binary', data: frame.bytes }).buffer
-    }
+    if (frame instanceof BinaryRequest) return frame.encoded.buffer
     const { head, data } = splitFrame(frame as string)
     return writeRequest(head, data).buffer
   },

@@ -34,20 +34,27 @@ const fieldsOf = (frame: NoticeFrame): Pieces => {
 /** Encodes a frame from the server that is no message. */
 export const writeNotice = (frame: NoticeFrame): Uint8Array => join(fieldsOf(frame))
 
-/** The fields of a message, except for its number: the same for all sessions that receive it. */
+/** The fields of a message, except for its number: the same for all sessions that receive it. Binary data is at the end. */
 export const messageFields = (
   { from, group, fromUserId }: Pick<MessageFrame, 'from' | 'group' | 'fromUserId'>,
   data: EncodableData | undefined,
 ): Pieces => [
   ...text(1, from),
   ...text(2, group ?? undefined),
-  ...dataField(3, data),
   ...text(1_001, fromUserId ?? undefined),
+  ...dataField(3, data),
 ]
 
 /** Encodes a message with its number. */
 export const writeMessage = (sequenceId: number, fields: Pieces): Uint8Array =>
   join(bytes(2, [...uint(4, sequenceId), ...fields]))
+
+/** The most bytes that `messageHead()` returns. */
+export const MAX_HEAD = 16
+
+/** What precedes the fields of a message, which take `size` bytes: the number, among others. */
+export const messageHead = (sequenceId: number, size: number): Uint8Array =>
+  join(bytes(2, [...uint(4, sequenceId), { length: size }]).slice(0, -1))
 
 /** A frame while it is read. */
 type Members = Record<string, any>

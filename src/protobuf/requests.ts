@@ -19,14 +19,14 @@ const members = (head: any, data: EncodableData | undefined): Pieces => {
   const isEvent = type === 'event'
   return [
     ...text(1, isEvent ? event : group),
-    ...dataField(isEvent ? 2 : 3, data),
     ...uint(isEvent ? 3 : 2, ackId),
     ...uint(4, noEcho ? 1 : undefined),
     ...text(1_001, messageId),
+    ...dataField(isEvent ? 2 : 3, data),
   ]
 }
 
-/** Encodes a frame from the client. `head`: its members except for the data. */
+/** Encodes a frame from the client. `head`: its members except for the data. Binary data is at the end. */
 export const writeRequest = (head: any, data?: EncodableData): Uint8Array<ArrayBuffer> =>
   join(bytes(FIELDS[head.type] as number, members(head, data)))
 

@@ -181,7 +181,7 @@ export interface PackedRequest {
 export interface FrameFormat {
   /** The subprotocol, which is offered before that of the JSON frames. */
   readonly protocol?: string
-  /** Copies data: binary data into a function that makes a request of it, with the other members in `head`; all other data into a part of a JSON frame. */
+  /** Binary data becomes a function, to be called at once, that copies it into a request with the members in `head`. All other data becomes a part of a JSON frame. */
   pack(data: unknown): string | ((head: object) => PackedRequest)
   /** Encodes a frame, a JSON frame or what `pack()` has made, for a connection with this subprotocol. */
   encode(frame: string | PackedRequest, protocol: string | undefined): string | ArrayBuffer

@@ -39,9 +39,6 @@ const json: Format = {
 }
 
 const fieldsOf = (frame: StoredFrame): Pieces => {
-  if (frame instanceof BinaryMessage) {
-    return messageFields(frame.head, { dataType: 'binary', data: frame.data })
-  }
   const { head, data } = splitFrame(String(frame), bytesOf)
   return messageFields(head, data)
 }
@@ -56,6 +53,7 @@ const protobuf: Format = {
   },
   write: writeNotice,
   writeMessage({ sequenceId, frame }) {
+    if (frame instanceof BinaryMessage) return frame.numbered(sequenceId)
     if (last?.frame !== frame) last = { frame, fields: fieldsOf(frame) }
     return writeProtobuf(sequenceId, last.fields)
   },

@@ -1,4 +1,6 @@
 // Messages to clients, as stores keep them: without their numbers, which differ from session to session.
+import { MAX_HEAD, messageFields, messageHead } from '../protobuf/messages.js'
+import { join } from '../protobuf/wire.js'
 import { encodeAs, type FrameHead, type MessageFrame } from '../reliable/frames.js'
 import { base64, byteLength } from './bytes.js'
 import type { Payload } from './frames.js'
@@ -6,23 +8,45 @@ import type { BinaryFrame, StoredFrame } from './store.js'
 
 type StoredHead = Omit<FrameHead<MessageFrame>, 'sequenceId'>
 
-/** A message with binary data, which is encoded as base64 only for stores and connections that need text. */
+/**
+ * A message with binary data, which is encoded as base64 only for stores and connections that need text. The data is copied once, into the frame of
+ * Protocol Buffers: each copy of a large message costs more than everything else that happens to it.
+ */
 export class BinaryMessage implements BinaryFrame {
-  readonly head: StoredHead
-  readonly data: Uint8Array
   readonly size: number
+  private readonly head: StoredHead
+  private readonly length: number
+  /** Room for the number, then the fields. The data is at the end. */
+  private readonly bytes: Uint8Array
+  /** The number in `bytes`. */
+  private number: number | undefined
   private text: string | undefined
 
   constructor(head: StoredHead, data: Uint8Array) {
     this.head = head
-    this.data = data
+    this.length = data.length
     // The same limits apply in every store, and to every connection.
     this.size = byteLength(frameOf(head, encodeAs('binary', ''))) + Math.ceil(data.length / 3) * 4
+    this.bytes = join([new Uint8Array(MAX_HEAD), ...messageFields(head, { dataType: 'binary', data })])
+  }
+
+  /** The frame of Protocol Buffers with this number. */
+  numbered(sequenceId: number): Uint8Array {
+    const head = messageHead(sequenceId, this.bytes.length - MAX_HEAD)
+    // A number that was written stays, because the network may still be sending it. Other sessions have other numbers.
+    if (this.number !== undefined && this.number !== sequenceId) {
+      return join([head, this.bytes.subarray(MAX_HEAD)])
+    }
+    this.number = sequenceId
+    const start = MAX_HEAD - head.length
+    this.bytes.set(head, start)
+    return this.bytes.subarray(start)
   }
 
   /** The JSON frame. Encoded once for all sessions that receive it. */
   toString(): string {
-    this.text ??= frameOf(this.head, encodeAs('binary', base64(this.data)))
+    const data = this.bytes.subarray(this.bytes.length - this.length)
+    this.text ??= frameOf(this.head, encodeAs('binary', base64(data)))
     return this.text
   }
 
@@ -48,9 +72,7 @@ export const writeMessage = (
 ): StoredFrame => {
   const head: StoredHead = { type: 'message', from: from ? 'group' : 'server', ...from }
   const frame =
-    dataType === 'binary'
-      ? new BinaryMessage(head, new Uint8Array(data))
-      : frameOf(head, encodeAs(dataType, data))
+    dataType === 'binary' ? new BinaryMessage(head, data) : frameOf(head, encodeAs(dataType, data))
   // A character has up to three bytes. Only a long text is worth measuring.
   const isLong = typeof frame !== 'string' || frame.length * 3 > max
   if (isLong && sizeOf(frame) > max) {

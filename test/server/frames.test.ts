@@ -1,7 +1,8 @@
 // What is quicker by a trick must read the same as without.
 import { describe, expect, test } from 'vitest'
 import { payload, readFrame } from '../../src/server/frames.ts'
-import { sizeOf, writeMessage } from '../../src/server/message.ts'
+import { type BinaryMessage, sizeOf, writeMessage } from '../../src/server/message.ts'
+import { extended } from '../protobuf/schema.ts'
 
 const event = (data: unknown) => JSON.stringify({ type: 'event', event: 'e', dataType: 'json', data })
 const nested = (levels: number, inmost: unknown) => {
@@ -39,4 +40,21 @@ test('bytes of every value and of any length are encoded and decoded unchanged',
     const read = readFrame(JSON.stringify({ ...written, type: 'event', event: 'e' }))
     expect(read).toMatchObject({ payload: { dataType: 'binary', data: bytes } })
   }
+})
+
+test('a binary message has the right number in each session, and a frame that is being sent does not change', () => {
+  const data = Uint8Array.from({ length: 3_000 }, (_, i) => i & 255)
+  const message = writeMessage(payload(data), { group: 'g', fromUserId: '' }) as BinaryMessage
+  data.fill(0)
+  const numbers = [7, 2 ** 53 - 1, 7, 1, 300]
+  const frames = numbers.map(number => message.numbered(number))
+  expect(frames.map(frame => extended.downstream.read(new Uint8Array(frame)).data_message)).toEqual(
+    numbers.map(sequence_id => ({
+      from: 'group',
+      group: 'g',
+      from_user_id: '',
+      sequence_id,
+      data: { binary_data: Uint8Array.from({ length: 3_000 }, (_, i) => i & 255) },
+    })),
+  )
 })
