@@ -128,20 +128,6 @@ test('the demo carries out an order at once, replies when the work is done, and 
   expect(one.texts.some(({ id }) => id === 2)).toBe(false)
 })
 
-test('the demo builds the apps when the first of them is asked for, and serves them under its own policy', async () => {
-  const { url } = await start()
-  const page = await fetch(`${url}spa/react/`)
-  expect(page.headers.get('content-security-policy')).toContain("default-src 'self'")
-  const html = await page.text()
-  const [, script = ''] = /src="(\/spa\/assets\/[^"]+\.js)"/.exec(html) ?? []
-  const code = await fetch(new URL(script, url))
-  expect([code.status, code.headers.get('content-type')]).toEqual([200, 'text/javascript; charset=utf-8'])
-  expect(html).not.toContain('src="./main')
-  for (const path of ['spa/none.js', 'spa/../server/server.mjs', 'recipes/spa/vite.config.mjs']) {
-    expect((await fetch(url + path)).status).toBe(404)
-  }
-})
-
 const hasOne = hasRedis()
 
 describe.skipIf(!hasOne)('the demo with two processes and one Redis', () => {
