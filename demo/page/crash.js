@@ -53,7 +53,7 @@ const run = async show => {
     }
     worker.terminate()
     if (isOffline) await away(0)
-    show(`Crash ${n} of ${crashes}${isOffline ? ', offline' : ''}.`)
+    show(`Crash ${n} of ${crashes}${isOffline ? ', while offline' : ''}.`)
   }
   const worker = await begin()
   await pause(longest)
