@@ -53,7 +53,10 @@ test('the demo in memory keeps messages, read marks and drawings over a restart 
   await other.until(() => places(other.frames)[0] === 7)
 
   const gone = new Promise(resolve => feed.socket.on('close', resolve))
-  expect(await press(demo, 'restart?seconds=1')).toEqual([200, 'The server is restarting, and will be back in 1 s.\n'])
+  expect(await press(demo, 'restart?seconds=1')).toEqual([
+    200,
+    'The server is restarting, and will be back in 1 s.\n',
+  ])
   expect(await gone).toBe(1012)
   const back = async (path: string): Promise<Visitor> => come(demo, path).catch(() => back(path))
   expect(await (await back('feed')).hears(({ body }) => body === 'before')).toMatchObject({ id, seen: 1 })
