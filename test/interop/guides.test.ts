@@ -7,11 +7,11 @@ import { join } from 'node:path'
 import type { Server as SocketIoServer } from 'socket.io'
 import type { Socket as SocketIoSocket } from 'socket.io-client'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { WebSocket, type WebSocketServer } from 'ws'
+import { WebSocket, WebSocketServer } from 'ws'
 import type { Calls } from '../../src/calls.ts'
 import type { Socket } from '../../src/index.ts'
 import { createReliableSocket, type ReliableSocket } from '../../src/reliable.ts'
-import type { ReliableServer } from '../../src/server.ts'
+import { createReliableServer, type ReliableServer } from '../../src/server.ts'
 import { when } from '../../src/stream.ts'
 import { piecesIn, pieceWith } from '../package/pieces.ts'
 import { runPiece } from '../package/run-piece.ts'
@@ -243,6 +243,31 @@ describe('the guide to reliable delivery', () => {
     cleanup(socket.close)
     expect(result).toEqual({ status: 'delivered' })
     await eventually(() => expect(show.mock.calls).toEqual([[{ received: { buy: 3 } }]]))
+  })
+
+  test('shows a client that sends and receives binary data as it is', async () => {
+    const pictures: unknown[] = []
+    const wss = new WebSocketServer({ port, host: '127.0.0.1' })
+    const server = createReliableServer(wss, {
+      onMessage: ({ event, data }, session) => {
+        pictures.push(event, data)
+        session.send(data)
+      },
+    })
+    cleanup(async () => {
+      await server.close({ timeout: 0 })
+      wss.close()
+    })
+    if (!wss.address()) await once(wss, 'listening')
+    const bytes = Uint8Array.from({ length: 5_000 }, (_, i) => i & 255)
+    const draw = vi.fn()
+    vi.stubGlobal('draw', draw)
+    vi.stubGlobal('picture', new Blob([bytes]))
+    const { socket } = await runPiece<{ socket: ReliableSocket }>(GUIDE, 'frames: protobuf()', 'socket')
+    cleanup(socket.close)
+    await eventually(() => expect(draw.mock.calls).toEqual([[bytes]]))
+    expect(pictures).toEqual(['picture', bytes])
+    expect(connections[0]?.native.protocol).toBe('protobuf.reliable.webpubsub.azure.v1')
   })
 
   test.runIf(hasPython('websockets'))(
