@@ -38,7 +38,7 @@ const isDocument = (path: string) =>
 
 describe('the npm package', () => {
   test('contains the necessary files and no others', () => {
-    const code = [...entries, 'shared', 'frames', 'frameworks', 'hub'].flatMap(entry =>
+    const code = [...entries, 'shared', 'frames', 'protobuf', 'frameworks', 'hub'].flatMap(entry =>
       ['.js', '.min.js', '.cjs'].map(ending => `dist/${entry}${ending}`),
     )
     code.push('dist/steadysocket.umd.js', 'dist/steadysocket.umd.min.js', 'dist/steadysocket.tabs-worker.js')
