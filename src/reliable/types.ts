@@ -173,7 +173,9 @@ export interface ReliableOptions
 export interface PackedRequest {
   /** The bytes that count as in flight. */
   readonly size: number
+  /** The JSON frame, with the data as base64. */
   toString(): string
+  /** The JSON frame, in the text that `save()` returns. */
   toJSON(): string
 }
 
