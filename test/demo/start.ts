@@ -1,4 +1,4 @@
-// The demo in processes of its own, and clients that talk to it as the page does.
+// Starts the demo in its own processes, and clients that send and receive the same messages as the page.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -6,15 +6,15 @@ import { WebSocket } from 'ws'
 import { createWatch } from '../support/watch.ts'
 
 export interface Demo {
-  /** Where it is, as it has said. */
+  /** The URL that the process has printed. */
   readonly url: string
-  /** In good order, as Ctrl+C does. */
+  /** Stops the process with SIGTERM, which it handles like Ctrl+C. */
   stop(): Promise<void>
-  /** With SIGKILL. */
+  /** Kills the process with SIGKILL. */
   kill(): Promise<void>
 }
 
-/** Starts one of the scripts in `demo/` and reads its address from what it prints. */
+/** Starts one of the scripts in `demo/server/`, and reads its URL from its output. */
 export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv = {}): Promise<Demo> => {
   const { REDIS_URL: _, SERVICE: __, ...env } = process.env
   const child = spawn(
@@ -26,38 +26,38 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
     },
   )
   const exited = once(child, 'exit')
-  let complaints = ''
+  let errors = ''
   child.stderr.on('data', (text: Buffer) => {
-    complaints += text
+    errors += text
     process.stderr.write(text)
   })
   const end = async (signal: NodeJS.Signals) => {
     child.kill(signal)
     await exited
   }
-  let said = ''
+  let output = ''
   for await (const text of child.stdout) {
-    said += text
-    if (said.includes('\n')) break
+    output += text
+    if (output.includes('\n')) break
   }
-  if (!said.includes('\n')) await exited
-  const [url] = /http:\/\/\S+\//.exec(said) ?? []
-  if (!url) throw new Error(`the demo did not say where it is: ${said}${complaints}`)
+  if (!output.includes('\n')) await exited
+  const [url] = /http:\/\/\S+\//.exec(output) ?? []
+  if (!url) throw new Error(`the demo did not print its URL: ${output}${errors}`)
   return { url, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') }
 }
 
 export interface Visitor {
   readonly socket: WebSocket
-  /** What came as text, parsed, and as binary. */
+  /** All text messages, parsed, and all binary messages. */
   readonly texts: any[]
   readonly frames: Buffer[]
-  say(message: object | Buffer): void
-  /** The first text of which this is true, of those that came already too. */
-  hears(isIt: (message: any) => unknown): Promise<any>
+  send(message: object | Buffer): void
+  /** Resolves with the first text message that matches, now or later. */
+  receives(matches: (message: any) => unknown): Promise<any>
   until<Found>(find: () => Found | undefined | false): Promise<Found>
 }
 
-/** Connects without any help from the package, and keeps what it hears. */
+/** Connects with `ws`, without the package, and keeps all messages. */
 export const visit = async ({ url }: { readonly url: string }, path: string): Promise<Visitor> => {
   const socket = new WebSocket(`${url.replace('http', 'ws')}${path}`)
   const texts: any[] = []
@@ -74,16 +74,17 @@ export const visit = async ({ url }: { readonly url: string }, path: string): Pr
     socket,
     texts,
     frames,
-    say: message => socket.send(Buffer.isBuffer(message) ? message : JSON.stringify(message)),
-    hears: isIt => until(() => texts.find(isIt)),
+    send: message => socket.send(Buffer.isBuffer(message) ? message : JSON.stringify(message)),
+    receives: matches => until(() => texts.find(matches)),
     until,
   }
 }
 
+/** Sends the request of a button of the page. Returns the status and the text of the response. */
 export const press = async (
   { url }: { readonly url: string },
   control: string,
 ): Promise<[number, string]> => {
-  const answer = await fetch(`${url}control/${control}`, { method: 'POST' })
-  return [answer.status, await answer.text()]
+  const response = await fetch(`${url}control/${control}`, { method: 'POST' })
+  return [response.status, await response.text()]
 }
