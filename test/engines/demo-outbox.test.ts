@@ -1,17 +1,17 @@
-// The experiment of the demo with the outbox.
+// Tests the demo's experiment with the outbox.
 import { expect, test } from 'vitest'
 import { startDemo } from '../demo/start.ts'
-import { press, settle, shows } from './demo-page.ts'
+import { press, waitForText, waitUntilReady } from './demo-page.ts'
 import { inEveryEngine } from './rig.ts'
 
 inEveryEngine(rig => {
-  test('the demo ends a program ten times while it sends, and loses and doubles no number that was stored', async () => {
+  test('the demo terminates a program ten times while it sends, and no stored number is lost or handled twice', async () => {
     const { url } = rig.keep(await startDemo())
     const page = rig.keep(await rig.engine.open(url))
-    await settle(page)
+    await waitUntilReady(page)
     await press(page, 'crash')
-    await shows(page, '#crash-status', '10 crashes: 0 lost, 0 handled twice')
-    const count = (name: string) => shows(page, `#crash-${name}`, '^[\\d,]+$')
+    await waitForText(page, '#crash-status', '10 crashes: 0 lost, 0 handled twice')
+    const count = (name: string) => waitForText(page, `#crash-${name}`, '^[\\d,]+$')
     expect(await count('handled')).toBe(await count('accepted'))
     expect(Number((await count('accepted')).replace(',', ''))).toBeGreaterThan(100)
   })

@@ -78,7 +78,7 @@ inEveryEngine(rig => {
     )
 
   test('a file is piped through a connection that stalls for a while, with little buffered at a time', async () => {
-    const told = await rig.can('telling what has not left')
+    const told = await rig.can('an accurate bufferedAmount')
     const server = rig.keep(await startServer())
     const proxy = rig.keep(await startProxy({ port: server.port }))
     const page = await open(rig)
