@@ -192,7 +192,7 @@ inEveryEngine(rig => {
     expect(await page.evaluate("document.getElementById('desk').ariaLabel")).toContain('pen up')
   })
 
-  test('a duplicate of the tab is counted', async () => {
+  test('a duplicate of the tab is counted as a visitor', async () => {
     await rig.needs('opening windows from a script')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)

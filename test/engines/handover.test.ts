@@ -221,7 +221,7 @@ inEveryEngine(rig => {
     )
   })
 
-  test(`with id, ${silent} wake-ups on a mostly silent connection lose and duplicate nothing of a server that sends to all connections`, {
+  test(`with the option id, ${silent} wake-ups on a mostly silent connection lose and duplicate nothing of a server that sends to all connections`, {
     timeout: patience + silent * 5_000,
   }, async () => {
     const { server, page } = await start(rig, '/sink', { id: true })
@@ -288,7 +288,7 @@ inEveryEngine(rig => {
     expect([errors, drops]).toEqual([[], 0])
   }
 
-  test(`with id, ${rotations} handovers at 200 messages per second each way lose, duplicate and reorder nothing of a server that sends to all connections`, {
+  test(`with the option id, ${rotations} handovers at 200 messages per second each way lose, duplicate and reorder nothing of a server that sends to all connections`, {
     timeout: patience + rotations * 2_000,
   }, async () => {
     const { server, page } = await start(rig, '/sink', { id: true })

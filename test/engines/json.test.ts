@@ -50,7 +50,7 @@ async function exchange(url: string) {
 }
 
 inEveryEngine(rig => {
-  test('receives values in order, and reports invalid ones, with or without a listener', async () => {
+  test('json() receives values in order, and reports invalid ones, with or without a listener', async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open({ scripts: [] })
     await page.evaluate(load)

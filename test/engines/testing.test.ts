@@ -485,7 +485,7 @@ const scripts: Script[] = [
     },
   },
   {
-    name: 'the constructor accepts and rejects the same arguments',
+    name: 'the constructor accepts and rejects these arguments',
     async run({ make, hang }) {
       hang()
       await make({}, (socket, events) => {

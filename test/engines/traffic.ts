@@ -4,7 +4,7 @@ import type * as Package from '../../src/index.ts'
 import type { TestServer } from '../interop/ws.ts'
 import type { Page } from './page.ts'
 
-/** What the script tag brings. It exists in the page, not here. */
+/** The global of the UMD bundle, in the page. */
 declare const SteadySocket: typeof Package
 
 type EventType = 'open' | 'close' | 'error' | 'drop' | 'echo' | 'push'

@@ -142,7 +142,7 @@ overEachWebSocket((connect, WebSocket, name) => {
     expect(withoutHeartbeat.natives).toHaveLength(1)
   })
 
-  describe('a frozen peer does not delay', () => {
+  describe('a frozen connection does not delay', () => {
     test('reconnect()', async () => {
       const { server, proxy } = await rig()
       const { socket, events, until } = connect(proxy.url('/echo'))
