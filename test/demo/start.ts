@@ -8,10 +8,12 @@ import { createWatch } from '../support/watch.ts'
 export interface Demo {
   /** The URL that the process has printed. */
   readonly url: string
-  /** Stops the process with SIGTERM, which it handles like Ctrl+C. */
-  stop(): Promise<void>
+  /** The output of the process until then. */
+  readonly output: string
+  /** Stops the process with SIGINT, as Ctrl+C does. Resolves with the exit code. */
+  stop(): Promise<number | null>
   /** Kills the process with SIGKILL. */
-  kill(): Promise<void>
+  kill(): Promise<number | null>
 }
 
 /** Starts one of the scripts in `demo/server/`, and reads its URL from its output. */
@@ -25,7 +27,7 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   )
-  const exited = once(child, 'exit')
+  const exited = once(child, 'exit') as Promise<[number | null]>
   let errors = ''
   child.stderr.on('data', (text: Buffer) => {
     errors += text
@@ -33,7 +35,8 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
   })
   const end = async (signal: NodeJS.Signals) => {
     child.kill(signal)
-    await exited
+    const [code] = await exited
+    return code
   }
   let output = ''
   for await (const text of child.stdout) {
@@ -43,7 +46,7 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
   if (!output.includes('\n')) await exited
   const [url] = /http:\/\/\S+\//.exec(output) ?? []
   if (!url) throw new Error(`the demo did not print its URL: ${output}${errors}`)
-  return { url, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') }
+  return { url, output, stop: () => end('SIGINT'), kill: () => end('SIGKILL') }
 }
 
 export interface Visitor {
@@ -78,6 +81,15 @@ export const visit = async ({ url }: { readonly url: string }, path: string): Pr
     receives: matches => until(() => texts.find(matches)),
     until,
   }
+}
+
+/** Fetches a page of the apps as soon as they are built. */
+export const fetchApp = async (url: string): Promise<Response> => {
+  const page = await fetch(url)
+  if (page.status !== 503) return page
+  await page.text()
+  await new Promise(resolve => setTimeout(resolve, 100))
+  return fetchApp(url)
 }
 
 /** Sends the request of a button of the page. Returns the status and the text of the response. */

@@ -16,11 +16,15 @@ inEveryEngine(rig => {
     await waitForText(two, '#tabs-holder', '^another window$')
     for (const page of [one, two]) {
       await waitForText(page, '#tabs-count', '^2$')
-      await waitForText(page, '#tabs-messages', '^[1-9]')
+      await waitForText(page, '#tabs-connections', '^1$')
+      for (const id of ['own-messages', 'tabs-messages']) await waitForText(page, `#${id}`, '^[1-9]')
+      for (const id of ['own-lost', 'tabs-lost']) expect(await waitForText(page, `#${id}`, '\\d')).toBe('0')
     }
     await one.evaluate(() => location.assign('about:blank'))
     expect(await waitForText(two, '#tabs-holder', '^this window$')).toBe('this window')
     await waitForText(two, '#tabs-state', '^open$')
     await waitForText(two, '#tabs-count', '^1$')
+    expect(await waitForText(two, '#own-lost', '\\d')).toBe('0')
+    expect(await waitForText(two, '#tabs-lost', '\\d')).toMatch(/^\d+$/)
   })
 })

@@ -1,8 +1,8 @@
 // Tests the demo in every engine, with real outages. It is started as `npm start` does, with the built bundles.
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { expect, test } from 'vitest'
 import { startDemo } from '../demo/start.ts'
+import { findings, loadAxe, setColours } from './axe.ts'
 import {
   errors,
   injectFault,
@@ -335,21 +335,18 @@ inEveryEngine(rig => {
   test('neither the demo nor an example app has accessibility violations, in light and dark mode', async () => {
     await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
-    const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
     const check = async (page: Page) => {
-      // Injected with the DevTools protocol, because the page's own policy forbids foreign scripts.
-      await page.evaluate(`(() => { ${axe} })()`)
-      for (const value of ['light', 'dark']) {
-        // Without reduced motion, notifications fade in and have too little contrast meanwhile.
-        const reducedMotion = { name: 'prefers-reduced-motion', value: 'reduce' }
-        const features = [{ name: 'prefers-color-scheme', value }, reducedMotion]
-        await page.cdp?.('Emulation.setEmulatedMedia', { features })
-        const found = await page.evaluate<unknown, []>(
-          `axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]))`,
-        )
-        expect(found).toEqual([])
+      await loadAxe(page)
+      for (const value of ['light', 'dark'] as const) {
+        await setColours(page, value)
+        expect(await findings(page)).toEqual([])
       }
     }
+    const building = rig.keep(await rig.engine.open(`${url}spa/`))
+    await waitForText(building, 'h1', 'Building the apps')
+    await check(building)
+    // It reloads itself.
+    await waitForText(building, 'h1', 'The same app')
     await check(await visit(rig, url))
     for (const path of [
       'recipes/script-tag.html',

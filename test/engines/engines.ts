@@ -71,12 +71,12 @@ const supported = [
 
 /**
  * Returns the available engines. As root on Debian, installs those that are missing. Otherwise, the reporter lists them at the end of the run.
- * `ENGINES=firefox,webkit` limits the tests to these engines.
+ * `ENGINES=firefox,webkit` limits the tests to these engines, and `only` to one engine.
  */
-export function engines(): Launcher[] {
+export function engines(only?: Engine['name']): Launcher[] {
   const wanted = process.env.ENGINES?.split(',')
   return supported.flatMap(({ name, find, packages, variable }) => {
-    if (wanted && !wanted.includes(name)) return []
+    if ((wanted && !wanted.includes(name)) || (only && name !== only)) return []
     const launch = findOrInstall<Launcher['launch']>(find, ...packages)
     if (launch) return [{ name, launch }]
     missing(name, `install ${packages.join(' and ')}, or name it with ${variable}`, canInstall())

@@ -79,7 +79,7 @@ function trackPages(engine: Engine, pages: Set<Page>): Engine {
  * ```
  */
 export function inEveryEngine(body: (rig: Rig) => void, only?: Engine['name']): void {
-  const launchers = engines().filter(({ name }) => !only || name === only)
+  const launchers = engines(only)
   // vitest reports a file without tests as an error.
   if (launchers.length === 0) test('has an engine', ({ skip }) => skip(`no ${only ?? 'engine'} here`))
 
