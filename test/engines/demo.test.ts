@@ -367,7 +367,7 @@ inEveryEngine(rig => {
       await check(page)
     }
     // The page that waits for the apps reloads itself when they are built. That may end the first look at it.
-    const isBuilt = () => shows(waiting, 'h1', 'The same app in each framework')
+    const isBuilt = () => waitForText(waiting, 'h1', 'The same app in each framework')
     await isBuilt().catch(isBuilt)
   })
 })
