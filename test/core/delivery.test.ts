@@ -49,7 +49,7 @@ describe('the order of messages', () => {
 
   test('is kept when the native socket has closed before its event arrives: the message is queued', () => {
     const { socket, native } = setup()
-    // The peer says goodbye, and the answer does not get through.
+    // The peer sends a close frame, and does not receive the answer.
     native().accept().freeze('up').close()
     expect(socket.send('x')).toBe('queued')
     native().drop()
@@ -411,7 +411,7 @@ describe('pacing', () => {
     expect(sent(native())).toEqual(['a', 'b', 'c'])
   })
 
-  test('checks a buffer that does not shrink less and less often, and again often once it shrinks', () => {
+  test('checks a buffer that does not shrink at increasing intervals, and often again once it shrinks', () => {
     const { socket, native } = setup({ highWaterMark: 0 })
     native().accept().freeze('up')
     socket.send('a')

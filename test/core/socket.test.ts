@@ -164,7 +164,7 @@ describe('losing a connection', () => {
       if (native().socket.readyState === 0) native().accept().drop()
       vi.advanceTimersByTime(10)
     }
-    // Half of the longest wait lies between two attempts, for none of these connections lasted.
+    // Half of the longest delay is between two attempts, because none of these connections was stable.
     expect(server.attempts).toBeLessThan(60_000 / 2_750 + 2)
   })
 
