@@ -1,28 +1,29 @@
-// A WebSocket server written by hand, over `node:http`, for what a proper library does not let one do: wrong answers to the
-// handshake, broken frames, close frames that no server should send. The address says what it does:
+// A WebSocket server over `node:http` without a library, for tests of faults that libraries prevent: wrong answers to the handshake, invalid frames, and
+// forbidden close frames. The URL contains instructions:
 //
 //   ?status=401             answers with this status instead of 101
-//   ?header=Name: value     adds a header to the answer, as often as it is there
-//   ?without=upgrade        leaves a header of the answer out: upgrade, connection or accept
+//   ?header=Name: value     adds a header to the answer; can be repeated
+//   ?without=upgrade        omits a header of the answer: upgrade, connection or accept
 //   ?accept=wrong           sends this as Sec-WebSocket-Accept
 //   ?line=HTTP/1.1 …        sends this as the first line
-//   ?auth=user:secret       answers 401 to those who do not say so
+//   ?auth=user:secret       answers 401 to clients without these credentials
 //   ?select=first           selects the first subprotocol offered, or the `last`
-//   ?opening=300            answers so many ms late, or when it is told to: `told`, see /go?id=x
-//   ?tell                   sends what the handshake said, as JSON
+//   ?opening=300            answers after 300 ms, or, with `told`, after a request for /go?id=x
+//   ?tell                   sends the handshake of the client, as JSON
 //   ?text=a&text=b          sends text messages
-//   ?hex=8100               sends these bytes as they are
+//   ?hex=8100               sends these bytes without a frame around them
 //   ?code=4000&reason=bye   sends a close frame
-//   ?then=end               ends the connection after that, or cuts it: `reset`
-//   ?when=message           does the three above when the first message has come, not at once
-//   ?glued                  sends them in the same packet as its answer to the handshake
-//   ?closing=300            answers a close frame so many ms late, or `never`, or when it is `told` to, or ends without an answer: `end`
-//   ?reply=4321             answers a close frame with this code, rather than with the one that came
+//   ?then=end               ends the connection after that, or, with `reset`, resets it
+//   ?when=message           sends the above after the first message of the client, not at once
+//   ?glued                  sends the above in the same packet as its answer to the handshake
+//   ?closing=300            answers a close frame after 300 ms, or `never`, or, with `told`, after a request for /go?id=x; `end` closes without an answer
+//   ?reply=4321             answers a close frame with this code instead of the received one
 //   ?late=text              answers a close frame only after this text message
-//   ?sink                   does not send back what comes in
+//   ?sink                   does not echo messages
 //   ?id=x                   remembers the connection under this name, for /heard?id=x and /go?id=x
 //
-// Over HTTP: /heard?id=x says how that connection ended, once it has; /go?id=x tells it to go on; /port opens one more port and says its number.
+// Over HTTP: /heard?id=x responds when that connection has ended, with what it received; /go?id=x makes it continue; /port opens another port and
+// responds with its number.
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
@@ -30,13 +31,13 @@ import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** What came in over one connection, and how it ended. */
+/** The data that one connection has received, and how it ended. */
 export interface Heard {
-  /** Text as it is, binary as hexadecimal digits after `0x`, all in order. */
+  /** The messages in order. Binary messages are hexadecimal digits after `0x`. */
   readonly messages: string[]
   /** Payloads of pongs, likewise. */
   readonly pongs: string[]
-  /** The client's close frame: -1 for one without code. */
+  /** The client's close frame. The code is -1 if it has none. */
   close?: { readonly code: number; readonly reason: string }
   /** Whether all frames of the client were masked and had no reserved bits, as they must be. */
   wellFormed: boolean
@@ -69,7 +70,7 @@ function closeFrame(code: number, reason: string) {
   return frame(8, Buffer.concat([Buffer.of(code >> 8, code & 255), Buffer.from(reason)]))
 }
 
-/** The frames that are complete in `bytes`, unmasked, and the rest. */
+/** Parses and unmasks the complete frames in `bytes`. Returns them and the remaining bytes. */
 function read(bytes: Buffer) {
   const frames: { first: number; masked: boolean; payload: Buffer }[] = []
   let at = 0
@@ -115,7 +116,7 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     timers.add(timer)
   }
 
-  /** Does the work when it is told to, or has been. */
+  /** Does the work after a request for /go, which may have arrived before. */
   function whenTold(id: string | null, work: () => void) {
     if (told.get(id) === true) work()
     else told.set(id, work)
@@ -162,7 +163,7 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
 
   function upgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer) {
     const query = new URL(request.url ?? '/', 'http://server').searchParams
-    // A client that goes away in the middle of anything is what is tested here.
+    // Clients that disconnect at any time are part of the tests.
     socket.on('error', () => {})
     const opening = query.get('opening')
     const open = () => shake(request, socket, head, query)
@@ -243,7 +244,7 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     function hang() {
       const reply = query.get('reply')
       const code = reply === null ? (heard.close?.code ?? -1) : Number(reply)
-      // Who has sent a close frame first does not send another.
+      // If this server has sent a close frame first, it does not send another one.
       if (said && query.has('code')) socket.end()
       else socket.end(closeFrame(code, heard.close?.reason ?? ''))
     }
