@@ -9,7 +9,7 @@ import { paths } from './node.mjs'
 import { startOrders } from './orders.mjs'
 import { chooseService, startOwn } from './services.mjs'
 
-/** A browser names the page that asks. Other sites must not press our buttons or read our feed. */
+/** Whether the origin of a request is another site, which must not use the controls or read the feed. */
 const isForeign = ({ headers: { origin, host } }) => {
   if (!origin) return false
   try {
