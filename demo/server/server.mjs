@@ -85,14 +85,14 @@ const listen = (server, port, host) =>
   })
 
 /** Listens on the requested port, or else on the first free one from 8080 on. */
-const listenSomewhere = async (server, wish, host) => {
-  for (let port = wish ?? 8080; ; port++) {
+const listenSomewhere = async (server, requestedPort, host) => {
+  for (let port = requestedPort ?? 8080; ; port++) {
     try {
       return await listen(server, port, host)
     } catch (error) {
       if (error.code !== 'EADDRINUSE') throw error
-      if (wish === undefined && port < 8099) continue
-      const taken = wish === undefined ? 'The ports from 8080 to 8099 are all' : `Port ${port} is`
+      if (requestedPort === undefined && port < 8099) continue
+      const taken = requestedPort === undefined ? 'The ports from 8080 to 8099 are all' : `Port ${port} is`
       throw new Error(`${taken} in use. Choose another port: PORT=9000 npm start`)
     }
   }

@@ -231,7 +231,7 @@ describe('the options of send()', () => {
     expect(heard('drop')).toHaveLength(1)
   })
 
-  test('key: a newer message may use the room of the older one in a full queue', () => {
+  test('key: a newer message may take the place of the older one in a full queue', () => {
     const { socket, heard, native } = setup({ queue: { maxMessages: 2 } })
     socket.send('a')
     socket.send('k1', { key: 'k' })
@@ -241,7 +241,7 @@ describe('the options of send()', () => {
     expect(sent(native())).toEqual(['a', 'k2'])
   })
 
-  test('key: an endless stream of replacements takes no more room than one message', () => {
+  test('key: an endless stream of replacements takes no more space than one message', () => {
     const { socket, native } = setup()
     for (let i = 0; i < 100_000; i++) socket.send(`${i}`, { key: 'k' })
     expect([socket.queued, socket.bufferedAmount]).toEqual([1, 5])
@@ -257,7 +257,7 @@ describe('the options of send()', () => {
     expect(socket.send('now', { volatile: true })).toBe('sent')
   })
 
-  test('volatile: a message that comes back unsent is not sent again', () => {
+  test('volatile: a message that the browser has not sent is not sent again', () => {
     const { socket, heard, native } = setup()
     native().accept().freeze('up')
     socket.send('moment', { volatile: true })

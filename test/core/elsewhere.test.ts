@@ -119,7 +119,7 @@ test('sockets that were closed stay closed when their native sockets fire close 
 })
 
 // https://github.com/enisdenjo/graphql-ws/issues/173
-test('what is sent after close() and connect() in the same task arrives on the new connection', () => {
+test('a message that is sent after close() and connect() in the same task arrives on the new connection', () => {
   const { socket, native } = setup()
   native().accept()
   socket.close()

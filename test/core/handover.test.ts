@@ -258,7 +258,7 @@ describe('a connection in doubt', () => {
     expect(server.clients).toEqual([])
   })
 
-  test('gets a new attempt at once when the network comes back while the second one waits', () => {
+  test('causes a new attempt at once when the network comes back during the delay before a second connection', () => {
     const { page } = open({ retry: () => 60_000 })
     page('wake')
     openSecond().refuse()

@@ -66,9 +66,9 @@ const passUntil = (holds: () => boolean) => {
  * Simulates a suspended process: afterwards, the wall clock is ahead, and timers still take their remaining time. The monotonic clock of some platforms
  * continues meanwhile, and that of others stops.
  */
-const sleep = (time: number, clock: 'stands still' | 'goes on') => {
+const sleep = (time: number, clock: 'stops' | 'continues') => {
   vi.setSystemTime(Date.now() + time)
-  if (clock === 'stands still') return
+  if (clock === 'stops') return
   const now = performance.now.bind(performance)
   performance.now = () => now() + time
 }
@@ -263,7 +263,7 @@ describe('the deadline', () => {
 })
 
 describe('a heartbeat timer that fires late', () => {
-  const CLOCKS = ['stands still', 'goes on'] as const
+  const CLOCKS = ['stops', 'continues'] as const
 
   describe.each(CLOCKS)('with a monotonic clock that %s during sleep', clock => {
     test('during the interval causes a ping with the full timeout', () => {
@@ -344,7 +344,7 @@ describe('a heartbeat timer that fires late', () => {
   ])('by %d ms %s', (lateness, _, deaths) => {
     const { timeouts } = start()
     pass(INTERVAL + TIMEOUT - 100)
-    sleep(lateness, 'goes on')
+    sleep(lateness, 'continues')
     pass(100)
     expect(timeouts).toHaveLength(deaths)
   })
@@ -426,7 +426,7 @@ describe('a probe', () => {
   test('is sent when the process slept past the running deadline', () => {
     const { pings, timeouts, probe } = start()
     pass(INTERVAL + TIMEOUT - 1_000)
-    sleep(3_600_000, 'goes on')
+    sleep(3_600_000, 'continues')
     probe()
     expect(pings).toHaveLength(2)
     pass(PROBE - 1)

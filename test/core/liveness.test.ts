@@ -25,7 +25,7 @@ const withPageEvents = (options: Parameters<typeof setup>[0] = {}, endpoint?: st
     },
     endpoint,
   )
-  return { ...all, report: (news: PageEvent) => report(news), stops: () => stops }
+  return { ...all, report: (pageEvent: PageEvent) => report(pageEvent), stops: () => stops }
 }
 
 const offline = () => vi.stubGlobal('navigator', { onLine: false })
@@ -183,10 +183,10 @@ describe('a wake event', () => {
 
   test.each(['wake', 'offline'] as const)(
     'while open probes at once with a short deadline, like an offline event: %s',
-    news => {
+    pageEvent => {
       const { socket, heard, native, report } = withPageEvents({ heartbeat })
       native().accept()
-      report(news)
+      report(pageEvent)
       expect(sent(native())).toEqual(['ping'])
       report('wake')
       expect(sent(native())).toEqual(['ping'])

@@ -103,7 +103,7 @@ describe('onOutage()', () => {
     expect(reports[0]?.since).toBe(START)
   })
 
-  test('reports nothing about a socket that has not been told to connect', () => {
+  test('reports nothing about a socket before connect() was called', () => {
     const { socket, native, short } = watch({ autoConnect: false })
     vi.advanceTimersByTime(60_000)
     expect(short()).toEqual([])

@@ -26,7 +26,7 @@ describe('connecting', () => {
     expect([socket.url, socket.protocol]).toEqual(['ws://page.test/feed', 'v1'])
   })
 
-  test('waits for connect() with autoConnect: false, and queues what is sent before', () => {
+  test('waits for connect() with autoConnect: false, and queues messages that are sent before', () => {
     const { socket, native } = setup({ autoConnect: false })
     expect(server.attempts).toBe(0)
     expect(socket.send('early')).toBe('queued')

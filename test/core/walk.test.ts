@@ -237,7 +237,7 @@ test('a buffer that does not shrink is checked at increasing intervals, even aft
 })
 
 describe('a drop listener', () => {
-  test('that sends does not overtake the message that another one made room for', () => {
+  test('that sends does not overtake the message for which an older one was dropped', () => {
     const { socket, native } = setup()
     socket.once('drop', () => socket.send('second'))
     socket.send('old', { key: 'k' })
@@ -353,7 +353,7 @@ test('a probe does not extend a deadline that is nearer than its own', () => {
   expect(heard('close')).toMatchObject([{ cause: { code: 'UNRESPONSIVE' } }])
 })
 
-test('a heartbeat message function may give up the connection', () => {
+test('a heartbeat message function may abandon the connection', () => {
   const reported: unknown[] = []
   vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
   const message = () => {
@@ -366,7 +366,7 @@ test('a heartbeat message function may give up the connection', () => {
   expect([reported, sent(first), socket.state.name]).toEqual([[], [], 'waiting'])
 })
 
-test('a heartbeat message function that gives up a busy connection leaves no timer behind', () => {
+test('a heartbeat message function that abandons a busy connection leaves no timer behind', () => {
   const message = () => {
     socket.close()
     return 'ping'

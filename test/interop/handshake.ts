@@ -105,8 +105,8 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
   const servers: http.Server[] = []
   const timers = new Set<NodeJS.Timeout>()
   const ended = new Map<string, Heard>()
-  const curious = new Map<string, (heard: Heard) => void>()
-  const told = new Map<string | null, (() => void) | true>()
+  const waitingRequests = new Map<string, (heard: Heard) => void>()
+  const released = new Map<string | null, (() => void) | true>()
 
   function later(ms: number, work: () => void) {
     const timer = setTimeout(() => {
@@ -117,21 +117,21 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
   }
 
   /** Does the work after a request for /go, which may have arrived before. */
-  function whenTold(id: string | null, work: () => void) {
-    if (told.get(id) === true) work()
-    else told.set(id, work)
+  function whenReleased(id: string | null, work: () => void) {
+    if (released.get(id) === true) work()
+    else released.set(id, work)
   }
 
   function go(id: string | null) {
-    const work = told.get(id)
-    told.set(id, true)
+    const work = released.get(id)
+    released.set(id, true)
     if (typeof work === 'function') work()
   }
 
   function finish(id: string | null, heard: Heard) {
     if (id === null) return
     ended.set(id, heard)
-    curious.get(id)?.(heard)
+    waitingRequests.get(id)?.(heard)
   }
 
   async function listen() {
@@ -157,7 +157,7 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     }
     if (pathname !== '/heard') return response.writeHead(404).end()
     const id = searchParams.get('id') ?? ''
-    const heard = ended.get(id) ?? (await new Promise<Heard>(resolve => curious.set(id, resolve)))
+    const heard = ended.get(id) ?? (await new Promise<Heard>(resolve => waitingRequests.set(id, resolve)))
     response.end(JSON.stringify(heard))
   }
 
@@ -166,8 +166,8 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     // Clients that disconnect at any time are part of the tests.
     socket.on('error', () => {})
     const opening = query.get('opening')
-    const open = () => shake(request, socket, head, query)
-    if (opening === 'told') whenTold(query.get('id'), open)
+    const open = () => completeHandshake(request, socket, head, query)
+    if (opening === 'told') whenReleased(query.get('id'), open)
     else if (opening) later(Number(opening), open)
     else open()
   }
@@ -177,7 +177,12 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     socket.end(`${[...lines, 'Content-Length: 0', 'Connection: close'].join('\r\n')}\r\n\r\n`)
   }
 
-  function shake(request: http.IncomingMessage, socket: Duplex, head: Buffer, query: URLSearchParams) {
+  function completeHandshake(
+    request: http.IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    query: URLSearchParams,
+  ) {
     const more = query.getAll('header')
     const status = Number(query.get('status'))
     if (status) return refuse(socket, status, more)
@@ -202,12 +207,12 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
       ...more,
     ]
     const response = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`)
-    if (query.has('glued')) return talk(request, socket, head, query, response)
+    if (query.has('glued')) return serveConnection(request, socket, head, query, response)
     socket.write(response)
-    talk(request, socket, head, query)
+    serveConnection(request, socket, head, query)
   }
 
-  function talk(
+  function serveConnection(
     request: http.IncomingMessage,
     socket: Duplex,
     head: Buffer,
@@ -218,9 +223,9 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     const parts: Buffer[] = []
     let kind = 0
     let rest = head
-    let said = false
+    let hasSent = false
 
-    function greet() {
+    function sendScript() {
       const bytes = [before]
       if (query.has('tell')) {
         const { method, url, httpVersion, headers } = request
@@ -228,11 +233,11 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
       }
       for (const text of query.getAll('text')) bytes.push(frame(1, Buffer.from(text)))
       if (query.get('when') === 'message') socket.write(Buffer.concat(bytes))
-      else speak(bytes)
+      else finishScript(bytes)
     }
 
-    function speak(bytes: Uint8Array[] = []) {
-      said = true
+    function finishScript(bytes: Uint8Array[] = []) {
+      hasSent = true
       bytes.push(Buffer.from(query.get('hex') ?? '', 'hex'))
       const code = query.get('code')
       if (code !== null) bytes.push(closeFrame(Number(code), query.get('reason') ?? ''))
@@ -241,18 +246,18 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
       if (query.get('then') === 'reset') (socket as Socket).resetAndDestroy()
     }
 
-    function hang() {
+    function answerClose() {
       const reply = query.get('reply')
       const code = reply === null ? (heard.close?.code ?? -1) : Number(reply)
       // If this server has sent a close frame first, it does not send another one.
-      if (said && query.has('code')) socket.end()
+      if (hasSent && query.has('code')) socket.end()
       else socket.end(closeFrame(code, heard.close?.reason ?? ''))
     }
 
-    function take(opcode: number, payload: Buffer) {
+    function onFrame(opcode: number, payload: Buffer) {
       if (opcode === 1 || opcode === 2) {
         heard.messages.push(plain(opcode, payload))
-        if (query.get('when') === 'message' && !said) speak()
+        if (query.get('when') === 'message' && !hasSent) finishScript()
         else if (!query.has('sink')) socket.write(frame(opcode, payload))
       }
       if (opcode === 9) socket.write(frame(10, payload))
@@ -266,9 +271,9 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
       if (late !== null) socket.write(frame(1, Buffer.from(late)))
       const closing = query.get('closing')
       if (closing === 'end') socket.end()
-      else if (closing === null) hang()
-      else if (closing === 'told') whenTold(query.get('id'), hang)
-      else if (closing !== 'never') later(Number(closing), hang)
+      else if (closing === null) answerClose()
+      else if (closing === 'told') whenReleased(query.get('id'), answerClose)
+      else if (closing !== 'never') later(Number(closing), answerClose)
     }
 
     function receive(bytes: Buffer) {
@@ -278,21 +283,21 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
         if (!masked || first & 0x70) heard.wellFormed = false
         const opcode = first & 15
         if (opcode > 7) {
-          take(opcode, payload)
+          onFrame(opcode, payload)
           continue
         }
         // Chromium sends a large message in several frames.
         if (opcode) kind = opcode
         parts.push(payload)
         if (first < 0x80) continue
-        take(kind, Buffer.concat(parts.splice(0)))
+        onFrame(kind, Buffer.concat(parts.splice(0)))
       }
     }
 
     socket.on('data', receive)
     socket.on('end', () => socket.end())
     socket.on('close', () => finish(query.get('id'), heard))
-    greet()
+    sendScript()
     if (head.length) receive(Buffer.alloc(0))
   }
 
