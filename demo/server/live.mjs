@@ -28,7 +28,7 @@ export const createLive = (world, leads) => {
 
   const onPad = (client, data) => {
     if (sizes[data[0]] !== data.length) {
-      return complain(client, `this is not a frame of the pad: kind ${data[0]}, ${data.length} bytes`)
+      return complain(client, `this is no frame of the pad: kind ${data[0]}, ${data.length} bytes`)
     }
     // The server sets the sender, so that clients cannot draw in the name of others.
     data.writeUInt16BE(client.seat, 2)

@@ -180,7 +180,7 @@ async def serve_live(socket):
 
     def on_pad(frame):
         is_frame = frame and SIZES.get(frame[0]) == len(frame)
-        demand(is_frame, f"this is not a frame of the pad: {len(frame)} bytes")
+        demand(is_frame, f"this is no frame of the pad: {len(frame)} bytes")
         frame = frame[:2] + struct.pack(">H", seat) + frame[4:]  # A client cannot use the id of another one.
         if frame[0] == STROKE:
             strokes.append(frame)
