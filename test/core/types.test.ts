@@ -354,7 +354,7 @@ describe('the type SocketOptions', () => {
     // @ts-expect-error there is no default message
     expect(() => createSocket(url, { ...idle, heartbeat: true })).toThrow(TypeError)
     // @ts-expect-error `true` is not a policy
-    createSocket(url, { ...idle, retry: true })
+    expect(() => createSocket(url, { ...idle, retry: true })).toThrow(TypeError)
     // @ts-expect-error a number cannot be sent
     createSocket(url, { ...idle, heartbeat: { message: 5 } })
   })
