@@ -27,7 +27,10 @@ interface Task {
   readonly text: string | Promise<string>
 }
 
-/** `unstored` gets the messages that are not stored, because the storage or `encode` failed. `remove` deletes a message that already has its outcome when it is stored. */
+/**
+ * `unstored` gets the messages that are not stored, because the storage or `encode` failed. `remove` deletes a message that already has its outcome
+ * when it is stored.
+ */
 export const createWriter = (
   page: string,
   store: Store,
