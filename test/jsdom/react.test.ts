@@ -1,4 +1,4 @@
-// What only React can do: suspend, hide, and call a component again with other functions and objects each time.
+// Features of React: Suspense, Activity, and components that are called with new functions and objects for each render.
 import {
   Activity,
   act,
@@ -26,7 +26,7 @@ const View = Activity as FunctionComponent<{ mode: 'visible' | 'hidden'; childre
 
 let server: FakeServer
 let n = 0
-/** Another address in each test, because what is shared is shared by the whole page. */
+/** Another URL in each test, because the whole page shares sockets. */
 let url: string
 let root: Root
 let target: Element
@@ -67,7 +67,7 @@ describe('useSocket() in React', () => {
     expect([target.textContent, server.attempts]).toEqual(['Ada: open', 1])
   })
 
-  test('leaves nothing open of a view that is abandoned before it was shown', async () => {
+  test('leaves no connection open if a view is abandoned before it was shown', async () => {
     const Feed = () => {
       useSocket(url)
       use(new Promise(() => {}))
@@ -96,7 +96,7 @@ describe('useSocket() in React', () => {
     expect(server.clients).toEqual([])
     await view('visible')
     await advance(0)
-    // What was missed meanwhile is not known, so the list starts again.
+    // Messages may have been missed meanwhile, so the list starts again.
     expect([target.textContent, server.clients.length, server.attempts]).toEqual(['open ', 1, 2])
     await send('two')
     expect(target.textContent).toBe('open two')
@@ -105,7 +105,7 @@ describe('useSocket() in React', () => {
     expect(socket).toBe(shared)
   })
 
-  test('takes over a socket that was made while its Activity was hidden', async () => {
+  test('uses a socket that was created while its Activity was hidden', async () => {
     const sockets: Socket[] = []
     const Feed = ({ at }: { at: number }) => {
       sockets[at] = useSocket(url)
@@ -210,7 +210,7 @@ describe('useSocketState() in React', () => {
 describe('useMessages() in React', () => {
   const Price = z.object({ bid: z.number() })
 
-  test('goes on with json() that is called in each render, and shows the latest value', async () => {
+  test('continues if json() is called in each render, and shows the latest value', async () => {
     const Feed = () => {
       const socket = useSocket(url)
       const prices = useMessages(json(socket, Price), 3)
@@ -252,7 +252,7 @@ describe('useMessages() in React', () => {
     expect(target.textContent).toBe('33')
   })
 
-  test('keeps what it has when the limit changes', async () => {
+  test('keeps its messages when the limit changes', async () => {
     const Feed = ({ limit }: { limit: number }) => `${useMessages(useSocket(url), limit)}`
     await show(h(Feed, { limit: 2 }))
     await advance(0)
@@ -294,7 +294,7 @@ describe('useMessages() in React', () => {
   })
 })
 
-test('useOutage() in React starts again with another grace period only, not with another object', async () => {
+test('useOutage() in React starts again only if the grace period changes, not for another object', async () => {
   const Feed = ({ grace }: { grace: number }) => {
     const socket = useSocket(url, { retry: () => 60_000 })
     const { name } = useSocketState(socket)
@@ -311,7 +311,7 @@ test('useOutage() in React starts again with another grace period only, not with
   expect(target.textContent).toBe('waiting, away')
 })
 
-test('useSend() in React is the same function until the socket is another', async () => {
+test('useSend() in React returns the same function until the socket changes', async () => {
   const functions = new Set()
   const Feed = ({ room }: { room: string }) => {
     const socket = useSocket(`${url}/${room}`)
