@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { pages } from '../../demo/docs/.vitepress/pages.mjs'
 import { findingsOnPages, loadAxe } from '../engines/axe.ts'
-import { shows } from '../engines/demo-page.ts'
+import { waitForText } from '../engines/demo-page.ts'
 import { engines } from '../engines/engines.ts'
 import { root } from './built.ts'
 
@@ -114,7 +114,7 @@ describe.each(engines('chromium'))('the site in $name', ({ launch }) => {
     for (const first of ['index.html', unknown]) {
       const others = first === unknown ? [] : [...html.keys()].filter(page => page !== unknown)
       const page = await engine.open(url + first)
-      await shows(page, 'main', '\\w')
+      await waitForText(page, 'main', '\\w')
       await loadAxe(page)
       expect(await findingsOnPages(page, others)).toEqual([])
     }
