@@ -13,6 +13,7 @@ const BENCHES = {
   dispatch: 'what a message costs on its way in and out, on a fake socket',
   browser: 'messages per second both ways in real browsers',
   hooks: 'the functions for React and Vue beside those of other packages, in real browsers',
+  calls: 'what becomes of calls when their connection ends, beside other packages that have calls',
   queue: 'what an outage costs those who keep messages for it',
   memory: 'what an idle client weighs, and one that reconnects',
   outage: 'what is lost, repeated and late in an outage, over real TCP',
