@@ -46,7 +46,7 @@ const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents[
  * ```
  */
 export const overReliable = (socket: ReliableSocketLike, options: OverReliableOptions = {}): CallSocket => {
-  checkOptions(options, ['event'])
+  checkOptions('overReliable', options, ['event'])
   const { event = 'call' } = options
   const { on, once, off, emit } = createEmitter<SocketEvents & { skipped: undefined }>([
     'state',
@@ -71,18 +71,15 @@ export const overReliable = (socket: ReliableSocketLike, options: OverReliableOp
   socket.on('drop', ({ data, reason }) => {
     if (unacknowledged.delete(identityOf(data))) emit('drop', { data, reason })
   })
-  const forget = (identities: readonly unknown[]) => {
-    for (const identity of identities) unacknowledged.delete(identity)
-  }
   const onSkipped = () => {
     // The socket sends in order, so the oldest have been sent. Some of those in flight may be messages of the application.
-    forget([...unacknowledged.keys()].slice(0, socket.stats.inFlight))
+    for (const sent of [...unacknowledged.keys()].slice(0, socket.stats.inFlight)) unacknowledged.delete(sent)
     emit('skipped', undefined)
   }
   socket.on('gap', ({ unknown }) => {
     // Absent if the session continues.
     if (!unknown) return onSkipped()
-    forget(unknown.map(({ data }: { data: unknown }) => identityOf(data)))
+    for (const { data } of unknown) unacknowledged.delete(identityOf(data))
     emit('close', SESSION_END)
   })
   socket.on('error', error => {

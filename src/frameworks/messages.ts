@@ -41,7 +41,8 @@ export const createCollector = (
   let shown = value
   let changed: (() => void) | undefined
   const show = () => {
-    shown = value = isList ? value.slice(-how) : value
+    if (isList) value = value.slice(-how)
+    shown = value
     changed?.()
   }
   const onMessage = (message: unknown) => {

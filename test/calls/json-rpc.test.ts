@@ -323,8 +323,8 @@ describe('in the role of the client', () => {
   })
 })
 
-test('a misspelt option of jsonRpc() throws a TypeError that names those that exist', () => {
+test('a misspelt option of jsonRpc() throws a TypeError with the name that was probably meant', () => {
   expect(() => jsonRpc({ subscribes: () => ['a', []] } as object)).toThrow(
-    /no option 'subscribes', only subscribe,unsubscribe/,
+    "jsonRpc has no option 'subscribes'. Did you mean 'subscribe'?",
   )
 })

@@ -248,7 +248,9 @@ describe('over a reliable socket', () => {
 
   test('an option that does not exist or a name that is none throws a TypeError', () => {
     const { socket } = world()
-    expect(() => overReliable(socket, { name: 'x' } as any)).toThrow("There is no option 'name', only event")
+    expect(() => overReliable(socket, { name: 'x' } as any)).toThrow(
+      "overReliable has no option 'name'. Did you mean 'event'?",
+    )
     for (const event of ['', 3, null] as any[]) {
       expect(() => overReliable(socket, { event })).toThrow('event must be a text that is not empty')
     }
