@@ -39,14 +39,16 @@ export const createCollector = (
   if (isList && !((how as number) > 0)) throw new TypeError('useMessages() needs a limit or a function')
   let value: any = isList ? EMPTY : initial
   let shown = value
+  let isDue = false
   let changed: (() => void) | undefined
   const show = () => {
-    if (isList) value = value.slice(-how)
-    shown = value
+    isDue = false
+    shown = value = isList ? value.slice(-how) : value
     changed?.()
   }
   const onMessage = (message: unknown) => {
-    if (value === shown) {
+    if (!isDue) {
+      isDue = true
       inNextFrame(show)
       // One copy for each frame: one for each message would take long in a burst.
       if (isList) value = [...value]

@@ -35,6 +35,17 @@ describe('a collector of messages', () => {
     expect(changed).toHaveBeenCalledTimes(1)
   })
 
+  test('asks for one frame, however many messages a reducer ignores', () => {
+    const source = createSource()
+    createCollector(total => total, 0)(source)[0](() => {})
+    for (let n = 0; n < 100; n++) source.emit('message', n)
+    expect(frames.length).toBe(1)
+    nextFrame()
+    source.emit('message', 0)
+    expect(frames.length).toBe(1)
+    nextFrame()
+  })
+
   test('sets no timer and asks for no frame without a message', () => {
     createCollector(3, undefined)(createSource())[0](() => {})
     expect([frames.length, vi.getTimerCount()]).toEqual([0, 0])
