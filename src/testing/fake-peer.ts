@@ -22,7 +22,11 @@ export const createPeer = (
   }
 
   const requireOpen = (call: string) => {
-    assertPossible(connection.hasOpened, call, 'there is no connection, accept() the handshake first')
+    assertPossible(
+      connection.hasOpened,
+      call,
+      'there is no connection: advance fake timers by 0 ms, or accept() the handshake',
+    )
     assertPossible(connection.readyState < 3, call, 'the connection has ended')
     assertPossible(!connection.hasPeerSentCloseFrame, call, 'the peer has sent its close frame')
     connection.beginTask()

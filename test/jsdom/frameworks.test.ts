@@ -1,6 +1,6 @@
 // The components of demo/docs/frameworks.md, built by Vite and mounted.
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { afterAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { FakeServer } from '../../src/testing.ts'
 import { buildCode, type Framework, importCode } from '../frameworks/load.ts'
 import { piecesIn, pieceWith, root } from '../package/pieces.ts'
@@ -151,6 +151,48 @@ describe('the guide for React', () => {
     await perform(() => target.querySelector('button')?.click())
     expect(server.latest.received).toEqual(['{"subscribe":"EURUSD"}'])
     unmount()
+  })
+
+  test('shares one connection through a hook, and reports invalid messages to its listener only', async () => {
+    const piece = `${pieceWith(GUIDE, 'export function usePrices')}
+      export const Two = () => [<Latest key="1" />, <Latest key="2" />]`
+    const { perform, advance, unmount } = await start(build('react', piece, 'Two'))
+    const [warn, onerror] = [vi.spyOn(console, 'warn').mockReturnValue(), vi.fn()]
+    onTestFinished(() => warn.mockRestore())
+    window.addEventListener('error', onerror)
+    onTestFinished(() => window.removeEventListener('error', onerror))
+    await advance(0)
+    await perform(() => server.latest.send('{"symbol":"EURUSD","bid":1.1}').send('{"bid":2}'))
+    await advance(FRAME)
+    expect(paragraphs()).toEqual(['open 1.1', 'open 1.1'])
+    expect(server.attempts).toBe(1)
+    expect(warn.mock.calls.map(([text]) => text)).toEqual(['{"bid":2}', '{"bid":2}'])
+    expect(onerror).not.toHaveBeenCalled()
+    await advance(25_000)
+    expect(server.latest.received).toEqual(['ping'])
+    await perform(() => server.latest.send('pong'))
+    expect(warn).toHaveBeenCalledTimes(2)
+    unmount()
+  })
+
+  test('has a test of its first component that passes', async () => {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(`${folder}Feed.tsx`, pieceWith(GUIDE, "from 'steadysocket/react'"))
+    const piece = pieceWith(GUIDE, 'createFakeServer')
+    const [, names = ''] = /^import (\{.*\}) from 'vitest'$/m.exec(piece) ?? []
+    const file = `${folder}feed-test.tsx`
+    writeFileSync(file, piece.replace(`import ${names} from 'vitest'`, `const ${names} = globalThis.runner`))
+    const prepare = vi.fn<(job: () => void) => void>()
+    const cleanUp = vi.fn<(job: () => void) => void>()
+    const tests = vi.fn<(name: string, job: () => void) => void>()
+    vi.stubGlobal('runner', { vi, expect, beforeEach: prepare, afterEach: cleanUp, test: tests })
+    await importCode(buildCode(file, '--development'))
+    expect(tests).toHaveBeenCalledTimes(2)
+    for (const [, job] of tests.mock.calls) {
+      prepare.mock.calls[0]?.[0]()
+      job()
+      cleanUp.mock.calls[0]?.[0]()
+    }
   })
 
   test('calls the endpoint function once for each attempt, and connects anew for another user', async () => {

@@ -5,7 +5,7 @@ import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compileScript, parse } from 'vue/compiler-sfc'
 import { root } from './built.ts'
-import { pieces as all, piecesIn } from './pieces.ts'
+import { pieces as all, piecesIn, pieceWith } from './pieces.ts'
 
 const folder = `${root}.tmp/documents-${process.pid}/`
 
@@ -125,6 +125,9 @@ declare module 'electron' {
   type Change = (event: 'resume' | 'suspend', listener: () => void) => void
   export const powerMonitor: { on: Change; off: Change }
 }
+declare module '*/Feed' {
+  export const Feed: () => any
+}
 interface ImportMeta {
   readonly hot?: { readonly data: any; dispose(callback: (data: any) => void): void }
 }
@@ -198,6 +201,27 @@ beforeAll(async () => {
   }
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const MODULE = /import \{ ([\w, ]+) \} from '[^']*\/([\w-]+\.min\.js)'/g
+const moduleImports = piecesIn('html').flatMap(({ code, place }) =>
+  [...code.matchAll(MODULE)].map(([, names = '', module = '']) => ({ place, names, module })),
+)
+
+test.each(moduleImports)('$module in the page of $place exports $names', async ({ names, module }) => {
+  const exports = await import(/* @vite-ignore */ `${root}dist/${module}`)
+  for (const name of names.split(', ')) expect(exports).toHaveProperty(name)
+})
+
+test('the import map of the guide without a bundler names modules of the package that exist', async () => {
+  const page = pieceWith('demo/docs/no-bundler.md', 'importmap')
+  const { imports } = JSON.parse(/<script type="importmap">(.*?)<\/script>/s.exec(page)?.[1] ?? '')
+  const used = [...page.matchAll(/import \{ (\w+) \} from '([^']*)'/g)]
+  expect(used.map(([, , from]) => from)).toEqual(Object.keys(imports))
+  for (const [, name, from = ''] of used) {
+    const path = imports[from].replace('/vendor/steadysocket/', `${root}dist/`)
+    expect(await import(/* @vite-ignore */ path)).toHaveProperty(`${name}`)
+  }
+})
 
 test('the documents are found, and every language in them is tested somewhere', () => {
   expect(pieces.length).toBeGreaterThan(60)

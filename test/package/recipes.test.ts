@@ -134,29 +134,37 @@ describe('the client of the guide to topics', () => {
 
 test('the status appears after two seconds, counts down, and disappears when the connection is back', async () => {
   const { createSocket } = await import('../../src/index.ts')
-  type Show = (socket: Socket, ...elements: { textContent: string }[]) => () => void
+  type Show = (socket: Socket, ...elements: object[]) => () => void
   const { showStatus } = await run<{ showStatus: Show }>('demo/docs/status.md', 'showStatus', 'showStatus')
   const socket = createSocket('wss://push.test', {
     retry: ({ cause }) => (cause.close?.code === 1008 ? false : 5_000),
   })
   const [status, countdown] = [{ textContent: '' }, { textContent: '' }]
-  const stop = showStatus(socket, status, countdown)
+  const again = { hidden: true, onclick: () => {} }
+  const stop = showStatus(socket, status, countdown, again)
   const texts = () => [status.textContent, countdown.textContent]
   await vi.advanceTimersByTimeAsync(0)
   server.latest.drop()
   await vi.advanceTimersByTimeAsync(1_999)
   expect(texts()).toEqual(['', ''])
+  expect(again.hidden).toBe(true)
   await vi.advanceTimersByTimeAsync(1)
   expect(texts()).toEqual(['Offline.', 'Next attempt in 3 s.'])
+  expect(again.hidden).toBe(false)
   await vi.advanceTimersByTimeAsync(1_000)
   expect(texts()).toEqual(['Offline.', 'Next attempt in 2 s.'])
   server.hang()
   await vi.advanceTimersByTimeAsync(2_000)
   expect(texts()).toEqual(['Connecting …', ''])
+  server.latest.refuse()
   server.accept()
-  socket.connect()
-  await vi.advanceTimersByTimeAsync(20_000)
+  await vi.advanceTimersByTimeAsync(0)
+  const { attempts } = server
+  again.onclick()
+  await vi.advanceTimersByTimeAsync(0)
+  expect(server.attempts).toBe(attempts + 1)
   expect(texts()).toEqual(['', ''])
+  expect(again.hidden).toBe(true)
   server.latest.close(1008, 'Sign in.')
   await vi.advanceTimersByTimeAsync(2_000)
   expect(texts()).toEqual(['Disconnected. Sign in.', ''])

@@ -606,7 +606,7 @@ describe('an impossible call of a test script throws an error that says so', () 
     [
       'send() before the handshake',
       peer => peer.send('x'),
-      /^send\(\): there is no connection.*accept\(\).*CONNECTING$/,
+      /^send\(\): there is no connection.*0 ms.*accept\(\).*CONNECTING$/,
     ],
     ['close() before the handshake', peer => peer.close(), /^close\(\): there is no connection/],
     [

@@ -54,6 +54,7 @@ const groups = [
     'react-native',
     'electron',
     'node',
+    'no-bundler',
     'testing',
     'sizes',
   ),
