@@ -12,7 +12,7 @@ const LONG = [
   'bench/*',
   'comparison/*',
   'demo/*',
-  'interop/{calls-reliable,guides,outbox-plain,recipes,redis-faults,redis-topologies,reliable-nodes,reliable-pairs,reliable-python,server-redis,server-redis-store}',
+  'interop/{calls-reliable,guide-servers,guides,outbox-plain,recipes,redis-faults,redis-topologies,reliable-nodes,reliable-pairs,reliable-python,server-redis,server-redis-store}',
   'package/{bundlers,declarations,recipes,release,samples,site}',
 ].map(name => `test/${name}.test.ts`)
 

@@ -1,9 +1,12 @@
-// The experiment "Crash in the middle of a burst": a worker sends numbers through an outbox, and is terminated again and again.
+// The experiment "Crash in the middle of a burst": a worker sends numbers through an outbox, and over a plain WebSocket, and is terminated
+// again and again.
 import { newId, page, write } from './dom.js'
 
 const crashes = 10
 /** Each worker is terminated within this many milliseconds after it has begun to send. */
 const longest = 400
+/** In milliseconds: how long the last numbers over the plain WebSocket are awaited. */
+const patience = 2_000
 
 /** Resolves with the first message of this kind. */
 const next = (worker, kind) =>
@@ -20,43 +23,78 @@ const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
 
 const run = async show => {
   const id = newId()
-  let left = 0
-  let up = {}
+  const channel = new BroadcastChannel(id)
+  const left = { plain: 0, outbox: 0 }
+  let nextPlain = 1
+  let counts = {}
+  channel.onmessage = ({ data }) => {
+    nextPlain = data
+  }
+  /** Cuts both connections of the worker, and refuses new ones, for so many seconds. */
+  const away = seconds => fetch(`/control/away?id=${id}&seconds=${seconds}`, { method: 'POST' })
+
   const begin = async () => {
-    const worker = new Worker(`/page/crash-worker.js?id=${id}`, { type: 'module' })
+    const worker = new Worker(`/page/crash-worker.js?id=${id}&plain=${nextPlain}`, { type: 'module' })
     worker.addEventListener('message', ({ data }) => {
-      if (data.kind === 'up') up = data.up
+      if (data.kind === 'counts') counts = data.counts
     })
     const started = await next(worker, 'started')
-    left += started.left
+    left.outbox += started.left
     return worker
   }
 
   for (let n = 1; n <= crashes; n++) {
     const worker = await begin()
     await pause(50 + Math.random() * longest)
+    const isOffline = n % 2 === 0
+    if (isOffline) {
+      await away(10)
+      await pause(50 + Math.random() * longest)
+    }
     worker.terminate()
-    show(`Crash ${n} of ${crashes}. The server has handled ${up.arrived} numbers.`)
+    if (isOffline) await away(0)
+    show(`Crash ${n} of ${crashes}${isOffline ? ', while offline' : ''}.`)
   }
   const worker = await begin()
   await pause(longest)
   worker.postMessage('stop')
   const { accepted } = await next(worker, 'done')
-  // The server's messages contain its counts.
-  while (up.last < accepted) await next(worker, 'up')
+  // The server's messages contain its counts. The last numbers over the plain WebSocket may never arrive.
+  const end = performance.now() + patience
+  const isMissing = way => counts[way].last < accepted[way]
+  while (isMissing('outbox') || (isMissing('plain') && performance.now() < end)) await next(worker, 'counts')
   worker.terminate()
-  return { accepted, handled: up.arrived, lost: up.lost, twice: up.twice, left }
+  channel.close()
+  return Object.keys(left).map(way => {
+    const { arrived: handled, twice } = counts[way]
+    return { accepted: accepted[way], handled, lost: accepted[way] - handled, twice, left: left[way] }
+  })
+}
+
+const format = count => count.toLocaleString('en')
+const show = (cell, name, count) => {
+  write(cell, format(count))
+  if (name === 'lost' || name === 'twice') cell.dataset.verdict = count ? 'bad' : 'good'
 }
 
 export const createCrash = () => {
+  let isBusy = false
   page.crash.onclick = async () => {
-    page.crash.disabled = true
+    if (isBusy) return
+    isBusy = true
+    page.crash.setAttribute('aria-disabled', 'true')
     try {
-      const counts = await run(text => write(page['crash-status'], text))
-      for (const name in counts) write(page[`crash-${name}`], counts[name].toLocaleString('en'))
-      write(page['crash-status'], `${crashes} crashes: ${counts.lost} lost, ${counts.twice} handled twice.`)
+      const [plain, outbox] = await run(text => write(page['crash-status'], text))
+      for (const name in outbox) {
+        show(page[`crash-${name}`], name, outbox[name])
+        show(page[`plain-crash-${name}`], name, plain[name])
+      }
+      const summary = `${crashes} crashes: ${outbox.lost} lost, ${outbox.twice} handled twice.`
+      const comparison = `The plain WebSocket lost ${format(plain.lost)} of ${format(plain.accepted)}.`
+      write(page['crash-status'], `${summary} ${comparison}`)
     } finally {
-      page.crash.disabled = false
+      isBusy = false
+      page.crash.setAttribute('aria-disabled', 'false')
     }
   }
 }

@@ -10,7 +10,7 @@ const faults = {
   freeze: [
     'Freeze',
     'Half-open, no data',
-    'The browser does not detect it. The heartbeat does within three seconds, and a new connection replaces the old one. Messages sent over the dead connection are lost: the plain stream cannot know, the reliable one resends them.',
+    'The browser does not detect it. The heartbeat does within three seconds, and a new connection replaces the old one. Messages sent over the dead connection are lost: the plain stream cannot know which, and the reliable one resends them.',
   ],
   refuse: [
     'Refuse for 5 s',
@@ -81,7 +81,7 @@ export const createFaults = (socket, { sockets, tallies }) => {
       : noticed === undefined
         ? 'nothing was detected'
         : `detected after ${duration(noticed)}, ${back === undefined ? 'not back' : `back after ${duration(back)}`}`
-    const text = `${name}: ${fate}; of ${probes.length} messages ${waited} were queued and ${came} arrived, ${inOrder ? 'in order' : 'out of order'}. Lost from the streams: plain ${plain}, reliable ${sure}.`
+    const text = `${name}: ${fate}; of ${probes.length} messages, ${waited} were queued and ${came} arrived, ${inOrder ? 'in order' : 'out of order'}. Lost from the streams: plain ${plain}, reliable ${sure}.`
     end(text, 'done')
     if (page.experiments.textContent === 'None yet.') page.experiments.textContent = ''
     prepend(page.experiments, make('li', '', text), maxExperiments)

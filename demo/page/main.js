@@ -13,7 +13,7 @@ import { createOutbox } from './outbox.js'
 import { createReplacement } from './replacement.js'
 import { showStatus } from './status.js'
 import { createStreams } from './streams.js'
-import { createSharedConnection } from './tabs.js'
+import { compareConnections, createSharedConnection } from './tabs.js'
 import { createTimeline } from './timeline.js'
 
 const pick = list => list[Math.floor(Math.random() * list.length)]
@@ -60,6 +60,7 @@ const live = createLive(bytes => {
   const fate = socket.send(bytes)
   write(page.answer, `A picture of ${bytes.byteLength} bytes was ${fate}.`)
 })
+compareConnections(live, shared)
 const faults = createFaults(socket, streams)
 const seeNodes = showNodes()
 createOrders()

@@ -125,7 +125,7 @@ export const createStreams = () => {
   sure.on('message', ({ data }) => sureLane.hear(data))
   sure.on('gap', gap => {
     sureLane.gap(
-      `The session was lost, which is reported: the outcome of ${gap.unknown?.length ?? gap.missed} messages is unknown.`,
+      `The session was lost. The outcome of ${gap.unknown?.length ?? gap.missed} messages is unknown.`,
     )
   })
 

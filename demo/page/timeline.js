@@ -19,8 +19,10 @@ const tints = { in: 'accent', out: 'unsure', beat: 'good', drop: 'bad' }
 const gutter = 68
 const bottom = 100
 
-/** The interval between the lines with a time, in seconds. */
-const stepOf = span => (span <= 30_000 ? 5 : span <= 60_000 ? 15 : 30)
+/** The width that a time needs below its line, in pixels. */
+const timeWidth = 60
+/** The interval between the lines with a time, in seconds: the shortest one for which there is room. */
+const stepOf = (span, width) => [5, 10, 15, 30].find(step => (step * 1000 * width) / span >= timeWidth) ?? 60
 
 /** The events of the time that is shown. */
 const collect = socket => {
@@ -59,7 +61,7 @@ export const createTimeline = socket => {
     context.fillStyle = colour('quiet')
     for (const [row, [top, tall]] of Object.entries(rows)) context.fillText(names[row], 0, top + tall / 2 + 4)
     context.textAlign = 'center'
-    const step = stepOf(span)
+    const step = stepOf(span, width - gutter)
     for (let ago = step; ago * 1000 < span * 0.97; ago += step) {
       const where = x(Date.now() - ago * 1000)
       context.fillStyle = colour('line')

@@ -131,6 +131,4 @@ const startCluster = async () => {
   }
 }
 
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => process.exit())
-
 await runDemo(startCluster)

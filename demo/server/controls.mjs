@@ -5,6 +5,9 @@ import { say } from './files.mjs'
 const isCloseCode = code =>
   (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || code >= 3000
 
+/** For example `1 connection was` or `2 connections were`. */
+const connections = count => (count === 1 ? '1 connection was' : `${count} connections were`)
+
 const notOurs =
   'The service runs elsewhere, so this button cannot control it. Use a button that breaks the connection.'
 
@@ -34,13 +37,13 @@ export const createControls = (line, service) => {
   /** Each number has a minimum, a maximum and a default. */
   const controls = {
     cut: {
-      act: () => `${line.cut()} connections were reset.`,
+      act: () => `${connections(line.cut())} reset.`,
     },
     refuse: {
       seconds: [1, 60, 5],
       act({ seconds }) {
         refuseFor(seconds)
-        return `${line.cut()} connections were reset. New ones are refused for ${seconds} s.`
+        return `${connections(line.cut())} reset. New ones are refused for ${seconds} s.`
       },
     },
     restart: {
@@ -50,17 +53,17 @@ export const createControls = (line, service) => {
         if (restarting) return 'The server is restarting already.'
         restarting = {}
         restarted = restart(seconds)
-        return `The server goes away for ${seconds} s.`
+        return `The server is restarting, and will be back in ${seconds} s.`
       },
     },
     freeze: {
-      act: () => `${line.freeze()} connections are frozen: no data passes, and neither end is notified.`,
+      act: () => `${connections(line.freeze())} frozen: no data passes, and neither end is notified.`,
     },
     sleep: {
       act(_, query) {
         const count = line.freeze(query.get('id') ?? '')
         if (!count) throw new Refusal('There is no connection with this id.')
-        return `${count} connections are frozen.`
+        return `${connections(count)} frozen.`
       },
     },
     away: {
@@ -70,7 +73,7 @@ export const createControls = (line, service) => {
         const count = line.cut(id)
         const wasRefused = line.refuse(id, count && seconds)
         if (!count && !wasRefused) throw new Refusal('There is no connection with this id.')
-        return `${count} connections were reset.`
+        return `${connections(count)} reset.`
       },
     },
     deploy: {
@@ -78,7 +81,7 @@ export const createControls = (line, service) => {
         if (!service.deploy) throw new Refusal(notOurs)
         const count = await service.deploy(query.getAll('id'))
         if (!count) throw new Refusal('There is no connection with this id.')
-        return `${count} connections were told that their server goes away.`
+        return `${connections(count)} told that the server is going away.`
       },
     },
     slow: {
@@ -97,7 +100,7 @@ export const createControls = (line, service) => {
             'A server must not use this close code. Use 1000 to 1014, except 1004 to 1006, or 3000 to 4999.',
           )
         if (!service.close) throw new Refusal(notOurs)
-        return `${await service.close(code, 'a button was pressed')} connections were closed with ${code}.`
+        return `${connections(await service.close(code, 'a button was pressed'))} closed with ${code}.`
       },
     },
     busy: {
@@ -106,7 +109,7 @@ export const createControls = (line, service) => {
         if (!service.close) throw new Refusal(notOurs)
         const count = await service.close(1013, `retry-after=${seconds}`)
         refuseFor(seconds)
-        return `${count} connections were closed with 1013, “retry-after=${seconds}”.`
+        return `${connections(count)} closed with 1013, “retry-after=${seconds}”.`
       },
     },
     kill: {

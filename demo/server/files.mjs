@@ -6,7 +6,7 @@ import { extname, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { brotliCompress, constants } from 'node:zlib'
-import { base, readApp } from './spa.mjs'
+import { apps, base, forgetFailure } from './spa.mjs'
 
 const folder = path => fileURLToPath(new URL(path, import.meta.url))
 const pages = folder('../')
@@ -65,30 +65,46 @@ const squeeze = async (file, body) => {
   return small
 }
 
-/** A path that ends with a slash stands for the page of that folder. */
-const readPage = async path => {
-  const page = path.endsWith('/') ? `${path}index.html` : path
-  if (page.startsWith(base)) return [page, await readApp(page)]
-  const file = findFile(page)
-  return [file, file && (await readFile(file).catch(() => undefined))]
+const readOurs = async path => {
+  const file = findFile(path)
+  return { file, body: file && (await readFile(file).catch(() => undefined)) }
+}
+
+/** A file of the apps. A page does not wait for their build: until it is done, a page that says so is served instead. */
+const readApp = async (path, method) => {
+  const { files, failure, building } = apps()
+  const isPage = path.endsWith('.html')
+  if (failure) {
+    // The page that is waiting looks with HEAD, and then reloads itself.
+    if (method === 'GET' && isPage) forgetFailure()
+    throw new Error(failure)
+  }
+  if (!files && isPage) {
+    const page = await readOurs('/page/building.html')
+    return { ...page, status: 503, more: { 'retry-after': '1' } }
+  }
+  return { file: path, body: (files ?? (await building)).get(path) }
 }
 
 export const serveFile = async (request, response, path) => {
-  let file
-  let body
+  if (/^\/spa(\/\w+)?$/.test(path)) return say(response, 308, `See ${path}/.`, { location: `${path}/` })
+  // A path that ends with a slash stands for the page of that folder.
+  const page = path.endsWith('/') ? `${path}index.html` : path
+  let found
   try {
-    ;[file, body] = await readPage(path)
+    found = await (page.startsWith(base) ? readApp(page, request.method) : readOurs(page))
   } catch (error) {
-    return say(response, 500, `Vite could not build the apps: ${error.stderr || error.message}`)
+    return say(response, 500, error.message)
   }
+  const { file, body, status = 200, more } = found
   if (!body) return say(response, 404, 'Not found.')
   const type = extname(file)
-  const more = { 'content-type': contentTypes[type], vary: 'accept-encoding' }
-  if (type === '.html') more['content-security-policy'] = policyFor(body)
+  const all = { ...headers, 'content-type': contentTypes[type], vary: 'accept-encoding', ...more }
+  if (type === '.html') all['content-security-policy'] = policyFor(body)
   const small = /\bbr\b/.test(request.headers['accept-encoding']) && (await squeeze(file, body))
-  if (small) more['content-encoding'] = 'br'
+  if (small) all['content-encoding'] = 'br'
   const sent = small || body
-  response.writeHead(200, { ...headers, ...more, 'content-length': sent.length })
+  response.writeHead(status, { ...all, 'content-length': sent.length })
   response.end(sent)
 }
 

@@ -88,8 +88,15 @@ const listen = (server, port, host) =>
 const listenSomewhere = async (server, wish, host) => {
   for (let port = wish ?? 8080; ; port++) {
     try {
-      return await listen(server, port, host)
+      await listen(server, port, host)
+      return
     } catch (error) {
+      if (error.code === 'EACCES')
+        throw new Error(`You are not allowed to use port ${port}. Choose another port: PORT=9000 npm start`)
+      if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND')
+        throw new Error(
+          `${host} is not an address of this machine. Choose another one: HOST=127.0.0.1 npm start`,
+        )
       if (error.code !== 'EADDRINUSE') throw error
       if (wish === undefined && port < 8099) continue
       const taken = wish === undefined ? 'The ports from 8080 to 8099 are all' : `Port ${port} is`
@@ -109,7 +116,7 @@ const listenSomewhere = async (server, wish, host) => {
  */
 export const startDemo = async ({ port, host = '127.0.0.1', start = startOwn } = {}) => {
   if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port <= 65_535)) {
-    throw new Error('The port must be a whole number from 0 to 65535.')
+    throw new Error('PORT must be a whole number from 0 to 65535, for example: PORT=9000 npm start')
   }
   if (!isBuilt()) {
     throw new Error('The package has not been built: run npm run build first.')
@@ -138,12 +145,38 @@ export const startDemo = async ({ port, host = '127.0.0.1', start = startOwn } =
   }
 }
 
+/** Closes the demo on Ctrl+C. Pressed again, or before the demo has started, Ctrl+C ends the process at once. */
+const closeOnSignal = () => {
+  let demo
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, async () => {
+      const running = demo
+      demo = undefined
+      await running?.close()
+      process.exit()
+    })
+  }
+  return started => {
+    demo = started
+  }
+}
+
+const intro = url => `The demo is at ${url}
+
+Apps to copy:
+  ${url}recipes/script-tag.html
+  ${url}spa/   (React, Vue, Svelte, Solid)
+
+Press Ctrl+C to stop.`
+
 /** Starts the demo on the PORT and HOST of the environment, and prints its address. */
 export const runDemo = async start => {
   const { PORT, HOST } = process.env
+  const setDemo = closeOnSignal()
   try {
-    const { url } = await startDemo({ port: PORT ? Number(PORT) : undefined, host: HOST || undefined, start })
-    console.log(`The demo is at ${url} (examples to copy: ${url}recipes/script-tag.html and ${url}spa/)`)
+    const demo = await startDemo({ port: PORT ? Number(PORT) : undefined, host: HOST || undefined, start })
+    setDemo(demo)
+    console.log(intro(demo.url))
   } catch (error) {
     console.error(error.message)
     process.exit(1)

@@ -4,10 +4,12 @@ const difference = (one: string, other: string) =>
   [...one].filter((letter, place) => other[place] !== letter).length +
   Math.abs(one.length - other.length)
 
-/** The error for an option that does not exist, with the name that was probably meant. */
+/** The error for an option that does not exist, with the name that was probably meant, or with all names. */
 export const unknownOption = (place: string, name: string, names: readonly string[]): TypeError => {
-  const [nearest] = [...names].sort((a, b) => difference(name, a) - difference(name, b))
-  return new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
+  const [nearest = ''] = [...names].sort((a, b) => difference(name, a) - difference(name, b))
+  const hint =
+    difference(name, nearest) <= name.length ? `Did you mean '${nearest}'?` : `It has ${names.join(', ')}.`
+  return new TypeError(`${place} has no option '${name}'. ${hint}`)
 }
 
 /** Throws a `TypeError` if any options are left that do not exist: a misspelt one would be ignored silently. */

@@ -14,8 +14,10 @@ export interface Checks {
   close(code: number | undefined, reason: string | undefined): void
 }
 
-/** What an option may be: anything, a number, or one of these values. */
+/** What an option may be: anything, a number, or one of these values or types. */
 type Allowed = 'any' | 'number' | readonly unknown[]
+
+const A_FUNCTION = ['a function']
 
 /** All options, by the object that contains them. */
 const OPTIONS = {
@@ -23,11 +25,11 @@ const OPTIONS = {
     protocols: 'any',
     binaryType: ['arraybuffer', 'blob'],
     autoConnect: 'any',
-    retry: 'any',
+    retry: ['a function', false],
     minUptime: 'number',
     connectTimeout: 'number',
     closeTimeout: 'number',
-    prepare: 'any',
+    prepare: A_FUNCTION,
     queue: 'any',
     highWaterMark: 'number',
     heartbeat: 'any',
@@ -42,8 +44,8 @@ const OPTIONS = {
     overflow: ['reject', 'drop-oldest'],
     keepWhenClosed: 'any',
   },
-  heartbeat: { interval: 'number', timeout: 'number', message: 'any', isReply: 'any' },
-  handover: { maxAge: 'number', when: 'any', id: 'any', wake: ['handover', 'reconnect'] },
+  heartbeat: { interval: 'number', timeout: 'number', message: 'any', isReply: A_FUNCTION },
+  handover: { maxAge: 'number', when: A_FUNCTION, id: A_FUNCTION, wake: ['handover', 'reconnect'] },
   send: { ttl: 'number', key: 'any', volatile: 'any', signal: 'any' },
 }
 
@@ -61,7 +63,8 @@ const checkOptions = (place: keyof typeof OPTIONS, options: object | false | und
     const allowed = (OPTIONS[place] as Record<string, Allowed>)[name] as Allowed
     if (value === undefined || allowed === 'any') continue
     if (allowed === 'number') checkNumber(name, value)
-    else if (!allowed.includes(value)) throw new TypeError(`${name} must be ${allowed.join(' or ')}`)
+    else if (!allowed.includes(value) && !allowed.includes(`a ${typeof value}`))
+      throw new TypeError(`${name} must be ${allowed.join(' or ')}`)
   }
 }
 

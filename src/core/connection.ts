@@ -44,6 +44,7 @@ export const openConnection = (
   let close: CloseInfo | undefined
   let unsent = 0
   let started = 0
+  let handshaken = false
 
   const fail = (code: SocketErrorCode, error?: unknown, detail?: string) => {
     if (signal.aborted) return
@@ -69,7 +70,6 @@ export const openConnection = (
     if (url == null) throw new TypeError(`The endpoint is ${url}`)
     started = performance.now()
     const socket: WebSocket = new WebSocket(url, subprotocols)
-    let handshaken = false
     connection.native = socket
     socket.binaryType = binaryType
     socket.onopen = async () => {
@@ -130,6 +130,9 @@ export const openConnection = (
       fail('ENDPOINT_FAILED', error),
     )
   } else open(endpoint, protocols)
-  setTimer(deadline, () => fail('CONNECT_TIMEOUT', undefined, `${deadline} ms`))
+  setTimer(deadline, () => {
+    const missing = handshaken ? 'prepare' : connection.native ? 'the handshake' : 'the endpoint'
+    fail('CONNECT_TIMEOUT', undefined, `after ${deadline} ms, waiting for ${missing}`)
+  })
   return connection
 }

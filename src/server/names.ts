@@ -6,13 +6,15 @@ const difference = (one: string, other: string): number =>
   [...one].filter((letter, place) => other[place] !== letter).length +
   Math.abs(one.length - other.length)
 
-/** Throws a `TypeError` for an option that does not exist, with the name that was probably meant. */
+/** Throws a `TypeError` for an option that does not exist, with the name that was probably meant, or with all names. */
 export const checkOptionNames = (place: string, options: object, names: readonly string[]): void => {
   if (typeof options !== 'object' || options === null) throw new TypeError(`${place} must be an object`)
   for (const name of Object.keys(options)) {
     if (names.includes(name)) continue
-    const [nearest] = [...names].sort((a, b) => difference(name, a) - difference(name, b))
-    throw new TypeError(`${place} has no option '${name}'. Did you mean '${nearest}'?`)
+    const [nearest = ''] = [...names].sort((a, b) => difference(name, a) - difference(name, b))
+    const isNear = difference(name, nearest) <= name.length
+    const hint = isNear ? `Did you mean '${nearest}'?` : `It has ${names.join(', ')}.`
+    throw new TypeError(`${place} has no option '${name}'. ${hint}`)
   }
 }
 

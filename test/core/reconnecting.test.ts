@@ -112,7 +112,9 @@ describe('the connect timeout', () => {
     const { socket, heard, native } = setup({ connectTimeout: 8_000 })
     const hanging = native()
     vi.advanceTimersByTime(8_000)
-    expect(heard('error')).toMatchObject([{ code: 'CONNECT_TIMEOUT' }])
+    expect(heard('error')).toMatchObject([
+      { code: 'CONNECT_TIMEOUT', message: 'CONNECT_TIMEOUT: after 8000 ms, waiting for the handshake' },
+    ])
     expect(hanging.socket.readyState).toBe(2)
     hanging.socket.dispatchEvent(new Event('open'))
     expect(socket.state.name).toBe('waiting')
@@ -191,7 +193,9 @@ describe('an endpoint function', () => {
       })
     })
     await vi.advanceTimersByTimeAsync(10_000)
-    expect(heard('error')).toMatchObject([{ code: 'CONNECT_TIMEOUT' }])
+    expect(heard('error')).toMatchObject([
+      { code: 'CONNECT_TIMEOUT', message: 'CONNECT_TIMEOUT: after 10000 ms, waiting for the endpoint' },
+    ])
     expect(aborted).toBe(true)
     give('/late')
     await settled()
@@ -296,7 +300,9 @@ describe('prepare', () => {
     const { heard, native } = setup({ prepare: () => new Promise(() => {}) })
     native().accept()
     await vi.advanceTimersByTimeAsync(10_000)
-    expect(heard('error')).toMatchObject([{ code: 'CONNECT_TIMEOUT' }])
+    expect(heard('error')).toMatchObject([
+      { code: 'CONNECT_TIMEOUT', message: 'CONNECT_TIMEOUT: after 10000 ms, waiting for prepare' },
+    ])
   })
 
   test('ends when its connection closes: receive() rejects, and the close code decides', async () => {

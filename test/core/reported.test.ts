@@ -213,11 +213,40 @@ describe('a misspelt option', () => {
     expect(make).toThrow(message)
   })
 
+  test.each([
+    [
+      { maxRetries: 5 },
+      "createSocket has no option 'maxRetries'. It has protocols, binaryType, autoConnect, retry",
+    ],
+    [
+      { queue: { timeout: 5 } },
+      "queue has no option 'timeout'. It has maxMessages, maxBytes, overflow, keepWhenClosed.",
+    ],
+  ])('throws a TypeError with all names if none is near: %o', (options, message) => {
+    expect(() => createSocket('/feed', { WebSocket: server.WebSocket, ...options } as object)).toThrow(
+      message,
+    )
+  })
+
   test('of send() throws before anything is sent', () => {
     const { socket, native } = setup()
     native().accept()
     expect(() => socket.send('x', { tl: 5 } as object)).toThrow(/send has no option 'tl'.*'ttl'/)
     expect(sent(native())).toEqual([])
+  })
+})
+
+describe('an option that must be a function', () => {
+  test.each([
+    [{ retry: 5 }, 'retry must be a function or false'],
+    [{ retry: true }, 'retry must be a function or false'],
+    [{ prepare: 'x' }, 'prepare must be a function'],
+    [{ heartbeat: { message: 'ping', isReply: 'pong' } }, 'isReply must be a function'],
+    [{ handover: { when: 'bye' } }, 'when must be a function'],
+    [{ handover: { id: 'id' } }, 'id must be a function'],
+  ])('throws a TypeError at once if it is something else: %o', (options, message) => {
+    const make = () => createSocket('/feed', { WebSocket: server.WebSocket, ...options } as object)
+    expect(make).toThrow(new TypeError(message))
   })
 })
 

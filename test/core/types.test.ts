@@ -354,7 +354,7 @@ describe('the type SocketOptions', () => {
     // @ts-expect-error what beats is for the server to say
     expect(() => createSocket(url, { ...idle, heartbeat: true })).toThrow(TypeError)
     // @ts-expect-error on is a policy
-    createSocket(url, { ...idle, retry: true })
+    expect(() => createSocket(url, { ...idle, retry: true })).toThrow(TypeError)
     // @ts-expect-error a number cannot be sent
     createSocket(url, { ...idle, heartbeat: { message: 5 } })
   })

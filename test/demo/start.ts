@@ -8,10 +8,12 @@ import { createWatch } from '../support/watch.ts'
 export interface Demo {
   /** Where it is, as it has said. */
   readonly url: string
-  /** In good order, as Ctrl+C does. */
-  stop(): Promise<void>
+  /** All that it has printed so far. */
+  readonly said: string
+  /** In good order, as Ctrl+C does. Resolves with the exit code. */
+  stop(): Promise<number | null>
   /** With SIGKILL. */
-  kill(): Promise<void>
+  kill(): Promise<number | null>
 }
 
 /** Starts one of the scripts in `demo/` and reads its address from what it prints. */
@@ -25,7 +27,7 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
       stdio: ['ignore', 'pipe', 'pipe'],
     },
   )
-  const exited = once(child, 'exit')
+  const exited = once(child, 'exit') as Promise<[number | null]>
   let complaints = ''
   child.stderr.on('data', (text: Buffer) => {
     complaints += text
@@ -33,7 +35,8 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
   })
   const end = async (signal: NodeJS.Signals) => {
     child.kill(signal)
-    await exited
+    const [code] = await exited
+    return code
   }
   let said = ''
   for await (const text of child.stdout) {
@@ -43,7 +46,7 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
   if (!said.includes('\n')) await exited
   const [url] = /http:\/\/\S+\//.exec(said) ?? []
   if (!url) throw new Error(`the demo did not say where it is: ${said}${complaints}`)
-  return { url, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') }
+  return { url, said, stop: () => end('SIGINT'), kill: () => end('SIGKILL') }
 }
 
 export interface Visitor {
@@ -78,6 +81,15 @@ export const visit = async ({ url }: { readonly url: string }, path: string): Pr
     hears: isIt => until(() => texts.find(isIt)),
     until,
   }
+}
+
+/** Fetches a page of the apps as soon as they are built. */
+export const fetchApp = async (url: string): Promise<Response> => {
+  const page = await fetch(url)
+  if (page.status !== 503) return page
+  await page.text()
+  await new Promise(resolve => setTimeout(resolve, 100))
+  return fetchApp(url)
 }
 
 export const press = async (

@@ -16,11 +16,15 @@ inEveryEngine(rig => {
     await shows(two, '#tabs-holder', '^another window$')
     for (const page of [one, two]) {
       await shows(page, '#tabs-count', '^2$')
-      await shows(page, '#tabs-messages', '^[1-9]')
+      await shows(page, '#tabs-connections', '^1$')
+      for (const id of ['own-messages', 'tabs-messages']) await shows(page, `#${id}`, '^[1-9]')
+      for (const id of ['own-lost', 'tabs-lost']) expect(await shows(page, `#${id}`, '\\d')).toBe('0')
     }
     await one.evaluate(() => location.assign('about:blank'))
     expect(await shows(two, '#tabs-holder', '^this window$')).toBe('this window')
     await shows(two, '#tabs-state', '^open$')
     await shows(two, '#tabs-count', '^1$')
+    expect(await shows(two, '#own-lost', '\\d')).toBe('0')
+    expect(await shows(two, '#tabs-lost', '\\d')).toMatch(/^\d+$/)
   })
 })

@@ -71,12 +71,12 @@ const known = [
 
 /**
  * The engines that can be used, installed first if this is Debian and we are root. One that is missing is reported
- * at the end of the run. `ENGINES=firefox,webkit` asks for these alone.
+ * at the end of the run. `ENGINES=firefox,webkit` asks for these alone, and `only` for one of them.
  */
-export function engines(): Launcher[] {
+export function engines(only?: Engine['name']): Launcher[] {
   const wanted = process.env.ENGINES?.split(',')
   return known.flatMap(({ name, find, packages, variable }) => {
-    if (wanted && !wanted.includes(name)) return []
+    if ((wanted && !wanted.includes(name)) || (only && name !== only)) return []
     const launch = findOrInstall<Launcher['launch']>(find, ...packages)
     if (launch) return [{ name, launch }]
     missing(name, `install ${packages.join(' and ')}, or name it with ${variable}`, canInstall())

@@ -2,7 +2,7 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'vite'
 import { afterAll, describe, expect, test } from 'vitest'
-import { type Demo, startDemo } from '../demo/start.ts'
+import { type Demo, fetchApp, startDemo } from '../demo/start.ts'
 import type { App, AppProps, View } from '../frameworks/apps/contract.ts'
 import { appFile, buildCode, type Framework, frameworks, renderOnServer } from '../frameworks/load.ts'
 import { startServer } from '../interop/ws.ts'
@@ -194,6 +194,8 @@ inEveryEngine(rig => {
 
   test('the apps to be copied, as the demo builds and serves them, show pictures, count down, and send what was queued', async () => {
     const { url } = await startedDemo()
+    // Until the apps are built, a page that reloads itself is in their place.
+    await fetchApp(`${url}spa/`)
     const open = async (name: string) => {
       const page = rig.keep(await rig.engine.open(`${url}spa/${name}/`))
       await shows(page, 'ul', '\\w')

@@ -75,7 +75,7 @@ function watched(engine: Engine, pages: Set<Page>): Engine {
  * ```
  */
 export function inEveryEngine(body: (rig: Rig) => void, only?: Engine['name']): void {
-  const launchers = engines().filter(({ name }) => !only || name === only)
+  const launchers = engines(only)
   // A file without a test is an error to vitest.
   if (launchers.length === 0) test('has an engine', ({ skip }) => skip(`no ${only ?? 'engine'} here`))
 

@@ -1,10 +1,16 @@
 // `npm run site`, and what a reader of the site can follow.
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { posix } from 'node:path'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { pages } from '../../demo/docs/.vitepress/pages.mjs'
+import { findingsOnPages, loadAxe } from '../engines/axe.ts'
+import { shows } from '../engines/demo-page.ts'
+import { engines } from '../engines/engines.ts'
 import { root } from './built.ts'
 
 const folder = `${root}.tmp/site-test-${process.pid}`
@@ -73,4 +79,44 @@ describe('the site', () => {
   test('shows the braces of templates as they are written', () => {
     expect(html.get('guides/angular.html')).toContain('{{ feed.state().name }}')
   })
+})
+
+/** Serves the site. */
+const serve = async () => {
+  const types = {
+    html: 'text/html; charset=utf-8',
+    css: 'text/css',
+    js: 'text/javascript',
+    webp: 'image/webp',
+  }
+  const server = createServer(({ url = '/' }, response) => {
+    const path = decodeURIComponent(new URL(url, 'http://localhost').pathname)
+    if (!existsSync(folder + path)) return response.writeHead(404).end()
+    const type = types[posix.extname(path).slice(1) as keyof typeof types] ?? 'application/octet-stream'
+    response.setHeader('content-type', type).end(readFileSync(folder + path))
+  })
+  onTestFinished(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+}
+
+describe.each(engines('chromium'))('the site in $name', ({ launch }) => {
+  test('has no accessibility finding on any page, in light and dark', async () => {
+    const url = await serve()
+    const engine = await launch()
+    onTestFinished(() => engine.close())
+    // Only with scripts does the page for unknown addresses have any content.
+    const unknown = '404.html'
+    for (const first of ['index.html', unknown]) {
+      const others = first === unknown ? [] : [...html.keys()].filter(page => page !== unknown)
+      const page = await engine.open(url + first)
+      await shows(page, 'main', '\\w')
+      await loadAxe(page)
+      expect(await findingsOnPages(page, others)).toEqual([])
+    }
+  }, 300_000)
 })

@@ -369,6 +369,7 @@ test.each([
   [{ rates: { address: 100 } }, 'rates.address must be an object'],
   [{ rates: true }, 'rates must be an object'],
   [{ maxConnections: { users: 5 } }, "maxConnections has no option 'users'. Did you mean 'user'?"],
+  [{ rates: { everything: {} } }, "rates has no option 'everything'. It has connection, user, address."],
   [{ maxConnections: 5 }, 'maxConnections must be an object'],
 ])('the server throws for %j a TypeError that says what is wrong', (options, message) => {
   expect(() => startFake(options as any)).toThrow(new TypeError(message))

@@ -8,6 +8,9 @@ const slugify = heading =>
     .replace(/[^\p{L}\p{N}\s_-]/gu, '')
     .replace(/ /g, '-')
 
+/** The icon of the demo. */
+const [, icon] = /href="(data:image\/svg[^"]*)"/.exec(read('demo/index.html'))
+
 const { description, version } = JSON.parse(read('package.json'))
 
 export default {
@@ -23,13 +26,22 @@ export default {
   cleanUrls: false,
   head: [
     ['meta', { name: 'color-scheme', content: 'light dark' }],
-    ['link', { rel: 'icon', href: 'data:,' }],
+    ['link', { rel: 'icon', href: icon }],
   ],
   markdown: {
     anchor: { slugify },
-    theme: { light: 'github-light', dark: 'github-dark' },
-    // Vue would evaluate the braces of templates in the text.
+    // The colours of the default themes have too little contrast.
+    theme: { light: 'github-light-high-contrast', dark: 'github-dark-default' },
     config: markdown => {
+      // An empty heading of a column is no heading.
+      markdown.core.ruler.push('empty_headings', ({ tokens }) => {
+        tokens.forEach(({ type }, at) => {
+          if (type !== 'th_open' || tokens[at + 1].content) return
+          tokens[at].tag = 'td'
+          tokens[at + 2].tag = 'td'
+        })
+      })
+      // Vue would evaluate the braces of templates in the text.
       markdown.renderer.rules.code_inline = (tokens, at) =>
         `<code v-pre>${markdown.utils.escapeHtml(tokens[at].content)}</code>`
     },

@@ -59,7 +59,8 @@ const groups = [
     'sizes',
   ),
   guides('Servers', 'python', 'closing', 'proxies'),
-  guides('Migrating', 'drop-in', 'migrate-react-use-websocket', 'migrate-socket-io', 'why-not'),
+  guides('Migrating', 'drop-in', 'migrate-react-use-websocket', 'migrate-socket-io'),
+  { text: 'Choosing', files: ['demo/docs/why-not.md', 'test/comparison/RESULTS.md'] },
 ]
 const listed = new Set(groups.flatMap(({ files }) => files))
 const others = [...pages.keys()].filter(file => /^demo\/docs\/[\w-]+\.md$/.test(file) && !listed.has(file))
@@ -76,25 +77,20 @@ const NAMES = {
 }
 const item = file => ({ text: NAMES[file] ?? titleOf(file), link: linkTo(file) })
 
+/** A group that can be collapsed needs a page of its own, which its heading leads to: a button inside a button would not be accessible. */
+const collapsed = (text, [first, ...others]) => ({
+  text,
+  link: linkTo(first),
+  collapsed: true,
+  items: others.map(item),
+})
+
 export const sidebar = [
-  ...groups.map(({ text, files }) => ({ text, collapsed: false, items: files.map(item) })),
-  {
-    text: 'API reference',
-    collapsed: true,
-    items: ['demo/docs/api/README.md', ...below('demo/docs/api/')].map(item),
-  },
-  {
-    text: 'Comparison and measurements',
-    collapsed: true,
-    items: [
-      'test/comparison/RESULTS.md',
-      'test/bench/results/README.md',
-      ...below('test/bench/results/'),
-    ].map(item),
-  },
-  {
-    text: 'For maintainers',
-    collapsed: true,
-    items: [...pages.keys()].filter(file => pages.get(file)?.startsWith('project/')).map(item),
-  },
+  ...groups.map(({ text, files }) => ({ text, items: files.map(item) })),
+  collapsed('API reference', ['demo/docs/api/README.md', ...below('demo/docs/api/')]),
+  collapsed('Measurements', ['test/bench/results/README.md', ...below('test/bench/results/')]),
+  collapsed('For maintainers', [
+    'src/README.md',
+    ...[...pages.keys()].filter(file => pages.get(file)?.startsWith('project/') && file !== 'src/README.md'),
+  ]),
 ]
