@@ -1,4 +1,4 @@
-// Takes the README's pictures of the running demo, anew after each change of the page. After npm run build:
+// Takes the screenshots of the demo for the README. Run it after each change of the page, and after npm run build:
 //
 //   node demo/pictures/take.mjs
 //
@@ -14,7 +14,7 @@ import { startDemo } from '../server/server.mjs'
 
 const folder = fileURLToPath(new URL('.', import.meta.url))
 const wide = { width: 1360, height: 1000 }
-/** One column, so that the connection is above the streams. */
+/** A viewport with one column, so that the connection is above the streams. */
 const narrow = { width: 880, deviceScaleFactor: 0.8 }
 const frames = { every: 250, count: 56, brokenAfter: 6 }
 
@@ -24,7 +24,7 @@ const browser = await puppeteer.launch({
 })
 const demo = await startDemo({ port: 0 })
 
-/** A page that has run for a while, so that there is something to see. */
+/** Opens the page, and waits until it has data. */
 const visit = async (viewport, scheme = 'light') => {
   const page = await browser.newPage({ type: 'window' })
   await page.setViewport(viewport)
@@ -75,12 +75,12 @@ const takeStrip = async () => {
   await sheet.close()
 }
 
-/** Shots of one outage in the pace in which it was seen, as an animated picture. */
+/** An animation of one outage, in real time. */
 const takeFilm = async () => {
   const shots = await mkdtemp(join(tmpdir(), 'film-'))
   const page = await visit({ ...narrow, height: 1000 })
   const box = await page.evaluate(() => {
-    // What is not part of it, or changes its height while it is filmed.
+    // Hides elements that are not part of the animation, or change its height.
     for (const one of ['#toasts', '.hero', '.break', '.feed', '.replacement']) {
       document.querySelector(one).style.display = 'none'
     }

@@ -8,7 +8,7 @@ import { runDemo } from './server.mjs'
 
 const script = fileURLToPath(new URL('cluster-node.mjs', import.meta.url))
 const names = ['1', '2', '3']
-/** A node that has died is started again after so long. */
+/** The milliseconds after which a node that has died is started again. */
 const backAfter = 4_000
 
 const freePort = async () => {
@@ -20,7 +20,7 @@ const freePort = async () => {
   return port
 }
 
-/** A Redis of our own that keeps nothing on disk, and goes with us. */
+/** Starts a Redis that writes nothing to disk, and ends with this process. */
 const startRedis = async () => {
   const port = await freePort()
   const options = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
@@ -55,7 +55,7 @@ const createChild = (name, env) => {
       isWanted = true
       const started = fork(script, [name], { env })
       running = started
-      // To one that is gone nothing can be said, and that is no error here.
+      // Sending to a process that has ended is not an error here.
       started.on('error', () => {})
       started.on('exit', () => {
         child.port = undefined
@@ -98,7 +98,7 @@ const startCluster = async () => {
   await start()
 
   const live = () => children.filter(({ port }) => port)
-  /** Returns the sum of what the nodes have counted. */
+  /** Returns the sum of the nodes' answers. */
   const askAll = async words => {
     const answers = await Promise.all(live().map(child => child.ask(words)))
     return answers.reduce((sum, answer) => sum + (answer?.count ?? 0), 0)
@@ -110,7 +110,7 @@ const startCluster = async () => {
   }
 
   return {
-    /** A page opens its feed first. The rest of it goes to the same node, the next page to the next. */
+    /** The first connection of a page is its feed. It goes to the next node, and the other connections of the page go to the same one. */
     target(path) {
       if (path === '/feed' || !latest?.port) latest = next()
       return latest?.port && { port: latest.port }
@@ -119,7 +119,7 @@ const startCluster = async () => {
     deploy: ids => askAll({ deploy: ids }),
     start,
     stop,
-    /** The one that is asked for, or another one, but never the last. Says which. */
+    /** Kills this node, or another one, but never the last. Returns its name. */
     kill(name) {
       const those = live()
       if (those.length < 2) return undefined

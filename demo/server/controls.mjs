@@ -1,7 +1,7 @@
-// What each button does, and the range of its numbers.
+// The actions of the buttons, and the ranges of their parameters.
 import { say } from './files.mjs'
 
-/** What a server may send in a close frame: https://datatracker.ietf.org/doc/html/rfc6455#section-7.4 */
+/** Whether a server may send this code in a close frame: https://datatracker.ietf.org/doc/html/rfc6455#section-7.4 */
 const isCloseCode = code =>
   (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || code >= 3000
 
@@ -11,7 +11,7 @@ const connections = count => (count === 1 ? '1 connection was' : `${count} conne
 const notOurs =
   'The service runs elsewhere, so this button cannot control it. Use a button that breaks the connection.'
 
-/** The request cannot be fulfilled. Its message is the answer. */
+/** A request that cannot be fulfilled. The message is the response. */
 class Refusal extends Error {}
 
 export const createControls = (line, service) => {
@@ -34,7 +34,7 @@ export const createControls = (line, service) => {
   }
   let restarted = Promise.resolve()
 
-  /** Each number has a minimum, a maximum and a default. */
+  /** Each parameter has a minimum, a maximum and a default. */
   const controls = {
     cut: {
       act: () => `${connections(line.cut())} reset.`,
@@ -125,7 +125,7 @@ export const createControls = (line, service) => {
   }
 
   return {
-    /** The control of this name, or nothing. */
+    /** The control with this name, or `undefined`. */
     find: name => (Object.hasOwn(controls, name) ? controls[name] : undefined),
 
     async press(response, { act, ...numbers }, query) {
@@ -145,7 +145,7 @@ export const createControls = (line, service) => {
       }
     },
 
-    /** For how many more seconds new connections are refused. */
+    /** The number of seconds for which new connections are still refused. */
     get wait() {
       return Math.ceil((refusedUntil - Date.now()) / 1000)
     },

@@ -37,7 +37,7 @@ export const say = (response, status, text, more) => {
   response.end(`${text}\n`)
 }
 
-/** The file that a path stands for, or nothing if that is not a file of ours. */
+/** The file for a path, or `undefined` if the file must not be served. */
 const findFile = path => {
   const prefix = Object.keys(roots).find(prefix => path.startsWith(prefix))
   const root = resolve(prefix ? roots[prefix] : pages)
@@ -45,7 +45,7 @@ const findFile = path => {
   return file.startsWith(root + sep) && contentTypes[extname(file)] ? file : undefined
 }
 
-/** A page may carry a script of its own, for readers to copy: the policy names it by its hash. */
+/** A page may contain an inline script, for readers to copy. The policy allows it by its hash. */
 const policyFor = html => {
   const hashes = [...html.toString().matchAll(/<script>(.*?)<\/script>/gs)].map(
     ([, script]) => `'sha256-${createHash('sha256').update(script).digest('base64')}'`,
@@ -56,8 +56,8 @@ const policyFor = html => {
 const compress = promisify(brotliCompress)
 const compressed = new Map()
 
-/** Squeezed once for as long as the file stays the same. */
-const squeeze = async (file, body) => {
+/** Compresses a file once, until it changes. */
+const compressOnce = async (file, body) => {
   const known = compressed.get(file)
   if (known?.body.equals(body)) return known.small
   const small = await compress(body, { params: { [constants.BROTLI_PARAM_QUALITY]: 9 } })
@@ -101,7 +101,7 @@ export const serveFile = async (request, response, path) => {
   const type = extname(file)
   const all = { ...headers, 'content-type': contentTypes[type], vary: 'accept-encoding', ...more }
   if (type === '.html') all['content-security-policy'] = policyFor(body)
-  const small = /\bbr\b/.test(request.headers['accept-encoding']) && (await squeeze(file, body))
+  const small = /\bbr\b/.test(request.headers['accept-encoding']) && (await compressOnce(file, body))
   if (small) all['content-encoding'] = 'br'
   const sent = small || body
   response.writeHead(status, { ...all, 'content-length': sent.length })

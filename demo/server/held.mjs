@@ -1,11 +1,11 @@
-// Around any store of reliable sessions: what a node sends to a session it sends as the one that holds it. Once another node
-// has taken the session over, the store refuses, so that two nodes never both send what is due. And it counts: the numbers of
-// a session's messages have no holes, so that the newest one says how many were sent, whichever nodes have died meanwhile.
+// Wraps a store of reliable sessions, so that a node can send to a session only while it holds it. If another node has resumed the session, the store refuses
+// the message, so that two nodes never send the same one. It also counts: the numbers of a session's messages are consecutive, so the newest number is the
+// number of sent messages, whichever nodes have died.
 
 export const heldStore = store => {
   const leases = new Map()
   return {
-    /** How many messages a session that this node holds has been sent in all. */
+    /** The number of messages that were sent to a session that this node holds. */
     sent: session => leases.get(session)?.sequenceId,
 
     async open(limits, onEvent) {

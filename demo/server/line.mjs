@@ -1,23 +1,23 @@
-// A small TCP proxy between the pages and the push service, which breaks connections as real networks do.
+// A small TCP proxy between the pages and the push service, which simulates the faults of real networks.
 import { connect } from 'node:net'
 
-/** A frozen connection looks alive to both ends. Nobody else would ever end it. */
+/** The milliseconds after which a frozen connection is destroyed. To both ends, it seems to be alive, so they might never close it. */
 const frozenFor = 30_000
 
-/** Carries bytes one way, `first` before the others. They leave in the order in which they came, each as late as the line was slow at that moment. */
-const createLane = (from, to, line, connection, first = []) => {
-  const held = []
+/** Forwards bytes in one direction, in order, beginning with `first`. Each is delayed by the delay that is set when it arrives. */
+const createPipe = (from, to, line, connection, first = []) => {
+  const buffer = []
   let timer
 
   const pump = () => {
     clearTimeout(timer)
-    while (held.length && !connection.frozen && !to.writableNeedDrain && !to.destroyed) {
-      const wait = held[0].due - performance.now()
+    while (buffer.length && !connection.frozen && !to.writableNeedDrain && !to.destroyed) {
+      const wait = buffer[0].due - performance.now()
       if (wait > 0) {
         timer = setTimeout(pump, wait)
         break
       }
-      const { bytes } = held.shift()
+      const { bytes } = buffer.shift()
       if (bytes) to.write(bytes)
       else to.end()
     }
@@ -26,7 +26,7 @@ const createLane = (from, to, line, connection, first = []) => {
   }
 
   const push = bytes => {
-    held.push({ bytes, due: performance.now() + line.delay + connection.delay })
+    buffer.push({ bytes, due: performance.now() + line.delay + connection.delay })
     pump()
   }
 
@@ -39,13 +39,13 @@ const createLane = (from, to, line, connection, first = []) => {
 
 const maxDelay = 1_000
 
-/** What the address of a stream asks of the line: `id` for `freeze(id)`, and `delay`, the milliseconds each way that its bytes take. */
-const wishesOf = ({ url }) => {
+/** The parameters of a stream's URL: its `id`, for `freeze(id)`, and its `delay`, the milliseconds of latency in each direction. */
+const parametersOf = ({ url }) => {
   const query = new URL(url, 'http://localhost').searchParams
   return { id: query.get('id'), delay: Math.min(Math.max(0, Number(query.get('delay')) || 0), maxDelay) }
 }
 
-/** The request as the browser wrote it: the service behind the line sees the same host and origin. */
+/** The original request of the browser, so that the service behind the proxy receives the same host and origin. */
 const headOf = ({ method, url, rawHeaders }) => {
   const lines = [`${method} ${url} HTTP/1.1`]
   for (let at = 0; at < rawHeaders.length; at += 2) lines.push(`${rawHeaders[at]}: ${rawHeaders[at + 1]}`)
@@ -56,14 +56,21 @@ export const createLine = () => {
   const connections = new Set()
   const line = { delay: 0 }
   /** The ids of streams whose new connections are refused, each with the timer that ends this. */
-  const away = new Map()
-  let calm
+  const refused = new Map()
+  let slowTimer
 
   return {
-    /** Connects a request to upgrade with the service at this address. */
+    /** Forwards an upgrade request to the service at this address. */
     carry({ port, host = '127.0.0.1' }, request, client, head) {
       const service = connect(port, host)
-      const connection = { ...wishesOf(request), frozen: false, client, service, pumps: [], timer: undefined }
+      const connection = {
+        ...parametersOf(request),
+        frozen: false,
+        client,
+        service,
+        pumps: [],
+        timer: undefined,
+      }
       const end = () => {
         clearTimeout(connection.timer)
         connections.delete(connection)
@@ -74,49 +81,49 @@ export const createLine = () => {
         socket.setNoDelay(true)
         socket.on('error', end)
         socket.on('close', () => {
-          // What the other end had still to get it gets, unless the line is slow: a network does not wait either.
+          // Data in flight still reaches the other end. Data that is delayed for longer is lost.
           if (!connection.frozen || client.destroyed) setTimeout(end, (line.delay + connection.delay) * 2)
         })
       }
       connections.add(connection)
       connection.pumps = [
-        createLane(client, service, line, connection, [headOf(request), head]),
-        createLane(service, client, line, connection),
+        createPipe(client, service, line, connection, [headOf(request), head]),
+        createPipe(service, client, line, connection),
       ]
     },
 
     /** Resets every connection without a close frame. With `id`, only those of the stream with this id. Returns how many there were. */
     cut(id) {
-      const those = [...connections].filter(one => id === undefined || one.id === id)
-      for (const { client, service } of those) {
+      const targets = [...connections].filter(one => id === undefined || one.id === id)
+      for (const { client, service } of targets) {
         client.resetAndDestroy()
         service.resetAndDestroy()
       }
-      return those.length
+      return targets.length
     },
 
     /** Refuses new connections of the stream with this id for some seconds from now on. Returns whether they were refused before. */
     refuse(id, seconds) {
-      clearTimeout(away.get(id))
-      const wasRefused = away.delete(id)
+      clearTimeout(refused.get(id))
+      const wasRefused = refused.delete(id)
       if (seconds > 0) {
-        away.set(
+        refused.set(
           id,
-          setTimeout(() => away.delete(id), seconds * 1000),
+          setTimeout(() => refused.delete(id), seconds * 1000),
         )
       }
       return wasRefused
     },
 
-    isRefused: request => away.has(wishesOf(request).id),
+    isRefused: request => refused.has(parametersOf(request).id),
 
     /**
-     * Half-open: the connections that are there stay, and no byte moves on them any more. New ones are well. With `id`, only those of the
-     * stream with this id.
+     * Makes the open connections half-open: they stay open, but transfer no more bytes. New connections work. With `id`, only connections of the stream
+     * with this id. Returns their number.
      */
     freeze(id) {
-      const warm = [...connections].filter(one => !one.frozen && (id === undefined || one.id === id))
-      for (const connection of warm) {
+      const targets = [...connections].filter(one => !one.frozen && (id === undefined || one.id === id))
+      for (const connection of targets) {
         connection.frozen = true
         for (const pump of connection.pumps) pump()
         connection.timer = setTimeout(() => {
@@ -124,21 +131,21 @@ export const createLine = () => {
           connection.service.destroy()
         }, frozenFor)
       }
-      return warm.length
+      return targets.length
     },
 
-    /** Every byte takes so many milliseconds, each way, for some seconds. */
+    /** Delays all bytes in each direction by `delay` milliseconds, for some seconds. */
     slow(delay, seconds) {
-      clearTimeout(calm)
+      clearTimeout(slowTimer)
       line.delay = delay
-      calm = setTimeout(() => {
+      slowTimer = setTimeout(() => {
         line.delay = 0
       }, seconds * 1000)
     },
 
     stop() {
-      clearTimeout(calm)
-      for (const timer of away.values()) clearTimeout(timer)
+      clearTimeout(slowTimer)
+      for (const timer of refused.values()) clearTimeout(timer)
       for (const { client, service, timer } of connections) {
         clearTimeout(timer)
         client.destroy()

@@ -10,11 +10,11 @@ const maxPayload = 4 * 1024
 const symbols = ['WAVE', 'TIDE', 'REEF']
 const ping = Buffer.from('ping')
 
-/** The frames of the pad, big-endian: kind, colour, who (2 bytes), x and y (2 bytes each), for a stroke where it ends too. */
+/** The sizes of the pad's frames, by kind. They are big-endian: kind, colour, sender (2 bytes), x and y (2 bytes each), and for a stroke also its end. */
 const sizes = { 1: 8, 2: 12, 3: 4 }
 const [cursor, clear] = [1, 3]
 
-/** `leads()`: whether this node makes the prices for all. */
+/** `leads()`: whether this node generates the prices for all nodes. */
 export const createLive = (world, leads) => {
   const server = new WebSocketServer({ noServer: true, maxPayload })
   let strokes = []
@@ -30,7 +30,7 @@ export const createLive = (world, leads) => {
     if (sizes[data[0]] !== data.length) {
       return complain(client, `this is no frame of the pad: kind ${data[0]}, ${data.length} bytes`)
     }
-    // Nobody draws in somebody else's name.
+    // The server sets the sender, so that clients cannot draw in the name of others.
     data.writeUInt16BE(client.seat, 2)
     const log = data[0] === cursor ? world.cursors : world.strokes
     log.append(data)
@@ -55,24 +55,24 @@ export const createLive = (world, leads) => {
   }
 
   server.on('connection', client => {
-    // Drawn rather than counted: no node knows what seats the others give.
+    // Random, because a node does not know which numbers the other nodes have assigned.
     client.seat = randomInt(1, 65_536)
     client.on('error', () => {})
     client.on('message', (data, isBinary) => (isBinary ? onPad(client, data) : onText(client, data)))
     client.send(JSON.stringify({ kind: 'hello', symbols, seat: client.seat }))
-    // In one piece: a frame holds one stroke after the other.
+    // All strokes are sent in one message, one after the other.
     if (strokes.length) client.send(Buffer.concat(strokes))
   })
 
   const listening = [
-    world.strokes.hear(data => {
+    world.strokes.subscribe(data => {
       if (data[0] === clear) strokes = []
       else strokes.push(data)
       if (strokes.length > logs.strokes) strokes.shift()
       pass(data)
     }),
-    world.cursors.hear(pass),
-    world.ticks.hear(prices => {
+    world.cursors.subscribe(pass),
+    world.ticks.subscribe(prices => {
       const data = JSON.stringify({ kind: 'tick', prices })
       for (const client of server.clients) deliver(client, data)
     }),
@@ -89,7 +89,7 @@ export const createLive = (world, leads) => {
     servers: { '/live': server },
     stop() {
       clearInterval(ticks)
-      for (const unhear of listening) unhear()
+      for (const unsubscribe of listening) unsubscribe()
     },
   }
 }

@@ -1,33 +1,33 @@
-// What every world keeps: logs of a bounded length, and the pace of the numbered streams.
+// Logs of a limited length, and the schedule of the numbered streams.
 
 /** The time between two messages of a numbered stream, in milliseconds. */
 export const period = 50
 
-/** The logs of a world, and how many of its newest entries each keeps. An entry is bytes (a Buffer) or what JSON can say. */
+/** The names of the logs, and the number of entries that each keeps. An entry is a Buffer or a JSON value. */
 export const logs = {
   notifications: 30,
   seen: 500,
   pictures: 1,
-  /** What a visitor who comes later is shown of the drawing. */
+  /** The strokes of the drawing that new visitors receive. */
   strokes: 4_000,
   cursors: 50,
   ticks: 10,
   nodes: 50,
 }
 
-/** A log as a node has it: it is told what is kept, and then each entry as it comes. */
+/** A node's copy of a log. A listener receives the kept entries, and then each new one. */
 export const createLog = size => {
   const entries = []
   const listeners = new Set()
   return {
     entries,
-    take(entry) {
+    add(entry) {
       entries.push(entry)
       if (entries.length > size) entries.shift()
       for (const listener of listeners) listener(entry)
     },
-    /** Returns its undo. */
-    hear(listener) {
+    /** Returns a function that removes the listener. */
+    subscribe(listener) {
       entries.forEach(entry => {
         listener(entry)
       })
@@ -37,5 +37,5 @@ export const createLog = size => {
   }
 }
 
-/** Numbers follow the clock: so many should have been sent by now, whether somebody was there to hear them or not. */
+/** The number of messages that are due by the clock, whether or not clients were connected. */
 export const dueSince = since => Math.floor((Date.now() - since) / period)

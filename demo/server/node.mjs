@@ -7,7 +7,7 @@ import { createStreams } from './streams.mjs'
 
 export const paths = ['/feed', '/live', '/plain', '/reliable']
 
-/** `world`: what outlives this node, see world.mjs. Who else lives there knows it by its name. */
+/** `world`: the data that outlives this node, see world.mjs. Other nodes know this one by its name. */
 export const startNode = async (world, { name = String(process.pid), canBeKilled } = {}) => {
   const push = createPush(world, { name, canBeKilled })
   const streams = createStreams(world)
@@ -29,14 +29,14 @@ export const startNode = async (world, { name = String(process.pid), canBeKilled
 
   return {
     port: http.address().port,
-    /** Closes every connection in the way of the protocol. Says how many there were. */
+    /** Closes all connections with a close frame. Returns how many there were. */
     close(code, reason) {
       const all = clients()
       for (const client of all) client.close(code, reason)
       return all.length
     },
     deploy: streams.deploy,
-    /** With `retryAfter`: says goodbye in the form that clients of the package obey. */
+    /** Stops the node. With `retryAfter`, close frames contain the time after which clients of the package reconnect. */
     async stop(retryAfter) {
       if (retryAfter !== undefined) {
         for (const path of ['/feed', '/live', '/plain']) {

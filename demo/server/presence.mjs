@@ -6,42 +6,42 @@ const silence = 3_000
 /** `changed` is called when another node has come or gone, and when there are more or fewer visitors. */
 export const createPresence = (world, name, changed) => {
   const nodes = new Map()
-  let told
+  let reported
   let visitors = 0
   let isOver = false
 
-  const word = () => ({ node: name, visitors, at: Date.now() })
+  const createReport = () => ({ node: name, visitors, at: Date.now() })
 
   const summary = () => [...nodes].map(([node, { visitors }]) => `${node}: ${visitors}`).join()
 
-  const look = () => {
+  const update = () => {
     for (const [node, { at }] of nodes) if (node !== name && Date.now() - at > silence) nodes.delete(node)
     const now = summary()
-    // While we are told what was said before us nobody listens yet.
-    if (told === undefined || now === told) return
-    told = now
+    // During the initial entries of the log, there are no listeners yet.
+    if (reported === undefined || now === reported) return
+    reported = now
     changed()
   }
 
-  const say = () => {
+  const sendReport = () => {
     if (isOver) return
-    nodes.set(name, word())
-    look()
-    world.nodes.append(word())
+    nodes.set(name, createReport())
+    update()
+    world.nodes.append(createReport())
   }
 
-  const unhear = world.nodes.hear(said => {
-    // Of ourselves we know more than an older word of ours.
-    if (said.node === name) return
-    if (said.visitors === undefined) nodes.delete(said.node)
-    else nodes.set(said.node, said)
-    look()
+  const unsubscribe = world.nodes.subscribe(report => {
+    // An older report of this node is ignored.
+    if (report.node === name) return
+    if (report.visitors === undefined) nodes.delete(report.node)
+    else nodes.set(report.node, report)
+    update()
   })
-  nodes.set(name, word())
-  world.nodes.append(word())
-  look()
-  told = summary()
-  const timer = setInterval(say, beat)
+  nodes.set(name, createReport())
+  world.nodes.append(createReport())
+  update()
+  reported = summary()
+  const timer = setInterval(sendReport, beat)
 
   return {
     get nodes() {
@@ -50,19 +50,19 @@ export const createPresence = (world, name, changed) => {
     get visitors() {
       return [...nodes.values()].reduce((sum, { visitors }) => sum + visitors, 0)
     },
-    /** What one node is to do for all, this one does. For a moment it may be two, or none. */
+    /** Whether this node does the work that only one node should do. For a moment, this may be true for two nodes, or for none. */
     get leads() {
       return [...nodes.keys()].every(node => name <= node)
     },
     count(now) {
       visitors = now
-      say()
+      sendReport()
     },
     stop() {
-      // The connections that end after this are nobody's news: the next word would make us live again.
+      // Connections that end after this are not reported, because another report would add this node again.
       isOver = true
       clearInterval(timer)
-      unhear()
+      unsubscribe()
       world.nodes.append({ node: name })
     },
   }

@@ -6,14 +6,14 @@ import { createPainter, isPicture } from './picture.mjs'
 import { createPresence } from './presence.mjs'
 
 const ping = Buffer.from('ping')
-/** What visitors may choose from for their own. */
+/** The categories that visitors may choose for their messages. */
 const categories = ['message', 'party', 'alert']
 const maxVisible = 500
 const maxText = 16 * 1024
 const maxBinary = 256 * 1024
 // `ws` closes with 1009 above this size, before it has read the message. Below it, the client gets an error message.
 const maxPayload = 1024 * 1024
-// A client that reads too slowly is let go: it would grow the memory of the server, and it can reconnect.
+// A client that reads too slowly is disconnected, because its buffer would use the memory of the server. It can reconnect.
 const maxBacklog = 4 * 1024 * 1024
 
 const pick = list => list[Math.floor(Math.random() * list.length)]
@@ -65,7 +65,7 @@ const parse = data => {
   }
 }
 
-/** Takes `{ type: 'push', n, text, from, category }` apart; throws a `Refusal` that says what is wrong. */
+/** Validates `{ type: 'push', n, text, from, category }`. Throws a `Refusal` with the reason. */
 const readPush = ({ n, text, from = 'somebody', category = 'message' }) => {
   if (!Number.isSafeInteger(n) || n < 1) throw new Refusal('n must be a positive whole number.')
   if (typeof text !== 'string' || !text.trim())
@@ -80,7 +80,7 @@ const readPush = ({ n, text, from = 'somebody', category = 'message' }) => {
   return notify(category, from, text, { n, from })
 }
 
-/** Starts pushing. `name`: of this node; `canBeKilled`: whether another process would restart it. */
+/** Starts the push service. `name`: the name of this node; `canBeKilled`: whether another process restarts it. */
 export const createPush = (world, { name, canBeKilled = false }) => {
   const server = new WebSocketServer({ noServer: true, maxPayload })
   const { notifications, seen, pictures } = world
@@ -157,20 +157,20 @@ export const createPush = (world, { name, canBeKilled = false }) => {
   })
 
   const listening = [
-    notifications.hear(notification => {
+    notifications.subscribe(notification => {
       seenBy.set(notification.id, new Set())
       if (seenBy.size > logs.notifications) seenBy.delete(seenBy.keys().next().value)
       broadcast(JSON.stringify(notification))
     }),
-    seen.hear(({ id, from }) => {
+    seen.subscribe(({ id, from }) => {
       const count = seenBy.get(id)?.add(from).size
       if (count) broadcast(JSON.stringify({ kind: 'seen', id, count }))
     }),
-    pictures.hear(broadcast),
+    pictures.subscribe(broadcast),
   ]
 
   const speak = () => notifications.append(notify(...pick(templates)()))
-  // A history of some minutes, with one of each kind.
+  // An initial history of a few minutes, with one notification of each kind.
   if (!notifications.entries.length) {
     templates.forEach((template, n) => {
       const at = Date.now() - (templates.length - n) * 47_000
@@ -188,7 +188,7 @@ export const createPush = (world, { name, canBeKilled = false }) => {
 
   const painting = setInterval(() => presence.leads && pictures.append(paint()), 20_000)
 
-  // Clients that vanished without a word would be kept, and written to, until TCP notices.
+  // Detects clients that have disconnected without a close frame. TCP would detect them much later.
   const sweep = setInterval(() => {
     for (const client of server.clients) {
       if (!client.isAlive) client.terminate()
@@ -204,7 +204,7 @@ export const createPush = (world, { name, canBeKilled = false }) => {
       clearTimeout(nextNotification)
       clearInterval(painting)
       clearInterval(sweep)
-      for (const unhear of listening) unhear()
+      for (const unsubscribe of listening) unsubscribe()
       presence.stop()
     },
   }

@@ -9,7 +9,7 @@ import { paths } from './node.mjs'
 import { startOrders } from './orders.mjs'
 import { chooseService, startOwn } from './services.mjs'
 
-/** A browser names the page that asks. Other sites must not press our buttons or read our feed. */
+/** Whether the origin of a request is another site, which must not use the controls or read the feed. */
 const isForeign = ({ headers: { origin, host } }) => {
   if (!origin) return false
   try {
@@ -85,8 +85,8 @@ const listen = (server, port, host) =>
   })
 
 /** Listens on the requested port, or else on the first free one from 8080 on. */
-const listenSomewhere = async (server, wish, host) => {
-  for (let port = wish ?? 8080; ; port++) {
+const listenSomewhere = async (server, requestedPort, host) => {
+  for (let port = requestedPort ?? 8080; ; port++) {
     try {
       await listen(server, port, host)
       return
@@ -98,8 +98,8 @@ const listenSomewhere = async (server, wish, host) => {
           `${host} is not an address of this machine. Choose another one: HOST=127.0.0.1 npm start`,
         )
       if (error.code !== 'EADDRINUSE') throw error
-      if (wish === undefined && port < 8099) continue
-      const taken = wish === undefined ? 'The ports from 8080 to 8099 are all' : `Port ${port} is`
+      if (requestedPort === undefined && port < 8099) continue
+      const taken = requestedPort === undefined ? 'The ports from 8080 to 8099 are all' : `Port ${port} is`
       throw new Error(`${taken} in use. Choose another port: PORT=9000 npm start`)
     }
   }

@@ -1,10 +1,10 @@
-// What the line leads to: a node in this process, or a service elsewhere (cluster.mjs has a third: nodes in processes of
-// their own). Each has `target(path)`, where a new connection goes just now, or nothing; and as far as it is in our hand
-// `close(code, reason)` for every connection, `deploy(ids)`, `stop(retryAfter)` and `start()`, `kill(node)`, and `end()` for good.
+// The services behind the proxy: a node in this process, or a service elsewhere (cluster.mjs has a third one: nodes in processes of their own). Each has
+// `target(path)`: the address for a new connection, or `undefined`. Services that the demo controls also have `close(code, reason)`, which closes all
+// connections, `deploy(ids)`, `stop(retryAfter)`, `start()`, `kill(node)`, and `end()`, which stops permanently.
 import { startNode } from './node.mjs'
 import { createWorld } from './world.mjs'
 
-/** One node here. Its world outlives it. */
+/** A node in this process. Its data outlives it. */
 export const startOwn = async (env = {}) => {
   const world = await createWorld(env)
   let node = await startNode(world)

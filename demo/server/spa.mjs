@@ -1,4 +1,4 @@
-// The apps in demo/recipes/spa, built by Vite when the first of them is asked for: npm start does not wait for that.
+// The apps in demo/recipes/spa. Vite builds them at the first request for one, so that npm start does not wait for that.
 import { execFile } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
@@ -14,7 +14,7 @@ const config = join(root, 'demo/recipes/spa/vite.config.mjs')
 /** Where the apps are served. */
 export const base = '/spa/'
 
-/** In a process of its own, so that the connections of the demo go on. */
+/** Builds in a process of its own, so that the server of the demo is not blocked. */
 const build = async () => {
   const folder = await mkdtemp(join(tmpdir(), 'steadysocket-spa-'))
   const abort = new AbortController()

@@ -6,9 +6,9 @@ import { heldStore } from './held.mjs'
 import { dueSince, period } from './log.mjs'
 
 const maxPayload = 16 * 1024
-/** Six days of twenty a second. */
+/** The largest number: six days of twenty messages per second. */
 const maxNumber = 10_000_000
-/** A client may leave 1,000 messages unacknowledged: who was away for long gets what is due in parts. */
+/** The messages that may be unacknowledged before the server waits. A session ends with more than 1,000, so a client that was disconnected for long gets them in parts. */
 const maxAhead = 500
 /** How long after its announcement a deploy ends the connections that are still there. */
 const deployAfter = 1_000
@@ -25,16 +25,16 @@ const note = async (stream, n, id) => {
 
 export const createStreams = world => {
   const plain = new WebSocketServer({ noServer: true, maxPayload })
-  const sure = new WebSocketServer({ noServer: true })
+  const reliable = new WebSocketServer({ noServer: true })
   const store = heldStore(world.store)
-  /** What the connected sessions of this node are sent. */
-  const held = new Map()
+  /** The feeds of the sessions that are connected to this node. */
+  const feeds = new Map()
 
   const beginPlain = async (client, id) => {
     const stream = await world.stream(`plain ${id}`)
-    // What was due while nobody listened is lost: nothing here keeps it.
+    // Messages that were due while the client was disconnected are lost.
     let n = dueSince(stream.since)
-    // A second connection begins where the first one is, so that one that takes over misses nothing.
+    // First, all other connections of the stream get the messages that are due, so that a handover to this connection loses none.
     for (const other of plain.clients) if (other.stream === id) other.pump(n)
     client.stream = id
     client.pump = due => {
@@ -50,41 +50,41 @@ export const createStreams = world => {
   plain.on('connection', (client, request) => {
     client.on('error', () => {})
     const id = idOf(request)
-    if (!id) return client.close(1008, 'an id of 8 to 40 letters and digits, please')
-    // What comes before the stream is known waits.
+    if (!id) return client.close(1008, 'the id must have 8 to 40 letters and digits')
+    // Messages wait until the stream is loaded.
     client.pause()
     beginPlain(client, id).catch(() => client.terminate())
   })
 
   const forget = ({ id }, { sockets, isBusy }) => {
-    if (!sockets.size && !isBusy) held.delete(id)
+    if (!sockets.size && !isBusy) feeds.delete(id)
   }
 
   /**
-   * Sends a session what is due. One call at a time, also while the session moves from one connection to the next and has two of them: two
-   * would send the same number.
+   * Sends the due messages to a session. Only one call runs at a time, even while the session has two connections during a handover, because two calls would
+   * send the same number.
    */
   const pump = async (session, feed) => {
     if (feed.isBusy) return
     feed.isBusy = true
     const { stream, base, sockets } = feed
-    const those = [...sockets]
+    const clients = [...sockets]
     try {
-      // A session that goes on owes what was due meanwhile.
+      // A resumed session also gets the messages that were due meanwhile.
       for (let unacked = 1; unacked && unacked < maxAhead && sockets.size; ) {
         const n = base + store.sent(session.id) + 1
         if (!(n <= dueSince(stream.since))) break
         unacked = await server.send(session, { n, up: stream.counts })
       }
     } catch {
-      // Stored or not, nobody here knows. Whoever resumes the session is told by the store.
-      for (const socket of those) socket.destroy()
+      // It is unknown whether the message was stored. The node that resumes the session learns it from the store.
+      for (const socket of clients) socket.destroy()
     }
     feed.isBusy = false
     forget(session, feed)
   }
 
-  const server = createReliableServer(sure, {
+  const server = createReliableServer(reliable, {
     store,
     sessionTimeout: 60_000,
     maxMessageBytes: maxPayload,
@@ -93,8 +93,8 @@ export const createStreams = world => {
       const stream = await world.stream(`reliable ${session.userId}`)
       const base = await stream.base(session.id)
       if (socket.destroyed) return
-      const feed = held.get(session.id) ?? { stream, base, sockets: new Set(), isBusy: false }
-      held.set(session.id, feed)
+      const feed = feeds.get(session.id) ?? { stream, base, sockets: new Set(), isBusy: false }
+      feeds.set(session.id, feed)
       feed.sockets.add(socket)
       const timer = setInterval(() => pump(session, feed), period)
       socket.on('close', () => {
@@ -104,23 +104,27 @@ export const createStreams = world => {
       })
     },
     async onMessage({ data, id }, session) {
-      await note(held.get(session.id)?.stream ?? (await world.stream(`reliable ${session.userId}`)), data, id)
+      await note(
+        feeds.get(session.id)?.stream ?? (await world.stream(`reliable ${session.userId}`)),
+        data,
+        id,
+      )
     },
   })
 
   return {
-    servers: { '/plain': plain, '/reliable': sure },
+    servers: { '/plain': plain, '/reliable': reliable },
     get stats() {
       return server.stats
     },
-    /** Announces on the plain streams with these ids that their server goes away, and closes them soon afterwards. Returns how many. */
+    /** Announces a shutdown on the plain streams with these ids, and closes them soon afterwards. Returns how many there were. */
     deploy(ids) {
-      const those = [...plain.clients].filter(({ stream }) => ids.includes(stream))
-      for (const client of those) {
+      const clients = [...plain.clients].filter(({ stream }) => ids.includes(stream))
+      for (const client of clients) {
         client.send(JSON.stringify({ kind: 'deploy' }))
         setTimeout(() => client.close(1012, 'deploy'), deployAfter)
       }
-      return those.length
+      return clients.length
     },
     stop: retryAfter => server.close({ retryAfter, timeout: 500 }),
   }

@@ -6,7 +6,7 @@ import { createLog, dueSince, logs } from './log.mjs'
 
 const forgetAfter = 24 * 60 * 60 * 1000
 
-/** Counts as page/tally.js does. Which numbers have come is a bit each; of a message with an id only the first handling counts. */
+/** Counts like page/tally.js. A bitmap stores which numbers have arrived. A message with an id is counted only once. */
 const note = `
   local counts, bits, handled = unpack(KEYS)
   local n, ttl = tonumber(ARGV[1]), ARGV[2]
@@ -37,10 +37,10 @@ const connect = async url => {
   let isThere = false
   const client = createClient({
     url,
-    // At the start whoever waits is told; later it comes back by itself.
+    // The first connection must succeed. Later, the client reconnects automatically.
     socket: { reconnectStrategy: retries => isThere && Math.min(1_000, 50 * 2 ** retries) },
   })
-  // Without a listener it would end the process.
+  // Without a listener, an error would end the process.
   client.on('error', () => {})
   await client.connect().catch(error => {
     throw new Error(
@@ -66,7 +66,7 @@ export const createRedisWorld = async (url, prefix) => {
       const at = names.findIndex(one => key(one) === name)
       for (const { id, message } of messages) {
         positions[at] = id
-        local[at].take(decode(message))
+        local[at].add(decode(message))
       }
     }
   }
@@ -74,7 +74,7 @@ export const createRedisWorld = async (url, prefix) => {
   let isOpen = true
   const readOn = async () => {
     while (isOpen) {
-      // While Redis is away this fails at once or waits; the client connects again by itself.
+      // While Redis is not reachable, this fails at once or waits. The client reconnects automatically.
       await read(5_000).catch(() => new Promise(done => setTimeout(done, 100)))
     }
   }
@@ -112,7 +112,7 @@ export const createRedisWorld = async (url, prefix) => {
     },
   }
   names.forEach((name, at) => {
-    const { entries, hear } = local[at]
+    const { entries, subscribe } = local[at]
     const append = entry => {
       const TRIM = { strategy: 'MAXLEN', strategyModifier: '=', threshold: logs[name] }
       client
@@ -122,7 +122,7 @@ export const createRedisWorld = async (url, prefix) => {
         .exec()
         .catch(error => console.error(`Redis could not store an entry for ${name}: ${error.message}`))
     }
-    world[name] = { entries, hear, append }
+    world[name] = { entries, subscribe, append }
   })
   return world
 }

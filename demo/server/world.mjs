@@ -18,26 +18,26 @@ const createStream = () => {
       if (bases.size > maxBases) bases.delete(bases.keys().next().value)
       return bases.get(session)
     },
-    // A handler is repeated only when its node dies, and this memory dies with it.
+    // A handler runs again only if its node has died, and then this memory is lost, too.
     async note(n) {
       up.note(n)
     },
   }
 }
 
-/** A world for one process, which ends with it. */
+/** Keeps the data in the memory of this process. */
 export const createMemoryWorld = () => {
   const streams = new Map()
   const world = {
-    /** Where the reliable sessions are kept. */
+    /** The store of the reliable sessions. */
     store: memoryStore(),
     /**
-     * A numbered stream: `since` when, `counts` of what came up, `note(n, id)` to count one more (once, if it has an id), and
-     * `base(session)`, the number before the first one of that session: what was due when it began is nobody's.
+     * A numbered stream. `since`: its start. `counts`: the counts of received messages. `note(n, id)` counts a message, and each id only once.
+     * `base(session)`: the number before the first message of that session, because earlier messages are not for it.
      */
     async stream(name) {
       const stream = streams.get(name) ?? createStream()
-      // Seen last, forgotten last.
+      // The stream that has not been used for the longest time is removed first.
       streams.delete(name)
       streams.set(name, stream)
       if (streams.size > maxStreams) streams.delete(streams.keys().next().value)
@@ -46,14 +46,14 @@ export const createMemoryWorld = () => {
     async close() {},
   }
   for (const [name, size] of Object.entries(logs)) {
-    const { take, ...log } = createLog(size)
-    world[name] = { ...log, append: take }
+    const { add, ...log } = createLog(size)
+    world[name] = { ...log, append: add }
   }
   return world
 }
 
 /**
- * The one place where it is chosen: with `REDIS_URL` all processes that are given the same serve one world.
+ * Chooses where the data is: in memory, or, with `REDIS_URL`, in Redis, where all processes with the same URL share it.
  *
  * @param {{ REDIS_URL?: string | undefined, WORLD?: string | undefined }} [env]
  */

@@ -4,13 +4,24 @@
 //   node test/bench/browser.mjs [names that match]
 //   ENGINES=chromium node test/bench/browser.mjs
 //
-// In each round every peer has its turn in the same page, over a new connection.
+// In each round, every library is measured once in the same page, over a new connection.
 import { createServer } from 'node:http'
 import { Server as SocketIo } from 'socket.io'
 import { WebSocketServer } from 'ws'
 import { bars } from './chart.mjs'
 import { loadEngines, makePage } from './engines.mjs'
-import { digits, machine, median, quantile, ratio, save, table, title, using, wanted } from './report.mjs'
+import {
+  digits,
+  machine,
+  median,
+  quantile,
+  ratio,
+  save,
+  selectPeers,
+  table,
+  title,
+  using,
+} from './report.mjs'
 import { label } from './versions.mjs'
 
 const ROUNDS = 7
@@ -24,34 +35,34 @@ const jobs = [
   { name: 'page → server, binary', way: 'up', binary: true },
 ]
 
-/** Runs in the page: connects, has `count` messages go one way, and says how many milliseconds it took. */
+/** Runs in the page: connects, transfers `count` messages in one direction, and returns how many milliseconds that took. */
 const inPage = `
 import { peers } from './peers.mjs'
-globalThis.turn = ({ name, way, binary, count, size, url }) =>
+globalThis.measureTransfer = ({ name, way, binary, count, size, url }) =>
   new Promise((resolve, reject) => {
     const peer = peers.find(other => other.name === name)
-    const give = setTimeout(() => reject(new Error(name + ' did not finish, at ' + heard)), 20000)
+    const timer = setTimeout(() => reject(new Error(name + ' did not finish, at ' + received)), 20000)
     const data = binary ? new Uint8Array(size).buffer : 'x'.repeat(size)
-    let heard = 0
-    let began
+    let received = 0
+    let start
     const end = () => {
-      clearTimeout(give)
-      const took = performance.now() - began
+      clearTimeout(timer)
+      const duration = performance.now() - start
       handle.close()
-      resolve(took)
+      resolve(duration)
     }
     const handle = peer.connect(url, {
       binaryType: 'arraybuffer',
-      hear: {
+      listeners: {
         open() {
           setTimeout(() => {
-            began = performance.now()
+            start = performance.now()
             if (way === 'down') return handle.send(JSON.stringify({ count, size, binary }))
             for (let i = 0; i < count; i++) handle.send(data)
             handle.send('end')
           }, 50)
         },
-        message: () => ++heard === (way === 'down' ? count : 1) && end(),
+        message: () => ++received === (way === 'down' ? count : 1) && end(),
       },
     })
   })
@@ -62,28 +73,28 @@ const flood = ({ count, size, binary }, send) => {
   for (let i = 0; i < count; i++) send(data)
 }
 
-/** A page, a bare server at the same address, and one for socket.io. Counts, so that 'end' is answered only after all. */
+/** Serves the page, plain WebSockets, and socket.io on one port. Answers 'end' only after it has received all messages. */
 const startServer = async page => {
   const http = createServer((_, response) => {
     response.setHeader('content-type', 'text/html')
     response.end(page)
   })
-  let got = 0
-  const hear = (content, send) => {
+  let received = 0
+  const receive = (content, send) => {
     if (content === 'end') {
-      if (got !== COUNT) throw new Error(`${got} messages of ${COUNT}`)
-      got = 0
+      if (received !== COUNT) throw new Error(`${received} messages of ${COUNT}`)
+      received = 0
       send('done')
     } else if (typeof content === 'string' && content.startsWith('{')) flood(JSON.parse(content), send)
-    else got++
+    else received++
   }
   const bare = new WebSocketServer({ noServer: true, perMessageDeflate: false })
   bare.on('connection', socket => {
-    socket.on('message', (data, binary) => hear(binary ? data : `${data}`, one => socket.send(one)))
+    socket.on('message', (data, binary) => receive(binary ? data : `${data}`, one => socket.send(one)))
   })
   const io = new SocketIo({ serveClient: false, transports: ['websocket'] })
   io.attach(http)
-  io.on('connection', socket => socket.on('message', content => hear(content, one => socket.send(one))))
+  io.on('connection', socket => socket.on('message', content => receive(content, one => socket.send(one))))
   http.on('upgrade', (request, socket, head) => {
     if (request.url.startsWith('/socket.io')) return
     bare.handleUpgrade(request, socket, head, native => bare.emit('connection', native))
@@ -93,18 +104,18 @@ const startServer = async page => {
   return { port: http.address().port, close: () => io.close() }
 }
 
-const measure = async (engine, port, lot) => {
+const measure = async (engine, port, selected) => {
   const page = await engine.open(`http://127.0.0.1:${port}/`)
-  const rates = Object.fromEntries(lot.map(({ name }) => [name, jobs.map(() => [])]))
+  const rates = Object.fromEntries(selected.map(({ name }) => [name, jobs.map(() => [])]))
   for (let round = -1; round < ROUNDS; round++) {
     for (const [i, { way, binary }] of jobs.entries()) {
-      for (let k = 0; k < lot.length; k++) {
-        const { name, protocol } = lot[(k + round + lot.length) % lot.length]
+      for (let k = 0; k < selected.length; k++) {
+        const { name, protocol } = selected[(k + round + selected.length) % selected.length]
         const url = `${protocol ? 'http' : 'ws'}://127.0.0.1:${port}/`
         const job = { name, way, binary, count: COUNT, size: SIZE, url }
-        const took = await page.evaluate(given => globalThis.turn(given), job)
-        // The first round warms up.
-        if (round >= 0) rates[name][i].push((COUNT / took) * 1_000)
+        const duration = await page.evaluate(given => globalThis.measureTransfer(given), job)
+        // The first round is a warm-up.
+        if (round >= 0) rates[name][i].push((COUNT / duration) * 1_000)
       }
     }
   }
@@ -115,30 +126,30 @@ const measure = async (engine, port, lot) => {
 const thousands = values =>
   `${digits(median(values) / 1_000)} (${digits(quantile(values, 0.25) / 1_000)}–${digits(quantile(values, 0.75) / 1_000)})`
 
-const lot = wanted(process.argv[2])
+const selected = selectPeers(process.argv[2])
 const server = await startServer(await makePage(inPage))
 const text = [
   '# Messages per second in real browsers',
   '',
   machine(),
-  `${using('ws', 'socket.io')} in the same process as this, one connection. ${ROUNDS} rounds of ${COUNT.toLocaleString('en')} messages of ${SIZE} B, all sent in one`,
-  'task; thousands a second, median and quartiles, and their ratio to the native row of the same round. Upwards it ends when the',
-  'server has said that it has all. The machine runs the server and the browser, and neither has it to itself.',
+  `The server (${using('ws', 'socket.io')}) runs in the process of this script, with one connection at a time. ${ROUNDS} rounds of ${COUNT.toLocaleString('en')} messages of ${SIZE} B,`,
+  'all sent in one task. Thousands of messages per second: median and quartiles, and the ratio to the native WebSocket in the same round.',
+  'Messages to the server are timed until the server has confirmed all of them. The server and the browser share the machine.',
 ]
 for (const { name, launch } of await loadEngines()) {
   const engine = await launch()
   try {
-    const rates = await measure(engine, server.port, lot)
-    const native = rates[lot[0].name]
+    const rates = await measure(engine, server.port, selected)
+    const native = rates[selected[0].name]
     text.push('', `## ${name} ${engine.version}`)
     for (const [i, job] of jobs.entries()) {
-      const rows = lot.map(peer => {
+      const rows = selected.map(peer => {
         const own = rates[peer.name][i]
         return [title(peer), thousands(own), ratio(own, native[i])]
       })
       text.push('', `### ${job.name}`, '', table(['', '1,000/s', '× native'], rows))
     }
-    const rows = lot.map(peer => ({
+    const rows = selected.map(peer => ({
       name: label(peer),
       value: median(rates[peer.name][0]) / 1_000,
       low: quantile(rates[peer.name][0], 0.25) / 1_000,
@@ -147,7 +158,7 @@ for (const { name, launch } of await loadEngines()) {
     }))
     save(
       `browser-${name}.svg`,
-      bars({ title: `${name}: ${jobs[0].name}`, unit: '1,000 messages a second', rows }),
+      bars({ title: `${name}: ${jobs[0].name}`, unit: '1,000 messages per second', rows }),
     )
   } finally {
     await engine.close()

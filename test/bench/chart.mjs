@@ -1,4 +1,4 @@
-// Small charts as SVG text. They bring their own white ground, so that they can be read on a dark page too.
+// Small charts as SVG text. Their background is white, so that they are legible on a dark page, too.
 
 const FONT = 'font-family="system-ui, sans-serif" font-size="12"'
 const INK = '#1f2328'
@@ -6,7 +6,7 @@ const FAINT = '#d0d7de'
 const OURS = '#0969da'
 const THEIRS = '#9ea7b1'
 
-/** For lines that must be told apart; the first is ours. */
+/** Colours of the lines in a chart. The first is for this package. */
 const COLOURS = [OURS, '#bc4c00', '#1a7f37', '#8250df', '#bf8700', '#cf222e', '#1b7c83', '#57606a', '#bf3989']
 
 const encode = text =>
@@ -46,7 +46,7 @@ const ticksOf = (low, high, log) => {
   return ticks
 }
 
-/** From a value to a place between `from` and `to`. */
+/** Returns a function that maps a value to a coordinate between `from` and `to`. */
 const scaleOf = (ticks, from, to, log) => {
   const at = log ? value => Math.log10(Math.max(value, ticks[0])) : value => value
   const first = at(ticks[0])
@@ -56,7 +56,7 @@ const scaleOf = (ticks, from, to, log) => {
 }
 
 /**
- * A bar for each row; `low` and `high` show how far it spread.
+ * A bar chart with one bar for each row. `low` and `high` are the ends of its error bar.
  * rows: { name, value, low?, high?, ours? }[]
  */
 export const bars = ({ title, unit, rows, log = false }) => {
@@ -94,7 +94,7 @@ export const bars = ({ title, unit, rows, log = false }) => {
 }
 
 /**
- * A bar for each row, in parts that add up to the same sum in all rows. The parts have one legend.
+ * A stacked bar chart: each row is a bar, whose parts add up to the same sum in all rows. All bars share one legend.
  * kinds: { name, colour }[]; rows: { name, values, ours? }[]
  */
 export const stacks = ({ title, kinds, rows }) => {
@@ -130,8 +130,9 @@ export const stacks = ({ title, kinds, rows }) => {
 }
 
 /**
- * A line for each series, the first in our colour; the names are beside the chart, in the order of the last values.
- * series: { name, points: [x, y][] }[]; `log`: both axes.
+ * A line chart with one line for each series. The first has the colour of this package. The names are beside the chart, in the order of the
+ * last values.
+ * series: { name, points: [x, y][] }[]; `log`: both axes are logarithmic.
  */
 export const lines = ({ title, x, y, series, log = false }) => {
   const width = 720

@@ -1,4 +1,4 @@
-// The contenders of reliable.mjs: how each serves, and how each connects. Every contender gets the same harness around it.
+// The libraries that reliable.mjs compares: how to start a server and a client of each. The code that measures is the same for all.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { WebPubSubClient } from '@azure/web-pubsub-client'
@@ -9,7 +9,7 @@ import { Server } from 'socket.io'
 import { io } from 'socket.io-client'
 import { WebSocket, WebSocketServer } from 'ws'
 
-/** Another build may be measured beside the present one: the directory of it. */
+/** The directory of the build to measure. `BENCH_DIST` names that of an earlier build. */
 const dist = process.env.BENCH_DIST ?? new URL('../../dist', import.meta.url).pathname
 const { createSocket } = await import(`${dist}/index.js`)
 const { createReliableSocket } = await import(`${dist}/reliable.js`)
@@ -17,7 +17,7 @@ const { memoryStore, redisStore, createReliableServer } = await import(`${dist}/
 
 const local = { port: 0, host: '127.0.0.1' }
 
-/** MessagePack in place of socket.io's own two frames for each message with binary data in it. */
+/** A parser that encodes packets as MessagePack. The default parser of socket.io sends a message with binary data as two frames. */
 // https://socket.io/docs/v4/custom-parser/
 const msgpack = () => {
   class Encoder {
@@ -26,29 +26,29 @@ const msgpack = () => {
     }
   }
   class Decoder {
-    #hear
-    on(_event, hear) {
-      this.#hear = hear
+    #listener
+    on(_event, listener) {
+      this.#listener = listener
     }
     off() {}
     add(chunk) {
-      this.#hear(decode(chunk))
+      this.#listener(decode(chunk))
     }
     destroy() {}
   }
   return { Encoder, Decoder }
 }
 
-/** Serves: `heard()` for each message. `send(i, data)` to one client, `all(data)` to each. */
+/** Functions that start a server, which calls `onReceived()` for each message. `send(i, data)` sends to one client, `all(data)` to every client. */
 const servers = {
-  async ws({ heard, answers }) {
+  async ws({ onReceived, shouldAnswer }) {
     const wss = new WebSocketServer(local)
     const sockets = []
     wss.on('connection', socket => {
       sockets.push(socket)
       socket.on('message', () => {
-        heard()
-        if (answers) socket.send('1')
+        onReceived()
+        if (shouldAnswer) socket.send('1')
       })
     })
     await once(wss, 'listening')
@@ -61,7 +61,7 @@ const servers = {
     }
   },
 
-  async reliable({ heard, redis }) {
+  async reliable({ onReceived, redis }) {
     const client = redis && (await createClient({ url: redis }).connect())
     const wss = new WebSocketServer(local)
     const sessions = []
@@ -69,7 +69,7 @@ const servers = {
       rates: false,
       store: client ? redisStore(client, { prefix: `bench-${process.pid}:`, warn: false }) : memoryStore(),
       onConnect: session => sessions.push(session),
-      onMessage: () => heard(),
+      onMessage: () => onReceived(),
       onDisconnect: (_session, { code, reason }) => console.error(`a session ended: ${code} ${reason}`),
     })
     await once(wss, 'listening')
@@ -80,20 +80,20 @@ const servers = {
     }
   },
 
-  async 'socket.io'({ heard, asks, packs, redis }) {
+  async 'socket.io'({ onReceived, requestsAcks, usesMessagePack, redis }) {
     const http = createServer()
     const server = new Server(http, {
       transports: ['websocket'],
       serveClient: false,
       connectionStateRecovery: {},
-      ...(packs && { parser: msgpack() }),
+      ...(usesMessagePack && { parser: msgpack() }),
       ...(redis && { adapter: createAdapter(await createClient({ url: redis }).connect()) }),
     })
     const sockets = []
     server.on('connection', socket => {
       sockets.push(socket)
       socket.on('m', (_data, done) => {
-        heard()
+        onReceived()
         done()
       })
     })
@@ -101,26 +101,26 @@ const servers = {
     await once(http, 'listening')
     return {
       port: http.address().port,
-      send: (i, data) => (asks ? sockets[i].emit('m', data, () => {}) : sockets[i].emit('m', data)),
-      all: data => (asks ? server.timeout(60_000).emit('m', data, () => {}) : server.emit('m', data)),
+      send: (i, data) => (requestsAcks ? sockets[i].emit('m', data, () => {}) : sockets[i].emit('m', data)),
+      all: data => (requestsAcks ? server.timeout(60_000).emit('m', data, () => {}) : server.emit('m', data)),
     }
   },
 }
 
-const bareServer = { serve: servers.ws }
+const plainServer = { serve: servers.ws }
 const ourServer = { serve: servers.reliable }
 const ioServer = { serve: servers['socket.io'] }
 
-/** A bare socket: an answer made by hand is to the oldest question. */
-const bare = (socket, send, on, answers) => {
+/** A client of a protocol without acknowledgements. If the server answers, each answer belongs to the oldest unanswered message. */
+const plainClient = (socket, send, on, shouldAnswer) => {
   const waiting = []
-  if (answers) on(() => waiting.shift()?.())
+  if (shouldAnswer) on(() => waiting.shift()?.())
   return {
     send(data) {
       send(data)
-      return answers ? new Promise(resolve => waiting.push(resolve)) : undefined
+      return shouldAnswer ? new Promise(resolve => waiting.push(resolve)) : undefined
     },
-    // Both pace by this.
+    // The sender pauses while this is above a limit.
     buffered: () => socket.bufferedAmount,
   }
 }
@@ -129,48 +129,48 @@ const ioClient = (port, options) =>
   io(`http://127.0.0.1:${port}`, { transports: ['websocket'], forceNew: true, ...options })
 
 /**
- * Connects: `heard(data)` for each message. `send(data)` gives a promise where there are acknowledgements; where there are
- * none, `buffered()` says how many bytes wait.
+ * `connect()` opens a client, which calls `onReceived()` for each message. `send(data)` returns a promise if there are acknowledgements.
+ * Otherwise, `buffered()` returns the number of bytes that are not sent yet.
  */
 export const contenders = {
   ws: {
-    ...bareServer,
-    async connect({ port, heard, answers }) {
+    ...plainServer,
+    async connect({ port, onReceived, shouldAnswer }) {
       const socket = new WebSocket(`ws://127.0.0.1:${port}`)
       await once(socket, 'open')
-      if (!answers) socket.on('message', () => heard())
-      return bare(
+      if (!shouldAnswer) socket.on('message', () => onReceived())
+      return plainClient(
         socket,
         data => socket.send(data),
-        hear => socket.on('message', hear),
-        answers,
+        listener => socket.on('message', listener),
+        shouldAnswer,
       )
     },
   },
 
   createSocket: {
-    ...bareServer,
-    async connect({ port, heard, answers }) {
+    ...plainServer,
+    async connect({ port, onReceived, shouldAnswer }) {
       const socket = createSocket(`ws://127.0.0.1:${port}`, { WebSocket })
       await new Promise(resolve => socket.once('open', resolve))
-      if (!answers) {
-        socket.on('text', () => heard())
-        socket.on('binary', () => heard())
+      if (!shouldAnswer) {
+        socket.on('text', () => onReceived())
+        socket.on('binary', () => onReceived())
       }
-      return bare(
+      return plainClient(
         socket,
         data => socket.send(data),
-        hear => socket.on('text', hear),
-        answers,
+        listener => socket.on('text', listener),
+        shouldAnswer,
       )
     },
   },
 
   reliable: {
     ...ourServer,
-    async connect({ port, heard }) {
+    async connect({ port, onReceived }) {
       const socket = createReliableSocket(`ws://127.0.0.1:${port}`, { WebSocket })
-      socket.on('message', () => heard())
+      socket.on('message', () => onReceived())
       await new Promise(resolve => socket.once('open', resolve))
       return {
         async send(data) {
@@ -185,9 +185,9 @@ export const contenders = {
 
   'Azure client': {
     ...ourServer,
-    async connect({ port, heard }) {
+    async connect({ port, onReceived }) {
       const client = new WebPubSubClient(`ws://127.0.0.1:${port}`)
-      client.on('server-message', () => heard())
+      client.on('server-message', () => onReceived())
       const connected = new Promise(resolve => client.on('connected', resolve))
       await client.start()
       await connected
@@ -204,27 +204,27 @@ export const contenders = {
 
   'socket.io': {
     ...ioServer,
-    async connect({ port, heard }) {
+    async connect({ port, onReceived }) {
       const socket = ioClient(port)
-      socket.on('m', () => heard())
+      socket.on('m', () => onReceived())
       await new Promise(resolve => socket.on('connect', resolve))
       return { send: data => socket.emitWithAck('m', data) }
     },
   },
 
-  // A callback instead of a promise of its own; binary data in one frame.
+  // Acknowledgements by callback instead of `emitWithAck()`, and binary data in one frame.
   'socket.io, tuned': {
     ...ioServer,
-    packs: true,
-    async connect({ port, heard, packs }) {
-      const socket = ioClient(port, packs && { parser: msgpack() })
-      socket.on('m', () => heard())
+    usesMessagePack: true,
+    async connect({ port, onReceived, usesMessagePack }) {
+      const socket = ioClient(port, usesMessagePack && { parser: msgpack() })
+      socket.on('m', () => onReceived())
       await new Promise(resolve => socket.on('connect', resolve))
       return { send: data => new Promise(resolve => socket.emit('m', data, resolve)) }
     },
   },
 
-  // The option for delivery at least once, in order: one message at a time.
+  // With the option `retries`, messages are delivered at least once and in order. The client sends one message at a time.
   // https://socket.io/docs/v4/client-options/#retries
   'socket.io, retries': {
     ...ioServer,
@@ -236,15 +236,15 @@ export const contenders = {
     },
   },
 
-  // The server asks for acknowledgements. Such messages are not in the state that is recovered.
+  // The server requests acknowledgements. Connection state recovery does not include messages that request one.
   'socket.io, acknowledged': {
     ...ioServer,
     only: /^(down|broadcast)/,
-    asks: true,
-    async connect({ port, heard }) {
+    requestsAcks: true,
+    async connect({ port, onReceived }) {
       const socket = ioClient(port)
       socket.on('m', (_data, done) => {
-        heard()
+        onReceived()
         done()
       })
       await new Promise(resolve => socket.on('connect', resolve))
@@ -252,7 +252,7 @@ export const contenders = {
     },
   },
 }
-// Every message to all is kept in a stream, from which a client that comes back receives what it missed.
+// The adapter stores each broadcast in a Redis stream, from which a client that reconnects receives what it missed.
 // https://socket.io/docs/v4/redis-streams-adapter/
 contenders['socket.io, Redis Streams'] = {
   ...contenders['socket.io'],

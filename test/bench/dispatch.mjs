@@ -1,18 +1,18 @@
-// What a message costs on its way through: from the native socket to one listener and to ten, and from `send()` of an open
-// socket to the native one. Nanoseconds, and bytes allocated; on a fake socket, where the native row is the fake alone.
+// The cost of a message in each library: from the native socket to one listener and to ten, and from `send()` of an open socket to the
+// native socket. Measures nanoseconds and allocated bytes, over a fake WebSocket. The row "native WebSocket" is the fake alone.
 // Usage, after npm run build:
 //
 //   node --expose-gc test/bench/dispatch.mjs [names that match]
 import { fileURLToPath } from 'node:url'
 import { bars } from './chart.mjs'
-import { FakeWebSocket, made, messageEvent } from './fake.mjs'
+import { FakeWebSocket, messageEvent, nextSocket } from './fake.mjs'
 import { peers } from './peers.mjs'
-import { digits, machine, median, ratio, save, spread, table, title, wanted } from './report.mjs'
+import { digits, machine, median, ratio, save, selectPeers, spread, table, title } from './report.mjs'
 import { isServing, serve, takeTurns } from './turns.mjs'
 import { label } from './versions.mjs'
 
 const ROUNDS = 15
-/** Of one turn: enough for a clock, and few enough that nothing is collected while their bytes are counted. */
+/** Messages in one turn: enough for an exact time, and few enough that no garbage is collected while their bytes are counted. */
 const TIMED = 100_000
 const COUNTED = 20_000
 
@@ -24,28 +24,32 @@ const jobs = [
   { name: 'binary, 10 listeners', listeners: 10, binary: true },
   { name: 'send text', sends: true },
   { name: 'send binary', sends: true, binary: true },
-  { name: 'send text, the browser up to 100 behind', sends: true, behind: 100 },
+  { name: 'send text, with up to 100 messages in the buffer of the browser', sends: true, bufferLimit: 100 },
 ]
 
-/** A connected peer, and what one message of the job does with it. */
-const prepareJob = async (peer, { listeners = 0, binary, sends, behind }) => {
-  let heard = 0
-  const hear = listeners ? { message: () => heard++ } : {}
+/** Connects a library. Returns a function that performs the job for a number of messages, and the number of messages done. */
+const prepareJob = async (peer, { listeners = 0, binary, sends, bufferLimit }) => {
+  let received = 0
+  const handlers = listeners ? { message: () => received++ } : {}
   const binaryType = 'arraybuffer'
-  const handle = peer.connect('ws://fake.test/', { WebSocket: FakeWebSocket, binaryType, hear })
-  const native = await made()
+  const handle = peer.connect('ws://fake.test/', {
+    WebSocket: FakeWebSocket,
+    binaryType,
+    listeners: handlers,
+  })
+  const native = await nextSocket()
   native.open()
   for (let i = 1; i < listeners; i++) {
     if (!handle.on) return undefined
-    handle.on('message', () => heard++)
+    handle.on('message', () => received++)
   }
   const data = binary ? new ArrayBuffer(64) : TEXT
   const event = messageEvent(data)
   let unsent = 0
-  if (behind) {
-    native.take = data => {
+  if (bufferLimit) {
+    native.onSend = data => {
       native.bufferedAmount += data.length
-      if (++unsent === behind) native.bufferedAmount = unsent = 0
+      if (++unsent === bufferLimit) native.bufferedAmount = unsent = 0
     }
   }
   const { send } = handle
@@ -54,28 +58,28 @@ const prepareJob = async (peer, { listeners = 0, binary, sends, behind }) => {
         for (let i = 0; i < count; i++) send(data)
       }
     : count => {
-        for (let i = 0; i < count; i++) native.hear(event)
+        for (let i = 0; i < count; i++) native.dispatchMessage(event)
       }
-  const done = () => (sends ? native.sent : heard / listeners)
+  const done = () => (sends ? native.sent : received / listeners)
   return { run, done }
 }
 
-const serving = name => {
+const prepareProcess = name => {
   const peer = peers.find(other => other.name === name)
-  let ready
+  let prepared
   const prepare = async job => {
     const one = await prepareJob(peer, job)
     for (let i = 0; one && i < 5; i++) one.run(COUNTED)
     return one
   }
   return async job => {
-    ready ??= prepare(job)
-    const one = await ready
+    prepared ??= prepare(job)
+    const one = await prepared
     if (!one) return 'one'
     const before = one.done()
-    const began = process.hrtime.bigint()
+    const start = process.hrtime.bigint()
     one.run(TIMED)
-    const ns = Number(process.hrtime.bigint() - began) / TIMED
+    const ns = Number(process.hrtime.bigint() - start) / TIMED
     globalThis.gc()
     const { heapUsed, arrayBuffers } = process.memoryUsage()
     one.run(COUNTED)
@@ -86,37 +90,37 @@ const serving = name => {
   }
 }
 
-if (isServing) await serve(serving)
+if (isServing) await serve(prepareProcess)
 else {
-  const lot = wanted(process.argv[2]).filter(({ protocol }) => !protocol)
-  const answers = []
-  // New processes for each job: what one has taught the engine would be charged to the next.
+  const selected = selectPeers(process.argv[2]).filter(({ protocol }) => !protocol)
+  const results = []
+  // Each job has new processes, because the optimizations of the engine for one job would affect the next.
   for (const job of jobs) {
-    answers.push(
+    results.push(
       await takeTurns(fileURLToPath(import.meta.url), {
-        names: lot.map(({ name }) => name),
+        names: selected.map(({ name }) => name),
         jobs: [job],
         rounds: ROUNDS,
-        // Room for all that is counted, so that none of it is collected meanwhile.
+        // The young generation has room for everything that is counted, so that none of it is collected.
         execArgv: ['--max-semi-space-size=128', '--min-semi-space-size=128'],
       }),
     )
   }
-  const native = lot[0].name
-  const of = (name, i, key) => answers[i][name][0].map(answer => answer[key])
+  const native = selected[0].name
+  const of = (name, i, key) => results[i][name][0].map(answer => answer[key])
   const lines = [
-    '# What a message costs on its way through',
+    '# The cost of a message',
     '',
     machine(),
-    `${ROUNDS} rounds of ${TIMED.toLocaleString('en')} messages of 64 B, each library in a process of its own for each table. Times: nanoseconds a`,
-    'message, median and quartiles; then their ratio to the native row of the same round, and how many bytes a message allocates (median).',
+    `${ROUNDS} rounds of ${TIMED.toLocaleString('en')} messages of 64 B. For each table, each library runs in a process of its own. The columns are: nanoseconds per`,
+    'message (median and quartiles), the ratio to the native row of the same round, and the bytes that a message allocates (median).',
     '',
-    'The native row is the fake socket that all of them run on, with the same listeners and nothing between. A browser adds its own',
-    'share to every row: an event, and the calls out of its `WebSocket`. n/a: sockette has one listener and no more.',
+    'The native row is the fake WebSocket that all libraries use here, with the same listeners. In a browser, every row would include the',
+    'cost of an event object and of the calls from and to its `WebSocket`. n/a: sockette supports only one listener.',
   ]
   for (const [i, { name }] of jobs.entries()) {
-    const rows = lot.map(peer => {
-      if (answers[i][peer.name][0][0] === 'one') return [title(peer), 'n/a', 'n/a', 'n/a']
+    const rows = selected.map(peer => {
+      if (results[i][peer.name][0][0] === 'one') return [title(peer), 'n/a', 'n/a', 'n/a']
       const ns = of(peer.name, i, 'ns')
       const bytes = Math.max(0, median(of(peer.name, i, 'bytes')))
       return [title(peer), spread(ns), ratio(ns, of(native, i, 'ns')), digits(bytes)]
@@ -129,14 +133,14 @@ else {
     [0, 'dispatch-text'],
     [4, 'dispatch-send'],
   ]) {
-    const rows = lot.map(peer => ({
+    const rows = selected.map(peer => ({
       name: label(peer),
       value: median(of(peer.name, i, 'ns')),
       ours: peer.ours,
     }))
     save(
       `${file}.svg`,
-      bars({ title: `${jobs[i].name}: nanoseconds a message`, unit: 'ns', rows, log: true }),
+      bars({ title: `${jobs[i].name}: nanoseconds per message`, unit: 'ns', rows, log: true }),
     )
   }
 }

@@ -1,11 +1,11 @@
-// The browsers of the tests for scripts, and a program for a page.
+// Starts the browsers that the tests use, and builds pages, for scripts.
 import { mkdirSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
-/** The engines that the browser tests use are TypeScript. */
+/** Bundles the launchers of the browser tests, because they are written in TypeScript. */
 export const loadEngines = async () => {
   mkdirSync(`${root}.tmp`, { recursive: true })
   const outfile = `${root}.tmp/engines-${process.pid}.mjs`
@@ -21,7 +21,7 @@ export const loadEngines = async () => {
   return (await import(pathToFileURL(outfile))).engines()
 }
 
-/** Makes an HTML page of a program that may import what is in this folder. */
+/** Bundles a program, which may import modules of this folder, into an HTML page. */
 export const makePage = async program => {
   const { outputFiles } = await build({
     stdin: { contents: program, resolveDir: fileURLToPath(new URL('.', import.meta.url)) },
@@ -29,7 +29,7 @@ export const makePage = async program => {
     format: 'esm',
     minify: true,
     write: false,
-    // What platform.mjs does, a page has.
+    // A page does not need the replacements in platform.mjs.
     logLevel: 'error',
   })
   const script = outputFiles[0].text.replaceAll('</script', '<\\/script')

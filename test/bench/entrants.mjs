@@ -1,12 +1,12 @@
-// Who takes part in outage.mjs and half-open.mjs: the peers over a bare server, and what acknowledges over its own.
+// The libraries that outage.mjs and half-open.mjs compare: plain clients with a plain server, and reliable ones with their own server.
 
 import { createReliableSocket } from '../../dist/reliable.js'
 import { peers } from './peers.mjs'
 import { version, versionOf } from './versions.mjs'
 
 /**
- * What ours is given to notice a dead connection with, as its best: two seconds of silence are a sign of trouble on a line that has
- * something to say two hundred times a second. None of the peers has a heartbeat, but socket.io.
+ * The heartbeat of this package in rows that are marked as best. Two seconds without a message are suspicious here, because the server sends
+ * two hundred per second. Of the other libraries, only socket.io has a heartbeat.
  */
 export const HEARTBEAT = { interval: 2_000, timeout: 2_000 }
 
@@ -16,11 +16,11 @@ const heartbeat = { ...HEARTBEAT, message: 'ping', isReply: data => data === 'po
 const BEST = {
   steadysocket: { heartbeat },
   'steadysocket/websocket': { heartbeat },
-  // With it every attempt is made at once, not only the first: on a server that is down, thousands a second.
+  // With `instantReconnect`, every attempt starts without delay, not only the first: thousands per second while a server is down.
   'websocket-ts': { instantReconnect: false },
 }
 
-/** There is nothing to set that would help. */
+/** Libraries without an option that would improve the result. */
 const NO_BEST = new Set(['native WebSocket', 'sockette'])
 
 const plain = WebSocket =>
@@ -34,24 +34,24 @@ const plain = WebSocket =>
           version: versionOf(peer),
           best,
           ours: peer.ours,
-          connect(address, { told, gap, ...hear }) {
+          connect(address, { reported, gap, ...listeners }) {
             const options = best ? BEST[peer.name] : undefined
-            const handle = peer.connect(address('ws', '/'), { WebSocket, best, hear, options })
-            // Of these only ours says what it drops.
-            if (peer.ours) (handle.socket.socket ?? handle.socket).on('drop', ({ data }) => told(data))
+            const handle = peer.connect(address('ws', '/'), { WebSocket, best, listeners, options })
+            // Only the sockets of this package report which messages they drop.
+            if (peer.ours) (handle.socket.socket ?? handle.socket).on('drop', ({ data }) => reported(data))
             return handle
           },
         })),
     )
 
-/** Sessions. The best: told to notice soon, and a server with room for ten seconds of the stream. */
+/** Reliable sessions. The best settings have a short heartbeat, and a server that keeps ten seconds of messages. */
 const reliable = WebSocket =>
   [false, true].map(best => ({
     name: 'steadysocket/reliable',
     version: version('steadysocket'),
     best,
     ours: true,
-    connect(address, { open, close, message, told, gap }) {
+    connect(address, { open, close, message, reported, gap }) {
       const socket = createReliableSocket(address('ws', best ? '/reliable-best' : '/reliable'), {
         WebSocket,
         ...(best && { heartbeat: HEARTBEAT }),
@@ -64,7 +64,7 @@ const reliable = WebSocket =>
         socket,
         async send(data) {
           const { status } = await socket.send(data)
-          if (status !== 'delivered') told(data)
+          if (status !== 'delivered') reported(data)
         },
         close: socket.close,
       }
@@ -72,8 +72,8 @@ const reliable = WebSocket =>
   }))
 
 /**
- * Its best here: an acknowledgement for each message, which fails with the connection, and the server's connection state recovery,
- * which is on for its defaults too. The option `retries` would send again by itself, but one message at a time.
+ * The best settings of socket.io acknowledge each message, and report an error if the connection ends before. The server has connection state
+ * recovery in both rows. The option `retries` would send messages again automatically, but only one at a time.
  */
 // https://socket.io/docs/v4/delivery-guarantees https://socket.io/docs/v4/connection-state-recovery
 const socketIo = () => {
@@ -82,16 +82,16 @@ const socketIo = () => {
     name: best ? 'socket.io-client, acknowledged' : 'socket.io-client',
     version: versionOf(peer),
     best,
-    connect(address, { open, told, gap, ...hear }) {
-      let before = false
+    connect(address, { open, reported, gap, ...listeners }) {
+      let wasOpen = false
       const handle = peer.connect(address('http', '/'), {
         best,
-        hear: {
-          ...hear,
+        listeners: {
+          ...listeners,
           open() {
             open()
-            if (before && !socket.recovered) gap()
-            before = true
+            if (wasOpen && !socket.recovered) gap()
+            wasOpen = true
           },
         },
       })
@@ -99,7 +99,7 @@ const socketIo = () => {
       if (!best) return handle
       return {
         ...handle,
-        send: data => socket.timeout(60_000).emit('message', data, error => error && told(data)),
+        send: data => socket.timeout(60_000).emit('message', data, error => error && reported(data)),
       }
     },
   }))

@@ -1,5 +1,5 @@
-// The least that a WebSocket can be, the same for all peers: what is measured on it is theirs. One event object for each
-// message that is delivered again and again, so that a bare one allocates nothing.
+// A minimal fake WebSocket, the same for all libraries, so that their own cost is measured. The same event object is dispatched for all
+// messages, so that the fake itself allocates nothing.
 
 export class FakeWebSocket {
   static CONNECTING = 0
@@ -11,7 +11,7 @@ export class FakeWebSocket {
   CLOSING = 2
   CLOSED = 3
 
-  /** The newest, once a peer has made it: none is held otherwise. */
+  /** The newest instance, until it is taken. The class holds no other instance. */
   static last
 
   readyState = 0
@@ -24,9 +24,9 @@ export class FakeWebSocket {
   onclose = null
   onerror = null
   listeners = { open: [], message: [], close: [], error: [] }
-  /** What was sent, counted, and what to do with it. */
+  /** The number of sent messages, and a function that is called with each of them. */
   sent = 0
-  take = undefined
+  onSend = undefined
 
   constructor(url) {
     this.url = `${url}`
@@ -50,8 +50,8 @@ export class FakeWebSocket {
     }
   }
 
-  /** `deliver` for messages alone, without a name to put together. */
-  hear(event) {
+  /** `deliver()` for message events, without the cost of composing the name of the handler. */
+  dispatchMessage(event) {
     this.onmessage?.(event)
     const list = this.listeners.message
     for (let i = 0; i < list.length; i++) list[i](event)
@@ -69,7 +69,7 @@ export class FakeWebSocket {
 
   send(data) {
     this.sent++
-    this.take?.(data)
+    this.onSend?.(data)
   }
 
   close() {
@@ -77,11 +77,11 @@ export class FakeWebSocket {
   }
 }
 
-/** An event as the fake delivers it, with all that a peer may read. */
+/** A message event with the properties that the libraries read. */
 export const messageEvent = data => ({ type: 'message', data, origin: 'ws://fake.test', lastEventId: '' })
 
-/** The socket that a peer makes, now or in a moment. */
-export const made = async () => {
+/** Resolves with the next socket that a library creates. */
+export const nextSocket = async () => {
   while (!FakeWebSocket.last) await new Promise(resolve => setTimeout(resolve, 1))
   const socket = FakeWebSocket.last
   FakeWebSocket.last = undefined

@@ -1,9 +1,10 @@
-// What a message to a group costs Redis: processor time, memory, commands, and the longest script. No clients: the store as a node uses it.
+// The cost of a message to a group in Redis: processor time, memory, commands, and the longest script. The script has no clients, and calls the
+// store as a node does.
 // Usage, after npm run build:
 //
 //   node test/bench/fan-out.mjs                    10, 1,000 and 10,000 sessions, as a table in Markdown
-//   node test/bench/fan-out.mjs --sessions 100000  that many
-//   node test/bench/fan-out.mjs --before DIR       another build of the package as well, in turns
+//   node test/bench/fan-out.mjs --sessions 100000  another number of sessions
+//   node test/bench/fan-out.mjs --before DIR       also measures another build of the package, alternately
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -66,7 +67,7 @@ const startRedis = async () => {
   }
 }
 
-const look = async client => {
+const readStats = async client => {
   const info = await client.info('everything')
   const number = name => Number(new RegExp(`^${name}:(\\S+)`, 'm').exec(info)?.[1] ?? 0)
   const scripts = ['eval', 'evalsha'].map(name =>
@@ -80,7 +81,7 @@ const look = async client => {
 }
 
 /** The longest script so far, in milliseconds. */
-const longest = async client => {
+const longestScript = async client => {
   const log = await client.sendCommand(['SLOWLOG', 'GET', '1000'])
   return Math.max(0, ...log.filter(([, , , [name]]) => /^eval/i.test(name)).map(([, , us]) => us)) / 1_000
 }
@@ -116,7 +117,7 @@ const measure = async (redisStore, count) => {
       part.map((id, j) => nodes[(i + j) % NODES].create({ id, token: 't', userId: 'u', groups: ['g'] })),
     )
   }
-  // To warm up.
+  // The first publication is a warm-up.
   const publish = () => nodes[0].commit([{ kind: 'publish', group: 'g', frame: FRAME }])
   const acknowledge = n => Promise.all(ids.map((id, i) => nodes[i % NODES].acknowledge(id, 1, n)))
   const settled = async total => {
@@ -128,25 +129,25 @@ const measure = async (redisStore, count) => {
   await acknowledge(1)
   await client.sendCommand(['SLOWLOG', 'RESET'])
 
-  // A look into Redis costs as much as some deliveries.
+  // Reading the statistics of Redis costs as much as a few deliveries, so they are read once for many publications.
   const times = Math.max(1, Math.ceil(5_000 / count))
   const sums = { delivery: 0, acknowledgement: 0, memory: 0, scripts: 0, published: 0 }
   for (let group = 0; group < 3; group++) {
     const first = 2 + group * times
-    const start = await look(client)
+    const start = await readStats(client)
     const began = performance.now()
     for (let i = 0; i < times; i++) await publish()
     sums.published += (performance.now() - began) / times / 3
     await settled((first + times - 1) * count)
-    const delivered = await look(client)
+    const delivered = await readStats(client)
     for (let i = 0; i < times; i++) await acknowledge(first + i)
-    const end = await look(client)
+    const end = await readStats(client)
     sums.delivery += (delivered.cpu - start.cpu) / count / times / 3
     sums.acknowledgement += (end.cpu - delivered.cpu) / count / times / 3
     sums.memory += (delivered.memory - start.memory) / count / times / 3
     sums.scripts += (end.scripts - start.scripts) / count / times / 3
   }
-  const result = { ...sums, longest: await longest(client) }
+  const result = { ...sums, longest: await longestScript(client) }
   client.destroy()
   stop()
   return result
@@ -159,8 +160,8 @@ if (options.child) {
   process.exit()
 }
 
-/** Each in a process of its own, so that one does not warm up the other. */
-const turn = async (dist, count) => {
+/** Measures each build in a process of its own, so that one does not warm up the engine for the other. */
+const measureInProcess = async (dist, count) => {
   const child = fork(fileURLToPath(import.meta.url), ['--child', JSON.stringify({ dist, count })])
   const [result] = await once(child, 'message')
   return result
@@ -179,7 +180,7 @@ console.log('| --: | --- | --: | --: | --: | --: | --: | --: |')
 for (const count of options.sessions.split(',').map(Number)) {
   const results = Object.fromEntries(Object.keys(builds).map(name => [name, []]))
   for (let round = 0; round < Number(options.rounds); round++) {
-    for (const [name, dist] of Object.entries(builds)) results[name].push(await turn(dist, count))
+    for (const [name, dist] of Object.entries(builds)) results[name].push(await measureInProcess(dist, count))
   }
   for (const [name, all] of Object.entries(results)) {
     const shown = (key, digits) => median(all.map(one => one[key])).toFixed(digits)

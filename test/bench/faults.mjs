@@ -1,4 +1,4 @@
-// The tests' fault proxy for scripts: Node 20 takes no TypeScript, so it is bundled first.
+// The fault proxy of the tests, for scripts. Node 20 does not run TypeScript, so it is bundled first.
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 

@@ -5,8 +5,8 @@
 //   node test/bench/flood.mjs --only events      the floods whose name matches; only prints
 //   node test/bench/flood.mjs --rounds 3 --ms 2000
 //
-// Server, flooders and the client that is measured have a process each. In each round there is a turn without a flood before each turn
-// with one: whatever else keeps the machine busy keeps both busy.
+// The server, the flooding clients and the measured client each have a process. In each round, a turn without a flood precedes each turn
+// with one, so that other load on the machine affects both.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { connect } from 'node:net'
@@ -34,7 +34,7 @@ const frame = (text, opcode = 1) => {
 const event = (data, ackId) =>
   frame(JSON.stringify({ type: 'event', event: 'e', dataType: 'text', data, ackId }))
 
-/** What a flooder sends, over and over. */
+/** The bytes that a flooding client sends repeatedly. */
 const FLOODS = {
   events: () => Buffer.concat(Array.from({ length: 500 }, (_, i) => event('x', i))),
   'events without ackId': () => Buffer.concat(Array.from({ length: 500 }, () => event('x'))),
@@ -54,7 +54,7 @@ const serve = async () => {
   process.send(wss.address().port)
 }
 
-/** Sends as fast as TCP takes it, reads and ignores the answers, and comes back when it is closed. */
+/** Sends as fast as TCP accepts bytes, ignores the answers, and reconnects when the connection is closed. */
 const flood = (port, name) => {
   const bytes = FLOODS[name]()
   const start = () => {
@@ -72,11 +72,11 @@ const flood = (port, name) => {
         '\r\n',
       ].join('\r\n'),
     )
-    const more = () => {
+    const sendMore = () => {
       while (!socket.destroyed && socket.write(bytes));
     }
-    socket.on('drain', more)
-    socket.once('data', more)
+    socket.on('drain', sendMore)
+    socket.once('data', sendMore)
     socket.resume()
     socket.on('end', () => socket.destroy())
     socket.on('close', () => setTimeout(start, 100))
@@ -84,7 +84,7 @@ const flood = (port, name) => {
   for (let i = 0; i < FLOODERS; i++) start()
 }
 
-/** Sends an event every 10 ms, and resolves with the times until each was answered. */
+/** Sends an event every 10 ms, and resolves with the latency of each answer. */
 const measure = async (socket, ms) => {
   const times = []
   const end = performance.now() + ms
@@ -124,7 +124,7 @@ const run = async () => {
     for (const name of names) {
       const idle = await measure(socket, Number(values.ms))
       const flooder = startProcess('--flood', port, name)
-      // Until it floods, and the limits have noticed.
+      // By then, the flood has started, and the limits have taken effect.
       await new Promise(resolve => setTimeout(resolve, 1_000))
       const flooded = await measure(socket, Number(values.ms))
       flooder.kill('SIGKILL')
@@ -137,9 +137,9 @@ const run = async () => {
   const p = (q, which) => turns => turns.map(turn => quantile(turn[which], q))
   const text = `# A client's latency while others flood the server
 
-${FLOODERS} connections send as fast as TCP takes it. Another client sends one event every 10 ms, and waits for the answer. The server has
-its default limits, sessions in memory, and a handler that does nothing. Milliseconds: median of ${values.rounds} turns of ${values.ms} ms each; the ratio is
-between turns that follow each other, with quartiles.
+${FLOODERS} connections send as fast as TCP accepts bytes. Another client sends one event every 10 ms, and waits for the answer. The server has
+its default limits, sessions in memory, and a handler that does nothing. Latencies are in milliseconds: medians of ${values.rounds} turns of ${values.ms} ms each.
+The ratio compares consecutive turns: median and quartiles.
 
 ${machine()} Written by \`node test/bench/flood.mjs\`.
 
@@ -158,7 +158,7 @@ ${table(
   process.exit()
 }
 
-// Nothing outlives the run.
+// The process ends with its parent.
 process.on('disconnect', () => process.exit())
 const [role, port, name] = process.argv.slice(2)
 if (role === '--serve') await serve()

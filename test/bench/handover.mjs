@@ -1,8 +1,8 @@
-// What is lost when a connection is replaced although it is open, and when a page wakes up on a dead one, in real browsers.
+// Messages that are lost in real browsers when an open connection is replaced, and when a page wakes up with a dead connection.
 // Usage, after npm run build:
 //
 //   node test/bench/handover.mjs           writes results/handover.md
-//   node test/bench/handover.mjs --quick   fewer rounds, and only prints
+//   node test/bench/handover.mjs --quick   fewer rounds, and only prints the tables
 //   ENGINES=chromium node test/bench/handover.mjs
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -17,21 +17,21 @@ import { tally } from './tally.mjs'
 import { label } from './versions.mjs'
 
 const quick = process.argv.includes('--quick')
-const ROTATIONS = quick ? 4 : 20
+const TIMES = quick ? 4 : 20
 const WAKES = quick ? 1 : 5
-/** One way, in milliseconds. */
+/** The latency in each direction, in milliseconds. */
 const DELAY = 20
-/** Two hundred messages a second each way. */
+/** The milliseconds between two messages: two hundred per second in each direction. */
 const PERIOD = 5
-/** Nobody is waited for longer after a wake-up, in milliseconds. */
+/** The longest time to wait for a reconnection after a wake-up, in milliseconds. */
 const LIMIT = 30_000
 
-/** What moves to another connection, and how. `name` is a peer's, or the browser's class, which is closed and made again. */
-const MOVERS = [
+/** The libraries that replace their connection, and their methods. For the browser's class, the page closes it and creates another. */
+const REPLACEMENTS = [
   { name: 'steadysocket', way: 'handover', id: true, note: '`handover()`, with `id`' },
   { name: 'steadysocket', way: 'handover', note: '`handover()`, without `id`' },
   { name: 'steadysocket', way: 'reconnect', note: '`reconnect()`' },
-  { name: 'native WebSocket', way: 'reconnect', note: 'closed and made again' },
+  { name: 'native WebSocket', way: 'reconnect', note: 'closed and created again' },
   ...['reconnecting-websocket', 'partysocket', '@nktkas/rews', 'sturdy-websocket', 'sockette'].map(name => ({
     name,
     way: 'reconnect',
@@ -40,19 +40,19 @@ const MOVERS = [
   { name: 'socket.io-client', way: 'reconnect', note: '`disconnect().connect()`' },
 ]
 
-/** What a server takes to answer, and how many round trips the handshake takes: two are TCP and HTTP, one is HTTP/2. */
-const ANSWERS = [0, 50, 300].flatMap(answer => [1, 2].map(trips => ({ answer, trips })))
+/** The milliseconds that the server takes to answer, and the round trips of a handshake: two with TCP and HTTP, one with HTTP/2. */
+const ANSWERS = [0, 50, 300].flatMap(answer => [1, 2].map(roundTrips => ({ answer, roundTrips })))
 
 /** Runs in the page. */
 const inPage = `
 import { peers } from './peers.mjs'
-const byHand = {
-  connect(url, { hear = {} } = {}) {
+const nativeClient = {
+  connect(url, { listeners = {} } = {}) {
     let socket
     const connect = () => {
       socket = new WebSocket(url)
-      socket.onopen = event => hear.open?.(event)
-      socket.onmessage = ({ data }) => hear.message?.(data)
+      socket.onopen = event => listeners.open?.(event)
+      socket.onmessage = ({ data }) => listeners.message?.(data)
     }
     connect()
     return {
@@ -66,12 +66,12 @@ const byHand = {
     }
   },
 }
-const find = name => (name === 'native WebSocket' ? byHand : peers.find(peer => peer.name === name))
+const find = name => (name === 'native WebSocket' ? nativeClient : peers.find(peer => peer.name === name))
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
 
-/** Moves so many times, with a stream in both directions. */
-globalThis.rotate = async ({ name, way, id, url, times, period }) => {
-  const heard = []
+/** Replaces the connection this many times, with a stream of messages in both directions. */
+globalThis.replaceRepeatedly = async ({ name, way, id, url, times, period }) => {
+  const received = []
   const silences = []
   let last
   let longest = 0
@@ -84,13 +84,13 @@ globalThis.rotate = async ({ name, way, id, url, times, period }) => {
   const handle = find(name).connect(url, {
     best: true,
     options: id && { handover: { id: data => data } },
-    hear: {
+    listeners: {
       open: () => opened(),
       message(data) {
         const now = performance.now()
         if (last) longest = Math.max(longest, now - last)
         last = now
-        heard.push(data)
+        received.push(data)
       },
     },
   })
@@ -112,16 +112,16 @@ globalThis.rotate = async ({ name, way, id, url, times, period }) => {
   clearInterval(timer)
   await sleep(1_500)
   handle.close()
-  return { sent: next, heard, silences }
+  return { sent: next, received, silences }
 }
 
-/** All at once: they open, the page wakes up, and sends five messages in the first second. */
+/** For all libraries at once: opens connections. Then \`wake()\` simulates a wake-up, and sends five messages in the first second. */
 globalThis.prepare = async list => {
-  globalThis.wakers = list.map(({ name, url }) => {
+  globalThis.wakingClients = list.map(({ name, url }) => {
     const one = { opened: 0, queued: 0 }
     one.handle = find(name).connect(url, {
       best: true,
-      hear: {
+      listeners: {
         open() {
           one.opened++
           if (one.woken !== undefined) one.reopened ??= performance.now() - one.woken
@@ -130,13 +130,13 @@ globalThis.prepare = async list => {
     })
     return one
   })
-  while (wakers.some(({ opened }) => !opened)) await sleep(20)
+  while (wakingClients.some(({ opened }) => !opened)) await sleep(20)
 }
 globalThis.wake = async limit => {
-  for (const one of wakers) one.woken = performance.now()
+  for (const one of wakingClients) one.woken = performance.now()
   dispatchEvent(new Event('online'))
   for (let i = 0; i < 5; i++) {
-    for (const { handle } of wakers) {
+    for (const { handle } of wakingClients) {
       try {
         handle.send('woken ' + i)
       } catch {}
@@ -144,27 +144,27 @@ globalThis.wake = async limit => {
     await sleep(200)
   }
   const since = performance.now()
-  while (performance.now() - since < limit && wakers.some(({ reopened }) => reopened === undefined)) await sleep(50)
+  while (performance.now() - since < limit && wakingClients.some(({ reopened }) => reopened === undefined)) await sleep(50)
   await sleep(1_000)
-  for (const { handle } of wakers) handle.close()
-  return wakers.map(({ reopened }) => reopened)
+  for (const { handle } of wakingClients) handle.close()
+  return wakingClients.map(({ reopened }) => reopened)
 }
 `
 
-/** A page, a bare server and one for socket.io. `answer`: the milliseconds after which it sends back what it receives. */
+/** Serves the page, plain WebSockets, and socket.io. `answer`: the milliseconds after which the server echoes a message. */
 const startServer = async html => {
   const http = createServer((_, response) => {
     response.setHeader('content-type', 'text/html')
     response.end(html)
   })
-  const server = { received: [], pushed: 0, answer: undefined, trips: 1 }
+  const server = { received: [], pushed: 0, answer: undefined, roundTrips: 1 }
   const clients = new Set()
   const add = (name, send) => {
     const client = { send, name }
     clients.add(client)
     return client
   }
-  const hear = (client, data) => {
+  const receive = (client, data) => {
     server.received.push({ name: client.name, data })
     if (server.answer !== undefined) setTimeout(client.send, server.answer, data)
   }
@@ -173,20 +173,21 @@ const startServer = async html => {
   bare.on('connection', (socket, { url }) => {
     const client = add(nameOf(url), data => socket.send(data))
     socket.on('error', () => {})
-    socket.on('message', data => hear(client, `${data}`))
+    socket.on('message', data => receive(client, `${data}`))
     socket.on('close', () => clients.delete(client))
   })
   const io = new SocketIo({ serveClient: false, transports: ['websocket'] })
   io.attach(http)
   io.on('connection', socket => {
     const client = add(socket.handshake.query.name, data => socket.send(data))
-    socket.on('message', data => hear(client, data))
+    socket.on('message', data => receive(client, data))
     socket.on('disconnect', () => clients.delete(client))
   })
   http.on('upgrade', (request, socket, head) => {
     if (request.url.startsWith('/socket.io')) return
-    const go = () => bare.handleUpgrade(request, socket, head, one => bare.emit('connection', one, request))
-    setTimeout(go, (server.trips - 1) * 2 * DELAY)
+    const upgrade = () =>
+      bare.handleUpgrade(request, socket, head, one => bare.emit('connection', one, request))
+    setTimeout(upgrade, (server.roundTrips - 1) * 2 * DELAY)
   })
   http.listen(0, '127.0.0.1')
   await once(http, 'listening')
@@ -201,8 +202,8 @@ const startServer = async html => {
       clearInterval(pushing)
       if (on) pushing = setInterval(push, PERIOD)
     },
-    reset(answer, trips = 1) {
-      Object.assign(server, { received: [], answer, trips })
+    reset(answer, roundTrips = 1) {
+      Object.assign(server, { received: [], answer, roundTrips })
     },
     close: () => io.close(),
   })
@@ -210,7 +211,7 @@ const startServer = async html => {
 
 const numbersOf = (texts, name) =>
   texts.filter(text => text.startsWith(name)).map(text => Number(text.slice(name.length)))
-/** Counted from the first that arrived: before it the client was not there. */
+/** Counts from the first message that arrived: the client was not connected before. */
 const tallyFrom = numbers => {
   const [first = 0] = numbers
   return tally(
@@ -218,7 +219,7 @@ const tallyFrom = numbers => {
     numbers.map(number => number - first),
   )
 }
-const trouble = ({ lost, duplicated, reordered }) => `${lost} · ${duplicated} · ${reordered}`
+const faultsOf = ({ lost, duplicated, reordered }) => `${lost} · ${duplicated} · ${reordered}`
 const range = values => [0, 0.5, 1].map(q => Math.round(quantile(values, q))).join(' · ')
 
 /** The title of a row: the library with its version, and ours in bold. */
@@ -230,34 +231,40 @@ const titleOf = ({ name, note }) => {
 
 const schemeOf = name => (name === 'socket.io-client' ? 'http' : 'ws')
 
-const measureRotations = async (page, server, proxy) => {
+const measureReplacements = async (page, server, proxy) => {
   const rows = []
-  for (const mover of MOVERS) {
+  for (const replacement of REPLACEMENTS) {
     server.reset(undefined, 2)
     server.push(true)
-    const url = `${schemeOf(mover.name)}://127.0.0.1:${proxy.port}/?name=one`
-    const given = { ...mover, url, times: ROTATIONS, period: PERIOD }
-    const { sent, heard, silences } = await page.evaluate(given => globalThis.rotate(given), given)
+    const url = `${schemeOf(replacement.name)}://127.0.0.1:${proxy.port}/?name=one`
+    const given = { ...replacement, url, times: TIMES, period: PERIOD }
+    const { sent, received, silences } = await page.evaluate(
+      given => globalThis.replaceRepeatedly(given),
+      given,
+    )
     server.push(false)
     const up = numbersOf(
       server.received.map(({ data }) => data),
       'up ',
     )
-    const down = numbersOf(heard, 'down ')
-    rows.push([titleOf(mover), trouble(tallyFrom(down)), trouble(tally(sent, up)), range(silences)])
+    const down = numbersOf(received, 'down ')
+    rows.push([titleOf(replacement), faultsOf(tallyFrom(down)), faultsOf(tally(sent, up)), range(silences)])
   }
   return rows
 }
 
-const measureAnswers = async (page, server, proxy) => {
+const measureLostAnswers = async (page, server, proxy) => {
   const rows = []
-  for (const { answer, trips } of ANSWERS) {
-    server.reset(answer, trips)
+  for (const { answer, roundTrips } of ANSWERS) {
+    server.reset(answer, roundTrips)
     const url = `ws://127.0.0.1:${proxy.port}/?name=one`
-    const given = { name: 'steadysocket', way: 'handover', url, times: ROTATIONS, period: PERIOD }
-    const { sent, heard, silences } = await page.evaluate(given => globalThis.rotate(given), given)
-    const { lost } = tally(sent, numbersOf(heard, 'up '))
-    rows.push([`${answer} ms, ${trips}`, `${lost}`, (lost / ROTATIONS).toFixed(1), range(silences)])
+    const given = { name: 'steadysocket', way: 'handover', url, times: TIMES, period: PERIOD }
+    const { sent, received, silences } = await page.evaluate(
+      given => globalThis.replaceRepeatedly(given),
+      given,
+    )
+    const { lost } = tally(sent, numbersOf(received, 'up '))
+    rows.push([`${answer} ms, ${roundTrips}`, `${lost}`, (lost / TIMES).toFixed(1), range(silences)])
   }
   return rows
 }
@@ -296,7 +303,7 @@ const text = [
   '# Replacing a connection that is open',
   '',
   machine(),
-  `Real browsers, with ${using('ws', 'socket.io')} behind a proxy, and all of it on one machine. Written by \`node test/bench/handover.mjs\`.`,
+  `Real browsers, and servers (${using('ws', 'socket.io')}) behind a proxy, all on one machine. Written by \`node test/bench/handover.mjs\`.`,
 ]
 for (const { name, launch } of await loadEngines()) {
   const engine = await launch()
@@ -305,36 +312,36 @@ for (const { name, launch } of await loadEngines()) {
     const wakes = await measureWakes(engine, server)
     text.push(
       '',
-      '### Waking up on a dead connection',
+      '### Waking up with a dead connection',
       '',
-      'Nothing moves on the connection any more, and new connections work. The page is told that the network is back (`online`), and sends five',
-      `messages in the second after it. Median of ${WAKES} wake-ups, and the messages that never arrived. Default options for ours.`,
+      'The open connection transfers no bytes any more, and new connections work. The page receives the event `online`, and sends five messages in',
+      `the following second. The columns are the median of ${WAKES} wake-ups, and the number of messages that never arrived. This package has default options.`,
       '',
       table(['', 'open again after', 'lost'], wakes),
     )
     const proxy = await startProxy({ port: server.port })
     proxy.delay(DELAY)
     const page = await engine.open(`http://127.0.0.1:${server.port}/`)
-    const rotations = await measureRotations(page, server, proxy)
+    const replacements = await measureReplacements(page, server, proxy)
     text.push(
       '',
       '### Moving to another connection',
       '',
-      `${ROTATIONS} times, one second apart, with 200 messages a second each way, ${DELAY} ms from one end to the other, and a handshake of two round trips. The server sends to`,
-      'all open connections. Messages lost · heard twice · out of order, over all; and the longest time without a message from the server, in ms: least · median · most.',
+      `The connection is replaced ${TIMES} times, once per second, with 200 messages per second and a latency of ${DELAY} ms in each direction, and a handshake of two round trips.`,
+      'The server sends to all open connections. The columns are the total numbers of messages that were lost · received twice · out of order, and the longest time without a message from the server, in ms: minimum · median · maximum.',
       "sockette's `reconnect()` leaves the first connection open.",
       '',
-      table(['', 'from the server', 'to the server', 'silence, ms'], rotations),
+      table(['', 'from the server', 'to the server', 'silence, ms'], replacements),
     )
-    const answers = await measureAnswers(page, server, proxy)
+    const answers = await measureLostAnswers(page, server, proxy)
     text.push(
       '',
       '### Answers that are lost at `handover()`',
       '',
-      'The server sends each message back on the connection on which it came, after the time in the first column, where the second number is the round trips of the',
-      'handshake: one as with HTTP/2, two as with TCP and HTTP/1.1. Browsers discard what arrives after `close()`.',
+      'The server echoes each message on the connection on which it arrived, after the time in the first column. The second number in that column is the round trips',
+      'of the handshake: one as with HTTP/2, two as with TCP and HTTP/1.1. Browsers discard messages that arrive after `close()`.',
       '',
-      table(['answer after, handshake', 'answers lost', 'for each rotation', 'silence, ms'], answers),
+      table(['answer after, handshake', 'answers lost', 'per replacement', 'silence, ms'], answers),
     )
     await page.close()
     await proxy.close()
@@ -345,7 +352,7 @@ for (const { name, launch } of await loadEngines()) {
 server.close()
 if (quick) console.log(text.join('\n'))
 else {
-  // The long runs are those of test/engines/handover.test.ts. They are written down by hand, and stay.
+  // The section "Long runs" has results of test/engines/handover.test.ts, which were added by hand. It is kept.
   const [, longRuns = ''] = readFileSync(new URL('results/handover.md', import.meta.url), 'utf8').split(
     /^(?=## Long runs)/m,
   )

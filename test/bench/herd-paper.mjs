@@ -1,19 +1,19 @@
-// What a fleet of ours does to its server, on paper: no clients and no chance, but the share of the fleet that arrives at each
-// moment. With ever more clients the simulation comes ever closer to it.
+// A calculation of the load that clients of this package cause, without randomness: the fraction of the clients that arrives at each moment.
+// The more clients there are, the closer the simulation is to this result.
 //
-// While the server is away, a wait of up to m spreads whoever begins it evenly over m: the first over base, those after it over
-// 2 base and so on up to max, as a client of any age begins its next wait when it is refused. So
+// While the server is down, a delay with full jitter of up to m spreads clients evenly over m: the first delay over base, the following ones over
+// 2 * base and so on up to max. A client begins its next delay when it is refused. So the attempts in a window are:
 //
-//   at first      N * window / base              arrivals in a window (after a close with 1001, 1012 or 1013:
-//                                                N * window * 2 / spread, thinning out in a straight line)
-//   in the end    N * window / (max / 2)         for everybody comes once in each mean wait
+//   at first      N * window / base              (after a close with 1001, 1012 or 1013: N * window * 2 / spread, decreasing
+//                                                linearly)
+//   in the end    N * window / (max / 2)         because each client makes one attempt per mean delay
 import { ROUND_TRIP, WINDOW } from './herd-simulation.mjs'
 
-/** In milliseconds: the waits are tens of times as long as it is fine. */
+/** The step of the calculation in milliseconds, which is much shorter than all delays. */
 const STEP = 5
 
-/** The share of the fleet that arrives in each window, with our own defaults, until all are back. */
-export const onPaper = ({
+/** Returns the fraction of the clients that arrives in each window, until all have reconnected. The defaults are those of `backoff()`. */
+export const calculateArrivals = ({
   base = 1_900,
   max = 5_500,
   spread = 5_000,
@@ -24,7 +24,7 @@ export const onPaper = ({
 }) => {
   const steps = (down + 60_000) / STEP
   const longest = [shared ? spread : base, base * 2, max].map(wait => wait / STEP)
-  // How much each kind of wait adds to what arrives in a step, as changes from one step to the next.
+  // The fraction that each kind of delay adds to the arrivals of a step, as a change from the step before.
   const changes = longest.map(() => new Float64Array(steps + Math.max(...longest) + 10))
   const begin = (kind, share, at) => {
     changes[kind][at] += share / longest[kind]

@@ -1,16 +1,16 @@
-// A fleet of clients that lose their server at once, in virtual time.
+// Simulates, in virtual time, many clients that lose their server at the same time.
 
-/** In milliseconds: in what portions the server takes connections, and over what rates are counted. */
+/** The period in milliseconds over which the server limits connections, and over which attempts are counted. */
 export const WINDOW = 100
 
-/** From the start of an attempt to its refusal or, where the server has room, to its opening. */
+/** The milliseconds from the start of an attempt until it is accepted or refused. */
 export const ROUND_TRIP = 5
 
-/** What `connectTimeout` is, and up to what it doubles. */
+/** The default of `connectTimeout`, and the value up to which it doubles. */
 const CONNECT_TIMEOUT = 10_000
 const MAX_CONNECT_TIMEOUT = 60_000
 
-/** A small generator with a seed (mulberry32), so that a table can be printed again. */
+/** A random number generator with a seed (mulberry32), so that results can be reproduced. */
 export const seeded = seed => () => {
   seed = (seed + 0x6d2b79f5) | 0
   let mixed = Math.imul(seed ^ (seed >>> 15), seed | 1)
@@ -18,8 +18,8 @@ export const seeded = seed => () => {
   return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
 }
 
-/** What is to come, as a binary heap: what was added first comes first among what comes at the same time. */
-const createAgenda = () => {
+/** A queue of jobs by time, as a binary heap. Jobs with the same time keep the order in which they were added. */
+const createSchedule = () => {
   const heap = []
   let added = 0
   const before = (a, b) => a.time < b.time || (a.time === b.time && a.order < b.order)
@@ -53,8 +53,8 @@ const createAgenda = () => {
 }
 
 /**
- * Chromium holds attempts back after failures: those of the current two minutes and of the two before count, for all
- * pages of a process together. Here the process has one page, whose last success is longer ago.
+ * Chromium delays attempts after failures. It counts the failures of the current and the previous period of two minutes, of all pages of a process
+ * together. Here, the process has one page, which has not succeeded in these periods.
  */
 // https://source.chromium.org/chromium/chromium/src/+/main:services/network/websocket_throttler.cc
 const createThrottle = random => {
@@ -63,18 +63,17 @@ const createThrottle = random => {
   return now => {
     for (; period < Math.floor(now / 120_000); period++) failed = [failed[1], 0]
     const delay = ((1_000 + random() * 4_000) * 2 ** Math.min(1 + failed[0] + failed[1], 16)) / 2 ** 16
-    // The attempt counts from now on: if it succeeds, nobody asks again.
+    // The attempt counts as failed. If it succeeds, this function is not called again.
     failed[1]++
     return delay
   }
 }
 
-const atOnce = () => 0
+const noThrottle = () => 0
 
 /**
- * Cuts `clients` connections at once with the close code `code`, keeps the server away for `down`, and lets it take
- * `rate` a second from then on. What is too much for it is refused at once, or, with `queue`, waits for the server for as
- * long as the client's connect timeout allows.
+ * Closes the connections of all clients at once with the close code `code`. The server is down for `down` milliseconds, and then accepts `rate`
+ * connections per second. It refuses the others at once, or, with `queue`, lets them wait until the client's connect timeout.
  */
 export const simulate = ({
   policy,
@@ -88,12 +87,12 @@ export const simulate = ({
   patience = 600_000,
 }) => {
   const random = seeded(seed)
-  const agenda = createAgenda()
-  const fleet = Array.from({ length: clients }, () => ({
+  const schedule = createSchedule()
+  const allClients = Array.from({ length: clients }, () => ({
     retry: policy(random),
-    throttle: chromium ? createThrottle(random) : atOnce,
+    throttle: chromium ? createThrottle(random) : noThrottle,
     failures: 0,
-    // Changes when an attempt is decided: what was planned for it then means nothing any more.
+    // Increases when an attempt has succeeded or failed, so that jobs that were scheduled for it are ignored.
     serial: 0,
     timeout: CONNECT_TIMEOUT,
   }))
@@ -110,11 +109,11 @@ export const simulate = ({
     client.failures++
     const delay = client.retry({ attempt: client.failures, cause, uptime, elapsed: now })
     if (delay === false) gaveUp++
-    else agenda.add(now + delay, dial, client, client.serial)
+    else schedule.add(now + delay, dial, client, client.serial)
   }
   const dial = (now, client, serial) => {
-    agenda.add(now + client.throttle(now), arrive, client, serial)
-    agenda.add(now + client.timeout, expire, client, serial)
+    schedule.add(now + client.throttle(now), arrive, client, serial)
+    schedule.add(now + client.timeout, expire, client, serial)
   }
   const expire = (now, client, serial) => {
     if (client.serial !== serial) return
@@ -131,14 +130,14 @@ export const simulate = ({
   const take = (now, client) => {
     room--
     client.serial++
-    agenda.add(now + ROUND_TRIP, open)
+    schedule.add(now + ROUND_TRIP, open)
   }
   const arrive = (now, client, serial) => {
     if (client.serial !== serial) return
     starts.push(now)
     if (now >= down && room > 0) take(now, client)
     else if (now >= down && queue) waiting.push({ client, serial })
-    else agenda.add(now + ROUND_TRIP, refuse, client, serial)
+    else schedule.add(now + ROUND_TRIP, refuse, client, serial)
   }
   const serve = now => {
     room = Math.min(room, 0) + (rate * WINDOW) / 1_000
@@ -148,21 +147,21 @@ export const simulate = ({
       if (client.serial === serial) take(now, client)
     }
     waiting = waiting.slice(served)
-    agenda.add(now + WINDOW, serve)
+    schedule.add(now + WINDOW, serve)
   }
 
-  if (rate < Infinity) agenda.add(down, serve)
-  for (const client of fleet) lose(0, client, LOST, 3_600_000)
+  if (rate < Infinity) schedule.add(down, serve)
+  for (const client of allClients) lose(0, client, LOST, 3_600_000)
   while (opens.length + gaveUp < clients) {
-    const { time, job, client, serial } = agenda.next()
-    // A fleet in lockstep may take an hour; ten minutes tell as much.
+    const { time, job, client, serial } = schedule.next()
+    // Clients that retry in lockstep may need an hour. Ten minutes are enough to show that.
     if (time > down + patience) break
     job(time, client, serial)
   }
-  return { down, starts, opens, gaveUp, attempts: fleet.map(({ failures }) => failures) }
+  return { down, starts, opens, gaveUp, attempts: allClients.map(({ failures }) => failures) }
 }
 
-/** How many of `times` fall into each window from `from` until before `to`. */
+/** Counts how many of `times` are in each window, from `from` up to but not including `to`. */
 export const windows = (times, from, to) => {
   const counts = new Array(Math.ceil((to - from) / WINDOW)).fill(0)
   for (const time of times) if (time >= from && time < to) counts[Math.floor((time - from) / WINDOW)]++

@@ -1,12 +1,12 @@
-// The default policy with fleets of different sizes, and what a shorter or longer `spread` changes.
+// The default policy with different numbers of clients, and with different values of `spread`.
 import { backoff } from '../../dist/index.js'
 import { simulate, WINDOW, windows } from './herd-simulation.mjs'
 import { table } from './report.mjs'
 
-/** Connections that the server accepts in a second. */
+/** Connections that the server accepts per second. */
 const RATE = 500
 
-/** Fewer runs of the larger fleets, because chance matters less there, and time more. */
+/** The number of runs by the number of clients. Simulations with more clients vary less, and take longer. */
 const SIZES = new Map([
   [100, 50],
   [1_000, 10],
@@ -25,11 +25,11 @@ const mean = values => values.reduce((sum, value) => sum + value, 0) / values.le
 
 const quantile = (values, part) => values.toSorted((a, b) => a - b)[Math.ceil(values.length * part) - 1]
 
-/** The mean of a measurement over runs that differ by chance alone. */
+/** The mean of a measurement over runs with different seeds. */
 const average = (scenario, count, measure) =>
   mean(Array.from({ length: count }, (_, run) => measure(simulate({ ...scenario, seed: run + 1 }))))
 
-/** Seconds from the return of the server until 99 % of its clients are back. */
+/** Seconds from the return of the server until 99 % of its clients have reconnected. */
 const secondsBack = ({ down, opens, attempts }) =>
   (opens[Math.ceil(attempts.length * 0.99) - 1] - down) / 1_000
 
@@ -40,7 +40,7 @@ const seconds = value => value.toFixed(value < 10 ? 2 : 1)
 
 const ours = options => random => backoff({ ...options, random })
 
-/** One row for each size, for a server of one speed and for one that grows with its fleet. */
+/** One row for each number of clients: for a server with a fixed rate, and for one whose rate is proportional to the number of clients. */
 const sizeRows = () =>
   Object.entries(LOSSES).flatMap(([loss, scenario]) =>
     [...SIZES].map(([clients, count]) => {

@@ -1,9 +1,9 @@
-// What a retry policy does to a server that comes back, and to the one person who waits for it, in virtual time.
+// Simulates retry policies in virtual time: the load of a server that restarts, and the waiting time of a single client.
 // Usage, after npm run build:
 //
-//   node test/bench/herd.mjs              ours and the peers': writes results/herd.md and its pictures
-//   node test/bench/herd.mjs --policies   the policies below in all scenarios
-//   node test/bench/herd.mjs --explore    the best of some hundred sets of defaults
+//   node test/bench/herd.mjs              the policies of all libraries: writes results/herd.md and its charts
+//   node test/bench/herd.mjs --policies   the policies in this file in all scenarios
+//   node test/bench/herd.mjs --explore    the best of several hundred sets of defaults
 //
 // A policy is a function that is called once for each client, with a source of random numbers, and returns its `retry`.
 import { pathToFileURL } from 'node:url'
@@ -11,7 +11,10 @@ import { backoff } from '../../dist/index.js'
 import { writePeers } from './herd-peers.mjs'
 import { simulate, windows } from './herd-simulation.mjs'
 
-/** Exponential with full jitter but for the part `keep`; announced losses are spread, evenly or thinning out. */
+/**
+ * Exponential backoff with jitter. The fraction `keep` of each delay is not random. After an announced restart, the first delays are spread:
+ * evenly, or, with `thin`, with a density that decreases linearly.
+ */
 const exponential =
   ({ base, max, spread, keep = 0, factor = 2, thin = false }) =>
   random =>
@@ -36,7 +39,7 @@ const decorrelated =
 
 export const policies = {
   ours: random => backoff({ random }),
-  // The best peer of the design's table, whose figures there (24.3 s, 2.6, 4 %) say how its server was modelled.
+  // The best of the other libraries in an earlier comparison (24.3 s, 2.6, 4 %), to verify that this simulation agrees with it.
   'reconnecting-websocket': random => {
     const first = 1_000 + random() * 4_000
     return ({ attempt }) => Math.min(10_000, first * 1.3 ** (attempt - 1))
@@ -59,7 +62,7 @@ const mean = values => values.reduce((sum, value) => sum + value, 0) / values.le
 
 const SEEDS = [1, 2, 3, 4, 5]
 
-/** The mean of what `measure` finds in runs that differ by chance alone; of `worst`, the largest. */
+/** Repeats a scenario with different seeds. Returns the mean of each measurement, or the maximum of those in `worst`. */
 const repeat = (scenario, measure, worst = []) => {
   const runs = SEEDS.map(seed => measure(simulate({ ...scenario, seed })))
   const over = (name, reduce) => reduce(runs.map(run => run[name]))
@@ -71,7 +74,7 @@ const repeat = (scenario, measure, worst = []) => {
   )
 }
 
-/** Time until 99 % are back, and the load meanwhile: attempts in the fullest window over those in the mean one. */
+/** The time until 99 % of the clients have reconnected, and the ratio of attempts in the busiest window to those in a mean window. */
 const recovery = ({ down, starts, opens, attempts }) => {
   const back = opens[Math.ceil(attempts.length * 0.99) - 1] ?? Infinity
   const counts = windows(starts, down, Math.min(back, down + 600_000))
@@ -84,12 +87,12 @@ const recovery = ({ down, starts, opens, attempts }) => {
   }
 }
 
-/** The fullest window of all, in percent of the fleet. */
-const crowd = ({ starts, attempts }) => ({
+/** The attempts in the busiest window, in percent of the clients. */
+const peakOf = ({ starts, attempts }) => ({
   'peak %': (Math.max(...windows(starts, 0, starts.at(-1) + 1)) / attempts.length) * 100,
 })
 
-/** How long a person waits once the server could be reached. */
+/** How long a client waits from the moment at which the server can be reached again. */
 const wait = ({ down, opens }, part) => (quantile(opens, part) - down) / 1_000
 
 export const scenarios = {
@@ -98,10 +101,10 @@ export const scenarios = {
     'queue: 99 % s': repeat({ policy, rate: 500, queue: true }, recovery)['99 % s'],
   }),
   'B: 10,000 closed with 1012, server back after 0.5 s': policy => ({
-    '500/s: peak %': repeat({ policy, code: 1012, down: 500, rate: 500 }, crowd)['peak %'],
-    'worst run': repeat({ policy, code: 1012, down: 500, rate: 500 }, crowd, ['peak %'])['peak %'],
+    '500/s: peak %': repeat({ policy, code: 1012, down: 500, rate: 500 }, peakOf)['peak %'],
+    'worst run': repeat({ policy, code: 1012, down: 500, rate: 500 }, peakOf, ['peak %'])['peak %'],
     '99 % s': repeat({ policy, code: 1012, down: 500, rate: 500 }, recovery)['99 % s'],
-    'no limit: peak %': repeat({ policy, code: 1012, down: 500 }, crowd)['peak %'],
+    'no limit: peak %': repeat({ policy, code: 1012, down: 500 }, peakOf)['peak %'],
     'alone: median s': wait(simulate({ policy, code: 1012, down: 0 }), 0.5),
   }),
   'C: a lone client, seconds from server reachable to open, median / 95 %': policy =>
@@ -124,11 +127,11 @@ const round = row =>
     Object.entries(row).map(([name, value]) => [name, typeof value === 'number' ? +value.toFixed(2) : value]),
   )
 
-/** The shortest spread that keeps B at 3 % of the fleet, to half a second. */
+/** The shortest spread with which the peak in scenario B is at most 3 % of the clients, to half a second. */
 const shortestSpread = options => {
   const peak = spread => {
     const policy = exponential({ ...options, spread })
-    return repeat({ policy, code: 1012, down: 500, rate: 500 }, crowd, ['peak %'])['peak %']
+    return repeat({ policy, code: 1012, down: 500, rate: 500 }, peakOf, ['peak %'])['peak %']
   }
   let low = 4_000
   let high = 20_000
@@ -140,7 +143,7 @@ const shortestSpread = options => {
   return high
 }
 
-/** Of all sets of defaults that keep the bars, those of which no other is as good in every respect. */
+/** The sets of defaults that satisfy the requirements, without those that another set beats in every respect. */
 const explore = () => {
   const rows = []
   for (const base of [1_000, 1_500, 1_900]) {
@@ -149,7 +152,7 @@ const explore = () => {
         for (const factor of [1.5, 2]) {
           const options = { base, max, keep, factor }
           const found = repeat({ policy: exponential(options), rate: 500 }, recovery, ['most'])
-          // Chance moves the fullest of 200 windows by some 5 %.
+          // The busiest of 200 windows varies randomly by about 5 %.
           if (found['99 % s'] > 21.7 || found['peak/mean'] > 2.1 || found.attempts > 8) continue
           for (const thin of [false, true]) {
             const spread = shortestSpread({ ...options, thin })
@@ -162,7 +165,7 @@ const explore = () => {
   }
   const costs = ['99 % s', 'peak/mean', 'attempts', 'base', '1012 alone s']
   const beats = (a, b) => costs.every(name => a[name] <= b[name]) && costs.some(name => a[name] < b[name])
-  console.log(`${rows.length} sets keep the bars`)
+  console.log(`${rows.length} sets satisfy the requirements`)
   return rows.filter(row => !rows.some(other => beats(other, row))).sort((a, b) => a['99 % s'] - b['99 % s'])
 }
 

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/correctness/useHookAtTopLevel: views that are members of an object, and those of Vue
-// What runs in the page of hooks.mjs: the same view with the functions of each package, as its own documents use them.
+// The program of the page of hooks.mjs: the same view with the functions of each package, used as its documentation does.
 import { useWebSocket as useVueUse } from '@vueuse/core'
 import { useWebSocket as useParty } from 'partysocket/react'
 import { createElement, StrictMode, useCallback, useEffect, useState } from 'react'
@@ -9,10 +9,10 @@ import * as react from 'steadysocket/react'
 import * as vue from 'steadysocket/vue'
 import { createApp, defineComponent, h, onBeforeUpdate, ref, shallowRef, watch } from 'vue'
 
-// CommonJS, which bundlers do not agree about.
+// A CommonJS module, whose default export depends on the bundler.
 const useReactWebSocket = useWebSocketModule.default ?? useWebSocketModule
 
-/** The connections of the packages. */
+/** The native sockets that the packages have created. */
 const natives = []
 globalThis.WebSocket = class extends WebSocket {
   constructor(...args) {
@@ -23,7 +23,7 @@ globalThis.WebSocket = class extends WebSocket {
 
 const count = total => total + 1
 
-/** Each calls `rendered` when it renders, and shows how many messages it has had. */
+/** Each view calls `rendered` when it renders, and shows the number of messages that it has received. */
 const reactViews = {
   'steadysocket/react'({ url, rendered }) {
     rendered()
@@ -102,28 +102,28 @@ const mountVue = (setUp, target, { url }) => {
   }
 }
 
-/** Mounts the views of a contender, and leaves the stage in a global. */
+/** Mounts the views with one package, and stores the functions to control them in `globalThis.mounted`. */
 globalThis.mount = (name, options) => {
   document.body.replaceChildren()
   const target = document.createElement('main')
   document.body.append(target)
   const [make, view] = name in reactViews ? [mountReact, reactViews[name]] : [mountVue, vueViews[name]]
-  const stage = make(view, target, options)
-  stage.show(options.views)
-  globalThis.stage = stage
+  const mounted = make(view, target, options)
+  mounted.show(options.views)
+  globalThis.mounted = mounted
 }
 
-/** Dispatches messages in one task, as a browser may after the page was busy. */
+/** Dispatches messages in one task, as a browser may do after the page was busy. */
 globalThis.flood = count => {
   for (let n = 1; n <= count; n++) natives.at(-1).dispatchEvent(new MessageEvent('message', { data: `${n}` }))
 }
 
-/** Resolves when nothing has been rendered for as long as this. */
+/** Resolves when nothing has been rendered for `ms` milliseconds. */
 globalThis.settled = async ms => {
-  const read = () => `${document.querySelector('main').textContent} ${globalThis.stage.counts.renders}`
+  const read = () => `${document.querySelector('main').textContent} ${globalThis.mounted.counts.renders}`
   for (let last; last !== read(); ) {
     last = read()
     await new Promise(resolve => setTimeout(resolve, ms))
   }
-  return { delivered: Number(document.querySelector('main').textContent), ...globalThis.stage.counts }
+  return { delivered: Number(document.querySelector('main').textContent), ...globalThis.mounted.counts }
 }

@@ -1,5 +1,5 @@
-// The functions for React and Vue beside those of other packages: what arrives of a burst, how often it renders, and how many connections
-// views make. Usage, after npm run build:
+// Compares the functions for React and Vue with those of other packages: how many messages of a burst reach a view, how often it renders, and how
+// many connections views open. Usage, after npm run build:
 //
 //   node test/bench/hooks.mjs
 //   ENGINES=firefox ROUNDS=3 node test/bench/hooks.mjs
@@ -14,7 +14,7 @@ import { version } from './versions.mjs'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 5)
 const COUNT = 10_000
-/** How long a change of views takes. */
+/** The time in milliseconds between unmounting the views and mounting another one. */
 const CHANGE = 100
 
 const contenders = [
@@ -47,7 +47,7 @@ const contenders = [
   { name: '@vueuse/core, onMessage', framework: 'vue', code: use('useWebSocket', '@vueuse/core') },
 ]
 
-/** A page with these functions of a package. */
+/** The code of a page that uses these functions of a package. */
 function use(names, from) {
   const used = names.split(', ').map(name => name.split(' as ').at(-1))
   return `import { ${names} } from '${from}'\nconsole.log(${used})`
@@ -66,7 +66,7 @@ const bundle = async environment => {
   return outputFiles[0].text.replaceAll('</script', '<\\/script')
 }
 
-/** The pages, for production and development, and a server that floods whoever is connected. */
+/** Serves the pages, built for production and development, and a WebSocket server that can send a burst to all clients. */
 const startServer = async () => {
   const scripts = { '/production': await bundle('production'), '/development': await bundle('development') }
   const http = createServer(({ url }, response) => {
@@ -99,7 +99,7 @@ const startServer = async () => {
 
 const pause = ms => new Promise(resolve => setTimeout(resolve, ms))
 
-/** Waits until the numbers have not changed for a while. */
+/** Waits until the value that `read()` returns stays the same for 500 ms. */
 const settle = async read => {
   for (let last; last !== read(); ) {
     last = read()
@@ -111,7 +111,7 @@ const measure = async (engine, server, { name, framework }) => {
   const origin = `http://127.0.0.1:${server.port}`
   const open = async (page, options) => {
     server.reset()
-    // An engine may say that a page is loaded before its module has run.
+    // Browsers may report that a page has loaded before its module has run.
     await page.evaluate(async () => {
       while (!globalThis.mount) await new Promise(resolve => setTimeout(resolve, 10))
     })
@@ -126,7 +126,7 @@ const measure = async (engine, server, { name, framework }) => {
   for (let round = 0; round < ROUNDS; round++) {
     const page = await engine.open(`${origin}/production`)
     await open(page, { views: ['a'] })
-    const before = await page.evaluate(() => globalThis.stage.counts.renders)
+    const before = await page.evaluate(() => globalThis.mounted.counts.renders)
     server.flood()
     const { delivered, renders } = await page.evaluate(() => globalThis.settled(1_000))
     found.delivered.push(delivered)
@@ -139,11 +139,11 @@ const measure = async (engine, server, { name, framework }) => {
   const page = await engine.open(`${origin}/production`)
   await open(page, { views: ['a', 'b'] })
   found.two = server.connections
-  // Both views leave, and one comes back a moment later.
+  // Both views are unmounted, and another one is mounted a moment later.
   await page.evaluate(async change => {
-    globalThis.stage.show([])
+    globalThis.mounted.show([])
     await new Promise(resolve => setTimeout(resolve, change))
-    globalThis.stage.show(['c'])
+    globalThis.mounted.show(['c'])
   }, CHANGE)
   await settle(() => `${server.handshakes} ${server.connections}`)
   found.handshakes = server.handshakes
@@ -171,20 +171,20 @@ for (const { name, code } of contenders) bytes.set(name, (await weigh(code, ['re
 
 const server = await startServer()
 const text = [
-  '# Functions for React and Vue beside those of other packages',
+  '# The functions for React and Vue, compared with those of other packages',
   '',
   machine(),
-  `${using('react', 'vue', 'ws')}. A page and a server on the same machine, medians of ${ROUNDS} rounds; made by test/bench/hooks.mjs in one run.`,
+  `${using('react', 'vue', 'ws')}. The page and the server are on the same machine. Medians of ${ROUNDS} rounds in one run of test/bench/hooks.mjs.`,
   '',
-  `- **delivered**: a view counts its messages and shows the number. The server sends ${digits(COUNT)} at once. What the view shows when nothing`,
-  '  changes any more. `lastMessage`, `data`: the value that the package offers for rendering, counted in an effect or a watcher.',
-  '  `onMessage`: a callback that increases the number in the state of the view.',
-  '- **renders** of that view meanwhile.',
-  `- **one task**: delivered, if the page itself dispatches ${digits(COUNT)} messages in one task.`,
-  '- **strict**: handshakes of one view in the strict mode of React, in development.',
-  '- **two views**: connections of two views with the same address. react-use-websocket has the option `share: true`.',
-  `- **remount**: handshakes after both views have left, and another one has come ${CHANGE} ms later; and connections that are open in the end.`,
-  '- **bytes**: what the package adds to a page that has the framework, minified, brotli 11. Ours with all five functions and the complete core.',
+  `- **delivered**: the number of messages that a view has counted after the server sent ${digits(COUNT)} at once.`,
+  '  With `lastMessage` and `data`, an effect or a watcher counts the values that the package provides for rendering.',
+  '  With `onMessage`, a callback increases a number in the state of the view.',
+  '- **renders**: how often that view rendered meanwhile.',
+  `- **one task**: the same as delivered, if the page dispatches ${digits(COUNT)} messages in one task.`,
+  '- **strict**: the number of handshakes for one view in the strict mode of React, in development.',
+  '- **two views**: the number of connections for two views with the same URL. react-use-websocket has the option `share: true`.',
+  `- **remount**: the number of handshakes when both views are unmounted and another one is mounted ${CHANGE} ms later, and the number of open connections at the end.`,
+  '- **bytes**: the bytes that the package adds to a page with the framework, minified, brotli 11. This package with all five functions and the complete core.',
 ]
 for (const { name: engineName, launch } of await loadEngines()) {
   const engine = await launch()

@@ -1,5 +1,5 @@
-// What a client weighs that does nothing, and whether one that has reconnected ten thousand times weighs more than before.
-// On fake sockets and in virtual time: no timer of a peer's is ever waited for.
+// The memory of an idle client, and whether a client needs more memory after ten thousand reconnections. Uses fake sockets and a fake clock, so
+// that no timer of a library takes real time.
 // Usage, after npm run build:
 //
 //   node --expose-gc test/bench/memory.mjs [names that match]
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { bars } from './chart.mjs'
 import { FakeWebSocket } from './fake.mjs'
 import { peers } from './peers.mjs'
-import { digits, machine, median, save, spread, table, title, wanted } from './report.mjs'
+import { digits, machine, median, save, selectPeers, spread, table, title } from './report.mjs'
 import { isServing, serve, takeTurns } from './turns.mjs'
 import { label } from './versions.mjs'
 
@@ -16,11 +16,11 @@ const RECONNECTIONS = 10_000
 const ROUNDS = 5
 
 const { setImmediate: realTurn } = globalThis
-/** Until promises have settled that wait for others. */
+/** Waits until promises that depend on other promises have settled. */
 const settle = () => new Promise(resolve => realTurn(resolve))
 
-/** Puts a clock under the peers that moves when it is told to. */
-const takeTime = () => {
+/** Replaces the global timers and the clock with a clock that the script controls. */
+const installClock = () => {
   const timers = new Map()
   let now = Date.now()
   let last = 0
@@ -34,8 +34,8 @@ const takeTime = () => {
   globalThis.setInterval = set(true)
   globalThis.clearTimeout = globalThis.clearInterval = id => timers.delete(id)
   Date.now = () => now
-  /** Runs the next timer; says whether there was one. */
   return {
+    /** Runs the next timer. Returns whether there was one. */
     next() {
       let first
       for (const [id, { due }] of timers) if (!first || due < timers.get(first).due) first = id
@@ -47,7 +47,7 @@ const takeTime = () => {
       job()
       return true
     },
-    /** Moves on, for what is due then to be over. */
+    /** Advances the clock, and runs the timers that are due by then. */
     async pass(time) {
       const until = now + time
       for (const [id, { due, job }] of [...timers]) {
@@ -60,20 +60,20 @@ const takeTime = () => {
   }
 }
 
-const weigh = () => {
+const measureHeap = () => {
   globalThis.gc()
   globalThis.gc()
   return process.memoryUsage().heapUsed
 }
 
-const hear = { message() {} }
-const given = { WebSocket: FakeWebSocket, best: true, hear }
+const listeners = { message() {} }
+const given = { WebSocket: FakeWebSocket, best: true, listeners }
 
-/** Clients that have a connection, of which nothing is heard any more. */
+/** Measures clients with an open connection that receive nothing. */
 const idle = async (peer, time) => {
-  // A class that opens what is made, for a list of the sockets would be on the scales too.
+  // The newest socket is opened at once. A list of all sockets would be measured, too.
   const clients = new Array(CLIENTS)
-  const before = weigh()
+  const before = measureHeap()
   for (let i = 0; i < CLIENTS; i++) {
     clients[i] = peer.connect('ws://fake.test/', given)
     while (!FakeWebSocket.last) {
@@ -83,15 +83,15 @@ const idle = async (peer, time) => {
     FakeWebSocket.last.open()
     FakeWebSocket.last = undefined
   }
-  // Deadlines and proofs of uptime pass.
+  // Timers that start when a connection opens have fired by then.
   await time.pass(60_000)
-  const after = weigh()
+  const after = measureHeap()
   for (const client of clients) client.close()
   await time.pass(60_000)
   return (after - before) / CLIENTS
 }
 
-/** One client that loses its connection again and again. */
+/** Measures one client that loses its connection repeatedly. */
 const reconnecting = async (peer, time) => {
   const client = peer.connect('ws://fake.test/', given)
   const cycle = async () => {
@@ -107,18 +107,18 @@ const reconnecting = async (peer, time) => {
     native.end(1006)
   }
   for (let i = 0; i < 1_000; i++) await cycle()
-  const before = weigh()
+  const before = measureHeap()
   for (let i = 0; i < RECONNECTIONS; i++) await cycle()
-  const after = weigh()
+  const after = measureHeap()
   client.close()
   await time.pass(60_000)
   FakeWebSocket.last = undefined
   return (after - before) / RECONNECTIONS
 }
 
-const serving = async name => {
+const prepareProcess = async name => {
   const peer = peers.find(other => other.name === name)
-  const time = takeTime()
+  const time = installClock()
   const jobs = { idle, reconnecting }
   return async ({ kind }) => {
     if (kind === 'reconnecting' && !peer.reconnects) return 'none'
@@ -126,16 +126,16 @@ const serving = async name => {
   }
 }
 
-if (isServing) await serve(serving)
+if (isServing) await serve(prepareProcess)
 else {
-  const lot = wanted(process.argv[2]).filter(({ protocol }) => !protocol)
+  const selected = selectPeers(process.argv[2]).filter(({ protocol }) => !protocol)
   const answers = await takeTurns(fileURLToPath(import.meta.url), {
-    names: lot.map(({ name }) => name),
+    names: selected.map(({ name }) => name),
     jobs: [{ kind: 'idle' }, { kind: 'reconnecting' }],
     rounds: ROUNDS,
   })
-  const native = answers[lot[0].name][0]
-  const rows = lot.map(peer => {
+  const native = answers[selected[0].name][0]
+  const rows = selected.map(peer => {
     const [each, growth] = answers[peer.name]
     const own = each.map((bytes, round) => bytes - native[round])
     return [
@@ -148,20 +148,20 @@ else {
   save(
     'memory.md',
     [
-      '# What a client weighs',
+      '# The memory of a client',
       '',
       machine(),
-      `Bytes of heap, after collection: median of ${ROUNDS} rounds, and the quartiles. Idle: one of ${CLIENTS.toLocaleString('en')} clients with a connection on a`,
-      'fake socket, one listener, and all that is due within a minute behind it. Its own: without what the native row takes, which is',
-      `the fake socket and the listener. Growth: for each of ${RECONNECTIONS.toLocaleString('en')} lost and new connections of one client.`,
+      `Bytes of heap after garbage collection: median of ${ROUNDS} rounds, and the quartiles. Idle client: one of ${CLIENTS.toLocaleString('en')} clients with an open`,
+      'connection on a fake socket and one listener, after a minute. Its own: without the bytes of the native row, which are the fake socket',
+      `and the listener. Growth: per reconnection, over ${RECONNECTIONS.toLocaleString('en')} reconnections of one client.`,
       '',
-      table(['', 'idle client', 'its own', 'growth a reconnection'], rows),
+      table(['', 'idle client', 'its own', 'growth per reconnection'], rows),
     ].join('\n'),
   )
-  const drawn = lot.map(peer => ({
+  const chartRows = selected.map(peer => ({
     name: label(peer),
     value: median(answers[peer.name][0]),
     ours: peer.ours,
   }))
-  save('memory.svg', bars({ title: 'An idle client: bytes of heap', unit: 'bytes', rows: drawn }))
+  save('memory.svg', bars({ title: 'An idle client: bytes of heap', unit: 'bytes', rows: chartRows }))
 }

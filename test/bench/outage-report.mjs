@@ -1,4 +1,4 @@
-// The tables and pictures of outage.mjs.
+// The tables and charts of outage.mjs.
 import { bars } from './chart.mjs'
 import { scenarios } from './outage-run.mjs'
 import { table } from './report.mjs'
@@ -11,7 +11,7 @@ const titleOf = ({ name, version, best, ours }) => {
 
 const seconds = ms => (ms / 1_000).toFixed(2)
 
-/** When there was a connection again, in as many of the runs as there was. */
+/** The time until there was a connection again, and in how many runs there was one. */
 const backCell = limit => results => {
   const backs = results.map(({ back }) => back)
   const times = backs.filter(back => typeof back === 'number')
@@ -27,34 +27,34 @@ const backCell = limit => results => {
     .join('; ')
 }
 
-/** How many were lost, and of how many of them the library said so. */
+/** The number of lost messages, and how many of them the library reported. */
 const lostCell = way => results => {
   const streams = results.map(result => result[way])
   const lost = spread(streams.map(stream => stream.lost))
-  const told = median(streams.map(stream => stream.told))
-  if (!streams.some(stream => stream.told)) return lost
-  return `${lost}, ${streams.every(stream => stream.told === stream.lost) ? 'all' : told} told`
+  const reported = median(streams.map(stream => stream.reported))
+  if (!streams.some(stream => stream.reported)) return lost
+  return `${lost}, ${streams.every(stream => stream.reported === stream.lost) ? 'all' : reported} reported`
 }
 
 const WAYS = { up: 'client → server', down: 'server → client' }
 
-/** For a first look: in how many scenarios it comes back each time, how late at worst, and what it loses without a word. */
+/** A summary: in how many scenarios the library always reconnects, the longest time that takes, and how many messages it loses without a report. */
 const summaryOf = (names, resultsOf, at) => {
   const all = names.map(name => resultsOf(name, at))
-  const safe = all.filter(results => results.every(({ back }) => back !== 'never'))
-  const backs = safe.map(results => results.map(({ back }) => back).filter(Number.isFinite))
+  const reconnecting = all.filter(results => results.every(({ back }) => back !== 'never'))
+  const backs = reconnecting.map(results => results.map(({ back }) => back).filter(Number.isFinite))
   const medians = backs.filter(times => times.length).map(median)
-  const silent = way =>
-    all.reduce((sum, results) => sum + median(results.map(one => one[way].lost - one[way].told)), 0)
+  const unreported = way =>
+    all.reduce((sum, results) => sum + median(results.map(one => one[way].lost - one[way].reported)), 0)
   return [
-    safe.length === all.length ? 'all' : `${safe.length} of ${all.length}`,
+    reconnecting.length === all.length ? 'all' : `${reconnecting.length} of ${all.length}`,
     medians.length ? seconds(Math.max(...medians)) : '–',
-    silent('up'),
-    silent('down'),
+    unreported('up'),
+    unreported('down'),
   ]
 }
 
-const oddities = (rows, names, resultsOf) => {
+const repetitions = (rows, names, resultsOf) => {
   const found = []
   for (const [at, entrant] of rows.entries()) {
     for (const name of names) {
@@ -94,54 +94,54 @@ export const report = ({ machine, ws, limit, rows, runs }) => {
       ['', ...names],
       rows.map((entrant, at) => [titleOf(entrant), ...names.map(name => cell(resultsOf(name, at)))]),
     )
-  const odd = oddities(rows, names, resultsOf)
+  const repeated = repetitions(rows, names, resultsOf)
   const counts = names.map(name => resultsOf(name, 0).length)
   const late = spread(runs.map(run => Math.round(run.late)))
-  const text = `# What an outage costs
+  const text = `# Outages
 
-A numbered stream, one message every 5 ms in both directions, 20 ms of latency each way, through a TCP proxy that breaks as told.
-It goes on through the outage and for a second after; what arrives within three seconds more counts. A bare server says what it has to
-say to the connection that is there, and to nobody if there is none; a server that is down says nothing. Median (least–most) of
-${Math.min(...counts)} runs. Bold: ours. "Best": the library's own options at their best, see \`peers.mjs\` and \`entrants.mjs\`.
+Client and server send each other a numbered message every 5 ms, with a latency of 20 ms in each direction, through a TCP proxy that simulates
+faults. The streams continue during the outage and for one second after it. Messages that arrive within three more seconds are counted. A plain
+server sends messages only to open connections, and a server that is down sends nothing. Numbers are median (minimum–maximum) of
+${Math.min(...counts)} runs. This package is in bold. "Best" means the library's best options, see \`peers.mjs\` and \`entrants.mjs\`.
 
-${machine} ws ${ws}, under a class with a browser's events (\`socket.mjs\`), as the \`WebSocket\` of all
-but socket.io, which brings its own. Server, proxy and all clients share a process, which was ${late} ms late at worst when the fault came.
+${machine} The \`WebSocket\` class is \`socket.mjs\`, which dispatches a browser's events, over ws ${ws}.
+Only socket.io has its own. Server, proxy and all clients share a process, whose timers were at most ${late} ms late when the fault occurred.
 
 Written by \`node test/bench/outage.mjs\`.
 
 ## All scenarios together
 
-Comes back: in every run of so many scenarios. Slowest: the largest of their medians. Lost in silence: the sum of the medians of what was lost
-and the library did not speak of.
+Reconnects: the number of scenarios in which the library reconnected in every run. Slowest: the largest of their median times. Lost without a
+report: the sum, over all scenarios, of the median numbers of lost messages that the library did not report.
 
 ${table(
-  ['', 'comes back', 'slowest, s', 'lost in silence, client → server', 'server → client'],
+  ['', 'reconnects', 'slowest, s', 'lost without a report, client → server', 'server → client'],
   rows.map((entrant, at) => [titleOf(entrant), ...summaryOf(names, resultsOf, at)]),
 )}
 
 ## Seconds from "server reachable again" to open
 
-*Never*: not within ${limit / 1_000} s. *Stayed*: the old connection went on.
+*Never*: not within ${limit / 1_000} s. *Stayed*: the old connection stayed open.
 
 ${matrix(backCell(limit))}
 
 ## Lost, client → server
 
-*Told*: the library said which ones are lost, or may be: by an exception from \`send()\`, an event, or a failed acknowledgement. Where there is
-nothing more, it said nothing. Of those that never come back, what was sent in those ${limit / 1_000} s.
+*Reported*: the library reported which messages were lost or may have been lost: with an exception from \`send()\`, an event, or a failed
+acknowledgement. If a cell has only a number, nothing was reported. For libraries that never reconnect, the messages of those ${limit / 1_000} s are counted.
 
 ${matrix(lostCell('up'))}
 
 ## Lost, server → client
 
-*Told*: the library said that there is a gap, and where. That a connection ended says neither.
+*Reported*: the library reported that there is a gap, and where. The end of a connection does not count as a report.
 
 ${matrix(lostCell('down'))}
 
 ## Repeated or out of order
 
-${odd.length ? table(['', 'scenario', 'direction', 'repeated', 'out of order'], odd) : 'Nothing, in no run.'}
-${odd.length ? '\nAll others: nothing, in no run.\n' : ''}`
+${repeated.length ? table(['', 'scenario', 'direction', 'repeated', 'out of order'], repeated) : 'No messages, in any run.'}
+${repeated.length ? '\nAll others: no messages, in any run.\n' : ''}`
 
   const pick = (name, way) => at => resultsOf(name, at).map(result => result[way].lost)
   const times = name => at => {
@@ -150,11 +150,16 @@ ${odd.length ? '\nAll others: nothing, in no run.\n' : ''}`
   }
   const pictures = {}
   if (names.includes('TCP reset')) {
-    const title = 'Lost over a TCP reset, server → client'
-    pictures['outage-reset.svg'] = chart(title, rows, 'messages of 200 a second', pick('TCP reset', 'down'))
+    const title = 'Messages lost in a TCP reset, server → client'
+    pictures['outage-reset.svg'] = chart(
+      title,
+      rows,
+      'messages, of 200 per second',
+      pick('TCP reset', 'down'),
+    )
   }
   if (names.includes('restart, 10 s')) {
-    const title = 'From "server reachable again" to open, after a restart of 10 s'
+    const title = 'Time from "server reachable again" to open, after a restart of 10 s'
     pictures['outage-restart.svg'] = chart(title, rows, 'seconds', times('restart, 10 s'))
   }
   return { text, pictures }

@@ -1,27 +1,28 @@
-// One run of outage.mjs: every entrant on its own connection through one fault proxy to one server, a fault, and what it cost.
+// One run of outage.mjs: each library has its own connection to the server, through a fault proxy that all share. Counts the messages that a fault
+// affects.
 import { startProxy } from './faults.mjs'
 import { startServer } from './outage-server.mjs'
 import { tally } from './tally.mjs'
 
-/** A message each way in so many milliseconds. */
+/** The milliseconds between two messages in each direction. */
 const PERIOD = 5
 
-/** One way through the line: what is on it when it breaks is in flight. */
+/** The latency in each direction, in milliseconds, so that messages are in flight when the connection breaks. */
 const LATENCY = 20
 
-/** All have been open for so long when the fault comes. */
+/** The milliseconds for which all connections are open before the fault. */
 const BEFORE = 1_000
 
-/** The streams go on for so long after a client is back, and what still arrives so long after that counts. */
+/** The milliseconds for which the streams continue after a client has reconnected, and for which later messages are counted. */
 const AFTER = 1_000
 const DRAIN = 3_000
 
-/** By then most are back and done, and the next run may begin. */
-const CALM = 5_000
+/** The milliseconds after which most clients have finished, so that the next run may begin. */
+const SETTLED_AFTER = 5_000
 
 const sleep = ms => new Promise(resolve => setTimeout(resolve, ms))
 
-/** What can happen: `strike` does it, waits until it is over, and says when the server could be reached again. */
+/** The faults. Each function causes a fault, waits until it is over, and returns the time at which the server could be reached again. */
 export const scenarios = {
   'TCP reset': ({ proxy }) => {
     proxy.reset()
@@ -61,7 +62,7 @@ export const scenarios = {
     proxy.thaw()
     return performance.now()
   },
-  // As when an address translator has forgotten the connection, or the phone has changed its network.
+  // As when a NAT device has removed the connection from its table, or a phone has changed its network.
   'black hole, then reset': async ({ proxy }) => {
     proxy.hang(true)
     proxy.freeze()
@@ -73,47 +74,47 @@ export const scenarios = {
   },
 }
 
-/** One client and its two streams. What the server knows of it is here too: it outlives the server. */
+/** One client and its two streams. The server stores its data here, too, so that it outlives the server. */
 const createMember = entrant => {
   const member = {
     up: 0,
     down: 0,
-    arrived: [],
-    heard: [],
-    told: new Set(),
-    /** How far the stream was each time that the library said that some of it may be missing. */
+    receivedByServer: [],
+    receivedFromServer: [],
+    reported: new Set(),
+    /** The number of received messages at each time that the library reported a gap. */
     gaps: [],
     opened: undefined,
     lost: false,
     over: Infinity,
-    hear: number => member.arrived.push(number),
-    say: undefined,
+    onReceived: number => member.receivedByServer.push(number),
+    sendToClient: undefined,
   }
   const hooks = {
     open: () => {
-      member.everOpen = true
-      if (member.struck) member.opened ??= performance.now()
+      member.wasOpen = true
+      if (member.hasFault) member.opened ??= performance.now()
     },
     close: () => {
-      if (member.struck) member.lost = true
+      if (member.hasFault) member.lost = true
     },
-    message: data => member.heard.push(Number(data)),
-    told: data => member.told.add(Number(data)),
-    gap: () => member.gaps.push(member.heard.length),
+    message: data => member.receivedFromServer.push(Number(data)),
+    reported: data => member.reported.add(Number(data)),
+    gap: () => member.gaps.push(member.receivedFromServer.length),
   }
-  member.enter = address => {
+  member.connectTo = address => {
     member.handle = entrant.connect(address, hooks)
   }
   return member
 }
 
-/** Waits for all to be open; who is not within ten seconds will not be. */
+/** Waits until all connections are open, at most for ten seconds. */
 const allOpen = async members => {
-  for (let waited = 0; waited < 10_000 && !members.every(({ everOpen }) => everOpen); waited += 10)
+  for (let waited = 0; waited < 10_000 && !members.every(({ wasOpen }) => wasOpen); waited += 10)
     await sleep(10)
 }
 
-/** Sends what is due, by the clock and not by the number of ticks. */
+/** Sends the messages that are due by the clock, independently of the number of timer events. */
 const stream = (stage, list) => {
   let due = performance.now()
   const ticks = []
@@ -127,12 +128,12 @@ const stream = (stage, list) => {
         try {
           member.handle.send(`${number}`)
         } catch {
-          member.told.add(number)
+          member.reported.add(number)
         }
-        // A server that is down has nothing to say.
+        // A server that is down sends nothing.
         if (!stage.server) continue
         try {
-          member.say?.(member.down)
+          member.sendToClient?.(member.down)
         } catch {}
         member.down++
       }
@@ -140,33 +141,35 @@ const stream = (stage, list) => {
   }, PERIOD)
   return {
     stop: () => clearInterval(timer),
-    /** How late the process was at worst, in milliseconds, about that time: what is in flight grows with it. */
-    latest: time =>
+    /** The largest delay of a timer around this time, in milliseconds. The number of messages in flight increases with it. */
+    lateness: time =>
       Math.max(...ticks.filter(({ now }) => Math.abs(now - time) < 400).map(({ late }) => late)),
   }
 }
 
-const verdict = ({ up, down, arrived, heard, told, gaps, opened, lost }, reachable) => {
-  const fromServer = tally(down, heard)
-  // A session that is lost takes an unknown part of the stream with it: the library says where, not what.
-  if (gaps.length) fromServer.told = fromServer.lost
+const countFaults = (
+  { up, down, receivedByServer, receivedFromServer, reported, gaps, opened, lost },
+  reachable,
+) => {
+  const fromServer = tally(down, receivedFromServer)
+  // If a session is lost, the library reports where messages are missing, but not which ones.
+  if (gaps.length) fromServer.reported = fromServer.lost
   return {
     back: opened === undefined ? (lost ? 'never' : 'stayed') : opened - reachable,
-    up: tally(up, arrived, told),
+    up: tally(up, receivedByServer, reported),
     down: fromServer,
-    // What was said to be lost, or to be perhaps, and arrived.
-    spared: arrived.filter(number => told.has(number)).length,
+    // The messages that arrived although they were reported as lost, or possibly lost.
+    falselyReported: receivedByServer.filter(number => reported.has(number)).length,
   }
 }
 
 /**
- * Runs a scenario with these entrants. `settled` resolves when the machine has next to nothing more to do for it, `results` when
- * it is over.
+ * Runs a scenario with these libraries. `settled` resolves when the run needs little more processor time, and `results` when it has ended.
  */
 export const startRun = (scenario, entrants, { limit, sessionLimits }) => {
-  let calm
+  let resolveSettled
   const settled = new Promise(resolve => {
-    calm = resolve
+    resolveSettled = resolve
   })
   const run = async () => {
     const members = new Map(entrants.map((entrant, at) => [`${at}`, createMember(entrant)]))
@@ -177,13 +180,13 @@ export const startRun = (scenario, entrants, { limit, sessionLimits }) => {
     stage.proxy.delay(LATENCY)
     const { port } = stage.proxy
     for (const [name, member] of members)
-      member.enter((scheme, path) => `${scheme}://127.0.0.1:${port}${path}?name=${name}`)
+      member.connectTo((scheme, path) => `${scheme}://127.0.0.1:${port}${path}?name=${name}`)
     await allOpen(list)
     const streams = stream(stage, list)
-    // The streams are somewhere else in each run.
+    // A random time, so that the fault occurs between different messages in each run.
     await sleep(BEFORE + Math.random() * 50)
-    for (const member of list) member.struck = true
-    const struck = performance.now()
+    for (const member of list) member.hasFault = true
+    const faultAt = performance.now()
     const reachable = await scenarios[scenario](stage)
 
     const results = new Map()
@@ -192,22 +195,22 @@ export const startRun = (scenario, entrants, { limit, sessionLimits }) => {
       const now = performance.now()
       for (const member of list) {
         if (results.has(member)) continue
-        // Not closed, and nothing opened: the connection that was there goes on.
+        // Neither closed nor opened again: the old connection stayed open.
         const stayed = !member.lost && member.opened === undefined && now > reachable + 2_000
         if (member.opened !== undefined && now > reachable)
           member.over = Math.min(member.over, Math.max(member.opened, reachable) + AFTER)
         else if (stayed) member.over = Math.min(member.over, now)
         else if (now > reachable + limit) member.over = Math.min(member.over, now)
-        if (now > member.over + DRAIN) results.set(member, verdict(member, reachable))
+        if (now > member.over + DRAIN) results.set(member, countFaults(member, reachable))
       }
-      if (now > reachable + CALM) calm()
+      if (now > reachable + SETTLED_AFTER) resolveSettled()
     }
-    calm()
+    resolveSettled()
     streams.stop()
     for (const { handle } of list) handle.close()
     await stage.server.kill()
     await stage.proxy.close()
-    return { late: streams.latest(struck), results: list.map(member => results.get(member)) }
+    return { late: streams.lateness(faultAt), results: list.map(member => results.get(member)) }
   }
   return { settled, results: run() }
 }

@@ -1,5 +1,5 @@
-// The server of outage.mjs: bare `ws`, reliable sessions and socket.io on one port. It hears a numbered stream from each client,
-// and has another for each. Clients name themselves in the address; what is known of them outlives a restart, in `members`.
+// The server of outage.mjs: plain `ws`, reliable sessions and socket.io on one port. It receives a numbered stream from each client, and sends
+// another one to each. The URL contains the name of the client. The data of the clients is in `members`, which outlives a restart.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { Server } from 'socket.io'
@@ -8,16 +8,16 @@ import { createReliableServer } from '../../dist/server.js'
 
 const nameOf = ({ url }) => new URL(url, 'ws://server').searchParams.get('name')
 
-/** A bare server: what it has to say while a client is not there, nobody hears. */
-const bare = members => {
+/** A plain server: messages to a client that is not connected are lost. */
+const plain = members => {
   const wss = new WebSocketServer({ noServer: true })
   wss.on('connection', (socket, request) => {
     const member = members.get(nameOf(request))
-    member.say = number => socket.readyState === 1 && socket.send(`${number}`)
+    member.sendToClient = number => socket.readyState === 1 && socket.send(`${number}`)
     socket.on('error', () => {})
     socket.on('message', data => {
       if (`${data}` === 'ping') socket.send('pong')
-      else member.hear(Number(data))
+      else member.onReceived(Number(data))
     })
   })
   return { wss, sockets: () => wss.clients }
@@ -30,11 +30,11 @@ const sessions = (members, options) => {
     onConnect(session, { request }) {
       const member = members.get(nameOf(request))
       member.session = session.id
-      member.say = number => session.send(`${number}`)
+      member.sendToClient = number => session.send(`${number}`)
       members.set(session.id, member)
     },
-    onMessage: ({ data }, { id }) => members.get(id).hear(Number(data)),
-    // A session that is over is what is to be counted, and its client hears of it.
+    onMessage: ({ data }, { id }) => members.get(id).onReceived(Number(data)),
+    // A session that has ended is an expected result. Its client reports it.
     onError() {},
   })
   wss.on('connection', socket => socket.on('error', () => {}))
@@ -50,10 +50,10 @@ const socketIo = (http, members) => {
   })
   io.on('connection', socket => {
     const member = members.get(socket.handshake.query.name)
-    // With recovery switched on, what a socket is told while it is away is kept for it.
-    member.say = number => socket.emit('message', `${number}`)
+    // With connection state recovery, the server keeps messages for a client that is not connected.
+    member.sendToClient = number => socket.emit('message', `${number}`)
     socket.on('message', (data, done) => {
-      member.hear(Number(data))
+      member.onReceived(Number(data))
       done?.()
     })
   })
@@ -63,9 +63,9 @@ const socketIo = (http, members) => {
 export const startServer = async (members, { port = 0, sessionLimits } = {}) => {
   const http = createServer()
   const paths = {
-    '/': bare(members),
+    '/': plain(members),
     '/reliable': sessions(members, {}),
-    // Ten seconds of this stream are 2,000 messages, and the default is to end a session with more than 1,000.
+    // Ten seconds of the stream are 2,000 messages. By default, a session with more than 1,000 unacknowledged messages ends.
     '/reliable-best': sessions(members, sessionLimits),
   }
   const io = socketIo(http, members)
@@ -78,14 +78,14 @@ export const startServer = async (members, { port = 0, sessionLimits } = {}) => 
   const all = () => [io, ...Object.values(paths)].flatMap(({ sockets }) => [...sockets()])
   return {
     port: http.address().port,
-    /** Says goodbye to everybody, as an orderly server does. */
+    /** Closes all connections with this code, as an orderly shutdown does. */
     close(code) {
       for (const socket of all()) socket.close(code)
     },
-    /** Is gone, as after `kill -9`: with it all that it kept in memory. */
+    /** Stops without close frames, as after `kill -9`. Everything in memory is lost. */
     async kill() {
       for (const socket of all()) socket.terminate()
-      for (const member of new Set(members.values())) member.say = undefined
+      for (const member of new Set(members.values())) member.sendToClient = undefined
       http.closeAllConnections()
       http.close()
       await once(http, 'close')

@@ -1,11 +1,11 @@
-// What an outage costs, library by library: messages lost, repeated and out of order in both directions, and the time until
-// there is a connection again. Usage, after npm run build:
+// Measures an outage with each library: the messages that are lost, repeated and out of order in both directions, and the time until there is a
+// connection again. Usage, after npm run build:
 //
-//   node test/bench/outage.mjs                     writes results/outage.md and its pictures; takes some eight minutes
-//   node test/bench/outage.mjs --quick             one run of each scenario, prints the tables only
-//   node test/bench/outage.mjs --only 'reset|1000' the scenarios whose name matches
-//   node test/bench/outage.mjs --runs 1 --add FILE puts so many runs into FILE, beside those that are there
-//   node test/bench/outage.mjs --from FILE         the tables of such runs
+//   node test/bench/outage.mjs                     writes results/outage.md and its charts; takes about eight minutes
+//   node test/bench/outage.mjs --quick             one run of each scenario; only prints the tables
+//   node test/bench/outage.mjs --only 'reset|1000' only the scenarios whose names match
+//   node test/bench/outage.mjs --runs 1 --add FILE adds this many runs to those in FILE
+//   node test/bench/outage.mjs --from FILE         writes the tables of the runs in FILE
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { entrants } from './entrants.mjs'
@@ -27,13 +27,13 @@ const { values: options } = parseArgs({
 
 const RUNS = Number(options.runs ?? (options.quick ? 1 : 5))
 
-/** Whoever is not back so long after the server is, in milliseconds, is not waited for. */
+/** The longest time to wait for a client after the server is reachable again, in milliseconds. */
 const LIMIT = options.quick ? 10_000 : 30_000
 
-/** The process may be so late, in milliseconds, when the fault comes: later, and it would count messages that it had not read. */
+/** A run counts if timers were at most this many milliseconds late when the fault occurred. Otherwise, it would count messages as lost that it had not read. */
 const LATE = 40
 
-/** On a machine with too much else to do it is never in time: then what there is has to do. */
+/** After this many attempts, runs with late timers count as well, because a busy machine may have no others. */
 const PATIENCE = 3
 
 const list = entrants(WebSocket)
@@ -53,7 +53,7 @@ const measure = async () => {
     const fits = ({ late }) => late < LATE || round === PATIENCE
     good.push(...done.filter(fits))
     wanted = done.filter(run => !fits(run)).map(({ name }) => name)
-    if (wanted.length) console.error(`again, for the process was late: ${wanted.join(', ')}`)
+    if (wanted.length) console.error(`repeated, because timers were late: ${wanted.join(', ')}`)
   }
   return good
 }
@@ -78,5 +78,5 @@ else {
   save('outage.md', text)
   for (const [name, svg] of Object.entries(pictures)) save(name, svg)
 }
-// Those that never came back still try.
+// Clients that did not reconnect are still trying.
 process.exit()

@@ -1,7 +1,7 @@
-// The same page with each library, whose size is compared.
+// The same page with each library, for the comparison of sizes.
 import { PAGE } from '../package/sizes.mjs'
 
-/** Connects, receives and sends with a class like `WebSocket`. */
+/** Connects, receives and sends with a class that has the API of `WebSocket`. */
 const USE = `const socket = new Socket('wss://push.example.com/feed')
 socket.onmessage = ({ data }) => console.log(data)
 socket.send('hello')`

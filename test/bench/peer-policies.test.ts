@@ -1,18 +1,18 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { peerPolicies } from './peer-policies.mjs'
 
-/** What all draw: a number that is not in the middle, so that half and half would show. */
-const CHANCE = 0.3
+/** The value of all random numbers. With 0.5, wrong jitter could go unnoticed. */
+const RANDOM = 0.3
 const ATTEMPTS = 8
 
-// One of them draws when it is loaded.
-const random = vi.spyOn(Math, 'random').mockReturnValue(CHANCE)
+// One of the libraries uses a random number when it is loaded.
+const random = vi.spyOn(Math, 'random').mockReturnValue(RANDOM)
 const { peers } = await import('./peers.mjs')
 random.mockRestore()
 
-const made: Fake[] = []
+const created: Fake[] = []
 
-/** A socket that does what the test says. */
+/** A WebSocket that the test controls. */
 class Fake extends EventTarget {
   static CONNECTING = 0
   static OPEN = 1
@@ -30,7 +30,7 @@ class Fake extends EventTarget {
     for (const type of ['open', 'message', 'error', 'close']) {
       this.addEventListener(type, event => (this as any)[`on${type}`]?.(event))
     }
-    made.push(this)
+    created.push(this)
   }
   send() {}
   close() {}
@@ -49,20 +49,20 @@ class Fake extends EventTarget {
 
 type Peer = (typeof peers)[number]
 
-/** The waits of the library itself: after a connection that lasted and ended with this code, and after each attempt that failed. */
+/** The delays of the library itself: after a long connection that ended with this code, and after each failed attempt. */
 const waitsOf = async (peer: Peer, best: boolean, code: number) => {
-  made.length = 0
-  const options = { WebSocket: Fake, best, hear: { error() {} } } as any
+  created.length = 0
+  const options = { WebSocket: Fake, best, listeners: { error() {} } } as any
   peer.connect('ws://server.test', options)
   const waits: (number | false)[] = []
   const nextSocket = async () => {
     await vi.advanceTimersByTimeAsync(0)
-    // A library has other timers too, but none of them is for ever.
-    for (let step = 0; step < 30 && !made.length && vi.getTimerCount(); step++) {
+    // A library may have other timers, but none that repeats forever.
+    for (let step = 0; step < 30 && !created.length && vi.getTimerCount(); step++) {
       await vi.advanceTimersToNextTimerAsync()
       await vi.advanceTimersByTimeAsync(0)
     }
-    return made.shift()
+    return created.shift()
   }
   let socket = await nextSocket()
   socket?.open()
@@ -77,9 +77,9 @@ const waitsOf = async (peer: Peer, best: boolean, code: number) => {
   return waits
 }
 
-/** The same by the policy of the simulation. */
+/** The delays according to the policy of the simulation. */
 const waitsByPolicy = (policy: (random: () => number) => any, code: number) => {
-  const retry = policy(() => CHANCE)
+  const retry = policy(() => RANDOM)
   const waits: (number | false)[] = []
   for (let attempt = 1; attempt <= ATTEMPTS && waits.at(-1) !== false; attempt++) {
     const cause =
@@ -93,7 +93,7 @@ const waitsByPolicy = (policy: (random: () => number) => any, code: number) => {
 
 beforeEach(() => {
   vi.useFakeTimers()
-  vi.spyOn(Math, 'random').mockReturnValue(CHANCE)
+  vi.spyOn(Math, 'random').mockReturnValue(RANDOM)
 })
 
 afterEach(() => {
@@ -101,7 +101,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** Timers have whole milliseconds, and a library may round the other way. */
+/** Timers have whole milliseconds, and libraries round in different ways. */
 const alike = (real: (number | false)[], policy: (number | false)[]) => {
   const rounded = policy.map(wait => wait !== false && Math.floor(wait))
   for (const [at, wait] of real.entries()) {
@@ -115,19 +115,19 @@ describe.each([1006, 1001, 1012, 1000])('after a loss with %i', code => {
   for (const peer of peers.filter(({ protocol }) => !protocol)) {
     const { byDefault, best } = (peerPolicies as any)[peer.name] ?? {}
     if (byDefault) {
-      test(`${peer.name} tries again when its policy says`, async () => {
+      test(`${peer.name} retries after the delays of its policy`, async () => {
         alike(await waitsOf(peer, false, code), waitsByPolicy(byDefault, code))
       })
     }
     if (best) {
-      test(`${peer.name} at its best tries again when its policy says`, async () => {
+      test(`${peer.name} with its best options retries after the delays of its policy`, async () => {
         alike(await waitsOf(peer, true, code), waitsByPolicy(best, code))
       })
     }
   }
 })
 
-test('socket.io-client waits as its policy says', () => {
+test('socket.io-client waits for the delays of its policy', () => {
   for (const [best, policy] of [
     [false, peerPolicies['socket.io-client'].byDefault],
     [true, peerPolicies['socket.io-client'].best],
@@ -142,8 +142,7 @@ test('socket.io-client waits as its policy says', () => {
   }
 })
 
-test('every peer that can be simulated is', () => {
+test('every library that reconnects has a policy, except for the drop-in class, whose policy is that of steadysocket', () => {
   const missing = peers.map(({ name }) => name).filter(name => !(name in peerPolicies))
-  // The drop-in's policy is ours.
   expect(missing).toEqual(['steadysocket/websocket'])
 })

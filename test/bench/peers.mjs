@@ -1,13 +1,12 @@
-// The libraries that do what ours does, each behind the same few functions. For Node and, bundled, for a page.
+// Adapters that give this package and similar libraries the same functions. For Node and, bundled, for a page.
 //
-// Half of them take no constructor but the global `WebSocket`, at every attempt. Where one is given, `connect` puts it there
-// for them and leaves it there: in one process, give all peers the same class (`takesClass` says who could do without).
+// Half of the libraries always use the global `WebSocket`. For these, `connect()` replaces the global with the given class, and leaves it there.
+// So within one process, pass the same class to all libraries. Those with `takesClass` accept the class as an option.
 //
-// `best` stands for the best that the library's own options can do in a hard outage; else its defaults are used. Patience is
-// alike where it can be set: short waits at first, never more than five seconds, spread at random. That is what our own
-// defaults do.
+// `best` sets the library's best options for a long outage. Otherwise, its defaults are used. The delays are the same where they can be set: short at
+// first, at most five seconds, and random, like the defaults of this package.
 //
-// `options` are handed to the library after all others, under its own names.
+// `options` are passed to the library after all others, with the library's own names.
 import './platform.mjs'
 import { ReconnectingWebSocket as Rews } from '@nktkas/rews'
 import { WS as Iso } from 'iso-websocket'
@@ -23,7 +22,7 @@ import * as builder from 'websocket-ts'
 import { createSocket } from '../../dist/index.js'
 import { SteadyWebSocket } from '../../dist/websocket.js'
 
-/** What a CommonJS module is for, however deep Node or a bundler puts it. */
+/** Returns the default export of a CommonJS module, at whatever depth Node or a bundler puts it. */
 const unwrap = module => (module.default ? unwrap(module.default) : module)
 const Reconnecting = unwrap(reconnecting)
 const Sturdy = unwrap(sturdy)
@@ -35,21 +34,21 @@ const { ArrayQueue, ExponentialBackoff, WebsocketBuilder } = builder.WebsocketBu
 const STATES = ['connecting', 'open', 'closing', 'closed']
 const stateOf = socket => STATES[socket?.readyState] ?? 'connecting'
 
-const install = WebSocket => {
+const installGlobally = WebSocket => {
   if (WebSocket) globalThis.WebSocket = WebSocket
 }
 
-/** At most five seconds, and at random between half of it and all: for those that take a function. */
-const spread = attempt => Math.min(5_000, 500 * 2 ** attempt) * (0.5 + Math.random() / 2)
+/** The delay for libraries that accept a function: at most five seconds, random between half of the value and the whole. */
+const jitteredDelay = attempt => Math.min(5_000, 500 * 2 ** attempt) * (0.5 + Math.random() / 2)
 
-/** Listeners and handle of what has the platform's `addEventListener`. */
-const likeThePlatform = (socket, hear, more) => {
+/** Adds the listeners to an object with `addEventListener()`, and returns the functions of a client. */
+const wrapEventTarget = (socket, listeners, more) => {
   const on = (type, listener) => {
-    const heard = type === 'message' ? ({ data }) => listener(data) : listener
-    socket.addEventListener(type, heard)
-    return () => socket.removeEventListener(type, heard)
+    const wrapped = type === 'message' ? ({ data }) => listener(data) : listener
+    socket.addEventListener(type, wrapped)
+    return () => socket.removeEventListener(type, wrapped)
   }
-  for (const type of Object.keys(hear)) if (hear[type]) on(type, hear[type])
+  for (const type of Object.keys(listeners)) if (listeners[type]) on(type, listeners[type])
   return {
     socket,
     on,
@@ -60,20 +59,20 @@ const likeThePlatform = (socket, hear, more) => {
   }
 }
 
-/** The same where listeners are options, one for each event. The native socket is known from its events only. */
-const handlers = (hear, binaryType, seen) => ({
+/** Handlers for libraries that accept one listener per event as an option. `seen()` receives the native socket from its `open` event. */
+const handlers = (listeners, binaryType, seen) => ({
   open(event) {
     seen(event.target)
     if (binaryType) event.target.binaryType = binaryType
-    hear.open?.(event)
+    listeners.open?.(event)
   },
-  message: ({ data }) => hear.message?.(data),
-  close: event => hear.close?.(event),
-  error: event => hear.error?.(event),
+  message: ({ data }) => listeners.message?.(data),
+  close: event => listeners.close?.(event),
+  error: event => listeners.error?.(event),
 })
 
-/** What is left out keeps the library's default. */
-const only = options =>
+/** Removes properties without a value, so that the library uses its defaults. */
+const definedOnly = options =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined && value !== null))
 
 export const peers = [
@@ -82,10 +81,10 @@ export const peers = [
     reconnects: false,
     queues: false,
     takesClass: true,
-    connect(url, { WebSocket, binaryType, hear = {} } = {}) {
+    connect(url, { WebSocket, binaryType, listeners = {} } = {}) {
       const socket = new (WebSocket ?? globalThis.WebSocket)(url)
       if (binaryType) socket.binaryType = binaryType
-      return likeThePlatform(socket, hear)
+      return wrapEventTarget(socket, listeners)
     },
   },
   {
@@ -94,10 +93,10 @@ export const peers = [
     reconnects: true,
     queues: true,
     takesClass: true,
-    // Its defaults are its best: there is nothing to set for an outage that is seen. For one that is not, `options` can
-    // bring a heartbeat, whose message the server must understand.
-    connect(url, { WebSocket, binaryType, hear = {}, options } = {}) {
-      const socket = createSocket(url, { ...only({ WebSocket, binaryType }), ...options })
+    // The defaults are the best options for an outage that the browser detects. For others, `options` can contain a heartbeat, whose message the
+    // server must understand.
+    connect(url, { WebSocket, binaryType, listeners = {}, options } = {}) {
+      const socket = createSocket(url, { ...definedOnly({ WebSocket, binaryType }), ...options })
       const on = (type, listener) => {
         if (type !== 'message') return socket.on(type, listener)
         const offs = [socket.on('text', listener), socket.on('binary', listener)]
@@ -105,7 +104,7 @@ export const peers = [
           for (const off of offs) off()
         }
       }
-      for (const type of Object.keys(hear)) if (hear[type]) on(type, hear[type])
+      for (const type of Object.keys(listeners)) if (listeners[type]) on(type, listeners[type])
       return {
         socket,
         on,
@@ -123,10 +122,10 @@ export const peers = [
     reconnects: true,
     queues: true,
     takesClass: true,
-    connect(url, { WebSocket, binaryType, hear = {}, options } = {}) {
-      const socket = new SteadyWebSocket(url, undefined, { ...only({ WebSocket }), ...options })
+    connect(url, { WebSocket, binaryType, listeners = {}, options } = {}) {
+      const socket = new SteadyWebSocket(url, undefined, { ...definedOnly({ WebSocket }), ...options })
       if (binaryType) socket.binaryType = binaryType
-      return likeThePlatform(socket, hear, { reconnect: () => socket.reconnect() })
+      return wrapEventTarget(socket, listeners, { reconnect: () => socket.reconnect() })
     },
   },
   {
@@ -134,15 +133,15 @@ export const peers = [
     reconnects: true,
     queues: true,
     takesClass: true,
-    connect(url, { WebSocket, best, binaryType, hear = {}, options } = {}) {
+    connect(url, { WebSocket, best, binaryType, listeners = {}, options } = {}) {
       const socket = new Reconnecting(url, undefined, {
-        ...only({ WebSocket }),
-        // Its own first wait is drawn once for all sockets of a page, from 1 to 5 s, and the longest is 10 s.
+        ...definedOnly({ WebSocket }),
+        // By default, the first delay is 1 to 5 s, random but the same for all sockets of a page, and the longest is 10 s.
         ...(best && { minReconnectionDelay: 250 + Math.random() * 250, maxReconnectionDelay: 5_000 }),
         ...options,
       })
       if (binaryType) socket.binaryType = binaryType
-      return likeThePlatform(socket, hear, { reconnect: () => socket.reconnect() })
+      return wrapEventTarget(socket, listeners, { reconnect: () => socket.reconnect() })
     },
   },
   {
@@ -150,28 +149,28 @@ export const peers = [
     reconnects: true,
     queues: true,
     takesClass: true,
-    connect(url, { WebSocket, best, binaryType, hear = {}, options } = {}) {
+    connect(url, { WebSocket, best, binaryType, listeners = {}, options } = {}) {
       const socket = new Party(url, undefined, {
-        ...only({ WebSocket }),
-        // Its own first wait is 3 s for everybody, and the longest 10 s.
+        ...definedOnly({ WebSocket }),
+        // By default, the first delay is 3 s, without randomness, and the longest is 10 s.
         ...(best && { minReconnectionDelay: 250 + Math.random() * 250, maxReconnectionDelay: 5_000 }),
         ...options,
       })
       if (binaryType) socket.binaryType = binaryType
-      return likeThePlatform(socket, hear, { reconnect: () => socket.reconnect() })
+      return wrapEventTarget(socket, listeners, { reconnect: () => socket.reconnect() })
     },
   },
   {
     name: '@nktkas/rews',
     reconnects: true,
     queues: true,
-    connect(url, { WebSocket, best, binaryType, hear = {}, options } = {}) {
-      install(WebSocket)
-      // Its own waits begin at 75 ms already, and go up to 10 s.
+    connect(url, { WebSocket, best, binaryType, listeners = {}, options } = {}) {
+      installGlobally(WebSocket)
+      // By default, the first delay is at least 75 ms, and the longest is 10 s.
       const reconnectionDelay = attempt => Math.min(2 ** attempt * 150, 5_000) * (0.5 + Math.random() / 2)
       const socket = new Rews(url, { ...(best && { reconnectionDelay }), ...options })
       if (binaryType) socket.binaryType = binaryType
-      return likeThePlatform(socket, hear, { reconnect: () => socket.reconnect() })
+      return wrapEventTarget(socket, listeners, { reconnect: () => socket.reconnect() })
     },
   },
   {
@@ -179,21 +178,21 @@ export const peers = [
     reconnects: true,
     queues: true,
     takesClass: true,
-    connect(url, { WebSocket, best, binaryType, hear = {}, options } = {}) {
+    connect(url, { WebSocket, best, binaryType, listeners = {}, options } = {}) {
       const socket = new Sturdy(url, {
-        ...only({ wsConstructor: WebSocket }),
-        // Its own are 1 s and 30 s; the first attempt after a loss is at once. It has nothing random.
+        ...definedOnly({ wsConstructor: WebSocket }),
+        // The defaults are 1 s and 30 s. The first attempt after a loss starts without delay. The delays are not random.
         ...(best && { minReconnectDelay: 500, maxReconnectDelay: 5_000 }),
         ...options,
       })
       if (binaryType) socket.binaryType = binaryType
-      const { close, open, ...rest } = hear
-      const handle = likeThePlatform(socket, rest, { reconnect: () => socket.reconnect() })
-      // `open` and `close` it has once in a life; between them it goes `down` and is `reopen`ed. Down without an event: the
-      // attempt took too long.
+      const { close, open, ...rest } = listeners
+      const handle = wrapEventTarget(socket, rest, { reconnect: () => socket.reconnect() })
+      // It dispatches `open` and `close` only once, and `down` and `reopen` for the connections in between. `down` has no event object if an
+      // attempt timed out.
       for (const type of ['open', 'reopen']) if (open) handle.on(type, open)
       if (close) handle.on('down', event => close(event ?? { code: 1006, reason: '', wasClean: false }))
-      // Its own `readyState` says that it is open until it is given up.
+      // Its `readyState` is OPEN until it has given up.
       return { ...handle, state: () => (socket.isClosed ? 'closed' : stateOf(socket.ws)) }
     },
   },
@@ -201,71 +200,71 @@ export const peers = [
     name: 'robust-websocket',
     reconnects: true,
     queues: false,
-    connect(url, { WebSocket, best, binaryType, hear = {}, options } = {}) {
-      install(WebSocket)
-      // Its own gives up after the third attempt, and at once after 1000, 1008 and 1011.
-      // It is asked when the network comes back as well. https://github.com/appuri/robust-websocket/issues/8
-      const shouldReconnect = ({ type }, { attempts }) => (type === 'online' ? 0 : spread(attempts))
+    connect(url, { WebSocket, best, binaryType, listeners = {}, options } = {}) {
+      installGlobally(WebSocket)
+      // By default, it gives up after the third attempt, and at once after 1000, 1008 and 1011.
+      // It also calls this function when the network is back. https://github.com/appuri/robust-websocket/issues/8
+      const shouldReconnect = ({ type }, { attempts }) => (type === 'online' ? 0 : jitteredDelay(attempts))
       shouldReconnect.handle1000 = true
       const socket = new robust(url, null, {
         ...(best && { shouldReconnect }),
-        // They are events of the page, of which Node has none.
+        // Node has no such events.
         ignoreConnectivityEvents: typeof globalThis.addEventListener !== 'function',
         ...options,
         automaticOpen: false,
       })
       if (binaryType) socket.binaryType = binaryType
-      const handle = likeThePlatform(socket, hear)
+      const handle = wrapEventTarget(socket, listeners)
       socket.open()
       return handle
     },
   },
   {
     name: 'websocket-ts',
-    // Both only if it is told how.
+    // It does both only if it is configured.
     reconnects: true,
     queues: true,
-    connect(url, { WebSocket, best, binaryType, hear = {}, options } = {}) {
-      install(WebSocket)
-      const set = handlers(hear, binaryType, () => {})
-      const made = new WebsocketBuilder(url)
-      // Nothing of it is random. `withInstantReconnect` makes not only the first attempt after a loss at once, but every one.
+    connect(url, { WebSocket, best, binaryType, listeners = {}, options } = {}) {
+      installGlobally(WebSocket)
+      const callbacks = handlers(listeners, binaryType, () => {})
+      const socketBuilder = new WebsocketBuilder(url)
+      // The delays are not random. With `withInstantReconnect`, every attempt starts without delay, not only the first after a loss.
       // https://github.com/jjxxs/websocket-ts/blob/master/src/websocket.ts, scheduleConnectionRetryIfNeeded
       if (best) {
-        made
+        socketBuilder
           .withBackoff(options?.backoff ?? new ExponentialBackoff(500, 3))
           .withInstantReconnect(options?.instantReconnect ?? false)
           .withBuffer(options?.buffer ?? new ArrayQueue())
       }
-      const socket = made
-        .onOpen((_, event) => set.open(event))
-        .onMessage((_, event) => set.message(event))
-        .onClose((_, event) => set.close(event))
-        .onError((_, event) => set.error(event))
+      const socket = socketBuilder
+        .onOpen((_, event) => callbacks.open(event))
+        .onMessage((_, event) => callbacks.message(event))
+        .onClose((_, event) => callbacks.close(event))
+        .onError((_, event) => callbacks.error(event))
         .build()
       if (binaryType) socket.binaryType = binaryType
       const on = (type, listener) => {
-        const heard = (_, event) => listener(type === 'message' ? event.data : event)
-        socket.addEventListener(type, heard)
-        return () => socket.removeEventListener(type, heard)
+        const wrapped = (_, event) => listener(type === 'message' ? event.data : event)
+        socket.addEventListener(type, wrapped)
+        return () => socket.removeEventListener(type, wrapped)
       }
-      return { ...likeThePlatform(socket, {}), on }
+      return { ...wrapEventTarget(socket, {}), on }
     },
   },
   {
     name: 'sockette',
     reconnects: true,
     queues: false,
-    // One second between attempts is its default, and as good as any for it: the wait is fixed and never random. After 1000,
-    // 1001 and 1005 it does not try again, whatever it is told.
-    connect(url, { WebSocket, binaryType, hear = {}, options } = {}) {
-      install(WebSocket)
+    // The delay between attempts is fixed and not random. The default of one second is used, because no other value would be better. It never reconnects
+    // after 1000, 1001 and 1005.
+    connect(url, { WebSocket, binaryType, listeners = {}, options } = {}) {
+      installGlobally(WebSocket)
       let native
-      const { open, message, close, error } = handlers(hear, binaryType, socket => {
+      const { open, message, close, error } = handlers(listeners, binaryType, socket => {
         native = socket
       })
-      const set = { onopen: open, onmessage: message, onclose: close, onerror: error }
-      const socket = sockette(url, { ...set, ...options })
+      const callbacks = { onopen: open, onmessage: message, onclose: close, onerror: error }
+      const socket = sockette(url, { ...callbacks, ...options })
       return {
         socket,
         send: data => socket.send(data),
@@ -280,12 +279,12 @@ export const peers = [
     reconnects: true,
     queues: true,
     takesClass: true,
-    /** No option: what comes after is lost in silence. */
+    /** It has no option for this limit. Further messages are lost without a report. */
     queueLimit: 100,
-    connect(url, { WebSocket, best, binaryType, hear = {}, options } = {}) {
+    connect(url, { WebSocket, best, binaryType, listeners = {}, options } = {}) {
       const socket = new Iso(url, {
-        ...only({ ws: WebSocket }),
-        // Its own gives up after three attempts, and after 1008 and 1011.
+        ...definedOnly({ ws: WebSocket }),
+        // By default, it gives up after three attempts, and after 1008 and 1011.
         ...(best && {
           retry: { forever: true, minTimeout: 500, maxTimeout: 5_000, factor: 2, randomize: true },
           shouldRetry: () => true,
@@ -293,46 +292,46 @@ export const peers = [
         ...options,
       })
       if (binaryType) socket.binaryType = binaryType
-      return likeThePlatform(socket, hear)
+      return wrapEventTarget(socket, listeners)
     },
   },
   {
     name: 'rxjs webSocket',
     package: 'rxjs',
-    // Only with `best`.
+    // It reconnects only with `best`.
     reconnects: true,
     queues: true,
     takesClass: true,
-    connect(url, { WebSocket, best, binaryType, hear = {}, options } = {}) {
+    connect(url, { WebSocket, best, binaryType, listeners = {}, options } = {}) {
       let native
       const socket = webSocket({
         url,
-        ...only({ WebSocketCtor: WebSocket, binaryType }),
-        // As they are, where its own would be JSON.
+        ...definedOnly({ WebSocketCtor: WebSocket, binaryType }),
+        // By default, it converts messages to JSON and from JSON.
         serializer: data => data,
         deserializer: ({ data }) => data,
         openObserver: {
           next(event) {
             native = event.target
-            hear.open?.(event)
+            listeners.open?.(event)
           },
         },
-        closeObserver: { next: event => hear.close?.(event) },
+        closeObserver: { next: event => listeners.close?.(event) },
         ...options,
       })
-      // A connection that breaks is an error of the stream, one that is closed its end: there is an operator for each.
+      // A lost connection is an error of the observable, and a closed one completes it. Each needs its own operator.
       const stream = best
         ? socket.pipe(
-            retry({ delay: (_, count) => timer(spread(count - 1)), resetOnSuccess: true }),
-            repeat({ delay: () => timer(spread(0)) }),
+            retry({ delay: (_, count) => timer(jitteredDelay(count - 1)), resetOnSuccess: true }),
+            repeat({ delay: () => timer(jitteredDelay(0)) }),
           )
         : socket
-      const error = event => hear.error?.(event)
-      const listening = stream.subscribe({ next: data => hear.message?.(data), error })
+      const error = event => listeners.error?.(event)
+      const listening = stream.subscribe({ next: data => listeners.message?.(data), error })
       return {
         socket,
         on(type, listener) {
-          if (type !== 'message') throw new TypeError('an observable has values and an end')
+          if (type !== 'message') throw new TypeError('an observable emits only messages')
           const one = stream.subscribe({ next: listener, error() {} })
           return () => one.unsubscribe()
         },
@@ -348,27 +347,27 @@ export const peers = [
   },
   {
     name: 'socket.io-client',
-    // Speaks to its own server only, which must hand on and send `message` events.
+    // It needs a socket.io server, which must send and receive `message` events.
     protocol: 'socket.io',
     reconnects: true,
     queues: true,
-    // In Node it brings its own class, in a page it takes the page's: `WebSocket` is not for it.
-    connect(url, { best, hear = {}, options } = {}) {
+    // In Node, it has its own WebSocket class. In a page, it uses the global one. It does not accept another class.
+    connect(url, { best, listeners = {}, options } = {}) {
       const socket = io(url, {
         forceNew: true,
         transports: ['websocket'],
-        // Its own: 1 s at first, 5 s at most, spread by half, and 20 s for an attempt.
+        // By default, the first delay is 1 s, the longest is 5 s, with a randomness of 50 %, and the timeout of an attempt is 20 s.
         ...(best && { reconnectionDelay: 500, timeout: 10_000 }),
         ...options,
       })
       const names = { open: 'connect', close: 'disconnect', error: 'connect_error' }
       const on = (type, listener) => {
         const name = names[type] ?? type
-        const heard = type === 'close' ? reason => listener({ reason }) : listener
-        socket.on(name, heard)
-        return () => socket.off(name, heard)
+        const wrapped = type === 'close' ? reason => listener({ reason }) : listener
+        socket.on(name, wrapped)
+        return () => socket.off(name, wrapped)
       }
-      for (const type of Object.keys(hear)) if (hear[type]) on(type, hear[type])
+      for (const type of Object.keys(listeners)) if (listeners[type]) on(type, listeners[type])
       return {
         socket,
         on,

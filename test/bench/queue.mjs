@@ -1,10 +1,10 @@
-// What an outage costs those who keep messages for it: to take them in, to hold them, and to hand them over in order.
+// The cost of queued messages in each library: the time to queue them, their memory, and the time to send them in order.
 // Usage, after npm run build:
 //
 //   node --expose-gc test/bench/queue.mjs [names that match]
 import { fileURLToPath } from 'node:url'
 import { lines } from './chart.mjs'
-import { FakeWebSocket, made } from './fake.mjs'
+import { FakeWebSocket, nextSocket } from './fake.mjs'
 import { peers } from './peers.mjs'
 import { digits, machine, median, save, spread, table, title } from './report.mjs'
 import { isServing, serve, takeTurns } from './turns.mjs'
@@ -12,30 +12,30 @@ import { label } from './versions.mjs'
 
 const SIZES = [1_000, 10_000, 100_000, 1_000_000]
 const ROUNDS = 5
-/** What takes longer than this, in milliseconds, is not waited for. */
-const CAP = 15_000
+/** The longest time for a measurement, in milliseconds. */
+const TIME_LIMIT = 15_000
 
-/** Not a peer: what the fastest queue that there can be would take. */
+/** Not a library, but an array, as the fastest possible queue. */
 const ARRAY = {
   name: 'array',
   connect(url, { WebSocket }) {
     const native = new WebSocket(url)
-    const kept = []
+    const queue = []
     native.onopen = () => {
-      for (const data of kept) native.send(data)
-      kept.length = 0
+      for (const data of queue) native.send(data)
+      queue.length = 0
     }
-    return { send: data => kept.push(data), close() {} }
+    return { send: data => queue.push(data), close() {} }
   },
 }
 
-const turn = async (peer, count) => {
+const measureQueue = async (peer, count) => {
   const messages = Array.from({ length: count }, (_, i) => `m${i}`)
   const handle = peer.connect('ws://fake.test/', { WebSocket: FakeWebSocket, best: true })
-  const native = await made()
+  const native = await nextSocket()
   let next = 0
   let ordered = true
-  native.take = data => {
+  native.onSend = data => {
     if (data !== messages[next++]) ordered = false
   }
   globalThis.gc()
@@ -47,7 +47,7 @@ const turn = async (peer, count) => {
   const heap = process.memoryUsage().heapUsed - heapUsed
   const opened = performance.now()
   native.open()
-  // Who hands over in portions goes on in a task of its own; who has lost some has none to come.
+  // A library may send the messages in several tasks. If no more messages follow, the others are lost.
   let last = -1
   while (next < count && next !== last) {
     last = next
@@ -65,40 +65,40 @@ const turn = async (peer, count) => {
   }
 }
 
-const serving = async name => {
+const prepareProcess = async name => {
   const peer = name === ARRAY.name ? ARRAY : peers.find(other => other.name === name)
-  for (let i = 0; i < 5; i++) await turn(peer, 2_000)
-  return ({ count }) => turn(peer, count)
+  for (let i = 0; i < 5; i++) await measureQueue(peer, 2_000)
+  return ({ count }) => measureQueue(peer, count)
 }
 
-if (isServing) await serve(serving)
+if (isServing) await serve(prepareProcess)
 else {
   const filter = new RegExp(process.argv[2] ?? '')
-  const lot = peers.filter(({ name, queues, protocol }) => queues && !protocol && filter.test(name))
+  const selected = peers.filter(({ name, queues, protocol }) => queues && !protocol && filter.test(name))
   const answers = await takeTurns(fileURLToPath(import.meta.url), {
-    names: [ARRAY.name, ...lot.map(({ name }) => name)],
+    names: [ARRAY.name, ...selected.map(({ name }) => name)],
     jobs: SIZES.map(count => ({ count })),
     rounds: ROUNDS,
-    cap: CAP,
+    cap: TIME_LIMIT,
     later: (job, slow) => job.count > slow.count,
   })
   const text = [
-    '# What an outage costs those who keep messages for it',
+    '# The cost of queued messages',
     '',
     machine(),
-    `${ROUNDS} rounds, each library in a process of its own; median, and the quartiles. Short text messages that exist already: the heap is`,
-    'what keeping them takes on top. In: nanoseconds a message for `send()` without a connection. Out: from `open` until the native',
-    'socket, a fake, has the last one. The array is what no queue can beat: `push`, and a loop.',
+    `${ROUNDS} rounds, each library in a process of its own: median, and the quartiles. The messages are short strings that exist before, so the heap`,
+    'contains only the additional memory. In: nanoseconds per message for `send()` without a connection. Out: nanoseconds per message from `open` until',
+    'the native socket, which is a fake, has received the last one. The array is the lower limit: `push()`, and a loop.',
     '',
-    'Native WebSocket, sockette and robust-websocket keep nothing. iso-websocket keeps 100 messages and loses the others without a word,',
-    'so that its times are not of the same work. websocket-ts has its `ArrayQueue`.',
+    'Native WebSocket, sockette and robust-websocket queue no messages. iso-websocket queues 100 messages and loses the others without a report,',
+    'so its times are not comparable. websocket-ts uses its `ArrayQueue`.',
   ]
-  const shown = [{ name: 'array', isArray: true }, ...lot]
+  const shown = [{ name: 'array', isArray: true }, ...selected]
   const nameOf = peer => (peer.isArray ? 'array' : title(peer))
   for (const [i, count] of SIZES.entries()) {
     const rows = shown.map(peer => {
       const all = answers[peer.name][i]
-      const slow = `> ${digits(CAP / 1_000)} s`
+      const slow = `> ${digits(TIME_LIMIT / 1_000)} s`
       if (all.includes(undefined)) return [nameOf(peer), '–', slow, '–', '–', '–']
       const of = key => all.map(answer => answer[key])
       const total = all.map(answer => answer.in + answer.out)
@@ -119,13 +119,13 @@ else {
     text.push(table(['', 'in, ns', 'out, ns', '× array', 'heap, B', 'all, in order'], rows))
   }
   save('queue.md', text.join('\n'))
-  const series = [...lot].sort((a, b) => Number(b.ours ?? 0) - Number(a.ours ?? 0))
+  const series = [...selected].sort((a, b) => Number(b.ours ?? 0) - Number(a.ours ?? 0))
   save(
     'queue.svg',
     lines({
-      title: 'Nanoseconds to take in a message and hand it over',
-      x: 'messages that waited',
-      y: 'ns a message',
+      title: 'Nanoseconds to queue a message and send it',
+      x: 'queued messages',
+      y: 'ns per message',
       log: true,
       series: [...series, { name: 'array' }]
         .filter(({ queueLimit }) => !queueLimit)

@@ -1,17 +1,17 @@
-// Reliable sessions beside socket.io and beside a bare `ws`: messages per second, latency, bytes on the wire, processor time.
+// Compares reliable sessions with socket.io and with plain `ws`: messages per second, latency, bytes on the network, processor time.
 // Usage, after npm run build:
 //
 //   node test/bench/reliable.mjs                      all loads, as tables in Markdown
-//   node test/bench/reliable.mjs --only 'up .* text'  the loads whose name matches
+//   node test/bench/reliable.mjs --only 'up .* text'  only the loads whose names match
 //   node test/bench/reliable.mjs --contenders 'ws;reliable;socket.io'
-//   node test/bench/reliable.mjs --rounds 15 --ms 300 more rounds, each of about so many milliseconds
-//   node test/bench/reliable.mjs --before DIR         another build of the package as one contender more
-//   node test/bench/reliable.mjs --json FILE          the measurements as well
-//   node test/bench/reliable.mjs --from FILE          the tables of such measurements again
-//   node test/bench/reliable.mjs --profile DIR        a profile of each process, with one contender at a time
+//   node test/bench/reliable.mjs --rounds 15 --ms 300 more rounds, each of about 300 milliseconds
+//   node test/bench/reliable.mjs --before DIR         also measures another build of the package
+//   node test/bench/reliable.mjs --json FILE          also writes the measurements to FILE
+//   node test/bench/reliable.mjs --from FILE          prints the tables of the measurements in FILE
+//   node test/bench/reliable.mjs --profile DIR        writes a profile of each process; use it with one contender at a time
 //
-// Server and clients have a process each. In each round every contender has its turn, and ratios are of turns of the same round:
-// whatever else keeps the machine busy keeps all of them busy alike.
+// The server and the clients each have a process. Each round measures every contender once, and ratios compare turns of the same round, so that
+// other load on the machine affects all of them.
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -37,8 +37,8 @@ const { values: options } = parseArgs({
 const rounds = Number(options.rounds)
 const side = fileURLToPath(new URL('side.mjs', import.meta.url))
 
-/** What goes wrong in a turn is over after so many milliseconds. */
-const PATIENCE = 30_000
+/** The longest time to wait for a message of a process, in milliseconds. */
+const TIMEOUT = 30_000
 
 const LABELS = {
   up: 'client → server, acknowledged',
@@ -53,8 +53,8 @@ for (const way of Object.keys(LABELS)) {
     for (const binary of [false, true]) {
       for (const clients of [1, 50]) {
         if (way === 'broadcast' ? clients === 1 || binary : way === 'ask' && binary) continue
-        const shown = size < 1024 ? `${size} B` : `${size / 1024} KiB`
-        const what = `${shown} ${binary ? 'binary' : 'text'}, ${clients} client${clients > 1 ? 's' : ''}`
+        const format = size < 1024 ? `${size} B` : `${size / 1024} KiB`
+        const what = `${format} ${binary ? 'binary' : 'text'}, ${clients} client${clients > 1 ? 's' : ''}`
         loads.push({ name: `${way} ${what}`, what, way, size, binary, clients })
       }
     }
@@ -85,7 +85,7 @@ const startRedis = async () => {
   return { url: `redis://127.0.0.1:${port}`, stop: () => child.kill('SIGKILL') }
 }
 
-/** A process, and what it says next of a kind. */
+/** Starts a process. `receive(kind)` resolves with its next message of this kind. */
 const start = (role, job) => {
   const execArgv = options.profile ? ['--cpu-prof', '--cpu-prof-dir', `${options.profile}/${role}`] : []
   const child = fork(side, [role, JSON.stringify(job)], {
@@ -94,16 +94,16 @@ const start = (role, job) => {
     execArgv,
   })
   const waiting = new Map()
-  const told = new Map()
-  let words = ''
-  let over
+  const received = new Map()
+  let errorOutput = ''
+  let failure
   const end = why => {
-    over ??= new Error(`${role}: ${why} ${words.trim().split('\n').slice(0, 6).join(' ')}`)
-    for (const { reject } of waiting.values()) reject(over)
+    failure ??= new Error(`${role}: ${why} ${errorOutput.trim().split('\n').slice(0, 6).join(' ')}`)
+    for (const { reject } of waiting.values()) reject(failure)
     waiting.clear()
   }
   child.stderr.on('data', data => {
-    words += data
+    errorOutput += data
     process.stderr.write(data)
   })
   child.on('exit', () => end('it has exited'))
@@ -112,20 +112,20 @@ const start = (role, job) => {
       const listener = waiting.get(kind)
       waiting.delete(kind)
       if (listener) listener.resolve(value)
-      else told.set(kind, value)
+      else received.set(kind, value)
     }
   })
   return {
     child,
-    tell: message => child.connected && child.send(message),
-    hear: kind =>
+    post: message => child.connected && child.send(message),
+    receive: kind =>
       new Promise((resolve, reject) => {
-        if (over) return reject(over)
-        if (told.has(kind)) {
-          resolve(told.get(kind))
-          return told.delete(kind)
+        if (failure) return reject(failure)
+        if (received.has(kind)) {
+          resolve(received.get(kind))
+          return received.delete(kind)
         }
-        const timer = setTimeout(() => end(`no word of '${kind}' for ${PATIENCE} ms`), PATIENCE)
+        const timer = setTimeout(() => end(`no message '${kind}' for ${TIMEOUT} ms`), TIMEOUT)
         const settle = done => value => {
           clearTimeout(timer)
           done(value)
@@ -134,7 +134,7 @@ const start = (role, job) => {
       }),
     async stop() {
       if (child.exitCode !== null || child.signalCode) return
-      // A profile is written at the end.
+      // Node writes the profile when the process exits.
       if (options.profile) child.send({ exit: true })
       else child.kill('SIGKILL')
       await once(child, 'exit')
@@ -142,15 +142,15 @@ const start = (role, job) => {
   }
 }
 
-/** A contender under a load: `turn(n)` sends n messages and says what it took. */
-const enter = async (name, load, redis) => {
+/** Starts the processes of a contender. `turn(n)` transfers n messages, and returns the measurements. */
+const startContender = async (name, load, redis) => {
   const { needsRedis } = contenders[name]
   const job = { ...load, name, redis: needsRedis ? redis : undefined }
   const server = start('serve', job)
-  const client = start('connect', { ...job, port: await server.hear('ready') })
+  const client = start('connect', { ...job, port: await server.receive('ready') })
   const stop = () => Promise.all([client.stop(), server.stop()])
-  client.child.on('message', ({ go }) => go && server.tell({ go }))
-  await client.hear('ready')
+  client.child.on('message', ({ go }) => go && server.post({ go }))
+  await client.receive('ready')
 
   const { way, clients, size } = load
   const every = (way === 'broadcast' ? clients : 1) * (size > 2_000 ? 8 : 100)
@@ -158,25 +158,25 @@ const enter = async (name, load, redis) => {
     const fromServer = way === 'down' || way === 'broadcast'
     const first = fromServer ? client : server
     const second = fromServer ? server : client
-    first.tell({ begin: { n, every } })
-    await first.hear('begun')
-    second.tell({ begin: { n, credit: (2 * every) / (way === 'broadcast' ? clients : 1) } })
-    await second.hear('begun')
-    const there = await client.hear('done')
-    if (fromServer) server.tell({ finish: true })
-    const here = await server.hear('done')
-    const began = Math.min(here.began, there.began)
-    const from = fromServer ? here.began : there.began
-    const ended = fromServer ? there.ended : Math.max(here.ended, there.ended)
+    first.post({ begin: { n, every } })
+    await first.receive('begun')
+    second.post({ begin: { n, credit: (2 * every) / (way === 'broadcast' ? clients : 1) } })
+    await second.receive('begun')
+    const clientResult = await client.receive('done')
+    if (fromServer) server.post({ finish: true })
+    const serverResult = await server.receive('done')
+    const began = Math.min(serverResult.began, clientResult.began)
+    const from = fromServer ? serverResult.began : clientResult.began
+    const ended = fromServer ? clientResult.ended : Math.max(serverResult.ended, clientResult.ended)
     if (!(from >= began)) throw new Error('the clocks do not agree')
     const messages = way === 'broadcast' ? n * clients : n
     return {
       rate: (messages / (ended - from)) * 1_000,
-      serverCpu: here.cpu / messages,
-      clientCpu: there.cpu / messages,
-      up: there.up / messages,
-      down: there.down / messages,
-      times: there.times,
+      serverCpu: serverResult.cpu / messages,
+      clientCpu: clientResult.cpu / messages,
+      up: clientResult.up / messages,
+      down: clientResult.down / messages,
+      times: clientResult.times,
     }
   }
   return { name, turn, stop, turns: [] }
@@ -191,9 +191,9 @@ const quantile = (values, q) => {
 const median = values => quantile(values, 0.5)
 
 const digits = value => (value >= 100 ? Math.round(value) : Number(value.toPrecision(3)))
-const shown = value => digits(value).toLocaleString('en')
+const format = value => digits(value).toLocaleString('en')
 const spread = values =>
-  `${shown(median(values))} (${shown(quantile(values, 0.25))}–${shown(quantile(values, 0.75))})`
+  `${format(median(values))} (${format(quantile(values, 0.25))}–${format(quantile(values, 0.75))})`
 
 const measure = async (load, redis, log) => {
   const { way, clients } = load
@@ -204,7 +204,7 @@ const measure = async (load, redis, log) => {
       (options.before || !contenders[name].before) &&
       (contenders[name].only ?? /./).test(way),
   )
-  const lot = []
+  const started = []
   const failures = []
   const attempt = async (name, job) => {
     try {
@@ -218,9 +218,9 @@ const measure = async (load, redis, log) => {
   const before = loadavg()[0]
   for (const name of names) {
     await attempt(name, async () => {
-      const one = await enter(name, load, redis)
-      lot.push(one)
-      // To warm up, and to see how many messages make a turn of the length wanted.
+      const one = await startContender(name, load, redis)
+      started.push(one)
+      // Warm-up turns, which also determine how many messages take the requested time.
       const step = way === 'broadcast' ? 1 : clients
       one.n = way === 'broadcast' ? 20 : 200
       for (let i = 0; i < 4; i++) {
@@ -232,27 +232,27 @@ const measure = async (load, redis, log) => {
   }
   const failed = name => failures.some(([other]) => other === name)
   for (let round = 0; round < rounds; round++) {
-    // Another one begins each time.
-    for (let i = 0; i < lot.length; i++) {
-      const one = lot[(i + round) % lot.length]
+    // Each round begins with another contender.
+    for (let i = 0; i < started.length; i++) {
+      const one = started[(i + round) % started.length]
       if (failed(one.name)) continue
       const turn = await attempt(one.name, () => one.turn(one.n))
       if (turn) one.turns.push(turn)
     }
   }
-  await Promise.all(lot.map(one => one.stop()))
-  const rates = Object.fromEntries(lot.map(({ name, turns }) => [name, turns.map(({ rate }) => rate)]))
-  const against = (name, other) =>
+  await Promise.all(started.map(one => one.stop()))
+  const rates = Object.fromEntries(started.map(({ name, turns }) => [name, turns.map(({ rate }) => rate)]))
+  const ratiosTo = (name, other) =>
     rates[other]?.length === rounds ? rates[name].map((rate, round) => rate / rates[other][round]) : undefined
-  const results = lot
+  const results = started
     .filter(({ name }) => !failed(name))
     .map(({ name, turns, n }) => ({
       name,
       n,
       rate: rates[name],
-      toWs: against(name, 'ws'),
-      toIo: against(name, 'socket.io'),
-      toBefore: against(name, 'reliable, before'),
+      toWs: ratiosTo(name, 'ws'),
+      toIo: ratiosTo(name, 'socket.io'),
+      toBefore: ratiosTo(name, 'reliable, before'),
       serverCpu: median(turns.map(turn => turn.serverCpu)),
       clientCpu: median(turns.map(turn => turn.clientCpu)),
       up: median(turns.map(turn => turn.up)),
@@ -279,9 +279,9 @@ const ratio = values =>
     : '–'
 
 const report = (all, machine) => {
-  const lines = ['# Reliable sessions beside socket.io and a bare ws', '', ...machine, '']
+  const lines = ['# Reliable sessions, compared with socket.io and plain ws', '', ...machine, '']
   lines.push(
-    'Rates: median of the rounds, and its quartiles. Ratios: of turns in the same round, median (least–most).',
+    'Rates are medians of the rounds, and their quartiles. Ratios compare turns of the same round: median (minimum–maximum).',
   )
   const summary = (title, key, base) => {
     const names = Object.keys(contenders).filter(name => name !== base)
@@ -300,10 +300,10 @@ const report = (all, machine) => {
     lines.push(table(['', ...heads], all.map(cells)))
   }
   summary('Messages per second, as a multiple of socket.io', 'toIo', 'socket.io')
-  summary('Messages per second, as a multiple of a bare ws', 'toWs', 'ws')
+  summary('Messages per second, as a multiple of plain ws', 'toWs', 'ws')
   if (options.before)
-    summary('Messages per second, as a multiple of the build before', 'toBefore', 'reliable, before')
-  // Less of this is due to what else the machine does.
+    summary('Messages per second, as a multiple of the other build', 'toBefore', 'reliable, before')
+  // Processor time depends less on other load of the machine.
   const names = Object.keys(contenders).filter(name =>
     all.some(({ results }) => results.some(one => one.name === name)),
   )
@@ -335,7 +335,7 @@ const report = (all, machine) => {
       const cells = ({ name, rate, up, down, serverCpu, clientCpu, latency }) => [
         name,
         spread(rate),
-        ...[up, down, serverCpu, clientCpu].map(shown),
+        ...[up, down, serverCpu, clientCpu].map(format),
         ...(latency ?? []).map(ms => ms.toFixed(3)),
       ]
       lines.push(table(head, results.map(cells)))
@@ -352,13 +352,13 @@ if (options.from) {
 }
 
 const redis = await startRedis()
-const nested = createRequire(createRequire(import.meta.url).resolve('engine.io'))
+const requireNested = createRequire(createRequire(import.meta.url).resolve('engine.io'))
 const [{ model }] = cpus()
 const machine = [
   `Node ${process.versions.node} on ${cpus().length} cores (${model}), ${process.platform} ${process.arch}; no bufferutil.`,
   `${['ws', 'socket.io', 'socket.io-client', '@azure/web-pubsub-client', 'redis'].map(version).join(', ')}; ` +
-    `socket.io brings ws ${nested('ws/package.json').version}. ${redis ? 'Redis on the same machine.' : 'No redis-server here.'}`,
-  `${rounds} rounds of about ${options.ms} ms a turn, after four to warm up. The machine does other work as well.`,
+    `socket.io includes ws ${requireNested('ws/package.json').version}. ${redis ? 'Redis is on the same machine.' : 'redis-server is not installed.'}`,
+  `${rounds} rounds with turns of about ${options.ms} ms, after four warm-up turns. The machine has other load as well.`,
 ]
 const only = new RegExp(options.only)
 const all = []

@@ -1,4 +1,4 @@
-// What the benchmarks have in common when they tell what they found.
+// Functions for the results of the benchmarks: statistics, tables, and files.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus } from 'node:os'
 import { peers } from './peers.mjs'
@@ -19,7 +19,7 @@ export const digits = value =>
 export const spread = values =>
   `${digits(median(values))} (${digits(quantile(values, 0.25))}–${digits(quantile(values, 0.75))})`
 
-/** Of turns of the same round, for what else keeps the machine busy keeps both busy alike: median, and the quartiles. */
+/** The ratio of turns of the same round, because other load on the machine affects both: median, and the quartiles. */
 export const ratio = (values, base) =>
   spread(values.map((value, round) => value / base[round]).filter(Number.isFinite))
 
@@ -27,7 +27,7 @@ const row = cells => `| ${cells.join(' | ')} |`
 export const table = (head, rows) =>
   [row(head), row(head.map((_, i) => (i ? '--:' : '---'))), ...rows.map(row)].join('\n')
 
-/** Ours stand out. */
+/** The name of a library in a table. This package is in bold. */
 export const title = peer => (peer.ours ? `**${label(peer)}**` : label(peer))
 
 export const machine = () => {
@@ -35,7 +35,7 @@ export const machine = () => {
   return `Node ${process.versions.node} on ${availableParallelism()} cores of ${model}, ${process.platform} ${process.arch}.`
 }
 
-/** The versions of packages that are no peers, for the head of a table. */
+/** The versions of packages that are used but not compared, for the introduction of a table. */
 export const using = (...names) => names.map(name => `${name} ${version(name)}`).join(', ')
 
 const results = new URL('results/', import.meta.url)
@@ -45,6 +45,6 @@ export const save = (name, text) => {
   if (name.endsWith('.md')) console.log(text)
 }
 
-/** The peers whose name matches what was asked for on the command line, and always the one that others are compared with. */
-export const wanted = (filter = '', base = /^native/) =>
+/** The libraries whose names match a filter from the command line, and always the one with which the others are compared. */
+export const selectPeers = (filter = '', base = /^native/) =>
   peers.filter(({ name }) => new RegExp(filter).test(name) || base.test(name))

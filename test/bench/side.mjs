@@ -1,4 +1,4 @@
-// One side of one contender of reliable.mjs, in a process of its own: `side.mjs serve|connect JSON`.
+// The server or the clients of one library that reliable.mjs compares, in a process of their own: `side.mjs serve|connect JSON`.
 import { subscribe } from 'node:diagnostics_channel'
 import { contenders } from './contenders.mjs'
 
@@ -7,19 +7,19 @@ const job = JSON.parse(json)
 const { name, way, size, binary, clients, redis } = job
 const contender = contenders[name]
 
-// Nothing outlives the run.
+// The process ends with its parent.
 process.on('disconnect', () => process.exit())
 
-/** The same clock in all processes of a machine, in milliseconds. */
+/** A clock that all processes of the machine share, in milliseconds. */
 const clock = () => Number(process.hrtime.bigint()) / 1e6
-const tell = message => process.send(message)
-const turn = () => new Promise(resolve => setImmediate(resolve))
+const report = message => process.send(message)
+const nextTask = () => new Promise(resolve => setImmediate(resolve))
 
 const payload = binary
   ? Uint8Array.from({ length: size }, (_, i) => (i * 167) & 255)
   : Array.from({ length: size }, (_, i) => 'abcdefghij klmnopqrstuvwxyz'[(i * 7) % 27]).join('')
 
-// The bytes on the wire, at the sockets themselves: no part of any contender's interface.
+// The bytes on the network are counted at the TCP sockets, independently of the libraries.
 const taps = []
 if (role === 'connect') subscribe('net.client.socket', ({ socket }) => taps.push(socket))
 const bytes = () => ({
@@ -27,17 +27,17 @@ const bytes = () => ({
   down: taps.reduce((sum, { bytesRead }) => sum + bytesRead, 0),
 })
 
-/** How many messages have come in this round, of how many. */
+/** How many messages were received in this round, and how many are expected. */
 let count = 0
 let expected = Infinity
 let began = 0
 let ended = 0
 let complete = () => {}
-/** Whoever sends to us goes on each time that so many more have come. */
+/** After this many received messages, the sender may send as many again. */
 let every = Infinity
-const heard = () => {
+const onReceived = () => {
   count++
-  if (count % every === 0) tell({ go: every })
+  if (count % every === 0) report({ go: every })
   if (count < expected) return
   ended = clock()
   complete()
@@ -50,7 +50,7 @@ const expect = n => {
   })
 }
 
-/** At most so many are on their way at once, for each client. */
+/** The number of unacknowledged messages that all clients together may have, by message size. */
 const OUTSTANDING = { 32: 512, 1024: 512, 65536: 64 }
 
 const pipeline = async ({ send, buffered }, n, share) => {
@@ -58,19 +58,19 @@ const pipeline = async ({ send, buffered }, n, share) => {
     for (let i = 0; i < n; i++) {
       send(payload)
       while (buffered() > 2 ** 20 || i % 256 === 255) {
-        await turn()
+        await nextTask()
         if (buffered() <= 2 ** 20) break
       }
     }
     return
   }
-  const most = Math.max(4, Math.ceil(OUTSTANDING[size] / share))
-  let left = n
-  // Each of these has one message on its way: the next leaves in the task in which the last is acknowledged.
+  const concurrency = Math.max(4, Math.ceil(OUTSTANDING[size] / share))
+  let remaining = n
+  // Each worker has one unacknowledged message. It sends the next one in the task in which that is acknowledged.
   const worker = async () => {
-    while (left-- > 0) await send(payload)
+    while (remaining-- > 0) await send(payload)
   }
-  await Promise.all(Array.from({ length: Math.min(most, n) }, worker))
+  await Promise.all(Array.from({ length: Math.min(concurrency, n) }, worker))
 }
 
 let cpu
@@ -83,7 +83,7 @@ const measure = async work => {
   const times = await work()
   const used = process.cpuUsage(cpu)
   const after = bytes()
-  tell({
+  report({
     done: {
       began,
       ended: ended || clock(),
@@ -96,12 +96,18 @@ const measure = async work => {
 }
 
 if (role === 'serve') {
-  const packs = contender.packs && binary
-  const side = await contender.serve({ heard, answers: way === 'ask', redis, asks: contender.asks, packs })
-  let left = 0
+  const usesMessagePack = contender.usesMessagePack && binary
+  const side = await contender.serve({
+    onReceived,
+    shouldAnswer: way === 'ask',
+    redis,
+    requestsAcks: contender.requestsAcks,
+    usesMessagePack,
+  })
+  let remaining = 0
   let next = 0
   const deliver = credit => {
-    for (; credit > 0 && left > 0; credit--, left--) {
+    for (; credit > 0 && remaining > 0; credit--, remaining--) {
       if (way === 'broadcast') side.all(payload)
       else side.send(next++ % clients, payload)
     }
@@ -112,10 +118,10 @@ if (role === 'serve') {
     if (finish) complete()
     if (!begin) return
     if (way === 'up' || way === 'ask') {
-      // It is over when both sides say so: what is not acknowledged is only here.
+      // A turn ends when both processes report its end, because some of the messages that this process has received are not acknowledged yet.
       measure(() => expect(begin.n))
     } else {
-      left = begin.n
+      remaining = begin.n
       measure(() => {
         const finished = new Promise(resolve => {
           complete = resolve
@@ -124,12 +130,12 @@ if (role === 'serve') {
         return finished
       })
     }
-    tell({ begun: true })
+    report({ begun: true })
   })
-  tell({ ready: side.port })
+  report({ ready: side.port })
 } else {
-  const packs = contender.packs && binary
-  const options = { port: job.port, heard, answers: way === 'ask', packs }
+  const usesMessagePack = contender.usesMessagePack && binary
+  const options = { port: job.port, onReceived, shouldAnswer: way === 'ask', usesMessagePack }
   const sides = []
   for (let i = 0; i < clients; i++) sides.push(await contender.connect(options))
   process.on('message', ({ begin, exit }) => {
@@ -155,7 +161,7 @@ if (role === 'serve') {
       every = begin.every
       measure(() => expect(way === 'broadcast' ? n * clients : n))
     }
-    tell({ begun: true })
+    report({ begun: true })
   })
-  tell({ ready: true })
+  report({ ready: true })
 }

@@ -9,10 +9,10 @@ import { peers } from './peers.mjs'
 import { digits, save, table, using } from './report.mjs'
 import { label } from './versions.mjs'
 
-/** Where all of a package is, if not under the peer's name. */
+/** The module of a package that is compared, if it is not the package itself. */
 const HOMES = { partysocket: 'partysocket/ws', 'rxjs webSocket': 'rxjs/webSocket' }
 
-/** Everything that a package exports, used so that nothing is removed. */
+/** A program that uses everything that a package exports, so that the bundler removes nothing. */
 const all = name => `import * as all from '${name}'; globalThis.all = all`
 
 const cells = ({ minified, gzip, brotli }) => [minified, gzip, brotli].map(digits)
@@ -35,12 +35,12 @@ save(
     '# The size of each library in a page',
     '',
     `Bundled from the published packages and minified by ${using('esbuild')} for es2022, with gzip 9 and brotli 11.`,
-    'Measured by test/package/sizes.mjs, as every size in the documents.',
+    'Measured by test/package/sizes.mjs, like all sizes in the documentation.',
     '',
     '## Connect, receive, send',
     '',
-    'The smallest page that does this. It includes the queue and the backoff of websocket-ts, and `retry` of rxjs, because without them',
-    'these neither queue messages nor reconnect. sockette and robust-websocket have no queue.',
+    'The size of the smallest page that does this. It includes the queue and the backoff of websocket-ts, and `retry` of rxjs, because these',
+    'libraries neither queue messages nor reconnect without them. sockette and robust-websocket have no queue.',
     '',
     table(
       head,
@@ -49,20 +49,20 @@ save(
     '',
     '## Every export',
     '',
-    'Every export. For rxjs and partysocket, the part that is compared: `rxjs/webSocket` and `partysocket/ws`.',
+    'The size of all exports. For rxjs and partysocket, these are the exports of `rxjs/webSocket` and `partysocket/ws`.',
     '',
     table(
       head,
       whole.map(one => [bold(one.peer), ...cells(one)]),
     ),
     '',
-    'What each part and each entry of this package costs: [sizes](../../../demo/docs/sizes.md).',
+    'The size of each part and each entry of this package is in [Sizes](../../../demo/docs/sizes.md).',
   ].join('\n'),
 )
 save(
   'sizes.svg',
   bars({
-    title: 'Connect, receive, send: bytes, minified and brotlied',
+    title: 'Connect, receive, send: bytes, minified and compressed with brotli',
     unit: 'bytes',
     rows: least.map(({ peer, brotli }) => ({ name: label(peer), value: brotli, ours: peer.ours })),
   }),

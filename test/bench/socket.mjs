@@ -1,6 +1,6 @@
-// A browser's WebSocket for Node, over `ws`: with the platform's own events, an `error` before the `close` of whatever ended
-// uncleanly, and a `close` after each attempt that failed. `ws` by itself has events of its own, which some libraries cannot hand
-// on; Node 20's own class is experimental, and has no `close` after a failed attempt.
+// A WebSocket class for Node that behaves like a browser's, over `ws`. It dispatches the platform's events, `error` before `close` if a connection ended
+// uncleanly, and `close` after each failed attempt. The class of `ws` has its own event classes, which some libraries cannot dispatch again. The
+// class of Node 20 is experimental, and dispatches no `close` after a failed attempt.
 import './platform.mjs'
 import { WebSocket as Ws } from 'ws'
 
@@ -18,20 +18,20 @@ export class WebSocket extends EventTarget {
     super()
     const inner = new Ws(url, protocols?.length ? protocols : undefined)
     this.#inner = inner
-    const tell = event => {
+    const dispatch = event => {
       this[`on${event.type}`]?.(event)
       this.dispatchEvent(event)
     }
-    inner.on('open', () => tell(new Event('open')))
+    inner.on('open', () => dispatch(new Event('open')))
     inner.on('message', (data, isBinary) => {
-      tell(new MessageEvent('message', { data: isBinary ? Uint8Array.from(data).buffer : `${data}` }))
+      dispatch(new MessageEvent('message', { data: isBinary ? Uint8Array.from(data).buffer : `${data}` }))
     })
-    // Its `close` follows.
+    // `ws` emits `close` afterwards.
     inner.on('error', () => {})
     inner.on('close', (code, reason) => {
       const wasClean = code !== 1006
-      if (!wasClean) tell(new Event('error'))
-      tell(new CloseEvent('close', { code, reason: `${reason}`, wasClean }))
+      if (!wasClean) dispatch(new Event('error'))
+      dispatch(new CloseEvent('close', { code, reason: `${reason}`, wasClean }))
     })
   }
 

@@ -1,10 +1,11 @@
-// What became of a numbered stream.
+// Counts the lost, duplicated and reordered messages of a numbered stream.
 
 /**
- * Of the messages 0 to `sent - 1`, in the order in which they `arrived`: how many never did, how many did again, and how many
- * came after one that had been sent later. `told` holds those whose sender was told that they are lost, or may be.
+ * The messages have the numbers 0 to `sent - 1`. `arrived` has the numbers in the order of arrival. Counts the messages that never arrived, those
+ * that arrived again, and those that arrived after a message with a higher number. `reported` contains the messages that were reported to their
+ * sender as lost, or possibly lost.
  */
-export const tally = (sent, arrived, told = new Set()) => {
+export const tally = (sent, arrived, reported = new Set()) => {
   const seen = new Set()
   let duplicated = 0
   let reordered = 0
@@ -19,13 +20,13 @@ export const tally = (sent, arrived, told = new Set()) => {
     else last = number
   }
   let lost = 0
-  let announced = 0
+  let reportedLost = 0
   for (let number = 0; number < sent; number++) {
     if (seen.has(number)) continue
     lost++
-    if (told.has(number)) announced++
+    if (reported.has(number)) reportedLost++
   }
-  return { sent, lost, told: announced, duplicated, reordered }
+  return { sent, lost, reported: reportedLost, duplicated, reordered }
 }
 
 const inOrder = values => [...values].sort((a, b) => a - b)
@@ -36,7 +37,7 @@ export const median = values => {
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** The median and, where there is one, the range. */
+/** The median, and the range if the values differ. */
 export const spread = (values, show = value => `${value}`) => {
   if (!values.length) return '–'
   const sorted = inOrder(values)

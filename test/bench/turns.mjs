@@ -1,8 +1,8 @@
-// Each contender in a process of its own, as in a page of its own, for what the engine learns of one would be charged to the
-// others. They have their turns in rounds: whatever else keeps the machine busy keeps all of them busy alike.
+// Measures each library in a process of its own, as in a page of its own, because the optimizations of the engine for one would affect the others. All
+// are measured once in each round, so that other load on the machine affects all of them.
 import { fork } from 'node:child_process'
 
-/** In such a process: answers each job with what `turn` makes of it. `prepare` is given the name. */
+/** In the process of a library: answers each job with the result of `turn`, the function with which `prepare(name)` resolves. */
 export const serve = async prepare => {
   const turn = await prepare(process.argv[3])
   process.on('message', async job => {
@@ -15,45 +15,45 @@ export const serve = async prepare => {
   process.send({ value: 'ready' })
 }
 
-/** Whether this is such a process. */
+/** Whether this is the process of a library. */
 export const isServing = process.argv[2] === '--turns'
 
-/** Starts one for a contender. `ask` resolves to undefined, and the process has ended, where the answer takes too long. */
+/** Starts the process of a library. If an answer takes too long, `ask()` ends the process and resolves with `undefined`. */
 const start = (file, name, execArgv) => {
   const child = fork(file, ['--turns', name], {
     execArgv: ['--expose-gc', ...execArgv],
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
   })
-  let words = ''
+  let errorOutput = ''
   child.stderr.on('data', data => {
-    words += data
+    errorOutput += data
   })
-  const hear = cap =>
+  const receive = cap =>
     new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         child.kill('SIGKILL')
         finish()
         resolve(undefined)
       }, cap)
-      const heard = ({ value, error }) => {
+      const onMessage = ({ value, error }) => {
         finish()
         if (error) reject(new Error(`${name}: ${error}`))
         else resolve(value)
       }
-      const ended = code => {
+      const onExit = code => {
         finish()
-        reject(new Error(`${name} ended (${code}): ${words.trim().slice(-800)}`))
+        reject(new Error(`${name} ended (${code}): ${errorOutput.trim().slice(-800)}`))
       }
       const finish = () => {
         clearTimeout(timer)
-        child.off('message', heard).off('exit', ended)
+        child.off('message', onMessage).off('exit', onExit)
       }
-      child.on('message', heard).on('exit', ended)
+      child.on('message', onMessage).on('exit', onExit)
     })
   return {
-    ready: () => hear(30_000),
+    ready: () => receive(30_000),
     ask(job, cap) {
-      const answer = hear(cap)
+      const answer = receive(cap)
       child.send(job)
       return answer
     },
@@ -62,17 +62,17 @@ const start = (file, name, execArgv) => {
 }
 
 /**
- * All jobs for all names, `rounds` times over: from name and job to what was answered in each round. An answer that took more
- * than `cap` milliseconds is undefined, and that name is not asked for the same or a `later` job again.
+ * Runs all jobs for all names, `rounds` times. Returns the answers by name, job and round. If an answer takes more than `cap` milliseconds, it is
+ * `undefined`, and the same job and those for which `later()` returns true are not run again for this name.
  */
 export const takeTurns = async (
   file,
   { names, jobs, rounds, cap = 60_000, execArgv = [], later = () => false },
 ) => {
   const answers = Object.fromEntries(names.map(name => [name, jobs.map(() => [])]))
-  const stuck = []
+  const tooSlow = []
   const running = new Map()
-  const reach = async name => {
+  const getProcess = async name => {
     if (running.has(name)) return running.get(name)
     const one = start(file, name, execArgv)
     running.set(name, one)
@@ -82,13 +82,15 @@ export const takeTurns = async (
   try {
     for (let round = 0; round < rounds; round++) {
       for (const [i, job] of jobs.entries()) {
-        // Another one begins each time.
+        // Each round begins with another library.
         for (let k = 0; k < names.length; k++) {
           const name = names[(k + round) % names.length]
-          const given = stuck.some(([other, slow]) => other === name && (slow === job || later(job, slow)))
-          const answer = given ? undefined : await (await reach(name)).ask(job, cap)
-          if (answer === undefined && !given) {
-            stuck.push([name, job])
+          const isSkipped = tooSlow.some(
+            ([other, slow]) => other === name && (slow === job || later(job, slow)),
+          )
+          const answer = isSkipped ? undefined : await (await getProcess(name)).ask(job, cap)
+          if (answer === undefined && !isSkipped) {
+            tooSlow.push([name, job])
             running.delete(name)
           }
           answers[name][i].push(answer)

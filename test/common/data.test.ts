@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { byteLength, checkData, copyData, type Data } from '../../src/common/data.ts'
 
-/** Any UTF-16 there is: lone surrogates, pairs, controls and all. */
+/** Any UTF-16 string, including lone surrogates, surrogate pairs and control characters. */
 const anyText = fc.oneof(
   fc.string(),
   fc.string({ unit: 'binary' }),

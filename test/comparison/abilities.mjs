@@ -1,7 +1,7 @@
-// What some of the peers can do and others cannot.
+// Features that only some of the libraries have.
 
-// Which take a function for the URL, and whether it may return a promise: from their documents and types.
-const ASKS = {
+// The libraries that accept a function for the URL, and whether it may return a promise, according to their documentation and types.
+const URL_FUNCTIONS = {
   steadysocket: 'async',
   'steadysocket/websocket': 'async',
   'reconnecting-websocket': 'async',
@@ -12,27 +12,27 @@ const ASKS = {
   'iso-websocket': 'sync',
 }
 
-/** A URL function that does `then` at the call of that number, and answers the address at all others. Counts its calls. */
-export const askFor = (peer, rig, turns) => {
-  const kind = ASKS[peer.name]
-  if (!kind) rig.skip('takes no function')
-  const ask = () => {
-    const turn = turns[++ask.calls]
+/** Returns a URL function that counts its calls. Calls whose number is in `turns` fail as given there. All others return the URL. */
+export const createUrlFunction = (peer, rig, turns) => {
+  const kind = URL_FUNCTIONS[peer.name]
+  if (!kind) rig.skip('does not accept a function')
+  const getUrl = () => {
+    const turn = turns[++getUrl.calls]
     if (!turn) return kind === 'async' ? Promise.resolve(rig.url) : rig.url
     if (kind === 'sync' && turn.sync) throw turn.error
-    if (kind === 'sync') rig.skip('takes no promise')
+    if (kind === 'sync') rig.skip('does not accept a promise')
     return turn.promise()
   }
-  ask.calls = 0
-  return ask
+  getUrl.calls = 0
+  return getUrl
 }
 
 export const rejects = error => ({ sync: true, error, promise: () => Promise.reject(error) })
 export const hangs = { promise: () => new Promise(() => {}) }
-export const asksForPromises = peer => ASKS[peer.name] === 'async'
+export const acceptsPromise = peer => URL_FUNCTIONS[peer.name] === 'async'
 
-/** Reconnect only if they are told how: by default there is nothing to stop. */
+/** Whether the library reconnects without being configured. */
 export const reconnectsByDefault = peer => !['websocket-ts', 'rxjs webSocket'].includes(peer.name)
 
-/** Where `binaryType` is said when the socket is made. Elsewhere it is a property, as on the platform, or not there at all. */
+/** Whether `binaryType` is an option of the constructor. In other libraries, it is a property, or does not exist. */
 export const binaryTypeIsOption = peer => ['steadysocket', 'rxjs webSocket'].includes(peer.name)

@@ -1,4 +1,4 @@
-// One scenario and one peer, in a process of their own: `cell.mjs SCENARIO PEER`. Tells its parent `{ verdict, said }`.
+// Runs one scenario with one library, in a process of its own: `cell.mjs SCENARIO PEER`. Sends `{ verdict, said }` to its parent process.
 import { installClock } from './clock.mjs'
 import { installPage } from './page.mjs'
 import { createPageSocket } from './page-socket.mjs'
@@ -7,11 +7,11 @@ import { scenarios } from './scenarios.mjs'
 const [id, name] = process.argv.slice(2)
 const scenario = scenarios.find(scenario => scenario.id === id)
 
-const tell = (verdict, said) => {
+const finish = (verdict, said) => {
   process.send({ verdict, said }, () => process.exit())
 }
 
-/** The same numbers in every run. */
+/** Makes `Math.random()` return the same numbers in every run. */
 const seedRandom = () => {
   let seed = 20_300_101
   Math.random = () => {
@@ -22,7 +22,7 @@ const seedRandom = () => {
   }
 }
 
-/** Puts in place what the libraries find in a page, before any of them is loaded. */
+/** Defines the globals of a page, before a library is loaded. */
 const prepare = async () => {
   const reported = []
   const report = error => reported.push(error)
@@ -36,7 +36,7 @@ const prepare = async () => {
   const WebSocket = createPageSocket(sockets)
   globalThis.WebSocket = WebSocket
 
-  // It decides by `process` whether it is in a browser, and copies events after another fashion if not.
+  // A library checks for `process` to detect a browser, and otherwise copies events in another way.
   const { process: node } = globalThis
   delete globalThis.process
   await import('partysocket/ws')
@@ -45,7 +45,7 @@ const prepare = async () => {
 }
 
 const run = async () => {
-  // Such a one starts processes of its own.
+  // These scenarios start their own processes.
   if (scenario.bare) return scenario.run({ name })
   const rig = await prepare()
   const { peers } = await import('../bench/peers.mjs')
@@ -55,6 +55,6 @@ const run = async () => {
 }
 
 run().then(
-  said => tell(said ? 'fail' : 'pass', said),
-  error => tell(error.skip ? 'none' : 'fail', error.skip ? undefined : error.message.split('\n')[0]),
+  said => finish(said ? 'fail' : 'pass', said),
+  error => finish(error.skip ? 'none' : 'fail', error.skip ? undefined : error.message.split('\n')[0]),
 )

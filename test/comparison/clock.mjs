@@ -1,13 +1,13 @@
-// Time that passes when it is told to, for all in this process that use the global timers. What waits for minutes is seen in
-// milliseconds, and in the same order on every machine.
+// A fake clock that replaces the global timers of this process. Minutes pass in milliseconds, and timers fire in the same order on every
+// machine.
 
 import { syncBuiltinESMExports } from 'node:module'
 import timers from 'node:timers'
 
-/** The process's own timers, for those who wait for the network. */
+/** The real timers, to wait for the network. */
 export const real = { setTimeout: globalThis.setTimeout, now: performance.now.bind(performance) }
 
-/** What `setTimeout` returns in Node: some libraries call `unref`, the server of socket.io `refresh`. */
+/** The object that `setTimeout` returns in Node. Some libraries call `unref()`, and the server of socket.io calls `refresh()`. */
 class Timer {
   constructor(id, refresh) {
     this.id = id
@@ -30,10 +30,10 @@ class Timer {
   }
 }
 
-/** More than this at one moment is a library that spins. */
+/** If more timers than this fire at the same moment, the library is in an endless loop. */
 const MOST_AT_ONCE = 10_000
 
-/** Puts its own time in the place of the global timers and clocks, for good. */
+/** Replaces the global timers and clocks permanently. */
 export const installClock = () => {
   const RealDate = Date
   const epoch = RealDate.UTC(2030, 0, 1)
@@ -42,7 +42,7 @@ export const installClock = () => {
   let ids = 0
 
   const start = (repeat, [job, delay, ...given]) => {
-    // Longer than 2^31 milliseconds is at once, as in browsers and in Node.
+    // A delay of 2^31 milliseconds or more means 1 ms, as in browsers and in Node.
     const wait = delay >= 1 && delay < 2 ** 31 ? Math.trunc(delay) : 1
     const id = ++ids
     const arm = () => {
@@ -61,7 +61,7 @@ export const installClock = () => {
     clearTimeout: stop,
     clearInterval: stop,
   }
-  // The server of socket.io takes its own from the module.
+  // The server of socket.io imports timers from the module.
   Object.assign(timers, mine)
   syncBuiltinESMExports()
   Object.assign(globalThis, mine, {
@@ -76,7 +76,7 @@ export const installClock = () => {
   })
   performance.now = () => now
 
-  /** The next to fire: the earliest, and of those the first that was set. */
+  /** The next timer to fire: the earliest, and of several with the same time, the first that was set. */
   const next = () => {
     let found
     for (const [id, timer] of waiting) if (!found || timer.at < found.timer.at) found = { id, timer }
@@ -89,14 +89,14 @@ export const installClock = () => {
     },
     /** When the next timer is due. */
     next: () => next()?.timer.at,
-    /** Goes to that time and fires what is due by then. */
+    /** Advances to this time, and fires the timers that are due by then. */
     goTo(time) {
       let count = 0
       for (let due = next(); due && due.timer.at <= time; due = next()) {
         now = Math.max(now, due.timer.at)
         if (due.timer.every) due.timer.at += due.timer.every
         else waiting.delete(due.id)
-        if (++count > MOST_AT_ONCE) throw new Error(`spins: ${count} timers at once`)
+        if (++count > MOST_AT_ONCE) throw new Error(`endless loop: ${count} timers at the same moment`)
         try {
           due.timer.job()
         } catch (error) {

@@ -1,11 +1,11 @@
-// Ends: those that are asked for, and what is said of those that are not.
+// Closing a socket, and the events of connections that end.
 
-/** What is wrong with what was heard about a connection that ended without a close frame. */
-const invented = ({ close, error }) => {
-  if (!close.length && !error.length) return 'no event at all'
+/** Returns what is wrong with the events of a connection that ended without a close frame. */
+const findWrongEvent = ({ close, error }) => {
+  if (!close.length && !error.length) return 'no event'
   for (const { code, wasClean } of close) {
     if (code !== undefined && code !== 1006) return `a close event with the code ${JSON.stringify(code)}`
-    if (wasClean) return 'a close event that says clean'
+    if (wasClean) return 'a close event with wasClean: true'
   }
 }
 
@@ -14,7 +14,7 @@ export const closing = {
   scenarios: [
     {
       id: 'close-waiting',
-      title: '`close()` during a wait ends it',
+      title: '`close()` between two attempts ends reconnection',
       why: 'https://github.com/lukeed/sockette/issues/46',
       needs: 'reconnects',
       async run(_, rig) {
@@ -26,12 +26,12 @@ export const closing = {
         rig.server.mode = 'accept'
         client.close()
         await rig.pass(60_000)
-        if (rig.server.open.length) return 'comes back'
+        if (rig.server.open.length) return 'reconnects'
       },
     },
     {
       id: 'close-connecting',
-      title: '`close()` while connecting: it never opens',
+      title: 'After `close()` while connecting, it never opens',
       async run(_, rig) {
         rig.server.mode = 'hang'
         const client = rig.connect()
@@ -46,7 +46,7 @@ export const closing = {
     },
     {
       id: 'close-at-once',
-      title: '`close()` in the same breath as the start: it never opens',
+      title: 'After `close()` in the task in which it was created, it never opens',
       async run(_, rig) {
         const client = rig.connect()
         client.close()
@@ -78,76 +78,76 @@ export const closing = {
     },
     {
       id: 'close-dead-peer',
-      title: '`close()` on a dead peer is over after ten seconds',
+      title: '`close()` with a dead peer takes at most ten seconds',
       async run(_, rig) {
         const client = await rig.steady()
         rig.server.latest.freeze()
         client.close()
         await rig.pass(10_000)
-        const { close } = client.heard
-        if (!close.length && client.state() !== 'closed') return 'waits on'
+        const { close } = client.events
+        if (!close.length && client.state() !== 'closed') return 'still waits'
       },
     },
     {
       id: 'close-after-send',
-      title: 'What was sent before `close()` arrives',
+      title: 'Messages that are sent before `close()` arrive',
       why: 'https://websockets.spec.whatwg.org/#dom-websocket-close',
       async run(_, rig) {
         const client = await rig.steady()
         for (let i = 0; i < 50; i++) client.send(`${i}`)
         client.close()
         await rig.pass(60_000)
-        if (rig.server.received.length !== 50) return 'some of it is lost'
+        if (rig.server.received.length !== 50) return 'some are lost'
         if (rig.server.open.length) return 'stays open'
       },
     },
     {
       id: 'close-refused-event',
-      title: 'A refused connection is told, and not as a clean end',
+      title: 'A refused connection is reported, and not as a clean close',
       why: 'https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5',
       async run(_, rig) {
         rig.server.mode = 'refuse'
         const client = rig.connect()
         await rig.pass(3_000)
-        return invented(client.heard)
+        return findWrongEvent(client.events)
       },
     },
     {
       id: 'close-timeout-event',
-      title: 'An attempt that took too long is told, and not as a clean end',
+      title: 'An attempt that timed out is reported, and not as a clean close',
       why: 'https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5',
       needs: 'reconnects',
       async run(_, rig) {
         rig.server.mode = 'hang'
         const client = rig.connect()
-        if (!(await rig.until(() => rig.server.attempts.length > 1))) rig.skip('never gives up')
-        return invented(client.heard)
+        if (!(await rig.until(() => rig.server.attempts.length > 1))) rig.skip('has no timeout')
+        return findWrongEvent(client.events)
       },
     },
     {
       id: 'close-lost-event',
-      title: 'A lost connection is one `close` with 1006, not clean',
+      title: 'A lost connection causes one `close` event with 1006, which is not clean',
       why: 'https://www.rfc-editor.org/rfc/rfc6455#section-7.1.5',
       async run(peer, rig) {
         const client = await rig.steady()
         rig.server.latest.cut()
         await rig.settle()
         if (peer.protocol) rig.skip('has no codes')
-        const { close } = client.heard
+        const { close } = client.events
         if (close.length !== 1) return `${close.length} close events`
-        return invented(client.heard)
+        return findWrongEvent(client.events)
       },
     },
     {
       id: 'close-server-code',
-      title: 'The server’s code and reason are told',
+      title: 'The server’s close code and reason are reported',
       async run(peer, rig) {
         if (peer.protocol) rig.skip('has no codes')
         const client = await rig.steady()
         rig.server.latest.close(4000, 'bye')
         await rig.settle()
-        const [{ code, reason } = {}] = client.heard.close
-        if (code !== 4000 || reason !== 'bye') return `told ${code} ${reason}`
+        const [{ code, reason } = {}] = client.events.close
+        if (code !== 4000 || reason !== 'bye') return `reports ${code} ${reason}`
       },
     },
   ],

@@ -18,7 +18,7 @@ describe('the table in RESULTS.md', () => {
     for (const peer of peers) expect([...marksOf(results, column(peer)).keys()]).toEqual(titles)
   })
 
-  test('has scenarios in which ours does not do what another does', () => {
+  test('has scenarios in which another library passes and this package does not', () => {
     const marks = peers.map(peer => marksOf(results, column(peer)))
     const worse = titles.filter(
       title =>
@@ -29,7 +29,7 @@ describe('the table in RESULTS.md', () => {
   })
 })
 
-/** As the scripts hand it over: they are not typed. */
+/** A result of `runCells()`, which is not typed. */
 interface Cell {
   scenario: { title: string }
   peer: object
@@ -37,18 +37,18 @@ interface Cell {
   said?: string
 }
 
-describe('ours', () => {
+describe('this package', () => {
   let cells: Cell[]
   beforeAll(async () => {
     cells = (await runCells(scenarios, ours)) as Cell[]
   }, 600_000)
 
-  test.each(ours.map(column))('%s does what the table says', name => {
+  test.each(ours.map(column))('passes and fails the scenarios as the column %s of RESULTS.md says', name => {
     const own = cells.filter(({ peer }) => column(peer) === name)
-    // The words are not compared, but they say more than a mark when it differs.
-    const seen = own.map(cell => [cell.scenario.title, markOf(cell), cell.said])
+    // The observations are the same on both sides. They explain a mark that differs.
+    const actual = own.map(cell => [cell.scenario.title, markOf(cell), cell.said])
     const marks = marksOf(results, name)
-    const told = own.map(({ scenario, said }) => [scenario.title, marks.get(scenario.title), said])
-    expect(seen).toEqual(told)
+    const expected = own.map(({ scenario, said }) => [scenario.title, marks.get(scenario.title), said])
+    expect(actual).toEqual(expected)
   })
 })

@@ -1,26 +1,26 @@
-// What listeners may rely on: the rules of the platform's own events.
+// Listeners: the rules of DOM events.
 
 import { binaryTypeIsOption } from './abilities.mjs'
-import { comesBack } from './outage.mjs'
+import { reconnects } from './outage.mjs'
 
 const bug = () => {
   throw new Error('a bug in a listener')
 }
 
-/** Listens as the library has it, with the platform's options where there are any. */
+/** Adds a listener with the method of the library, and with DOM options if it supports them. */
 const listen = (client, rig, type, listener, options) => {
   const { socket } = client
-  // Its emitter has a method of that name, but not after the platform.
+  // The emitter of socket.io has a method `addEventListener()`, but without the options of the DOM.
   if (socket.io) rig.skip('has its own events')
   if (socket.addEventListener) return socket.addEventListener(type, listener, options)
-  // Of ours in its own words.
+  // `createSocket()` of this package has its own names of events.
   if (socket.stats) return socket.on(type === 'message' ? 'text' : type, listener, options)
   rig.skip('has no such listeners')
 }
 const unlisten = ({ socket }, type, listener) =>
   socket.removeEventListener ? socket.removeEventListener(type, listener) : socket.off('text', listener)
 
-/** Two messages, a second apart. */
+/** The server sends two messages, a second apart. */
 const twoMessages = async rig => {
   rig.server.latest.send('1')
   await rig.pass(1_000)
@@ -28,23 +28,23 @@ const twoMessages = async rig => {
   await rig.pass(1_000)
 }
 
-const times = count => `heard ${count} times`
+const times = count => `is called ${count} times`
 
 export const events = {
   subject: 'Events',
   scenarios: [
     {
       id: 'events-throwing-listener',
-      title: 'A listener that throws does not keep the others from hearing',
+      title: 'A listener that throws does not prevent other listeners from being called',
       why: 'https://dom.spec.whatwg.org/#concept-event-listener-inner-invoke',
       async run(_, rig) {
         const client = await rig.opened()
-        if (!client.on) rig.skip('one listener for each event')
-        let heard = 0
+        if (!client.on) rig.skip('supports one listener for each event')
+        let calls = 0
         client.on('message', bug)
-        client.on('message', () => heard++)
+        client.on('message', () => calls++)
         await twoMessages(rig)
-        if (heard !== 2) return `the next listener ${times(heard)} of 2`
+        if (calls !== 2) return `the next listener ${times(calls)}, not 2`
       },
     },
     {
@@ -52,35 +52,35 @@ export const events = {
       title: 'A `close` listener that throws does not end reconnection',
       needs: 'reconnects',
       async run(_, rig) {
-        await rig.steady(undefined, { hear: { close: bug } })
+        await rig.steady(undefined, { listeners: { close: bug } })
         rig.server.latest.cut()
-        if (!(await comesBack(rig))) return 'never reconnects'
+        if (!(await reconnects(rig))) return 'never reconnects'
       },
     },
     {
       id: 'events-once',
-      title: '`once` is obeyed',
+      title: 'The option `once` works',
       why: 'https://dom.spec.whatwg.org/#dom-addeventlisteneroptions-once',
       async run(_, rig) {
         const client = await rig.opened()
-        let heard = 0
-        listen(client, rig, 'message', () => heard++, { once: true })
+        let calls = 0
+        listen(client, rig, 'message', () => calls++, { once: true })
         await twoMessages(rig)
-        if (heard !== 1) return times(heard)
+        if (calls !== 1) return times(calls)
       },
     },
     {
       id: 'events-signal',
-      title: '`signal` is obeyed',
+      title: 'The option `signal` works',
       why: 'https://dom.spec.whatwg.org/#dom-addeventlisteneroptions-signal',
       async run(_, rig) {
         const client = await rig.opened()
-        const leave = new AbortController()
-        let heard = 0
-        listen(client, rig, 'message', () => heard++, { signal: leave.signal })
-        leave.abort()
+        const controller = new AbortController()
+        let calls = 0
+        listen(client, rig, 'message', () => calls++, { signal: controller.signal })
+        controller.abort()
         await twoMessages(rig)
-        if (heard) return `${times(heard)} after it was aborted`
+        if (calls) return `${times(calls)} after it was aborted`
       },
     },
     {
@@ -89,44 +89,44 @@ export const events = {
       why: 'https://dom.spec.whatwg.org/#callbackdef-eventlistener',
       async run(_, rig) {
         const client = await rig.opened()
-        let heard = 0
-        if (client.socket.stats) rig.skip('takes functions')
-        listen(client, rig, 'message', { handleEvent: () => heard++ })
+        let calls = 0
+        if (client.socket.stats) rig.skip('supports only functions')
+        listen(client, rig, 'message', { handleEvent: () => calls++ })
         await twoMessages(rig)
-        if (heard !== 2) return `${times(heard)} of 2`
+        if (calls !== 2) return `${times(calls)}, not 2`
       },
     },
     {
       id: 'events-same-listener',
-      title: 'The same listener twice is one',
+      title: 'A listener that is added twice is called once',
       why: 'https://dom.spec.whatwg.org/#add-an-event-listener',
       async run(_, rig) {
         const client = await rig.opened()
-        let heard = 0
-        const listener = () => heard++
+        let calls = 0
+        const listener = () => calls++
         listen(client, rig, 'message', listener)
         listen(client, rig, 'message', listener)
         await twoMessages(rig)
-        if (heard !== 2) return `${times(heard)} for 2 messages`
+        if (calls !== 2) return `${times(calls)} for 2 messages`
       },
     },
     {
       id: 'events-self-removing',
-      title: 'A listener that removes itself takes nobody else’s turn',
+      title: 'A listener that removes itself does not cause the next one to be skipped',
       why: 'https://dom.spec.whatwg.org/#concept-event-listener-invoke',
       async run(_, rig) {
         const client = await rig.opened()
-        let heard = 0
+        let calls = 0
         const first = () => unlisten(client, 'message', first)
         listen(client, rig, 'message', first)
-        listen(client, rig, 'message', () => heard++)
+        listen(client, rig, 'message', () => calls++)
         await twoMessages(rig)
-        if (heard !== 2) return `the next listener ${times(heard)} of 2`
+        if (calls !== 2) return `the next listener ${times(calls)}, not 2`
       },
     },
     {
       id: 'events-binary-type',
-      title: '`binaryType` lasts over a reconnection',
+      title: '`binaryType` is kept after a reconnection',
       why: 'https://websockets.spec.whatwg.org/#dom-websocket-binarytype',
       needs: 'reconnects',
       async run(peer, rig) {
@@ -135,11 +135,11 @@ export const events = {
         if ('binaryType' in client.socket) client.socket.binaryType = binaryType
         else if (!binaryTypeIsOption(peer)) rig.skip('has none')
         rig.server.latest.cut()
-        if (!(await comesBack(rig))) return 'never reconnects'
+        if (!(await reconnects(rig))) return 'never reconnects'
         await rig.pass(1_000)
         rig.server.latest.send(Buffer.from([1]))
         await rig.pass(1_000)
-        const [data] = client.heard.message
+        const [data] = client.events.message
         if (!(data instanceof ArrayBuffer)) return `arrived as ${data?.constructor.name ?? 'nothing'}`
       },
     },

@@ -1,7 +1,7 @@
-// A connection that may be dead after sleep, and one that is replaced although it works.
-import { comesBack } from './outage.mjs'
+// Connections that may be dead after sleep, and working connections that are replaced.
+import { reconnects } from './outage.mjs'
 
-/** The line is dead, and the network comes back: only new connections work. */
+/** Simulates a wake-up: the network is back, but if `isDead`, only new connections work. */
 const wakeUp = async (rig, isDead) => {
   const client = await rig.steady(undefined, { defaults: true })
   if (isDead) rig.server.latest.freeze()
@@ -9,35 +9,35 @@ const wakeUp = async (rig, isDead) => {
   return client
 }
 
-/** Of ours: a message that arrives on two connections is recognized. */
+/** The option of this package with which it recognizes messages that arrive on two connections. */
 const handover = { id: data => data }
 
 /**
- * The server sends a message to all connections of the client every 5 ms, and the client sends one. After 0.1 s the client moves by itself,
- * and it goes on for 1.5 s. Returns what was sent, and what arrived.
+ * Every 5 ms, the server sends a message to all connections of the client, and the client sends one. After 0.1 s, the client replaces its connection.
+ * The messages continue for 1.5 s. Returns the sent and the received messages.
  */
-const rotate = async (peer, rig) => {
+const replaceConnection = async (peer, rig) => {
   const client = await rig.steady(undefined, peer.ours && { options: { handover } })
-  const move = client.handover ?? client.reconnect
-  if (!move) rig.skip('cannot')
+  const replace = client.handover ?? client.reconnect
+  if (!replace) rig.skip('has no such method')
   const sent = { up: [], down: [] }
   for (let i = 0; i < 320; i++) {
-    if (i === 20) move()
+    if (i === 20) replace()
     sent.down.push(`down ${i}`)
     for (const connection of rig.server.open) connection.send(`down ${i}`)
     sent.up.push(`up ${i}`)
     try {
       client.send(`up ${i}`)
     } catch {
-      // There is no connection, and no queue.
+      // Without a connection and a queue, send() throws.
     }
     await rig.pass(5)
   }
   await rig.pass(30_000)
-  return { sent, heard: client.heard.message, received: rig.server.received }
+  return { sent, receivedByClient: client.events.message, received: rig.server.received }
 }
 
-const missing = (all, some) => all.filter(one => !some.includes(one)).length
+const countMissing = (all, some) => all.filter(one => !some.includes(one)).length
 
 export const handovers = {
   subject: 'Handover',
@@ -48,20 +48,20 @@ export const handovers = {
       needs: 'reconnects',
       async run(_, rig) {
         await wakeUp(rig, true)
-        if (!(await comesBack(rig, 1_000))) return 'is not'
+        if (!(await reconnects(rig, 1_000))) return 'not replaced'
       },
     },
     {
       id: 'handover-first-message',
       title:
-        'By default, the first message after the network has come back arrives, although the connection is half-open',
+        'By default, the first message after the network has come back arrives, even if the connection is half-open',
       needs: 'reconnects',
       async run(_, rig) {
         const client = await wakeUp(rig, true)
         await rig.pass(10)
         client.send('first')
         await rig.pass(120_000)
-        if (!rig.server.received.includes('first')) return 'is lost'
+        if (!rig.server.received.includes('first')) return 'lost'
       },
     },
     {
@@ -71,35 +71,37 @@ export const handovers = {
       async run(_, rig) {
         await wakeUp(rig, false)
         await rig.pass(10_000)
-        if (rig.server.connections.length > 1) return 'is replaced'
+        if (rig.server.connections.length > 1) return 'replaced'
       },
     },
     {
       id: 'handover-rotation-down',
       title:
-        'The client moves to another connection: none of the 200 messages a second of the server is lost or heard twice',
+        'When the client replaces its connection, none of 200 messages per second from the server is lost or received twice',
       needs: 'reconnects',
       async run(peer, rig) {
-        const { sent, heard } = await rotate(peer, rig)
-        const lost = missing(sent.down, heard)
+        const { sent, receivedByClient } = await replaceConnection(peer, rig)
+        const lost = countMissing(sent.down, receivedByClient)
         if (lost) return `${lost} lost`
-        if (new Set(heard).size < heard.length) return 'some twice'
+        if (new Set(receivedByClient).size < receivedByClient.length) return 'some received twice'
       },
     },
     {
       id: 'handover-rotation-up',
-      title: 'The same: none of its own is lost, and the order is kept',
+      title:
+        'When the client replaces its connection, none of its own messages is lost, and their order is kept',
       needs: 'reconnects',
       async run(peer, rig) {
-        const { sent, received } = await rotate(peer, rig)
-        const lost = missing(sent.up, received)
+        const { sent, received } = await replaceConnection(peer, rig)
+        const lost = countMissing(sent.up, received)
         if (lost) return `${lost} lost`
         if (received.join() !== sent.up.join()) return 'not in order'
       },
     },
     {
       id: 'handover-deploy',
-      title: 'A server that announces its end, and closes a second later, can be left without a lost message',
+      title:
+        'If a server announces its shutdown one second before, the client can replace its connection without losing a message',
       needs: 'reconnects',
       async run(peer, rig) {
         const options = { handover: { ...handover, when: data => data === 'leaving' } }
@@ -112,7 +114,7 @@ export const handovers = {
           await rig.pass(50)
         }
         const all = Array.from({ length: 200 }, (_, i) => `${i}`)
-        if (missing(all, client.heard.message)) return 'some are lost'
+        if (countMissing(all, client.events.message)) return 'some are lost'
       },
     },
   ],

@@ -1,39 +1,39 @@
-// What happens before there is a socket: how a library is found, loaded, and what it weighs.
+// Importing a library, and its size.
 import { spawn } from 'node:child_process'
 import { pages } from '../bench/pages.mjs'
 import { sizeOf } from '../package/sizes.mjs'
 import { packages } from './packages.mjs'
 
-/** Runs a module in a Node of its own, and returns what it says before it ends. */
+/** Runs a module in a Node process of its own, and returns its output. */
 const runModule = code =>
   new Promise(resolve => {
     const child = spawn(process.execPath, ['--input-type=module', '--no-warnings', '--eval', code], {
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    let said = ''
+    let output = ''
     for (const stream of [child.stdout, child.stderr]) {
       stream.on('data', data => {
-        said += data
+        output += data
       })
     }
-    child.on('close', () => resolve(said))
+    child.on('close', () => resolve(output))
   })
 
-/** The first line that names an error, of what Node prints. */
-const errorIn = said => /^\w*Error.*/m.exec(said)?.[0] ?? 'fails'
+/** Returns the first line of the output that names an error. */
+const errorIn = output => /^\w*Error.*/m.exec(output)?.[0] ?? 'fails'
 
-const find = peer => packages[peer.name]
+const importOf = peer => packages[peer.name]
 const skip = () => {
-  throw Object.assign(new Error('is there already'), { skip: true })
+  throw Object.assign(new Error('is part of the platform'), { skip: true })
 }
 
-/** Whether a page with the library is small enough. Its size is in bench/results/sizes.md. */
+/** Fails if a page with the library is larger than this. The sizes are in bench/results/sizes.md. */
 const atMost = async (peer, bytes) => {
-  if (!find(peer)) skip()
-  if ((await sizeOf(pages[peer.name])) > bytes) return 'is larger'
+  if (!importOf(peer)) skip()
+  if ((await sizeOf(pages[peer.name])) > bytes) return 'larger'
 }
 
-/** An engine from before these were there. */
+/** Globals that older engines lack. */
 const OLD = ['AbortController', 'AbortSignal', 'EventTarget', 'CustomEvent', 'structuredClone']
 
 export const loading = {
@@ -41,44 +41,44 @@ export const loading = {
   scenarios: [
     {
       id: 'load-no-window',
-      title: 'Can be imported where there is no `window` and no `navigator`, as on a server',
+      title: 'Can be imported without `window` and `navigator`, as on a server',
       why: 'https://github.com/appuri/robust-websocket/issues/18',
       bare: true,
       async run(peer) {
-        if (!find(peer)) skip()
-        const said = await runModule(
-          `delete globalThis.navigator; await import('${find(peer).from}'); console.log('loaded')`,
+        if (!importOf(peer)) skip()
+        const output = await runModule(
+          `delete globalThis.navigator; await import('${importOf(peer).from}'); console.log('loaded')`,
         )
-        if (!/loaded/.test(said)) return errorIn(said)
+        if (!/loaded/.test(output)) return errorIn(output)
       },
     },
     {
       id: 'load-import',
-      title: 'What `import` gives in Node is what the documents say',
+      title: '`import` in Node returns what the documentation says',
       why: 'https://github.com/pladaria/reconnecting-websocket/issues/112',
       bare: true,
       async run(peer) {
-        if (!find(peer)) skip()
-        const { from, name } = find(peer)
-        // What that one misses in Node is another scenario.
-        const said = await runModule(`
+        if (!importOf(peer)) skip()
+        const { from, name } = importOf(peer)
+        // Another scenario checks that it works without `navigator`.
+        const output = await runModule(`
           import 'data:text/javascript,if(!globalThis.navigator)globalThis.navigator={}'
           import ${name} from '${from}'
           console.log(typeof Made === 'function' ? 'a function' : 'an object')`)
-        if (!/a function/.test(said))
-          return /an object/.test(said) ? 'an object that is no class' : errorIn(said)
+        if (!/a function/.test(output))
+          return /an object/.test(output) ? 'an object, not a class' : errorIn(output)
       },
     },
     {
       id: 'load-old-engine',
-      title: 'Connects in an engine without `EventTarget` and `AbortController`, as of before 2018',
+      title: 'Connects in an engine without `EventTarget` and `AbortController`, from before 2018',
       why: 'https://developer.mozilla.org/en-US/docs/Web/API/EventTarget/EventTarget#browser_compatibility',
       bare: true,
       async run(peer) {
-        if (!find(peer)) return
-        const { from, name, make } = find(peer)
+        if (!importOf(peer)) return
+        const { from, name, make } = importOf(peer)
         const given = name === 'Made' ? 'default: Made' : name.slice(2, -2).replace(' as ', ': ')
-        const said = await runModule(`
+        const output = await runModule(`
           import { createServer } from 'node:http'
           import { WebSocket, WebSocketServer } from 'ws'
           for (const name of ${JSON.stringify(OLD)}) delete globalThis[name]
@@ -94,7 +94,7 @@ export const loading = {
             Made = Made.default ?? Made
             ${make}
           })`)
-        if (!/connects/.test(said)) return errorIn(said)
+        if (!/connects/.test(output)) return errorIn(output)
       },
     },
     {

@@ -1,6 +1,6 @@
-// Outages, for the scenarios of more than one subject.
+// Outages that several groups of scenarios use.
 
-/** A good connection, and then a server that refuses for a minute. */
+/** Opens a connection, and then starts an outage: the connection is lost, and the server refuses new ones for a minute. */
 export const inOutage = async (rig, ...given) => {
   const client = await rig.steady(...given)
   rig.server.mode = 'refuse'
@@ -9,17 +9,17 @@ export const inOutage = async (rig, ...given) => {
   return client
 }
 
-/** Goes on until an attempt has just failed: the next is a whole wait away. */
+/** Waits until an attempt has failed, so that the next one starts after a whole delay. */
 export const afterAttempt = async rig => {
   const { length } = rig.server.attempts
   await rig.until(() => rig.server.attempts.length > length, 20_000)
 }
 
-/** Whether there is a second connection, in so many milliseconds, or as many as `until` waits for. */
-export const comesBack = (rig, patience) => rig.until(() => rig.server.connections.length > 1, patience)
+/** Resolves with whether there is a second connection within `patience` milliseconds, by default within those of `until()`. */
+export const reconnects = (rig, patience) => rig.until(() => rig.server.connections.length > 1, patience)
 
-/** Answers every handshake that waits. What is wrong if there is not one connection in the end. */
-export const notOne = async rig => {
+/** Answers all pending handshakes. Returns a message if there is not exactly one connection at the end. */
+export const checkOneConnection = async rig => {
   rig.server.mode = 'accept'
   rig.server.release()
   await rig.pass(20_000)

@@ -1,5 +1,5 @@
-// How each library is imported, after its own documents, and how a socket is made with it. For scenarios that need a process
-// without the rest of the rig.
+// How to import each library, according to its documentation, and how to create a socket with it. For scenarios that start their own
+// process.
 export const packages = {
   steadysocket: { from: 'steadysocket', name: '{ createSocket as Made }', make: 'Made(url)' },
   'steadysocket/websocket': {

@@ -1,23 +1,23 @@
-// The platform's WebSocket in Node, after the standard, over the connections of `ws`: real ones, over TCP. The class of `ws`
-// itself takes no `signal`, sends after `close(1001)`, and forgets at the end what it had not sent.
+// A WebSocket class for Node that follows the standard, over real TCP connections of `ws`. The class of `ws` itself supports no `signal`, sends after
+// `close(1001)`, and does not count unsent bytes in `bufferedAmount` after the connection has ended.
 // https://websockets.spec.whatwg.org/
 import { WebSocket as Wire } from 'ws'
 
 const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED']
 
-/** How long a page waits for the end of the closing handshake with a dead peer: measured in Chromium. */
-const CLOSE_TAKES = 60_000
+/** The time until a page's WebSocket is closed if the peer is dead, as measured in Chromium. */
+const CLOSE_TIMEOUT = 60_000
 
-/** Bytes that the operating system has not taken. */
-const waiting = ({ _writableState: state, _handle: handle }) =>
+/** The bytes that the operating system has not accepted yet. */
+const unsentBytes = ({ _writableState: state, _handle: handle }) =>
   state.length - (state.writing ? state.writelen : 0) + (handle?.writeQueueSize ?? 0)
 
-/** Makes the class; `sockets` gets each that is made. */
+/** Creates the class. It adds each instance to `sockets`. */
 export const createPageSocket = sockets => {
   return class WebSocket extends EventTarget {
-    /** The constructor throws, as that of a mock that was taken away for a moment. */
+    /** Whether the constructor throws, as while a mock of WebSocket is not installed. */
     static isBroken = false
-    /** `close()` before `open` has no effect, as in React Native on Android. */
+    /** Whether `close()` before `open` has no effect, as in React Native on Android. */
     static ignoresEarlyClose = false
 
     #wire
@@ -33,41 +33,41 @@ export const createPageSocket = sockets => {
       target.protocol = target.protocol.replace('http', 'ws')
       if (!/^wss?:$/.test(target.protocol)) throw new DOMException('not a WebSocket URL', 'SyntaxError')
       this.url = target.href
-      const wire = new Wire(target, protocols, { closeTimeout: CLOSE_TAKES, perMessageDeflate: false })
+      const wire = new Wire(target, protocols, { closeTimeout: CLOSE_TIMEOUT, perMessageDeflate: false })
       this.#wire = wire
       this.#listen(wire)
       sockets.add(this)
     }
 
     #listen(wire) {
-      const tell = (event, fields) => {
-        // Events tell the time that the page's own clock tells.
+      const dispatch = (event, fields) => {
+        // The timestamps of events are of the fake clock.
         Object.defineProperty(event, 'timeStamp', { value: performance.now() })
         this.dispatchEvent(Object.assign(event, fields))
       }
       wire.once('upgrade', ({ socket }) => {
-        this.#unsent = () => waiting(socket)
+        this.#unsent = () => unsentBytes(socket)
         const destroy = socket._destroy
         socket._destroy = (...how) => {
-          const unsent = waiting(socket)
+          const unsent = unsentBytes(socket)
           this.#unsent = () => unsent
           destroy.apply(socket, how)
         }
       })
-      wire.on('open', () => tell(new Event('open')))
+      wire.on('open', () => dispatch(new Event('open')))
       wire.on('message', (bytes, isBinary) => {
         if (this.readyState !== 1) return
         const copy = Uint8Array.from(bytes)
         const data = !isBinary ? `${bytes}` : this.#binaryType === 'blob' ? new Blob([copy]) : copy.buffer
-        tell(new MessageEvent('message', { data, origin: new URL(this.url).origin }))
+        dispatch(new MessageEvent('message', { data, origin: new URL(this.url).origin }))
       })
-      // Of errors a page hears when the connection is over.
+      // A page receives an error event only when the connection ends.
       wire.on('error', () => {})
       wire.on('close', (code, bytes) => {
         sockets.delete(this)
         const wasClean = code !== 1006
-        if (!wasClean) tell(new Event('error'))
-        tell(new CloseEvent('close', { code, reason: `${bytes}`, wasClean }))
+        if (!wasClean) dispatch(new Event('error'))
+        dispatch(new CloseEvent('close', { code, reason: `${bytes}`, wasClean }))
       })
     }
 
@@ -95,7 +95,7 @@ export const createPageSocket = sockets => {
       const buffer = ArrayBuffer.isView(data) ? data.buffer : data
       if (buffer instanceof SharedArrayBuffer) throw new TypeError('shared memory')
       let message = data instanceof Blob ? data : `${data}`
-      // Of a buffer that was transferred nothing is left, which is no error.
+      // A transferred buffer has no bytes. Sending it is not an error.
       if (buffer instanceof ArrayBuffer) message = data.byteLength ? data : new Uint8Array()
       if (this.readyState > 1) this.#late += message.size ?? Buffer.byteLength(message)
       else this.#wire.send(message)

@@ -1,9 +1,9 @@
-// What a browser has around a WebSocket and Node has not: the libraries are to find what they were written for.
+// Defines the globals of a page in Node, so that the libraries run as in a browser.
 import dns from 'node:dns'
 
-/** Makes this process a page, and returns what a test does to it. */
+/** Turns this process into a page, and returns functions that simulate events. */
 export const installPage = () => {
-  // Names that end in `.test` lead to this machine. To its address a browser would go even without a network.
+  // Host names that end in `.test` resolve to this machine, because clients connect to a loopback address even when the browser is offline.
   const { lookup } = dns
   dns.lookup = (host, ...rest) => lookup(/\.test$/.test(host) ? '127.0.0.1' : host, ...rest)
 
@@ -36,12 +36,12 @@ export const installPage = () => {
   }
 
   return {
-    /** The network goes or comes, and the browser says so. */
+    /** Simulates that the browser goes offline or online. */
     online(on) {
       navigator.onLine = on
       window.dispatchEvent(new Event(on ? 'online' : 'offline'))
     },
-    /** Others look at the page again. */
+    /** Simulates that the page is shown again. */
     show() {
       document.dispatchEvent(new Event('visibilitychange'))
     },

@@ -1,9 +1,9 @@
-// What was sent before there was a connection, or when there was none any more.
+// Messages that are sent without a connection.
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b)
 const list = messages => messages.slice(0, 6).map(String).join(' ') || 'nothing'
 
-/** Sends all, each with a word on what became of it. */
+/** Sends all messages. */
 const sendAll = (client, messages) => {
   for (const message of messages) client.send(message)
 }
@@ -13,7 +13,7 @@ export const queue = {
   scenarios: [
     {
       id: 'queue-order',
-      title: 'What is sent before `open` arrives once, in order',
+      title: 'Messages that are sent before `open` arrive once and in order',
       needs: 'queues',
       async run(_, rig) {
         const client = rig.connect()
@@ -25,7 +25,7 @@ export const queue = {
     },
     {
       id: 'queue-reused-buffer',
-      title: 'A buffer that is reused after `send()` goes out as it was',
+      title: 'A buffer that is changed after `send()` is sent with its original content',
       why: 'https://websockets.spec.whatwg.org/#dom-websocket-send',
       needs: 'queues',
       async run(_, rig) {
@@ -41,7 +41,7 @@ export const queue = {
     },
     {
       id: 'queue-transferred-buffer',
-      title: 'A buffer that is transferred after `send()` goes out whole',
+      title: 'A buffer that is transferred after `send()` is sent completely',
       why: 'https://websockets.spec.whatwg.org/#dom-websocket-send',
       needs: 'queues',
       async run(_, rig) {
@@ -57,12 +57,12 @@ export const queue = {
     },
     {
       id: 'queue-open-listener',
-      title: 'A `send()` in an `open` listener does not overtake what waits',
+      title: 'A message that an `open` listener sends does not overtake queued messages',
       needs: 'queues',
       async run(_, rig) {
         let client
-        const hear = { open: () => client.send('last') }
-        client = rig.connect(undefined, { hear })
+        const listeners = { open: () => client.send('last') }
+        client = rig.connect(undefined, { listeners })
         sendAll(client, ['1', '2'])
         await rig.pass(5_000)
         const { received } = rig.server
@@ -71,7 +71,7 @@ export const queue = {
     },
     {
       id: 'queue-unsendable',
-      title: 'One thing that cannot be sent holds up nothing else, and nothing goes twice',
+      title: 'Data that cannot be sent does not block other messages, and no message is sent twice',
       why: 'https://webidl.spec.whatwg.org/#AllowShared',
       needs: 'queues',
       async run(_, rig) {
@@ -80,7 +80,7 @@ export const queue = {
         try {
           client.send(new Uint8Array(new SharedArrayBuffer(2)))
         } catch {
-          // As the platform has it.
+          // `WebSocket` throws, too.
         }
         client.send('2')
         await rig.pass(20_000)
@@ -92,15 +92,15 @@ export const queue = {
     },
     {
       id: 'queue-throwing-open',
-      title: 'An `open` listener that throws does not keep what waits from leaving',
+      title: 'An `open` listener that throws does not prevent queued messages from being sent',
       needs: 'queues',
       async run(_, rig) {
-        const hear = {
+        const listeners = {
           open() {
             throw new Error('a bug in a listener')
           },
         }
-        const client = rig.connect(undefined, { hear })
+        const client = rig.connect(undefined, { listeners })
         client.send('1')
         await rig.pass(20_000)
         const { received } = rig.server
@@ -109,32 +109,33 @@ export const queue = {
     },
     {
       id: 'queue-unsent-tail',
-      title: 'What a broken connection had not sent yet is sent on the next, or the caller is told',
+      title:
+        'Messages that a lost connection had not sent are sent on the next one, or reported to the caller',
       why: 'https://websockets.spec.whatwg.org/#dom-websocket-bufferedamount',
       needs: 'queues',
       async run(peer, rig) {
-        // Of socket.io there is an option for delivery at least once.
+        // socket.io has an option for delivery at least once.
         const client = await rig.steady(
           undefined,
           peer.protocol && { options: { retries: 10, ackTimeout: 10_000 } },
         )
-        const told = new Set()
-        client.socket.on?.('drop', ({ data }) => told.add(data.slice(0, 3)))
+        const reported = new Set()
+        client.socket.on?.('drop', ({ data }) => reported.add(data.slice(0, 3)))
         rig.server.latest.freeze()
         const names = Array.from({ length: 40 }, (_, i) => `${100 + i}`)
         for (const name of names) client.send(name.padEnd(2 ** 18, '.'))
         await rig.settle()
         rig.server.latest.cut()
         await rig.pass(30_000)
-        const got = rig.server.received.map(message => message.slice(0, 3))
-        // The kernel's buffers hold some that were on their way, of which nobody can know.
-        const late = names.slice(-8).filter(name => !got.includes(name) && !told.has(name))
-        if (late.length) return 'lost in silence'
+        const arrived = rig.server.received.map(message => message.slice(0, 3))
+        // The first messages may be lost in the buffers of the kernel, which no client can detect. Only the last ones are checked.
+        const lost = names.slice(-8).filter(name => !arrived.includes(name) && !reported.has(name))
+        if (lost.length) return 'lost without a report'
       },
     },
     {
       id: 'queue-never-twice',
-      title: 'Nothing arrives twice over a reset in the middle of a stream',
+      title: 'No message arrives twice after a reset in the middle of a stream',
       needs: 'reconnects',
       async run(peer, rig) {
         const client = await rig.steady()
@@ -153,12 +154,12 @@ export const queue = {
         await rig.pass(30_000)
         const { received } = rig.server
         const twice = received.length - new Set(received).size
-        if (twice) return `${twice} messages twice`
+        if (twice) return `${twice} messages arrive twice`
       },
     },
     {
       id: 'queue-across-outage',
-      title: 'What is sent during an outage arrives after it, in order',
+      title: 'Messages that are sent during an outage arrive after it, in order',
       needs: 'queues',
       async run(_, rig) {
         const client = await rig.steady()
@@ -175,26 +176,27 @@ export const queue = {
     },
     {
       id: 'queue-two-hundred',
-      title: '200 messages before `open` all arrive, or the caller is told',
+      title: 'All of 200 messages before `open` arrive, or are reported to the caller',
       needs: 'queues',
       async run(_, rig) {
         const client = rig.connect()
-        let told = 0
-        client.socket.on?.('drop', () => told++)
+        let reported = 0
+        client.socket.on?.('drop', () => reported++)
         for (let i = 0; i < 200; i++) client.send(`${i}`)
         await rig.pass(5_000)
-        const lost = 200 - rig.server.received.length - told
-        if (lost) return `${lost} lost in silence`
+        const lost = 200 - rig.server.received.length - reported
+        if (lost) return `${lost} lost without a report`
       },
     },
     {
       id: 'queue-many',
-      title: 'A message among 100,000 that wait takes no more work than one among 10,000',
+      title: 'One of 100,000 queued messages takes no more processor time than one of 10,000',
       needs: 'queues',
       async run(peer, rig) {
-        if (peer.queueLimit) rig.skip('takes no more than a hundred')
-        // Processor time, for each message: a third, for the code is warm by then, or four times as much.
-        const work = async count => {
+        if (peer.queueLimit) rig.skip('queues at most a hundred')
+        // Processor time per message. It is about a third in the longer run, because the engine has optimized the code, or four times as much if it is
+        // quadratic.
+        const measure = async count => {
           const client = rig.connect()
           const { length } = rig.server.connections
           const { length: before } = rig.server.received
@@ -202,18 +204,18 @@ export const queue = {
           const { user } = process.cpuUsage()
           await rig.until(() => rig.server.connections.length > length)
           await rig.until(() => rig.server.received.length - before === count)
-          if (rig.server.received.length - before !== count) throw new Error('do not arrive')
+          if (rig.server.received.length - before !== count) throw new Error('messages do not arrive')
           return (process.cpuUsage().user - user) / count
         }
-        await work(10_000)
-        const few = await work(10_000)
-        const many = await work(100_000)
-        if (many > few * 1.5) return 'takes longer the more there are'
+        await measure(10_000)
+        const few = await measure(10_000)
+        const many = await measure(100_000)
+        if (many > few * 1.5) return 'the time per message grows with the number of messages'
       },
     },
     {
       id: 'queue-bytes',
-      title: '`bufferedAmount` of what waits is in bytes',
+      title: '`bufferedAmount` includes queued messages, in bytes',
       why: 'https://websockets.spec.whatwg.org/#dom-websocket-bufferedamount',
       needs: 'queues',
       async run(_, rig) {

@@ -1,10 +1,10 @@
-// Faults that users of WebSocket clients reported, as far as every client can be put through them.
+// Faults that users of WebSocket clients have reported, as far as they can be tested with every client.
 
-import { comesBack } from './outage.mjs'
+import { reconnects } from './outage.mjs'
 
 const DAY = 86_400_000
 
-/** The options of each that say the same thing. */
+/** The options that disable the queue, by library. */
 const NO_QUEUE = {
   steadysocket: { queue: false },
   'steadysocket/websocket': { queue: false },
@@ -12,7 +12,8 @@ const NO_QUEUE = {
   partysocket: { maxEnqueuedMessages: 0 },
   '@nktkas/rews': { maxEnqueuedMessages: 0 },
 }
-const constantly = delay => ({
+/** The options for a constant delay, by library. */
+const constantDelay = delay => ({
   steadysocket: { retry: () => delay },
   'steadysocket/websocket': { retry: () => delay },
   'reconnecting-websocket': { minReconnectionDelay: delay, maxReconnectionDelay: delay },
@@ -30,7 +31,7 @@ export const reported = {
   scenarios: [
     {
       id: 'reported-no-queue',
-      title: 'With the queue turned off, no message is sent on a later connection',
+      title: 'If the queue is disabled, no message is sent on a later connection',
       needs: 'queues',
       async run({ name }, rig) {
         const options = NO_QUEUE[name] ?? rig.skip('has no such option')
@@ -46,18 +47,18 @@ export const reported = {
         rig.server.mode = 'accept'
         await rig.pass(30_000)
         const { received } = rig.server.latest
-        if (rig.server.connections.length < 2) return 'does not come back'
-        if (received.length) return `${received.length} of them`
+        if (rig.server.connections.length < 2) return 'does not reconnect'
+        if (received.length) return `${received.length} are sent`
       },
     },
     {
       id: 'reported-keep-alive',
       title:
-        'A server that closes clients from which it receives nothing for a minute keeps this one, while it sends',
+        'A server that sends, and closes clients from which it receives nothing for a minute, does not close this one',
       why: 'https://hexdocs.pm/phoenix/Phoenix.Endpoint.html#socket/3-common-configuration',
       async run(_, rig) {
         let last = 0
-        rig.server.greet = ({ wire, at }) => {
+        rig.server.onConnection = ({ wire, at }) => {
           last = at
           wire.on('message', () => {
             last = rig.clock.now
@@ -73,7 +74,7 @@ export const reported = {
     },
     {
       id: 'reported-close-events',
-      title: 'A `close` listener learns of every attempt that fails, as on the platform',
+      title: 'Each failed attempt causes a `close` event, as with `WebSocket`',
       why: 'https://websockets.spec.whatwg.org/#eventdef-websocket-close',
       needs: 'reconnects',
       async run(_, rig) {
@@ -81,13 +82,13 @@ export const reported = {
         const client = rig.connect()
         await rig.until(() => rig.server.attempts.length >= 4)
         await rig.settle()
-        const { close } = client.heard
+        const { close } = client.events
         if (close.length < 3) return `${close.length} events after four attempts`
       },
     },
     {
       id: 'reported-constructor',
-      title: 'A constructor that throws at a later attempt is one failed attempt',
+      title: 'If the constructor throws at a later attempt, this attempt fails',
       needs: 'reconnects',
       async run(_, rig) {
         await rig.steady()
@@ -96,12 +97,13 @@ export const reported = {
         globalThis.WebSocket.isBroken = true
         await rig.pass(20_000)
         globalThis.WebSocket.isBroken = false
-        if (!(await comesBack(rig, 60_000))) return 'never reconnects'
+        if (!(await reconnects(rig, 60_000))) return 'never reconnects'
       },
     },
     {
       id: 'reported-early-close',
-      title: 'Where `close()` before `open` has no effect, five `reconnect()` leave one connection',
+      title:
+        'If `close()` before `open` has no effect, there is one connection after five calls of `reconnect()`',
       needs: 'reconnects',
       async run(_, rig) {
         globalThis.WebSocket.ignoresEarlyClose = true
@@ -121,32 +123,32 @@ export const reported = {
     },
     {
       id: 'reported-long-wait',
-      title: 'A wait of thirty days lasts thirty days',
+      title: 'A delay of thirty days takes thirty days',
       why: 'https://html.spec.whatwg.org/multipage/timers-and-user-prompts.html#timers',
       needs: 'reconnects',
       async run({ name }, rig) {
-        const options = constantly(30 * DAY)[name] ?? rig.skip('has no such option')
+        const options = constantDelay(30 * DAY)[name] ?? rig.skip('has no such option')
         await rig.steady(undefined, { options })
         rig.server.latest.cut()
-        if (await comesBack(rig, 29 * DAY)) return 'attempts earlier'
-        if (!(await comesBack(rig, 30 * DAY))) return 'waits on'
+        if (await reconnects(rig, 29 * DAY)) return 'reconnects earlier'
+        if (!(await reconnects(rig, 30 * DAY))) return 'still waits'
       },
     },
     {
       id: 'reported-offline-local',
-      title: 'A server on this machine is reached again while the browser says that there is no network',
+      title: 'It reconnects to a server on the same machine while the browser reports that it is offline',
       why: 'https://html.spec.whatwg.org/multipage/system-state.html#navigator.online',
       needs: 'reconnects',
       async run(_, rig) {
         await rig.steady()
         rig.page.online(false)
         rig.server.latest.cut()
-        if (!(await comesBack(rig, 20_000))) return 'waits for the network'
+        if (!(await reconnects(rig, 20_000))) return 'waits until it is online'
       },
     },
     {
       id: 'reported-many-outages',
-      title: 'The tenth outage is overcome as the first',
+      title: 'It reconnects after the tenth outage as after the first',
       why: 'https://github.com/pusher/pusher-js/issues/553',
       needs: 'reconnects',
       async run(_, rig) {
@@ -154,26 +156,26 @@ export const reported = {
         for (let outage = 1; outage <= 10; outage++) {
           rig.server.latest.cut()
           const isBack = () => rig.server.connections.length > outage
-          if (!(await rig.until(isBack, 30_000))) return `not after outage ${outage}`
+          if (!(await rig.until(isBack, 30_000))) return `does not reconnect after outage ${outage}`
           await rig.pass(10_000)
         }
       },
     },
     {
       id: 'reported-normal-close',
-      title: 'A server that closes with 1000 while it restarts is connected to again',
+      title: 'It reconnects after a server closes with 1000 to restart',
       why: 'https://github.com/enisdenjo/graphql-ws/issues/446',
       needs: 'reconnects',
       async run(peer, rig) {
         if (peer.protocol) rig.skip('has no codes')
         await rig.steady()
         rig.server.latest.close(1000)
-        if (!(await comesBack(rig, 60_000))) return 'never reconnects'
+        if (!(await reconnects(rig, 60_000))) return 'never reconnects'
       },
     },
     {
       id: 'reported-misspelt',
-      title: 'A misspelt option is an error',
+      title: 'A misspelt option causes an error',
       async run({ name }, rig) {
         if (/native|websocket-ts/.test(name)) rig.skip('has no options')
         try {
@@ -186,12 +188,12 @@ export const reported = {
     },
     {
       id: 'reported-unsent-calls',
-      title: 'At `close`, the caller can learn which messages will be sent again',
+      title: 'When a connection closes, the caller can get the messages that will be sent again',
       needs: 'queues',
       async run(_, rig) {
         const client = await rig.steady()
         const core = client.socket.socket ?? client.socket
-        if (!core.queuedMessages) return 'cannot'
+        if (!core.queuedMessages) return 'has no such method'
         let queued
         client.on('close', () => {
           queued ??= core.queuedMessages()

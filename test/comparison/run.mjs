@@ -1,8 +1,8 @@
-// Runs every scenario against every library, prints who passes, and writes RESULTS.md. Usage, after npm run build:
+// Runs every scenario with every library, prints the results, and writes RESULTS.md. Usage, after npm run build:
 //
-//   node test/comparison/run.mjs                    all of it
-//   node test/comparison/run.mjs 'queue|close'      the scenarios whose id matches; nothing is written
-//   node test/comparison/run.mjs '' 'party|rews'    of these libraries
+//   node test/comparison/run.mjs                    all scenarios
+//   node test/comparison/run.mjs 'queue|close'      the scenarios whose ids match; writes no file
+//   node test/comparison/run.mjs '' 'party|rews'    the libraries whose names match; writes no file
 import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { peers } from '../bench/peers.mjs'
@@ -17,7 +17,7 @@ const present = peers.filter(({ name }) => new RegExp(who).test(name))
 let done = 0
 const total = chosen.length * present.length
 const cells = await runCells(chosen, present, {
-  // They wait for the network most of the time.
+  // Most of the time, the processes wait for the network.
   atOnce: availableParallelism() * 2,
   at() {
     if (process.stderr.isTTY) process.stderr.write(`\r${++done} of ${total}`)

@@ -1,4 +1,4 @@
-// Runs cells of the table, each in a process of its own: a library that spins or crashes harms nothing but its own cell.
+// Runs the cells of the table, each in a process of its own, so that a library that hangs or crashes affects only its own cell.
 import { fork } from 'node:child_process'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -6,14 +6,14 @@ import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-/** What hangs in a cell is over after so many milliseconds. */
-const PATIENCE = 30_000
+/** The longest time for a cell, in milliseconds. */
+const TIMEOUT = 30_000
 
-/** What the peers import, each after its own fashion. */
+/** The modules of the libraries, as peers.mjs imports them. */
 const LIBRARIES =
   /^(@nktkas\/rews|iso-websocket|partysocket\/ws|r(econnecting|obust)-websocket|rxjs|rxjs\/webSocket|socket\.io-client|sockette|sturdy-websocket|websocket-ts)$/
 
-/** Leaves out the libraries that the peer is not: most of the time would go into loading them again for each cell. */
+/** A plugin that leaves out the other libraries, because loading them for each cell would take most of the time. */
 const without = others => ({
   name: 'without',
   setup({ onResolve, onLoad }) {
@@ -24,7 +24,7 @@ const without = others => ({
   },
 })
 
-/** Makes one program of a peer and all scenarios, and returns where it is. */
+/** Bundles one library and all scenarios, and returns the path of the bundle. */
 const bundle = async (folder, peer) => {
   const home = (peer.package ?? peer.name).replaceAll('/', '-')
   await build({
@@ -50,28 +50,28 @@ const bundle = async (folder, peer) => {
 
 const runCell = (file, scenario, peer) =>
   new Promise(resolve => {
-    // Nothing that a library prints belongs to the table.
+    // The output of the libraries is ignored.
     const child = fork(file, [scenario.id, peer.name], {
       cwd: root,
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     })
-    let told
+    let result
     let late = false
     const timer = setTimeout(() => {
       late = true
       child.kill('SIGKILL')
-    }, PATIENCE)
+    }, TIMEOUT)
     child.on('message', message => {
-      told = message
+      result = message
     })
-    // Not at its `exit`, which may be heard before the last word.
+    // The event `close` comes after the last message of the process, unlike `exit`.
     child.on('close', () => {
       clearTimeout(timer)
-      resolve(told ?? { verdict: 'fail', said: late ? 'is not done by then' : 'the process dies' })
+      resolve(result ?? { verdict: 'fail', said: late ? 'takes too long' : 'the process crashes' })
     })
   })
 
-/** Runs each scenario against each peer that it applies to. `at` is called with every cell that is done. */
+/** Runs each scenario with each library to which it applies. Calls `at` with each finished cell. */
 export const runCells = async (scenarios, peers, { atOnce = 4, at = () => {} } = {}) => {
   await mkdir(`${root}.tmp`, { recursive: true })
   const folder = await mkdtemp(`${root}.tmp/comparison-`)

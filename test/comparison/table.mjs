@@ -1,15 +1,15 @@
-// Writes the results as Markdown, and reads them back for a test. Without a date or the machine, so that another run gives the same text.
+// Writes the results as Markdown, and parses them for a test. There is no date and no machine in the text, so that another run writes the same.
 import { versionOf } from '../bench/versions.mjs'
 
 const MARKS = { pass: '✓', fail: '✗', none: '–' }
 
-/** The peer as a column: of ours it is the present code, of the others a version. */
+/** The heading of a library's column. For this package, it has no version, because the results are of the current code. */
 export const column = peer => (peer.ours ? peer.name : [peer.name, versionOf(peer)].filter(Boolean).join(' '))
 
 const inTable = text => text.replaceAll('|', '\\|')
 const line = cells => `| ${cells.join(' | ')} |`
 
-/** A row, with a letter for each different thing that went wrong in it, and the words for the letters. */
+/** A row with a letter for each different failure, and the notes that explain the letters. */
 const row = ({ title, why }, cells) => {
   const words = []
   const marks = cells.map(({ verdict, said }) => {
@@ -56,8 +56,8 @@ const section = ({ subject, scenarios }, peers, cells) => {
 
 const INTRODUCTION = `# The comparison
 
-Each row is a situation that an application may get into, written as a program in this folder. Each column is a library. ✓ means that it
-copes, ✗ that it does not, and – that the row does not apply, because the library has no such feature and does not claim to have it.
+Each row is a situation in which an application may be, and a program in this folder. Each column is a library. ✓ means that it behaves as the row says,
+✗ that it does not, and – that the row does not apply, because the library does not have this feature and does not claim to have it.
 
 \`npm run compare\` runs all programs and writes this page. The servers are real, from \`ws\` and socket.io, and use TCP. Only time is
 accelerated. Each library has its best settings for a long outage (\`../bench/peers.mjs\` lists them, with the reasons), except in rows
@@ -76,7 +76,7 @@ export const render = (subjects, peers, cells) =>
     ...subjects.flatMap(one => section(one, peers, cells)),
   ].join('\n')
 
-/** What a page says of one of its columns: the mark of each row, by the row's title. */
+/** The marks of one column, by the titles of the rows. */
 export const marksOf = (text, name) => {
   const marks = new Map()
   let index = -1
@@ -90,7 +90,7 @@ export const marksOf = (text, name) => {
   return marks
 }
 
-/** The columns of each of a page's sections. */
+/** The headings of the columns in each section of the page. */
 export const columnsOf = text =>
   [...text.matchAll(/^\| {2}\| (.*) \|$/gm)].map(([, names]) => names.split(' | '))
 

@@ -1,17 +1,17 @@
-// What a scenario has: a real server over TCP, a page, and time that passes when it is told to.
+// The environment of a scenario: a real server over TCP, a page, and a fake clock.
 //
-// The network is not simulated. Before time moves on, everything that is on its way has arrived: that is what makes a run the
-// same on a fast machine and on a busy one.
+// The network is real. Before the clock advances, everything that is in flight has arrived, so that runs are the same on a fast machine and on a
+// busy one.
 import { createServer } from 'node:http'
 import { WebSocketServer } from 'ws'
 import { real } from './clock.mjs'
 
-/** Longer than this, in real milliseconds, nothing is on its way. */
-const SLOWEST = 5_000
+/** The longest time to wait for data in flight, in real milliseconds. */
+const TIMEOUT = 5_000
 
 const pause = ms => new Promise(resolve => real.setTimeout(resolve, ms))
 
-/** One connection as the server has it, whatever protocol it speaks. */
+/** The server's side of a connection, for both protocols. */
 const createConnection = (wire, url, at) => {
   const connection = {
     url,
@@ -21,9 +21,9 @@ const createConnection = (wire, url, at) => {
     closed: undefined,
     send: data => wire.send(data),
     close: (code, reason) => wire.close(code, reason),
-    /** A reset: no close frame, no end. */
+    /** Resets the TCP connection, without a close frame. */
     cut: () => wire._socket.resetAndDestroy(),
-    /** From here on nothing is read or sent, and nobody is told: a half-open connection. */
+    /** Makes the connection half-open: from now on, nothing is read or sent. */
     freeze() {
       connection.frozen = true
       wire._socket.pause()
@@ -36,33 +36,33 @@ const createConnection = (wire, url, at) => {
   return connection
 }
 
-/** Starts a server, for socket.io if that is what the peer speaks. */
+/** Starts a server for plain WebSockets, or for socket.io. */
 const startServer = async (clock, protocol) => {
   const http = createServer()
   const raw = new Set()
-  const held = []
+  const pending = []
   const server = {
     connections: [],
-    /** Handshakes, answered or not: where to, and when. */
+    /** All handshakes, answered or not: their URLs and times. */
     attempts: [],
-    /** What becomes of them: 'accept', 'refuse', or 'hang'. */
+    /** How the server answers handshakes: 'accept', 'refuse', or 'hang'. */
     mode: 'accept',
-    /** Called with each connection as soon as it is there. */
-    greet: undefined,
-    held,
+    /** A function that is called with each new connection. */
+    onConnection: undefined,
+    pending,
     get open() {
       return server.connections.filter(({ closed }) => !closed)
     },
     get latest() {
       return server.connections.at(-1)
     },
-    /** All that has arrived, over all connections. */
+    /** The received messages of all connections. */
     get received() {
       return server.connections.flatMap(({ received }) => received)
     },
-    /** Answers the handshakes that wait. */
+    /** Answers the pending handshakes. */
     release() {
-      for (const answer of held.splice(0)) answer()
+      for (const answer of pending.splice(0)) answer()
     },
     get bytes() {
       let sum = server.attempts.length + server.open.length
@@ -74,7 +74,7 @@ const startServer = async (clock, protocol) => {
   const add = (connection, listen) => {
     listen()
     server.connections.push(connection)
-    server.greet?.(connection)
+    server.onConnection?.(connection)
   }
   let upgrade
   if (protocol === 'socket.io') {
@@ -88,7 +88,7 @@ const startServer = async (clock, protocol) => {
         clock.now,
       )
       connection.send = data => socket.send(data)
-      // What it does not come back from, and what it does.
+      // The client does not reconnect after `disconnect()`, and does after `close()`.
       connection.close = code => (code === 1008 ? socket.disconnect(true) : socket.conn.close())
       add(connection, () => {
         socket.on('message', (data, answer) => {
@@ -121,7 +121,7 @@ const startServer = async (clock, protocol) => {
     server.attempts.push({ at: clock.now, url: request.url })
     const answer = () => upgrade(request, socket, head)
     if (server.mode === 'accept') answer()
-    else if (server.mode === 'hang') held.push(answer)
+    else if (server.mode === 'hang') pending.push(answer)
     else socket.end('HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n')
   })
   await new Promise(resolve => http.listen(0, '127.0.0.1', resolve))
@@ -129,32 +129,32 @@ const startServer = async (clock, protocol) => {
   return server
 }
 
-/** The settings of ours that need a word with the server; the others have nothing of the kind. */
+/** The heartbeat of this package, which needs the support of the server. The other libraries, except for socket.io, have none. */
 const heartbeat = { interval: 25_000, timeout: 10_000, message: 'ping', isReply: data => data === 'pong' }
 
 export const createWorld = async ({ peer, clock, page, sockets, WebSocket, reported }) => {
   const server = await startServer(clock, peer.protocol)
   const scheme = peer.protocol === 'socket.io' ? 'http' : 'ws'
   const url = `${scheme}://127.0.0.1:${server.port}/`
-  let told = 0
+  let eventCount = 0
 
-  const busy = () => {
+  const isBusy = () => {
     let connecting = 0
     let closing = 0
     for (const { readyState } of sockets) {
       if (readyState === 0) connecting++
       if (readyState === 2) closing++
     }
-    return connecting > server.held.length || (closing && !server.open.some(({ frozen }) => frozen))
+    return connecting > server.pending.length || (closing && !server.open.some(({ frozen }) => frozen))
   }
 
-  /** Until nothing is on its way any more. */
+  /** Waits until nothing is in flight. */
   const settle = async () => {
     const started = real.now()
-    for (let quiet = 0, last = -1; quiet < 4 && real.now() - started < SLOWEST; ) {
+    for (let quiet = 0, last = -1; quiet < 4 && real.now() - started < TIMEOUT; ) {
       await pause(1)
-      const seen = server.bytes + told + reported.length
-      quiet = seen === last && !busy() ? quiet + 1 : 0
+      const seen = server.bytes + eventCount + reported.length
+      quiet = seen === last && !isBusy() ? quiet + 1 : 0
       last = seen
     }
   }
@@ -168,15 +168,15 @@ export const createWorld = async ({ peer, clock, page, sockets, WebSocket, repor
     page,
     clock,
     url,
-    /** The same server by an address that is in no private network, for what clients do on the internet. */
+    /** The same server with an address that is not in a private network, for the behaviour of clients on the internet. */
     farUrl: url.replace('127.0.0.1', '[::ffff:127.0.0.1]'),
-    /** Errors that nobody caught: what a browser prints on its console. */
+    /** Uncaught errors, which a browser would print to its console. */
     reported,
     settle,
-    /** Does not apply to this peer. */
+    /** Ends the scenario because it does not apply to this library. */
     skip,
 
-    /** Lets so much time pass. */
+    /** Advances the clock by this many milliseconds. */
     async pass(ms) {
       const end = clock.now + ms
       await settle()
@@ -187,7 +187,7 @@ export const createWorld = async ({ peer, clock, page, sockets, WebSocket, repor
       clock.goTo(end)
     },
 
-    /** Lets time pass until it is so, at most so much. Says whether it is. */
+    /** Advances the clock until the condition holds, at most by `ms`. Resolves with whether it holds. */
     async until(condition, ms = 60_000) {
       const end = clock.now + ms
       await settle()
@@ -198,15 +198,15 @@ export const createWorld = async ({ peer, clock, page, sockets, WebSocket, repor
       return Boolean(condition())
     },
 
-    /** Connects the peer at its best (or with its `defaults`), and notes what it tells. */
+    /** Connects the library with its best options, or with its `defaults`, and records its events. */
     connect(where = url, { options, defaults, ...more } = {}) {
-      const heard = { open: [], message: [], close: [], error: [] }
-      const hear = {}
-      for (const type of Object.keys(heard)) {
-        hear[type] = event => {
-          told++
-          heard[type].push(event)
-          more.hear?.[type]?.(event)
+      const events = { open: [], message: [], close: [], error: [] }
+      const listeners = {}
+      for (const type of Object.keys(events)) {
+        listeners[type] = event => {
+          eventCount++
+          events[type].push(event)
+          more.listeners?.[type]?.(event)
         }
       }
       const ours = peer.ours && { ...(!defaults && { heartbeat }), ...options }
@@ -214,22 +214,22 @@ export const createWorld = async ({ peer, clock, page, sockets, WebSocket, repor
         best: !defaults,
         WebSocket,
         binaryType: more.binaryType,
-        hear,
+        listeners,
         ...((ours || options) && { options: ours || options }),
       })
-      return { ...handle, heard, at: clock.now }
+      return { ...handle, events, at: clock.now }
     },
 
     /** Connects, and waits until it is open. */
     async opened(...given) {
       const client = world.connect(...given)
-      if (!(await world.until(() => client.heard.open.length && server.open.length))) {
+      if (!(await world.until(() => client.events.open.length && server.open.length))) {
         throw new Error('did not connect')
       }
       return client
     },
 
-    /** Opens, and lets the connection live long enough to count as one that worked. */
+    /** Opens a connection, and waits long enough for it to count as stable. */
     async steady(...given) {
       const client = await world.opened(...given)
       await world.pass(10_000)

@@ -1,4 +1,4 @@
-// A core without some of its parts. What the complete core does is in the other tests of this folder.
+// A core without some of its parts. The other tests of this folder test the complete core.
 import { describe, expect, expectTypeOf, test, vi } from 'vitest'
 import {
   assemble,
@@ -15,7 +15,7 @@ import { fresh, sent, server } from '../support/setup.ts'
 
 fresh()
 
-/** A socket of the bare core, and what it reported. */
+/** A socket of the core without parts, and its events. */
 const bare = (options: { queue?: { maxMessages?: number; maxBytes?: number } | false } = {}) => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5)
   const socket = assemble()('/feed', { WebSocket: server.WebSocket, ...options })
@@ -35,7 +35,7 @@ test('a misspelt part is a type error, because it would be missing silently', ()
 })
 
 describe('the bare core', () => {
-  test('reconnects with a jittered wait that doubles', () => {
+  test('reconnects after delays that double, with jitter', () => {
     const { socket, states, native } = bare()
     native().accept()
     const delays: number[] = []
@@ -105,7 +105,7 @@ describe('the bare core', () => {
     expect([socket.queued, socket.bufferedAmount]).toEqual([2, 4])
   })
 
-  test('drops what is sent without a connection when queue is false', () => {
+  test('drops messages that are sent without a connection when queue is false', () => {
     const { socket, drops, native } = bare({ queue: false })
     expect(socket.send('x')).toBe('dropped')
     native().accept()
@@ -162,7 +162,7 @@ describe('an option of a part that is missing', () => {
 })
 
 describe('a part', () => {
-  test('heartbeat gives up a silent connection', () => {
+  test('heartbeat abandons a silent connection', () => {
     const socket = assemble({ heartbeat })('/feed', {
       WebSocket: server.WebSocket,
       heartbeat: { interval: 1_000, timeout: 500, message: 'ping' },
@@ -189,18 +189,18 @@ describe('a part', () => {
   })
 
   test('prepare runs before open', async () => {
-    const story: string[] = []
+    const log: string[] = []
     const socket = assemble({ prepare })('/feed', {
       WebSocket: server.WebSocket,
       prepare: ({ send }) => {
         send('login')
-        story.push('prepare')
+        log.push('prepare')
       },
     })
-    socket.on('open', () => story.push('open'))
+    socket.on('open', () => log.push('open'))
     server.latest.accept()
     await vi.advanceTimersByTimeAsync(0)
-    expect(story).toEqual(['prepare', 'open'])
+    expect(log).toEqual(['prepare', 'open'])
     expect(sent(server.latest)).toEqual(['login'])
   })
 

@@ -49,7 +49,7 @@ describe('the order of messages', () => {
 
   test('is kept when the native socket has closed before its event arrives: the message is queued', () => {
     const { socket, native } = setup()
-    // The peer says goodbye, and the answer does not get through.
+    // The peer sends a close frame, and does not receive the answer.
     native().accept().freeze('up').close()
     expect(socket.send('x')).toBe('queued')
     native().drop()
@@ -231,7 +231,7 @@ describe('the options of send()', () => {
     expect(heard('drop')).toHaveLength(1)
   })
 
-  test('key: a newer message may use the room of the older one in a full queue', () => {
+  test('key: a newer message may take the place of the older one in a full queue', () => {
     const { socket, heard, native } = setup({ queue: { maxMessages: 2 } })
     socket.send('a')
     socket.send('k1', { key: 'k' })
@@ -241,7 +241,7 @@ describe('the options of send()', () => {
     expect(sent(native())).toEqual(['a', 'k2'])
   })
 
-  test('key: an endless stream of replacements takes no more room than one message', () => {
+  test('key: an endless stream of replacements takes no more space than one message', () => {
     const { socket, native } = setup()
     for (let i = 0; i < 100_000; i++) socket.send(`${i}`, { key: 'k' })
     expect([socket.queued, socket.bufferedAmount]).toEqual([1, 5])
@@ -257,7 +257,7 @@ describe('the options of send()', () => {
     expect(socket.send('now', { volatile: true })).toBe('sent')
   })
 
-  test('volatile: a message that comes back unsent is not sent again', () => {
+  test('volatile: a message that the browser has not sent is not sent again', () => {
     const { socket, heard, native } = setup()
     native().accept().freeze('up')
     socket.send('moment', { volatile: true })
@@ -411,7 +411,7 @@ describe('pacing', () => {
     expect(sent(native())).toEqual(['a', 'b', 'c'])
   })
 
-  test('checks a buffer that does not shrink less and less often, and again often once it shrinks', () => {
+  test('checks a buffer that does not shrink at increasing intervals, and often again once it shrinks', () => {
     const { socket, native } = setup({ highWaterMark: 0 })
     native().accept().freeze('up')
     socket.send('a')

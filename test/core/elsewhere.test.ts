@@ -1,4 +1,4 @@
-// Reports about other WebSocket clients, replayed here. The links lead to them.
+// Bug reports about other WebSocket clients, reproduced with this one. Each test links to its report.
 import { expect, test, vi } from 'vitest'
 import { backoff, createSocket, type PageEvent, type SocketOptions } from '../../src/index.ts'
 import { messages, when } from '../../src/stream.ts'
@@ -6,7 +6,7 @@ import { fresh, reopen, sent, server, settled, setup } from '../support/setup.ts
 
 fresh()
 
-/** A socket with page events that the test makes. */
+/** A socket, and a function that reports page events to it. */
 const withEvents = (options: SocketOptions = {}) => {
   let report: (event: PageEvent) => void = () => {}
   const made = setup({
@@ -77,7 +77,7 @@ test('a network that comes and goes during an outage leaves one connection', () 
 })
 
 // https://github.com/pusher/pusher-js/issues/553, https://github.com/flarum/framework/issues/4597
-test('the twentieth outage is overcome as the first', () => {
+test('a socket reconnects after the twentieth outage as after the first', () => {
   const { socket, native, report } = withEvents()
   native().accept()
   for (let outage = 1; outage <= 20; outage++) {
@@ -93,7 +93,7 @@ test('the twentieth outage is overcome as the first', () => {
 })
 
 // https://github.com/centrifugal/centrifuge-js/pull/228
-test('a browser that fires no close event in flight mode: the connection is abandoned within three seconds of offline', () => {
+test('a connection is abandoned within three seconds after an offline event, even if the browser fires no close event in flight mode', () => {
   const { socket, native, report } = withEvents({ heartbeat: { message: 'ping' } })
   native().accept().freeze('down')
   vi.advanceTimersByTime(1_000)
@@ -103,7 +103,7 @@ test('a browser that fires no close event in flight mode: the connection is aban
 })
 
 // https://github.com/lukeed/sockette/issues/49
-test('sockets that were closed stay closed when their native sockets report their end later', () => {
+test('sockets that were closed stay closed when their native sockets fire close events later', () => {
   const made = Array.from({ length: 3 }, () => setup())
   const peers = [...server.connections]
   for (const peer of peers) peer.accept().freeze('down')
@@ -119,7 +119,7 @@ test('sockets that were closed stay closed when their native sockets report thei
 })
 
 // https://github.com/enisdenjo/graphql-ws/issues/173
-test('what is sent after close() and connect() in the same task arrives on the new connection', () => {
+test('a message that is sent after close() and connect() in the same task arrives on the new connection', () => {
   const { socket, native } = setup()
   native().accept()
   socket.close()
@@ -169,7 +169,7 @@ test('a connection that died during sleep and is still OPEN in the browser is re
 })
 
 // https://github.com/pladaria/reconnecting-websocket/issues/171
-test('a message that an application sends again after its own timeout is sent once: the older one can be taken out of the queue', () => {
+test('a message that an application sends again after its own timeout is sent once, because the older one can be removed from the queue', () => {
   const { socket, native } = setup()
   socket.send('order 7, first try', { key: 7 })
   socket.send('order 7, second try', { key: 7 })
@@ -230,7 +230,7 @@ test('an endpoint that is missing throws a TypeError, instead of connecting to /
 })
 
 // https://github.com/surrealdb/surrealdb.js/issues/675, https://github.com/ueberdosis/hocuspocus/issues/947
-test('when the attempts run out, every promise of the socket rejects, and none is without a handler', async () => {
+test('every promise of a socket rejects when retry gives up, without an unhandled rejection', async () => {
   const unhandled = vi.fn()
   process.on('unhandledRejection', unhandled)
   const { socket } = setup({ retry: backoff({ attempts: 2 }) })
@@ -266,7 +266,7 @@ test('no event of the page closes a native socket with a code that browsers reje
 })
 
 // https://github.com/vueuse/vueuse/issues/5572
-test('a message that an abandoned connection still brings reaches no listener', () => {
+test('a message on an abandoned connection reaches no listener', () => {
   const { socket, heard, native } = setup()
   const old = native().accept()
   socket.reconnect()
@@ -293,7 +293,7 @@ test('two thousand failed attempts neither end reconnection nor make a wait long
 })
 
 // https://github.com/socketio/engine.io-client/issues/649
-test('messages of a hidden page are given to the browser at once, without a timer, because those are throttled', () => {
+test('messages of a hidden page are passed to the browser at once, without a timer, because timers are throttled', () => {
   vi.stubGlobal('document', { visibilityState: 'hidden', addEventListener() {}, removeEventListener() {} })
   const { socket, native } = setup({ highWaterMark: 3, wake: false })
   native().accept().freeze('up')

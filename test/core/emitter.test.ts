@@ -11,8 +11,8 @@ interface Events {
 
 const create = () => createEmitter<Events>(['text', 'count'])
 
-/** A listener that notes what it hears under its name. */
-const scribe = (story: string[], name: string) => (payload: unknown) => story.push(`${name}:${payload}`)
+/** A listener that records its name and the payload. */
+const recorder = (log: string[], name: string) => (payload: unknown) => log.push(`${name}:${payload}`)
 
 let reported: unknown[]
 
@@ -25,12 +25,12 @@ afterEach(() => vi.unstubAllGlobals())
 describe('an emitter', () => {
   test('calls every listener of an event in the order in which they were added, and no listener of another event', () => {
     const { on, emit } = create()
-    const story: string[] = []
-    on('text', scribe(story, 'first'))
-    on('count', scribe(story, 'other'))
-    on('text', scribe(story, 'second'))
+    const log: string[] = []
+    on('text', recorder(log, 'first'))
+    on('count', recorder(log, 'other'))
+    on('text', recorder(log, 'second'))
     emit('text', 'hello')
-    expect(story).toEqual(['first:hello', 'second:hello'])
+    expect(log).toEqual(['first:hello', 'second:hello'])
   })
 
   test('passes the payload itself, neither a copy nor an event object', () => {
@@ -72,9 +72,9 @@ describe('an emitter', () => {
   test('lets one listener receive several events, and removes it from each separately', () => {
     const { on, off, emit } = create()
     const listener = vi.fn()
-    const leave = on('text', listener)
+    const stop = on('text', listener)
     on('count', listener)
-    leave()
+    stop()
     emit('text', 'hello')
     emit('count', 1)
     expect(listener.mock.calls).toEqual([[1]])
@@ -116,25 +116,25 @@ describe('an emitter', () => {
 describe('removing a listener', () => {
   test('with off() removes this listener only', () => {
     const { on, off, emit } = create()
-    const [gone, stays] = [vi.fn(), vi.fn()]
-    on('text', gone)
-    on('text', stays)
-    off('text', gone)
+    const [removed, kept] = [vi.fn(), vi.fn()]
+    on('text', removed)
+    on('text', kept)
+    off('text', removed)
     emit('text', 'hello')
-    expect(gone).not.toHaveBeenCalled()
-    expect(stays).toHaveBeenCalledTimes(1)
+    expect(removed).not.toHaveBeenCalled()
+    expect(kept).toHaveBeenCalledTimes(1)
   })
 
   test('with the function that on() returned may be repeated', () => {
     const { on, emit } = create()
-    const [gone, stays] = [vi.fn(), vi.fn()]
-    const leave = on('text', gone)
-    on('text', stays)
-    leave()
-    leave()
+    const [removed, kept] = [vi.fn(), vi.fn()]
+    const stop = on('text', removed)
+    on('text', kept)
+    stop()
+    stop()
     emit('text', 'hello')
-    expect(gone).not.toHaveBeenCalled()
-    expect(stays).toHaveBeenCalledTimes(1)
+    expect(removed).not.toHaveBeenCalled()
+    expect(kept).toHaveBeenCalledTimes(1)
   })
 
   test('that was never added has no effect', () => {
@@ -149,14 +149,14 @@ describe('removing a listener', () => {
 
   test('and adding it again puts it at the end', () => {
     const { on, off, emit } = create()
-    const story: string[] = []
-    const [first, second] = [scribe(story, 'first'), scribe(story, 'second')]
+    const log: string[] = []
+    const [first, second] = [recorder(log, 'first'), recorder(log, 'second')]
     on('text', first)
     on('text', second)
     off('text', first)
     on('text', first)
     emit('text', 'hello')
-    expect(story).toEqual(['second:hello', 'first:hello'])
+    expect(log).toEqual(['second:hello', 'first:hello'])
   })
 
   test('happens after one event with once()', () => {
@@ -170,15 +170,15 @@ describe('removing a listener', () => {
 
   test('happens before it is called with once(), so that it may add itself again', () => {
     const { on, emit } = create()
-    const heard: string[] = []
+    const received: string[] = []
     const listener = (text: string) => {
-      heard.push(text)
+      received.push(text)
       on('text', listener, { once: true })
     }
     on('text', listener, { once: true })
     emit('text', 'one')
     emit('text', 'two')
-    expect(heard).toEqual(['one', 'two'])
+    expect(received).toEqual(['one', 'two'])
   })
 
   test('happens only once with once(), even if the listener emits the same event', () => {
@@ -215,10 +215,10 @@ describe('removing a listener', () => {
     const { on, emit } = create()
     const listener = vi.fn()
     const signal = AbortSignal.abort()
-    const leave = on('text', listener, { signal })
+    const stop = on('text', listener, { signal })
     emit('text', 'hello')
     expect(listener).not.toHaveBeenCalled()
-    expect(leave).not.toThrow()
+    expect(stop).not.toThrow()
     expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
@@ -234,18 +234,18 @@ describe('removing a listener', () => {
 
   describe('removes its own listener from the signal', () => {
     const listener = () => {}
-    const ways: Record<string, (emitter: ReturnType<typeof create>, leave: () => void) => void> = {
+    const ways: Record<string, (emitter: ReturnType<typeof create>, stop: () => void) => void> = {
       'after off()': ({ off }) => off('text', listener),
-      'after the function that on() returned was called': (_, leave) => leave(),
+      'after the function that on() returned was called': (_, stop) => stop(),
       'after a once listener has run': ({ emit }) => emit('text', 'hello'),
     }
-    test.each(Object.entries(ways))('%s', (_, leave) => {
+    test.each(Object.entries(ways))('%s', (_, stop) => {
       const emitter = create()
       const controller = new AbortController()
       const { signal } = controller
       const undo = emitter.on('text', listener, { once: true, signal })
       expect(getEventListeners(signal, 'abort')).toHaveLength(1)
-      leave(emitter, undo)
+      stop(emitter, undo)
       expect(getEventListeners(signal, 'abort')).toHaveLength(0)
     })
 
@@ -323,7 +323,7 @@ describe('during an event', () => {
   test('a listener that removes itself does not make the emitter skip the next one', () => {
     const { on, emit } = create()
     const next = vi.fn()
-    const leave: () => void = on('text', () => leave())
+    const stop: () => void = on('text', () => stop())
     on('text', next)
     emit('text', 'hello')
     expect(next).toHaveBeenCalledTimes(1)
@@ -409,96 +409,96 @@ describe('a listener that throws', () => {
 
   test('does not prevent pending events and jobs', () => {
     const { on, emit, defer } = create()
-    const story: string[] = []
+    const log: string[] = []
     on('text', () => {
       emit('count', 1)
-      defer(() => story.push('job'))
+      defer(() => log.push('job'))
       throw oops
     })
-    on('count', scribe(story, 'count'))
+    on('count', recorder(log, 'count'))
     emit('text', 'hello')
-    expect(story).toEqual(['count:1', 'job'])
+    expect(log).toEqual(['count:1', 'job'])
   })
 
   test('leaves the emitter able to emit at once', () => {
     const { on, emit } = create()
-    const heard: string[] = []
+    const received: string[] = []
     on('text', thrower)
-    on('text', text => heard.push(text))
+    on('text', text => received.push(text))
     emit('text', 'one')
-    expect(heard).toEqual(['one'])
+    expect(received).toEqual(['one'])
     emit('text', 'two')
-    expect(heard).toEqual(['one', 'two'])
+    expect(received).toEqual(['one', 'two'])
   })
 })
 
 describe('the order of events', () => {
   test('puts an event that a listener emits after the present event has reached all listeners', () => {
     const { on, emit } = create()
-    const story: string[] = []
+    const log: string[] = []
     on('text', text => {
-      story.push(`a:${text}`)
+      log.push(`a:${text}`)
       if (text === 'one') emit('text', 'two')
     })
-    on('text', scribe(story, 'b'))
+    on('text', recorder(log, 'b'))
     emit('text', 'one')
-    expect(story).toEqual(['a:one', 'b:one', 'a:two', 'b:two'])
+    expect(log).toEqual(['a:one', 'b:one', 'a:two', 'b:two'])
   })
 
   test('holds across event types and any depth of nesting', () => {
     const { on, emit } = create()
-    const stories: string[][] = [[], [], []]
-    for (const story of stories) {
+    const logs: string[][] = [[], [], []]
+    for (const log of logs) {
       on('text', text => {
-        story.push(text)
-        if (text.length < 4) emit('text', `${text}${story === stories[0] ? 'a' : 'b'}`)
+        log.push(text)
+        if (text.length < 4) emit('text', `${text}${log === logs[0] ? 'a' : 'b'}`)
         if (text.length < 3) emit('count', text.length)
       })
-      on('count', count => story.push(`${count}`))
+      on('count', count => log.push(`${count}`))
     }
     emit('text', '.')
-    expect(stories[0]?.length).toBeGreaterThan(30)
-    expect(stories[1]).toEqual(stories[0])
-    expect(stories[2]).toEqual(stories[0])
+    expect(logs[0]?.length).toBeGreaterThan(30)
+    expect(logs[1]).toEqual(logs[0])
+    expect(logs[2]).toEqual(logs[0])
   })
 
   test('lets emit() return after all listeners have run, unless a listener called it', () => {
     const { on, emit } = create()
-    const story: string[] = []
-    on('count', scribe(story, 'count'))
+    const log: string[] = []
+    on('count', recorder(log, 'count'))
     on('text', () => {
       emit('count', 1)
-      story.push('emit returned')
+      log.push('emit returned')
     })
     emit('text', 'hello')
-    expect(story).toEqual(['emit returned', 'count:1'])
+    expect(log).toEqual(['emit returned', 'count:1'])
   })
 
   test('holds without recursion for 100,000 events that each emit the next', {
     timeout: 20_000,
   }, () => {
     const { on, emit } = create()
-    let told = 0
+    let calls = 0
     let last = 0
     on('count', count => {
-      told++
+      calls++
       if (count < 100_000) emit('count', count + 1)
     })
     on('count', count => (last = count))
     emit('count', 1)
-    expect([told, last]).toEqual([100_000, 100_000])
+    expect([calls, last]).toEqual([100_000, 100_000])
   })
 
   test('holds for 100,000 events that one listener emits', { timeout: 20_000 }, () => {
     const { on, emit } = create()
-    const heard: number[] = []
+    const received: number[] = []
     on('text', () => {
       for (let count = 0; count < 100_000; count++) emit('count', count)
     })
-    on('count', count => heard.push(count))
+    on('count', count => received.push(count))
     emit('text', 'go')
-    expect(heard).toHaveLength(100_000)
-    expect(heard.every((count, index) => count === index)).toBe(true)
+    expect(received).toHaveLength(100_000)
+    expect(received.every((count, index) => count === index)).toBe(true)
   })
 })
 
@@ -512,51 +512,51 @@ describe('a deferred job', () => {
 
   test('runs after all listeners of the present event when a listener defers it', () => {
     const { on, emit, defer } = create()
-    const story: string[] = []
-    on('text', () => defer(() => story.push('job')))
-    on('text', scribe(story, 'b'))
+    const log: string[] = []
+    on('text', () => defer(() => log.push('job')))
+    on('text', recorder(log, 'b'))
     emit('text', 'hello')
-    expect(story).toEqual(['b:hello', 'job'])
+    expect(log).toEqual(['b:hello', 'job'])
   })
 
   test('runs after the events that were pending before and after it', () => {
     const { on, emit, defer } = create()
-    const story: string[] = []
+    const log: string[] = []
     on('text', () => {
       emit('count', 1)
-      defer(() => story.push('job'))
+      defer(() => log.push('job'))
       emit('count', 2)
     })
-    on('count', scribe(story, 'count'))
+    on('count', recorder(log, 'count'))
     emit('text', 'hello')
-    expect(story).toEqual(['count:1', 'count:2', 'job'])
+    expect(log).toEqual(['count:1', 'count:2', 'job'])
   })
 
   test('runs in the order of defer(), even if another job deferred it', () => {
     const { on, emit, defer } = create()
-    const story: string[] = []
+    const log: string[] = []
     on('text', () => {
       defer(() => {
-        story.push('first begins')
-        defer(() => story.push('third'))
-        story.push('first ends')
+        log.push('first begins')
+        defer(() => log.push('third'))
+        log.push('first ends')
       })
-      defer(() => story.push('second'))
+      defer(() => log.push('second'))
     })
     emit('text', 'hello')
-    expect(story).toEqual(['first begins', 'first ends', 'second', 'third'])
+    expect(log).toEqual(['first begins', 'first ends', 'second', 'third'])
   })
 
   test('runs after the listeners of an event that an earlier job emitted', () => {
     const { on, emit, defer } = create()
-    const story: string[] = []
-    on('count', scribe(story, 'count'))
+    const log: string[] = []
+    on('count', recorder(log, 'count'))
     on('text', () => {
       defer(() => emit('count', 1))
-      defer(() => story.push('job'))
+      defer(() => log.push('job'))
     })
     emit('text', 'hello')
-    expect(story).toEqual(['count:1', 'job'])
+    expect(log).toEqual(['count:1', 'job'])
   })
 
   test('that throws is reported, and the next one runs', () => {
@@ -605,7 +605,7 @@ describe('guard()', () => {
   })
 
   test.each([new Error('oops'), 'a string', undefined])(
-    'reports an error (%s) and returns undefined',
+    'reports a thrown value (%s) and returns undefined',
     thrown => {
       const answer = guard(() => {
         throw thrown

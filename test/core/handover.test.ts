@@ -1,4 +1,4 @@
-// Two connections for a moment: one that may be dead or must end, and one that takes over.
+// Handovers: for a moment, there are two connections, one that may be dead or must end, and one that replaces it.
 import { describe, expect, test, vi } from 'vitest'
 import { assemble, delivery, handover } from '../../src/core.ts'
 import type { PageEvent, SocketOptions } from '../../src/index.ts'
@@ -7,7 +7,7 @@ import { fresh, reopen, sent, server, settled, setup, story } from '../support/s
 
 fresh()
 
-/** A socket that is open, and the events of a page that does nothing by itself. */
+/** An open socket, its first connection, and a function that reports page events. */
 const open = (options: SocketOptions = {}, endpoint?: Parameters<typeof setup>[1]) => {
   let report: (event: PageEvent) => void = () => {}
   const wake = (given: typeof report) => {
@@ -20,13 +20,13 @@ const open = (options: SocketOptions = {}, endpoint?: Parameters<typeof setup>[1
   return { ...world, first, page: (event: PageEvent) => report(event) }
 }
 
-/** Lets the jitter pass, so that the second connection is under way. */
-const dialled = (): FakePeer => {
+/** Advances past the jitter, and returns the peer of the second connection. */
+const openSecond = (): FakePeer => {
   vi.advanceTimersByTime(150)
   return server.latest
 }
 
-/** The time for which the first connection is still read, and the closing handshake. */
+/** Advances past the time for which the first connection is still read, and past its closing handshake. */
 const closed = () => vi.advanceTimersByTime(1_000)
 
 const HANDOVER = { name: 'SocketError', code: 'HANDOVER' }
@@ -38,7 +38,7 @@ describe('a connection in doubt', () => {
     page('wake')
     expect(socket.send('in doubt')).toBe('queued')
     expect(socket.state.name).toBe('open')
-    const second = dialled()
+    const second = openSecond()
     expect(second).not.toBe(first)
     expect(sent(first)).toEqual([])
     const before = socket.state
@@ -67,7 +67,7 @@ describe('a connection in doubt', () => {
     const { socket, log, first, page } = open()
     page('wake')
     socket.send('in doubt')
-    const second = dialled()
+    const second = openSecond()
     first.send('alive')
     expect(first.received).toEqual(['in doubt'])
     expect(log).toEqual([['text', 'alive']])
@@ -91,7 +91,7 @@ describe('a connection in doubt', () => {
     const { heard, first, page } = open()
     first.freeze('down')
     page('wake')
-    const second = dialled()
+    const second = openSecond()
     vi.advanceTimersByTime(200)
     second.accept()
     first.send('late')
@@ -127,7 +127,7 @@ describe('a connection in doubt', () => {
     const { socket, log, first, page } = open()
     page('wake')
     socket.send('in doubt')
-    const second = dialled()
+    const second = openSecond()
     first.drop()
     expect(story(log)).toEqual(['connecting', '(close)'])
     expect(server.attempts).toBe(2)
@@ -141,7 +141,7 @@ describe('a connection in doubt', () => {
     const { socket, log, heard, first, page } = open({ retry })
     page('wake')
     socket.send('in doubt')
-    dialled().refuse()
+    openSecond().refuse()
     expect(first.received).toEqual(['in doubt'])
     expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECTION_REFUSED' })])
     expect(story(log)).toEqual(['(error)'])
@@ -156,12 +156,12 @@ describe('a connection in doubt', () => {
 
   test('is kept, without another attempt, if the second one is closed with a final code', () => {
     const { socket, first, page } = open({ prepare: ({ receive }) => receive() })
-    // The first one has no prepare of its own to wait for.
+    // The first connection does not wait for prepare.
     first.send('welcome')
     return settled().then(() => {
       page('wake')
       socket.send('in doubt')
-      dialled().accept().close(4409, 'one connection for each client')
+      openSecond().accept().close(4409, 'one connection for each client')
       vi.advanceTimersByTime(60_000)
       expect(first.received).toEqual(['in doubt'])
       expect(server.attempts).toBe(2)
@@ -181,7 +181,7 @@ describe('a connection in doubt', () => {
     expect(server.latest).toBe(first)
     vi.stubGlobal('navigator', { onLine: true })
     page('wake')
-    dialled().accept()
+    openSecond().accept()
     expect(server.latest).not.toBe(first)
     expect(server.latest.received).toEqual(['in doubt'])
     expect(socket.stats.attempts).toBe(2)
@@ -232,14 +232,14 @@ describe('a connection in doubt', () => {
     expect(first.received).toEqual(['one'])
     page('wake')
     expect(socket.send('two')).toBe('queued')
-    dialled().accept()
+    openSecond().accept()
     expect(heard('drop')).toEqual([{ data: 'two', reason: 'disconnected' }])
   })
 
   test('leaves no timer behind when the socket is closed', () => {
     const { socket, heard, page } = open()
     page('wake')
-    dialled()
+    openSecond()
     socket.close()
     closed()
     expect(socket.state.name).toBe('closed')
@@ -251,19 +251,19 @@ describe('a connection in doubt', () => {
   test('ends when the page is put to sleep', () => {
     const { socket, page } = open()
     page('wake')
-    const second = dialled()
+    const second = openSecond()
     page('sleep')
     expect(socket.state).toMatchObject({ name: 'waiting', delay: Infinity })
     second.accept()
     expect(server.clients).toEqual([])
   })
 
-  test('gets a new attempt at once when the network comes back while the second one waits', () => {
+  test('causes a new attempt at once when the network comes back during the delay before a second connection', () => {
     const { page } = open({ retry: () => 60_000 })
     page('wake')
-    dialled().refuse()
+    openSecond().refuse()
     page('wake')
-    dialled()
+    openSecond()
     expect(server.attempts).toBe(3)
   })
 
@@ -271,7 +271,7 @@ describe('a connection in doubt', () => {
     const { heard, page, first } = open({ retry: () => 1_000 })
     first.freeze()
     page('wake')
-    dialled()
+    openSecond()
     vi.advanceTimersByTime(10_000)
     expect(heard('error')).toEqual([expect.objectContaining({ code: 'CONNECT_TIMEOUT' })])
     vi.advanceTimersByTime(1_000)
@@ -308,7 +308,7 @@ test('a heartbeat timer that is late by more than 5 s in a visible page puts the
   vi.setSystemTime(Date.now() + 10_000)
   vi.advanceTimersByTime(1_000)
   expect(socket.send('hello')).toBe('queued')
-  dialled().accept()
+  openSecond().accept()
   expect(server.latest.received).toEqual(['hello'])
 })
 
@@ -467,7 +467,7 @@ describe('handover()', () => {
     expect(heard('open')).toEqual([])
   })
 
-  test('without a connection dials at once, as reconnect() does, and resolves with that connection', async () => {
+  test('without a connection starts an attempt at once, as reconnect() does, and resolves with that connection', async () => {
     const { socket, first } = open({ retry: () => 60_000 })
     first.drop()
     expect(socket.state.name).toBe('waiting')
@@ -508,7 +508,7 @@ describe('handover()', () => {
     (_, drain, code, reason) => {
       const { socket, heard, first } = open()
       socket.handover()
-      // The end of the first connection takes longer than the handshake of the second, so what was sent in between reached nobody.
+      // The first connection ends later than the handshake of the second, so messages that were sent in between are lost.
       first.freeze('down')
       first.close(code, reason)
       server.latest.accept()
@@ -577,7 +577,7 @@ describe('when()', () => {
     ])
   })
 
-  test('that throws is reported, and stops nothing', () => {
+  test('that throws is reported, and the message is emitted', () => {
     const reported = vi.fn()
     vi.stubGlobal('reportError', reported)
     const { heard, first } = open({
@@ -603,7 +603,7 @@ describe('id()', () => {
     const second = server.latest.accept()
     for (const peer of [first, second]) peer.send('news 1').send('news 2')
     first.send('news 3')
-    // A message without an identity, and one that the same connection brings twice, are reported as they come.
+    // A message without an identity, and one that arrives twice on the same connection, are always emitted.
     first.send('news 3').send('plain').send('plain')
     vi.advanceTimersByTime(210)
     second.send('news 3').send('news 4')
@@ -614,7 +614,7 @@ describe('id()', () => {
     const { heard, first, page } = open({ handover: { id } })
     first.freeze('down')
     page('wake')
-    const second = dialled()
+    const second = openSecond()
     vi.advanceTimersByTime(200)
     second.accept().send('news 1')
     first.send('news 0').send('news 1')
@@ -626,7 +626,7 @@ describe('id()', () => {
     const { heard, first, page } = open({ handover: { id } })
     first.freeze('down')
     page('wake')
-    const second = dialled()
+    const second = openSecond()
     vi.advanceTimersByTime(200)
     second.accept().freeze('down')
     first.send('news 1')
@@ -666,7 +666,7 @@ describe('id()', () => {
     expect(reported).toHaveBeenCalledOnce()
   })
 
-  test('keeps no announcement from when(): each connection has a server of its own, which leaves', () => {
+  test('does not hide a repeated announcement from when(), because each connection may have another server that shuts down', () => {
     const { heard, first } = open({ handover: { id: data => data, when: data => data === 'leaving' } })
     first.send('leaving')
     vi.advanceTimersByTime(200)
@@ -694,7 +694,7 @@ describe('id()', () => {
   })
 })
 
-// Found by the random walk (walk.test.ts), each as short as it could be made.
+// Failures that the random walk (walk.test.ts) has found, reduced to the shortest cases.
 
 describe('no second connection is opened', () => {
   test('by maxAge while the socket is being closed', () => {
@@ -719,7 +719,7 @@ describe('no second connection is opened', () => {
   test('by when() for a message on a connection that was replaced', () => {
     const { first, page } = open({ handover: { when: data => data === 'leaving' } })
     page('wake')
-    const second = dialled()
+    const second = openSecond()
     vi.advanceTimersByTime(200)
     second.accept()
     first.send('leaving')
@@ -806,7 +806,7 @@ describe('handover() during another one', () => {
     const causes = () => endpoint.mock.calls.slice(1).map(([{ cause }]) => cause.cause)
     return { ...world, first, endpoint, causes, page: (event: PageEvent) => page(event) }
   }
-  /** The second connection opens, and takes over. */
+  /** The second connection opens, and replaces the first. */
   const move = async (time = 1_000) => {
     await settled()
     server.latest.accept()
@@ -898,7 +898,7 @@ describe('handover() during another one', () => {
     expect(causes()).toEqual(['old token', 'fresh token'])
   })
 
-  test('tells the last of several causes', async () => {
+  test('passes the last of several causes', async () => {
     const { socket, first, causes, page } = await start()
     page('wake')
     for (const token of ['one', 'two', 'three']) socket.handover(token)
@@ -907,7 +907,7 @@ describe('handover() during another one', () => {
     expect(causes()).toEqual(['three'])
   })
 
-  test('tells its cause although maxAge is over while the heartbeat asks', async () => {
+  test('passes its cause even if maxAge ends while the heartbeat waits for a reply', async () => {
     const { socket, first, causes, page } = await start({
       heartbeat: { interval: 1_000_000, message: 'ping' },
       handover: { maxAge: 100_000 },
@@ -925,7 +925,7 @@ describe('handover() during another one', () => {
     const { socket, causes, page } = await start()
     const done = vi.fn()
     page('wake')
-    dialled()
+    openSecond()
     await settled()
     socket.handover('fresh token').then(done)
     await move(0)
@@ -951,7 +951,7 @@ describe('handover() during another one', () => {
     expect(server.attempts).toBe(3)
   })
 
-  test('begins its own if prepare may have used what is old by now, too', async () => {
+  test('begins its own if prepare was already called, because it may have used old data', async () => {
     const { socket } = open({ prepare: () => {} })
     await settled()
     socket.handover('old token')
@@ -997,7 +997,7 @@ test('a second connection that is lost while the first one is being closed is re
 test('a message on a connection that was replaced does not prove that the current one works', () => {
   const { heard, first, page } = open({ heartbeat: { interval: 1_000, timeout: 500 } })
   page('wake')
-  const second = dialled()
+  const second = openSecond()
   vi.advanceTimersByTime(400)
   second.accept()
   vi.advanceTimersByTime(350)
@@ -1010,7 +1010,7 @@ test('a message on a connection that was replaced does not prove that the curren
 test('a reply on a connection that was replaced is still hidden', () => {
   const { heard, first, page } = open({ heartbeat: { isReply: data => data === 'pong' } })
   page('wake')
-  const second = dialled()
+  const second = openSecond()
   vi.advanceTimersByTime(400)
   second.accept()
   first.send('pong')
@@ -1043,7 +1043,7 @@ test('a second connection that the server closes before prepare is done does not
     }) as unknown as undefined,
   )
   socket.handover()
-  // The answer to its close frame does not leave, so that the close event is late.
+  // The answer to its close frame is not sent, so the close event is late.
   const second = server.latest.accept().freeze('up').close(1012)
   done()
   await settled()
@@ -1054,7 +1054,7 @@ test('a second connection that the server closes before prepare is done does not
   expect(story(log)).toEqual(['(error)'])
 })
 
-// Found by changing the code: each of these lines could be left out, and no test failed.
+// Found by mutation testing: without each of these tests, a line of the code could be removed without a failure.
 
 test('id() is no longer called once the first connection has proved to work', () => {
   const id = vi.fn()
@@ -1079,7 +1079,7 @@ test('messages pass through the plain listener again after the overlap, so that 
   expect(second.socket.onmessage).not.toBe(during)
 })
 
-test('a page that wakes up during a handover is in doubt: messages wait, and the second connection takes over when it is ready', () => {
+test('a connection is in doubt if the page wakes up during a handover: messages are queued, and the second connection replaces it when it is ready', () => {
   const { socket, heard, first, page } = open()
   socket.handover()
   first.freeze()
@@ -1090,17 +1090,17 @@ test('a page that wakes up during a handover is in doubt: messages wait, and the
   expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
 })
 
-test('a page that wakes up after the second connection was lost is in doubt, too', () => {
+test('a connection is in doubt if the page wakes up after the second connection was lost', () => {
   const { socket, page } = open({ retry: () => 60_000 })
   socket.handover()
   server.latest.accept().drop()
   expect(socket.send('before')).toBe('sent')
   page('wake')
   expect(socket.send('in doubt')).toBe('queued')
-  expect(dialled().accept().received).toEqual(['in doubt'])
+  expect(openSecond().accept().received).toEqual(['in doubt'])
 })
 
-test('close() while the first connection is read sends what waits on the first, and closes both', () => {
+test('close() while the first connection is read sends the queued messages on the first, and closes both', () => {
   const { socket, first } = open()
   socket.handover()
   const second = server.latest.accept()
@@ -1142,7 +1142,7 @@ test('the closing handshake of the first connection may take three seconds by de
   expect(heard('open')).toEqual([expect.objectContaining({ seamless: false })])
 })
 
-test('a page that stays hidden is not in doubt when that is reported again', () => {
+test('the connection of a page that stays hidden is not in doubt when the page event is reported again', () => {
   const { socket, page } = open()
   vi.stubGlobal('document', { visibilityState: 'hidden' })
   page('hidden')
@@ -1168,7 +1168,7 @@ describe('a first connection that has ended, and whose buffer is about to be rea
     first.freeze('up')
     socket.send('tail')
     page('wake')
-    const second = dialled()
+    const second = openSecond()
     endWithTail(first)
     second.accept()
     expect(heard('close')).toEqual([expect.objectContaining({ code: 1001 })])

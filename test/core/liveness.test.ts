@@ -11,21 +11,21 @@ const heartbeat = {
   isReply: (data: unknown) => data === 'pong',
 }
 
-/** A socket with its source of wakefulness in the test's hand. */
-const awake = (options: Parameters<typeof setup>[0] = {}, endpoint?: string) => {
-  let tell = (_: PageEvent) => {}
+/** A socket, and a function that reports page events to it. */
+const withPageEvents = (options: Parameters<typeof setup>[0] = {}, endpoint?: string) => {
+  let report = (_: PageEvent) => {}
   let stops = 0
   const all = setup(
     {
       wake: heard => {
-        tell = heard
+        report = heard
         return () => stops++
       },
       ...options,
     },
     endpoint,
   )
-  return { ...all, tell: (news: PageEvent) => tell(news), stops: () => stops }
+  return { ...all, report: (pageEvent: PageEvent) => report(pageEvent), stops: () => stops }
 }
 
 const offline = () => vi.stubGlobal('navigator', { onLine: false })
@@ -79,7 +79,7 @@ describe('the heartbeat of a socket', () => {
       vi.advanceTimersByTime(9_000)
       native().send('news')
     }
-    // One every interval of 10 s, for servers that want to receive something.
+    // One every 10 s, for servers that close connections on which they receive nothing.
     expect(sent(native())).toHaveLength(18)
     expect(socket.state.name).toBe('open')
   })
@@ -148,47 +148,47 @@ describe('the heartbeat of a socket', () => {
 
 describe('a wake event', () => {
   test('while waiting starts an attempt within 300 ms', () => {
-    const { socket, native, tell } = awake({ retry: () => 60_000 })
+    const { socket, native, report } = withPageEvents({ retry: () => 60_000 })
     native().drop()
-    tell('wake')
+    report('wake')
     expect(socket.state).toMatchObject({ name: 'waiting', delay: 150, until: Date.now() + 150 })
     vi.advanceTimersByTime(150)
     expect(socket.state.name).toBe('connecting')
   })
 
   test('while waiting does not delay an attempt that is nearer', () => {
-    const { socket, native, tell } = awake({ retry: () => 60_000 })
+    const { socket, native, report } = withPageEvents({ retry: () => 60_000 })
     native().drop()
     vi.advanceTimersByTime(59_900)
-    tell('wake')
+    report('wake')
     vi.advanceTimersByTime(100)
     expect(socket.state.name).toBe('connecting')
   })
 
   test('while waiting ends a wait that should have ended by the clock, because its timer slept, too', () => {
-    const { socket, native, tell } = awake({ retry: () => 60_000 })
+    const { socket, native, report } = withPageEvents({ retry: () => 60_000 })
     native().drop()
     vi.setSystemTime(Date.now() + 3_600_000)
-    tell('wake')
+    report('wake')
     vi.advanceTimersByTime(300)
     expect(socket.state.name).toBe('connecting')
   })
 
   test('while connecting does not create a second native socket', () => {
-    const { tell } = awake()
-    tell('wake')
+    const { report } = withPageEvents()
+    report('wake')
     vi.advanceTimersByTime(300)
     expect(server.attempts).toBe(1)
   })
 
   test.each(['wake', 'offline'] as const)(
     'while open probes at once with a short deadline, like an offline event: %s',
-    news => {
-      const { socket, heard, native, tell } = awake({ heartbeat })
+    pageEvent => {
+      const { socket, heard, native, report } = withPageEvents({ heartbeat })
       native().accept()
-      tell(news)
+      report(pageEvent)
       expect(sent(native())).toEqual(['ping'])
-      tell('wake')
+      report('wake')
       expect(sent(native())).toEqual(['ping'])
       vi.advanceTimersByTime(2_999)
       expect(socket.state.name).toBe('open')
@@ -198,9 +198,9 @@ describe('a wake event', () => {
   )
 
   test('while open has no further effect if the probe gets a reply', () => {
-    const { socket, native, tell } = awake({ heartbeat })
+    const { socket, native, report } = withPageEvents({ heartbeat })
     native().accept()
-    tell('wake')
+    report('wake')
     native().send('pong')
     vi.advanceTimersByTime(9_999)
     expect(sent(native())).toEqual(['ping'])
@@ -208,25 +208,25 @@ describe('a wake event', () => {
   })
 
   test('while open does not extend the heartbeat deadline', () => {
-    const { socket, native, tell } = awake({ heartbeat })
+    const { socket, native, report } = withPageEvents({ heartbeat })
     native().accept()
     vi.advanceTimersByTime(13_000)
-    tell('wake')
+    report('wake')
     vi.advanceTimersByTime(1_000)
     expect(socket.state.name).toBe('waiting')
   })
 
   test('while open has no effect without a heartbeat', () => {
-    const { socket, native, tell } = awake()
+    const { socket, native, report } = withPageEvents()
     native().accept()
-    tell('wake')
-    tell('offline')
+    report('wake')
+    report('offline')
     vi.advanceTimersByTime(100_000)
     expect(socket.state.name).toBe('open')
   })
 
   test('is observed from the first attempt to the end, and again after connect()', () => {
-    const { socket, native, stops } = awake({ autoConnect: false })
+    const { socket, native, stops } = withPageEvents({ autoConnect: false })
     socket.connect()
     native().accept().drop()
     expect(stops()).toBe(0)
@@ -254,48 +254,48 @@ describe('a wake event', () => {
 
 describe('a sleep event', () => {
   test('while open closes the connection, keeps queue and listeners, and is followed by open within 300 ms of wake', () => {
-    const { socket, heard, native, tell } = awake()
+    const { socket, heard, native, report } = withPageEvents()
     const old = native().accept()
-    tell('sleep')
+    report('sleep')
     expect(old.closed).toEqual({ code: 1005, reason: '' })
     expect(socket.state).toMatchObject({ name: 'waiting', delay: Infinity, cause: { code: 'PAGE_HIDDEN' } })
     expect(heard('close')).toMatchObject([{ willRetry: true, delay: Infinity }])
     socket.send('meanwhile')
-    tell('sleep')
+    report('sleep')
     expect(heard('state')).toHaveLength(2)
     vi.advanceTimersByTime(1e6)
     expect(server.attempts).toBe(1)
-    tell('wake')
+    report('wake')
     vi.advanceTimersByTime(300)
     native().accept()
     expect(sent(native())).toEqual(['meanwhile'])
   })
 
   test('while connecting or waiting makes the socket wait for wake', () => {
-    const { socket, native, tell } = awake()
-    tell('sleep')
+    const { socket, native, report } = withPageEvents()
+    report('sleep')
     expect(socket.state).toMatchObject({ name: 'waiting', delay: Infinity })
     expect(native().socket.readyState).toBe(2)
-    tell('wake')
+    report('wake')
     vi.advanceTimersByTime(300)
     native().drop()
-    tell('sleep')
+    report('sleep')
     expect(socket.state).toMatchObject({ name: 'waiting', attempt: 1, delay: Infinity })
     expect(vi.getTimerCount()).toBe(0)
   })
 
   test('while closing makes the socket closed', () => {
-    const { socket, native, tell } = awake()
+    const { socket, native, report } = withPageEvents()
     native().accept()
     socket.close()
-    tell('sleep')
+    report('sleep')
     expect(socket.state).toMatchObject({ name: 'closed', cause: { code: 'CLOSED' } })
   })
 })
 
 describe('an offline browser', () => {
   test('delays attempts, but one is made every 30 s', () => {
-    const { socket, native } = awake()
+    const { socket, native } = withPageEvents()
     native().accept()
     offline()
     native().drop()
@@ -306,29 +306,29 @@ describe('an offline browser', () => {
   })
 
   test('lengthens a wait in progress, and an online event shortens it again', () => {
-    const { socket, native, tell } = awake()
+    const { socket, native, report } = withPageEvents()
     native().accept().drop()
     offline()
-    tell('offline')
+    report('offline')
     expect(socket.state).toMatchObject({ delay: 30_000 })
-    tell('wake')
+    report('wake')
     expect(socket.state).toMatchObject({ delay: 30_000 })
     vi.stubGlobal('navigator', { onLine: true })
-    tell('wake')
+    report('wake')
     expect(socket.state).toMatchObject({ delay: 150 })
   })
 
   test('makes a restored page connect after 30 s, or as soon as there is a network', () => {
-    const { socket, native, tell } = awake()
+    const { socket, native, report } = withPageEvents()
     native().accept()
-    tell('sleep')
+    report('sleep')
     offline()
-    tell('wake')
+    report('wake')
     expect(socket.state).toMatchObject({ name: 'waiting', delay: 30_000 })
   })
 
   test('has no effect on loopback addresses', () => {
-    const { socket, native } = awake({}, 'ws://localhost:1234/')
+    const { socket, native } = withPageEvents({}, 'ws://localhost:1234/')
     offline()
     native().drop()
     expect((socket.state as { delay: number }).delay).toBeLessThan(1_000)

@@ -6,21 +6,21 @@ fresh()
 
 const START = 1_000_000
 
-/** A socket with page events in the test's hand, and the reports of `onOutage()` with a grace of two seconds. */
+/** A socket, a function that reports page events to it, and the reports of `onOutage()` with a grace period of two seconds. */
 const watch = (options: SocketOptions = {}) => {
-  let tell = (_: PageEvent) => {}
-  const wake = (report: typeof tell) => {
-    tell = report
+  let reportPageEvent = (_: PageEvent) => {}
+  const wake = (report: typeof reportPageEvent) => {
+    reportPageEvent = report
     return () => {}
   }
   const all = setup({ wake, retry: () => 500, ...options })
   const reports: Outage[] = []
   const stop = onOutage(all.socket, { grace: 2_000 }, outage => reports.push(outage))
   const short = () => reports.map(({ away, state }) => `${away ? 'away' : 'back'}, ${state.name}`)
-  return { ...all, reports, short, stop, tell: (event: PageEvent) => tell(event) }
+  return { ...all, reports, short, stop, reportPageEvent: (event: PageEvent) => reportPageEvent(event) }
 }
 
-/** Lets the time pass during which the process sleeps: its timers fire late. */
+/** Simulates a suspended process, whose timers fire late. */
 const sleep = (ms: number) => vi.setSystemTime(Date.now() + ms)
 
 describe('onOutage()', () => {
@@ -103,7 +103,7 @@ describe('onOutage()', () => {
     expect(reports[0]?.since).toBe(START)
   })
 
-  test('reports nothing about a socket that has not been told to connect', () => {
+  test('reports nothing about a socket before connect() was called', () => {
     const { socket, native, short } = watch({ autoConnect: false })
     vi.advanceTimersByTime(60_000)
     expect(short()).toEqual([])
@@ -135,7 +135,7 @@ describe('onOutage()', () => {
     expect(short()).toEqual(['away, waiting', 'back, closed'])
   })
 
-  test('begins anew when a closed socket connects again', () => {
+  test('starts a new grace period when a closed socket connects again', () => {
     const { socket, reports } = watch()
     socket.close()
     vi.advanceTimersByTime(60_000)
@@ -234,11 +234,11 @@ describe('the function that onOutage() returns', () => {
 
 describe('onOutage() in a page that sleeps', () => {
   test('reports nothing while the page is in the back/forward cache, and nothing if the connection is back in time', () => {
-    const { native, tell, reports } = watch()
+    const { native, reportPageEvent, reports } = watch()
     native().accept()
-    tell('sleep')
+    reportPageEvent('sleep')
     vi.advanceTimersByTime(3_600_000)
-    tell('wake')
+    reportPageEvent('wake')
     vi.advanceTimersByTime(300)
     native().accept()
     vi.advanceTimersByTime(60_000)
@@ -246,11 +246,11 @@ describe('onOutage() in a page that sleeps', () => {
   })
 
   test('reports a connection that does not come back after the page is shown, with the time at which it was shown', () => {
-    const { native, tell, reports } = watch()
+    const { native, reportPageEvent, reports } = watch()
     native().accept()
-    tell('sleep')
+    reportPageEvent('sleep')
     vi.advanceTimersByTime(3_600_000)
-    tell('wake')
+    reportPageEvent('wake')
     vi.advanceTimersByTime(1_999)
     expect(reports).toEqual([])
     vi.advanceTimersByTime(1)
@@ -258,22 +258,22 @@ describe('onOutage() in a page that sleeps', () => {
   })
 
   test('reports that the network is missing when the page is shown, although the next attempt is far away', () => {
-    const { native, tell, short } = watch()
+    const { native, reportPageEvent, short } = watch()
     native().accept()
-    tell('sleep')
+    reportPageEvent('sleep')
     vi.stubGlobal('navigator', { onLine: false })
-    tell('wake')
+    reportPageEvent('wake')
     vi.advanceTimersByTime(2_000)
     expect(short()).toEqual(['away, waiting'])
   })
 
   test('ends an outage when the page is put to sleep, and begins a new one if there is still no connection after that', () => {
-    const { native, tell, short } = watch({ retry: () => 60_000 })
+    const { native, reportPageEvent, short } = watch({ retry: () => 60_000 })
     native().accept().drop()
     vi.advanceTimersByTime(2_000)
-    tell('sleep')
+    reportPageEvent('sleep')
     vi.advanceTimersByTime(3_600_000)
-    tell('wake')
+    reportPageEvent('wake')
     vi.advanceTimersByTime(2_000)
     expect(short()).toEqual(['away, waiting', 'back, waiting', 'away, connecting'])
   })

@@ -6,15 +6,15 @@ const offline = () => vi.stubGlobal('navigator', { onLine: false })
 afterEach(() => vi.unstubAllGlobals())
 
 describe('without a page', () => {
-  test('browserEvents has nothing to observe, and throws nothing', () => {
+  test('browserEvents observes nothing, and does not throw', () => {
     for (const name of ['window', 'document', 'navigator', 'addEventListener', 'removeEventListener']) {
       vi.stubGlobal(name, undefined)
     }
-    const tell = vi.fn()
-    const stop = browserEvents(tell)
+    const listener = vi.fn()
+    const stop = browserEvents(listener)
     expect(stop).not.toThrow()
     expect(stop).not.toThrow()
-    expect(tell).not.toHaveBeenCalled()
+    expect(listener).not.toHaveBeenCalled()
     expect(isHidden()).toBe(false)
     expect(isOffline('wss://push.example.com/')).toBe(false)
   })
@@ -25,16 +25,16 @@ describe('without a page', () => {
     vi.stubGlobal('navigator', { onLine: true, connection })
     vi.stubGlobal('addEventListener', scope.addEventListener.bind(scope))
     vi.stubGlobal('removeEventListener', scope.removeEventListener.bind(scope))
-    const tell = vi.fn()
-    const stop = browserEvents(tell)
+    const listener = vi.fn()
+    const stop = browserEvents(listener)
     scope.dispatchEvent(new Event('online'))
     scope.dispatchEvent(new Event('offline'))
     connection.dispatchEvent(new Event('change'))
-    expect(tell.mock.calls).toEqual([['wake'], ['offline'], ['wake']])
+    expect(listener.mock.calls).toEqual([['wake'], ['offline'], ['wake']])
     stop()
     scope.dispatchEvent(new Event('online'))
     connection.dispatchEvent(new Event('change'))
-    expect(tell).toHaveBeenCalledTimes(3)
+    expect(listener).toHaveBeenCalledTimes(3)
   })
 
   test('browserEvents works with a navigator that lacks network information', () => {
@@ -116,7 +116,7 @@ describe('isOffline()', () => {
     'wss://127.example.com/',
     'wss://[::1234]/',
     'wss://notlocalhost/',
-  ])('is not fooled by an address that resembles a loopback address: %s', url => {
+  ])('is true for an address that only resembles a loopback address: %s', url => {
     offline()
     expect(isOffline(url)).toBe(true)
   })

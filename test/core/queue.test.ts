@@ -1,5 +1,5 @@
-// Work grows with the number of messages, and no faster. Each case moves so many messages that work that grows with the square of their number
-// would run into the timeout of the test. How long each takes is measured by test/bench/queue.mjs.
+// The queue takes linear time. Each test has so many messages that quadratic time would exceed its timeout. test/bench/queue.mjs measures the
+// times.
 import { setImmediate } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -11,7 +11,7 @@ import type { QueueOptions } from '../../src/index.ts'
 
 const MESSAGES = 300_000
 
-/** A queue, and a native socket that keeps `keeps` bytes of each message in its buffer. */
+/** A queue, and a native socket that adds `keeps` bytes to its buffer for each message. */
 const createParts = (create: CreateQueue, limits: QueueOptions = {}) => {
   const sent: Data[] = []
   const dropped: Data[] = []

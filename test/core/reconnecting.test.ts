@@ -6,10 +6,10 @@ fresh()
 
 describe('a retry function', () => {
   test('receives the attempt, the cause, the uptime and the time elapsed', () => {
-    const told: Omit<RetryContext, 'cause'>[] = []
+    const contexts: Omit<RetryContext, 'cause'>[] = []
     const { native } = setup({
       retry: ({ cause, ...rest }) => {
-        told.push(rest)
+        contexts.push(rest)
         return 1_000
       },
     })
@@ -22,7 +22,7 @@ describe('a retry function', () => {
     vi.advanceTimersByTime(1_500)
     native().drop()
     const url = 'ws://page.test/feed'
-    expect(told).toEqual([
+    expect(contexts).toEqual([
       { attempt: 1, uptime: 0, elapsed: 100, url },
       { attempt: 1, uptime: 6_000, elapsed: 0, url },
       { attempt: 2, uptime: 0, elapsed: 1_500, url },
@@ -67,7 +67,7 @@ describe('a retry function', () => {
     expect(socket.state.name).toBe('connecting')
   })
 
-  test('that returns a longer delay than a timer accepts is obeyed', () => {
+  test('that returns a longer delay than a timer accepts causes an attempt after that delay', () => {
     const { socket, native } = setup({ retry: () => 2 ** 40 })
     native().drop()
     vi.advanceTimersByTime(1_000_000)
@@ -145,9 +145,9 @@ describe('the connect timeout', () => {
 
 describe('an endpoint function', () => {
   test('is called for each attempt with the attempt, the cause and a signal', async () => {
-    const told: AttemptContext[] = []
+    const contexts: AttemptContext[] = []
     const { native } = setup({}, context => {
-      told.push(context)
+      contexts.push(context)
       return `/feed?try=${context.attempt}`
     })
     await settled()
@@ -155,11 +155,11 @@ describe('an endpoint function', () => {
     native().drop()
     await vi.advanceTimersByTimeAsync(1_000)
     expect(native().socket.url).toBe('ws://page.test/feed?try=1')
-    expect(told).toMatchObject([
+    expect(contexts).toMatchObject([
       { attempt: 0, cause: undefined },
       { attempt: 1, cause: { code: 'CONNECTION_REFUSED' } },
     ])
-    expect(told.map(({ signal }) => signal.aborted)).toEqual([true, false])
+    expect(contexts.map(({ signal }) => signal.aborted)).toEqual([true, false])
   })
 
   test.each([
@@ -182,14 +182,14 @@ describe('an endpoint function', () => {
   })
 
   test('that hangs runs into the connect timeout, and its late result is not used', async () => {
-    let give = (_: string) => {}
+    let resolveUrl = (_: string) => {}
     let aborted = false
     const { heard } = setup({ retry: () => Infinity }, ({ signal }) => {
       signal.addEventListener('abort', () => {
         aborted = true
       })
       return new Promise<string>(resolve => {
-        give = resolve
+        resolveUrl = resolve
       })
     })
     await vi.advanceTimersByTimeAsync(10_000)
@@ -197,7 +197,7 @@ describe('an endpoint function', () => {
       { code: 'CONNECT_TIMEOUT', message: 'CONNECT_TIMEOUT: after 10000 ms, waiting for the endpoint' },
     ])
     expect(aborted).toBe(true)
-    give('/late')
+    resolveUrl('/late')
     await settled()
     expect(server.attempts).toBe(0)
   })

@@ -1,4 +1,4 @@
-// What users of WebSocket clients reported, replayed here. Each of these failed once.
+// Faults that users of WebSocket clients have reported. Each of these tests once failed.
 import { getEventListeners } from 'node:events'
 import { describe, expect, test, vi } from 'vitest'
 import { assemble, delivery, heartbeat } from '../../src/core.ts'
@@ -588,7 +588,7 @@ test('a misspelt option of a function throws a TypeError that names it and those
     const on = target.on as (type: string, listener: () => void, options: object) => void
     const type = target === socket || 'emit' in target ? 'text' : 'message'
     expect(() => on(type, ignore, { sginal: 5 })).toThrow(/no option 'sginal', only once and signal/)
-    // It inherits `signal`, and more that is no option.
+    // The object inherits `signal`, and properties that are not options.
     expect(() => on(type, ignore, new AbortController())).not.toThrow()
   }
 })

@@ -26,7 +26,7 @@ describe('connecting', () => {
     expect([socket.url, socket.protocol]).toEqual(['ws://page.test/feed', 'v1'])
   })
 
-  test('waits for connect() with autoConnect: false, and queues what is sent before', () => {
+  test('waits for connect() with autoConnect: false, and queues messages that are sent before', () => {
     const { socket, native } = setup({ autoConnect: false })
     expect(server.attempts).toBe(0)
     expect(socket.send('early')).toBe('queued')
@@ -164,7 +164,7 @@ describe('losing a connection', () => {
       if (native().socket.readyState === 0) native().accept().drop()
       vi.advanceTimersByTime(10)
     }
-    // Half of the longest wait lies between two attempts, for none of these connections lasted.
+    // Half of the longest delay is between two attempts, because none of these connections was stable.
     expect(server.attempts).toBeLessThan(60_000 / 2_750 + 2)
   })
 

@@ -10,7 +10,7 @@ import {
   transition as transitionIn,
 } from '../../src/core/states.ts'
 
-/** The next state of a socket that observes page events: both parts of the table as one. */
+/** The next state of a socket that observes page events, from both parts of the table. */
 const transition = (state: State, input: Input) =>
   transitionIn(state, input) ??
   transitionIn(state, input, pageTable) ??
@@ -20,13 +20,13 @@ type Name = State['name']
 type Type = Input['type']
 type Of<Union extends { name: string }, Key> = Extract<Union, { name: Key }>
 
-/** Frozen all the way down, so that a write is an error. Of a cause only the reference matters. */
+/** Freezes an object, so that a write throws. */
 const frozen = <Thing extends object>(thing: Thing): Thing => Object.freeze(thing)
 
 const why = frozen(new SocketError('CONNECTION_LOST', 'the state’s own'))
 const because = frozen(new SocketError('CONNECTION_REFUSED', 'the input’s'))
 
-/** A state of each name, with numbers that tell where a part of the next state came from. */
+/** A state of each name. Its numbers show from where a field of the next state was copied. */
 const states: { readonly [Key in Name]: Of<State, Key> } = frozen({
   closed: frozen({ name: 'closed', cause: why }),
   connecting: frozen({ name: 'connecting', attempt: 3, cause: why }),
@@ -53,7 +53,7 @@ const types = Object.keys(inputs) as Type[]
 
 const asleep = { name: 'waiting', attempt: 3, delay: Infinity, until: Infinity }
 
-/** The table: what each state makes of each input above. What is not in it is ignored. */
+/** The expected next state for each state and input. Inputs that are not listed are ignored. */
 const table: { readonly [Key in Name]: { readonly [Key in Type]?: State } } = {
   closed: {
     connect: { name: 'connecting', attempt: 0 },
@@ -135,17 +135,20 @@ describe('the input lost', () => {
   })
 
   test.each(['connecting', 'open'] as const)(
-    'makes %s wait even for 0 ms: only `false` means to give up',
+    'moves %s to waiting with a delay of 0, because only `false` means to give up',
     name => {
       const next = transition(states[name], frozen({ ...inputs.lost, delay: 0 }))
       expect(next).toEqual({ name: 'waiting', attempt: 4, delay: 0, until: 1_500, cause: because })
     },
   )
 
-  test.each(['connecting', 'open'] as const)('can make %s wait until the page wakes up', name => {
-    const next = transition(states[name], frozen({ ...inputs.lost, delay: Infinity }))
-    expect(next).toMatchObject({ name: 'waiting', delay: Infinity, until: Infinity })
-  })
+  test.each(['connecting', 'open'] as const)(
+    'with an infinite delay moves %s to waiting until the page wakes up',
+    name => {
+      const next = transition(states[name], frozen({ ...inputs.lost, delay: Infinity }))
+      expect(next).toMatchObject({ name: 'waiting', delay: Infinity, until: Infinity })
+    },
+  )
 
   test('moves from closing to closed, whatever the policy returns, with the cause of the closing', () => {
     for (const delay of [0, 1_000, Infinity, false] as const) {
@@ -206,13 +209,13 @@ describe('the state waiting', () => {
   })
 
   test('keeps its failures and its cause through offline, sleep and wake', () => {
-    const story: Input[] = [
+    const inputSequence: Input[] = [
       { type: 'offline', now: 1_500, delay: 30_000 },
       { type: 'sleep', cause: because },
       { type: 'wake', now: 90_000, delay: 0 },
       { type: 'connect' },
     ]
-    const last = story.reduce<State>(
+    const last = inputSequence.reduce<State>(
       (state, input) => transition(state, frozen(input)) as State,
       states.waiting,
     )
@@ -304,7 +307,7 @@ describe('the transition function', () => {
     )
   })
 
-  test('decides by name and type alone, except for waits and the close before the first attempt', () => {
+  test('depends only on the name and the type, except for delays and the close before the first attempt', () => {
     const conditional = new Set([
       'closed close',
       'waiting wake',

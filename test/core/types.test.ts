@@ -1,5 +1,5 @@
-// The compiler is the judge here: `npm run types` fails where a line below does not compile, or where one after
-// `@ts-expect-error` does. The code runs too, so that what the types refuse is seen to be refused.
+// Type tests: `npm run types` fails if a line does not compile, or if one after `@ts-expect-error` does. The code also runs, which shows that
+// arguments of wrong types are rejected.
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { assemble } from '../../src/core.ts'
 import {
@@ -40,7 +40,7 @@ import { createFakeServer } from '../../src/testing.ts'
 
 const url = 'wss://push.example.com/feed'
 
-/** Connects nowhere. */
+/** A server to which no socket connects. */
 const server = createFakeServer()
 const idle = { autoConnect: false, WebSocket: server.WebSocket } as const
 
@@ -119,7 +119,7 @@ describe('the types of events', () => {
     on('text', (count: number) => count)
     // @ts-expect-error an object with handleEvent is not enough
     expect(() => on('text', { handleEvent() {} })).toThrow(TypeError)
-    // @ts-expect-error nobody listens
+    // @ts-expect-error the listener is missing
     expect(() => on('text')).toThrow(TypeError)
     // What it returns is ignored.
     on('text', async () => {})
@@ -145,9 +145,9 @@ describe('the types of events', () => {
     const { signal } = new AbortController()
     on('text', () => {}, { once: true, signal })
     once('text', () => {}, { signal })
-    // @ts-expect-error the DOM's option, which means nothing here
+    // @ts-expect-error an option of the DOM that does not exist here
     expect(() => on('text', () => {}, { passive: true })).toThrow(TypeError)
-    // @ts-expect-error the DOM's old third argument
+    // @ts-expect-error the DOM's boolean third argument
     on('text', () => {}, true)
   })
 
@@ -182,11 +182,11 @@ describe('the types of send()', () => {
     expect(() => send()).toThrow(TypeError)
     // @ts-expect-error null
     expect(() => send(null)).toThrow(TypeError)
-    // @ts-expect-error what should have been JSON
+    // @ts-expect-error an object, which was not converted to JSON
     expect(() => send({ type: 'hello' })).toThrow(TypeError)
     // @ts-expect-error an array
     expect(() => send([1, 2])).toThrow(TypeError)
-    // @ts-expect-error a promise, that somebody forgot to await
+    // @ts-expect-error a promise, because `await` is missing
     expect(() => send(Promise.resolve('text'))).toThrow(TypeError)
   })
 
@@ -211,11 +211,11 @@ describe('the type State', () => {
           return 'closed'
         case 'connecting':
           expectTypeOf(state.attempt).toEqualTypeOf<number>()
-          // @ts-expect-error it is not open yet
+          // @ts-expect-error only an open socket has this field
           return `${state.since}`
         case 'open':
           expectTypeOf(state.since).toEqualTypeOf<number>()
-          // @ts-expect-error nothing is wrong
+          // @ts-expect-error an open socket has no cause
           return `${state.cause}`
         case 'waiting':
           expectTypeOf(state.cause).toEqualTypeOf<SocketError>()
@@ -240,11 +240,11 @@ describe('the type State', () => {
     const socket = create()
     expectTypeOf(socket.state).toEqualTypeOf<State>()
     expect(() => {
-      // @ts-expect-error only what happens changes it
+      // @ts-expect-error the property is read-only
       socket.state = { name: 'closed' }
     }).toThrow(TypeError)
     const assign = (state: State) => {
-      // @ts-expect-error nor are its parts written
+      // @ts-expect-error the fields of a state are read-only
       state.name = 'closed'
     }
     expect(assign).toBeTypeOf('function')
@@ -253,7 +253,7 @@ describe('the type State', () => {
   test('does not allow a wrong combination', () => {
     // @ts-expect-error an open socket has no delay
     const state: State = { name: 'open', attempt: 0, since: 0, url, protocol: '', delay: 5 }
-    // @ts-expect-error a wait has an end
+    // @ts-expect-error the state waiting needs `until`
     const wait: State = { name: 'waiting', attempt: 0, delay: 5 }
     expect([state.name, wait.name]).toEqual(['open', 'waiting'])
   })
@@ -263,7 +263,7 @@ describe('the type State', () => {
     expectTypeOf(stats).toEqualTypeOf<Stats>()
     expectTypeOf(stats.latency).toEqualTypeOf<number | undefined>()
     const write = () => {
-      // @ts-expect-error for reading
+      // @ts-expect-error the properties are read-only
       stats.sent = 0
     }
     expect(write).toBeTypeOf('function')
@@ -304,7 +304,7 @@ describe('the types of endpoints and protocols', () => {
     createSocket(async () => 8080, idle)
     // @ts-expect-error a number
     createSocket(url, { ...idle, protocols: 1 })
-    // @ts-expect-error a native socket's place is elsewhere
+    // @ts-expect-error a native socket is not an endpoint
     createSocket(() => new WebSocket(url), idle)
   })
 })
@@ -351,9 +351,9 @@ describe('the type SocketOptions', () => {
   test('rejects a value of the wrong type', () => {
     // @ts-expect-error a duration is a number
     expect(() => createSocket(url, { ...idle, minUptime: '5s' })).toThrow(TypeError)
-    // @ts-expect-error what beats is for the server to say
+    // @ts-expect-error there is no default message
     expect(() => createSocket(url, { ...idle, heartbeat: true })).toThrow(TypeError)
-    // @ts-expect-error on is a policy
+    // @ts-expect-error `true` is not a policy
     expect(() => createSocket(url, { ...idle, retry: true })).toThrow(TypeError)
     // @ts-expect-error a number cannot be sent
     createSocket(url, { ...idle, heartbeat: { message: 5 } })
@@ -398,9 +398,9 @@ describe('the type SocketOptions', () => {
       false as const,
     ])
       createSocket(url, { ...idle, wake })
-    // @ts-expect-error it returns how to stop
+    // @ts-expect-error a source must return a function
     createSocket(url, { ...idle, wake: () => {} })
-    // @ts-expect-error there is no such news
+    // @ts-expect-error there is no such page event
     createSocket(url, { ...idle, wake: tell => () => tell('tired') })
   })
 })
@@ -436,11 +436,11 @@ describe('the type Retry', () => {
   })
 
   test('allows no other result', () => {
-    // @ts-expect-error a promise is no number
+    // @ts-expect-error a promise is not a number
     createSocket(url, { ...idle, retry: async () => 1_000 })
-    // @ts-expect-error nor is nothing
+    // @ts-expect-error the result is missing
     createSocket(url, { ...idle, retry: () => {} })
-    // @ts-expect-error true is no number
+    // @ts-expect-error true is not a number
     createSocket(url, { ...idle, retry: () => true })
   })
 })

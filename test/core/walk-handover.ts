@@ -1,5 +1,5 @@
-// What the random walk knows about handovers, from outside: which connection is the one in use, whether another one is being prepared beside
-// it, and whether messages have to wait. Section 8 of the design.
+// The part of the model of the random walk that concerns handovers. It derives from the outside which connection is the current one, whether a second
+// one is being prepared, and whether messages must be held back.
 import type { PageEvent, Socket, SocketError, SocketOptions, State } from '../../src/index.ts'
 import type { Native, Settings } from './walk-model.ts'
 
@@ -11,23 +11,23 @@ export interface HandoverSettings {
   wake?: 'handover' | 'reconnect' | undefined
 }
 
-/** What these handovers ask of the walk. */
+/** The part of the walk that this file uses. */
 interface World {
   readonly settings: Settings
   readonly socket: Socket
   readonly natives: readonly Native[]
-  /** The attempts and connections that the page's functions know, and that have not ended. */
+  /** The signals that the page's functions have received. */
   readonly scopes: ReadonlySet<AbortSignal>
   must(holds: unknown, text: string): void
 }
 
-/** A message for the application, in the order in which it has to arrive there. */
+/** A message for the application. Arrivals are in the order in which the application must receive them. */
 interface Arrival {
   readonly native: Native
   readonly data: unknown
   readonly time: number
-  /** Whether it may be left out, or must be, because the other connection has brought it. */
-  double: 'yes' | 'perhaps' | 'no'
+  /** Whether it is a duplicate of a message on the other connection, which must not be emitted, or may be one. */
+  duplicate: 'yes' | 'perhaps' | 'no'
 }
 
 interface Call {
@@ -36,8 +36,8 @@ interface Call {
   outcome: 'resolved' | SocketError | undefined
 }
 
-/** How many milliseconds of a minute in which nothing arrived in a hidden page. */
-const LONG = 60_000
+/** The milliseconds without a message in a hidden page after which the connection is in doubt. */
+const QUIET_TIME = 60_000
 const JITTER = 300
 const MAX_SKEW = 5_000
 /** The close codes of the walk after which `backoff()` gives up. */
@@ -50,24 +50,24 @@ export const identityOf = (data: unknown): string | undefined =>
 export class Handovers {
   private readonly world: World
   /** The connection that the socket reports as open, or that it is closing. */
-  official: Native | undefined
-  /** The connection of the next `close` event. */
+  currentNative: Native | undefined
+  /** The connection to which the next `close` event belongs. */
   ending: Native | undefined
   /** Whether the connection may be dead. */
   isDoubted = false
-  /** Whether messages wait although the connection is open, and since when. */
+  /** Whether messages are held back although the connection is open, and since when. */
   isHeld = false
   private heldSince = 0
-  /** The second connection: nothing is planned, an attempt is due at a time that was set or at none, or there is an attempt. */
-  private trying: 'nothing' | 'later' | 'never' | 'attempt' = 'nothing'
-  /** A timer of the heartbeat may fire late, which means doubt. */
-  private isJumped = false
-  /** The present connection took over from one that was open. */
-  private takeover: { former: Native; until: number; isRead: boolean } | undefined
+  /** The second connection: none is planned, an attempt is scheduled, `retry` returned Infinity, or there is an attempt. */
+  private secondPhase: 'nothing' | 'later' | 'never' | 'attempt' = 'nothing'
+  /** Whether a timer of the heartbeat may fire late, which puts the connection in doubt. */
+  private hasClockJumped = false
+  /** Set if the current connection replaced an open one. */
+  private replacement: { former: Native; until: number; isRead: boolean } | undefined
   private hasTried = false
-  /** The server has announced the end of the present connection. */
+  /** Whether the server has announced the end of the current connection. */
   private isAnnounced = false
-  /** While the page is hidden: since when nothing has arrived. */
+  /** While the page is hidden: the time of the last message. */
   private quietSince: number | undefined
   private readonly calls: Call[] = []
   private readonly errors: unknown[] = []
@@ -75,16 +75,16 @@ export class Handovers {
   private hasIdThrown = false
   opens = 0
 
-  /** What the settings wish of handovers. */
-  readonly wishes: HandoverSettings
+  /** The option `handover`. */
+  readonly settings: HandoverSettings
 
   constructor(world: World) {
     this.world = world
-    this.wishes = world.settings.handover || {}
+    this.settings = world.settings.handover || {}
   }
 
   options(react: (occasion: 'id' | 'when') => void): SocketOptions['handover'] {
-    const { maxAge, when, id, wake } = this.wishes
+    const { maxAge, when, id, wake } = this.settings
     return (
       this.world.settings.handover && {
         ...(maxAge && { maxAge }),
@@ -110,11 +110,11 @@ export class Handovers {
     )
   }
 
-  /** From now on, an identity may be unknown, also that of the message that is being passed on. */
+  /** From now on, the socket may not know the identity of a message, including the one that is being emitted. */
   private onIdThrown(): void {
     this.hasIdThrown = true
     const last = this.arrivals.at(-1)
-    if (last?.double === 'yes') last.double = 'perhaps'
+    if (last?.duplicate === 'yes') last.duplicate = 'perhaps'
   }
 
   private get now(): number {
@@ -125,13 +125,13 @@ export class Handovers {
     return this.world.socket?.state.name === 'open'
   }
 
-  /** The native sockets to which the socket listens: the one in use, and the second one. */
+  /** The native sockets to which the socket listens: the current one, and the second one. */
   get currents(): Native[] {
     return this.world.natives.filter(native => native.current)
   }
 
   get second(): Native | undefined {
-    return this.isOpen ? this.currents.find(native => native !== this.official) : undefined
+    return this.isOpen ? this.currents.find(native => native !== this.currentNative) : undefined
   }
 
   /** The connection that was replaced and is still read. */
@@ -139,14 +139,14 @@ export class Handovers {
     return this.world.natives.find(native => native.isLate)
   }
 
-  /** Whether doubt leads to anything. */
-  private get isOn(): boolean {
+  /** Whether doubt has an effect. */
+  private get hasEffect(): boolean {
     const { handover, retry } = this.world.settings
     return handover !== false && retry !== 'never'
   }
 
-  /** Whether the heartbeat can ask. */
-  private get canAsk(): boolean {
+  /** Whether the heartbeat can ping. */
+  private get canPing(): boolean {
     const { heartbeat } = this.world.settings
     return !!heartbeat && heartbeat.message !== 'none'
   }
@@ -158,9 +158,9 @@ export class Handovers {
     return [...this.world.scopes].filter(({ aborted }) => !aborted).length > 1
   }
 
-  /** Whether the first connection is being closed, and was asked to be so by the handover. */
+  /** Whether a handover is closing the first connection. */
   private get isClosingFirst(): boolean {
-    return this.isOpen && this.official?.replacedAt !== undefined
+    return this.isOpen && this.currentNative?.replacedAt !== undefined
   }
 
   private get isReady(): boolean {
@@ -169,12 +169,12 @@ export class Handovers {
 
   /** Whether nothing is known to be in progress. */
   get isQuiet(): boolean {
-    return !this.isDoubted && this.trying === 'nothing' && !this.hasAttempt && !this.isClosingFirst
+    return !this.isDoubted && this.secondPhase === 'nothing' && !this.hasAttempt && !this.isClosingFirst
   }
 
-  /** Whether it is open if messages have to wait: a late timer means doubt, or an attempt has failed and that was not reported yet. */
+  /** Whether the model does not know if messages are held back: a timer may be late, or an attempt has failed and was not reported yet. */
   get isUnclear(): boolean {
-    return this.isJumped || (this.trying === 'attempt' && !this.hasAttempt)
+    return this.hasClockJumped || (this.secondPhase === 'attempt' && !this.hasAttempt)
   }
 
   private hold(isHeld: boolean): void {
@@ -182,57 +182,57 @@ export class Handovers {
     this.isHeld = isHeld
   }
 
-  // What happens
+  // Events
 
-  /** A clock that is set forward makes timers of the heartbeat late. */
+  /** The wall clock was changed. If it was set forward, timers of the heartbeat are late. */
   jump(time: number): void {
-    if (time > 0 && this.isOpen && this.isOn && this.world.settings.heartbeat) this.isJumped = true
+    if (time > 0 && this.isOpen && this.hasEffect && this.world.settings.heartbeat) this.hasClockJumped = true
   }
 
-  /** Before the socket is told of a page event. */
-  news(news: PageEvent, isHidden: boolean): void {
-    if (news === 'wake') this.doubt()
-    if (news !== 'hidden' && news !== 'visible') return
-    const isQuiet = !isHidden && this.quietSince !== undefined && this.now - this.quietSince >= LONG
+  /** Called before the socket receives a page event. */
+  beforePageEvent(event: PageEvent, isHidden: boolean): void {
+    if (event === 'wake') this.doubt()
+    if (event !== 'hidden' && event !== 'visible') return
+    const isQuiet = !isHidden && this.quietSince !== undefined && this.now - this.quietSince >= QUIET_TIME
     this.quietSince = isHidden ? this.now : undefined
     if (isQuiet) this.doubt()
   }
 
   private doubt(): void {
-    if (!this.isOn || !this.isOpen || this.isReady || this.isClosingFirst) return
-    this.begin()
+    if (!this.hasEffect || !this.isOpen || this.isReady || this.isClosingFirst) return
+    this.planSecond()
     this.isDoubted = true
     this.hold(true)
-    if (!this.canAsk && !this.hasAttempt) this.trying = 'later'
+    if (!this.canPing && !this.hasAttempt) this.secondPhase = 'later'
   }
 
-  /** A second connection is wanted: the time in which the last one was read is over. */
-  private begin(): void {
-    this.takeover = undefined
+  /** A second connection is planned, so the one that was replaced before is no longer read. */
+  private planSecond(): void {
+    this.replacement = undefined
   }
 
-  /** An attempt begins. */
-  dialled(): void {
+  /** An attempt has started. */
+  attemptStarted(): void {
     if (!this.isOpen) return
-    this.begin()
+    this.planSecond()
     this.hasTried = true
-    this.trying = 'attempt'
+    this.secondPhase = 'attempt'
     this.hold(this.isDoubted)
   }
 
-  /** A native socket is open, and what prepares it is done. */
+  /** A native socket is open, and `prepare` has finished. */
   ready(native: Native): void {
     if (!native.current || native.ended || native.readyState !== 1) return
     native.readyAt = this.now
-    if (this.isOpen && native !== this.official) this.hold(true)
+    if (this.isOpen && native !== this.currentNative) this.hold(true)
   }
 
-  /** A message arrives at the page. Returns whether it waits until its connection is the one in use. */
+  /** A message has arrived on a native socket. */
   arrived(native: Native, data: unknown, isReply: boolean): void {
-    if (native === this.official && native.current && this.isOpen) {
+    if (native === this.currentNative && native.current && this.isOpen) {
       if (this.isDoubted && !this.isReady) {
         this.isDoubted = false
-        this.trying = 'nothing'
+        this.secondPhase = 'nothing'
         this.hold(false)
       }
     } else if (native.current) {
@@ -243,10 +243,10 @@ export class Handovers {
     if (!isReply) this.pass(native, data)
   }
 
-  /** A message is passed to the application, unless it is a double. */
+  /** The application must receive this message, unless it is a duplicate. */
   private pass(native: Native, data: unknown): void {
-    if (native === this.official && /^leaving/.test(`${data}`)) this.isAnnounced = !!this.wishes.when
-    this.arrivals.push({ native, data, time: this.now, double: this.doubleOf(native, data) })
+    if (native === this.currentNative && /^leaving/.test(`${data}`)) this.isAnnounced = !!this.settings.when
+    this.arrivals.push({ native, data, time: this.now, duplicate: this.duplicateOf(native, data) })
   }
 
   private passUnread(native: Native): void {
@@ -257,8 +257,8 @@ export class Handovers {
     }
   }
 
-  private doubleOf(native: Native, data: unknown): Arrival['double'] {
-    const { id } = this.wishes
+  private duplicateOf(native: Native, data: unknown): Arrival['duplicate'] {
+    const { id } = this.settings
     const identity = identityOf(data)
     if (!id || identity === undefined) return 'no'
     const same = this.arrivals.filter(arrival => identityOf(arrival.data) === identity)
@@ -268,72 +268,72 @@ export class Handovers {
     return others.some(other => this.overlaps(native, other)) ? 'yes' : 'perhaps'
   }
 
-  /** Whether the message has arrived, and arrives now, while there are two connections. */
+  /** Whether both copies of the message have arrived while there were two connections. */
   private overlaps(native: Native, other: Arrival): boolean {
-    const { takeover, official } = this
-    if (!takeover || !official) return false
-    const isPair = [native, other.native].every(one => one === takeover.former || one === official)
-    return isPair && other.time > official.started && this.now < takeover.until
+    const { replacement, currentNative } = this
+    if (!replacement || !currentNative) return false
+    const isPair = [native, other.native].every(one => one === replacement.former || one === currentNative)
+    return isPair && other.time > currentNative.started && this.now < replacement.until
   }
 
-  /** The socket has reported a state. */
+  /** The socket has emitted a state event. */
   entered(last: State, next: State): void {
     const { must } = this.world
-    const former = this.official
+    const former = this.currentNative
     const [current] = this.currents
     this.ending = former
     if ('cause' in next) this.errors.push(next.cause)
     if (next.name === 'open') {
       this.opens++
-      this.takeover = undefined
+      this.replacement = undefined
       this.openedAt = this.now
       this.isAnnounced = false
       if (last.name === 'open' && former && current) {
         const isRead = this.isDoubted && !former.ended && former.replacedAt === undefined && former.isPeerOpen
-        this.takeover = { former, until: this.now + current.handshake, isRead }
+        this.replacement = { former, until: this.now + current.handshake, isRead }
         const { heartbeat } = this.world.settings
         const isGivenUp =
           this.isDoubted ||
-          this.isJumped ||
+          this.hasClockJumped ||
           (heartbeat && this.now - former.lastLife >= Math.min(heartbeat.timeout, 3_000)) ||
           this.now - (former.replacedAt ?? Infinity) >= this.world.settings.closeTimeout
-        must(former.ended || isGivenUp, 'a connection that lives was replaced before it was closed')
-        must(current.readyAt !== undefined, 'a connection took over that was not ready')
+        must(former.ended || isGivenUp, 'a working connection was replaced before it was closed')
+        must(current.readyAt !== undefined, 'a connection became the current one before it was ready')
       }
-      this.official = current
+      this.currentNative = current
       if (this.quietSince !== undefined) this.quietSince = this.now
       if (current) this.passUnread(current)
     } else if (next.name === 'closing') {
       if (current !== former) {
-        must(former?.replacedAt !== undefined, 'the second connection is closed in place of the first')
-        must(current?.readyAt !== undefined, 'a connection is closed that was not ready')
-        this.official = current
+        must(former?.replacedAt !== undefined, 'the second connection is closed instead of the first')
+        must(current?.readyAt !== undefined, 'a connection that was not ready is closed')
+        this.currentNative = current
       }
-    } else this.official = undefined
+    } else this.currentNative = undefined
     if (next.name === 'connecting' && last.name === 'open') {
       must(
-        this.trying === 'attempt' || former?.replacedAt !== undefined || this.isJumped,
-        'connecting without a wait, and without a second connection',
+        this.secondPhase === 'attempt' || former?.replacedAt !== undefined || this.hasClockJumped,
+        'connecting without a delay, and without a second connection',
       )
     }
     this.seamless = next.name === 'open' ? this.isSeamless(former, last) : undefined
-    this.isDoubted = this.isJumped = false
+    this.isDoubted = this.hasClockJumped = false
     this.hold(false)
     this.hasTried = this.hasAttempt
-    this.trying = this.hasAttempt ? 'attempt' : 'nothing'
-    if (this.hasAttempt) this.begin()
+    this.secondPhase = this.hasAttempt ? 'attempt' : 'nothing'
+    if (this.hasAttempt) this.planSecond()
   }
 
-  /** What the `open` event has to say, if that is known. */
+  /** The expected value of `seamless` in the `open` event, if the model knows it. */
   seamless: boolean | undefined
 
   private isSeamless(former: Native | undefined, last: State): boolean | undefined {
-    const { official } = this
+    const { currentNative } = this
     if (last.name !== 'open' || former?.replacedAt === undefined) return false
     // The server may have closed it before it knew of the second connection.
     if (former.ended?.code !== 1000 || !['', 'handover'].includes(former.ended.reason)) return false
-    if (this.isDoubted || this.isJumped) return undefined
-    return (official?.readyAt as number) <= former.endedAt
+    if (this.isDoubted || this.hasClockJumped) return undefined
+    return (currentNative?.readyAt as number) <= former.endedAt
   }
 
   /** The `error` event. */
@@ -341,19 +341,19 @@ export class Handovers {
     this.errors.push(error)
     if (last.name !== 'open' || error.code === 'UNHANDLED_BINARY') return
     const { retry } = this.world.settings
-    // It follows the error of the attempt.
+    // This error follows the error of the attempt.
     const isRetryFailed = error.code === 'RETRY_FAILED'
-    if (isRetryFailed) this.trying = 'attempt'
-    this.world.must(this.trying === 'attempt' || this.isJumped, 'an error without an attempt')
+    if (isRetryFailed) this.secondPhase = 'attempt'
+    this.world.must(this.secondPhase === 'attempt' || this.hasClockJumped, 'an error without an attempt')
     if (this.isClosingFirst) {
-      this.trying = 'nothing'
+      this.secondPhase = 'nothing'
       return
     }
     const isFinal =
       isRetryFailed ||
       /throws|never/.test(retry) ||
       (retry === 'default' && error.code === 'CONNECTION_LOST' && FINAL.includes(error.close?.code ?? 0))
-    this.trying = isFinal ? 'nothing' : retry === 'when called' ? 'never' : 'later'
+    this.secondPhase = isFinal ? 'nothing' : retry === 'when called' ? 'never' : 'later'
     this.hold(false)
     if (!isFinal) return
     this.isDoubted = false
@@ -377,11 +377,10 @@ export class Handovers {
     )
   }
 
-  // What must be true
+  // The properties that must hold
 
-  /** `hasPassed`: timers have had time to fire. */
   check(): void {
-    const { world, currents, late, second, official, now } = this
+    const { world, currents, late, second, currentNative, now } = this
     const { must, natives, socket, settings } = world
     const { name } = socket.state
     const most = name === 'open' ? 2 : +(name === 'connecting' || name === 'closing')
@@ -390,17 +389,19 @@ export class Handovers {
     must(usable.length <= most, `${usable.length} usable sockets while ${name}`)
     must(
       usable.every(native => native.current || native.isLate),
-      'a usable socket that nobody listens to',
+      'a usable socket without listeners',
     )
     must(
       natives.every(native => native.current || native.isLate || native.onmessage === null),
-      'a listener for messages on a socket that was abandoned',
+      'a message listener on a socket that was abandoned',
     )
-    if (/open|closing/.test(name)) must(official && currents[0] === official, `no socket while ${name}`)
+    if (/open|closing/.test(name))
+      must(currentNative && currents[0] === currentNative, `no socket while ${name}`)
     this.checkLate(late)
-    if (name !== 'open' || !official) return
-    const isUncertain = this.isJumped
-    if (this.trying === 'attempt') must(this.hasAttempt || isUncertain, 'the second connection has vanished')
+    if (name !== 'open' || !currentNative) return
+    const isUncertain = this.hasClockJumped
+    if (this.secondPhase === 'attempt')
+      must(this.hasAttempt || isUncertain, 'the second connection does not exist any more')
     if (second?.readyAt !== undefined) {
       must(!this.isDoubted || isUncertain, 'a dead connection was not replaced')
       const left = this.isClosingFirst || now - second.readyAt <= Math.max(second.handshake, 100)
@@ -411,20 +412,23 @@ export class Handovers {
     }
     if (second && second.readyAt === undefined) {
       const time = now - second.started
-      must(time <= Math.max(settings.connectTimeout, 60_000), `a second connection opens for ${time} ms`)
+      must(
+        time <= Math.max(settings.connectTimeout, 60_000),
+        `a second connection has been connecting for ${time} ms`,
+      )
     }
-    if (official.replacedAt !== undefined) {
-      const time = now - official.replacedAt
+    if (currentNative.replacedAt !== undefined) {
+      const time = now - currentNative.replacedAt
       must(time <= settings.closeTimeout, `the first connection has been closing for ${time} ms`)
     }
-    if (this.isHeld && !this.canAsk) {
+    if (this.isHeld && !this.canPing) {
       const longest = JITTER + 60_000 + Math.max(30_000, settings.closeTimeout)
       must(
         now - this.heldSince <= longest || isUncertain,
-        `messages have waited for ${now - this.heldSince} ms`,
+        `messages have been held back for ${now - this.heldSince} ms`,
       )
     }
-    const maxAge = this.wishes.maxAge ?? Infinity
+    const maxAge = this.settings.maxAge ?? Infinity
     const age = now - this.openedAt
     const isWanted =
       this.isDoubted ||
@@ -432,89 +436,92 @@ export class Handovers {
       this.isAnnounced ||
       age >= maxAge * 0.9 ||
       this.calls.some(({ outcome }) => !outcome)
-    must(isWanted || (this.trying === 'nothing' && !this.hasAttempt), 'a second connection for no reason')
-    must(age <= maxAge || this.hasTried || this.isDoubted || isUncertain, `a connection of ${age} ms`)
+    must(
+      isWanted || (this.secondPhase === 'nothing' && !this.hasAttempt),
+      'a second connection without a reason',
+    )
+    must(age <= maxAge || this.hasTried || this.isDoubted || isUncertain, `the connection is ${age} ms old`)
   }
 
-  /** When the present state began. */
+  /** When the current connection became the current one. */
   openedAt = 0
 
-  /** What was replaced because it seemed dead is read for as long as the handshake of the second one took, and then closed. */
+  /** A connection that was replaced because it seemed dead is read for as long as the handshake of the second one took, and then closed. */
   private checkLate(late: Native | undefined): void {
-    const { takeover, now } = this
+    const { replacement, now } = this
     const { must, natives } = this.world
-    must(natives.filter(native => native.isLate).length < 2, 'two sockets that were replaced are read')
+    must(natives.filter(native => native.isLate).length < 2, 'two replaced sockets are read')
     if (late) {
       must(
-        this.isOpen && takeover?.former === late,
-        'a socket is read that was not replaced, or something else has begun',
+        this.isOpen && replacement?.former === late,
+        'a socket is still read that was not replaced, or not last',
       )
-      must(!takeover || now <= takeover.until, 'a socket that was replaced is read for too long')
-    } else if (this.isOpen && takeover?.isRead)
-      must(now >= takeover.until, 'a socket that was replaced is not read any more')
+      must(!replacement || now <= replacement.until, 'a replaced socket is read for too long')
+    } else if (this.isOpen && replacement?.isRead)
+      must(now >= replacement.until, 'a replaced socket is not read for long enough')
   }
 
-  /** Every promise is settled once the socket has settled. */
+  /** When no handover is in progress, all promises of `handover()` are settled. */
   checkCalls(): void {
     const { socket, must } = this.world
     const { state } = socket
     const open = this.calls.filter(({ outcome }) => !outcome).length
     const isOver = state.name === 'closed' && state.cause
-    if (isOver || (state.name === 'open' && this.isQuiet && !this.isJumped))
-      must(!open, `${open} calls of handover() are open while ${state.name}`)
+    if (isOver || (state.name === 'open' && this.isQuiet && !this.hasClockJumped))
+      must(!open, `${open} calls of handover() are pending while ${state.name}`)
     for (const { isClosed, outcome } of this.calls)
       must(
         !isClosed || (outcome as SocketError | undefined)?.code === 'CLOSED',
-        'handover() of a closed socket',
+        'handover() of a closed socket was not rejected with CLOSED',
       )
   }
 
-  /** How many timers there have to be for handovers, and how many there may be. */
+  /** The minimum and the maximum number of timers for handovers. */
   timers(): [least: number, most: number] {
     if (!this.isOpen) return [0, 0]
-    const { takeover, now, second } = this
-    const maxAge = this.wishes.maxAge ?? Infinity
+    const { replacement, now, second } = this
+    const maxAge = this.settings.maxAge ?? Infinity
     const age = now - this.openedAt
     const isAging: [number, number] =
       maxAge === Infinity || age > maxAge ? [0, 0] : age < maxAge * 0.9 ? [1, 1] : [0, 1]
     const attempt = +(this.hasAttempt && !(this.isReady && !second?.ended))
-    const later = +(this.trying === 'later')
+    const later = +(this.secondPhase === 'later')
     const first = +(this.isReady || this.isClosingFirst)
-    // What the first connection has brought is remembered for a while.
+    // The identities of messages of the first connection are kept for a while.
     const overlap: [number, number] =
-      !takeover || now > takeover.until + (this.wishes.id ? MAX_SKEW : 0)
+      !replacement || now > replacement.until + (this.settings.id ? MAX_SKEW : 0)
         ? [0, 0]
-        : [+(now < takeover.until), 1]
+        : [+(now < replacement.until), 1]
     const known = attempt + later + first
-    return this.isJumped
+    return this.hasClockJumped
       ? [isAging[0] + attempt, isAging[1] + overlap[1] + known + 1]
       : [isAging[0] + overlap[0] + known, isAging[1] + overlap[1] + known]
   }
 
-  /** How many attempts and connections may have a lifetime. */
-  get lifetimes(): number {
+  /** The maximum number of attempts and connections whose signal is not aborted. */
+  get maxSignals(): number {
     const { name } = this.world.socket.state
     if (/closed|waiting/.test(name)) return 0
-    return name === 'open' && (this.trying === 'attempt' || this.isJumped) ? 2 : 1
+    return name === 'open' && (this.secondPhase === 'attempt' || this.hasClockJumped) ? 2 : 1
   }
 
-  /** Compares what the application heard with what arrived. */
-  checkHeard(heard: readonly unknown[]): void {
-    const rest = [...heard]
-    for (const { data, double } of this.arrivals) {
-      if (double === 'yes') continue
+  /** Compares the messages that the application received with the arrivals. */
+  checkReceived(received: readonly unknown[]): void {
+    const rest = [...received]
+    for (const { data, duplicate } of this.arrivals) {
+      if (duplicate === 'yes') continue
       if (rest[0] === data) rest.shift()
-      else if (double === 'no') {
+      else if (duplicate === 'no') {
         this.world.must(
           false,
-          `heard ${heard} instead of ${this.arrivals.map(({ data, double }) => `${data} (${double})`)}`,
+          `received ${received} instead of ${this.arrivals.map(({ data, duplicate }) => `${data} (${duplicate})`)}`,
         )
         return
       }
     }
     this.world.must(
       !rest.length,
-      `heard ${rest} as well, after ${this.arrivals.map(({ data, double }) => `${data} (${double})`)}`,
+      `also received ${rest}, after ${this.arrivals.map(({ data, duplicate }) => `${data} (${duplicate})`)}`,
     )
   }
 }

@@ -1,5 +1,5 @@
-// What the random walk does to a socket, and what must be true after each of its steps. The model keeps a ledger of
-// every message: it knows from the fake sockets alone what was handed over, what left, and what has to come back.
+// The model of the random walk: its steps, and the properties that must hold after each step. The model tracks every message. It derives only from
+// the fake sockets which messages the browser has, which ones it has sent, and which ones the socket must queue again.
 import { vi } from 'vitest'
 import {
   type AttemptContext,
@@ -15,19 +15,19 @@ import { type HandoverSettings, Handovers } from './walk-handover.ts'
 
 export type Kind = 'text' | 'bytes' | 'blob'
 
-export interface Parcel {
+export interface MessageSpec {
   kind: Kind
   size: number
   ttl?: number | undefined
   key?: string | undefined
   volatile?: boolean | undefined
-  /** Which of the signals at hand. */
+  /** The index of an AbortSignal of the walk. */
   signal?: number | undefined
 }
 
-/** What the page does, at any time, also inside a listener. */
+/** An action of the page, at any time or inside a listener. */
 export type Action =
-  | ({ do: 'send' } & Parcel)
+  | ({ do: 'send' } & MessageSpec)
   | { do: 'connect' | 'reconnect' | 'handover' | 'listen' | 'throw' | 'abort life' }
   | { do: 'close'; code?: number | undefined }
   | { do: 'abort'; signal: number }
@@ -37,7 +37,7 @@ export type Step =
   // The server.
   | { do: 'accept' | 'refuse' }
   | { do: 'begin close'; which?: Which | undefined }
-  // The page calls, and the server answers.
+  // The page connects, and the server accepts.
   | { do: 'open' }
   | {
       do: 'drop'
@@ -47,34 +47,34 @@ export type Step =
       which?: Which | undefined
     }
   | { do: 'deliver'; what: 'text' | 'bytes' | 'pong' | 'leaving'; which?: Which | undefined }
-  // A server that sends the same message to all connections, one after the other.
+  // The server sends the same message on all connections, one after the other.
   | { do: 'broadcast'; reversed: boolean; again: boolean }
   | { do: 'answers'; yes: boolean; which?: Which | undefined }
   // The network.
   | { do: 'flow'; yes: boolean; which?: Which | undefined }
   | { do: 'leave'; bytes: number; which?: Which | undefined }
-  // The page's surroundings.
-  | { do: 'news'; news: PageEvent; online: boolean }
+  // Events of the page, and the clocks.
+  | { do: 'page event'; event: PageEvent; online: boolean }
   | { do: 'pass'; time: number }
   | { do: 'jump'; time: number }
-  // What the page's own functions left hanging ends after all.
+  // Pending promises of the page's functions resolve.
   | { do: 'release' }
-  | { do: 'ghost'; which: number; what: 'open' | 'message' | 'close' | 'backlog' }
+  | { do: 'abandoned'; which: number; what: 'open' | 'message' | 'close' | 'backlog' }
   | { do: 'when'; on: Occasion; call: Action }
   | { do: 'misuse'; how: number }
 
-/** The connection that a step concerns, if not the one in use: the one beside it, or the one that was replaced and is still read. */
+/** The connection of a step, if it is not the current one: the second one, or the one that was replaced and is still read. */
 export type Which = 'second' | 'late'
 
 export const OCCASIONS = [
   ...(['state', 'open', 'text', 'binary', 'close', 'error', 'drop'] as const),
-  // The page's functions may call back as well.
+  // The functions that the page passes as options.
   ...(['retry', 'endpoint', 'prepare', 'heartbeat', 'id', 'when'] as const),
 ] as const
 export type Occasion = (typeof OCCASIONS)[number]
 const EVENTS = OCCASIONS.slice(0, 7) as ('state' | 'open' | 'text' | 'binary' | 'close' | 'error' | 'drop')[]
 
-/** What the page's functions do at the first call, at the second, and round again. */
+/** What the page's functions do at the first call, the second, and so on, repeatedly. */
 export type EndpointDoes = 'answer' | 'throw' | 'reject' | 'hang' | 'malformed'
 export type PrepareDoes = 'return' | 'send' | 'receive' | 'reject' | 'hang'
 
@@ -90,10 +90,11 @@ export interface Settings {
   connectTimeout: number
   closeTimeout: number
   autoConnect: boolean
-  /** Whether there is a source of wakefulness, and a signal that ends it all. */
-  wakes: boolean
-  mortal: boolean
-  /** Of all that is left to chance. */
+  /** Whether there is a source of page events. */
+  hasPageEvents: boolean
+  /** Whether the socket has a signal. */
+  hasSignal: boolean
+  /** The seed of `Math.random()`. */
   seed: number
 }
 
@@ -107,47 +108,47 @@ export interface Heartbeat {
 interface Message {
   readonly id: number
   readonly bytes: number
-  readonly how: Parcel
+  readonly how: MessageSpec
   readonly signal: Signal | undefined
-  /** When it was sent, by the clock that jumps and by the one that does not. */
+  /** When it was sent, by the wall clock and by the monotonic clock. */
   readonly wall: number
   readonly time: number
   outcome: string | undefined
-  /** The last native socket that had it, and its place among all that this one was given. */
+  /** The last native socket to which it was passed, and its index among the messages of that socket. */
   native: Native | undefined
   place: number
   reason: string | undefined
 }
 
-/** A signal that knows who listens. */
+/** An AbortController, and the listeners of its signal. */
 interface Signal {
   readonly controller: AbortController
   readonly listeners: Set<unknown>
 }
 
-/** What only a fault in the test's own listeners looks like. */
-class Deliberate extends Error {}
+/** An error that the test throws on purpose. */
+class DeliberateError extends Error {}
 
-/** Without what is not there. */
-export const lean = <Value extends object>(value: Value): Lean<Value> =>
+/** Removes properties that are `undefined`. */
+export const withoutUndefined = <Value extends object>(value: Value): Lean<Value> =>
   Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Lean<Value>
 type Lean<Value> = { [Name in keyof Value]: Exclude<Value[Name], undefined> }
 
-/** How long the buffer of the browser may be left alone, in milliseconds. */
+/** The longest interval between two checks of `bufferedAmount`, in milliseconds. */
 const SLOWEST_POLL = 1_000
 
 const realTask = globalThis.setImmediate
-/** Lets everything run that waits for nothing but promises, reports of unhandled rejections included. */
+/** Waits for all microtasks, and for reports of unhandled rejections. */
 const settled = () => new Promise<void>(resolve => realTask(resolve))
 
-/** Blobs cannot be read at once, and buffers are used again: they are known by identity. */
+/** The ids of Blobs, which cannot be read synchronously, and of buffers, which are reused. */
 const known = new WeakMap<object, number>()
 
 const makeData = (
   id: number,
-  { kind, size }: Parcel,
+  { kind, size }: MessageSpec,
 ): { data: string | Uint8Array | Blob; bytes: number } => {
-  // Three bytes a character: a length in characters would not do.
+  // Three bytes per character, so that lengths in characters and in bytes differ.
   if (kind === 'text') return { data: `#${id} ${'€'.repeat(size)}`, bytes: `#${id} `.length + size * 3 }
   const whole = new Uint8Array(size + 6)
   whole.set([id >> 8, id & 255], 2)
@@ -156,7 +157,7 @@ const makeData = (
   return { data, bytes: data instanceof Blob ? data.size : data.byteLength }
 }
 
-/** Which message this is: by what is in it now, whatever object it is in. */
+/** The id of a message, according to its present content. */
 const idOf = (data: unknown): number | undefined => {
   if (typeof data === 'string') return data[0] === '#' ? Number.parseInt(data.slice(1), 10) : undefined
   if (data instanceof Blob) return known.get(data)
@@ -182,35 +183,35 @@ const makeSignal = (): Signal => {
   return { controller, listeners }
 }
 
-/** The class of native sockets that lead to the walk's server, and write down what the walk has to know. */
-const recording = (walk: Walk, server: FakeServer) =>
+/** Creates a class of native sockets that connect to the walk's server, and record what the model needs. */
+const createNativeClass = (walk: Walk, server: FakeServer) =>
   class Native extends server.WebSocket {
-    /** The other end. */
+    /** The server's side. */
     readonly peer: FakePeer = server.latest
-    /** Of what was sent: which message; heartbeats and what `prepare` sent have no number. */
+    /** The ids of the sent messages. Heartbeats and messages of `prepare` have none. */
     readonly ids: (number | undefined)[] = []
-    /** What arrived before the connection was the one in use, and is for the application; what `prepare` took. */
+    /** The messages that arrived before this was the current connection, and those of them that `prepare` received. */
     readonly inbox: unknown[] = []
     readonly taken: unknown[] = []
     lastLife = 0
-    /** When it was made, how long its handshake took, and when it was ready to be used. */
+    /** When it was created, how long its handshake took, and when `prepare` had finished. */
     readonly started = performance.now()
     handshake = 0
     readyAt: number | undefined
-    /** When a handover has closed it. */
+    /** When a handover closed it. */
     replacedAt: number | undefined
-    /** When bytes were last seen to leave its buffer, and what was in there at the last look. */
+    /** When its buffer was last seen to shrink, and its size at the last check. */
     lastLeft = -Infinity
     private buffered = 0
-    /** How much it was given after its time: such bytes count in `bufferedAmount`, and never leave. */
-    clogged = 0
+    /** The bytes that were sent after it had closed. They count in `bufferedAmount`, and are never sent. */
+    sentAfterClose = 0
     opened = false
     answers: boolean = walk.answers
-    /** The page called `close()`. */
+    /** Whether `close()` was called. */
     isClosing = false
-    /** The peer can still send a close frame. */
+    /** Whether the peer can still send a close frame. */
     isPeerOpen = false
-    /** Its real close event was heard: how it ended, and so what of it certainly never left. */
+    /** The close event, if the socket under test was still listening. After it, the unsent messages are known. */
     ended: { code: number; reason: string } | undefined
     endedAt = 0
     private timers = 0
@@ -218,14 +219,14 @@ const recording = (walk: Walk, server: FakeServer) =>
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols)
       if (!walk.flowing) this.peer.freeze('up')
-      // Before the socket under test, which hears the same.
+      // These listeners run before those of the socket under test.
       this.addEventListener('open', () => {
         this.lastLife = performance.now()
         this.handshake = this.lastLife - this.started
         walk.opened(this)
       })
       this.addEventListener('message', ({ data }) => {
-        if (data === 'ghost') return
+        if (data === 'abandoned') return
         this.lastLife = performance.now()
         walk.handovers.arrived(this, data, !!walk.settings.heartbeat?.hides && /^pong/.test(`${data}`))
       })
@@ -235,38 +236,38 @@ const recording = (walk: Walk, server: FakeServer) =>
         if (this.current) this.ended = { code, reason }
       })
       walk.natives.push(this)
-      if (walk.settings.endpoint === 'fixed') walk.dialled()
+      if (walk.settings.endpoint === 'fixed') walk.attemptStarted()
     }
 
-    /** Whether the socket under test still listens to it. */
+    /** Whether the socket under test listens to its close event. */
     get current(): boolean {
       return this.onclose !== null
     }
 
-    /** Whether the socket under test has replaced it, and still reads what it brings. */
+    /** Whether the socket under test has replaced it, and still reads its messages. */
     get isLate(): boolean {
       return !this.current && this.onmessage !== null
     }
 
-    /** Whether the message at this place came back: the real end was heard, and its last byte had not left by then. */
+    /** Whether the message with this index is reclaimed: the close event was received, and the message was not completely sent by then. */
     returned(place: number): boolean {
       return !!this.ended && !this.current && place >= this.peer.received.length
     }
 
-    /** Notices whether bytes have left the buffer since the last look. */
+    /** Checks whether the buffer has shrunk since the last check. */
     watchBuffer(): void {
       if (this.bufferedAmount < this.buffered) this.lastLeft = performance.now()
       this.buffered = this.bufferedAmount
     }
 
-    /** How much a frozen line has not taken. */
+    /** The bytes that a frozen connection holds back. */
     private get backlog(): number {
-      return this.peer.unsent.length && this.bufferedAmount - this.clogged
+      return this.peer.unsent.length && this.bufferedAmount - this.sentAfterClose
     }
 
-    /** How many timers are its own: for its answer to `close()`, and for the end of the task in which something left. */
+    /** The number of timers of the fake itself: for its answer to `close()`, and for the end of the task in which bytes are sent. */
     get tasks(): number {
-      const leaving = this.bufferedAmount - this.clogged - this.backlog
+      const leaving = this.bufferedAmount - this.sentAfterClose - this.backlog
       return this.timers + +(leaving > 0)
     }
 
@@ -274,9 +275,9 @@ const recording = (walk: Walk, server: FakeServer) =>
       const before = this.bufferedAmount
       const isOpen = this.readyState === 1
       if (isOpen) this.ids.push(walk.handed(this, idOf(data), data))
-      else if (idOf(data) !== undefined) walk.fault(`message ${idOf(data)} went to a closed socket`)
+      else if (idOf(data) !== undefined) walk.fault(`message ${idOf(data)} was sent on a closed socket`)
       super.send(data)
-      if (!isOpen) this.clogged += this.bufferedAmount - before
+      if (!isOpen) this.sentAfterClose += this.bufferedAmount - before
     }
 
     override close(code?: number, reason?: string): void {
@@ -293,13 +294,13 @@ const recording = (walk: Walk, server: FakeServer) =>
       this.peer.accept()
     }
 
-    /** The peer says goodbye, and the answer does not get through. */
+    /** The peer sends a close frame, and does not receive the answer. */
     beginClose(): void {
       this.peer.freeze('up').close(1001)
       this.isPeerOpen = false
     }
 
-    /** `stale`: so many bytes left before the end, but `bufferedAmount` shows it only in the next task. */
+    /** `stale`: the number of bytes that were sent before the end, although `bufferedAmount` shows this only in the next task. */
     end(code = 1006, reason = '', stale = 0): void {
       if (this.readyState === 3) return
       if (code !== 1006 && this.isPeerOpen) this.peer.close(code, reason).thaw('down')
@@ -312,9 +313,9 @@ const recording = (walk: Walk, server: FakeServer) =>
     }
   }
 
-export type Native = InstanceType<ReturnType<typeof recording>>
+export type Native = InstanceType<ReturnType<typeof createNativeClass>>
 
-/** Which states may follow which: section 2 of the design, as a reader would draw it. */
+/** The states that may follow each state. */
 const FOLLOWS: Record<string, string> = {
   closed: 'connecting closed',
   connecting: 'open waiting closed',
@@ -323,7 +324,7 @@ const FOLLOWS: Record<string, string> = {
   closing: 'connecting closed',
 }
 
-/** One socket, all that happens to it, and what the model knows of it. */
+/** One socket under test, the steps that are performed on it, and the state of the model. */
 export class Walk {
   readonly settings: Settings
   readonly socket: Socket
@@ -331,13 +332,13 @@ export class Walk {
   readonly handovers: Handovers
   flowing = true
   answers = true
-  /** From here on everything works, so that all ends well. */
-  private benign = false
+  /** Whether the walk is finishing: the page's functions and the server work without faults. */
+  private isFinishing = false
 
   private readonly messages: Message[] = []
   private readonly signals = [makeSignal(), makeSignal()]
-  private readonly retired: Signal[] = []
-  private readonly life = makeSignal()
+  private readonly usedSignals: Signal[] = []
+  private readonly lifetime = makeSignal()
   private readonly hanging: (() => void)[] = []
   private readonly reactions = new Map<Occasion, Action[]>()
   private readonly faults: string[] = []
@@ -345,34 +346,35 @@ export class Walk {
   private endpoints = 0
   private preparations = 0
   private watches = 0
-  private tell: ((news: PageEvent) => void) | undefined
+  private reportPageEvent: ((event: PageEvent) => void) | undefined
 
-  /** What each listener heard; the last one came later, and missed so many. */
-  private readonly stories: [string, any][][] = [[], [], []]
+  /** The events that each of three listeners received. The last one was added later, and missed this many. */
+  private readonly logs: [string, any][][] = [[], [], []]
   private missed = 0
-  private heardStates: any[]
+  private receivedStates: any[]
   private since = 0
-  private heard: unknown[] = []
+  private receivedMessages: unknown[] = []
   private receiving = 0
-  /** How many attempts there were. */
-  private dials = 0
-  /** Whose `open` event is being dispatched. */
+  /** The number of attempts. */
+  private attempts = 0
+  /** The native socket whose `open` event is being dispatched. */
   private opening: Native | undefined
-  /** The lifetimes that the page's functions were told of. */
+  /** The signals that the page's functions have received. */
   readonly scopes = new Set<AbortSignal>()
-  /** When there was last something to send, and since when something waits although it could be sent. */
-  private busy = 0
-  /** How many connections were given up as dead. */
-  private dead = 0
-  private stuck = Infinity
+  /** When there was last something to send. */
+  private busyAt = 0
+  /** The number of connections that were abandoned as dead. */
+  private deadConnections = 0
+  /** Since when messages have been queued although they could be sent. */
+  private stuckSince = Infinity
   private inbound = 0
-  private overtaken: [Message, Message][] = []
+  private overtakings: [Message, Message][] = []
   private reacted = 0
-  /** The message function of the heartbeat runs. Doubt begins after it, because it depends on whether there is a ping. */
+  /** Whether the message function of the heartbeat is running. Doubt begins after it, because it depends on whether there is a ping. */
   private isPinging = false
   private jumped = false
-  private readonly churn = () => {}
-  private churning = false
+  private readonly noopListener = () => {}
+  private hasNoopListeners = false
 
   constructor(settings: Settings) {
     this.settings = settings
@@ -387,26 +389,26 @@ export class Walk {
       return random / 2 ** 32
     }
 
-    const { endpoint, prepare, retry: _, heartbeat, wakes, mortal, seed: __, ...plain } = settings
+    const { endpoint, prepare, retry: _, heartbeat, hasPageEvents, hasSignal, seed: __, ...plain } = settings
     const server = createFakeServer({ base: 'http://page.test/' })
     server.hang()
     this.handovers = new Handovers(this)
     this.socket = createSocket(endpoint === 'fixed' ? '/feed' : this.endpoint, {
       ...plain,
-      WebSocket: recording(this, server),
-      wake: wakes && this.wake,
+      WebSocket: createNativeClass(this, server),
+      wake: hasPageEvents && this.wake,
       handover: this.handovers.options(occasion => {
-        const { when, id } = this.handovers.wishes
+        const { when, id } = this.handovers.settings
         this.react(occasion)
-        if ((occasion === 'id' ? id : when) === 'throws') throw new Deliberate(occasion)
+        if ((occasion === 'id' ? id : when) === 'throws') throw new DeliberateError(occasion)
       }),
       ...this.retry(),
-      ...(mortal && { signal: this.life.controller.signal }),
+      ...(hasSignal && { signal: this.lifetime.controller.signal }),
       ...(heartbeat && { heartbeat: this.heartbeat(heartbeat) }),
       ...(prepare && { prepare: this.prepare }),
     } as SocketOptions)
-    this.heardStates = [this.socket.state]
-    for (const type of EVENTS) this.socket.on(type, (payload: any) => this.hear(type, payload))
+    this.receivedStates = [this.socket.state]
+    for (const type of EVENTS) this.socket.on(type, (payload: any) => this.onEvent(type, payload))
     for (const type of EVENTS) this.socket.on(type, () => this.react(type))
     this.listen(1)
   }
@@ -414,9 +416,9 @@ export class Walk {
   private readonly endpoint = ({ signal }: AttemptContext): string | Promise<string> => {
     const { endpoint } = this.settings
     this.scopes.add(signal)
-    this.dialled()
+    this.attemptStarted()
     this.react('endpoint')
-    const does = this.benign ? 'answer' : endpoint[this.endpoints++ % endpoint.length]
+    const does = this.isFinishing ? 'answer' : endpoint[this.endpoints++ % endpoint.length]
     if (does === 'throw') throw new Error('no token')
     if (does === 'reject') return Promise.reject(undefined)
     if (does === 'hang') return new Promise(resolve => this.hanging.push(() => resolve('/feed?late')))
@@ -437,7 +439,7 @@ export class Walk {
     const { prepare = [] } = this.settings
     this.scopes.add(signal)
     this.react('prepare')
-    const does = this.benign ? 'return' : prepare[this.preparations++ % prepare.length]
+    const does = this.isFinishing ? 'return' : prepare[this.preparations++ % prepare.length]
     if (does === 'return') return undefined
     if (does === 'reject') return Promise.reject(new Error('refused'))
     send('hello')
@@ -460,7 +462,7 @@ export class Walk {
     return {
       retry: () => {
         this.react('retry')
-        if (retry === 'throws') throw new Deliberate(retry)
+        if (retry === 'throws') throw new DeliberateError(retry)
         return retry === 'always' ? 1_000 : Infinity
       },
     }
@@ -479,7 +481,7 @@ export class Walk {
       } finally {
         this.isPinging = false
       }
-      if (message === 'throws') throw new Deliberate('heartbeat')
+      if (message === 'throws') throw new DeliberateError('heartbeat')
       return 'ping'
     }
     return {
@@ -490,12 +492,12 @@ export class Walk {
     }
   }
 
-  private readonly wake: PageEventSource = tell => {
+  private readonly wake: PageEventSource = reportPageEvent => {
     this.watches++
-    this.tell = tell
+    this.reportPageEvent = reportPageEvent
     return () => {
       this.watches--
-      this.tell = undefined
+      this.reportPageEvent = undefined
     }
   }
 
@@ -507,7 +509,7 @@ export class Walk {
     if (!holds) this.fault(text)
   }
 
-  /** The native socket in use: a second one is made later. */
+  /** The native socket of the current connection. A second one is always newer. */
   private get current(): Native | undefined {
     return this.natives.find(native => native.current)
   }
@@ -516,10 +518,10 @@ export class Walk {
     return which ? this.handovers[which] : this.current
   }
 
-  /** An attempt begins. */
-  dialled(): void {
-    this.dials++
-    this.handovers.dialled()
+  /** An attempt has started. */
+  attemptStarted(): void {
+    this.attempts++
+    this.handovers.attemptStarted()
   }
 
   /** A native socket is open, and the socket under test does not know it yet. */
@@ -528,68 +530,70 @@ export class Walk {
     if (!this.settings.prepare) this.handovers.ready(native)
   }
 
-  /** Whether a message is in the queue, by all that can be known. */
+  /** Whether a message must be in the queue, as far as the model knows. */
   private waits({ outcome, reason, native, place }: Message): boolean {
     return outcome !== 'dropped' && !reason && (!native || native.returned(place))
   }
 
-  // What listeners hear
+  // The events that listeners receive
 
   private listen(index: number) {
-    for (const type of EVENTS)
-      this.socket.on(type, (payload: any) => this.stories[index]?.push([type, payload]))
+    for (const type of EVENTS) this.socket.on(type, (payload: any) => this.logs[index]?.push([type, payload]))
   }
 
-  private hear(type: (typeof EVENTS)[number], payload: any): void {
-    const [story = []] = this.stories
-    story.push([type, payload])
-    const last = this.heardStates.at(-1)
+  private onEvent(type: (typeof EVENTS)[number], payload: any): void {
+    const [log = []] = this.logs
+    log.push([type, payload])
+    const last = this.receivedStates.at(-1)
     if (type === 'state') {
       this.handovers.entered(last, payload)
-      this.hearState(last, payload)
-    } else if (type === 'text' || type === 'binary') this.heard.push(payload)
-    else if (type === 'drop') this.hearDrop(payload)
+      this.onState(last, payload)
+    } else if (type === 'text' || type === 'binary') this.receivedMessages.push(payload)
+    else if (type === 'drop') this.onDrop(payload)
     else if (type === 'open') {
-      const [before] = story.at(-2) ?? []
-      const isReplaced = this.heardStates.at(-2)?.name === 'open'
+      const [before] = log.at(-2) ?? []
+      const isReplaced = this.receivedStates.at(-2)?.name === 'open'
       this.must(
         before === (isReplaced ? 'close' : 'state') && last.name === 'open',
-        'open was told apart from its state',
+        'open was not emitted right after its state event',
       )
       const { seamless } = this.handovers
       this.must(seamless === undefined || payload.seamless === seamless, `seamless is not ${seamless}`)
     } else if (type === 'close') {
-      // What came back and cannot be sent again is dropped in between.
-      const [before] = story.slice(0, -1).findLast(([type]) => type !== 'drop') ?? []
-      const previous = this.heardStates.at(-2)
+      // Reclaimed messages that cannot be sent again are dropped in between.
+      const [before] = log.slice(0, -1).findLast(([type]) => type !== 'drop') ?? []
+      const previous = this.receivedStates.at(-2)
       this.must(
         before === 'state' && /open|closing/.test(previous.name),
-        'close was told apart from its state',
+        'close was not emitted right after its state event',
       )
-      this.must(payload.willRetry === (last.name !== 'closed'), 'close told of a retry that is none')
+      this.must(payload.willRetry === (last.name !== 'closed'), 'willRetry of the close event is wrong')
       const delay = last.name === 'waiting' ? last.delay : last.name === 'closed' ? undefined : 0
-      this.must(payload.delay === delay, `close told of a delay of ${payload.delay}, not ${delay}`)
+      this.must(payload.delay === delay, `delay of the close event is ${payload.delay}, not ${delay}`)
       const native = this.handovers.ending as Native
       const { code, reason } = native.ended ?? { code: 1006, reason: '' }
-      this.must(payload.code === code && payload.reason === reason, `close told ${payload.code}, not ${code}`)
+      this.must(
+        payload.code === code && payload.reason === reason,
+        `code of the close event is ${payload.code}, not ${code}`,
+      )
       const { code: why } = payload.cause
       if (!native.ended)
         this.must(
           /UNRESP|RECONN|HIDDEN|CLOSED|RETRY|HANDOVER/.test(why),
-          `a living connection was left: ${why}`,
+          `a working connection was abandoned: ${why}`,
         )
-      // A retry that fails takes the place of the cause.
-      if (/UNRESPONSIVE|RETRY_FAILED|HANDOVER/.test(why)) this.dead++
+      // If the retry function throws, its error replaces the cause.
+      if (/UNRESPONSIVE|RETRY_FAILED|HANDOVER/.test(why)) this.deadConnections++
       if (why === 'UNRESPONSIVE') {
         const { timeout } = this.settings.heartbeat as { timeout: number }
         const silence = performance.now() - native.lastLife
-        this.must(silence >= Math.min(timeout, 3_000), `given up ${silence} ms after a sign of life`)
+        this.must(silence >= Math.min(timeout, 3_000), `abandoned ${silence} ms after the last message`)
       }
     }
     if (type === 'error') this.handovers.failed(payload, last)
   }
 
-  private hearState(last: any, next: any): void {
+  private onState(last: any, next: any): void {
     this.must(FOLLOWS[last.name]?.split(' ').includes(next.name), `${next.name} followed ${last.name}`)
     const { attempt, cause } = next
     if (next.name === 'connecting') {
@@ -606,21 +610,21 @@ export class Walk {
     }
     if (next.name === 'waiting') {
       const sleeps = cause.code === 'PAGE_HIDDEN'
-      // A clock that was set back makes no uptime less than none.
+      // The uptime is 0 if the clock was set back.
       const short = last.name === 'open' && Math.max(0, Date.now() - last.since) < this.settings.minUptime
       const expected =
         last.name === 'open' ? (sleeps ? 0 : short ? last.attempt + 1 : 1) : last.attempt + +!sleeps
       if (last.name !== 'waiting') this.must(attempt === expected, `waiting ${attempt}, not ${expected}`)
-      else this.must(attempt === last.attempt, 'a wait changed its attempt')
+      else this.must(attempt === last.attempt, 'attempt changed while waiting')
     }
     this.since = performance.now()
-    this.heardStates.push(next)
+    this.receivedStates.push(next)
   }
 
-  private hearDrop({ data, reason }: { data: any; reason: string }): void {
+  private onDrop({ data, reason }: { data: any; reason: string }): void {
     const message = this.messages.find(({ id }) => id === (known.get(data) ?? idOf(data)))
     if (!message) {
-      this.fault(`something unknown was dropped: ${reason}`)
+      this.fault(`an unknown message was dropped: ${reason}`)
       return
     }
     const { how, signal, time, wall } = message
@@ -628,26 +632,26 @@ export class Walk {
     const name = `message ${message.id}`
     this.must(!message.reason, `${name} was dropped twice: ${message.reason}, ${reason}`)
     message.reason = reason
-    this.busy = performance.now()
+    this.busyAt = performance.now()
     const may: Record<string, unknown> = {
       expired: performance.now() - time >= ttl || Date.now() - wall >= ttl,
       replaced: key && this.messages.some(({ id, how }) => id > message.id && how.key === key),
       volatile: how.volatile,
       aborted: signal?.controller.signal.aborted,
-      // What waits goes only for newer messages' sake where the page wants it so.
+      // A queued message is dropped for a newer one only with `drop-oldest`.
       overflow: message.outcome !== 'queued' || this.settings.queue.overflow === 'drop-oldest',
       closed: /clos/.test(this.socket.state.name),
-      'too-big': this.strikes(message) > 1,
+      'too-big': this.tooBigCount(message) > 1,
     }
-    this.must(may[reason], `${name} was dropped for no reason: ${reason}`)
+    this.must(may[reason], `${name} was dropped with the wrong reason: ${reason}`)
     this.must(
       !message.native || message.native.returned(message.place),
       `${name} was sent, and dropped: ${reason}`,
     )
   }
 
-  /** On how many connections that were closed with 1009 it was the first that had not left. */
-  private strikes({ id }: Message): number {
+  /** The number of connections that were closed with 1009 while this was their first unsent message. */
+  private tooBigCount({ id }: Message): number {
     return this.natives.filter(
       ({ ended, ids, peer }) =>
         ended?.code === 1009 &&
@@ -655,15 +659,16 @@ export class Walk {
     ).length
   }
 
-  // What native sockets are given
+  // Messages that are passed to native sockets
 
-  /** Called as a message goes to a native socket that is open. */
+  /** Called when a message is sent on an open native socket. */
   handed(native: Native, id: number | undefined, data: unknown): number | undefined {
     const state = this.socket.state.name
     const { handovers } = this
     if (id === undefined) {
-      if (data === 'ping') this.must(native === this.current && state === 'open', 'a ping elsewhere')
-      else this.must(!native.opened, 'prepare came late')
+      if (data === 'ping')
+        this.must(native === this.current && state === 'open', 'a ping was sent on another connection')
+      else this.must(!native.opened, 'prepare sent a message after open')
       return undefined
     }
     const message = this.messages[id]
@@ -674,38 +679,41 @@ export class Walk {
     const name = `message ${id}`
     const { how, native: before, outcome, reason, signal, wall } = message
     this.must(native === this.current && /open|closing/.test(state), `${name} was sent while ${state}`)
-    if (state === 'open' && native === handovers.official)
+    if (state === 'open' && native === handovers.currentNative)
       this.must(!handovers.isHeld || handovers.isUnclear || this.isPinging, `${name} was sent in doubt`)
-    this.must(!before || before.returned(message.place), `${name} was sent again although it may have left`)
+    this.must(
+      !before || before.returned(message.place),
+      `${name} was sent again although it may have been sent before`,
+    )
     this.must(!reason, `${name} was sent after it was dropped: ${reason}`)
     this.must(!signal?.controller.signal.aborted, `${name} was sent after it was aborted`)
-    this.must(!how.volatile || !outcome, `${name} waited, but was volatile`)
+    this.must(!how.volatile || !outcome, `${name} was queued, but was volatile`)
     this.must(
       !outcome || !(Date.now() - wall > (how.ttl ?? Infinity)),
       `${name} was sent after it had expired`,
     )
-    this.must(this.strikes(message) < 2, `${name} was too big, twice`)
+    this.must(this.tooBigCount(message) < 2, `${name} was sent again after two closes with 1009`)
     const previous = native.ids.findLast(one => one !== undefined) ?? -1
     this.must(previous < id, `${name} was sent after message ${previous}`)
-    // Those that it passes by must turn out to be dropped.
+    // Older queued messages must be dropped by the end of this step.
     for (const older of this.messages) {
       if (older === message) break
-      if (this.waits(older)) this.overtaken.push([older, message])
+      if (this.waits(older)) this.overtakings.push([older, message])
     }
-    this.busy = performance.now()
+    this.busyAt = performance.now()
     message.native = native
     message.place = native.ids.length
     return id
   }
 
-  // What the page does
+  // Actions of the page
 
   private react(occasion: Occasion): void {
-    if (this.benign) return
+    if (this.isFinishing) return
     const call = this.reactions.get(occasion)?.shift()
     if (!call) return
     this.reacted++
-    if (call.do === 'throw') throw new Deliberate(occasion)
+    if (call.do === 'throw') throw new DeliberateError(occasion)
     this.act(call, true)
   }
 
@@ -717,13 +725,13 @@ export class Walk {
         return
       case 'abort': {
         const { controller } = this.signals[action.signal] as Signal
-        this.retired.push(this.signals[action.signal] as Signal)
+        this.usedSignals.push(this.signals[action.signal] as Signal)
         this.signals[action.signal] = makeSignal()
         controller.abort()
         return
       }
       case 'abort life':
-        if (this.settings.mortal) this.life.controller.abort()
+        if (this.settings.hasSignal) this.lifetime.controller.abort()
         break
       case 'close':
         socket.close(action.code)
@@ -736,17 +744,17 @@ export class Walk {
         this.handovers.call()
         break
       case 'listen':
-        this.churning = !this.churning
-        for (const type of EVENTS) socket[this.churning ? 'on' : 'off'](type, this.churn)
+        this.hasNoopListeners = !this.hasNoopListeners
+        for (const type of EVENTS) socket[this.hasNoopListeners ? 'on' : 'off'](type, this.noopListener)
     }
     if (inside || this.reacted) return
     const { name, cause } = socket.state as { name: string; cause?: unknown }
-    const ended = this.life.controller.signal.aborted
+    const ended = this.lifetime.controller.signal.aborted
     if (action.do === 'handover' && name === 'open')
       this.must(!this.handovers.isQuiet || this.handovers.isUnclear, 'handover() had no effect')
     const expected = {
       close: /clos/,
-      'abort life': this.settings.mortal ? /clos/ : /./,
+      'abort life': this.settings.hasSignal ? /clos/ : /./,
       connect: ended ? /clos/ : /open|connecting/,
       reconnect: ended ? /clos/ : /waiting|connecting/,
       handover: ended || cause ? /clos|connecting/ : /clos|open|connecting/,
@@ -756,46 +764,49 @@ export class Walk {
     this.must(expected.test(name), `${name} after ${action.do}`)
   }
 
-  private send(how: Parcel, inside: boolean): void {
+  private send(how: MessageSpec, inside: boolean): void {
     const { socket } = this
     const id = this.messages.length
     const { data, bytes } = makeData(id, how)
     const { ttl, key, volatile } = how
     const signal = how.signal === undefined ? undefined : this.signals[how.signal]
-    const wishes = lean({ ttl, key, volatile, signal: signal?.controller.signal })
+    const options = withoutUndefined({ ttl, key, volatile, signal: signal?.controller.signal })
     const message: Message = {
       ...{ id, bytes, how, signal, wall: Date.now(), time: performance.now() },
       ...{ outcome: undefined, native: undefined, place: -1, reason: undefined },
     }
     const expected = this.expectDrop(message)
     const direct = this.writable && !socket.queued
-    // What came back may be more than may wait. Whether another one with its key then fits is open.
+    // Reclaimed messages may exceed the limit. The model does not know whether another message with the same key then fits.
     const { maxMessages, maxBytes } = this.settings.queue
     const unclear =
       this.handovers.isUnclear ||
       (how.key && (socket.queued > maxMessages || socket.stats.queuedBytes > maxBytes))
     const { reacted } = this
     this.messages.push(message)
-    const outcome = socket.send(data, Object.keys(wishes).length ? wishes : undefined)
+    const outcome = socket.send(data, Object.keys(options).length ? options : undefined)
     message.outcome = outcome
     const name = `message ${id}`
-    // What a listener did meanwhile may have changed the answer.
+    // The actions of a listener may have changed the result.
     if (this.reacted === reacted) {
-      this.must((outcome === 'sent') === !!message.native, `${name} is ${outcome}, or is it?`)
+      this.must(
+        (outcome === 'sent') === !!message.native,
+        `send() returned ${outcome} for ${name}, which is wrong`,
+      )
       if (direct && !expected && !this.handovers.isUnclear)
         this.must(outcome === 'sent', `${name} is ${outcome}, not sent`)
-      // No time at all: now, or never.
+      // With a ttl of 0, a message is sent at once or dropped.
       const late = how.ttl === 0 && message.reason === 'expired' && outcome === 'dropped'
       if (!inside && !late && !unclear) {
         this.must(message.reason === expected, `${name} was dropped: ${message.reason}, not ${expected}`)
         this.must((outcome === 'dropped') === !!expected, `${name} is ${outcome}: ${expected}`)
       }
     }
-    // The caller uses the buffer again. The browser has read what it was given.
+    // The caller reuses the buffer. The browser has copied its data.
     if (outcome !== 'dropped' && !how.volatile && data instanceof Uint8Array) data.fill(255)
   }
 
-  /** Whether a message could go to the browser now, if none waited. */
+  /** Whether a message could be passed to the browser now, if no other one were queued. */
   private get writable(): boolean {
     const { current, socket, settings } = this
     return (
@@ -806,7 +817,7 @@ export class Walk {
     )
   }
 
-  /** Why a message that is sent now must be dropped, if it must. */
+  /** The reason for which a message that is sent now must be dropped, if any. */
   private expectDrop({ bytes, how, signal }: Message): string | undefined {
     const { socket, settings } = this
     const { name, cause } = socket.state as { name: string; cause?: unknown }
@@ -835,7 +846,7 @@ export class Walk {
       [() => socket.on('nothing' as any, () => {}), 'TypeError'],
     ]
     const [call, expected] = calls[how] as (typeof calls)[0]
-    const facts = () => JSON.stringify([socket.state, socket.stats, this.stories[0]?.length])
+    const facts = () => JSON.stringify([socket.state, socket.stats, this.logs[0]?.length])
     const before = facts()
     let thrown: any
     try {
@@ -847,7 +858,7 @@ export class Walk {
     this.must(facts() === before, `${call} changed something`)
   }
 
-  // What happens to it
+  // Steps
 
   private perform(step: Step): void {
     const { current } = this
@@ -878,10 +889,10 @@ export class Walk {
         if (target?.readyState !== 1) return
         this.deliver(target, step.what)
         if (step.what !== 'leaving' || this.reacted || this.socket.state.name !== 'open') return
-        if (target === this.current && this.handovers.wishes.when === 'announces')
+        if (target === this.current && this.handovers.settings.when === 'announces')
           this.must(
             !this.handovers.isQuiet || this.handovers.isUnclear,
-            'the end was announced, and nothing happened',
+            'the server announced its shutdown, and no handover started',
           )
         return
       }
@@ -908,8 +919,8 @@ export class Walk {
       case 'leave':
         this.target(step.which)?.leave(step.bytes)
         return
-      case 'news':
-        this.news(step)
+      case 'page event':
+        this.dispatchPageEvent(step)
         return
       case 'jump':
         this.jumped = true
@@ -919,8 +930,8 @@ export class Walk {
       case 'release':
         for (const end of this.hanging.splice(0)) end()
         return
-      case 'ghost':
-        this.haunt(step)
+      case 'abandoned':
+        this.actOnAbandoned(step)
         return
       case 'when':
         this.reactions.set(step.on, [...(this.reactions.get(step.on) ?? []), step.call])
@@ -936,19 +947,19 @@ export class Walk {
     }
   }
 
-  private news({ news, online }: Extract<Step, { do: 'news' }>): void {
+  private dispatchPageEvent({ event, online }: Extract<Step, { do: 'page event' }>): void {
     const { visibilityState } = document
     const wasWaiting = this.socket.state.name === 'waiting'
-    const seen = news === 'hidden' || news === 'visible' ? news : visibilityState
+    const seen = event === 'hidden' || event === 'visible' ? event : visibilityState
     vi.stubGlobal('navigator', { onLine: online })
     vi.stubGlobal('document', { visibilityState: seen })
-    const listening = !!this.tell
-    if (listening) this.handovers.news(news, seen === 'hidden')
-    this.tell?.(news)
+    const listening = !!this.reportPageEvent
+    if (listening) this.handovers.beforePageEvent(event, seen === 'hidden')
+    this.reportPageEvent?.(event)
     if (!listening || this.reacted) return
     const { name, delay, until } = this.socket.state as { name: string; delay?: number; until: number }
-    if (news === 'sleep') this.must(name === 'closed' || delay === Infinity, `${name} while asleep`)
-    if (!/wake|visible/.test(news) || !online || !wasWaiting || name !== 'waiting') return
+    if (event === 'sleep') this.must(name === 'closed' || delay === Infinity, `${name} while asleep`)
+    if (!/wake|visible/.test(event) || !online || !wasWaiting || name !== 'waiting') return
     this.must(until - Date.now() <= 300, `waiting for ${until - Date.now()} ms after waking`)
   }
 
@@ -957,19 +968,21 @@ export class Walk {
     native.peer.send(what === 'bytes' ? Uint8Array.of(n).buffer : `${what} ${n}`)
   }
 
-  /** An abandoned socket stirs. */
-  private haunt({ which, what }: Extract<Step, { do: 'ghost' }>): void {
+  /** An event of an abandoned native socket. */
+  private actOnAbandoned({ which, what }: Extract<Step, { do: 'abandoned' }>): void {
     const abandoned = this.natives.filter(native => !native.current && !native.isLate)
-    const ghost = abandoned[which % abandoned.length]
-    // No socket opens twice.
-    if (!ghost || (what === 'open' && ghost.readyAt !== undefined)) return
-    if (what === 'backlog') ghost.leave()
-    else if (what === 'close') ghost.end(1000, 'late')
+    const socket = abandoned[which % abandoned.length]
+    // A socket opens only once.
+    if (!socket || (what === 'open' && socket.readyAt !== undefined)) return
+    if (what === 'backlog') socket.leave()
+    else if (what === 'close') socket.end(1000, 'late')
     else {
-      // More than a real one could do.
-      Object.defineProperty(ghost, 'readyState', { value: 1, configurable: true })
-      ghost.dispatchEvent(what === 'open' ? new Event('open') : new MessageEvent(what, { data: 'ghost' }))
-      Reflect.deleteProperty(ghost, 'readyState')
+      // A real socket could not do this.
+      Object.defineProperty(socket, 'readyState', { value: 1, configurable: true })
+      socket.dispatchEvent(
+        what === 'open' ? new Event('open') : new MessageEvent(what, { data: 'abandoned' }),
+      )
+      Reflect.deleteProperty(socket, 'readyState')
     }
   }
 
@@ -980,68 +993,78 @@ export class Walk {
       over = true
     }, time)
     while (!over) {
-      if (rounds++ > 5_000) throw new Error(`timers that do not end: ${this.socket.state.name}`)
+      if (rounds++ > 5_000) throw new Error(`an endless loop of timers: ${this.socket.state.name}`)
       vi.advanceTimersToNextTimer()
       await settled()
     }
   }
 
-  /** One step, and all that must be true after it. */
+  /** Performs a step, and checks the properties. */
   async take(step: Step): Promise<void> {
     const final = this.over
-    const told = this.stories[0]?.length
+    const eventCount = this.logs[0]?.length
     this.reacted = 0
     this.perform(step)
     await settled()
     if (step.do === 'pass') await this.pass(step.time)
     if (final && !this.reacted && !/connect|open|send/.test(step.do)) {
-      this.must(this.stories[0]?.length === told, `something was told after the end, by ${step.do}`)
+      this.must(
+        this.logs[0]?.length === eventCount,
+        `an event was emitted after the socket was closed for good, by ${step.do}`,
+      )
     }
     this.check(step.do === 'pass' && step.time > 0)
-    // Late enough for something to have happened.
-    if (!this.missed && told && told > 2) {
-      this.missed = this.stories[0]?.length ?? 0
+    // The third listener is added after some events.
+    if (!this.missed && eventCount && eventCount > 2) {
+      this.missed = this.logs[0]?.length ?? 0
       this.listen(2)
     }
   }
 
-  /** Closed, and not only because nobody has said `connect()` yet. */
+  /** Whether the socket is closed, and not only because `connect()` was not called yet. */
   private get over(): boolean {
     const { state } = this.socket
     return state.name === 'closed' && !!state.cause
   }
 
-  // What must be true whenever nothing is going on
+  // The properties that must hold after each step
 
   private check(passed: boolean): void {
-    this.checkStory()
+    this.checkEvents()
     this.checkSockets(passed)
-    this.checkLedger()
+    this.checkMessages()
     this.checkTimers()
     this.checkListeners()
     this.checkLiveness()
     this.handovers.check()
     this.handovers.checkCalls()
-    const strange = this.reported.find(error => !(error instanceof Deliberate))
+    const strange = this.reported.find(error => !(error instanceof DeliberateError))
     if (strange) throw strange
     if (this.faults.length) throw new Error(this.faults.join('\n'))
   }
 
-  /** All listeners hear one story, and it is the one that the native sockets tell. */
-  private checkStory(): void {
-    const [first = [], second = [], third = []] = this.stories
+  /** All listeners receive the same events in the same order, and they match the native sockets. */
+  private checkEvents(): void {
+    const [first = [], second = [], third = []] = this.logs
     const same = (a: [string, any], b: [string, any] | undefined) => a[0] === b?.[0] && a[1] === b[1]
-    this.must(first.length === second.length, 'the second listener heard less or more')
+    this.must(first.length === second.length, 'the second listener received fewer or more events')
     this.must(
-      first.every((news, i) => same(news, second[i])),
-      'the second listener heard another story',
+      first.every((event, i) => same(event, second[i])),
+      'the second listener received other events',
     )
-    if (this.missed) this.must(first.length === third.length + this.missed, 'the third heard less or more')
+    if (this.missed)
+      this.must(
+        first.length === third.length + this.missed,
+        'the third listener received fewer or more events',
+      )
     this.must(
-      third.every((news, i) => same(news, first[i + this.missed])),
-      'the third listener heard another story',
+      third.every((event, i) => same(event, first[i + this.missed])),
+      'the third listener received other events',
     )
-    this.must(this.socket.state === this.heardStates.at(-1), 'the state is not the one that was told last')
+    this.must(
+      this.socket.state === this.receivedStates.at(-1),
+      'the state is not that of the last state event',
+    )
     const count = (type: string) => first.filter(([name]) => name === type).length
     const { connections, received, attempts, dropped } = this.socket.stats
     const open = /open|closing/.test(this.socket.state.name)
@@ -1049,31 +1072,31 @@ export class Walk {
     this.must(connections === count('open'), `${connections} connections`)
     this.must(received === count('text') + count('binary'), `${received} received`)
     this.must(dropped === count('drop'), `${dropped} dropped`)
-    this.must(attempts === this.dials, `${attempts} attempts, ${this.dials} dials`)
-    this.handovers.checkHeard(this.heard)
+    this.must(attempts === this.attempts, `${attempts} attempts, not ${this.attempts}`)
+    this.handovers.checkReceived(this.receivedMessages)
   }
 
-  /** What belonged to connections that have ended is over. How many there may be is checked with the handovers. */
+  /** Ended connections leave nothing behind. `walk-handover.ts` checks how many connections there may be. */
   private checkSockets(passed: boolean): void {
     const { name } = this.socket.state
-    // A connection that is being replaced cannot send any more, and there may be no other one yet.
+    // A connection that is being replaced cannot send any more, and the second one may not be open yet.
     if (name === 'closing' && this.current?.isClosing && this.current.replacedAt === undefined)
-      this.must(!this.socket.queued, 'closed before what waited was sent')
+      this.must(!this.socket.queued, 'the socket is closing before its queue is empty')
     const lives = [...this.scopes].filter(({ aborted }) => !aborted).length
-    const may = this.handovers.lifetimes
-    this.must(lives <= may, `${lives} lifetimes while ${name}`)
-    this.must(this.receiving <= may, `receive() hangs while ${name}`)
-    // Its bytes are read twice, a task apart; then it must be let go.
+    const may = this.handovers.maxSignals
+    this.must(lives <= may, `${lives} signals that are not aborted while ${name}`)
+    this.must(this.receiving <= may, `receive() is pending while ${name}`)
+    // `bufferedAmount` is read twice, in separate tasks. Then the socket must react to the end.
     const ended = this.handovers.currents.some(native => native.ended)
-    if (passed) this.must(!ended, `still ${name} on a socket that has ended`)
+    if (passed) this.must(!ended, `still ${name} although the native socket has ended`)
   }
 
-  /** Each message was sent, or waits, or was dropped with an event; what came back waits again, and nothing else does. */
-  private checkLedger(): void {
+  /** Each message was sent, is queued, or was dropped with an event. Reclaimed messages are queued again. */
+  private checkMessages(): void {
     const { messages, socket, current } = this
-    for (const [older, newer] of this.overtaken)
+    for (const [older, newer] of this.overtakings)
       this.must(older.reason, `message ${newer.id} overtook message ${older.id}`)
-    this.overtaken = []
+    this.overtakings = []
     const waiting = messages.filter(message => this.waits(message))
     const { queued, queuedBytes, sent, reclaimed, latency } = socket.stats
     const numbers = waiting.map(({ id }) => id)
@@ -1097,19 +1120,19 @@ export class Walk {
     this.must(reclaimed === back, `${reclaimed} reclaimed, not ${back}`)
     this.must(latency === undefined || latency >= 0, `a latency of ${latency}`)
     const keys = waiting.flatMap(({ how }) => how.key ?? [])
-    this.must(new Set(keys).size === keys.length, 'two messages with one key wait')
+    this.must(new Set(keys).size === keys.length, 'two messages with the same key are queued')
     for (const { id, outcome, reason, how, time, wall, signal } of messages) {
-      if (outcome === 'dropped') this.must(reason, `message ${id} was dropped in silence`)
+      if (outcome === 'dropped') this.must(reason, `message ${id} was dropped without an event`)
       if (!numbers.includes(id)) continue
       const { ttl = Infinity } = how
-      this.must(!how.volatile, `message ${id} is volatile, and waits`)
-      this.must(!signal?.controller.signal.aborted, `message ${id} was aborted, and waits`)
+      this.must(!how.volatile, `message ${id} is volatile, and is queued`)
+      this.must(!signal?.controller.signal.aborted, `message ${id} was aborted, and is queued`)
       const expired = performance.now() - time > ttl && Date.now() - wall > ttl
-      this.must(!expired || this.jumped, `message ${id} has expired, and waits`)
+      this.must(!expired || this.jumped, `message ${id} has expired, and is queued`)
     }
   }
 
-  /** One for the state, one for the heartbeat, one for each message that can expire, one while the buffer is watched. */
+  /** There is one timer for the state, one for the heartbeat, one for each message that can expire, and one while the buffer is checked. */
   private checkTimers(): void {
     const { socket, settings, current } = this
     const { state } = socket
@@ -1124,37 +1147,37 @@ export class Walk {
       this.messages.filter(message => message.how.ttl !== undefined && this.waits(message)).length
     const others = this.natives.reduce((sum, { tasks }) => sum + tasks, 0)
     const timers = vi.getTimerCount() - others
-    // The buffer is polled while there is, or a moment ago was, something in it.
+    // The buffer is checked while it is not empty, and for a moment after that.
     const now = performance.now()
-    if (current?.bufferedAmount || socket.queued) this.busy = now
+    if (current?.bufferedAmount || socket.queued) this.busyAt = now
     const [least, most] = this.handovers.timers()
-    const polls = +(/open|closing/.test(state.name) && now - this.busy <= SLOWEST_POLL)
+    const polls = +(/open|closing/.test(state.name) && now - this.busyAt <= SLOWEST_POLL)
     this.must(
       timers >= owed + least && timers <= owed + most + polls,
       `${timers} timers while ${state.name}, not ${owed} + ${least} to ${owed} + ${most} + ${polls}`,
     )
   }
 
-  /** Nobody is listened to for longer than there is a reason. */
+  /** Listeners are removed when they are no longer needed. */
   private checkListeners(): void {
-    const { settings, watches, life, messages, socket } = this
+    const { settings, watches, lifetime, messages, socket } = this
     const waiting = messages.filter(message => this.waits(message))
-    for (const signal of [...this.signals, ...this.retired]) {
+    for (const signal of [...this.signals, ...this.usedSignals]) {
       const users = waiting.filter(message => message.signal === signal).length
       const { size } = signal.listeners
       this.must(size === Math.min(users, 1), `${size} listeners on a signal of ${users} messages`)
     }
-    if (settings.wakes) {
+    if (settings.hasPageEvents) {
       const expected = +(socket.state.name !== 'closed')
-      this.must(watches === expected, `${watches} watches while ${socket.state.name}`)
+      this.must(watches === expected, `${watches} listeners for page events while ${socket.state.name}`)
     }
-    if (settings.mortal) {
-      const { size } = life.listeners
+    if (settings.hasSignal) {
+      const { size } = lifetime.listeners
       this.must(size === +!this.over, `${size} listeners on the signal while ${socket.state.name}`)
     }
   }
 
-  /** Nothing lasts for longer than it may. */
+  /** No state, no silence and no wait in the queue lasts longer than allowed. */
   private checkLiveness(): void {
     const { settings, socket, since, current } = this
     const { state } = socket
@@ -1168,29 +1191,29 @@ export class Walk {
     }[state.name]
     this.must(stay <= longest, `${state.name} for ${stay} ms, not ${longest}`)
     const now = performance.now()
-    this.stuck = this.writable && socket.queued ? Math.min(this.stuck, now) : Infinity
-    this.must(now - this.stuck <= SLOWEST_POLL, `${socket.queued} could have been sent`)
+    this.stuckSince = this.writable && socket.queued ? Math.min(this.stuckSince, now) : Infinity
+    this.must(now - this.stuckSince <= SLOWEST_POLL, `${socket.queued} queued messages could have been sent`)
     if (state.name !== 'open' || !settings.heartbeat || !current) return
     const { interval, timeout } = settings.heartbeat
     current.watchBuffer()
-    const life = Math.max(current.lastLife, since)
-    const silence = performance.now() - Math.max(life, current.lastLeft)
+    const lifetime = Math.max(current.lastLife, since)
+    const silence = performance.now() - Math.max(lifetime, current.lastLeft)
     // The timeout doubles after each dead connection in a row. The model does not know which of them were in a row, so it counts all.
-    const patience = Math.max(timeout, Math.min(timeout * 2 ** this.dead, 60_000))
-    // Bytes that leave are noticed when a timeout ends, which starts another one: also those that left in the same millisecond in which
-    // the last message came. A timer that is late by the wall clock asks once more.
-    const bound = interval + patience * (current.lastLeft >= life ? 2 : 1) + (this.jumped ? Infinity : 0)
+    const patience = Math.max(timeout, Math.min(timeout * 2 ** this.deadConnections, 60_000))
+    // When a timeout ends and bytes have been sent meanwhile, another timeout starts, even if that was in the same millisecond as the last message. If
+    // a timer is late by the wall clock, the heartbeat pings once more.
+    const bound = interval + patience * (current.lastLeft >= lifetime ? 2 : 1) + (this.jumped ? Infinity : 0)
     this.must(silence <= bound, `${silence} ms of silence, not ${bound}`)
   }
 
-  /** The world turns kind: the socket must come back, all that waits must leave, and `close()` must leave nothing behind. */
+  /** Without further faults, the socket must open, the queue must become empty, and `close()` must leave nothing behind. */
   async finish(): Promise<void> {
     const { socket } = this
-    this.benign = true
+    this.isFinishing = true
     this.flowing = this.answers = true
-    const ended = this.life.controller.signal.aborted
+    const ended = this.lifetime.controller.signal.aborted
     await this.take({ do: 'release' })
-    await this.take({ do: 'news', news: 'wake', online: true })
+    await this.take({ do: 'page event', event: 'wake', online: true })
     await this.take({ do: 'pass', time: this.settings.closeTimeout + 1 })
     if (socket.state.name !== 'open' && !ended) socket.reconnect()
     for (let i = 0; i < 200 && !ended && !(socket.state.name === 'open' && !socket.queued); i++) {
@@ -1202,12 +1225,12 @@ export class Walk {
         await this.take({ do: 'deliver', what: 'text' })
       await this.take({ do: 'accept' })
       await this.take({ do: 'flow', yes: true })
-      // A heartbeat that has seen bytes leave waits for up to a minute more.
+      // If bytes have been sent, the timeout of the heartbeat may start again, for up to a minute.
       await this.take({ do: 'pass', time: i < 20 ? 200 : 1_000 })
     }
     if (!ended) {
       if (socket.state.name !== 'open' || socket.queued)
-        throw new Error(`in a kind world: ${socket.state.name}, ${socket.queued} queued`)
+        throw new Error(`without further faults: ${socket.state.name}, ${socket.queued} queued`)
     }
     socket.close()
     await this.take({ do: 'pass', time: this.settings.closeTimeout + 1 })

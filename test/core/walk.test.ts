@@ -6,13 +6,13 @@ import { byEffort } from '../support/run.ts'
 import { countLooks, fresh, sent, settled, setup } from '../support/setup.ts'
 import {
   type Action,
-  lean,
+  type MessageSpec,
   OCCASIONS,
-  type Parcel,
   type Settings,
   type Step,
   Walk,
   type Which,
+  withoutUndefined,
 } from './walk-model.ts'
 
 const { random } = Math
@@ -32,8 +32,8 @@ afterEach(() => {
 const seldom = <Value>(value: fc.Arbitrary<Value>) =>
   either<Value | undefined>([3, one(undefined)], [1, value])
 
-const parcel: fc.Arbitrary<Parcel> = fc.record({
-  kind: either<Parcel['kind']>([3, one('text')], [2, one('bytes')], [1, one('blob')]),
+const messageSpec: fc.Arbitrary<MessageSpec> = fc.record({
+  kind: either<MessageSpec['kind']>([3, one('text')], [2, one('bytes')], [1, one('blob')]),
   size: fc.nat(20),
   ttl: seldom(fc.constantFrom(0, 1, 50, 1_000, 20_000)),
   key: seldom(fc.constantFrom('a', 'b')),
@@ -42,7 +42,7 @@ const parcel: fc.Arbitrary<Parcel> = fc.record({
 })
 
 const action = either<Action>(
-  [14, parcel.map(parcel => ({ do: 'send', ...lean(parcel) }))],
+  [14, messageSpec.map(messageSpec => ({ do: 'send', ...withoutUndefined(messageSpec) }))],
   [1, one({ do: 'reconnect' })],
   [1, one({ do: 'connect' })],
   [2, one({ do: 'handover' })],
@@ -100,8 +100,8 @@ const step = either<Step>(
   [
     5,
     fc.record({
-      do: one('news'),
-      news: fc.constantFrom('wake', 'wake', 'wake', 'sleep', 'offline', 'hidden', 'visible'),
+      do: one('page event'),
+      event: fc.constantFrom('wake', 'wake', 'wake', 'sleep', 'offline', 'hidden', 'visible'),
       online: fc.boolean(),
     }),
   ],
@@ -110,7 +110,7 @@ const step = either<Step>(
   [
     2,
     fc.record({
-      do: one('ghost'),
+      do: one('abandoned'),
       which: fc.nat(5),
       what: fc.constantFrom('message', 'open', 'close', 'backlog'),
     }),
@@ -119,16 +119,16 @@ const step = either<Step>(
   [1, one({ do: 'abort life' })],
 )
 
-/** What rarely comes together by chance: parts of a handover, in their order. */
+/** Steps of a handover in their order, which a random walk would rarely combine. */
 const handover = fc.subarray<Step>(
   [
     { do: 'open' },
-    { do: 'news', news: 'hidden', online: true },
+    { do: 'page event', event: 'hidden', online: true },
     { do: 'pass', time: 60_000 },
     { do: 'broadcast', reversed: false, again: false },
     { do: 'handover' },
-    { do: 'news', news: 'visible', online: true },
-    { do: 'news', news: 'wake', online: true },
+    { do: 'page event', event: 'visible', online: true },
+    { do: 'page event', event: 'wake', online: true },
     { do: 'pass', time: 300 },
     { do: 'send', kind: 'text', size: 3 },
     { do: 'accept' },
@@ -191,16 +191,16 @@ const settings = fc
     connectTimeout: fc.constantFrom(10_000, 2_000),
     closeTimeout: fc.constantFrom(3_000, 500),
     autoConnect: either([6, one(true)], [1, one(false)]),
-    wakes: either([4, one(true)], [1, one(false)]),
-    mortal: either([3, one(false)], [1, one(true)]),
+    hasPageEvents: either([4, one(true)], [1, one(false)]),
+    hasSignal: either([3, one(false)], [1, one(true)]),
     seed: fc.nat(),
   })
-  .map(lean)
+  .map(withoutUndefined)
 
 test('a random walk finds one connection, one order of events, and an account of every message', {
   timeout: 600_000,
 }, async () => {
-  // The same walks each time, so that a change is judged by what it changes; other seeds on request.
+  // The same walks in each run, so that only a change of the code can change the result. WALK_SEED selects others.
   const { WALK_RUNS = byEffort(600, 3_000), WALK_SEED = 20_261_121 } = process.env
   const steps = fc.array(either<Step | Step[]>([24, step], [1, handover]), { maxLength: 60, size: 'max' })
   await fc.assert(
@@ -214,7 +214,7 @@ test('a random walk finds one connection, one order of events, and an account of
   )
 })
 
-// What it found, each as short as it could be made.
+// Failures that the walk has found, reduced to the shortest cases.
 
 test('a socket that is closed before its first attempt stops listening to its signal', () => {
   const { signal } = new AbortController()
@@ -226,7 +226,7 @@ test('a socket that is closed before its first attempt stops listening to its si
   )
 })
 
-test('a buffer that does not shrink is checked less and less often, also after it has shrunk once', () => {
+test('a buffer that does not shrink is checked at increasing intervals, even after it has shrunk once', () => {
   const { socket, native } = setup()
   native().accept().freeze('up')
   socket.send('some')
@@ -237,7 +237,7 @@ test('a buffer that does not shrink is checked less and less often, also after i
 })
 
 describe('a drop listener', () => {
-  test('that sends does not overtake the message that another one made room for', () => {
+  test('that sends does not overtake the message for which an older one was dropped', () => {
     const { socket, native } = setup()
     socket.once('drop', () => socket.send('second'))
     socket.send('old', { key: 'k' })
@@ -279,18 +279,18 @@ test('of several reclaimed messages with the same key only the newest is sent ag
 })
 
 test('a heartbeat between the end of a connection and the second reading of its buffer loses no message', () => {
-  let tell = (_: PageEvent) => {}
+  let reportPageEvent = (_: PageEvent) => {}
   const { socket, native } = setup({
     heartbeat: { message: 'ping' },
     wake: heard => {
-      tell = heard
+      reportPageEvent = heard
       return () => {}
     },
   })
   native().accept().freeze('up')
   socket.send('x')
   native().drop()
-  tell('wake')
+  reportPageEvent('wake')
   vi.advanceTimersByTime(10_000)
   expect(sent(native().accept())).toEqual(['x'])
 })
@@ -339,21 +339,21 @@ test('receive() also rejects if it is called after the connection was lost', asy
 })
 
 test('a probe does not extend a deadline that is nearer than its own', () => {
-  let tell = (_: PageEvent) => {}
+  let reportPageEvent = (_: PageEvent) => {}
   const { heard, native } = setup({
     heartbeat: { interval: 1_000, timeout: 500, message: 'ping' },
     wake: heard => {
-      tell = heard
+      reportPageEvent = heard
       return () => {}
     },
   })
   native().accept()
-  tell('wake')
+  reportPageEvent('wake')
   vi.advanceTimersByTime(1_500)
   expect(heard('close')).toMatchObject([{ cause: { code: 'UNRESPONSIVE' } }])
 })
 
-test('a heartbeat message function may give up the connection', () => {
+test('a heartbeat message function may abandon the connection', () => {
   const reported: unknown[] = []
   vi.stubGlobal('reportError', (error: unknown) => reported.push(error))
   const message = () => {
@@ -366,7 +366,7 @@ test('a heartbeat message function may give up the connection', () => {
   expect([reported, sent(first), socket.state.name]).toEqual([[], [], 'waiting'])
 })
 
-test('a heartbeat message function that gives up a busy connection leaves no timer behind', () => {
+test('a heartbeat message function that abandons a busy connection leaves no timer behind', () => {
   const message = () => {
     socket.close()
     return 'ping'
@@ -374,7 +374,7 @@ test('a heartbeat message function that gives up a busy connection leaves no tim
   const { socket, native } = setup({ heartbeat: { interval: 1_000, message } })
   const first = native().accept()
   vi.advanceTimersByTime(500)
-  first.send('news')
+  first.send('page event')
   vi.advanceTimersByTime(600)
   expect(socket.state.name).toBe('closed')
   expect(vi.getTimerCount()).toBe(0)

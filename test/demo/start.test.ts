@@ -1,4 +1,4 @@
-// What somebody meets who starts the demo for the first time.
+// Starting the demo: its output, wrong options, and the build of the apps.
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -16,13 +16,13 @@ const start = async (env?: NodeJS.ProcessEnv): Promise<Demo> => {
 
 test('the demo prints its address, those of the apps, and how to stop it, and Ctrl+C ends it without an error', async () => {
   const demo = await start()
-  const { url, said } = demo
-  expect(said.split(/\s+/).filter(word => word.startsWith('http'))).toEqual([
+  const { url, output } = demo
+  expect(output.split(/\s+/).filter(word => word.startsWith('http'))).toEqual([
     url,
     `${url}recipes/script-tag.html`,
     `${url}spa/`,
   ])
-  expect(said).toContain('Press Ctrl+C to stop.')
+  expect(output).toContain('Press Ctrl+C to stop.')
   await visit(demo, 'feed')
   expect(await demo.stop()).toBe(0)
 })
@@ -38,7 +38,7 @@ test.each([
       return [{ PORT: `${port}` }, `Port ${port} is in use. Choose another port: PORT=`]
     },
   ],
-  ['the port is no number', async () => [{ PORT: 'http' }, 'PORT must be a whole number from 0 to 65535']],
+  ['the port is not a number', async () => [{ PORT: 'http' }, 'PORT must be a whole number from 0 to 65535']],
   [
     'the address belongs to another machine',
     async () => [
@@ -54,7 +54,7 @@ test.each([
   },
 )
 
-test('the demo shows at once that it builds the apps, and then serves them under its own policy', async () => {
+test('the demo shows at once that it builds the apps, and then serves them with its Content-Security-Policy', async () => {
   const { url } = await start()
   const short = await fetch(`${url}spa/react`)
   expect([short.url, short.status]).toEqual([`${url}spa/react/`, 503])
@@ -76,12 +76,12 @@ test('the demo shows why the apps could not be built, and builds them again afte
     "if (process.argv[1]?.includes('vite')) throw new Error('a broken plugin')",
   )
   const { url } = await start({ NODE_OPTIONS: `--import=data:text/javascript,${broken}` })
-  // The page that waits looks with HEAD, and must leave the reason to the request of its reload.
-  const look = async (): Promise<number> => {
+  // The waiting page sends HEAD requests, which must not use up the message for the request of its reload.
+  const headStatus = async (): Promise<number> => {
     const { status } = await fetch(`${url}spa/vue/`, { method: 'HEAD' })
-    return status === 503 ? look() : status
+    return status === 503 ? headStatus() : status
   }
-  expect([await look(), await look()]).toEqual([500, 500])
+  expect([await headStatus(), await headStatus()]).toEqual([500, 500])
   const page = await fetch(`${url}spa/vue/`)
   expect([page.status, await page.text()]).toEqual([500, expect.stringContaining('a broken plugin')])
   expect((await fetch(`${url}spa/vue/`)).status).toBe(503)

@@ -1,4 +1,4 @@
-// The demo in processes of its own, and clients that talk to it as the page does.
+// Starts the demo in its own processes, and clients that send and receive the same messages as the page.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
@@ -6,17 +6,17 @@ import { WebSocket } from 'ws'
 import { createWatch } from '../support/watch.ts'
 
 export interface Demo {
-  /** Where it is, as it has said. */
+  /** The URL that the process has printed. */
   readonly url: string
-  /** All that it has printed so far. */
-  readonly said: string
-  /** In good order, as Ctrl+C does. Resolves with the exit code. */
+  /** The output of the process until then. */
+  readonly output: string
+  /** Stops the process with SIGINT, as Ctrl+C does. Resolves with the exit code. */
   stop(): Promise<number | null>
-  /** With SIGKILL. */
+  /** Kills the process with SIGKILL. */
   kill(): Promise<number | null>
 }
 
-/** Starts one of the scripts in `demo/` and reads its address from what it prints. */
+/** Starts one of the scripts in `demo/server/`, and reads its URL from its output. */
 export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv = {}): Promise<Demo> => {
   const { REDIS_URL: _, SERVICE: __, ...env } = process.env
   const child = spawn(
@@ -28,9 +28,9 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
     },
   )
   const exited = once(child, 'exit') as Promise<[number | null]>
-  let complaints = ''
+  let errors = ''
   child.stderr.on('data', (text: Buffer) => {
-    complaints += text
+    errors += text
     process.stderr.write(text)
   })
   const end = async (signal: NodeJS.Signals) => {
@@ -38,29 +38,29 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
     const [code] = await exited
     return code
   }
-  let said = ''
+  let output = ''
   for await (const text of child.stdout) {
-    said += text
-    if (said.includes('\n')) break
+    output += text
+    if (output.includes('\n')) break
   }
-  if (!said.includes('\n')) await exited
-  const [url] = /http:\/\/\S+\//.exec(said) ?? []
-  if (!url) throw new Error(`the demo did not say where it is: ${said}${complaints}`)
-  return { url, said, stop: () => end('SIGINT'), kill: () => end('SIGKILL') }
+  if (!output.includes('\n')) await exited
+  const [url] = /http:\/\/\S+\//.exec(output) ?? []
+  if (!url) throw new Error(`the demo did not print its URL: ${output}${errors}`)
+  return { url, output, stop: () => end('SIGINT'), kill: () => end('SIGKILL') }
 }
 
 export interface Visitor {
   readonly socket: WebSocket
-  /** What came as text, parsed, and as binary. */
+  /** All text messages, parsed, and all binary messages. */
   readonly texts: any[]
   readonly frames: Buffer[]
-  say(message: object | Buffer): void
-  /** The first text of which this is true, of those that came already too. */
-  hears(isIt: (message: any) => unknown): Promise<any>
+  send(message: object | Buffer): void
+  /** Resolves with the first text message that matches, now or later. */
+  receives(matches: (message: any) => unknown): Promise<any>
   until<Found>(find: () => Found | undefined | false): Promise<Found>
 }
 
-/** Connects without any help from the package, and keeps what it hears. */
+/** Connects with `ws`, without the package, and keeps all messages. */
 export const visit = async ({ url }: { readonly url: string }, path: string): Promise<Visitor> => {
   const socket = new WebSocket(`${url.replace('http', 'ws')}${path}`)
   const texts: any[] = []
@@ -77,8 +77,8 @@ export const visit = async ({ url }: { readonly url: string }, path: string): Pr
     socket,
     texts,
     frames,
-    say: message => socket.send(Buffer.isBuffer(message) ? message : JSON.stringify(message)),
-    hears: isIt => until(() => texts.find(isIt)),
+    send: message => socket.send(Buffer.isBuffer(message) ? message : JSON.stringify(message)),
+    receives: matches => until(() => texts.find(matches)),
     until,
   }
 }
@@ -92,10 +92,11 @@ export const fetchApp = async (url: string): Promise<Response> => {
   return fetchApp(url)
 }
 
+/** Sends the request of a button of the page. Returns the status and the text of the response. */
 export const press = async (
   { url }: { readonly url: string },
   control: string,
 ): Promise<[number, string]> => {
-  const answer = await fetch(`${url}control/${control}`, { method: 'POST' })
-  return [answer.status, await answer.text()]
+  const response = await fetch(`${url}control/${control}`, { method: 'POST' })
+  return [response.status, await response.text()]
 }

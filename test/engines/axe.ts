@@ -1,32 +1,32 @@
-// Accessibility, as axe-core sees it.
+// Checks accessibility with axe-core.
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Page } from './page.ts'
 
 const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** The name of a rule, and the elements that break it. */
+/** The name of a rule, and the elements that violate it. */
 export type Finding = [rule: string, elements: string[]]
 
-/** Over the protocol: a page's own policy would not let a foreign script in. */
+/** Injects axe-core with the driver of the engine, because the policy of a page may forbid foreign scripts. */
 export const loadAxe = (page: Page): Promise<void> => page.evaluate(`(() => { ${source} })()`)
 
-/** Colours of the system. What fades in has too little contrast for a moment, so nothing moves. */
+/** Sets the colour scheme. Disables motion, because elements that fade in have too little contrast meanwhile. */
 export const setColours = async (page: Page, value: 'light' | 'dark'): Promise<void> => {
   const still = { name: 'prefers-reduced-motion', value: 'reduce' }
   const features = [{ name: 'prefers-color-scheme', value }, still]
   await page.cdp?.('Emulation.setEmulatedMedia', { features })
 }
 
-/** What is wrong with a page that has axe. */
+/** Returns the violations of a page into which axe-core has been injected. */
 export const findings = (page: Page): Promise<Finding[]> =>
   page.evaluate(
     `axe.run().then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]))`,
   )
 
 /**
- * What is wrong with the pages at these paths of a site that VitePress has built, of which `page` shows one. The contents of each are put into
- * the page that is there, because loading it would take far longer. Colours are checked once for each kind of element, in light and in dark.
+ * Returns the violations of the pages at these paths of a site built with VitePress. `page` shows one of them. The contents of the others are
+ * inserted into it, because loading each page would take far longer. Colours are checked once for each kind of element, in light and dark mode.
  */
 export const findingsOnPages = (page: Page, paths: string[]): Promise<[path: string, ...Finding][]> =>
   page.evaluate(async (paths: string[]) => {
@@ -71,7 +71,7 @@ export const findingsOnPages = (page: Page, paths: string[]): Promise<[path: str
         document.documentElement.classList.toggle('dark', isDark)
         add(await axe.run({ include }, { runOnly: colours, resultTypes }))
       }
-      // The parts of a line of code differ in nothing but their colours.
+      // The parts of a line of code differ only in their colours.
       for (const code of document.querySelectorAll('pre code')) code.replaceChildren(code.textContent ?? '')
       add(await axe.run({ rules, resultTypes }))
     }

@@ -1,4 +1,4 @@
-// Calls and subscriptions in real browsers, through resets, cuts, freezes and restarts of the server. The server's own log is the judge.
+// Calls and subscriptions in real browsers, through resets, cuts, freezes and restarts of the server. The log of the server shows which calls were executed.
 import { test } from 'vitest'
 import { startCallsServer } from '../interop/calls-server.ts'
 import { callMany, judge, startFaults } from '../interop/calls-traffic.ts'
@@ -9,11 +9,11 @@ import { inEveryEngine } from './rig.ts'
 
 const COUNT = byEffort(500, 2_000, 100_000)
 
-/** What `load` brings into the page. */
+/** Globals of the page, set by `load`. */
 declare const entries: Parameters<typeof callMany>[0]
 declare const run: typeof callMany
 
-/** A string, for an import in a function would be the test runner's. */
+/** A string, because the test runner would transform an import in a function. */
 const load = `Promise.all([import('/dist/index.js'), import('/dist/calls.js')]).then(all => {
   globalThis.entries = Object.assign({}, ...all)
   globalThis.run = ${callMany}

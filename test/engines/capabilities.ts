@@ -1,5 +1,5 @@
-// What an engine can do depends on its version, on its driver, and on the machine. No test knows a version: it says what it needs, and
-// that is tried, once a run.
+// Detects what an engine can do, which depends on its version, its driver and the machine. A test names the capability that it needs, not a
+// version. Each capability is tried once per run.
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { startServer } from '../interop/ws.ts'
@@ -8,8 +8,8 @@ import { runFolder } from '../support/run.ts'
 import type { Engine, Page } from './page.ts'
 import type { Site } from './site.ts'
 
-/** What a probe has: a page of its own, and a way to have things ended after it. */
-interface Bench {
+/** What a probe gets: its own page, and a function that closes or stops things after the probe. */
+interface ProbeContext {
   readonly site: Site
   readonly page: Page
   keep<Kept extends { close(): unknown } | { stop(): unknown }>(kept: Kept): Kept
@@ -27,9 +27,9 @@ const openSocket = (page: Page, url: string) =>
     url,
   )
 
-/** Each says whether it works. One that throws says that it does not, and why. */
+/** Each probe resolves with whether the capability works. If it throws, the capability does not work, and the error is the reason. */
 const probes = {
-  async 'network emulation'({ page }: Bench) {
+  async 'network emulation'({ page }: ProbeContext) {
     if (!page.offline) throw new Error('its driver has no such command')
     await page.offline(true)
     const offline = await page.evaluate(() => !navigator.onLine)
@@ -37,7 +37,7 @@ const probes = {
     return offline && (await page.evaluate(() => navigator.onLine))
   },
 
-  'sending while offline': async ({ page, keep }: Bench) => {
+  'sending while offline': async ({ page, keep }: ProbeContext) => {
     if (!page.offline) throw new Error('its driver has no such command')
     const server = keep(await startServer())
     await openSocket(page, `${server.url}/echo`)
@@ -54,8 +54,8 @@ const probes = {
     return isAnswered
   },
 
-  /** In a worker that is a module, the class that the package gives its users. */
-  'module service workers': ({ page, site }: Bench) =>
+  /** Registers a module service worker that imports the package. */
+  'module service workers': ({ page, site }: ProbeContext) =>
     page.evaluate(
       async (script: string) => {
         const { serviceWorker } = navigator
@@ -64,9 +64,9 @@ const probes = {
           registration.waiting ??
           registration.active) as ServiceWorker
         const state = await new Promise<string>(resolve => {
-          const look = () => /activated|redundant/.test(worker.state) && resolve(worker.state)
-          worker.onstatechange = look
-          look()
+          const check = () => /activated|redundant/.test(worker.state) && resolve(worker.state)
+          worker.onstatechange = check
+          check()
         })
         await registration.unregister()
         return state === 'activated'
@@ -74,7 +74,7 @@ const probes = {
       site.script('/probe.js', "import '/dist/index.js'"),
     ),
 
-  async 'freezing a page'({ page }: Bench) {
+  async 'freezing a page'({ page }: ProbeContext) {
     if (!page.cdp) throw new Error('its driver has no such command')
     await page.evaluate(() =>
       document.addEventListener('freeze', () => Object.assign(window, { frozen: true })),
@@ -85,9 +85,9 @@ const probes = {
     return page.evaluate(() => 'frozen' in window)
   },
 
-  'keeping a page with an open socket in the back/forward cache': async (bench: Bench) => {
-    const server = bench.keep(await startServer())
-    await bench.page.evaluate(
+  'keeping a page with an open socket in the back/forward cache': async (context: ProbeContext) => {
+    const server = context.keep(await startServer())
+    await context.page.evaluate(
       (url: string) =>
         new Promise<void>(resolve => {
           const socket = new WebSocket(url)
@@ -97,31 +97,31 @@ const probes = {
         }),
       `${server.url}/sink`,
     )
-    return isKept(bench)
+    return isKept(context)
   },
 
-  'keeping a page that is connecting in the back/forward cache': async (bench: Bench) => {
-    const server = bench.keep(await startServer())
-    const proxy = bench.keep(await startProxy({ port: server.port }))
+  'keeping a page that is connecting in the back/forward cache': async (context: ProbeContext) => {
+    const server = context.keep(await startServer())
+    const proxy = context.keep(await startProxy({ port: server.port }))
     proxy.hang(true)
-    await bench.page.evaluate((url: string) => {
+    await context.page.evaluate((url: string) => {
       const socket = new WebSocket(url)
       addEventListener('pagehide', () => socket.close())
       Object.assign(window, { kept: true })
     }, proxy.url('/sink'))
     await proxy.accepted(1)
-    return isKept(bench)
+    return isKept(context)
   },
 
-  /** `bufferedAmount` counts what the system has not taken, rather than what another process of the browser has not. */
-  'telling what has not left': async ({ page, keep }: Bench) => {
+  /** Whether `bufferedAmount` counts what the operating system has not accepted. In WebKit, it counts what the browser's network process has not accepted. */
+  'an accurate bufferedAmount': async ({ page, keep }: ProbeContext) => {
     const server = keep(await startServer())
     const proxy = keep(await startProxy({ port: server.port }))
     await openSocket(page, proxy.url('/sink'))
     proxy.freeze()
     return page.evaluate(() => {
       const { socket } = window as unknown as { socket: WebSocket }
-      // More than all buffers of the system hold.
+      // More than the buffers of the operating system hold.
       for (let i = 0; i < 300; i++) socket.send(new Uint8Array(65_536))
       return new Promise<boolean>(resolve => {
         let last = -1
@@ -137,8 +137,8 @@ const probes = {
     })
   },
 
-  /** Rather than taking them for broken frames. */
-  'telling close codes 1012 and 1013': async ({ page, keep }: Bench) => {
+  /** Whether these codes reach the page, instead of failing the connection. */
+  'close codes 1012 and 1013': async ({ page, keep }: ProbeContext) => {
     const server = keep(await startServer())
     return page.evaluate(
       (url: string) =>
@@ -149,23 +149,23 @@ const probes = {
     )
   },
 
-  'windows that a script opens': ({ page }: Bench) =>
+  'opening windows from a script': ({ page }: ProbeContext) =>
     page.evaluate(() => {
       const opened = window.open('about:blank')
       opened?.close()
       return opened !== null
     }),
 
-  'the DevTools protocol': async ({ page }: Bench) => {
+  'the DevTools protocol': async ({ page }: ProbeContext) => {
     if (!page.cdp) throw new Error('its driver does not speak it')
     await page.cdp('Page.enable')
     return true
   },
-} satisfies Record<string, (bench: Bench) => Promise<boolean>>
+} satisfies Record<string, (context: ProbeContext) => Promise<boolean>>
 
 export type Capability = keyof typeof probes
 
-async function isKept({ page, site }: Bench): Promise<boolean> {
+async function isKept({ page, site }: ProbeContext): Promise<boolean> {
   await page.goto(site.page())
   await page.back()
   return page.evaluate(() => 'kept' in window)
@@ -173,40 +173,40 @@ async function isKept({ page, site }: Bench): Promise<boolean> {
 
 interface Finding {
   readonly works: boolean
-  /** Of the driver or the page, if there was one. */
-  readonly said?: string
+  /** The message of the error, if there was one. */
+  readonly reason?: string
 }
 
 async function probe(capability: Capability, engine: Engine, site: Site): Promise<Finding> {
   const kept: ({ close(): unknown } | { stop(): unknown })[] = []
-  const keep: Bench['keep'] = one => {
-    kept.push(one)
-    return one
+  const keep: ProbeContext['keep'] = resource => {
+    kept.push(resource)
+    return resource
   }
   try {
     const page = keep(await engine.open(site.page({ scripts: [] })))
     return { works: await probes[capability]({ site, page, keep }) }
   } catch (error) {
-    // Of the first line, without where in the driver's own source it comes from.
-    const [said = ''] = (error as Error).message.split(/\n| \w+@\w+:\/\//)
-    return { works: false, said }
+    // The first line, without locations in the source of the driver.
+    const [reason = ''] = (error as Error).message.split(/\n| \w+@\w+:\/\//)
+    return { works: false, reason }
   } finally {
-    for (const one of kept.reverse()) await ('close' in one ? one.close() : one.stop())
+    for (const resource of kept.reverse()) await ('close' in resource ? resource.close() : resource.stop())
   }
 }
 
-/** Whether this engine can do that. Tried by the first test of the run that asks. */
-export async function find(capability: Capability, engine: Engine, site: Site): Promise<Finding> {
+/** Returns whether the engine has the capability. The first test of the run that asks tries it; the result is stored for the others. */
+export async function detectCapability(capability: Capability, engine: Engine, site: Site): Promise<Finding> {
   const file = join(runFolder(), `${engine.name} ${capability.replaceAll('/', ' ')}.json`)
   if (existsSync(file)) return JSON.parse(readFileSync(file, 'utf8'))
   const finding = await probe(capability, engine, site)
-  // Another process may read it at any time: it is there whole or not at all.
+  // Other processes may read the file at any time, so it must appear complete.
   const draft = `${file}.${process.pid}`
   writeFileSync(draft, JSON.stringify(finding))
   renameSync(draft, file)
   return finding
 }
 
-/** Why a test that needs this is skipped. */
-export const without = (capability: Capability, { name, version }: Engine, { said }: Finding): string =>
-  `${name} ${version} lacks ${capability}${said ? ` (${said.slice(0, 120)})` : ''}`
+/** Returns the reason for which a test is skipped. */
+export const skipReason = (capability: Capability, { name, version }: Engine, { reason }: Finding): string =>
+  `${name} ${version} lacks ${capability}${reason ? ` (${reason.slice(0, 120)})` : ''}`

@@ -1,13 +1,13 @@
-// Chromium and Chrome, over puppeteer and the DevTools protocol. Not over Playwright: that holds every page focused and
-// visible, so no page is ever hidden, throttled, or frozen.
+// Controls Chromium and Chrome with puppeteer and the DevTools protocol. Playwright would keep every page focused and visible, so that no page
+// could be hidden, throttled or frozen.
 import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import puppeteer, { type Browser } from 'puppeteer-core'
 import { FAR_HOST } from './far.ts'
 import { type Engine, outcome, type Page, script } from './page.ts'
 
-// What drivers switch off for the sake of steady tests and users have on: here it is what is tested.
-const asForUsers = [
+// Puppeteer disables these features to make tests predictable. They are enabled for users, and these tests need them.
+const ignoredDefaultArgs = [
   '--disable-back-forward-cache',
   '--disable-background-timer-throttling',
   '--disable-backgrounding-occluded-windows',
@@ -27,7 +27,7 @@ export async function launchChromium(executablePath: string, profile?: string): 
   const browser = await puppeteer.launch({
     executablePath,
     args: process.getuid?.() === 0 ? ['--no-sandbox', ...args] : args,
-    ignoreDefaultArgs: asForUsers,
+    ignoreDefaultArgs: ignoredDefaultArgs,
     acceptInsecureCerts: true,
     pipe: true,
     ...(profile && { userDataDir: profile }),
@@ -42,12 +42,12 @@ export async function launchChromium(executablePath: string, profile?: string): 
   }
 }
 
-/** Ends the browser at once. Resolves when it is gone. */
+/** Kills the browser. Resolves when its process has exited. */
 export async function kill(browser: Browser): Promise<void> {
-  const running = browser.process()
-  if (!running || running.exitCode !== null || running.signalCode) return
-  const exited = once(running, 'exit')
-  running.kill('SIGKILL')
+  const child = browser.process()
+  if (!child || child.exitCode !== null || child.signalCode) return
+  const exited = once(child, 'exit')
+  child.kill('SIGKILL')
   await exited
 }
 
@@ -57,8 +57,7 @@ async function openPage(
   type: 'tab' | 'window' = 'tab',
 ): Promise<Page> {
   const tab = await browser.newPage({ type })
-  // Ours, rather than puppeteer's `evaluate`: that waits for an execution context, of which it can lose track when a
-  // page comes back from the back/forward cache.
+  // Puppeteer's own `evaluate` waits for an execution context. It can lose track of it when a page returns from the back/forward cache.
   const session = await tab.createCDPSession()
   const cdp = (method: string, parameters: object = {}) =>
     session.send(method as 'Page.enable', parameters as never)

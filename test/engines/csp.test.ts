@@ -1,4 +1,4 @@
-// What a page is not allowed to do: under a strict Content-Security-Policy, and as an `https:` page.
+// The package under a strict Content-Security-Policy, and in an `https:` page.
 import { describe, expect, test } from 'vitest'
 import type * as Package from '../../src/index.ts'
 import { hasNginx, startNginx } from '../interop/nginx.ts'
@@ -9,18 +9,18 @@ import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 import { startSite, umd } from './site.ts'
 
-/** What the script tag brings. It exists in the page, not here. */
+/** The global of the UMD bundle, in the page. */
 declare const SteadySocket: typeof Package
 
-/** What `app` leaves in the page. */
-declare const story: {
+/** A global of the page, set by `app`. */
+declare const log: {
   readonly entries: unknown[][]
   until(what: string, count: number): Promise<unknown[][]>
 }
 
 /**
- * In the page, as a script of its own: what DevTools evaluate may do things that the policy forbids. The address comes in
- * the script's own.
+ * In the page, loaded as a script, because code that DevTools evaluate may do things that the policy forbids. The query of the script's URL has
+ * the address of the server.
  */
 function app() {
   const entries: unknown[][] = []
@@ -39,9 +39,9 @@ function app() {
       checks.add(check)
       check()
     })
-  Object.assign(window, { story: { entries, until } })
+  Object.assign(window, { log: { entries, until } })
   document.addEventListener('securitypolicyviolation', ({ effectiveDirective }) => {
-    // The site's pages have an icon, which is not the package's doing.
+    // Ignores the icon of the page.
     if (effectiveDirective !== 'img-src') note('violation', effectiveDirective)
   })
   const url = new URL((document.currentScript as HTMLScriptElement).src).searchParams.get('url') as string
@@ -64,13 +64,13 @@ const echoed = [
   ['binary', 1, 2, 255],
 ]
 
-/** The strictest policy under which there can be a WebSocket at all. */
+/** The strictest policy that allows a WebSocket. */
 const strict = (connect: string) => `default-src 'none'; script-src 'self'; connect-src ${connect}`
 
 interface Refusal {
-  /** What came out of `createSocket`. */
+  /** The name of the error that `connect()` threw. */
   readonly thrown: string | null
-  /** What the socket was left with. */
+  /** The final state of the socket. */
   readonly state: string
   readonly cause: string | undefined
   readonly attempts: number
@@ -78,10 +78,10 @@ interface Refusal {
 }
 
 /**
- * In the page: connects to an address that it must not, given as such or by a function, with three attempts after the first,
- * until the socket has given up.
+ * In the page: connects to a forbidden address, which is passed as a string or by a function. Resolves when the socket has opened, or has given up
+ * after three more attempts.
  */
-async function offend(url: string, byFunction: boolean): Promise<Refusal> {
+async function connectTo(url: string, byFunction: boolean): Promise<Refusal> {
   const retry = SteadySocket.backoff({ attempts: 3, base: 20, max: 20 })
   const socket = SteadySocket.createSocket(byFunction ? () => url : url, { retry, autoConnect: false })
   const errors: string[] = []
@@ -109,18 +109,18 @@ async function offend(url: string, byFunction: boolean): Promise<Refusal> {
 }
 
 /**
- * The constructor throws: it would be the same the next time, so a fixed address is given up at once, and the caller hears it.
- * A function may have a better one the next time.
+ * Expects that the constructor throws. With a fixed address, another attempt would throw as well, so `connect()` throws and the socket gives up. A
+ * function may return another address, so the socket tries again.
  */
-async function isThrown(page: Page, url: string, name: string) {
-  expect(await page.evaluate(offend, url, false)).toMatchObject({
+async function expectThrow(page: Page, url: string, name: string) {
+  expect(await page.evaluate(connectTo, url, false)).toMatchObject({
     thrown: name,
     state: 'closed',
     cause: 'ENDPOINT_FAILED',
     attempts: 1,
     errors: ['ENDPOINT_FAILED'],
   })
-  expect(await page.evaluate(offend, url, true)).toMatchObject({
+  expect(await page.evaluate(connectTo, url, true)).toMatchObject({
     thrown: null,
     state: 'closed',
     cause: 'ENDPOINT_FAILED',
@@ -129,10 +129,10 @@ async function isThrown(page: Page, url: string, name: string) {
   })
 }
 
-/** The browser refuses as if the server had: tried again as the policy says, and no attempt waits for its deadline. */
-async function isRefused(page: Page, url: string) {
+/** Expects that each attempt fails at once, as if the server had refused it, and that the socket tries again as its policy says. */
+async function expectRefusal(page: Page, url: string) {
   for (const byFunction of [false, true]) {
-    expect(await page.evaluate(offend, url, byFunction)).toMatchObject({
+    expect(await page.evaluate(connectTo, url, byFunction)).toMatchObject({
       thrown: null,
       state: 'closed',
       cause: 'CONNECTION_REFUSED',
@@ -142,8 +142,8 @@ async function isRefused(page: Page, url: string) {
   }
 }
 
-/** In the page: what becomes of the engine's own socket at this address: the name of what its constructor throws, or `open`, or `error`. */
-const bare = (url: string) =>
+/** In the page: connects a native socket. Resolves with the name of the error that its constructor throws, with `open` or with `error`. */
+const connectNative = (url: string) =>
   new Promise<string>(resolve => {
     try {
       const socket = new WebSocket(url)
@@ -157,12 +157,12 @@ const bare = (url: string) =>
     }
   })
 
-/** The address is forbidden. Some engines say so from the constructor, which the standard does not know, others by an event. */
-async function isForbidden(page: Page, url: string, names: readonly string[]) {
-  const how = await page.evaluate(bare, url)
+/** Expects that the address is forbidden. Some engines throw in the constructor, which the standard does not specify, others fire an event. */
+async function expectForbidden(page: Page, url: string, names: readonly string[]) {
+  const how = await page.evaluate(connectNative, url)
   expect([...names, 'error']).toContain(how)
-  if (how === 'error') await isRefused(page, url)
-  else await isThrown(page, url, how)
+  if (how === 'error') await expectRefusal(page, url)
+  else await expectThrow(page, url, how)
 }
 
 async function openSecure(rig: Rig, url: string, csp: string): Promise<Page> {
@@ -175,7 +175,7 @@ async function openSecure(rig: Rig, url: string, csp: string): Promise<Page> {
 
 inEveryEngine(rig => {
   describe('a strict Content-Security-Policy', () => {
-    test.each([umd, umd.replace('.js', '.min.js')])('lets %s do all it does', async bundle => {
+    test.each([umd, umd.replace('.js', '.min.js')])('does not restrict %s', async bundle => {
       const server = rig.keep(await startServer())
       const proxy = rig.keep(await startProxy({ port: server.port }))
       rig.site.script('/app.js', `(${app})()`)
@@ -183,9 +183,9 @@ inEveryEngine(rig => {
         scripts: [bundle, `/app.js?url=${encodeURIComponent(proxy.url('/echo'))}`],
         csp: strict(`ws://127.0.0.1:${proxy.port}`),
       })
-      expect(await page.evaluate(() => story.until('binary', 1))).toEqual(echoed)
+      expect(await page.evaluate(() => log.until('binary', 1))).toEqual(echoed)
       proxy.reset()
-      expect(await page.evaluate(() => story.until('text', 2))).toEqual([
+      expect(await page.evaluate(() => log.until('text', 2))).toEqual([
         ...echoed,
         ['close', 'queued'],
         ['open', true],
@@ -193,41 +193,41 @@ inEveryEngine(rig => {
       ])
     })
 
-    test('that forbids the address ends in a clear state, after a bounded number of attempts', async () => {
+    test('that forbids the address makes the socket fail with a clear error, after a limited number of attempts', async () => {
       const server = rig.keep(await startServer())
       const page = await rig.open({ csp: strict('ws://127.0.0.1:1') })
-      // Firefox throws an exception of its own, which is no DOMException; Chromium fires `error` and never `close`.
-      await isForbidden(page, server.url, ['SecurityError', 'NS_ERROR_CONTENT_BLOCKED'])
+      // Firefox throws an exception that is not a DOMException. Chromium fires `error` and never `close`.
+      await expectForbidden(page, server.url, ['SecurityError', 'NS_ERROR_CONTENT_BLOCKED'])
       expect(server.handshakes).toBe(0)
     })
   })
 
   describe('an https: page', () => {
-    test('that is given a ws: address gets a clear error, after a bounded number of attempts', async () => {
+    test('that connects to a ws: address gets a clear error, after a limited number of attempts', async () => {
       const site = rig.keep(await startSite({ tls: makeCertificate() }))
       const page = rig.keep(await rig.engine.open(site.page()))
       expect(await page.evaluate(() => location.protocol)).toBe('https:')
-      // A name that nobody has: it is not even looked up.
+      // This name does not exist, but it is not even resolved.
       const url = 'ws://push.test/feed'
-      await isForbidden(page, url, ['SecurityError'])
+      await expectForbidden(page, url, ['SecurityError'])
 
-      // An engine may make an exception for the machine itself, as all but WebKit do.
+      // Engines may exempt addresses of this machine, as all but WebKit do.
       const server = rig.keep(await startServer())
-      const open = (await page.evaluate(bare, server.url)) === 'open'
-      if (open) expect((await page.evaluate(offend, server.url, false)).state).toBe('open')
-      else await isRefused(page, server.url)
+      const open = (await page.evaluate(connectNative, server.url)) === 'open'
+      if (open) expect((await page.evaluate(connectTo, server.url, false)).state).toBe('open')
+      else await expectRefusal(page, server.url)
       expect(server.handshakes).toBe(open ? 2 : 0)
     })
 
     test.runIf(hasNginx())(
-      'talks wss: through nginx, under a strict policy, also after its restart',
+      'connects to wss: through nginx under a strict policy, also after the connection is lost',
       async () => {
         const server = rig.keep(await startServer())
         const nginx = rig.keep(await startNginx({ port: server.port }))
         const page = await openSecure(rig, `${nginx.secureUrl}/echo`, strict(nginx.secureUrl))
-        expect(await page.evaluate(() => story.until('binary', 1))).toEqual(echoed)
+        expect(await page.evaluate(() => log.until('binary', 1))).toEqual(echoed)
         server.terminateAll()
-        expect(await page.evaluate(() => story.until('text', 2))).toEqual([
+        expect(await page.evaluate(() => log.until('text', 2))).toEqual([
           ...echoed,
           ['close', 'queued'],
           ['open', true],

@@ -1,16 +1,16 @@
-// What a test does with the demo's page.
+// Helpers for tests of the demo's page.
 import type { Page } from './page.ts'
 
-/** Before the test's own end, which says only that there was one. */
-const patience = 200_000
+/** Shorter than the timeout of the test, because this error message says more. */
+const timeout = 200_000
 
-/** Resolves with the text of what a selector finds, once it matches; rejects with what it shows instead. */
-export const shows = (page: Page, selector: string, pattern: string): Promise<string> =>
+/** Resolves with the text of an element once it matches a pattern. Rejects with the current text after a timeout. */
+export const waitForText = (page: Page, selector: string, pattern: string): Promise<string> =>
   page.evaluate(
-    (selector, pattern, patience) =>
+    (selector, pattern, timeout) =>
       new Promise<string>((resolve, reject) => {
         const text = () => document.querySelector(selector)?.textContent ?? ''
-        const look = () => {
+        const check = () => {
           if (!new RegExp(pattern).test(text())) return
           watcher.disconnect()
           clearTimeout(timer)
@@ -21,47 +21,47 @@ export const shows = (page: Page, selector: string, pattern: string): Promise<st
           const { demo } = window as { demo?: { sockets: { state: { name: string } }[] } }
           const states = demo?.sockets.map(({ state }) => state.name).join(', ')
           reject(new Error(`${selector} does not show /${pattern}/ but "${text()}". Sockets: ${states}`))
-        }, patience)
-        const watcher = new MutationObserver(look)
+        }, timeout)
+        const watcher = new MutationObserver(check)
         watcher.observe(document, { subtree: true, childList: true, characterData: true, attributes: true })
-        look()
+        check()
       }),
     selector,
     pattern,
-    patience,
+    timeout,
   )
 
 export const press = (page: Page, id: string): Promise<void> =>
   page.evaluate(id => document.getElementById(id)?.click(), id)
 
 /**
- * Presses one of the buttons that break something, once nothing is broken; resolves with what the page says has happened. Meanwhile a timer
- * and an errand to the server say for how long the machine itself stood still: see `stall`.
+ * Waits until all connections are open, then presses the button of a fault. Resolves with the report of the page. Meanwhile, measures how long
+ * a busy machine delays timers and requests of the page: see `longestDelay`.
  */
-export const suffer = async (page: Page, id: string): Promise<string> => {
+export const injectFault = async (page: Page, id: string): Promise<string> => {
   await page.evaluate(async (id: string) => {
     const { demo } = window as unknown as { demo: { sockets: { state: { name: string } }[] } }
-    const whole = () => demo.sockets.every(({ state }) => state.name === 'open')
-    while (!whole()) await new Promise(resolve => setTimeout(resolve, 50))
-    const watch = { stall: 0 }
-    Object.assign(window, { watch })
-    const errand = async () => {
-      while ((window as { watch?: object }).watch === watch) {
+    const allOpen = () => demo.sockets.every(({ state }) => state.name === 'open')
+    while (!allOpen()) await new Promise(resolve => setTimeout(resolve, 50))
+    const delays = { longest: 0 }
+    Object.assign(window, { delays })
+    const measure = async () => {
+      while ((window as { delays?: object }).delays === delays) {
         const since = performance.now()
         await new Promise(resolve => setTimeout(resolve, 100))
         await fetch('/', { method: 'HEAD' }).catch(() => {})
-        watch.stall = Math.max(watch.stall, performance.now() - since)
+        delays.longest = Math.max(delays.longest, performance.now() - since)
       }
     }
-    void errand()
+    void measure()
     document.getElementById(id)?.click()
   }, id)
-  await shows(page, '#expect', '\\w')
-  return shows(page, '#happened', '^[^:]+: .*Lost from the streams')
+  await waitForText(page, '#expect', '\\w')
+  return waitForText(page, '#happened', '^[^:]+: .*Lost from the streams')
 }
 
-/** The longest time for which nothing moved in the page or between it and its server, since the last button was pressed. */
-export const stall = (page: Page): Promise<number> => page.evaluate('window.watch.stall')
+/** The longest time, in milliseconds, that a timer of 100 ms and a request took since the last fault. */
+export const longestDelay = (page: Page): Promise<number> => page.evaluate('window.delays.longest')
 
 export const push = (page: Page, text: string): Promise<void> =>
   page.evaluate(text => {
@@ -69,12 +69,12 @@ export const push = (page: Page, text: string): Promise<void> =>
     document.getElementById('send')?.click()
   }, text)
 
-/** Cuts all connections, and refuses new ones for some seconds from now on. */
-export const refuse = (url: string, seconds: number): Promise<Response> =>
+/** Resets all connections, and refuses new ones for some seconds. */
+export const refuseConnections = (url: string, seconds: number): Promise<Response> =>
   fetch(`${url}control/refuse?seconds=${seconds}`, { method: 'POST' })
 
-/** Sends a message from one of the pages to be copied. */
-export const compose = (page: Page, text: string): Promise<void> =>
+/** Sends a message with the form of one of the example apps. */
+export const sendWithForm = (page: Page, text: string): Promise<void> =>
   page.evaluate(text => {
     const input = document.querySelector<HTMLInputElement>('form input')
     if (!input) return
@@ -83,19 +83,19 @@ export const compose = (page: Page, text: string): Promise<void> =>
     document.querySelector<HTMLButtonElement>('form button')?.click()
   }, text)
 
-/** Resolves when an image shows something. */
-export const loads = (page: Page, selector: string): Promise<void> =>
+/** Resolves when an image has loaded. */
+export const waitForImage = (page: Page, selector: string): Promise<void> =>
   page.evaluate(
     selector =>
       new Promise<void>(resolve => {
-        const look = () => document.querySelector<HTMLImageElement>(selector)?.naturalWidth && resolve()
-        document.addEventListener('load', look, true)
-        look()
+        const check = () => document.querySelector<HTMLImageElement>(selector)?.naturalWidth && resolve()
+        document.addEventListener('load', check, true)
+        check()
       }),
     selector,
   )
 
-/** What went wrong on the page, apart from handshakes that were to fail: those every browser reports by itself. */
+/** The errors of the page so far. The messages of browsers about failed handshakes are not among them. */
 export const errors = (page: Page): Promise<string[]> => page.evaluate('window.errors')
 
 const watchErrors = (page: Page) =>
@@ -113,18 +113,17 @@ const watchErrors = (page: Page) =>
   })
 
 /**
- * Resolves when the page is whole: both its sockets connected, with something in the feed and a price on the market.
- * Before the second is open a stroke is dropped, as it should be.
+ * Resolves when both sockets of the page are connected, and the page shows messages and prices. Until then, strokes on the pad may be dropped.
  */
-export const settle = async (page: Page): Promise<void> => {
+export const waitUntilReady = async (page: Page): Promise<void> => {
   await watchErrors(page)
-  await shows(page, '#state', '^open$')
-  await shows(page, '#feed', '\\w')
-  await shows(page, '.price', '\\d\\.\\d\\d')
+  await waitForText(page, '#state', '^open$')
+  await waitForText(page, '#feed', '\\w')
+  await waitForText(page, '.price', '\\d\\.\\d\\d')
 }
 
-/** Resolves when there are numbers in both streams. */
-export const flow = async (page: Page): Promise<void> => {
-  await shows(page, '#plain-arrived', '\\d\\d')
-  await shows(page, '#reliable-arrived', '\\d\\d')
+/** Resolves when the page has received messages of both streams. */
+export const waitForStreams = async (page: Page): Promise<void> => {
+  await waitForText(page, '#plain-arrived', '\\d\\d')
+  await waitForText(page, '#reliable-arrived', '\\d\\d')
 }

@@ -1,33 +1,33 @@
-// The demo as a visitor sees it, started as `npm start` does, on the built bundles: every engine, real outages.
+// Tests the demo in every engine, with real outages. It is started as `npm start` does, with the built bundles.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { fetchApp, startDemo } from '../demo/start.ts'
 import { findings, loadAxe, setColours } from './axe.ts'
 import {
-  compose,
   errors,
-  flow,
-  loads,
+  injectFault,
+  longestDelay,
   press,
   push,
-  refuse,
-  settle,
-  shows,
-  stall,
-  suffer,
+  refuseConnections,
+  sendWithForm,
+  waitForImage,
+  waitForStreams,
+  waitForText,
+  waitUntilReady,
 } from './demo-page.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
 const visit = async (rig: Rig, url: string, type?: 'window') => {
   const page = rig.keep(await rig.engine.open(url, type))
-  await settle(page)
+  await waitUntilReady(page)
   return page
 }
 
 /**
- * What the page says of each fault in the end. Nobody else would have noticed a frozen line for thirty seconds; nobody
- * may have called before the four seconds were over that a busy server asked for.
+ * The report of the page after each fault. A frozen connection must be detected by the heartbeat, within seconds. After a server asks for four
+ * seconds with `retry-after`, no attempt may be made before.
  */
 const faults = {
   cut: /detected after .*, back after .*, in order.* reliable 0\./,
@@ -41,98 +41,98 @@ const faults = {
 }
 
 inEveryEngine(rig => {
-  test('what one window pushes the other shows: text, unread counts, toasts, pictures, strokes', async () => {
+  test('a message from one window appears in another: text, unread counts, toasts, pictures, strokes', async () => {
     const { url } = rig.keep(await startDemo())
     const one = await visit(rig, url)
     const other = await visit(rig, url)
-    await shows(one, '#visitors', '^2$')
+    await waitForText(one, '#visitors', '^2$')
 
-    // While the list is in view, it is enough.
+    // There is no toast while the list is in view.
     await other.evaluate("document.getElementById('feed-scroll').scrollIntoView()")
     await push(one, 'in the list')
-    await shows(other, '#feed', 'in the list')
+    await waitForText(other, '#feed', 'in the list')
     expect(await other.evaluate("document.getElementById('toasts').textContent")).not.toContain('in the list')
     await other.evaluate('scrollTo(0, document.documentElement.scrollHeight)')
-    // Watched for from before it comes: it does not stay, and others take its place.
-    const toast = shows(other, '#toasts', '<b>Hello</b> from one')
+    // Begins to wait before the message is sent, because a toast disappears and others replace it.
+    const toast = waitForText(other, '#toasts', '<b>Hello</b> from one')
     await push(one, '<b>Hello</b> from one')
-    await shows(one, '#mine', '2 arrived')
-    await shows(other, '#feed', '<b>Hello</b> from one')
+    await waitForText(one, '#mine', '2 arrived')
+    await waitForText(other, '#feed', '<b>Hello</b> from one')
     await toast
-    // For screen readers, in one sentence for all that came within some time.
-    await shows(other, '#news', '^New: .|^\\d+ new notifications\\. The latest: .')
-    const unread = Number(await shows(other, '#unread', '[1-9]'))
+    // Screen readers get one sentence about all messages within some time.
+    await waitForText(other, '#news', '^New: .|^\\d+ new notifications\\. The latest: .')
+    const unread = Number(await waitForText(other, '#unread', '[1-9]'))
     expect(await other.evaluate('document.title')).toMatch(/^\(\d+\) /)
     expect(await other.evaluate("document.getElementById('icon').href")).toContain(
       encodeURIComponent('<text'),
     )
 
     expect(unread).toBeGreaterThan(0)
-    // In one breath: the server goes on notifying.
+    // Both values are read in the same task, because the server continues to send notifications.
     const [left, title] = await other.evaluate(() => {
       document.getElementById('read-all')?.click()
       return [document.getElementById('unread')?.textContent, document.title]
     })
     expect(left).toBe('0')
     expect(title).not.toMatch(/^\(/)
-    await shows(one, '#feed', 'seen by 1')
+    await waitForText(one, '#feed', 'seen by 1')
 
     await press(one, 'push-bad')
-    await shows(one, '#answer', "expected 'push'")
+    await waitForText(one, '#answer', "expected 'push'")
     await press(one, 'push-big')
-    await shows(one, '#answer', '262144 bytes. This one has 307200')
+    await waitForText(one, '#answer', '262144 bytes. This one has 307200')
 
     await press(one, 'squiggle')
-    await shows(one, '#strokes-sent', '^60$')
-    await shows(other, '#strokes-others', '^60$')
+    await waitForText(one, '#strokes-sent', '^60$')
+    await waitForText(other, '#strokes-others', '^60$')
     await press(one, 'push-picture')
     await other.evaluate(
       () =>
         new Promise<void>(resolve => {
-          const look = () =>
+          const check = () =>
             [...document.querySelectorAll<HTMLImageElement>('#feed img')].some(
               ({ naturalWidth }) => naturalWidth === 480,
             ) && resolve()
-          new MutationObserver(look).observe(document, { subtree: true, childList: true })
-          document.addEventListener('load', look, true)
-          look()
+          new MutationObserver(check).observe(document, { subtree: true, childList: true })
+          document.addEventListener('load', check, true)
+          check()
         }),
     )
 
-    // A page behind another one has nobody to quote for.
+    // A hidden page sends no quotes, so the page is shown first.
     await one.show()
-    await shows(one, '#quotes-sent', '[1-9]')
-    await shows(one, '.price', '\\d\\.\\d\\d')
+    await waitForText(one, '#quotes-sent', '[1-9]')
+    await waitForText(one, '.price', '\\d\\.\\d\\d')
     expect(await one.evaluate("document.querySelectorAll('#chart canvas').length")).toBe(1)
     await press(one, 'clear')
     for (const page of [one, other]) expect(await errors(page)).toEqual([])
   })
 
   test('each broken connection is detected, timed and replaced, and the reliable stream loses nothing', async () => {
-    const trial = async (fault: keyof typeof faults) => {
+    const testFault = async (fault: keyof typeof faults) => {
       const { url } = rig.keep(await startDemo())
       const page = await visit(rig, url, 'window')
-      await flow(page)
-      let text = await suffer(page, `fault-${fault}`)
-      // The heartbeat waits for two seconds, of which a slow line takes up to one. A machine that stood still for the other has shown what
-      // a busy machine looks like, not what becomes of a broken line.
-      while (!faults[fault].test(text) && (await stall(page)) >= 1_000) {
-        text = await suffer(page, `fault-${fault}`)
+      await waitForStreams(page)
+      let text = await injectFault(page, `fault-${fault}`)
+      // The heartbeat has a timeout of two seconds, of which a slow connection takes up to one. If the machine was too busy for the other
+      // second, the report is not meaningful, so the fault is repeated.
+      while (!faults[fault].test(text) && (await longestDelay(page)) >= 1_000) {
+        text = await injectFault(page, `fault-${fault}`)
       }
       expect(text).toMatch(faults[fault])
-      expect(await shows(page, '#noticed', '.')).toMatch(fault === 'slow' ? /…/ : /\d m?s/)
-      expect(await shows(page, '#reliable-lost', '\\d')).toBe('0')
+      expect(await waitForText(page, '#noticed', '.')).toMatch(fault === 'slow' ? /…/ : /\d m?s/)
+      expect(await waitForText(page, '#reliable-lost', '\\d')).toBe('0')
       expect(await errors(page)).toEqual([])
     }
-    // Three windows at a time: most of it is waiting, but a machine has to paint them.
-    const lanes = [
+    // Three windows at a time: the faults mostly wait, but the machine has to render the windows.
+    const groups = [
       ['refuse', 'cut'],
       ['busy', 'restart'],
       ['slow', 'freeze', 'close'],
     ] as const
     await Promise.all(
-      lanes.map(async lane => {
-        for (const fault of lane) await trial(fault)
+      groups.map(async group => {
+        for (const fault of group) await testFault(fault)
       }),
     )
   })
@@ -140,18 +140,20 @@ inEveryEngine(rig => {
   test('while there is no connection, messages are queued, volatile ones are dropped, and only the newest quotes are kept', async () => {
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
-    await shows(page, '#quotes-sent', '[1-9]')
+    await waitForText(page, '#quotes-sent', '[1-9]')
     await fetch(`${url}control/refuse?seconds=2`, { method: 'POST' })
-    await shows(page, '#state', 'waiting')
-    expect(await shows(page, '#countdown', '\\d')).toMatch(/^\d+\.\d s$/)
+    await waitForText(page, '#state', 'waiting')
+    expect(await waitForText(page, '#countdown', '\\d')).toMatch(/^\d+\.\d s$/)
     await press(page, 'send-five')
     await press(page, 'squiggle')
-    expect(await shows(page, '#mine', '5 queued')).toMatch(/1 queued.*2 queued.*3 queued.*4 queued.*5 queued/)
-    await shows(page, '#strokes-dropped', '^60$')
-    await shows(page, '#quotes-replaced', '[1-9]')
-    expect(await shows(page, '#quotes-waiting', '\\d')).toBe('1')
-    await shows(page, '#state', 'open')
-    await shows(page, '#mine', '5 arrived')
+    expect(await waitForText(page, '#mine', '5 queued')).toMatch(
+      /1 queued.*2 queued.*3 queued.*4 queued.*5 queued/,
+    )
+    await waitForText(page, '#strokes-dropped', '^60$')
+    await waitForText(page, '#quotes-replaced', '[1-9]')
+    expect(await waitForText(page, '#quotes-waiting', '\\d')).toBe('1')
+    await waitForText(page, '#state', 'open')
+    await waitForText(page, '#mine', '5 arrived')
     const order = await page.evaluate(() =>
       [...document.querySelectorAll('#feed .own p:last-child')].map(one => one.textContent?.[0]).reverse(),
     )
@@ -165,15 +167,15 @@ inEveryEngine(rig => {
       ;(document.getElementById('code') as HTMLSelectElement).value = '4401'
     })
     await press(page, 'fault-close')
-    await shows(page, '#state', 'closed')
-    expect(await shows(page, '#cause', '4401')).toContain('a button was pressed')
+    await waitForText(page, '#state', 'closed')
+    expect(await waitForText(page, '#cause', '4401')).toContain('a button was pressed')
     await press(page, 'connect')
-    await shows(page, '#state', 'open')
+    await waitForText(page, '#state', 'open')
     await press(page, 'reconnect')
-    await shows(page, '#log', 'RECONNECT_REQUESTED')
-    await shows(page, '#state', 'open')
+    await waitForText(page, '#log', 'RECONNECT_REQUESTED')
+    await waitForText(page, '#state', 'open')
     await press(page, 'close')
-    await shows(page, '#state', 'closed')
+    await waitForText(page, '#state', 'closed')
   })
 
   test('the keyboard draws on the pad', async () => {
@@ -186,21 +188,21 @@ inEveryEngine(rig => {
         desk.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }))
       }
     })
-    await shows(page, '#strokes-sent', '^2$')
+    await waitForText(page, '#strokes-sent', '^2$')
     expect(await page.evaluate("document.getElementById('desk').ariaLabel")).toContain('pen up')
   })
 
-  test('a duplicate of the tab is counted', async () => {
-    await rig.needs('windows that a script opens')
+  test('a duplicate of the tab is counted as a visitor', async () => {
+    await rig.needs('opening windows from a script')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     await press(page, 'duplicate')
-    await shows(page, '#visitors', '^2$')
-    await shows(page, '#happened', 'gone up by one')
+    await waitForText(page, '#visitors', '^2$')
+    await waitForText(page, '#happened', 'gone up by one')
   })
 
   test('the system shows notifications while the page is hidden', async () => {
-    // With it a driver grants the permission to notify.
+    // Grants the permission for notifications.
     await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
@@ -210,7 +212,7 @@ inEveryEngine(rig => {
     })
     await page.evaluate(() => {
       // The page first asks a database whether another window shows it.
-      const told = new Promise<string>(resolve => {
+      const notified = new Promise<string>(resolve => {
         Object.assign(window, {
           Notification: class extends Notification {
             constructor(title: string, options: NotificationOptions) {
@@ -221,15 +223,15 @@ inEveryEngine(rig => {
           },
         })
       })
-      Object.assign(window, { told })
+      Object.assign(window, { notified })
     })
     await press(page, 'system')
-    await shows(page, '#answer', 'You will get system notifications')
-    const other = await visit(rig, url) // in front of it
+    await waitForText(page, '#answer', 'You will get system notifications')
+    const other = await visit(rig, url) // Hides the first page.
     await push(other, 'are you there?')
-    await shows(page, '#feed', 'are you there')
+    await waitForText(page, '#feed', 'are you there')
     expect(await page.evaluate('document.hidden')).toBe(true)
-    expect(await page.evaluate('told')).toContain('are you there?')
+    expect(await page.evaluate('notified')).toContain('are you there?')
   })
 
   test('the chart is drawn if navigator.language is not a valid language tag', async () => {
@@ -242,40 +244,40 @@ inEveryEngine(rig => {
         "Object.defineProperty(Navigator.prototype, 'language', { get: () => 'c', configurable: true })",
     })
     await page.goto(url)
-    await shows(page, '.price', '\\d\\.\\d\\d')
+    await waitForText(page, '.price', '\\d\\.\\d\\d')
     expect(await page.evaluate("document.querySelectorAll('#chart canvas').length")).toBe(1)
   })
 
-  test('the page to be copied works by script tag, under the same policy: it shows pictures, counts down, and sends what was queued', async () => {
+  test('the example page with a script tag works under the same policy: it shows pictures, counts down, and sends queued messages', async () => {
     const { url } = rig.keep(await startDemo())
     const page = rig.keep(await rig.engine.open(`${url}recipes/script-tag.html`))
-    await shows(page, '#list', '\\w')
-    await loads(page, '#picture')
-    expect(Number(await shows(page, '#unread', '\\d'))).toBeGreaterThan(0)
+    await waitForText(page, '#list', '\\w')
+    await waitForImage(page, '#picture')
+    expect(Number(await waitForText(page, '#unread', '\\d'))).toBeGreaterThan(0)
     expect(
       await page.evaluate(() => {
         document.getElementById('bell')?.click()
         return document.getElementById('unread')?.textContent
       }),
     ).toBe('')
-    await compose(page, 'while open')
-    await shows(page, '#list', 'Youwhile open\\d')
+    await sendWithForm(page, 'while open')
+    await waitForText(page, '#list', 'Youwhile open\\d')
 
-    await refuse(url, 60)
-    await shows(page, '#offline:not([hidden])', '^Offline, next try in \\d s$')
-    await compose(page, 'while offline')
-    await shows(page, '#sent-2', 'while offlinequeued')
-    await refuse(url, 1)
-    await shows(page, '#list', 'Youwhile offline\\d')
+    await refuseConnections(url, 60)
+    await waitForText(page, '#offline:not([hidden])', '^Offline, next try in \\d s$')
+    await sendWithForm(page, 'while offline')
+    await waitForText(page, '#sent-2', 'while offlinequeued')
+    await refuseConnections(url, 1)
+    await waitForText(page, '#list', 'Youwhile offline\\d')
     expect(await page.evaluate("document.getElementById('sent-2')")).toBe(null)
-    await shows(page, '#offline[hidden]', 'Offline')
+    await waitForText(page, '#offline[hidden]', 'Offline')
 
     const source = readFileSync(new URL('../../demo/recipes/script-tag.html', import.meta.url), 'utf8')
     const [, body = ''] = /<body>(.*)<\/body>/s.exec(source) ?? []
     expect(body.trim().split('\n').length).toBeLessThanOrEqual(40)
   })
 
-  test('calls end with the outcome that is true, and over a plain WebSocket they never end', async () => {
+  test('calls settle with the correct outcome, and never settle over a plain WebSocket', async () => {
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
     const experiments = [
@@ -285,20 +287,22 @@ inEveryEngine(rig => {
     ] as const
     for (const [name, outcome, count] of experiments) {
       await press(page, `order-${name}`)
-      expect(await shows(page, '#ordered', 'The server carried out')).toContain(`calls() reports ${outcome}`)
+      expect(await waitForText(page, '#ordered', 'The server carried out')).toContain(
+        `calls() reports ${outcome}`,
+      )
       const cells = await page.evaluate(
         name => [...document.querySelectorAll(`#orders-${name} td`)].map(({ textContent }) => textContent),
         name,
       )
       expect(cells).toEqual(['5 none', `${count}`, outcome, `${count}`])
-      expect(await shows(page, '#calls-orders', '1')).toBe(
+      expect(await waitForText(page, '#calls-orders', '1')).toBe(
         [1, 2, 3, 4, 5].map(n => `${n} ${outcome.slice(2)}`).join(''),
       )
     }
     expect(await errors(page)).toEqual([])
   })
 
-  test('on a phone the page is short, its cards unfold, and everything to press is large enough', async () => {
+  test('on a phone the page is short, its cards unfold, and all controls are large enough', async () => {
     await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const page = await visit(rig, url)
@@ -328,7 +332,7 @@ inEveryEngine(rig => {
     expect(open.height).toBeGreaterThan(folded.height + 1_000)
   })
 
-  test('neither the demo nor a page to be copied has an accessibility finding, in light and dark', async () => {
+  test('neither the demo nor an example app has accessibility violations, in light and dark mode', async () => {
     await rig.needs('the DevTools protocol')
     const { url } = rig.keep(await startDemo())
     const check = async (page: Page) => {
@@ -344,7 +348,7 @@ inEveryEngine(rig => {
     const source = 'window.fetch = () => new Promise(() => {})'
     await building.cdp?.('Page.addScriptToEvaluateOnNewDocument', { source })
     await building.goto(`${url}spa/`)
-    await shows(building, 'h1', 'Building the apps')
+    await waitForText(building, 'h1', 'Building the apps')
     const waiting = rig.keep(await rig.engine.open(`${url}spa/`))
     await check(building)
     await fetchApp(`${url}spa/`)
@@ -358,12 +362,12 @@ inEveryEngine(rig => {
       'spa/solid/',
     ]) {
       const page = rig.keep(await rig.engine.open(url + path))
-      await shows(page, 'main', '\\w')
-      if (path !== 'spa/') await loads(page, 'main img')
+      await waitForText(page, 'main', '\\w')
+      if (path !== 'spa/') await waitForImage(page, 'main img')
       await check(page)
     }
     // The page that waits for the apps reloads itself when they are built. That may end the first look at it.
-    const isBuilt = () => shows(waiting, 'h1', 'The same app in each framework')
+    const isBuilt = () => waitForText(waiting, 'h1', 'The same app in each framework')
     await isBuilt().catch(isBuilt)
   })
 })

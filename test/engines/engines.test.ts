@@ -1,35 +1,35 @@
-// What the other browser tests take for granted about the engines, so that a failure there is not one of the rig.
+// Tests the control of the engines, which all other tests in browsers rely on.
 import { expect, test } from 'vitest'
 import { startServer } from '../interop/ws.ts'
 import { inEveryEngine } from './rig.ts'
 
-/** In the page: keeps the news of the page's life in a global, and resolves. */
-function watch() {
-  const news: string[] = []
-  const note = (target: EventTarget, type: string, say: (event: Event) => string) =>
-    target.addEventListener(type, event => news.push(say(event)))
-  note(window, 'pageshow', event => `pageshow ${(event as PageTransitionEvent).persisted}`)
-  note(window, 'pagehide', event => `pagehide ${(event as PageTransitionEvent).persisted}`)
-  note(document, 'visibilitychange', () => document.visibilityState)
-  note(document, 'freeze', () => 'freeze')
-  note(document, 'resume', () => 'resume')
-  note(window, 'online', () => 'online')
-  note(window, 'offline', () => 'offline')
-  Object.assign(window, { news })
+/** In the page: records page lifecycle events in a global. */
+function recordEvents() {
+  const log: string[] = []
+  const record = (target: EventTarget, type: string, describe: (event: Event) => string) =>
+    target.addEventListener(type, event => log.push(describe(event)))
+  record(window, 'pageshow', event => `pageshow ${(event as PageTransitionEvent).persisted}`)
+  record(window, 'pagehide', event => `pagehide ${(event as PageTransitionEvent).persisted}`)
+  record(document, 'visibilitychange', () => document.visibilityState)
+  record(document, 'freeze', () => 'freeze')
+  record(document, 'resume', () => 'resume')
+  record(window, 'online', () => 'online')
+  record(window, 'offline', () => 'offline')
+  Object.assign(window, { log })
 }
 
-/** In the page: what has been noted since the last look. */
-const look = () => (window as unknown as { news: string[] }).news.splice(0)
+/** In the page: returns the events recorded since the last call. */
+const takeLog = () => (window as unknown as { log: string[] }).log.splice(0)
 
 inEveryEngine(rig => {
-  test('is a real one, and says which', async () => {
+  test('a page is visible, and the engine reports its version', async () => {
     const page = await rig.open()
     expect(rig.engine.version).toMatch(/^\d+\.\d+/)
     expect(await page.evaluate(() => document.visibilityState)).toBe('visible')
     console.log(rig.name, rig.engine.version)
   })
 
-  test('evaluates with arguments, promises, strings, and errors', async () => {
+  test('evaluate() supports arguments, promises, strings and errors', async () => {
     const page = await rig.open()
     expect(await page.evaluate(async (a: number, b: string) => ({ a, b }), 1, 'ü😀')).toEqual({
       a: 1,
@@ -46,7 +46,7 @@ inEveryEngine(rig => {
     expect((await page.evaluate(() => 'x'.repeat(3_000_000))).length).toBe(3_000_000)
   })
 
-  test('evaluates several things at a time, also in two pages', async () => {
+  test('evaluate() runs concurrently in one page and in two pages', async () => {
     const [page, other] = [await rig.open(), await rig.open()]
     const wait = () => new Promise<string>(resolve => Object.assign(window, { resolve }))
     const go = (word: string) => (window as unknown as { resolve(word: string): void }).resolve(word)
@@ -56,12 +56,12 @@ inEveryEngine(rig => {
     expect([await waiting, await otherWaiting]).toEqual(['one', 'other'])
   })
 
-  test('evaluates under a strict Content-Security-Policy', async () => {
+  test('evaluate() works under a strict Content-Security-Policy', async () => {
     const page = await rig.open({ csp: "default-src 'none'; script-src 'self'; connect-src ws:" })
     expect(await page.evaluate(() => typeof (globalThis as { SteadySocket?: object }).SteadySocket)).toBe(
       'object',
     )
-    // In a later task: while a debugger evaluates, the prohibition is lifted.
+    // In a later task, because the policy does not apply while a debugger evaluates.
     const blocked = await page.evaluate(async () => {
       await new Promise(resolve => setTimeout(resolve))
       try {
@@ -73,21 +73,21 @@ inEveryEngine(rig => {
     expect(blocked).toBe('EvalError')
   })
 
-  test('keeps a page in the back/forward cache', async () => {
+  test('the engine keeps a page in the back/forward cache', async () => {
     const page = await rig.open()
-    await page.evaluate(watch)
+    await page.evaluate(recordEvents)
     await page.goto(rig.site.page())
     await page.back()
-    expect(await page.evaluate(look)).toEqual(
+    expect(await page.evaluate(takeLog)).toEqual(
       expect.arrayContaining(['pagehide true', 'hidden', 'visible', 'pageshow true']),
     )
     await page.goto(rig.site.page())
-    expect(await page.evaluate('typeof news')).toBe('undefined')
+    expect(await page.evaluate('typeof log')).toBe('undefined')
   })
 
-  test('hides a page and shows it again', async () => {
+  test('the engine hides a page and shows it again', async () => {
     const page = await rig.open()
-    await page.evaluate(watch)
+    await page.evaluate(recordEvents)
     await page.hide()
     await page.evaluate(
       () =>
@@ -100,32 +100,32 @@ inEveryEngine(rig => {
         document.visibilityState === 'visible' ||
         new Promise(resolve => document.addEventListener('visibilitychange', resolve, { once: true })),
     )
-    expect(await page.evaluate(look)).toEqual(['hidden', 'visible'])
+    expect(await page.evaluate(takeLog)).toEqual(['hidden', 'visible'])
   })
 
-  test('takes a page off the network, where the engine can', async () => {
+  test('the engine emulates being offline, if it can', async () => {
     await rig.needs('network emulation')
     const page = await rig.open()
-    await page.evaluate(watch)
+    await page.evaluate(recordEvents)
     await page.offline?.(true)
     expect(await page.evaluate(() => navigator.onLine)).toBe(false)
     await page.offline?.(false)
     expect(await page.evaluate(() => navigator.onLine)).toBe(true)
-    expect(await page.evaluate(look)).toEqual(['offline', 'online'])
+    expect(await page.evaluate(takeLog)).toEqual(['offline', 'online'])
   })
 
-  test('freezes a page, where the engine can', async () => {
+  test('the engine freezes a page, if it can', async () => {
     await rig.needs('freezing a page')
     const page = await rig.open()
-    await page.evaluate(watch)
+    await page.evaluate(recordEvents)
     await page.hide()
     await page.cdp?.('Page.setWebLifecycleState', { state: 'frozen' })
     await page.cdp?.('Page.setWebLifecycleState', { state: 'active' })
     await page.show()
-    expect(await page.evaluate(look)).toEqual(['hidden', 'freeze', 'resume', 'visible'])
+    expect(await page.evaluate(takeLog)).toEqual(['hidden', 'freeze', 'resume', 'visible'])
   })
 
-  test('reaches a server with a certificate of this run', async () => {
+  test('the engine accepts the self-signed certificate of this run', async () => {
     const { makeCertificate } = await import('../support/certificate.ts')
     const { startSite } = await import('./site.ts')
     const tls = makeCertificate()

@@ -1,4 +1,4 @@
-// The engines that are here: real ones, from where distributions put them, or from where the environment says.
+// Finds the installed browsers, at the usual paths or at those that environment variables name.
 import { existsSync, readdirSync } from 'node:fs'
 import { canInstall, findOrInstall, findProgram } from '../support/debian.ts'
 import { missing } from '../support/run.ts'
@@ -11,11 +11,11 @@ export type { Engine, Page } from './page.ts'
 
 export interface Launcher {
   readonly name: Engine['name']
-  /** `profile`: a folder, for what must outlive the browser. Not in WebKit. */
+  /** `profile`: a folder for data that must persist when the browser ends. Not in WebKit. */
   launch(profile?: string): Promise<Engine>
 }
 
-/** A variable that names a program is obeyed: if it names none, nothing else is taken for it. */
+/** Finds a program. If the environment variable is set, no other path is tried, and a wrong value is an error. */
 function program(variable: string, ...usual: string[]) {
   const named = process.env[variable]
   const found = named ? findProgram(named) : findProgram(...usual)
@@ -23,7 +23,7 @@ function program(variable: string, ...usual: string[]) {
   return found
 }
 
-/** Where macOS has them: for all users, or for this one. */
+/** The paths of applications in macOS, installed for all users or for this one. */
 const applications = (...names: string[]) =>
   names.flatMap(name =>
     ['', process.env.HOME ?? ''].map(
@@ -45,7 +45,7 @@ function findFirefox() {
   return path ? (profile?: string) => launchFirefox(path, profile) : undefined
 }
 
-/** Not in PATH anywhere: /usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/ in Debian, /usr/libexec/webkitgtk-6.0/ in Fedora. */
+/** MiniBrowser is not in PATH: it is in /usr/lib/x86_64-linux-gnu/webkit2gtk-4.1/ in Debian, /usr/libexec/webkitgtk-6.0/ in Fedora. */
 function miniBrowsers() {
   const folders = (path: string) => (existsSync(path) ? readdirSync(path).map(name => `${path}/${name}`) : [])
   return ['/usr/lib', '/usr/lib64', '/usr/libexec']
@@ -63,19 +63,19 @@ function findWebKit() {
   return () => launchWebKit({ driver, browser, xvfb })
 }
 
-const known = [
+const supported = [
   { name: 'chromium', find: findChromium, packages: ['chromium'], variable: 'CHROME_PATH' },
   { name: 'firefox', find: findFirefox, packages: ['firefox-esr'], variable: 'FIREFOX_PATH' },
   { name: 'webkit', find: findWebKit, packages: ['webkit2gtk-driver', 'xvfb'], variable: 'WEBKIT_DRIVER' },
 ] as const
 
 /**
- * The engines that can be used, installed first if this is Debian and we are root. One that is missing is reported
- * at the end of the run. `ENGINES=firefox,webkit` asks for these alone, and `only` for one of them.
+ * Returns the available engines. As root on Debian, installs those that are missing. Otherwise, the reporter lists them at the end of the run.
+ * `ENGINES=firefox,webkit` limits the tests to these engines, and `only` to one engine.
  */
 export function engines(only?: Engine['name']): Launcher[] {
   const wanted = process.env.ENGINES?.split(',')
-  return known.flatMap(({ name, find, packages, variable }) => {
+  return supported.flatMap(({ name, find, packages, variable }) => {
     if ((wanted && !wanted.includes(name)) || (only && name !== only)) return []
     const launch = findOrInstall<Launcher['launch']>(find, ...packages)
     if (launch) return [{ name, launch }]

@@ -1,5 +1,5 @@
-// Firefox over WebDriver BiDi. Puppeteer starts it and makes its profile; the commands are BiDi's own, because
-// puppeteer's `goto` and `goBack` wait for ever once a page has come back from the back/forward cache.
+// Controls Firefox with WebDriver BiDi. Puppeteer starts it and creates its profile. The tests send BiDi commands themselves, because
+// puppeteer's `goto` and `goBack` never resolve once a page has returned from the back/forward cache.
 import { writeFile } from 'node:fs/promises'
 import puppeteer from 'puppeteer-core'
 import { kill } from './chromium.ts'
@@ -10,7 +10,7 @@ interface Bidi {
   send(method: string, parameters: object): Promise<{ result: unknown }>
 }
 
-/** In the page: resolves when it has loaded. */
+/** An expression for the page: a promise that resolves when the page has loaded. */
 const LOADED =
   "new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', () => done()))"
 
@@ -22,14 +22,14 @@ export async function launchFirefox(executablePath: string, profile?: string): P
     ...(profile && { userDataDir: profile }),
     acceptInsecureCerts: true,
     protocolTimeout: 0,
-    // Nobody is here to answer when it asks for a password, as it did for a WebSocket that gets a 401 until 2025: it would wait for
-    // ever. `0` is: never ask on behalf of what a page loads.
+    // Until 2025, Firefox asked for a password when a WebSocket handshake was answered with 401, and waited for it forever. `0` disables that
+    // dialog for subresources.
     extraPrefsFirefox: {
       'network.auth.subresource-http-auth-allow': 0,
       'network.dns.localDomains': FAR_HOST,
     },
   })
-  // Not a public property of puppeteer, whose version is therefore pinned; what goes over it is the standard's.
+  // This property of puppeteer is not public, so the version of puppeteer is pinned. The commands are those of the standard.
   // https://www.w3.org/TR/webdriver-bidi/
   const { connection } = browser as unknown as { connection: Bidi }
   const send = async (method: string, parameters: object) =>
@@ -69,7 +69,7 @@ async function openPage(send: Send, url?: string, type?: 'tab' | 'window'): Prom
     },
     async back() {
       await send('browsingContext.traverseHistory', { context, delta: -1 })
-      // A page that was not kept may still be loading.
+      // A page that was not in the back/forward cache may still be loading.
       await send('script.evaluate', {
         expression: LOADED,
         target: { context },

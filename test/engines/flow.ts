@@ -1,24 +1,24 @@
-// Sockets in a page with numbered messages in both directions, while their connections replace each other, and the account of it.
+// Numbered messages in both directions over sockets of a page whose connections are replaced, and a check for losses.
 import type * as Package from '../../src/index.ts'
 import type { TestServer } from '../interop/ws.ts'
 import type { Page } from './page.ts'
 
-/** What the script tag brings. It exists in the page, not here. */
+/** The global of the UMD bundle, in the page. */
 declare const SteadySocket: typeof Package
 
-/** A native socket. Times are ticks of the page: a busy machine makes them longer, as it does everything else in the page. */
+/** A native socket. Times are counted in ticks of the page, which a busy machine delays like everything else in the page. */
 export interface FlowNative {
   readonly made: number
   opened?: number
-  /** When the package has called `close()`. */
-  left?: number
+  /** When the package called `close()`. */
+  closeCalled?: number
 }
 
 export interface FlowRecord {
-  /** The number of the first message that was sent since the last harvest, and of the next one. */
+  /** The number of the first message of this record, and of the first message after it. */
   readonly from: number
   readonly to: number
-  /** Numbers of our own messages that came back, and of the server's, in the order in which the listeners received them. */
+  /** The numbers of echoes and of the server's own messages, in the order in which the listeners received them. */
   readonly echoes: readonly number[]
   readonly pushes: readonly number[]
   readonly opens: readonly { readonly seamless: boolean }[]
@@ -27,53 +27,54 @@ export interface FlowRecord {
   readonly drops: number
   /** The longest time between two messages, in milliseconds, for each call of `rotate()`. */
   readonly silences: readonly number[]
-  /** The most native sockets beside the first that were in use when a message reached the listeners. */
-  readonly beside: number
+  /** The largest number of additional native sockets in use when a message reached the listeners. */
+  readonly additional: number
 }
 
 export interface FlowOptions {
   /** The number of the first message. Default: 0. */
   from?: number
-  /** Tells messages of the server apart by themselves, with the option `handover.id`. */
+  /** Uses the text of a message as its id, with the option `handover.id`. */
   id?: true
-  /** The message with which the server announces its end, for the option `handover.when`. */
+  /** The message with which the server announces that it will stop, for the option `handover.when`. */
   when?: string
 }
 
-/** What the page has as `flows`, one for each call of `startFlow()`; `flow` is the last. */
+/** Each call of `startFlow()` adds one of these to the global array `flows` of the page. The global `flow` is the last. */
 export interface Flow {
   readonly socket: Package.Socket
   readonly natives: readonly FlowNative[]
-  /** How many ticks of 10 ms the page has had. */
+  /** The number of ticks of 10 ms since the start. */
   readonly tick: number
-  /** How many `open` events there were. */
+  /** The number of `open` events. */
   readonly opened: number
-  /** Sends one message, and returns what `send()` did. */
+  /** Sends one message. Returns the result of `send()`. */
   send(): string
-  /** Sends a message every so many milliseconds until `stop()`. */
+  /** Sends a message every `period` milliseconds until `stop()`. */
   stream(period: number): void
   stop(): void
-  /** Moves to another connection, and waits until so many milliseconds after it. */
+  /** Calls `handover()`, then waits for `pause` milliseconds. */
   rotate(pause: number): Promise<void>
-  /** Dispatches the event with which a browser reports that the network is back. */
+  /** Dispatches an `online` event. */
   wake(): void
   pause(ms: number): Promise<void>
-  /** Resolves when this is true: asked after each event and each tick. */
+  /** Resolves when the condition is true. It is evaluated after each event and each tick. */
   until(condition: () => boolean): Promise<void>
-  /** Resolves when a push with this number or a higher one has arrived. */
-  heard(push: number): Promise<void>
+  /** Resolves when the message of the server with this number or a higher one has arrived. */
+  pushed(push: number): Promise<void>
   /** Resolves when the echo of the last message has arrived. */
-  answered(): Promise<void>
-  harvest(): string
+  echoed(): Promise<void>
+  /** Returns the record as JSON, and starts a new one. */
+  takeRecord(): string
 }
 
 declare const flow: Flow
 
 /** In the page: starts a socket with the default options. */
 export function startFlow(address: string, { from = 0, id, when }: FlowOptions = {}) {
-  const looks = new Set<() => void>()
+  const checks = new Set<() => void>()
   const natives: FlowNative[] = []
-  const fresh = () => ({
+  const emptyRecord = () => ({
     from: next,
     echoes: [] as number[],
     pushes: [] as number[],
@@ -82,43 +83,43 @@ export function startFlow(address: string, { from = 0, id, when }: FlowOptions =
     errors: [] as string[],
     drops: 0,
     silences: [] as number[],
-    beside: 0,
+    additional: 0,
   })
   let next = from
-  let record = fresh()
+  let record = emptyRecord()
   let tick = 0
   let opened = 0
   let lastEcho = -1
   let lastPush = -1
   let lastMessage = 0
-  let longest = 0
+  let longestSilence = 0
   let streaming: ReturnType<typeof setInterval> | undefined
 
-  const look = () => {
-    for (const one of looks) one()
+  const check = () => {
+    for (const one of checks) one()
   }
   setInterval(() => {
     tick++
-    look()
+    check()
   }, 10)
 
-  class Noted extends WebSocket {
-    readonly note: FlowNative = { made: tick }
+  class RecordedWebSocket extends WebSocket {
+    readonly times: FlowNative = { made: tick }
     constructor(url: string, protocols?: string | string[]) {
       super(url, protocols)
-      natives.push(this.note)
+      natives.push(this.times)
       this.addEventListener('open', () => {
-        this.note.opened = tick
+        this.times.opened = tick
       })
     }
     override close(code?: number, reason?: string) {
-      this.note.left ??= tick
+      this.times.closeCalled ??= tick
       super.close(code, reason)
     }
   }
 
   const socket = SteadySocket.createSocket(address, {
-    WebSocket: Noted,
+    WebSocket: RecordedWebSocket,
     ...((id || when) && {
       handover: {
         ...(id && { id: (data: string) => data }),
@@ -131,19 +132,22 @@ export function startFlow(address: string, { from = 0, id, when }: FlowOptions =
     // The announcement has no number.
     if (Number.isNaN(number)) return
     const now = performance.now()
-    if (lastMessage) longest = Math.max(longest, now - lastMessage)
+    if (lastMessage) longestSilence = Math.max(longestSilence, now - lastMessage)
     lastMessage = now
     const isPush = data.startsWith('push ')
     if (isPush) lastPush = number
     else lastEcho = number
     record[isPush ? 'pushes' : 'echoes'].push(number)
-    record.beside = Math.max(record.beside, natives.filter(({ left }) => left === undefined).length - 1)
-    look()
+    record.additional = Math.max(
+      record.additional,
+      natives.filter(({ closeCalled }) => closeCalled === undefined).length - 1,
+    )
+    check()
   })
   socket.on('open', ({ seamless }) => {
     opened++
     record.opens.push({ seamless })
-    look()
+    check()
   })
   socket.on('close', ({ code, cause, willRetry }) => {
     record.closes.push({ code, cause: cause.code, willRetry })
@@ -155,13 +159,13 @@ export function startFlow(address: string, { from = 0, id, when }: FlowOptions =
 
   const until = (condition: () => boolean) =>
     new Promise<void>(resolve => {
-      const look = () => {
+      const check = () => {
         if (!condition()) return
-        looks.delete(look)
+        checks.delete(check)
         resolve()
       }
-      looks.add(look)
-      look()
+      checks.add(check)
+      check()
     })
   const pause = (ms: number) => new Promise<void>(resolve => setTimeout(resolve, ms))
 
@@ -180,19 +184,19 @@ export function startFlow(address: string, { from = 0, id, when }: FlowOptions =
     },
     stop: () => clearInterval(streaming),
     async rotate(ms) {
-      longest = 0
+      longestSilence = 0
       await socket.handover()
       await pause(ms)
-      record.silences.push(longest)
+      record.silences.push(longestSilence)
     },
     wake: () => void dispatchEvent(new Event('online')),
     pause,
     until,
-    heard: push => until(() => lastPush >= push),
-    answered: () => until(() => lastEcho === next - 1),
-    harvest() {
+    pushed: push => until(() => lastPush >= push),
+    echoed: () => until(() => lastEcho === next - 1),
+    takeRecord() {
       const json = JSON.stringify({ ...record, to: next })
-      record = fresh()
+      record = emptyRecord()
       return json
     },
   }
@@ -201,59 +205,59 @@ export function startFlow(address: string, { from = 0, id, when }: FlowOptions =
   return until(() => opened > 0)
 }
 
-/** All that the page has written down since the last time. */
-export const harvest = async (page: Page): Promise<FlowRecord> =>
-  JSON.parse(await page.evaluate(() => flow.harvest()))
+/** Takes the record of the page. */
+export const takeRecord = async (page: Page): Promise<FlowRecord> =>
+  JSON.parse(await page.evaluate(() => flow.takeRecord()))
 
-/** The number in one of our own messages. */
+/** Returns the number of one of our messages. */
 export const numberIn = (data: string | Buffer): number => Number(String(data).slice('message '.length))
 
-/** The numbers that have arrived at a server, in the order of their arrival. */
+/** Returns the numbers that have arrived at a server, in the order of arrival. */
 export const arrivals = ({ received }: TestServer): number[] => received.map(({ data }) => numberIn(data))
 
-export interface Account {
+export interface Delivery {
   readonly lost: readonly number[]
   readonly doubled: readonly number[]
-  /** Those that came after a later one. */
+  /** The numbers that arrived after a higher one. */
   readonly late: readonly number[]
 }
 
 /** Nothing lost, nothing doubled, everything in order. */
-export const whole: Account = { lost: [], doubled: [], late: [] }
+export const complete: Delivery = { lost: [], doubled: [], late: [] }
 
-/** Compares the numbers from `from` up to `to`, without it, with those that have arrived. */
-export function account(from: number, to: number, arrived: readonly number[]): Account {
-  const there = new Set<number>()
+/** Compares the numbers from `from` (inclusive) to `to` (exclusive) with those that have arrived. */
+export function compareDelivery(from: number, to: number, arrived: readonly number[]): Delivery {
+  const seen = new Set<number>()
   const doubled: number[] = []
   const late: number[] = []
   let last = -1
   for (const number of arrived) {
-    if (there.has(number)) doubled.push(number)
+    if (seen.has(number)) doubled.push(number)
     else if (number < last) late.push(number)
     last = Math.max(last, number)
-    there.add(number)
+    seen.add(number)
   }
   const lost: number[] = []
-  for (let number = from; number < to; number++) if (!there.has(number)) lost.push(number)
+  for (let number = from; number < to; number++) if (!seen.has(number)) lost.push(number)
   return { lost, doubled, late }
 }
 
 /**
- * In the page: a socket of the engine's own runs errands to another server. `errands` says how long the slowest took, in milliseconds, and
- * since when one is under way.
+ * In the page: measures round trips of a native socket to another server. `roundTrips` has the longest time in milliseconds, and the start of the
+ * current one.
  */
-export function runErrands(address: string) {
-  const errands = { slowest: 0, since: Infinity }
+export function measureRoundTrips(address: string) {
+  const roundTrips = { slowest: 0, since: Infinity }
   const socket = new WebSocket(address)
   const go = () => {
-    errands.since = performance.now()
-    socket.send('errand')
+    roundTrips.since = performance.now()
+    socket.send('round trip')
   }
   socket.onopen = go
   socket.onmessage = () => {
-    errands.slowest = Math.max(errands.slowest, performance.now() - errands.since)
-    errands.since = Infinity
+    roundTrips.slowest = Math.max(roundTrips.slowest, performance.now() - roundTrips.since)
+    roundTrips.since = Infinity
     setTimeout(go, 5)
   }
-  Object.assign(globalThis, { errands })
+  Object.assign(globalThis, { roundTrips })
 }

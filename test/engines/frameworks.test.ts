@@ -1,4 +1,4 @@
-// Apps in each framework, as Vite builds and serves them: the app of test/frameworks, with a burst of messages, and the one to be copied.
+// Tests apps in each framework, as Vite builds and serves them: the app of test/frameworks, and the example app in demo/recipes.
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'vite'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -7,11 +7,11 @@ import type { App, AppProps, View } from '../frameworks/apps/contract.ts'
 import { appFile, buildCode, type Framework, frameworks, renderOnServer } from '../frameworks/load.ts'
 import { startServer } from '../interop/ws.ts'
 import { root } from '../package/pieces.ts'
-import { compose, loads, refuse, shows } from './demo-page.ts'
+import { refuseConnections, sendWithForm, waitForImage, waitForText } from './demo-page.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine } from './rig.ts'
 
-/** What the page keeps. It exists in the page, not here. */
+/** A global of the page. */
 declare const stage: {
   app: App
   view: View
@@ -20,7 +20,7 @@ declare const stage: {
   frames: number[]
 }
 
-/** In the page: makes room for the app, and watches how often it renders. */
+/** In the page: creates an element for the app, and counts its renders in each frame. */
 const prepare = (app: App) => {
   const renders: Record<string, number> = {}
   const frames: number[] = []
@@ -28,13 +28,13 @@ const prepare = (app: App) => {
   document.body.append(target)
   Object.assign(globalThis, { renders, stage: { app, target, frames } })
   let before = 0
-  const watch = () => {
+  const countRenders = () => {
     const now = renders['a lines'] ?? 0
     frames.push(now - before)
     before = now
-    requestAnimationFrame(watch)
+    requestAnimationFrame(countRenders)
   }
-  watch()
+  countRenders()
 }
 
 const codes = new Map<Framework, string>()
@@ -46,7 +46,7 @@ const codeOf = (name: Framework) => {
 
 const folder = `${root}demo/recipes/spa/`
 
-/** Counts the app's own connections, in front of its first script. */
+/** Counts the connections of the app. Runs before its first script. */
 const counter = {
   name: 'counter',
   transformIndexHtml: () => [
@@ -69,7 +69,7 @@ const settings = {
   plugins: [counter],
 }
 
-/** One for all engines: the four apps are built together, when the first of them is asked for. */
+/** All engines share one demo, which builds the four apps when the first of them is requested. */
 let demo: Promise<Demo> | undefined
 const startedDemo = () => {
   demo ??= startDemo()
@@ -91,40 +91,40 @@ inEveryEngine(rig => {
       }, props)
     const update = (page: Page, props: AppProps) => page.evaluate(props => stage.view.update(props), props)
 
-    test('shows all of 10,000 messages in one burst, and renders at most once a frame', async () => {
+    test('shows all of 10,000 messages in one burst, and renders at most once per frame', async () => {
       const server = rig.keep(await startServer())
       const page = await open()
       await mount(page, { feeds: [{ id: 'a', url: server.url, limit: 3 }] })
-      await shows(page, '#a .state', '^open$')
-      // The renders of the states before.
+      await waitForText(page, '#a .state', '^open$')
+      // Ignores the renders of earlier states.
       await page.evaluate(`new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))`)
       await page.evaluate('void stage.frames.splice(0)')
       const [connection] = server.connections
       for (let n = 1; n <= 10_000; n++) connection?.send(`${n}`)
-      await shows(page, '#a .total', '^10000$')
-      await shows(page, '#a .lines', '^9998,9999,10000$')
+      await waitForText(page, '#a .total', '^10000$')
+      await waitForText(page, '#a .lines', '^9998,9999,10000$')
       const frames = await page.evaluate(() => stage.frames)
       expect(Math.max(...frames)).toBe(1)
     })
 
-    test('has one connection for two views, also when one is replaced, and none when all are gone', async () => {
+    test('has one connection for two views, also when one is replaced, and none when all are unmounted', async () => {
       const server = rig.keep(await startServer())
       const page = await open()
       const feed = (id: string) => ({ id, url: server.url })
       await mount(page, { feeds: [feed('a'), feed('b')] })
-      await shows(page, '#b .state', '^open$')
+      await waitForText(page, '#b .state', '^open$')
       await update(page, { feeds: [] })
       await update(page, { feeds: [feed('c')] })
-      await shows(page, '#c .state', '^open$')
+      await waitForText(page, '#c .state', '^open$')
       server.connections[0]?.send('hello')
-      await shows(page, '#c .lines', '^hello$')
+      await waitForText(page, '#c .lines', '^hello$')
       expect(server.handshakes).toBe(1)
       await update(page, { feeds: [] })
       await server.until(() => server.clients.length === 0)
       expect(server.handshakes).toBe(1)
     })
 
-    test('takes over what a server has rendered, without making it again', async () => {
+    test('hydrates HTML from server-side rendering without rendering it again', async () => {
       const server = rig.keep(await startServer())
       const props = { feeds: [{ id: 'a', url: server.url }] }
       const { html, script } = renderOnServer(name, props)
@@ -148,9 +148,9 @@ inEveryEngine(rig => {
       await page.evaluate(async props => {
         stage.view = await stage.app.hydrate(stage.target, props)
       }, props)
-      await shows(page, '#a .state', '^open$')
+      await waitForText(page, '#a .state', '^open$')
       server.connections[0]?.send('hello')
-      await shows(page, '#a .lines', '^hello$')
+      await waitForText(page, '#a .lines', '^hello$')
       expect(await page.evaluate('section === document.querySelector("section")')).toBe(true)
       expect(await page.evaluate('complaints')).toEqual([])
       expect(server.handshakes).toBe(1)
@@ -161,7 +161,7 @@ inEveryEngine(rig => {
     ['vue', 'App.vue'],
     ['svelte', 'App.svelte'],
     ['solid', 'App.tsx'],
-  ])('the app to be copied for %s', (name, file) => {
+  ])('the example app for %s', (name, file) => {
     test('shows notifications, sends, and keeps its connection when its file is saved', async () => {
       const copy = `${root}.tmp/spa-copy-${name}-${process.pid}/`
       cpSync(folder, copy, { recursive: true })
@@ -169,22 +169,22 @@ inEveryEngine(rig => {
         const vite = await createServer({ ...settings, root: copy, server: { port: 0 } })
         rig.keep(await vite.listen())
         const page = rig.keep(await rig.engine.open(`${vite.resolvedUrls?.local[0]}${name}/`))
-        await shows(page, 'ul', '\\w')
-        await shows(page, '[role=status]', '^$')
+        await waitForText(page, 'ul', '\\w')
+        await waitForText(page, '[role=status]', '^$')
         await page.evaluate('void (window.before = true)')
         const code = readFileSync(`${copy}${name}/${file}`, 'utf8')
-        // Again and again, because Vite may not have reached the page yet. Each time something else: Vue ignores a change of white space.
+        // Repeated, because Vite may not have connected to the page yet. Each time with other text, because Vue ignores changes of white space.
         let saved = 0
         const saving = setInterval(() => {
           const edited = code.replace('<h1>Notifications', `<h1>News ${++saved}`)
           writeFileSync(`${copy}${name}/${file}`, edited)
         }, 1_000)
-        await shows(page, 'h1', '^News \\d+$').finally(() => clearInterval(saving))
-        // Likewise, because Vite may replace the component once more.
+        await waitForText(page, 'h1', '^News \\d+$').finally(() => clearInterval(saving))
+        // Repeated, because Vite may replace the component once more.
         await page.evaluate(
           () => void setInterval(() => document.querySelector<HTMLElement>('form button')?.click(), 500),
         )
-        await shows(page, 'ul', 'YouHello\\d')
+        await waitForText(page, 'ul', 'YouHello\\d')
         expect(await page.evaluate('[window.before, window.handshakes]')).toEqual([true, 1])
       } finally {
         rmSync(copy, { recursive: true, force: true })
@@ -192,38 +192,38 @@ inEveryEngine(rig => {
     })
   })
 
-  test('the apps to be copied, as the demo builds and serves them, show pictures, count down, and send what was queued', async () => {
+  test('the example apps, as the demo builds and serves them, show pictures, count down, and send queued messages', async () => {
     const { url } = await startedDemo()
     // Until the apps are built, a page that reloads itself is in their place.
     await fetchApp(`${url}spa/`)
     const open = async (name: string) => {
       const page = rig.keep(await rig.engine.open(`${url}spa/${name}/`))
-      await shows(page, 'ul', '\\w')
-      await loads(page, '.picture')
-      // There is a history of six. Watched for from before, because the server goes on notifying.
-      await shows(page, '.bell', '^\\s*([6-9]|\\d\\d)')
-      const isRead = shows(page, '.bell', '^\\s*[1-5]?\\s*unread')
+      await waitForText(page, 'ul', '\\w')
+      await waitForImage(page, '.picture')
+      // The history has six messages. Begins to wait before the click, because the server continues to send.
+      await waitForText(page, '.bell', '^\\s*([6-9]|\\d\\d)')
+      const isRead = waitForText(page, '.bell', '^\\s*[1-5]?\\s*unread')
       await page.evaluate(() => document.querySelector<HTMLElement>('.bell')?.click())
       await isRead
-      await compose(page, `from ${name}`)
-      await shows(page, 'ul', `Youfrom ${name}\\d`)
+      await sendWithForm(page, `from ${name}`)
+      await waitForText(page, 'ul', `Youfrom ${name}\\d`)
       return page
     }
     const names = ['react', 'vue', 'svelte', 'solid']
     const pages = await Promise.all(names.map(open))
-    await refuse(url, 60)
+    await refuseConnections(url, 60)
     await Promise.all(
       pages.map(async page => {
-        await shows(page, '[role=status]', '^Offline, next try in \\d s$')
-        await compose(page, 'while offline')
-        await shows(page, '#sent-2', 'while offlinequeued')
+        await waitForText(page, '[role=status]', '^Offline, next try in \\d s$')
+        await sendWithForm(page, 'while offline')
+        await waitForText(page, '#sent-2', 'while offlinequeued')
       }),
     )
-    await refuse(url, 1)
+    await refuseConnections(url, 1)
     await Promise.all(
       pages.map(async page => {
-        await shows(page, 'ul', 'Youwhile offline\\d')
-        await shows(page, '[role=status]', '^$')
+        await waitForText(page, 'ul', 'Youwhile offline\\d')
+        await waitForText(page, '[role=status]', '^$')
         expect(await page.evaluate("document.getElementById('sent-2')")).toBe(null)
       }),
     )

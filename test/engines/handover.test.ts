@@ -1,4 +1,4 @@
-// Two connections for a moment: after a wake-up on a dead, a silent and a busy connection, at `handover()`, and in a rolling restart.
+// Replacing a connection while it is open: after a wake-up with a dead, a silent and a busy connection, by `handover()`, and in a rolling restart.
 import { once } from 'node:events'
 import net from 'node:net'
 import { afterAll, expect, test } from 'vitest'
@@ -6,30 +6,30 @@ import { startServer, type TestServer } from '../interop/ws.ts'
 import { type Connection, startProxy } from '../support/proxy.ts'
 import { byEffort } from '../support/run.ts'
 import {
-  account,
   arrivals,
+  compareDelivery,
+  complete,
   type Flow,
   type FlowOptions,
   type FlowRecord,
-  harvest,
+  measureRoundTrips,
   numberIn,
-  runErrands,
   startFlow,
-  whole,
+  takeRecord,
 } from './flow.ts'
 import { inEveryEngine, patience, type Rig } from './rig.ts'
 
 declare const flow: Flow
 declare const flows: Flow[]
-declare const errands: { slowest: number; since: number }
+declare const roundTrips: { slowest: number; since: number }
 
-/** One way. */
+/** The delay in each direction, in milliseconds. */
 const DELAY = 20
-/** Two hundred messages a second. */
+/** 200 messages per second. */
 const PERIOD = 5
-/** An errand that takes so many milliseconds on a line without a delay shows that the machine was busy. */
+/** If a round trip without a delay takes this many milliseconds, the machine was busy. */
 const SLOW = 10
-/** Clients that wake up together are kept apart by up to 300 ms, in ticks of the page. */
+/** The jitter after a wake-up, 300 ms, in ticks of the page. */
 const JITTER = 30
 /** A second, in ticks of the page. */
 const SECOND = 100
@@ -51,7 +51,7 @@ function startPushing(servers: readonly TestServer[], period: number) {
   const timer = setInterval(push, period)
   return {
     stop: () => clearInterval(timer),
-    /** Stops, and pushes one more. Returns its number. */
+    /** Stops, and pushes one last message. Returns its number. */
     last() {
       clearInterval(timer)
       push()
@@ -61,15 +61,15 @@ function startPushing(servers: readonly TestServer[], period: number) {
 }
 
 /**
- * A load balancer in front of some nodes: passes each connection to the next one in turn, except to those that are about to be restarted.
+ * Starts a load balancer. It forwards connections to the nodes in turn, except to nodes that are about to be restarted.
  */
 async function startBalancer(nodes: readonly TestServer[]) {
-  const leaving = new Set<TestServer>()
+  const restarting = new Set<TestServer>()
   let turn = 0
   const next = () => {
     let node: TestServer
     do node = nodes[turn++ % nodes.length] as TestServer
-    while (leaving.has(node))
+    while (restarting.has(node))
     return node
   }
   const listener = net.createServer({ allowHalfOpen: true }, client => {
@@ -87,13 +87,13 @@ async function startBalancer(nodes: readonly TestServer[]) {
   await once(listener, 'listening')
   return {
     url: `ws://127.0.0.1:${(listener.address() as net.AddressInfo).port}/sink`,
-    leaving,
+    restarting,
     close: () => void listener.close(),
   }
 }
 
-/** The numbers that some servers have received, in the order of their arrival at any of them. */
-function follow(servers: readonly TestServer[]) {
+/** Returns an array to which the numbers of messages are added as the servers receive them. */
+function collectNumbers(servers: readonly TestServer[]) {
   const numbers: number[] = []
   for (const server of servers) {
     let seen = 0
@@ -106,7 +106,7 @@ function follow(servers: readonly TestServer[]) {
   return numbers
 }
 
-/** A page with a socket that is open, over the proxy. */
+/** Opens a page with an open socket, which is connected through a proxy. */
 async function start(rig: Rig, path: string, options: FlowOptions = {}) {
   const server = rig.keep(await startServer())
   const proxy = rig.keep(await startProxy({ port: server.port }))
@@ -129,7 +129,7 @@ inEveryEngine(rig => {
       const old = proxy.connections.at(-1) as Connection
       const oldPeer = server.clients.at(-1)
       old.freeze()
-      const { results, made, dialled, handshake, taken, total } = await page.evaluate(async () => {
+      const { results, made, attempted, handshake, takenOver, total } = await page.evaluate(async () => {
         const { opened, tick } = flow
         const { length } = flow.natives
         let replaced = 0
@@ -145,34 +145,34 @@ inEveryEngine(rig => {
           await flow.pause(200)
         }
         await flow.until(() => replaced > 0)
-        // What the dead connection still brings is heard for a moment. After that it is closed.
-        await flow.until(() => flow.natives[length - 1]?.left !== undefined)
+        // The package reads the old connection for a moment, and then closes it.
+        await flow.until(() => flow.natives[length - 1]?.closeCalled !== undefined)
         const second = flow.natives[length] as { made: number; opened: number }
         return {
           results,
           made: flow.natives.length - length,
-          dialled: second.made - tick,
+          attempted: second.made - tick,
           handshake: second.opened - second.made,
-          taken: replaced - second.opened,
+          takenOver: replaced - second.opened,
           total: replaced - tick,
         }
       })
-      // Half of the peers come back to life, and speak.
+      // Half of the connections thaw, and bring a message. The others are reset.
       if (round % 2) {
         oldPeer?.send(`push ${round}`)
         old.thaw()
       } else old.reset()
       await old.closed
-      const record = await harvest(page)
+      const record = await takeRecord(page)
       await server.until(() => server.received.length >= 5)
-      expect(account(record.from, record.to, arrivals(server))).toEqual(whole)
+      expect(compareDelivery(record.from, record.to, arrivals(server))).toEqual(complete)
       expect(results[0]).toBe('queued')
       expect(record.opens).toEqual(round ? [{ seamless: false }] : [expect.anything(), { seamless: false }])
       expect(record.closes).toEqual([{ code: 1006, ...HANDOVER }])
       expect([record.errors, record.drops, record.pushes]).toEqual([[], 0, []])
       expect(made).toBe(1)
-      expect(dialled).toBeLessThanOrEqual(JITTER + 10)
-      expect(taken).toBeLessThanOrEqual(2)
+      expect(attempted).toBeLessThanOrEqual(JITTER + 10)
+      expect(takenOver).toBeLessThanOrEqual(2)
       expect(total - handshake).toBeLessThanOrEqual(SECOND)
       times.push(total * 10)
       server.clear()
@@ -189,26 +189,28 @@ inEveryEngine(rig => {
     const { server, page } = await start(rig, '/echo')
     let replaced = 0
     for (let round = 0; round < silent; round++) {
-      // In half of the rounds, an answer is on its way at the wake-up.
-      const isAsked = round % 2 === 1
-      await page.evaluate(async (isAsked: boolean) => {
+      // In half of the rounds, an echo is in flight at the wake-up.
+      const isInFlight = round % 2 === 1
+      await page.evaluate(async (isInFlight: boolean) => {
         const { opened } = flow
-        if (isAsked) flow.send()
+        if (isInFlight) flow.send()
         flow.wake()
         for (let i = 0; i < 4; i++) {
           flow.send()
           await flow.pause(Math.random() * 150)
         }
-        if (!isAsked) await flow.until(() => flow.opened > opened)
-        await flow.answered()
-        // Of two connections one is closed.
-        await flow.until(() => flow.natives.filter(({ left }) => left === undefined).length === 1)
-      }, isAsked)
-      const record = await harvest(page)
-      expect(account(record.from, record.to, arrivals(server))).toEqual(whole)
-      expect(account(record.from, record.to, record.echoes)).toEqual(whole)
+        if (!isInFlight) await flow.until(() => flow.opened > opened)
+        await flow.echoed()
+        // One of the two connections is closed.
+        await flow.until(
+          () => flow.natives.filter(({ closeCalled }) => closeCalled === undefined).length === 1,
+        )
+      }, isInFlight)
+      const record = await takeRecord(page)
+      expect(compareDelivery(record.from, record.to, arrivals(server))).toEqual(complete)
+      expect(compareDelivery(record.from, record.to, record.echoes)).toEqual(complete)
       const opens = record.opens.slice(round ? 0 : 1)
-      if (!isAsked) expect(opens).toEqual([{ seamless: false }])
+      if (!isInFlight) expect(opens).toEqual([{ seamless: false }])
       expect(record.closes).toEqual(opens.map(() => ({ code: 1006, ...HANDOVER })))
       expect([record.errors, record.drops]).toEqual([[], 0])
       replaced += opens.length
@@ -219,7 +221,7 @@ inEveryEngine(rig => {
     )
   })
 
-  test(`with id, ${silent} wake-ups on a mostly silent connection lose and duplicate nothing of a server that sends to all connections`, {
+  test(`with the option id, ${silent} wake-ups on a mostly silent connection lose and duplicate nothing of a server that sends to all connections`, {
     timeout: patience + silent * 5_000,
   }, async () => {
     const { server, page } = await start(rig, '/sink', { id: true })
@@ -234,11 +236,11 @@ inEveryEngine(rig => {
       await flow.until(() => flow.socket.queued === 0)
     }, silent)
     const last = pushing.last()
-    await page.evaluate((last: number) => flow.heard(last), last)
-    const record = await harvest(page)
+    await page.evaluate((last: number) => flow.pushed(last), last)
+    const record = await takeRecord(page)
     await server.until(() => server.received.length >= silent)
-    expect(account(0, silent, arrivals(server))).toEqual(whole)
-    expect(account(record.pushes[0] as number, last + 1, record.pushes)).toEqual(whole)
+    expect(compareDelivery(0, silent, arrivals(server))).toEqual(complete)
+    expect(compareDelivery(record.pushes[0] as number, last + 1, record.pushes)).toEqual(complete)
     expect(record.closes).toEqual(record.closes.map(() => ({ code: 1006, ...HANDOVER })))
     expect([record.errors, record.drops]).toEqual([[], 0])
     rows.push(
@@ -256,7 +258,7 @@ inEveryEngine(rig => {
       await flow.until(() => flow.natives.length === 1)
       const { random } = Math
       for (let round = 0; round < rounds; round++) {
-        // Every other second connection is opened at once, as if its turn came first.
+        // In every other round there is no jitter, so the second connection is opened at once.
         if (round % 2) Math.random = () => 0
         flow.wake()
         Math.random = random
@@ -267,30 +269,30 @@ inEveryEngine(rig => {
       return flow.natives.length - 1
     }, busy)
     const last = pushing.last()
-    await page.evaluate((last: number) => flow.heard(last), last)
-    const record = await harvest(page)
+    await page.evaluate((last: number) => flow.pushed(last), last)
+    const record = await takeRecord(page)
     await server.until(() => server.received.length >= busy)
-    expect(account(0, busy, arrivals(server))).toEqual(whole)
-    expect(account(record.pushes[0] as number, last + 1, record.pushes)).toEqual(whole)
+    expect(compareDelivery(0, busy, arrivals(server))).toEqual(complete)
+    expect(compareDelivery(record.pushes[0] as number, last + 1, record.pushes)).toEqual(complete)
     expect(record.opens.length).toBe(1)
-    expect([record.closes, record.errors, record.drops, record.beside]).toEqual([[], [], 0, 0])
+    expect([record.closes, record.errors, record.drops, record.additional]).toEqual([[], [], 0, 0])
     rows.push(`wake on a busy connection: ${busy}, opened and dropped at once ${made}, nothing lost`)
   })
 
   const rotations = byEffort(5, 30, 1_000)
 
-  /** What holds for each rotation, whatever the server sends. */
+  /** Checks the events of handovers, which do not depend on what the server sends. */
   function expectSeamless({ opens, closes, errors, drops }: FlowRecord, times: number) {
     expect(opens).toEqual(Array.from({ length: times }, () => ({ seamless: true })))
     expect(closes).toEqual(Array.from({ length: times }, () => ({ code: 1000, ...HANDOVER })))
     expect([errors, drops]).toEqual([[], 0])
   }
 
-  test(`with id, ${rotations} handovers at 200 messages per second each way lose, duplicate and reorder nothing of a server that sends to all connections`, {
+  test(`with the option id, ${rotations} handovers at 200 messages per second each way lose, duplicate and reorder nothing of a server that sends to all connections`, {
     timeout: patience + rotations * 2_000,
   }, async () => {
     const { server, page } = await start(rig, '/sink', { id: true })
-    await harvest(page)
+    await takeRecord(page)
     const pushing = rig.keep(startPushing([server], PERIOD))
     await page.evaluate(
       async (times: number, period: number) => {
@@ -303,12 +305,12 @@ inEveryEngine(rig => {
       PERIOD,
     )
     const last = pushing.last()
-    await page.evaluate((last: number) => flow.heard(last), last)
-    const record = await harvest(page)
+    await page.evaluate((last: number) => flow.pushed(last), last)
+    const record = await takeRecord(page)
     await server.until(() => server.received.length >= record.to)
     expectSeamless(record, rotations)
-    expect(account(0, record.to, arrivals(server))).toEqual(whole)
-    expect(account(0, last + 1, record.pushes)).toEqual(whole)
+    expect(compareDelivery(0, record.to, arrivals(server))).toEqual(complete)
+    expect(compareDelivery(0, last + 1, record.pushes)).toEqual(complete)
     rows.push(
       `rotation, server sends to all: ${rotations}, of ${last + 1} down and ${record.to} up nothing lost, doubled or reordered; longest silence ${summary(record.silences)} ms`,
     )
@@ -319,44 +321,44 @@ inEveryEngine(rig => {
   }, async () => {
     const { server, page } = await start(rig, '/echo')
     const elsewhere = rig.keep(await startServer())
-    await page.evaluate(runErrands, `${elsewhere.url}/echo`)
-    await harvest(page)
+    await page.evaluate(measureRoundTrips, `${elsewhere.url}/echo`)
+    await takeRecord(page)
     const silences: number[] = []
     let count = 0
-    let again = 0
+    let repeated = 0
     while (silences.length < rotations) {
       const slowest = await page.evaluate(async (period: number) => {
         flow.stream(period)
         await flow.pause(100)
         const { opened } = flow
-        errands.slowest = 0
+        roundTrips.slowest = 0
         const rotated = flow.rotate(100 + Math.random() * 100)
         await flow.until(() => flow.opened > opened)
-        const slowest = Math.max(errands.slowest, performance.now() - errands.since)
+        const slowest = Math.max(roundTrips.slowest, performance.now() - roundTrips.since)
         await rotated
         flow.stop()
         await flow.until(() => flow.socket.queued === 0)
-        // What was discarded does not come. What comes does so before the last of all.
+        // Replies that were discarded never arrive. All others arrive before the last one.
         flow.send()
-        await flow.answered()
+        await flow.echoed()
         return slowest
       }, PERIOD)
-      const record = await harvest(page)
+      const record = await takeRecord(page)
       expectSeamless(record, 1)
-      expect(account(record.from, record.to, arrivals(server))).toEqual(whole)
+      expect(compareDelivery(record.from, record.to, arrivals(server))).toEqual(complete)
       server.clear()
-      const down = account(record.from, record.to, record.echoes)
-      // An answer took longer than the package waits, and rightly so: the engine's own socket waited as well. Once more.
+      const down = compareDelivery(record.from, record.to, record.echoes)
+      // A busy machine can delay a reply for longer than the package waits. The native socket shows it, and the round is repeated.
       if (down.lost.length && slowest >= SLOW) {
-        again++
+        repeated++
         continue
       }
-      expect(down).toEqual(whole)
+      expect(down).toEqual(complete)
       silences.push(...record.silences)
       count += record.to - record.from
     }
     rows.push(
-      `rotation, server answers: ${rotations}, of ${count} answers nothing lost, doubled or reordered; ${again} not counted; longest silence ${summary(silences)} ms`,
+      `rotation, server answers: ${rotations}, of ${count} echoes nothing lost, doubled or reordered; ${repeated} not counted; longest silence ${summary(silences)} ms`,
     )
   })
 
@@ -366,7 +368,7 @@ inEveryEngine(rig => {
   }, async () => {
     const nodes = await Promise.all([1, 2, 3].map(async () => rig.keep(await startServer())))
     const balancer = rig.keep(await startBalancer(nodes))
-    const received = follow(nodes)
+    const received = collectNumbers(nodes)
     const page = await rig.open()
     const sockets = 6
     const base = 1e6
@@ -379,19 +381,19 @@ inEveryEngine(rig => {
     })
     for (let i = 0; i < restarts * nodes.length; i++) {
       const node = nodes[i % nodes.length] as TestServer
-      balancer.leaving.add(node)
+      balancer.restarting.add(node)
       node.push('leaving')
       await node.until(() => node.clients.length === 0)
       await node.restart()
-      balancer.leaving.delete(node)
+      balancer.restarting.delete(node)
     }
     await page.evaluate(() => {
       for (const flow of flows) flow.stop()
       return Promise.all(flows.map(({ until, socket }) => until(() => socket.queued === 0)))
     })
     const last = pushing.last()
-    await page.evaluate((last: number) => Promise.all(flows.map(flow => flow.heard(last))), last)
-    const records = await page.evaluate(() => flows.map(flow => flow.harvest()))
+    await page.evaluate((last: number) => Promise.all(flows.map(flow => flow.pushed(last))), last)
+    const records = await page.evaluate(() => flows.map(flow => flow.takeRecord()))
     const all: FlowRecord[] = records.map(record => JSON.parse(record))
     const sent = all.reduce((sum, { from, to }) => sum + to - from, 0)
     await nodes[0]?.until(() => received.length >= sent)
@@ -400,8 +402,8 @@ inEveryEngine(rig => {
       const times = record.closes.length
       expectSeamless({ ...record, opens: record.opens.slice(1) }, times)
       const own = received.filter(number => Math.floor(number / base) === i)
-      expect(account(record.from, record.to, own)).toEqual(whole)
-      expect(account(record.pushes[0] as number, last + 1, record.pushes)).toEqual(whole)
+      expect(compareDelivery(record.from, record.to, own)).toEqual(complete)
+      expect(compareDelivery(record.pushes[0] as number, last + 1, record.pushes)).toEqual(complete)
       moves += times
     }
     expect(moves).toBeGreaterThanOrEqual(sockets)

@@ -1,22 +1,22 @@
-// The entry as it was built, as a module in a page.
+// The built entry `json`, loaded as a module in a page.
 import { expect, test } from 'vitest'
 import type * as Core from '../../src/index.ts'
 import type * as Entry from '../../src/json.ts'
 import { startServer } from '../interop/ws.ts'
 import { inEveryEngine } from './rig.ts'
 
-/** What `load` brings into the page. */
+/** Globals of the page, set by `load`. */
 declare const createSocket: typeof Core.createSocket
 declare const json: typeof Entry.json
 
-/** A string, for an import in a function would be the test runner's. */
+/** A string, because the test runner would transform an import in a function. */
 const load = `Promise.all([import('/dist/index.js'), import('/dist/json.js')]).then(all => {
   Object.assign(window, ...all)
 })`
 
-/** In the page: sends values to an echo, and tells what comes back, and what nobody caught. */
-async function talk(url: string) {
-  const story: unknown[][] = []
+/** In the page: sends values to an echo server, and returns the events and the uncaught error. */
+async function exchange(url: string) {
+  const log: unknown[][] = []
   const socket = createSocket(url)
   const schema = {
     '~standard': {
@@ -31,14 +31,14 @@ async function talk(url: string) {
   await new Promise<void>(resolve => {
     addEventListener('error', event => {
       event.preventDefault()
-      story.push(['uncaught', event.error.message, event.error.text])
+      log.push(['uncaught', event.error.message, event.error.text])
       resolve()
     })
-    values.on('message', value => story.push(['message', value]))
-    const leave = values.on('invalid', ({ text, issues }) => {
-      story.push(['invalid', text, issues[0]?.message])
+    values.on('message', value => log.push(['message', value]))
+    const unsubscribe = values.on('invalid', ({ text, issues }) => {
+      log.push(['invalid', text, issues[0]?.message])
       if (text !== '{') return
-      leave()
+      unsubscribe()
       values.send('unheard')
     })
     values.send(21)
@@ -46,15 +46,15 @@ async function talk(url: string) {
     socket.send('{')
   })
   socket.close()
-  return story
+  return log
 }
 
 inEveryEngine(rig => {
-  test('receives values in order, and reports invalid ones, with or without a listener', async () => {
+  test('json() receives values in order, and reports invalid ones, with or without a listener', async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open({ scripts: [] })
     await page.evaluate(load)
-    expect(await page.evaluate(talk, server.url)).toEqual([
+    expect(await page.evaluate(exchange, server.url)).toEqual([
       ['message', 42],
       ['invalid', '"héllo 😀"', 'no number'],
       ['invalid', '{', expect.stringMatching(/JSON/)],

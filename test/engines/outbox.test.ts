@@ -22,7 +22,7 @@ vi.setConfig({ testTimeout: effort === 'soak' ? 3_600_000 : patience })
 
 const seed = Number(process.env.SEED ?? (effort === 'soak' ? Math.floor(Math.random() * 1e9) : 20_261_130))
 
-/** In the page: what `load` brings, and what `begin` leaves. */
+/** Globals of the page, set by `load` and `begin`. */
 declare const steady: typeof Outboxes & typeof Reliable
 declare const outbox: Outboxes.StoredOutbox
 declare const socket: Reliable.ReliableSocket
@@ -53,7 +53,7 @@ const begin = async (urls: string[], witness: string) => {
   return left
 }
 
-/** In the page: sends so many messages, some at a time, and none that it waits for. */
+/** In the page: sends messages, several at a time, without waiting for their outcomes. */
 const burst = async (from: number, count: number) => {
   for (let n = from; n < from + count; n++) {
     socket.send({ from: 0, n, pad: 'x'.repeat(n % 40) })

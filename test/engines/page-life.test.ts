@@ -1,5 +1,4 @@
-// What happens to a page happens to its socket: the page is left and returned to, frozen, hidden, cut off the network,
-// and told another time.
+// The socket when its page enters the back/forward cache and returns, is frozen, hidden or offline, and when the clock changes.
 import { describe, expect, test } from 'vitest'
 import type * as Package from '../../src/index.ts'
 import { startServer, type TestServer } from '../interop/ws.ts'
@@ -9,64 +8,64 @@ import { FAR_HOST } from './far.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
-/** What the script tag brings. It exists in the page, not here. */
+/** The global of the UMD bundle, in the page. */
 declare const SteadySocket: typeof Package
 
-/** What `begin` leaves in the page. */
+/** Globals of the page, set by `begin`. */
 declare const socket: Package.Socket
-declare const diary: Diary
+declare const pageLog: PageLog
 
 type Entry = readonly [what: string, at: number, detail?: unknown]
 
-interface Diary {
+interface PageLog {
   readonly entries: Entry[]
-  /** The moments at which a native socket was made. */
-  readonly dials: number[]
-  /** Resolves as soon as this many such entries are there, with the last of them. */
+  /** When native sockets were created. */
+  readonly attempts: number[]
+  /** Resolves with the last of `count` entries of this kind, as soon as there are so many. */
   until(what: string, count: number): Promise<Entry>
-  /** From now on, writes down `${ms} ms after ${what}`, and the place of that, when so much time has passed after each such entry. */
+  /** From now on, adds an entry `${ms} ms after ${what}`, with the index of that entry, this long after each entry of this kind. */
   mark(what: string, ms: number): void
-  /** Opens a bare native socket to this echo server. From then on, it sends something whenever the heartbeat sends a ping. */
+  /** Opens a native socket to this echo server. From then on, it sends a message whenever the heartbeat sends a ping. */
   compare(url: string): Promise<void>
-  /** The longest time, in milliseconds, that the bare socket has waited for an answer. Resolves when it has all answers. */
-  longestAnswer(): Promise<number>
+  /** Resolves with the longest time, in milliseconds, that this native socket waited for an echo, once all have arrived. */
+  longestReply(): Promise<number>
 }
 
-interface Wishes {
-  /** The delay before every next attempt; the package's own policy without it. */
+interface PageOptions {
+  /** The delay before each attempt. Default: the policy of the package. */
   retry?: number
-  /** Every so often a ping, which /echo answers. */
+  /** Sends a ping, to which `/echo` replies. */
   heartbeat?: { interval: number; timeout: number }
-  /** After so many milliseconds, a hidden page gives up its connection. */
+  /** After this many milliseconds, a hidden page closes its connection. */
   hiddenFor?: number
 }
 
-/** Six minutes reach the throttling to one timer a minute, which Chromium begins after five. */
+/** Hides a page for six minutes, because Chromium throttles timers to one per minute after five. */
 const soak = effort === 'soak'
 
 const hour = 3_600_000
 
 /**
- * What the design promises, and this on top of it, is where a mark is set: a timer of the same page. A busy machine makes both late, and
- * never the longer one earlier.
+ * Is added to the time limits of the package, which are measured by a timer of the same page. A busy machine delays all timers of a page, but
+ * does not change their order.
  */
 const margin = 500
 
 /**
- * In the page: makes a socket and a diary, as globals. All moments are those of the wall clock, which page and test share.
- * What is sent in `pagehide` is sent by two listeners: one that hears it before the package does, and one after.
+ * In the page: creates a socket and a log, as globals. Times are those of the system clock, which page and test share. Two listeners of
+ * `pagehide` send a message: one that runs before the listener of the package, and one after.
  */
-function begin(url: string, { retry, heartbeat, hiddenFor }: Wishes, margin: number) {
+function begin(url: string, { retry, heartbeat, hiddenFor }: PageOptions, margin: number) {
   const now = Date.now.bind(Date)
   const entries: Entry[] = []
-  const dials: number[] = []
+  const attempts: number[] = []
   const checks = new Set<() => void>()
   const marks = new Map<string, number>()
   const note = (what: string, detail?: unknown) => {
     entries.push([what, now(), detail])
     const ms = marks.get(what)
-    const place = entries.length - 1
-    if (ms !== undefined) setTimeout(() => note(`${ms} ms after ${what}`, place), ms)
+    const index = entries.length - 1
+    if (ms !== undefined) setTimeout(() => note(`${ms} ms after ${what}`, index), ms)
     for (const check of checks) check()
   }
   const until = (what: string, count: number) =>
@@ -81,12 +80,12 @@ function begin(url: string, { retry, heartbeat, hiddenFor }: Wishes, margin: num
       check()
     })
   const native = WebSocket
-  class Dialled extends native {
+  class RecordedWebSocket extends native {
     constructor(url: string | URL, protocols?: string | string[]) {
       super(url, protocols)
-      dials.push(now())
-      note('dial')
-      // A heartbeat that nothing can put off: a message, the interval, the timeout, each a little later than the package's own.
+      attempts.push(now())
+      note('attempt')
+      // Detects silence as the heartbeat should: after a message, waits for the interval and the timeout, each with a small margin.
       if (!heartbeat) return
       let silence: ReturnType<typeof setTimeout>
       const restart = () => {
@@ -106,40 +105,40 @@ function begin(url: string, { retry, heartbeat, hiddenFor }: Wishes, margin: num
       super.send(data)
       if (data !== 'ping') return
       note('ping')
-      asked++
-      bare?.send(String(now()))
+      pingsSent++
+      nativeSocket?.send(String(now()))
     }
   }
 
-  let bare: WebSocket | undefined
-  let asked = 0
+  let nativeSocket: WebSocket | undefined
+  let pingsSent = 0
   let longest = 0
   const compare = (url: string) =>
     new Promise<void>(resolve => {
       const opening = new native(url)
       opening.addEventListener('open', () => {
-        bare = opening
-        asked = 0
+        nativeSocket = opening
+        pingsSent = 0
         resolve()
       })
       opening.addEventListener('message', ({ data }) => {
         longest = Math.max(longest, now() - Number(data))
-        note('bare answer')
+        note('native reply')
       })
     })
-  const longestAnswer = async () => {
-    if (asked > 0) await until('bare answer', asked)
+  const longestReply = async () => {
+    if (pingsSent > 0) await until('native reply', pingsSent)
     return longest
   }
 
   addEventListener('pagehide', event => {
-    // A page that is not kept can still be asked from the next one.
+    // The next page can read it if this page is not kept.
     sessionStorage.setItem('left', String(now()))
     note('pagehide', event.persisted)
     if (socket.state.name === 'open') note('in pagehide, early', socket.send('in pagehide, early'))
   })
   const socket = SteadySocket.createSocket(url, {
-    WebSocket: Dialled,
+    WebSocket: RecordedWebSocket,
     ...(retry !== undefined && { retry: () => retry }),
     ...(hiddenFor !== undefined && { wake: SteadySocket.createBrowserEvents({ hiddenFor }) }),
     ...(heartbeat && {
@@ -163,29 +162,29 @@ function begin(url: string, { retry, heartbeat, hiddenFor }: Wishes, margin: num
   socket.on('text', text => note(`text ${text}`))
   SteadySocket.onOutage(socket, { grace: 0 }, ({ away }) => note(away ? 'away' : 'not away'))
   const mark = (what: string, ms: number) => marks.set(what, ms)
-  Object.assign(window, { socket, diary: { entries, dials, until, mark, compare, longestAnswer } })
+  Object.assign(window, { socket, pageLog: { entries, attempts, until, mark, compare, longestReply } })
 }
 
 const until = (page: Page, what: string, count = 1) =>
-  page.evaluate((what: string, count: number) => diary.until(what, count), what, count)
+  page.evaluate((what: string, count: number) => pageLog.until(what, count), what, count)
 
-const entries = (page: Page) => page.evaluate(() => diary.entries)
+const entries = (page: Page) => page.evaluate(() => pageLog.entries)
 const named = (all: readonly Entry[], ...names: string[]) => all.filter(([what]) => names.includes(what))
 const mark = (page: Page, what: string, ms: number) =>
-  page.evaluate((what: string, ms: number) => diary.mark(what, ms), what, ms)
+  page.evaluate((what: string, ms: number) => pageLog.mark(what, ms), what, ms)
 
 const texts = (server: TestServer) => server.received.map(({ data }) => data.toString())
 
-/** That so many attempts were made by then, by the clock of the page: see `margin`. */
-async function expectDials(page: Page, count: number, ms: number, what: string) {
+/** Expects this number of attempts by this time after an entry, according to a timer of the page: see `margin`. */
+async function expectAttempts(page: Page, count: number, ms: number, what: string) {
   const all = await entries(page)
   const mark = `${ms} ms after ${what}`
   const end = all.findIndex(([name]) => name === mark)
-  expect(named(end < 0 ? all : all.slice(0, end), 'dial').length, `attempts by ${mark}`).toBe(count)
+  expect(named(end < 0 ? all : all.slice(0, end), 'attempt').length, `attempts by ${mark}`).toBe(count)
 }
 
-/** When the server hears the next connection end. */
-const heardClose = (server: TestServer) => server.next('close').then(peer => ({ peer, at: Date.now() }))
+/** Resolves with the time at which the server sees the next connection close. */
+const nextClose = (server: TestServer) => server.next('close').then(peer => ({ peer, at: Date.now() }))
 
 const report = (rig: Rig, what: string, numbers: Record<string, number | string>) =>
   console.log(
@@ -195,65 +194,65 @@ const report = (rig: Rig, what: string, numbers: Record<string, number | string>
       .join(', '),
   )
 
-async function meet(
+async function openPage(
   rig: Rig,
   path: string,
-  wishes: Wishes = {},
+  options: PageOptions = {},
 ): Promise<{ server: TestServer; page: Page }> {
   const server = rig.keep(await startServer())
   const page = await rig.open()
-  await page.evaluate(begin, server.url + path, wishes, margin)
+  await page.evaluate(begin, server.url + path, options, margin)
   await until(page, 'open')
   return { server, page }
 }
 
-/** With a line that can be cut. */
-async function meetByProxy(
+/** Opens a page whose socket is connected through a proxy. */
+async function openPageThroughProxy(
   rig: Rig,
   address: (proxy: FaultProxy) => string,
-  wishes: Wishes = {},
+  options: PageOptions = {},
 ): Promise<{ server: TestServer; proxy: FaultProxy; page: Page }> {
   const server = rig.keep(await startServer())
   const proxy = rig.keep(await startProxy({ port: server.port }))
   const page = await rig.open()
-  await page.evaluate(begin, address(proxy), wishes, margin)
+  await page.evaluate(begin, address(proxy), options, margin)
   await until(page, 'open')
   return { server, proxy, page }
 }
 
 inEveryEngine(rig => {
   describe('a page that the user leaves and returns to', () => {
-    /** What a page that was kept has sent, in order. Where it is frozen meanwhile, as in Chromium, it may say so. */
-    const meanwhile = async (page: Page) => {
+    /** The messages that a kept page sends from `pagehide` on. Chromium also freezes and resumes such a page. */
+    const laterMessages = async (page: Page) => {
       const frozen = named(await entries(page), 'freeze').length > 0
       return ['in pagehide', ...(frozen ? ['in freeze', 'in resume'] : []), 'in pageshow']
     }
-    const keeping = 'keeping a page with an open socket in the back/forward cache'
-    const keepingAttempt = 'keeping a page that is connecting in the back/forward cache'
+    const KEEPS_OPEN_SOCKET = 'keeping a page with an open socket in the back/forward cache'
+    const KEEPS_CONNECTING_SOCKET = 'keeping a page that is connecting in the back/forward cache'
 
     test('closes at once, opens within a second of the return, and keeps queue and listeners', async () => {
-      const kept = await rig.can(keeping)
-      const { server, page } = await meet(rig, '/sink')
+      const kept = await rig.can(KEEPS_OPEN_SOCKET)
+      const { server, page } = await openPage(rig, '/sink')
       await mark(page, 'pageshow', 1_000)
       await page.evaluate(() => void socket.send('before'))
-      const closed = heardClose(server)
+      const closed = nextClose(server)
       await page.goto(rig.site.page())
-      // The server hears it while the page is away.
+      // The connection closes while the page is in the cache.
       const { at, peer } = await closed
       const left = Number(await page.evaluate(() => sessionStorage.getItem('left')))
-      // An engine that does not keep such a page takes what is sent in `pagehide`, and sends it or not.
-      const heard = texts(server).filter(text => kept || text === 'before')
-      expect(heard).toEqual(kept ? ['before', 'in pagehide, early'] : ['before'])
+      // An engine that does not keep the page may or may not send messages of `pagehide`.
+      const received = texts(server).filter(text => kept || text === 'before')
+      expect(received).toEqual(kept ? ['before', 'in pagehide, early'] : ['before'])
 
       await page.back()
       if (!kept) {
-        // Firefox does not, however the socket is closed: NOTES.md. The page begins anew.
+        // Firefox does not keep the page, however the socket is closed. See NOTES.md. The page is loaded again.
         expect(await page.evaluate('typeof socket')).toBe('undefined')
         await page.evaluate(begin, `${server.url}/sink`, {}, margin)
         await until(page, 'open')
         expect(server.clients.length).toBe(1)
         return report(rig, 'left', {
-          'close heard after': at - left,
+          'close seen after': at - left,
           'close code': `${peer.closed?.code}`,
           received: `${texts(server)}`,
           'not kept': 'reloaded',
@@ -261,13 +260,13 @@ inEveryEngine(rig => {
       }
       const [, shown] = await until(page, 'pageshow')
       const [, opened] = await until(page, 'open', 2)
-      await expectDials(page, 2, 1_000, 'pageshow')
-      report(rig, 'left', { 'close heard after': at - left, 'open after pageshow': opened - shown })
+      await expectAttempts(page, 2, 1_000, 'pageshow')
+      report(rig, 'left', { 'close seen after': at - left, 'open after pageshow': opened - shown })
 
       await server.until(() => texts(server).includes('in pageshow'))
       server.push('welcome back')
       await until(page, 'text welcome back')
-      const later = await meanwhile(page)
+      const later = await laterMessages(page)
       expect(texts(server)).toEqual(['before', 'in pagehide, early', ...later])
       expect(server.received.map(({ connection }) => connection)).toEqual([1, 1, ...later.map(() => 2)])
       expect(server.clients.length).toBe(1)
@@ -275,15 +274,15 @@ inEveryEngine(rig => {
       expect(
         named(all, 'pagehide', 'in pagehide, early', 'in pagehide').map(([, , detail]) => detail),
       ).toEqual([true, 'sent', 'queued'])
-      // Each open has one close, also when the browser tells it late, and nothing is reported as lost.
+      // Each open event has one close event, even if the browser reports it late, and there is no drop event.
       expect(named(all, 'open', 'close', 'drop').map(([what]) => what)).toEqual(['open', 'close', 'open'])
-      expect(await page.evaluate(() => diary.dials.length)).toBe(2)
+      expect(await page.evaluate(() => pageLog.attempts.length)).toBe(2)
     })
 
     test.each(['waits for its next attempt', 'is in the middle of an attempt'])(
       'that %s opens within a second of the return, and sends the queued messages',
       async when => {
-        const kept = when.startsWith('waits') || (await rig.can(keepingAttempt))
+        const kept = when.startsWith('waits') || (await rig.can(KEEPS_CONNECTING_SOCKET))
         const server = rig.keep(await startServer())
         const proxy = rig.keep(await startProxy({ port: server.port }))
         if (when.startsWith('waits')) server.refuse(503)
@@ -297,7 +296,7 @@ inEveryEngine(rig => {
         await page.goto(rig.site.page())
         server.refuse(false)
         proxy.hang(false)
-        const dialled = proxy.count
+        const attemptsBefore = proxy.count
         await page.back()
         if (!kept) {
           expect(await page.evaluate('typeof socket')).toBe('undefined')
@@ -306,27 +305,27 @@ inEveryEngine(rig => {
         }
         const [, shown] = await until(page, 'pageshow')
         const [, opened] = await until(page, 'open')
-        await expectDials(page, 2, 1_000, 'pageshow')
+        await expectAttempts(page, 2, 1_000, 'pageshow')
         report(rig, `left while it ${when}`, { 'open after pageshow': opened - shown })
         await server.until(() => texts(server).includes('in pageshow'))
-        expect(texts(server)).toEqual(['first', 'second', ...(await meanwhile(page))])
-        expect(proxy.count).toBe(dialled + 1)
+        expect(texts(server)).toEqual(['first', 'second', ...(await laterMessages(page))])
+        expect(proxy.count).toBe(attemptsBefore + 1)
         expect(server.connections.length).toBe(1)
       },
     )
 
-    test('again and again has one connection each time, and sends nothing twice', async () => {
-      await rig.needs(keeping)
-      const { server, page } = await meet(rig, '/sink')
+    test('several times has one connection each time, and sends nothing twice', async () => {
+      await rig.needs(KEEPS_OPEN_SOCKET)
+      const { server, page } = await openPage(rig, '/sink')
       for (let visit = 1; visit <= 5; visit++) {
         await page.evaluate((visit: number) => void socket.send(`visit ${visit}`), visit)
         await page.goto(rig.site.page())
         await page.back()
         await until(page, 'open', visit + 1)
-        const each = 2 + (await meanwhile(page)).length
+        const each = 2 + (await laterMessages(page)).length
         await server.until(() => server.clients.length === 1 && server.received.length === visit * each)
       }
-      const later = await meanwhile(page)
+      const later = await laterMessages(page)
       const visit = (number: number) => [`visit ${number}`, 'in pagehide, early', ...later]
       expect(texts(server)).toEqual([1, 2, 3, 4, 5].flatMap(visit))
       expect(server.connections.length).toBe(6)
@@ -334,24 +333,24 @@ inEveryEngine(rig => {
     })
   })
 
-  test('a frozen page has no connection, and is back when it resumes', async () => {
+  test('a frozen page has no connection, and connects again when it resumes', async () => {
     await rig.needs('freezing a page')
-    const { server, page } = await meet(rig, '/sink')
-    // The page is still hidden then, where a timer may fire a second late.
-    const soon = 300 + 1_000 + margin
-    await mark(page, 'resume', soon)
+    const { server, page } = await openPage(rig, '/sink')
+    // The page is still hidden then, so a timer may fire a second late.
+    const limit = 300 + 1_000 + margin
+    await mark(page, 'resume', limit)
     await page.evaluate(() => void socket.send('before'))
     await page.hide()
     await until(page, 'hidden')
-    const closed = heardClose(server)
+    const closed = nextClose(server)
     await page.cdp?.('Page.setWebLifecycleState', { state: 'frozen' })
-    // The server hears it while the page is frozen.
+    // The connection closes while the page is frozen.
     const { at } = await closed
     await page.cdp?.('Page.setWebLifecycleState', { state: 'active' })
     const [, frozen] = await until(page, 'freeze')
     const [, resumed] = await until(page, 'resume')
     const [, opened] = await until(page, 'open', 2)
-    await expectDials(page, 2, soon, 'resume')
+    await expectAttempts(page, 2, limit, 'resume')
     await page.show()
     await server.until(() => texts(server).includes('in resume'))
     server.push('welcome back')
@@ -362,31 +361,31 @@ inEveryEngine(rig => {
     expect(named(all, 'open', 'close', 'drop').map(([what]) => what)).toEqual(['open', 'close', 'open'])
     expect(named(all, 'close')[0]?.[2]).toEqual([1006, 'PAGE_HIDDEN', null])
     expect(server.clients.length).toBe(1)
-    report(rig, 'frozen', { 'close heard after': at - frozen, 'open after resume': opened - resumed })
+    report(rig, 'frozen', { 'close seen after': at - frozen, 'open after resume': opened - resumed })
   })
 
   // Chromium throttles after ten seconds, and again after five minutes.
   const hidden = soak ? 360_000 : 12_000
-  test('a page that stays hidden for as long as hiddenFor says has no connection, and is back when it is shown', async () => {
-    const { server, page } = await meet(rig, '/sink', { hiddenFor: 1_000 })
-    const soon = 300 + margin
-    await mark(page, 'visible', soon)
+  test('a page that is hidden for longer than hiddenFor has no connection, and connects again when it is visible', async () => {
+    const { server, page } = await openPage(rig, '/sink', { hiddenFor: 1_000 })
+    const limit = 300 + margin
+    await mark(page, 'visible', limit)
     await page.evaluate(() => void socket.send('before'))
-    const closed = heardClose(server)
+    const closed = nextClose(server)
     await page.hide()
     const [, hidden] = await until(page, 'hidden')
-    // The server hears it while the page is hidden.
+    // The connection closes while the page is hidden.
     const { at } = await closed
     await until(page, 'close')
     await page.evaluate(() => {
-      // The network comes back, which does not concern a page that nobody looks at.
+      // An `online` event must not make a hidden page connect.
       dispatchEvent(new Event('online'))
       return socket.send('while hidden')
     })
     await page.show()
     const [, shown] = await until(page, 'visible')
     const [, opened] = await until(page, 'open', 2)
-    await expectDials(page, 2, soon, 'visible')
+    await expectAttempts(page, 2, limit, 'visible')
     await server.until(() => texts(server).includes('while hidden'))
     server.push('welcome back')
     await until(page, 'text welcome back')
@@ -394,25 +393,25 @@ inEveryEngine(rig => {
     const all = await entries(page)
     expect(named(all, 'open', 'close', 'drop').map(([what]) => what)).toEqual(['open', 'close', 'open'])
     expect(named(all, 'close')[0]?.[2]).toEqual([1006, 'PAGE_HIDDEN', null])
-    // onOutage() reports nothing in a page that nobody looks at.
+    // onOutage() reports nothing in a hidden page.
     const order = named(all, 'open', 'away', 'hidden', 'close', 'visible').map(([what]) => what)
     expect(order.slice(order.indexOf('open'), order.indexOf('visible'))).toEqual(['open', 'hidden', 'close'])
     expect(server.clients.length).toBe(1)
-    report(rig, 'hidden', { 'close heard after': at - hidden, 'open after visible': opened - shown })
+    report(rig, 'hidden', { 'close seen after': at - hidden, 'open after visible': opened - shown })
   })
 
   test(
-    'a hidden page keeps its healthy connection, and sends at full pace',
+    'a hidden page keeps its healthy connection, and sends at full speed',
     async () => {
       const timeout = 500
-      const { server, page } = await meet(rig, '/echo', { heartbeat: { interval: 1_000, timeout } })
-      const bare = rig.keep(await startServer())
-      await page.evaluate((url: string) => diary.compare(url), `${bare.url}/echo`)
+      const { server, page } = await openPage(rig, '/echo', { heartbeat: { interval: 1_000, timeout } })
+      const nativeSocket = rig.keep(await startServer())
+      await page.evaluate((url: string) => pageLog.compare(url), `${nativeSocket.url}/echo`)
       await page.hide()
       await until(page, 'hidden')
       const since = Date.now()
       const pings = () => server.received.length
-      // Ten a second while the page is visible: shows how far timers are throttled here.
+      // Runs ten times per second in a visible page, and shows how much timers are throttled in a hidden one.
       await page.evaluate(() => {
         const ticks: number[] = []
         const tick = () => ticks.push(Date.now()) && setTimeout(tick, 100)
@@ -427,7 +426,7 @@ inEveryEngine(rig => {
       const gap = Math.max(...gaps)
       expect(gap).toBeGreaterThan(800)
       if (soak && rig.name === 'chromium') expect(gap).toBeGreaterThan(50_000)
-      const beats = pings()
+      const pingCount = pings()
 
       const sink = rig.keep(await startServer())
       const size = 65_536
@@ -453,7 +452,7 @@ inEveryEngine(rig => {
       await sink.until(() => sink.received.length === count)
       const took = Date.now() - before
       expect(await page.evaluate(() => document.visibilityState)).toBe('hidden')
-      // All in one task, without a timer: nothing that slows timers down slows this down.
+      // Everything is sent in one task, without a timer, so throttled timers do not delay it.
       expect(results).toEqual({ sent: count })
       expect(sink.received.map(({ data }) => (data as Buffer).readUint32BE(0))).toEqual(
         Array.from({ length: count }, (_, i) => i),
@@ -461,8 +460,8 @@ inEveryEngine(rig => {
 
       await page.show()
       await until(page, 'visible')
-      // On a busy machine, an answer can take longer than the timeout. A bare native socket that asks in the same moments shows it.
-      const longest = await page.evaluate(() => diary.longestAnswer())
+      // On a busy machine, a reply can take longer than the timeout. The native socket, which sends at the same times, shows it.
+      const longest = await page.evaluate(() => pageLog.longestReply())
       const closes = named(await entries(page), 'close')
       if (longest < timeout) expect(closes).toEqual([])
       expect(closes.map(([, , detail]) => detail)).toEqual(
@@ -471,23 +470,25 @@ inEveryEngine(rig => {
       await server.until(() => server.connections.length === 1 + closes.length)
       report(rig, `hidden for ${hidden / 1_000} s`, {
         'longest gap between timers of 100 ms': gap,
-        pings: `${beats}`,
-        'longest answer to a bare socket': longest,
+        pings: `${pingCount}`,
+        'longest reply to a native socket': longest,
         '20 MiB': took,
       })
     },
     hidden + 60_000,
   )
 
-  // Emulated, as far as the browser's own network is concerned. Addresses in this machine and in private networks are exempt, because they
-  // need no network. The engines resolve this name to this machine, and it does not look like it.
+  // The browser emulates being offline. The package exempts addresses of this machine and of private networks, because they need no internet
+  // access. The engines resolve this name to this machine, but the package cannot know it.
   const far = (port: number, path = '') => `ws://${FAR_HOST}:${port}${path}`
 
   test('a socket does not connect while the page is offline, and connects at once when it is online', async () => {
     await rig.needs('network emulation')
-    const { server, proxy, page } = await meetByProxy(rig, proxy => far(proxy.port, '/sink'), { retry: 50 })
-    const soon = 300 + margin
-    await mark(page, 'online', soon)
+    const { server, proxy, page } = await openPageThroughProxy(rig, proxy => far(proxy.port, '/sink'), {
+      retry: 50,
+    })
+    const limit = 300 + margin
+    await mark(page, 'online', limit)
     await page.offline?.(true)
     await until(page, 'offline')
     proxy.reset()
@@ -495,8 +496,8 @@ inEveryEngine(rig => {
     expect(delay).toBeGreaterThanOrEqual(30_000)
     await page.evaluate(() => socket.send('while offline'))
 
-    // The same policy towards an address that needs no network does not stop. Some attempts of that are the time in which
-    // there is none of ours. Not many: Firefox delays them more and more.
+    // A socket with the same policy and a local address continues to connect. While it makes some attempts, ours must make none. Only a few,
+    // because Firefox delays them more and more.
     const alone = Date.now()
     await page.evaluate(
       (url: string, attempts: number) =>
@@ -512,33 +513,33 @@ inEveryEngine(rig => {
       4,
     )
     const took = Date.now() - alone
-    expect(await page.evaluate(() => [diary.dials.length, socket.state.name])).toEqual([1, 'waiting'])
+    expect(await page.evaluate(() => [pageLog.attempts.length, socket.state.name])).toEqual([1, 'waiting'])
     expect(proxy.count).toBe(1)
 
     await page.offline?.(false)
     const [, online] = await until(page, 'online')
     const [, opened] = await until(page, 'open', 2)
-    const dials = await page.evaluate(() => diary.dials)
-    expect(dials.length).toBe(2)
-    await expectDials(page, 2, soon, 'online')
+    const attempts = await page.evaluate(() => pageLog.attempts)
+    expect(attempts.length).toBe(2)
+    await expectAttempts(page, 2, limit, 'online')
     await server.until(() => server.received.length > 0)
     expect(texts(server)).toEqual(['while offline'])
     await server.until(() => server.clients.length === 1)
     report(rig, 'online again', {
       'four attempts elsewhere': took,
-      'dial after': (dials[1] as number) - online,
+      'attempt after': (attempts[1] as number) - online,
       'open after': opened - online,
     })
   })
 
-  test('a wait is lengthened when the page goes offline, and ends when it is online', async () => {
+  test('the delay before an attempt is extended when the page goes offline, and ends when it is online', async () => {
     await rig.needs('network emulation')
     const server = rig.keep(await startServer())
     server.refuse(503)
     const page = await rig.open()
     await page.evaluate(begin, far(server.port), { retry: 25_000 }, margin)
-    const soon = 300 + margin
-    await mark(page, 'online', soon)
+    const limit = 300 + margin
+    await mark(page, 'online', limit)
     await until(page, 'waiting')
     await page.offline?.(true)
     const [, , delay] = await until(page, 'waiting', 2)
@@ -546,22 +547,22 @@ inEveryEngine(rig => {
     server.refuse(false)
     await page.offline?.(false)
     await until(page, 'open')
-    await expectDials(page, 2, soon, 'online')
-    expect(await page.evaluate(() => diary.dials.length)).toBe(2)
+    await expectAttempts(page, 2, limit, 'online')
+    expect(await page.evaluate(() => pageLog.attempts.length)).toBe(2)
   })
 
-  test('an open connection that survives being offline is tested and kept', async () => {
+  test('an open connection that survives being offline is probed and kept', async () => {
     await rig.needs('network emulation')
     const isSending = await rig.can('sending while offline')
     const heartbeat = { interval: 60_000, timeout: 10_000 }
-    const { server, page } = await meet(rig, '/echo', { heartbeat })
+    const { server, page } = await openPage(rig, '/echo', { heartbeat })
     await mark(page, 'offline', margin)
     await page.offline?.(true)
     const [, offline] = await until(page, 'offline')
-    const [, asked] = await until(page, 'ping')
+    const [, pinged] = await until(page, 'ping')
     const order = (await entries(page)).map(([what]) => what)
     expect(order.slice(0, order.indexOf('ping'))).not.toContain(`${margin} ms after offline`)
-    // Elsewhere the question stays under way until the network is back.
+    // Some engines send the ping only when the network is back.
     if (isSending) await server.until(() => server.received.length > 0)
     else expect(server.received.length).toBe(0)
     expect(named(await entries(page), 'ping').length).toBe(1)
@@ -571,35 +572,35 @@ inEveryEngine(rig => {
     await until(page, 'text still there')
     expect(texts(server)).toContain('ping')
     const all = await entries(page)
-    // Asked anew where the answer had come.
+    // Another ping is sent if the first was answered.
     if (isSending) expect(named(all, 'ping').length).toBe(2)
     expect(await page.evaluate(() => socket.latency)).toBeGreaterThanOrEqual(0)
     expect(server.connections.length).toBe(1)
     expect(named(all, 'close', 'waiting', 'text ping')).toEqual([])
-    report(rig, 'offline with an open connection', { 'asked after': asked - offline })
+    report(rig, 'offline with an open connection', { 'ping after': pinged - offline })
   })
 
   describe.each([
     ['forward', hour],
     ['back', -hour],
   ])('a clock that jumps an hour %s', (_, jump) => {
-    /** In the page. */
+    /** In the page: changes the clock. */
     const shift = (jump: number) => {
       const real = Date.now.bind(Date)
       Date.now = () => real() + jump
     }
 
-    test('ends no healthy connection, and keeps no dead one', async () => {
+    test('closes no healthy connection, and keeps no dead one', async () => {
       const interval = 200
       const timeout = 2_000
-      const { server, proxy, page } = await meetByProxy(rig, proxy => proxy.url('/echo'), {
+      const { server, proxy, page } = await openPageThroughProxy(rig, proxy => proxy.url('/echo'), {
         retry: 0,
         heartbeat: { interval, timeout },
       })
       await server.until(() => server.received.length >= 2)
       await page.evaluate(shift, jump)
-      const asked = server.received.length
-      await server.until(() => server.received.length >= asked + 4)
+      const pingsBefore = server.received.length
+      await server.until(() => server.received.length >= pingsBefore + 4)
       expect(server.connections.length).toBe(1)
       expect(named(await entries(page), 'close', 'waiting')).toEqual([])
 
@@ -617,21 +618,21 @@ inEveryEngine(rig => {
       server.refuse(503)
       const page = await rig.open()
       await page.evaluate(begin, server.url, { retry: 600 }, margin)
-      const soon = 600 + margin
-      await mark(page, 'waiting', soon)
+      const limit = 600 + margin
+      await mark(page, 'waiting', limit)
       await until(page, 'waiting')
       await page.evaluate(shift, jump)
       server.refuse(false)
       await until(page, 'open', 1)
-      // A busy machine may have made more attempts meanwhile: the last wait counts.
+      // On a busy machine there may have been more attempts meanwhile. The last delay counts.
       const all = await entries(page)
-      const place = all.findLastIndex(([what]) => what === 'waiting')
-      const after = all.slice(place)
-      const dial = after.findIndex(([what]) => what === 'dial')
+      const index = all.findLastIndex(([what]) => what === 'waiting')
+      const after = all.slice(index)
+      const dial = after.findIndex(([what]) => what === 'attempt')
       expect((after[dial]?.[1] as number) - (after[0]?.[1] as number)).toBeGreaterThan(500)
       const late = after
         .slice(0, dial)
-        .filter(([what, , of]) => what === `${soon} ms after waiting` && of === place)
+        .filter(([what, , of]) => what === `${limit} ms after waiting` && of === index)
       expect(late).toEqual([])
     })
 
@@ -641,15 +642,15 @@ inEveryEngine(rig => {
       const page = await rig.open()
       await page.evaluate(begin, server.url, { retry: 600_000 }, margin)
       await until(page, 'waiting')
-      const soon = 300 + margin
-      await mark(page, 'visible', soon)
+      const limit = 300 + margin
+      await mark(page, 'visible', limit)
       await page.hide()
       await until(page, 'hidden')
       await page.evaluate(shift, jump)
       server.refuse(false)
       await page.show()
       await until(page, 'open')
-      await expectDials(page, 2, soon, 'visible')
+      await expectAttempts(page, 2, limit, 'visible')
     })
   })
 })

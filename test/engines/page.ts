@@ -1,26 +1,26 @@
-// What a test can do with a page, whichever engine shows it.
+// The interface of pages and engines, which is the same for all engines.
 
 export interface Page {
-  /** Goes to an address; resolves when the page has loaded. */
+  /** Navigates to a URL. Resolves when the page has loaded. */
   goto(url: string): Promise<void>
-  /** One step back in the history; resolves when that page is shown, from the back/forward cache or anew. */
+  /** Goes back in the history. Resolves when the page is shown, restored from the back/forward cache or loaded again. */
   back(): Promise<void>
   /**
-   * Runs a function in the page and waits for its promise; arguments and result travel as JSON. The function is sent
-   * as its source: it sees the page's globals and nothing of the test file. A string is taken as an expression.
+   * Runs a function in the page and waits for its promise. Arguments and result are serialized as JSON. The function is serialized as source
+   * code, so it can use the page's globals, but nothing from the test file. A string is evaluated as an expression.
    */
   evaluate<Result, Arguments extends readonly unknown[]>(
     code: ((...args: Arguments) => Result | PromiseLike<Result>) | string,
     ...args: Arguments
   ): Promise<Result>
-  /** Puts the page into the background, as another tab in front of it does: it is hidden, its timers throttled. */
+  /** Puts the page into the background, as another tab does: the page is hidden, and its timers are throttled. */
   hide(): Promise<void>
   show(): Promise<void>
   screenshot(path: string): Promise<void>
   close(): Promise<void>
-  /** Cuts the page off the network, or restores it. Not in WebKit. */
+  /** Emulates being offline, or stops it. Not in WebKit. */
   offline?(on: boolean): Promise<void>
-  /** Chromium's own: a command of the DevTools protocol, as in `cdp('Page.setWebLifecycleState', { state: 'frozen' })`. */
+  /** In Chromium only: sends a command of the DevTools protocol, for example `cdp('Page.setWebLifecycleState', { state: 'frozen' })`. */
   cdp?(method: string, parameters?: object): Promise<unknown>
 }
 
@@ -28,18 +28,18 @@ export interface Engine {
   readonly name: 'chromium' | 'firefox' | 'webkit'
   readonly version: string
   /**
-   * Opens a new tab, or a window, which hides no other. All of an engine share one profile, and so shared workers and
-   * the like.
+   * Opens a new tab, or a window, which does not hide other pages. All pages of an engine share one profile, and therefore shared workers and
+   * storage.
    */
   open(url?: string, type?: 'tab' | 'window'): Promise<Page>
   close(): Promise<void>
-  /** SIGKILL of the browser. Only of one with a profile of its own. */
+  /** Kills the browser with SIGKILL. Only if it was launched with its own profile. */
   kill?(): Promise<void>
 }
 
 type Code = ((...args: never[]) => unknown) | string
 
-/** The source of an expression that runs `code` in a page: a promise of JSON, which `outcome` reads. */
+/** Returns the source of an expression that runs `code` in a page. It evaluates to a promise of JSON, which `outcome` parses. */
 export function script(code: Code, args: readonly unknown[]): string {
   const call = typeof code === 'string' ? code : `(${code})(...${JSON.stringify(args)})`
   return `(async () => {
@@ -51,7 +51,7 @@ export function script(code: Code, args: readonly unknown[]): string {
   })()`
 }
 
-/** The result of a `script`; throws what the page threw. */
+/** Returns the result of a `script`. Throws if the code threw in the page. */
 export function outcome<Result>(json: unknown): Result {
   const { value, error } = JSON.parse(String(json)) as { value: Result; error?: string }
   if (error !== undefined) throw new Error(`in the page: ${error}`)

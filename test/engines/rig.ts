@@ -1,6 +1,6 @@
-// One test file, every engine: the frame that each browser test begins with.
+// Runs the tests of a file in every engine that is installed.
 import { afterAll, afterEach, beforeAll, beforeEach, describe, type TestContext, test, vi } from 'vitest'
-import { type Capability, find, without } from './capabilities.ts'
+import { type Capability, detectCapability, skipReason } from './capabilities.ts'
 import { type Engine, engines, type Page } from './engines.ts'
 import { type PageOptions, type Site, startSite } from './site.ts'
 
@@ -10,29 +10,33 @@ export interface Rig {
   readonly site: Site
   /** Opens a page of the site in a tab of its own, which is closed after the test. */
   open(options?: PageOptions): Promise<Page>
-  /** Ends this after the test, before what was there earlier. */
+  /** Closes or stops this after the test. The last one added is ended first. */
   keep<Kept extends { close(): unknown } | { stop(): unknown }>(kept: Kept): Kept
-  /** Whether the engine can do this, for tests that expect one thing or another. Before a page is open: it opens one itself. */
+  /** Whether the engine can do this. To be called before the test opens a page, because it may open one itself. */
   can(capability: Capability): Promise<boolean>
-  /** Skips the test in an engine that cannot do this, and says so. Likewise before a page is open. */
+  /** Skips the test in an engine that cannot do this, and reports the reason. To be called before the test opens a page. */
   needs(capability: Capability): Promise<void>
 }
 
-/** No assertion, only what ends a run that hangs: a browser on a busy machine may take its time. */
+/** The timeout of a test. It only ends tests that hang, so it is long enough for a busy machine. */
 export const patience = 300_000
 
-/** What is left of a page that does not answer any more. */
-const answer = 5_000
+/** How long to wait for the state of a page after a failure. The page may no longer respond. */
+const snapshotTimeout = 5_000
 
-/** In the page: what there is to see, and what the tests keep in globals. */
-const look = () => {
-  const { diary, talk, demo } = globalThis as any
+/** In the page: returns what it shows, and the globals of the tests, for the report of a failure. */
+const snapshot = () => {
+  const { pageLog, traffic, demo } = globalThis as any
   return {
     url: location.href,
     visibility: document.visibilityState,
     text: document.body?.innerText.slice(0, 1_500),
-    diary: diary?.entries.slice(-30),
-    talk: talk && { state: talk.socket.state, stats: talk.socket.stats, natives: talk.natives.length },
+    pageLog: pageLog?.entries.slice(-30),
+    traffic: traffic && {
+      state: traffic.socket.state,
+      stats: traffic.socket.stats,
+      natives: traffic.natives.length,
+    },
     demo: demo?.sockets.map(({ state }: any) => state),
   }
 }
@@ -45,8 +49,8 @@ const within = <Result>(ms: number, result: Promise<Result>, otherwise: string) 
   return Promise.race([result.catch(String), late]).finally(() => clearTimeout(timer))
 }
 
-/** Remembers the pages that are open, for the report of a failure. */
-function watched(engine: Engine, pages: Set<Page>): Engine {
+/** Keeps track of the open pages, for the report of a failure. */
+function trackPages(engine: Engine, pages: Set<Page>): Engine {
   return {
     ...engine,
     async open(...where) {
@@ -63,7 +67,7 @@ function watched(engine: Engine, pages: Set<Page>): Engine {
 }
 
 /**
- * Describes the same tests for every engine that is there, or for one where one will do.
+ * Describes the same tests for every engine that is installed, or for `only` one of them.
  *
  * ```ts
  * inEveryEngine(rig => {
@@ -76,7 +80,7 @@ function watched(engine: Engine, pages: Set<Page>): Engine {
  */
 export function inEveryEngine(body: (rig: Rig) => void, only?: Engine['name']): void {
   const launchers = engines(only)
-  // A file without a test is an error to vitest.
+  // vitest reports a file without tests as an error.
   if (launchers.length === 0) test('has an engine', ({ skip }) => skip(`no ${only ?? 'engine'} here`))
 
   describe.each(launchers)('$name', ({ name, launch }) => {
@@ -87,19 +91,19 @@ export function inEveryEngine(body: (rig: Rig) => void, only?: Engine['name']): 
     let site: Site | undefined
     let context: TestContext | undefined
 
-    const there = <Thing>(thing: Thing | undefined): Thing => {
-      if (thing === undefined) throw new Error('the rig is up only while tests run')
+    const running = <Thing>(thing: Thing | undefined): Thing => {
+      if (thing === undefined) throw new Error('the engine runs only during tests')
       return thing
     }
     const keep: Rig['keep'] = one => {
       kept.push(one)
       return one
     }
-    const ask = (capability: Capability) => find(capability, there(engine), there(site))
+    const detect = (capability: Capability) => detectCapability(capability, running(engine), running(site))
 
     beforeAll(async () => {
       site = await startSite()
-      engine = watched(await launch(), pages)
+      engine = trackPages(await launch(), pages)
     })
     beforeEach(one => {
       context = one
@@ -107,8 +111,8 @@ export function inEveryEngine(body: (rig: Rig) => void, only?: Engine['name']): 
     afterEach(async ({ task }) => {
       if (task.result?.state === 'fail') {
         for (const page of pages) {
-          const seen = await within(answer, page.evaluate(look), 'The page does not answer.')
-          console.error(`${name} ${engine?.version} showed`, JSON.stringify(seen, null, 1))
+          const shown = await within(snapshotTimeout, page.evaluate(snapshot), 'The page does not answer.')
+          console.error(`${name} ${engine?.version} showed`, JSON.stringify(shown, null, 1))
         }
       }
       for (const one of kept.splice(0).reverse()) await ('close' in one ? one.close() : one.stop())
@@ -121,17 +125,17 @@ export function inEveryEngine(body: (rig: Rig) => void, only?: Engine['name']): 
     body({
       name,
       get engine() {
-        return there(engine)
+        return running(engine)
       },
       get site() {
-        return there(site)
+        return running(site)
       },
-      open: async options => keep(await there(engine).open(there(site).page(options))),
+      open: async options => keep(await running(engine).open(running(site).page(options))),
       keep,
-      can: async capability => (await ask(capability)).works,
+      can: async capability => (await detect(capability)).works,
       async needs(capability) {
-        const finding = await ask(capability)
-        if (!finding.works) there(context).skip(without(capability, there(engine), finding))
+        const finding = await detect(capability)
+        if (!finding.works) running(context).skip(skipReason(capability, running(engine), finding))
       },
     })
   })

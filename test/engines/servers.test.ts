@@ -1,4 +1,4 @@
-// The servers that people have: four of Python's, directly and behind nginx with TLS.
+// Four common Python servers, with a direct connection and behind nginx with TLS.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type * as Package from '../../src/index.ts'
 import { hasNginx, startNginx } from '../interop/nginx.ts'
@@ -11,26 +11,26 @@ import {
 } from '../interop/python.ts'
 import { inEveryEngine } from './rig.ts'
 
-/** What the script tag brings. It exists in the page, not here. */
+/** The global of the UMD bundle, in the page. */
 declare const SteadySocket: typeof Package
 
-/** What `follow` leaves in the page. */
+/** Globals of the page, set by `subscribe`. */
 declare const socket: Package.Socket
-declare const heard: (count: number) => Promise<string[]>
+declare const received: (count: number) => Promise<string[]>
 
 const available = pythonServers.filter(hasPython)
 const withNginx = hasNginx()
 
-/** What each makes of `close(4001, 'bye')`: the code that it echoes, with the reason or without. */
-const farewells: Record<PythonServer, [code: number, reason: string]> = {
+/** The close code and reason with which each server replies to `close(4001, 'bye')`. */
+const closeReplies: Record<PythonServer, [code: number, reason: string]> = {
   websockets: [4001, 'bye'],
   tornado: [4001, ''],
   aiohttp: [1000, ''],
   django: [4001, 'bye'],
 }
 
-/** In the page: all kinds of messages to and fro, then the closing handshake. */
-async function converse(url: string) {
+/** In the page: sends and receives all kinds of messages, then closes. */
+async function exchange(url: string) {
   const socket = SteadySocket.createSocket(url, { protocols: ['echo.v2', 'echo.v1'] })
   const texts = ['hello', '', 'naïve Ünïcödé 日本語 👩‍👩‍👧‍👦', 'x'.repeat(70_000)]
   const sizes = [0, 1, 125, 126, 65_535, 65_536, 70_000]
@@ -65,11 +65,11 @@ async function converse(url: string) {
   return { protocol, count, wrong, code, reason, wasClean, state: socket.state.name }
 }
 
-/** In the page: follows a broadcast, in which everybody hears everybody. */
-async function follow(url: string) {
+/** In the page: connects to a broadcast server, which sends each message to all clients, and records the messages. */
+async function subscribe(url: string) {
   const all: string[] = []
   const checks = new Set<() => void>()
-  // Another address may come: the server that is started next.
+  // A global, because the test changes it when it starts another server.
   Object.assign(window, { address: url })
   const socket = SteadySocket.createSocket(() => (window as unknown as { address: string }).address, {
     retry: () => 50,
@@ -78,7 +78,7 @@ async function follow(url: string) {
     all.push(text)
     for (const check of checks) check()
   }
-  const heard = (count: number) =>
+  const received = (count: number) =>
     new Promise<string[]>(resolve => {
       const check = () => {
         if (all.length < count) return
@@ -90,10 +90,10 @@ async function follow(url: string) {
     })
   socket.on('text', note)
   socket.on('binary', bytes => note(`bytes ${new Uint8Array(bytes)}`))
-  Object.assign(window, { socket, heard })
-  // Whoever has heard himself is there.
+  Object.assign(window, { socket, received })
+  // The connection works once the client has received its own message.
   socket.send('here')
-  await heard(1)
+  await received(1)
 }
 
 inEveryEngine(rig => {
@@ -105,9 +105,9 @@ inEveryEngine(rig => {
     })
     afterAll(() => server?.stop())
 
-    test('echoes text and binary, selects the subprotocol, and closes, also behind nginx with TLS', async () => {
+    test('echoes text and binary messages, selects the subprotocol, and closes, also behind nginx with TLS', async () => {
       const page = await rig.open()
-      const [code, reason] = farewells[name]
+      const [code, reason] = closeReplies[name]
       const conversation = {
         protocol: 'echo.v1',
         count: 11,
@@ -117,27 +117,27 @@ inEveryEngine(rig => {
         wasClean: true,
         state: 'closed',
       }
-      expect(await page.evaluate(converse, `${address()}/echo`)).toEqual(conversation)
+      expect(await page.evaluate(exchange, `${address()}/echo`)).toEqual(conversation)
       if (!withNginx) return
       const nginx = rig.keep(await startNginx({ port: (server as PythonProcess).port }))
-      expect(await page.evaluate(converse, `${nginx.secureUrl}/echo`)).toEqual(conversation)
+      expect(await page.evaluate(exchange, `${nginx.secureUrl}/echo`)).toEqual(conversation)
     })
 
-    test('broadcasts to two pages', async () => {
+    test('broadcasts messages to two pages', async () => {
       const [first, second] = [await rig.open(), await rig.open()]
-      await first.evaluate(follow, `${address()}/broadcast`)
-      await second.evaluate(follow, `${address()}/broadcast`)
-      expect(await first.evaluate(() => heard(2))).toEqual(['here', 'here'])
+      await first.evaluate(subscribe, `${address()}/broadcast`)
+      await second.evaluate(subscribe, `${address()}/broadcast`)
+      expect(await first.evaluate(() => received(2))).toEqual(['here', 'here'])
       await first.evaluate(() => socket.send('to all'))
-      expect(await second.evaluate(() => heard(2))).toEqual(['here', 'to all'])
+      expect(await second.evaluate(() => received(2))).toEqual(['here', 'to all'])
       await second.evaluate(() => socket.send(Uint8Array.of(1, 2, 255)))
-      expect(await first.evaluate(() => heard(4))).toEqual(['here', 'here', 'to all', 'bytes 1,2,255'])
-      expect(await second.evaluate(() => heard(3))).toEqual(['here', 'to all', 'bytes 1,2,255'])
+      expect(await first.evaluate(() => received(4))).toEqual(['here', 'here', 'to all', 'bytes 1,2,255'])
+      expect(await second.evaluate(() => received(3))).toEqual(['here', 'to all', 'bytes 1,2,255'])
     })
 
-    test('is found again after it was killed and another took its place', async () => {
+    test('is replaced by another process after it is killed, and the client connects to that one', async () => {
       const page = await rig.open()
-      await page.evaluate(follow, `${address()}/echo`)
+      await page.evaluate(subscribe, `${address()}/echo`)
       await page.evaluate(() => {
         socket.on('close', ({ code }) => socket.send(`lost with ${code}`))
       })
@@ -146,7 +146,7 @@ inEveryEngine(rig => {
       await old.stop()
       server = await next
       await page.evaluate(url => void Object.assign(window, { address: url }), `${address()}/echo`)
-      expect(await page.evaluate(() => heard(2))).toEqual(['here', 'lost with 1006'])
+      expect(await page.evaluate(() => received(2))).toEqual(['here', 'lost with 1006'])
       expect(await page.evaluate(() => socket.stats.connections)).toBe(2)
     })
   })

@@ -1,4 +1,4 @@
-// What the pages under test are loaded from: blank pages, and the package as it was built.
+// The web server of the tests. It serves blank pages and the built package.
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import http from 'node:http'
@@ -11,22 +11,22 @@ const dist = new URL('../../dist/', import.meta.url)
 export const umd = '/dist/steadysocket.umd.js'
 
 export interface PageOptions {
-  /** Scripts for `<script src>`. Default: the UMD bundle, so that `SteadySocket` is there. */
+  /** Scripts to load with `<script src>`. Default: the UMD bundle, which defines `SteadySocket`. */
   scripts?: readonly string[]
   /** The Content-Security-Policy header. Default: none. */
   csp?: string
 }
 
 export interface SiteOptions {
-  /** Serve `https:` with these. */
+  /** Serves over `https:` with this certificate. */
   tls?: { readonly key: string; readonly cert: string }
 }
 
 export interface Site {
   readonly origin: string
-  /** The address of a page of its own; two calls, two pages. */
+  /** Returns the URL of a new page, a different one for each call. */
   page(options?: PageOptions): string
-  /** Serves a script at this path, for workers and modules. Returns its address. */
+  /** Serves a script at this path, for workers and modules. Returns its URL. */
   script(path: string, source: string): string
   close(): Promise<void>
 }
@@ -45,7 +45,7 @@ export async function startSite({ tls }: SiteOptions = {}): Promise<Site> {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://127.0.0.1')
     const send = (type: string, body: string | Buffer) =>
       response.setHeader('content-type', `${type}; charset=utf-8`).end(body)
-    // Not `no-store`, which would keep a page out of the back/forward cache.
+    // `no-store` would prevent the back/forward cache.
     response.setHeader('cache-control', 'no-cache')
     if (pathname.startsWith('/page/')) {
       const csp = searchParams.get('csp')
@@ -54,11 +54,11 @@ export async function startSite({ tls }: SiteOptions = {}): Promise<Site> {
     }
     const source = scripts.get(pathname)
     if (source !== undefined) {
-      // A service worker may then control the whole site, wherever its script is.
+      // Allows a service worker to control the whole site, whatever the path of its script.
       return send('text/javascript', response.setHeader('service-worker-allowed', '/') && source)
     }
     if (pathname.startsWith('/dist/')) {
-      // The URL parser has resolved every `..`: the path cannot leave the folder.
+      // The URL parser has resolved every `..`, so the path cannot leave the folder.
       return send('text/javascript', await readFile(new URL(pathname.slice('/dist/'.length), dist)))
     }
     response.writeHead(404).end()

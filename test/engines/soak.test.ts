@@ -1,4 +1,4 @@
-// Reconnecting again and again leaves nothing behind.
+// Many reconnections leak neither sockets nor memory.
 import { expect, test } from 'vitest'
 import type * as Package from '../../src/index.ts'
 import { startServer } from '../interop/ws.ts'
@@ -6,35 +6,35 @@ import { effort } from '../support/run.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, patience } from './rig.ts'
 
-/** What the script tag brings. It exists in the page, not here. */
+/** The global of the UMD bundle, in the page. */
 declare const SteadySocket: typeof Package
 
 const SOAK = effort === 'soak'
 const cycles = SOAK ? 10_000 : 300
 
 interface Cycling {
-  /** Goes through so many more cycles. */
+  /** Runs more cycles. */
   run(cycles: number): Promise<void>
-  /** Native sockets made, less those closed. */
+  /** The number of native sockets that were created and are not closed. */
   readonly live: () => number
   readonly state?: () => string
   close?(): void
 }
 declare const ours: Cycling
-declare const bare: Cycling
+declare const plain: Cycling
 
 /**
- * In the page: makes `ours`, a socket that is reconnected at each second opening and cut by the server at each other one.
+ * In the page: creates `ours`, a socket that alternates between `reconnect()` and a connection that the server drops.
  */
 function startOurs(url: string) {
   let made = 0
   let closed = 0
-  const gone = () => closed++
+  const onClose = () => closed++
   class Counted extends WebSocket {
     constructor(url: string, protocols?: string | string[]) {
       super(url, protocols)
       made++
-      this.addEventListener('close', gone)
+      this.addEventListener('close', onClose)
     }
   }
   let left = 0
@@ -47,7 +47,7 @@ function startOurs(url: string) {
   socket.on('open', ({ url }) => {
     if (left <= 0) return done()
     left--
-    // The server sees to the others.
+    // The server drops the other connections.
     if (url.endsWith('/echo')) socket.reconnect()
   })
   const ours: Cycling = {
@@ -64,10 +64,10 @@ function startOurs(url: string) {
   Object.assign(window, { ours })
 }
 
-/** In the page: makes `bare`, which does the same with native sockets, one after the other. */
-function startBare(url: string) {
+/** In the page: creates `plain`, which does the same with native sockets, one after the other. */
+function startPlain(url: string) {
   let live = 0
-  const bare: Cycling = {
+  const plain: Cycling = {
     run: cycles =>
       new Promise(resolve => {
         const cycle = (left: number) => {
@@ -86,7 +86,7 @@ function startBare(url: string) {
       }),
     live: () => live,
   }
-  Object.assign(window, { bare })
+  Object.assign(window, { plain })
 }
 
 async function heap(page: Page) {
@@ -97,15 +97,15 @@ async function heap(page: Page) {
 }
 
 inEveryEngine(rig => {
-  test(`${cycles} reconnections leave one socket, and no heap`, {
+  test(`${cycles} reconnections leave one native socket, and the heap does not grow`, {
     timeout: patience + cycles * 60,
   }, async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open()
     await page.evaluate(startOurs, server.url)
-    await page.evaluate(startBare, server.url)
+    await page.evaluate(startPlain, server.url)
     const measure = async (run: (cycles: number) => Promise<void>) => {
-      // Once to be compiled, once to be measured.
+      // The first run is not measured, because it includes compilation.
       await page.evaluate(run, 50)
       const before = await heap(page)
       const since = performance.now()
@@ -114,16 +114,18 @@ inEveryEngine(rig => {
       return { bytes: ((await heap(page)) - before) / cycles, time }
     }
     const own = await measure(cycles => ours.run(cycles))
-    // The engine's own share.
-    const native = SOAK ? await measure(cycles => bare.run(cycles)) : undefined
+    // The share of the engine.
+    const native = SOAK ? await measure(cycles => plain.run(cycles)) : undefined
 
     await server.until(() => server.clients.length === 1)
-    expect(await page.evaluate(() => [ours.live(), bare.live(), ours.state?.()])).toEqual([1, 0, 'open'])
+    expect(await page.evaluate(() => [ours.live(), plain.live(), ours.state?.()])).toEqual([1, 0, 'open'])
     await page.evaluate(() => ours.close?.())
     await server.until(() => server.clients.length === 0)
-    const say = ({ bytes, time }: typeof own) => `${bytes.toFixed(1)} B, ${time.toFixed(1)} ms a cycle`
-    console.log(`${rig.name}, ${cycles} reconnections: ${say(own)}${native ? `; bare: ${say(native)}` : ''}`)
-    // What a few hundred cycles add is the noise of the engine, not what a cycle leaves.
+    const format = ({ bytes, time }: typeof own) => `${bytes.toFixed(1)} B, ${time.toFixed(1)} ms per cycle`
+    console.log(
+      `${rig.name}, ${cycles} reconnections: ${format(own)}${native ? `; native: ${format(native)}` : ''}`,
+    )
+    // With a few hundred cycles, the measurement is mostly noise of the engine.
     if (native) expect(own.bytes - native.bytes).toBeLessThanOrEqual(20)
     else expect(own.bytes).toBeLessThan(500)
   })

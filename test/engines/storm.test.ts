@@ -1,4 +1,4 @@
-// All faults at random, and traffic both ways. In the end one connection, and an account that comes out even.
+// Injects random faults during traffic in both directions. In the end, there must be one connection, and every message is accounted for.
 import { expect, test } from 'vitest'
 import { startServer, type TestServer } from '../interop/ws.ts'
 import { type Connection, type Direction, type FaultProxy, startProxy } from '../support/proxy.ts'
@@ -9,50 +9,50 @@ import { inEveryEngine, patience } from './rig.ts'
 import {
   type Arrival,
   arrivals,
-  harvest,
+  checkDelivery,
   merge,
-  settle,
-  startTalk,
-  type Talk,
-  type TalkRecord,
-} from './talk.ts'
+  startTraffic,
+  type Traffic,
+  type TrafficRecord,
+  takeRecord,
+} from './traffic.ts'
 
-declare const talk: Talk
+declare const traffic: Traffic
 
 const { STORM_SEED } = process.env
 const SOAK = effort === 'soak'
-/** How long, in milliseconds: two minutes in Chromium with every test run, ten in each engine where there is time. */
+/** The duration in milliseconds: two minutes in Chromium, and ten minutes in each engine for `soak`. */
 const length = SOAK ? 600_000 : 120_000
 
-/** Seeds that failed once, each with the name of what it showed. */
-const known: { readonly seed: number; readonly name: string }[] = []
+/** Seeds that have failed, each with the name of the bug. */
+const knownSeeds: { readonly seed: number; readonly name: string }[] = []
 
-interface Sky {
+interface Context {
   readonly server: TestServer
   readonly proxy: FaultProxy
   readonly page: Page
-  /** A whole number below. */
+  /** Returns a random integer below the limit. */
   below(limit: number): number
   one<Thing>(things: readonly Thing[]): Thing
 }
 
-/** What can happen; what is returned undoes it. */
-type Fault = (sky: Sky) => unknown
+/** Injects a fault. May return a function that ends it. */
+type Fault = (context: Context) => unknown
 
-const anyDirection = ({ one }: Sky) => one<Direction | 'both'>(['up', 'down', 'both'])
+const anyDirection = ({ one }: Context) => one<Direction | 'both'>(['up', 'down', 'both'])
 
 const faults: Record<string, Fault> = {
   reset: ({ proxy }) => proxy.reset(),
   end: ({ proxy }) => proxy.end(),
-  freeze(sky) {
-    const direction = anyDirection(sky)
-    sky.proxy.freeze(direction)
-    return () => sky.proxy.thaw(direction)
+  freeze(context) {
+    const direction = anyDirection(context)
+    context.proxy.freeze(direction)
+    return () => context.proxy.thaw(direction)
   },
-  // The same for one connection alone, so that its heir is well: the old peer comes back to life beside it.
-  halfOpen(sky) {
-    const connection = sky.proxy.connections[0]
-    connection?.freeze(anyDirection(sky))
+  // Freezes only the current connection, so that the next one works. The old connection thaws while the new one is open.
+  halfOpen(context) {
+    const connection = context.proxy.connections[0]
+    connection?.freeze(anyDirection(context))
     return () => connection?.thaw()
   },
   freezeAndReset({ proxy }) {
@@ -62,19 +62,19 @@ const faults: Record<string, Fault> = {
       for (const connection of all) connection.reset()
     }
   },
-  delay(sky) {
-    const direction = anyDirection(sky)
-    sky.proxy.delay(sky.below(150), direction)
-    return () => sky.proxy.delay(0, direction)
+  delay(context) {
+    const direction = anyDirection(context)
+    context.proxy.delay(context.below(150), direction)
+    return () => context.proxy.delay(0, direction)
   },
-  throttle(sky) {
-    sky.proxy.throttle(1_000 + sky.below(200_000))
-    return () => sky.proxy.throttle(Infinity)
+  throttle(context) {
+    context.proxy.throttle(1_000 + context.below(200_000))
+    return () => context.proxy.throttle(Infinity)
   },
-  cut(sky) {
-    const direction = sky.one<Direction>(['up', 'down'])
-    sky.proxy.cutAfter(sky.below(20_000), direction)
-    return () => sky.proxy.cutAfter(Infinity, direction)
+  cut(context) {
+    const direction = context.one<Direction>(['up', 'down'])
+    context.proxy.cutAfter(context.below(20_000), direction)
+    return () => context.proxy.cutAfter(Infinity, direction)
   },
   refuse({ proxy }) {
     proxy.refuse(true)
@@ -114,40 +114,40 @@ const faults: Record<string, Fault> = {
     await server.stop()
     return () => server.restart()
   },
-  reconnect: ({ page }) => page.evaluate(() => talk.socket.reconnect('storm')),
+  reconnect: ({ page }) => page.evaluate(() => traffic.socket.reconnect('storm')),
   reconnectTwice: ({ page }) =>
     page.evaluate(() => {
-      talk.socket.reconnect()
-      talk.socket.reconnect()
+      traffic.socket.reconnect()
+      traffic.socket.reconnect()
     }),
   closeAndConnect: ({ page, one }) =>
     page.evaluate(
       (code?: number) => {
-        talk.socket.close(code)
-        talk.socket.connect()
+        traffic.socket.close(code)
+        traffic.socket.connect()
       },
       ...one<[code?: number]>([[], [1000], [4000]]),
     ),
   closeThenConnect({ page }) {
-    const closed = page.evaluate(() => talk.socket.close())
+    const closed = page.evaluate(() => traffic.socket.close())
     return async () => {
       await closed
-      await page.evaluate(() => talk.socket.connect())
+      await page.evaluate(() => traffic.socket.connect())
     }
   },
-  flood: ({ page }) => page.evaluate(() => void talk.send(40, 64 * 1024)),
-  // More than the browser and the system will take: something is left when it ends, and something does not fit at all.
+  flood: ({ page }) => page.evaluate(() => void traffic.send(40, 64 * 1024)),
+  // More than the buffers of the browser and the operating system hold.
   async floodAndReset({ page, proxy }) {
     const all: readonly Connection[] = proxy.connections
     for (const connection of all) connection.freeze()
-    await page.evaluate(() => void talk.send(120, 64 * 1024))
+    await page.evaluate(() => void traffic.send(120, 64 * 1024))
     return () => {
       for (const connection of all) connection.reset()
     }
   },
 }
 
-const calm = async ({ proxy, server }: Sky) => {
+const clearFaults = async ({ proxy, server }: Context) => {
   await proxy.listen(true)
   proxy.refuse(false)
   proxy.hang(false)
@@ -159,10 +159,10 @@ const calm = async ({ proxy, server }: Sky) => {
   proxy.thaw()
 }
 
-/** What Chromium holds of the page, once the garbage is gone. */
-async function footprint(page: Page) {
+/** Returns the heap size and the number of listeners of the page after garbage collection. Only in Chromium. */
+async function memoryUse(page: Page) {
   if (!page.cdp) return undefined
-  // A connection that has just ended may be held by a task that has not run.
+  // A task that has not run yet may still refer to a closed connection.
   for (let i = 0; i < 3; i++) await page.cdp('HeapProfiler.collectGarbage')
   const { usedSize } = (await page.cdp('Runtime.getHeapUsage')) as { usedSize: number }
   const { metrics } = (await page.cdp('Performance.getMetrics')) as {
@@ -174,7 +174,7 @@ async function footprint(page: Page) {
   }
 }
 
-/** In the page, before anything else: counts the timers that are set. */
+/** In the page, before anything else: keeps track of the active timers. */
 function watchTimers() {
   const timers = new Set<unknown>()
   const { setTimeout: set, clearTimeout: clear } = window
@@ -185,7 +185,7 @@ function watchTimers() {
         timers.delete(timer)
         job(...args)
       }, delay)
-      // WebKitWebDriver guards each script that it runs with a timer in the page, of ten minutes.
+      // WebKitWebDriver sets a timer of ten minutes in the page for each script that it runs.
       if (delay !== 600_000) timers.add(timer)
       return timer
     },
@@ -197,28 +197,28 @@ function watchTimers() {
 }
 declare const timers: Set<unknown>
 
-// One engine will do, but where there is time.
+// One engine is enough, except for `soak`.
 const only = SOAK ? undefined : 'chromium'
 
 inEveryEngine(rig => {
-  async function storm(seed: number) {
+  async function runFaults(seed: number) {
     const { below, of } = createRandom(seed)
     const server = rig.keep(await startServer())
     const proxy = rig.keep(await startProxy({ port: server.port }))
     const page = await rig.open()
-    const sky: Sky = { server, proxy, page, below, one: things => of(things) as never }
-    const records: TalkRecord[] = []
+    const context: Context = { server, proxy, page, below, one: things => of(things) as never }
+    const records: TrafficRecord[] = []
     const arrived: Arrival[] = []
-    /** What the server keeps is large in the end. */
+    /** Called repeatedly, because the server would otherwise keep too much data. */
     const collect = () => {
       arrived.push(...arrivals(server))
       server.clear()
     }
-    const told: Record<string, number> = {}
+    const faultCounts: Record<string, number> = {}
     await page.cdp?.('Performance.enable')
     await page.evaluate(watchTimers)
 
-    await page.evaluate(startTalk, proxy.url('/echo'), {
+    await page.evaluate(startTraffic, proxy.url('/echo'), {
       backoff: { base: 50, max: 300, spread: 100 },
       heartbeat: { interval: 400, timeout: 300 },
       connectTimeout: 1_000,
@@ -226,92 +226,94 @@ inEveryEngine(rig => {
       queue: { maxBytes: 2 ** 21 },
     })
     await page.evaluate(async () => {
-      // What the server ended for good begins anew, a little later.
-      talk.socket.on('state', state => {
-        if (state.name === 'closed' && state.cause?.code !== 'CLOSED') setTimeout(talk.socket.connect, 50)
+      // Connects again if the server has closed the connection with a final code.
+      traffic.socket.on('state', state => {
+        if (state.name === 'closed' && state.cause?.code !== 'CLOSED') setTimeout(traffic.socket.connect, 50)
       })
-      await talk.until('open', 1)
+      await traffic.until('open', 1)
     })
     let pushed = 0
     const pushing = setInterval(() => server.push(`push ${++pushed}`), 10)
     rig.keep({ stop: () => clearInterval(pushing) })
-    await page.evaluate(() => talk.stream(5, [10, 10, 10, 300, 5_000]))
-    await page.evaluate(() => talk.until('echo', 20))
-    records.push(await harvest(page))
-    const before = await footprint(page)
+    await page.evaluate(() => traffic.stream(5, [10, 10, 10, 300, 5_000]))
+    await page.evaluate(() => traffic.until('echo', 20))
+    records.push(await takeRecord(page))
+    const before = await memoryUse(page)
 
     const names = Object.keys(faults)
     const end = performance.now() + length
     while (performance.now() < end) {
-      const undone: (() => unknown)[] = []
-      // Up to three at a time: what each does is known, what they do together is not.
+      const undos: (() => unknown)[] = []
+      // Up to three faults at a time, because other tests cover single faults.
       for (let left = 1 + below(3); left > 0; left--) {
-        const name = sky.one(names)
-        told[name] = (told[name] ?? 0) + 1
-        const undo = await (faults[name] as Fault)(sky)
-        if (typeof undo === 'function') undone.push(undo as () => unknown)
+        const name = context.one(names)
+        faultCounts[name] = (faultCounts[name] ?? 0) + 1
+        const undo = await (faults[name] as Fault)(context)
+        if (typeof undo === 'function') undos.push(undo as () => unknown)
         await new Promise(resolve => setTimeout(resolve, below(2) * below(300)))
       }
       await new Promise(resolve => setTimeout(resolve, below(800)))
-      for (const undo of undone) await undo()
-      // Half of the time the next fault does not wait until all is well.
+      for (const undo of undos) await undo()
+      // Half of the time, waits until the connection has recovered.
       if (below(2)) {
-        await calm(sky)
-        await page.evaluate(() => talk.until('echo', talk.count('echo') + 5))
+        await clearFaults(context)
+        await page.evaluate(() => traffic.until('echo', traffic.count('echo') + 5))
       }
       collect()
     }
 
-    await calm(sky)
-    await page.evaluate(() => talk.until('echo', talk.count('echo') + 5))
+    await clearFaults(context)
+    await page.evaluate(() => traffic.until('echo', traffic.count('echo') + 5))
     await page.evaluate(() => {
-      talk.stop()
-      return talk.heard(talk.send(1, 10))
+      traffic.stop()
+      return traffic.echoed(traffic.send(1, 10))
     })
     clearInterval(pushing)
-    // All that was given up has come to its end, here and there.
+    // All abandoned connections are closed, in the page and at the server.
     await server.until(() => server.clients.length === 1)
-    await page.evaluate(() => talk.polled(() => talk.live === 1))
+    await page.evaluate(() => traffic.poll(() => traffic.live === 1))
     expect(server.clients.length).toBe(1)
-    expect(await page.evaluate(() => talk.socket.state.name)).toBe('open')
+    expect(await page.evaluate(() => traffic.socket.state.name)).toBe('open')
 
     collect()
-    records.push(await harvest(page))
+    records.push(await takeRecord(page))
     const record = merge(records)
-    const { unknown, ...account } = settle(record, arrived)
+    const { unknown, ...delivery } = checkDelivery(record, arrived)
     expect(record.closes.length).toBe(record.opens.length - 1)
     expect(record.opens.length).toBe(record.stats.connections)
-    let after = await footprint(page)
-    // A busy machine collects later what it has let go of. What leaks is never collected.
+    let after = await memoryUse(page)
+    // A busy machine collects garbage later, but leaks are never collected.
     for (let left = 10; before && after && left > 0 && after.listeners - before.listeners > 2; left--) {
-      await page.evaluate(() => talk.heard(talk.send(1, 10)))
-      after = await footprint(page)
+      await page.evaluate(() => traffic.echoed(traffic.send(1, 10)))
+      after = await memoryUse(page)
     }
     const waiting = await page.evaluate(() => timers.size)
-    await page.evaluate(() => talk.socket.close())
+    await page.evaluate(() => traffic.socket.close())
     await server.until(() => server.clients.length === 0)
-    // Our own second reading is a timer, too.
-    await page.evaluate(() => talk.holds(() => talk.natives.every(({ unsent }) => unsent.length === 2)))
-    expect(await page.evaluate(() => talk.live)).toBe(0)
+    // The recording of `unsent` uses a timer, too.
+    await page.evaluate(() =>
+      traffic.untilTrue(() => traffic.natives.every(({ unsent }) => unsent.length === 2)),
+    )
+    expect(await page.evaluate(() => traffic.live)).toBe(0)
     const left = await page.evaluate(() => timers.size)
 
     const { attempts, connections } = record.stats
-    const { order: _, ...counts } = account
+    const { order: _, ...counts } = delivery
     console.log(`${rig.name}, seed ${seed}, ${length / 1_000} s:`, {
       ...counts,
       unknown: unknown.length,
       attempts,
       connections,
-      'heard from the server': record.pushes.length,
+      'received from the server': record.pushes.length,
       'heap before': before?.heap,
       'heap after': after?.heap,
       'listeners before': before?.listeners,
       'listeners after': after?.listeners,
       'timers while open': waiting,
       'timers after close()': left,
-      faults: Object.values(told).reduce((sum, times) => sum + times),
+      faults: Object.values(faultCounts).reduce((sum, times) => sum + times),
     })
-    // The heartbeat's, and that of a buffer that has not yet been seen empty.
+    // The timer of the heartbeat, and the timer that checks a buffer that is not empty.
     expect(waiting).toBeLessThanOrEqual(2)
     expect(left).toBe(0)
     if (before && after) {
@@ -322,12 +324,12 @@ inEveryEngine(rig => {
 
   const seed = Number(STORM_SEED ?? (SOAK ? Math.floor(Math.random() * 1e9) : 20_261_121))
   test(
-    `survives a storm of faults, and accounts for every message (seed ${seed})`,
+    `a socket survives random faults, and every message is accounted for (seed ${seed})`,
     { timeout: length + patience },
-    () => storm(seed),
+    () => runFaults(seed),
   )
 
   if (SOAK) {
-    for (const { seed, name } of known) test(name, { timeout: length + patience }, () => storm(seed))
+    for (const { seed, name } of knownSeeds) test(name, { timeout: length + patience }, () => runFaults(seed))
   }
 }, only)

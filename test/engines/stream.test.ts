@@ -1,4 +1,4 @@
-// Streams of real size through a real browser, both ways: all arrives as it was, and the page holds little of it.
+// Large streams in both directions through real browsers. All data must arrive unchanged, and the page must buffer little of it.
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import type * as Package from '../../src/index.ts'
@@ -9,18 +9,18 @@ import { byEffort } from '../support/run.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
-/** What the script tag brings, and what `load` imports. They exist in the page, not here. */
+/** Globals of the page: the UMD bundle, and the entry `stream`. */
 declare const SteadySocket: typeof Package
 declare const streams: typeof Streams
 
 const size = 64 * 1024
 const mark = 2 ** 20
-/** 200 MB, or so much of it that it is quick. */
+/** The number of chunks: 200 MB for `soak`, fewer otherwise. */
 const count = byEffort(400, 800, 3_200)
-/** How many of them the server sends when it is asked for more. */
+/** How many chunks the server sends for each request. */
 const portion = 16
 
-/** In the page, and here: the words of a chunk, a little noise that depends on its number. */
+/** In the page, and here: returns the words of a chunk, which depend on its number. */
 function words(number: number, size: number) {
   const all = new Uint32Array(size / 4)
   let word = number + 1
@@ -38,21 +38,21 @@ async function open(rig: Rig) {
   return page
 }
 
-/** What the page really holds, in MB: Chromium says it. */
-function watch({ cdp }: Page) {
+/** Samples the memory use of the page, in MB. Only in Chromium. */
+function watchMemory({ cdp }: Page) {
   const samples: number[] = []
   let last = Promise.resolve()
-  const look = async () => {
+  const sample = async () => {
     if (!cdp) return
-    // Buffers are let go of in the background; the second waits for the first.
+    // Runs twice, because buffers are freed in the background, and the second run waits for the first.
     for (let i = 0; i < 2; i++) await cdp('HeapProfiler.collectGarbage')
     const usage = (await cdp('Runtime.getHeapUsage')) as Record<'usedSize' | 'backingStorageSize', number>
     samples.push((usage.usedSize + usage.backingStorageSize) / 1e6)
   }
   return {
-    /** Looks once the looks before are over, and does not wait for it. */
-    look() {
-      last = last.then(look)
+    /** Takes a sample after the previous ones, and does not wait for it. */
+    sample() {
+      last = last.then(sample)
     },
     async done() {
       await last
@@ -61,7 +61,7 @@ function watch({ cdp }: Page) {
   }
 }
 
-/** Takes what the server has received, as soon as it has, until all is there, however much that turns out to be. */
+/** Removes the messages that the server receives and passes them to `each`, until there have been `total()`. */
 async function drain(server: TestServer, total: () => number, each: (data: Buffer, number: number) => void) {
   let number = 0
   await server.until(() => {
@@ -77,28 +77,29 @@ inEveryEngine(rig => {
       `${rig.name}: ${((count * size) / 1e6).toFixed(0)} MB ${what} in ${((performance.now() - since) / 1e3).toFixed(1)} s${more}`,
     )
 
-  test('a file is piped through a connection that stalls for a while, with little buffered at a time', async () => {
-    const told = await rig.can('telling what has not left')
+  test('a file is piped through a connection that freezes for a while, with little buffered at a time', async () => {
+    const isAccurate = await rig.can('an accurate bufferedAmount')
     const server = rig.keep(await startServer())
     const proxy = rig.keep(await startProxy({ port: server.port }))
     const page = await open(rig)
-    const memory = watch(page)
+    const memory = watchMemory(page)
     await page.evaluate(async (url: string) => {
       const socket = SteadySocket.createSocket(url)
       Object.assign(globalThis, { socket })
       await streams.when(socket, 'open')
     }, proxy.url('/sink'))
-    const line = proxy.connections[0] as Connection
+    const connection = proxy.connections[0] as Connection
     const arrived = createHash('sha256')
     const expected = createHash('sha256')
-    // The system's buffers may hold 40 MB of it or 4: the file goes on until it has to wait. Where nobody says that it has to, it ends.
-    let total = told ? Number.POSITIVE_INFINITY : count
+    // The buffers of the operating system may hold 4 or 40 MB, so the file is as long as it takes until the writer has to wait. If bufferedAmount
+    // is not accurate, the writer never waits, and the file has a fixed length.
+    let total = isAccurate ? Number.POSITIVE_INFINITY : count
     const all = () => total
     const received = drain(server, all, (data, number) => {
       arrived.update(data)
       expected.update(new Uint8Array(words(number, size).buffer))
-      if (number % (count / 8) === 0) memory.look()
-      if (number === count / 4) line.freeze('up')
+      if (number % (count / 8) === 0) memory.sample()
+      if (number === count / 4) connection.freeze('up')
     })
     const since = performance.now()
     const piped = page.evaluate(
@@ -110,14 +111,14 @@ inEveryEngine(rig => {
         let number = 0
         let most = 0
         Object.assign(globalThis, { total: count })
-        const look = () => {
+        const sample = () => {
           most = Math.max(most, socket.bufferedAmount)
           return number
         }
-        Object.assign(globalThis, { look })
+        Object.assign(globalThis, { sample })
         const file = new ReadableStream({
           pull(controller) {
-            look()
+            sample()
             if (number === (globalThis as unknown as { total: number | null }).total) controller.close()
             else controller.enqueue(words(number++, size))
           },
@@ -125,36 +126,36 @@ inEveryEngine(rig => {
         await file.pipeTo(streams.writable(socket))
         return { most, left: socket.bufferedAmount, stats: socket.stats }
       },
-      told ? null : count,
+      isAccurate ? null : count,
       size,
     )
-    await server.until(() => server.received.length === 0 && line.forwarded.up > (count / 4) * size)
-    // It has to wait: the source is asked for nothing more.
-    const stood = await page.evaluate(
+    await server.until(() => server.received.length === 0 && connection.forwarded.up > (count / 4) * size)
+    // Waits until the writer waits, and no more chunks are pulled from the source.
+    const stalledAt = await page.evaluate(
       (mark: number | null, count: number) =>
         new Promise<number>(resolve => {
-          const { look, socket } = globalThis as unknown as { look: () => number; socket: Package.Socket }
+          const { sample, socket } = globalThis as unknown as { sample: () => number; socket: Package.Socket }
           let last = -1
           let same = 0
           const timer = setInterval(() => {
-            const number = look()
+            const number = sample()
             same = number === last ? same + 1 : 0
             last = number
-            // A busy machine may stand still as well: it waits only where there is something to wait for.
+            // On a busy machine the number can also stay the same for a while. The writer waits only if the buffer exceeds the mark.
             const waits = same >= 20 && (mark === null || socket.bufferedAmount > mark)
             if (!waits && !(mark === null && number >= count)) return
             clearInterval(timer)
             resolve(number)
           }, 20)
         }),
-      told ? mark : null,
+      isAccurate ? mark : null,
       count,
     )
-    if (told) {
-      total = Math.max(count, stood + portion)
+    if (isAccurate) {
+      total = Math.max(count, stalledAt + portion)
       await page.evaluate((total: number) => void Object.assign(globalThis, { total }), total)
     }
-    line.thaw()
+    connection.thaw()
     const { most, left, stats } = await piped
     await received
     expect(arrived.digest('hex')).toBe(expected.digest('hex'))
@@ -163,24 +164,24 @@ inEveryEngine(rig => {
     report(
       'out',
       since,
-      `, ${stood} of ${total} given out when it stood, bufferedAmount up to ${most}${await memory.done()}`,
+      `, ${stalledAt} of ${total} pulled when it stalled, bufferedAmount up to ${most}${await memory.done()}`,
     )
-    if (told) {
-      expect(stood).toBeLessThan(total)
+    if (isAccurate) {
+      expect(stalledAt).toBeLessThan(total)
       expect(most).toBeGreaterThan(mark)
       expect(most).toBeLessThanOrEqual(mark + size)
     }
   })
 
-  test('a reader that is fast enough reads incoming messages as a stream, and nothing accumulates', async () => {
+  test('a fast reader reads incoming messages as a stream, and nothing accumulates', async () => {
     const server = rig.keep(await startServer())
     const page = await open(rig)
-    const memory = watch(page)
+    const memory = watchMemory(page)
     let number = 0
     server.until(() => {
       for (const _ of server.received) {
         for (let i = 0; i < portion && number < count; i++) {
-          if (number % (count / 8) === 0) memory.look()
+          if (number % (count / 8) === 0) memory.sample()
           server.push(new Uint8Array(words(number++, size).buffer))
         }
       }

@@ -16,10 +16,10 @@ import { createWatch } from '../support/watch.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
-/** The module, in the page. */
+/** The entry `tabs`, a global of the page. */
 declare const SteadyTabs: typeof Tabs & typeof Reliable
 
-/** What `begin` leaves in the page. */
+/** Globals of the page, set by `begin`. */
 declare const walk: {
   readonly socket: Tabs.TabsSocket
   readonly sent: string[]
@@ -140,7 +140,7 @@ const startReliable = async (rig: Rig): ReturnType<typeof startPlain> => {
   let connections = 0
   wss.on('connection', () => connections++)
   const server = createReliableServer(wss, {
-    // The page is of another port.
+    // The page has another origin, because of its port.
     origins: () => true,
     onMessage({ data }) {
       received.push(String(data))

@@ -1,4 +1,4 @@
-// Many tabs, one connection: counted at a real server, while tabs are closed, reloaded, frozen, and put into the back/forward cache.
+// Many tabs share one connection, which a real server counts while tabs are closed, reloaded, frozen, and put into the back/forward cache.
 import { describe, expect, test } from 'vitest'
 import type * as Tabs from '../../src/tabs.ts'
 import { startServer, type TestServer } from '../interop/ws.ts'
@@ -9,7 +9,7 @@ import { inEveryEngine, type Rig } from './rig.ts'
 /** The module, in the page. */
 declare const SteadyTabs: typeof Tabs
 
-/** What `begin` leaves in the page. */
+/** Globals of the page, set by `begin`. */
 declare const tab: {
   readonly socket: Tabs.TabsSocket
   readonly log: [type: string, payload: any, at: number][]

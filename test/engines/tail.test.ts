@@ -1,197 +1,212 @@
-// The unsent tail: what `bufferedAmount` proves unsent when a connection ends is sent again, nothing else, nothing twice.
+// When a connection ends, the messages that were certainly not sent according to `bufferedAmount` are sent again. No message arrives twice.
 import { afterAll, expect, test } from 'vitest'
 import { startServer, type TestServer } from '../interop/ws.ts'
 import { type Connection, startProxy } from '../support/proxy.ts'
 import { byEffort } from '../support/run.ts'
 import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
-import { arrivals, harvest, inOrder, settle, startTalk, type Talk, type TalkOptions } from './talk.ts'
+import {
+  arrivals,
+  checkDelivery,
+  inOrder,
+  startTraffic,
+  type Traffic,
+  type TrafficOptions,
+  takeRecord,
+} from './traffic.ts'
 
-declare const talk: Talk
+declare const traffic: Traffic
 
 const count = 300
 const size = 64 * 1024
 const runs = byEffort(1, 3, 30)
-/** All is handed over at once, so that the browser has the whole of it. */
-const allAtOnce: TalkOptions = { backoff: { base: 20, spread: 20 }, highWaterMark: 1e9 }
-/** As it is by default, with room for all of it in the queue. */
-const paced: TalkOptions = { backoff: { base: 20, spread: 20 }, queue: { maxBytes: 2 ** 25 } }
+/** Passes all messages to the native socket at once. */
+const allAtOnce: TrafficOptions = { backoff: { base: 20, spread: 20 }, highWaterMark: 1e9 }
+/** The default high-water mark, and a queue that is large enough for all messages. */
+const paced: TrafficOptions = { backoff: { base: 20, spread: 20 }, queue: { maxBytes: 2 ** 25 } }
 
 /**
- * A page with a connection over which nothing moves, and the bytes that have not left by the page's own account: WebKit calls everything sent at
- * times, and then there is nothing to prove, and nothing may be sent again.
+ * Freezes the connection of a page and sends messages until all buffers are full. `isAccurate` is false if `bufferedAmount` does not show it, as
+ * in WebKit at times. The package then cannot know what was not sent, and must not send anything again.
  */
-async function stall(rig: Rig, server: TestServer, page: Page, options: TalkOptions) {
+async function fillBuffers(rig: Rig, server: TestServer, page: Page, options: TrafficOptions) {
   const proxy = rig.keep(await startProxy({ port: server.port }))
-  await page.evaluate(startTalk, proxy.url('/sink'), options)
-  await page.evaluate(() => talk.until('open', 1))
+  await page.evaluate(startTraffic, proxy.url('/sink'), options)
+  await page.evaluate(() => traffic.until('open', 1))
   const connection = proxy.connections[0] as Connection
   connection.freeze()
-  const stuck = await page.evaluate(
+  const unsentBytes = await page.evaluate(
     async (count: number, size: number) => {
-      talk.send(count, size)
-      // Until the system's buffers are full: the browser's has not moved in twenty looks.
+      traffic.send(count, size)
+      // The buffers of the operating system are full when `bufferedAmount` has not changed in twenty checks.
       let last = -1
       let same = 0
-      await talk.polled(() => {
-        const { bufferedAmount } = talk.socket
+      await traffic.poll(() => {
+        const { bufferedAmount } = traffic.socket
         same = bufferedAmount === last ? same + 1 : 0
         last = bufferedAmount
         return same === 20
       })
-      return talk.socket.bufferedAmount
+      return traffic.socket.bufferedAmount
     },
     count,
     size,
   )
-  return { connection, isTold: stuck > (count * size) / 2 }
+  return { connection, isAccurate: unsentBytes > (count * size) / 2 }
 }
 
 /**
- * The connection has ended, or may have lived on and delivered all: waits for the next one, for one more message over it, and settles. An
- * engine may end the connections of a page that it froze, as Chromium 156 does, or not, as 150 did not.
+ * Waits for the next connection and one more message over it, closes, and checks the delivery. With `mayStayOpen`, the old connection may also have
+ * stayed open and delivered everything: Chromium 156 closes the connections of a page that was frozen, Chromium 150 does not.
  */
-async function recover(server: TestServer, page: Page, mayLive = false) {
-  const lives = await page.evaluate(async (mayLive: boolean) => {
-    const lives = () =>
-      mayLive &&
-      talk.count('close') === 0 &&
-      talk.socket.state.name === 'open' &&
-      talk.socket.bufferedAmount === 0
-    await talk.polled(() => talk.count('open') === 2 || lives())
-    const same = talk.count('open') === 1
-    talk.send(1, 10)
+async function recover(server: TestServer, page: Page, mayStayOpen = false) {
+  const stillOpen = await page.evaluate(async (mayStayOpen: boolean) => {
+    const stillOpen = () =>
+      mayStayOpen &&
+      traffic.count('close') === 0 &&
+      traffic.socket.state.name === 'open' &&
+      traffic.socket.bufferedAmount === 0
+    await traffic.poll(() => traffic.count('open') === 2 || stillOpen())
+    const same = traffic.count('open') === 1
+    traffic.send(1, 10)
     return same
-  }, mayLive)
+  }, mayStayOpen)
   await server.until(() => server.received.some(({ data }) => data.length < size))
-  // The readings are taken by now, but for one macrotask at most.
-  if (!lives) await page.evaluate(() => talk.holds(() => talk.natives[0]?.unsent.length === 2))
-  await page.evaluate(() => talk.socket.close())
+  // The second value of `unsent` may be recorded one macrotask later.
+  if (!stillOpen) await page.evaluate(() => traffic.untilTrue(() => traffic.natives[0]?.unsent.length === 2))
+  await page.evaluate(() => traffic.socket.close())
   await server.until(() => server.clients.length === 0)
-  const record = await harvest(page)
-  const account = settle(record, arrivals(server))
+  const record = await takeRecord(page)
+  const delivery = checkDelivery(record, arrivals(server))
   const [first, second] = record.natives
   return {
-    ...account,
-    lives,
+    ...delivery,
+    stillOpen,
     unsent: first?.unsent as number[],
     handed: first?.handed.length ?? 0,
-    again: second?.handed,
+    sentAgain: second?.handed,
   }
 }
 
 inEveryEngine(rig => {
   const rows: (string | number)[][] = []
-  const note = (what: string, { unsent, reclaimed, unknown, arrived }: Awaited<ReturnType<typeof recover>>) =>
-    rows.push([what, ...unsent, reclaimed, unknown.length, arrived - 1])
+  const addRow = (
+    what: string,
+    { unsent, reclaimed, unknown, arrived }: Awaited<ReturnType<typeof recover>>,
+  ) => rows.push([what, ...unsent, reclaimed, unknown.length, arrived - 1])
 
-  test(`messages that were certainly not sent arrive after a reset, once and in order, ${runs} times`, async () => {
+  test(`messages that were certainly not sent are sent again after a reset, once and in order, ${runs} times`, async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open()
     for (let run = 1; run <= runs; run++) {
       server.clear()
-      const { connection, isTold } = await stall(rig, server, page, allAtOnce)
+      const { connection, isAccurate } = await fillBuffers(rig, server, page, allAtOnce)
       connection.reset()
-      const account = await recover(server, page)
-      note('reset', account)
-      const { unsent, reclaimed, again, handed, order } = account
+      const delivery = await recover(server, page)
+      addRow('reset', delivery)
+      const { unsent, reclaimed, sentAgain, handed, order } = delivery
       expect(handed).toBe(count)
-      // A message with a single byte left in the buffer counts whole.
+      // A message counts as unsent if at least one byte of it is in the buffer.
       expect(reclaimed).toBe(Math.ceil(Math.min(...unsent) / size))
       expect(inOrder(order)).toBe(true)
-      expect(again).toEqual(Array.from({ length: reclaimed + 1 }, (_, i) => count - reclaimed + i))
-      // The system's buffers hold some four megabytes of the twenty. An engine that calls everything sent reclaims what it has not come to yet.
-      if (isTold) expect(reclaimed).toBeGreaterThan(count / 2)
+      expect(sentAgain).toEqual(Array.from({ length: reclaimed + 1 }, (_, i) => count - reclaimed + i))
+      // The buffers of the operating system hold about 4 of the 20 MB.
+      if (isAccurate) expect(reclaimed).toBeGreaterThan(count / 2)
     }
   })
 
-  test('messages queued behind the high-water mark follow it', async () => {
+  test('messages queued because of the high-water mark are sent after those that are sent again', async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open()
-    const { connection, isTold } = await stall(rig, server, page, paced)
+    const { connection, isAccurate } = await fillBuffers(rig, server, page, paced)
     connection.reset()
-    const account = await recover(server, page)
-    note('reset, paced', account)
-    const { unsent, reclaimed, again, handed, order } = account
+    const delivery = await recover(server, page)
+    addRow('reset, paced', delivery)
+    const { unsent, reclaimed, sentAgain, handed, order } = delivery
     expect(inOrder(order)).toBe(true)
     expect(reclaimed).toBe(Math.ceil(Math.min(...unsent) / size))
-    expect(again?.length).toBe(count - handed + reclaimed + 1)
-    if (isTold) expect(handed).toBeLessThan(count / 2)
+    expect(sentAgain?.length).toBe(count - handed + reclaimed + 1)
+    if (isAccurate) expect(handed).toBeLessThan(count / 2)
   })
 
   /**
-   * Nothing more arrives, though the browser has had the time: another page of it has run so many errands meanwhile. A number of messages to
-   * wait for there is not, as some of what the page calls sent may be with a process that needs the page to go on.
+   * Waits until nothing more arrives during twenty round trips of another page. The test cannot wait for a number of messages, because some that
+   * the page regards as sent may be in a process that needs the page to continue.
    */
-  async function quiet(server: TestServer) {
+  async function untilQuiet(server: TestServer) {
     const other = rig.keep(await startServer())
     const page = await rig.open()
-    for (let calm = 0, last = -1; calm < 20; ) {
+    for (let unchanged = 0, last = -1; unchanged < 20; ) {
       await page.evaluate(
         (url: string) =>
           new Promise<void>(resolve => {
             const socket = new WebSocket(url)
-            socket.onopen = () => socket.send('errand')
+            socket.onopen = () => socket.send('round trip')
             socket.onmessage = () => socket.close()
             socket.onclose = () => resolve()
           }),
         other.url,
       )
       const { length } = server.received
-      calm = length === last ? calm + 1 : 0
+      unchanged = length === last ? unchanged + 1 : 0
       last = length
     }
   }
 
-  /** Stalls, freezes the page, lets the line go on, and shows the page again when `meanwhile` is over. */
-  async function sleep(
+  /** Fills the buffers, freezes the page, thaws the connection, runs `meanwhile`, and shows the page again. */
+  async function freezePage(
     server: TestServer,
     page: Page,
-    options: TalkOptions,
-    meanwhile: (line: Connection) => unknown,
+    options: TrafficOptions,
+    meanwhile: (frozenConnection: Connection) => unknown,
   ) {
-    const { connection: line } = await stall(rig, server, page, options)
+    const { connection: frozenConnection } = await fillBuffers(rig, server, page, options)
     await page.hide()
     await page.cdp?.('Page.setWebLifecycleState', { state: 'frozen' })
-    line.thaw()
-    await quiet(server)
-    await meanwhile(line)
+    frozenConnection.thaw()
+    await untilQuiet(server)
+    await meanwhile(frozenConnection)
     await page.cdp?.('Page.setWebLifecycleState', { state: 'active' })
     await page.show()
     return recover(server, page, true)
   }
 
-  test(`nothing is sent twice by a page that was frozen while messages left, ${runs} times`, async () => {
+  test(`a page that is frozen while its messages are transmitted sends nothing twice, ${runs} times`, async () => {
     await rig.needs('freezing a page')
     const server = rig.keep(await startServer())
     const page = await rig.open()
     for (let run = 1; run <= runs; run++) {
       server.clear()
-      // Chromium may end the connections of a page that it freezes, at the thaw; unless the line has done so before.
+      // Chromium may close the connections of a frozen page when it resumes. In every other run, the connection is reset before.
       const reset = run % 2 === 1
-      const account = await sleep(server, page, { ...allAtOnce, wake: false }, async line => {
-        if (!reset) return
-        line.reset()
-        await line.closed
-      })
-      note(reset ? 'frozen, reset, thawed' : 'frozen, thawed', account)
-      const { unsent, reclaimed, order, lives, unknown } = account
+      const delivery = await freezePage(
+        server,
+        page,
+        { ...allAtOnce, wake: false },
+        async frozenConnection => {
+          if (!reset) return
+          frozenConnection.reset()
+          await frozenConnection.closed
+        },
+      )
+      addRow(reset ? 'frozen, reset, thawed' : 'frozen, thawed', delivery)
+      const { unsent, reclaimed, order, stillOpen, unknown } = delivery
       expect(inOrder(order)).toBe(true)
-      if (lives) {
+      if (stillOpen) {
         expect([reset, reclaimed, unknown.length]).toEqual([false, 0, 0])
         continue
       }
       expect(reclaimed).toBe(Math.ceil(Math.min(...unsent) / size))
-      // Over a line that goes on, more may leave between the thaw and the end of the connection.
+      // Without the reset, more bytes may be transmitted before the connection ends.
       if (reset) expect(reclaimed).toBeGreaterThan(count / 2)
     }
   })
 
-  test('nothing is sent twice by a page that closes when it is frozen', async () => {
+  test('a page that closes its connection when it is frozen sends nothing twice', async () => {
     await rig.needs('freezing a page')
     const server = rig.keep(await startServer())
-    // Given up, the old connection still delivers what it has, and may well do so after the new one has begun.
-    note('frozen, as by default', await sleep(server, await rig.open(), allAtOnce, () => {}))
+    // The abandoned connection still delivers its messages, possibly after the new connection has opened.
+    addRow('frozen, as by default', await freezePage(server, await rig.open(), allAtOnce, () => {}))
   })
 
   afterAll(() => {

@@ -1,5 +1,5 @@
-// What keeps the fake honest: the same scripts, played to the native WebSocket of each engine by a real server and a real
-// line, and to the fake by itself, must be recorded alike. Where an engine does otherwise, it is written here.
+// Compares the fake server with each engine. The same scripts run with the fake, and with the native WebSocket of the engine and a real server.
+// The recorded events must be the same, except for the deviations of engines that are listed here.
 import { isDeepStrictEqual } from 'node:util'
 import { expect, test } from 'vitest'
 import { createFakeServer, type FakePeer, type RecordedEvent, record } from '../../src/testing.ts'
@@ -8,7 +8,7 @@ import { startProxy } from '../support/proxy.ts'
 import type { Engine } from './engines.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 
-/** Runs in the page, as its source, with the page's end and what has been recorded so far. */
+/** Code for the page, serialized as source. It gets the socket and the events recorded so far. */
 type PageCode = (socket: WebSocket, events: RecordedEvent[]) => unknown
 
 interface Options {
@@ -17,17 +17,18 @@ interface Options {
   binaryType?: BinaryType
 }
 
-/** What a script has at hand, whoever plays the page. */
-interface Stage {
-  /** Makes the socket, records it, and runs this in the same task. */
+/** The actions of a script, implemented for the fake and for an engine. */
+interface ScriptActions {
+  /** Creates the socket, records its events, and runs this code in the same task. */
   make(options?: Options, code?: PageCode): Promise<void>
+  /** Runs code in the page. */
   page(code: PageCode): Promise<unknown>
-  /** Resolves once so many events of this type were recorded. */
-  heard(type: string, count?: number): Promise<void>
+  /** Resolves once `count` events of this type have been recorded. Default: 1. */
+  recorded(type: string, count?: number): Promise<void>
   refuse(): void
   hang(): void
   peer: Pick<FakePeer, 'send' | 'close'>
-  /** Both directions. */
+  /** Freezes both directions of the connection. */
   freeze(): void
   thaw(): void
   cut(how: 'reset' | 'end'): void
@@ -35,58 +36,58 @@ interface Stage {
 
 interface Script {
   name: string
-  play(stage: Stage): Promise<unknown>
-  /** Which engines do otherwise, and what is recorded there. */
-  otherwise?: Partial<Record<Engine['name'], Otherwise>>
+  run(actions: ScriptActions): Promise<unknown>
+  /** The engines that deviate, and the events that are recorded there. */
+  deviations?: Partial<Record<Engine['name'], Deviation>>
 }
 
-type Otherwise = (fake: RecordedEvent[], real: RecordedEvent[]) => RecordedEvent[]
+type Deviation = (fake: RecordedEvent[], real: RecordedEvent[]) => RecordedEvent[]
 
-// A line that breaks fails the connection, says https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1, and a connection that
-// failed has an `error`, says https://websockets.spec.whatwg.org/#feedback-from-the-protocol
-const noError: Otherwise = fake => fake.filter(({ type }) => type !== 'error')
+// A transport connection that is lost fails the WebSocket connection: https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+// A failed connection fires `error`: https://websockets.spec.whatwg.org/#feedback-from-the-protocol
+const noError: Deviation = fake => fake.filter(({ type }) => type !== 'error')
 
-/** The globals of a page in which a script is played; here they are the fake's. */
+/** The socket and the log of a script. In an engine, this is a global of the page. */
 interface Scene {
   socket: WebSocket
   log: { events: RecordedEvent[] }
 }
 
-/** What the server knows. */
-const known = ['v2', 'v3']
+/** The subprotocols of the server. */
+const PROTOCOLS = ['v2', 'v3']
 
-const untilHeard = (events: RecordedEvent[], type: string, count: number) =>
+const untilRecorded = (events: RecordedEvent[], type: string, count: number) =>
   new Promise<void>(resolve => {
-    const look = () => {
+    const check = () => {
       if (events.filter(event => type.split(' or ').includes(event.type)).length >= count) resolve()
-      else setTimeout(look, 5)
+      else setTimeout(check, 5)
     }
-    look()
+    check()
   })
 
-/** Plays a script to the fake. */
-async function playHere({ play }: Script): Promise<RecordedEvent[]> {
+/** Runs a script with the fake. */
+async function runWithFake({ run }: Script): Promise<RecordedEvent[]> {
   const server = createFakeServer({
     base: 'http://127.0.0.1:8080/page/1',
-    protocols: known,
+    protocols: PROTOCOLS,
     message: (data, peer) => {
       if (peer.socket.url.endsWith('/echo')) peer.send(data as string)
     },
   })
   let scene: Scene | undefined
-  const there = () => {
+  const current = () => {
     if (!scene) throw new Error('make() comes first')
     return scene
   }
-  await play({
+  await run({
     async make({ path = '/sink', protocols, binaryType } = {}, code) {
       const socket = new server.WebSocket(`ws://127.0.0.1:8080${path}`, protocols)
       if (binaryType) socket.binaryType = binaryType
       scene = { socket, log: record(socket) }
       await code?.(socket, scene.log.events)
     },
-    page: async code => code(there().socket, there().log.events),
-    heard: (type, count = 1) => untilHeard(there().log.events, type, count),
+    page: async code => code(current().socket, current().log.events),
+    recorded: (type, count = 1) => untilRecorded(current().log.events, type, count),
     refuse: () => server.refuse(),
     hang: () => server.hang(),
     get peer() {
@@ -96,32 +97,33 @@ async function playHere({ play }: Script): Promise<RecordedEvent[]> {
     thaw: () => void server.latest.thaw(),
     cut: () => void server.latest.drop(),
   })
-  return there().log.events
+  return current().log.events
 }
 
-/** Plays a script to the engine. */
-async function playThere(rig: Rig, { play }: Script): Promise<RecordedEvent[]> {
-  const server = rig.keep(await startServer({ protocols: known }))
+/** Runs a script with the engine. */
+async function runInEngine(rig: Rig, { run }: Script): Promise<RecordedEvent[]> {
+  const server = rig.keep(await startServer({ protocols: PROTOCOLS }))
   const proxy = rig.keep(await startProxy({ port: server.port }))
   const page = await rig.open()
-  const run = (code: PageCode | undefined) => (code ? `(${code})(scene.socket, scene.log.events)` : 'null')
+  const toExpression = (code: PageCode | undefined) =>
+    code ? `(${code})(scene.socket, scene.log.events)` : 'null'
   await page.evaluate(`import('/dist/testing.js').then(({ record }) => { window.record = record })`)
-  await play({
+  await run({
     make: ({ path = '/sink', protocols, binaryType } = {}, code) =>
       page.evaluate(`(async () => {
         const socket = new WebSocket(${[proxy.url(path), protocols].map(value => JSON.stringify(value))})
         if (${JSON.stringify(binaryType)}) socket.binaryType = ${JSON.stringify(binaryType)}
         window.scene = { socket, log: record(socket) }
-        await ${run(code)}
+        await ${toExpression(code)}
       })()`),
-    page: code => page.evaluate(`Promise.resolve(${run(code)}).then(() => {})`),
-    heard: (type, count = 1) =>
-      page.evaluate(`(${untilHeard})(scene.log.events, ${JSON.stringify(type)}, ${count})`),
+    page: code => page.evaluate(`Promise.resolve(${toExpression(code)}).then(() => {})`),
+    recorded: (type, count = 1) =>
+      page.evaluate(`(${untilRecorded})(scene.log.events, ${JSON.stringify(type)}, ${count})`),
     refuse: () => server.refuse(403),
     hang: () => proxy.hang(true),
     get peer() {
       const peer = server.connections.at(-1)
-      if (!peer) throw new Error('nobody has connected')
+      if (!peer) throw new Error('no client has connected')
       return {
         send(data: string | ArrayBuffer | ArrayBufferView) {
           peer.send(data as string)
@@ -140,30 +142,30 @@ async function playThere(rig: Rig, { play }: Script): Promise<RecordedEvent[]> {
   return page.evaluate<RecordedEvent[], []>('scene.log.events')
 }
 
-const closesWith = (name: string, code: PageCode): Script => ({
+const pageCloses = (name: string, code: PageCode): Script => ({
   name: `the page closes: ${name}`,
-  async play({ make, heard, page }) {
+  async run({ make, recorded, page }) {
     await make()
-    await heard('open')
+    await recorded('open')
     await page(code)
-    await heard('close')
+    await recorded('close')
   },
 })
 
 const serverCloses = (code?: number, reason?: string): Script => ({
   name: `the server closes: ${[code ?? 'no code', reason].join(' ')}`,
-  async play(stage) {
-    await stage.make()
-    await stage.heard('open')
-    stage.peer.close(code, reason)
-    await stage.heard('close')
+  async run(actions) {
+    await actions.make()
+    await actions.recorded('open')
+    actions.peer.close(code, reason)
+    await actions.recorded('close')
   },
 })
 
 const scripts: Script[] = [
   {
-    name: 'it opens',
-    async play({ make, heard, page }) {
+    name: 'the connection opens',
+    async run({ make, recorded, page }) {
       await make({}, (socket, events) => {
         const { readyState, protocol, extensions, bufferedAmount, binaryType } = socket
         events.push({ type: 'before', readyState, protocol, extensions, bufferedAmount, binaryType })
@@ -176,36 +178,36 @@ const scripts: Script[] = [
           })
         })
       })
-      await heard('open')
+      await recorded('open')
       await page(({ protocol, extensions }, events) => events.push({ type: 'after', protocol, extensions }))
     },
   },
   {
     name: 'the handshake is refused',
-    async play({ make, heard, refuse }) {
+    async run({ make, recorded, refuse }) {
       refuse()
       await make()
-      await heard('close')
+      await recorded('close')
     },
   },
   {
-    name: 'text comes back',
-    async play({ make, heard, page }) {
+    name: 'text is echoed',
+    async run({ make, recorded, page }) {
       await make({ path: '/echo' })
-      await heard('open')
+      await recorded('open')
       await page(socket => {
         for (const text of ['hello', '', 'naïve €😀', '\ufeffmark', 'half \ud83d', { a: 1 }, 7, null])
           socket.send(text as string)
       })
-      await heard('message', 8)
+      await recorded('message', 8)
     },
   },
   ...(['blob', 'arraybuffer'] as const).map(
     (binaryType): Script => ({
-      name: `bytes come back as ${binaryType}`,
-      async play({ make, heard, page }) {
+      name: `bytes are echoed as ${binaryType}`,
+      async run({ make, recorded, page }) {
         await make({ path: '/echo', binaryType })
-        await heard('open')
+        await recorded('open')
         await page(socket => {
           socket.binaryType = 'text' as BinaryType
           const bytes = Uint8Array.of(0, 1, 2, 255)
@@ -214,7 +216,7 @@ const scripts: Script[] = [
           socket.send(new ArrayBuffer(0))
           bytes.fill(9)
         })
-        await heard('message', 5)
+        await recorded('message', 5)
       },
     }),
   ),
@@ -224,9 +226,9 @@ const scripts: Script[] = [
   serverCloses(1011, 'error'),
   {
     ...serverCloses(1012, 'retry-after=5'),
-    // It takes codes that RFC 6455 does not list for a broken frame, though they are registered:
+    // WebKit fails the connection for codes that RFC 6455 does not list, although they are registered:
     // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
-    otherwise: {
+    deviations: {
       webkit: ([open]) => [
         open as RecordedEvent,
         { type: 'error', readyState: 3 },
@@ -237,43 +239,43 @@ const scripts: Script[] = [
   serverCloses(3000, 'wörds'),
   serverCloses(4999, 'x'.repeat(123)),
   {
-    name: 'a message and a close frame come together',
-    async play(stage) {
-      await stage.make({}, (socket, events) => {
+    name: 'a message and a close frame arrive together',
+    async run(actions) {
+      await actions.make({}, (socket, events) => {
         socket.onmessage = ({ type, data, lastEventId, origin, source, bubbles }) =>
           events.push({ type, data, lastEventId, origin: origin.replace(/\d+$/, ''), source, bubbles })
       })
-      await stage.heard('open')
-      stage.peer.send('last words')
-      stage.peer.close(4000, 'done')
-      await stage.heard('close')
+      await actions.recorded('open')
+      actions.peer.send('last words')
+      actions.peer.close(4000, 'done')
+      await actions.recorded('close')
     },
   },
   {
-    name: 'the line is reset',
-    async play(stage) {
-      await stage.make()
-      await stage.heard('open')
-      stage.cut('reset')
-      await stage.heard('close')
+    name: 'the connection is reset',
+    async run(actions) {
+      await actions.make()
+      await actions.recorded('open')
+      actions.cut('reset')
+      await actions.recorded('close')
     },
-    otherwise: { chromium: noError },
+    deviations: { chromium: noError },
   },
   {
-    name: 'the line ends without a close frame',
-    async play(stage) {
-      await stage.make()
-      await stage.heard('open')
-      stage.cut('end')
-      await stage.heard('close')
+    name: 'the connection ends without a close frame',
+    async run(actions) {
+      await actions.make()
+      await actions.recorded('open')
+      actions.cut('end')
+      await actions.recorded('close')
     },
-    otherwise: { chromium: noError, firefox: noError, webkit: noError },
+    deviations: { chromium: noError, firefox: noError, webkit: noError },
   },
-  closesWith('1000', socket => socket.close(1000, 'x')),
-  closesWith('no code', socket => socket.close()),
-  closesWith('3001', socket => socket.close(3001)),
+  pageCloses('1000', socket => socket.close(1000, 'x')),
+  pageCloses('no code', socket => socket.close()),
+  pageCloses('3001', socket => socket.close(3001)),
   {
-    ...closesWith('a reason alone', (socket, events) => {
+    ...pageCloses('a reason alone', (socket, events) => {
       try {
         socket.close(undefined, 'why')
       } catch (error) {
@@ -281,9 +283,9 @@ const scripts: Script[] = [
         socket.close()
       }
     }),
-    // `undefined` before a reason is a code of 0 there, though an optional argument that is undefined is none:
+    // Chromium converts `undefined` before a reason to the code 0, although an optional argument that is undefined counts as missing:
     // https://webidl.spec.whatwg.org/#es-overloads
-    otherwise: {
+    deviations: {
       chromium: ([open, close]) => [
         open as RecordedEvent,
         { type: 'error', name: 'InvalidAccessError' },
@@ -291,12 +293,12 @@ const scripts: Script[] = [
       ],
     },
   },
-  closesWith('twice', (socket, events) => {
+  pageCloses('twice', (socket, events) => {
     socket.close(3000, 'first')
     events.push({ type: 'between', readyState: socket.readyState })
     socket.close(4000, 'second')
   }),
-  closesWith('with what it may not', (socket, events) => {
+  pageCloses('with invalid arguments', (socket, events) => {
     for (const [code, reason] of [[1001], [999], [2999], [5000], [1000, 'é'.repeat(62)]] as [
       number,
       string?,
@@ -311,17 +313,17 @@ const scripts: Script[] = [
   }),
   {
     name: 'the page closes while connecting',
-    async play({ make, heard }) {
+    async run({ make, recorded }) {
       await make({}, (socket, events) => {
         socket.close(4000, 'never mind')
         events.push({ type: 'closed', readyState: socket.readyState })
       })
-      await heard('close')
+      await recorded('close')
     },
   },
   {
     name: 'the page closes while the handshake hangs',
-    async play({ make, heard, page, hang }) {
+    async run({ make, recorded, page, hang }) {
       hang()
       await make({}, (socket, events) => {
         try {
@@ -331,35 +333,35 @@ const scripts: Script[] = [
         }
       })
       await page(socket => socket.close())
-      await heard('close')
+      await recorded('close')
     },
   },
   {
-    name: 'bufferedAmount counts until the task is over, and what is sent after close() for ever',
-    async play({ make, heard, page }) {
+    name: 'bufferedAmount does not fall before the end of the task, and keeps what is sent after close()',
+    async run({ make, recorded, page }) {
       await make()
-      await heard('open')
+      await recorded('open')
       await page(async (socket, events) => {
-        const look = () =>
+        const check = () =>
           events.push({ type: 'look', readyState: socket.readyState, bufferedAmount: socket.bufferedAmount })
         socket.send('€')
         socket.send(new Uint8Array(10))
-        look()
+        check()
         while (socket.bufferedAmount) await new Promise(resolve => setTimeout(resolve, 1))
-        look()
+        check()
         socket.close()
         socket.send('€')
-        look()
+        check()
       })
-      await heard('close')
+      await recorded('close')
       await page((socket, events) => {
         socket.send('ab')
         const { readyState, bufferedAmount } = socket
         events.push({ type: 'look', readyState, bufferedAmount })
       })
     },
-    // It also counts the 6 bytes of the frames' headers that the standard excludes, once the connection is closing.
-    otherwise: {
+    // Once the connection is closing, WebKit adds the 6 bytes of each frame header, which the standard excludes.
+    deviations: {
       webkit: fake =>
         fake.map(event =>
           event.readyState === 2
@@ -371,120 +373,120 @@ const scripts: Script[] = [
     },
   },
   {
-    name: 'bufferedAmount counts also what has left, as long as the task goes on',
-    async play({ make, heard, page }) {
+    name: 'bufferedAmount includes data that has been transmitted in the same task',
+    async run({ make, recorded, page }) {
       await make()
-      await heard('open')
+      await recorded('open')
       await page(async (socket, events) => {
         socket.send('abc')
         await null
         events.push({ type: 'look', bufferedAmount: socket.bufferedAmount })
       })
     },
-    // There it is 0 as soon as the network process has taken it, in the middle of a task as well; or not yet.
-    otherwise: {
-      webkit: ([open, look], [, real]) => [
+    // In WebKit it may be 0 as soon as the network process has the data, even in the same task.
+    deviations: {
+      webkit: ([open, check], [, real]) => [
         open as RecordedEvent,
-        real?.bufferedAmount === 0 ? { type: 'look', bufferedAmount: 0 } : (look as RecordedEvent),
+        real?.bufferedAmount === 0 ? { type: 'look', bufferedAmount: 0 } : (check as RecordedEvent),
       ],
     },
   },
   {
     name: 'the server selects a subprotocol',
-    async play({ make, heard, page }) {
+    async run({ make, recorded, page }) {
       await make({ protocols: ['v1', 'v2', 'v3'] })
-      await heard('open')
+      await recorded('open')
       await page(({ protocol }, events) => events.push({ type: 'look', protocol }))
     },
   },
   {
     name: 'the server selects none of the subprotocols',
-    async play({ make, heard }) {
+    async run({ make, recorded }) {
       await make({ protocols: 'v9' })
-      await heard('open or close')
+      await recorded('open or close')
     },
-    // They open, without a subprotocol. The standard's step is the last of
+    // These engines open the connection without a subprotocol. The standard's step is the last of
     // https://websockets.spec.whatwg.org/#concept-websocket-establish
-    otherwise: {
+    deviations: {
       firefox: () => [{ type: 'open', readyState: 1 }],
       webkit: () => [{ type: 'open', readyState: 1 }],
     },
   },
   {
-    name: 'a frozen line carries nothing, then all of it, in order',
-    async play(stage) {
-      await stage.make({ path: '/echo' })
-      await stage.heard('open')
-      stage.freeze()
-      await stage.page(async (socket, events) => {
+    name: 'a frozen connection transmits nothing, and after the thaw everything in order',
+    async run(actions) {
+      await actions.make({ path: '/echo' })
+      await actions.recorded('open')
+      actions.freeze()
+      await actions.page(async (socket, events) => {
         socket.send('held')
         await new Promise(resolve => setTimeout(resolve, 100))
         events.push({ type: 'look', readyState: socket.readyState })
       })
-      stage.thaw()
-      await stage.heard('message')
+      actions.thaw()
+      await actions.recorded('message')
     },
   },
   {
-    name: 'the page closes a half-open connection: nothing happens until the line is back',
-    async play(stage) {
-      await stage.make()
-      await stage.heard('open')
-      stage.freeze()
-      await stage.page(async (socket, events) => {
+    name: 'the page closes a half-open connection: nothing happens until the connection thaws',
+    async run(actions) {
+      await actions.make()
+      await actions.recorded('open')
+      actions.freeze()
+      await actions.page(async (socket, events) => {
         socket.close(4000, 'bye')
         await new Promise(resolve => setTimeout(resolve, 100))
         events.push({ type: 'look', readyState: socket.readyState })
       })
-      stage.thaw()
-      await stage.heard('close')
+      actions.thaw()
+      await actions.recorded('close')
     },
   },
   {
-    name: 'a message that crosses the close frame of the page is not heard',
-    async play(stage) {
-      await stage.make()
-      await stage.heard('open')
-      stage.freeze()
-      stage.peer.send('too late')
-      await stage.page(socket => socket.close(4000, 'bye'))
-      stage.thaw()
-      await stage.heard('close')
+    name: 'a message that crosses the close frame of the page is not received',
+    async run(actions) {
+      await actions.make()
+      await actions.recorded('open')
+      actions.freeze()
+      actions.peer.send('too late')
+      await actions.page(socket => socket.close(4000, 'bye'))
+      actions.thaw()
+      await actions.recorded('close')
     },
   },
   {
     name: 'a half-open connection that the page closes is reset',
-    async play(stage) {
-      await stage.make()
-      await stage.heard('open')
-      stage.freeze()
-      await stage.page(socket => socket.close(4000, 'bye'))
-      stage.cut('reset')
-      await stage.heard('close')
+    async run(actions) {
+      await actions.make()
+      await actions.recorded('open')
+      actions.freeze()
+      await actions.page(socket => socket.close(4000, 'bye'))
+      actions.cut('reset')
+      await actions.recorded('close')
     },
-    otherwise: { chromium: noError },
+    deviations: { chromium: noError },
   },
   {
-    name: 'handlers and listeners are called in the order in which they came',
-    async play({ make, heard }) {
+    name: 'handlers and listeners are called in the order in which they were added',
+    async run({ make, recorded }) {
       await make({}, (socket, events) => {
-        const say = (what: string) => () => events.push({ type: 'said', what })
-        socket.onopen = say('replaced')
-        socket.addEventListener('open', say('listener'))
-        socket.onopen = say('handler')
-        socket.onclose = say('forgotten')
+        const recordCall = (what: string) => () => events.push({ type: 'called', what })
+        socket.onopen = recordCall('replaced')
+        socket.addEventListener('open', recordCall('listener'))
+        socket.onopen = recordCall('handler')
+        socket.onclose = recordCall('forgotten')
         socket.onclose = null
-        socket.addEventListener('close', say('listener'))
-        socket.onclose = say('handler')
+        socket.addEventListener('close', recordCall('listener'))
+        socket.onclose = recordCall('handler')
         socket.addEventListener('open', () => socket.close(), { once: true })
         events.push({ type: 'look', onopen: typeof socket.onopen, onmessage: socket.onmessage })
       })
-      await heard('close')
+      await recorded('close')
     },
   },
   {
-    name: 'what the constructor takes and what it refuses',
-    async play({ make, hang }) {
+    name: 'the constructor accepts and rejects these arguments',
+    async run({ make, hang }) {
       hang()
       await make({}, (socket, events) => {
         const Class = socket.constructor as typeof WebSocket
@@ -514,7 +516,7 @@ const scripts: Script[] = [
           const type = `${url} ${Array.isArray(protocols) ? JSON.stringify(protocols) : protocols}`
           try {
             const made = new Class(url, protocols as string)
-            // The page's own address is another in each run.
+            // The address of the page differs between runs.
             events.push({ type, url: made.url.replace(/127.0.0.1:\d+\/(page\/\d+(\?[^#]*)?)?/, 'here/') })
             made.close()
           } catch (error) {
@@ -532,8 +534,8 @@ const scripts: Script[] = [
         })
       })
     },
-    // Where the others take an empty URL for the page's own address, it refuses it.
-    otherwise: {
+    // Firefox rejects an empty URL, which the others resolve to the address of the page.
+    deviations: {
       firefox: fake =>
         fake.map(event =>
           event.type === ' undefined' ? { type: event.type, name: 'SyntaxError', kind: true } : event,
@@ -543,11 +545,11 @@ const scripts: Script[] = [
 ]
 
 inEveryEngine(rig => {
-  test.each(scripts)('$name', async script => {
-    const fake = await playHere(script)
-    const real = await playThere(rig, script)
-    // An engine that has given a habit up is as good.
-    const habit = script.otherwise?.[rig.name]?.(fake, real) ?? fake
-    if (!isDeepStrictEqual(real, fake)) expect(real).toEqual(habit)
+  test.each(scripts)('the fake server behaves like the engine: $name', async script => {
+    const fake = await runWithFake(script)
+    const real = await runInEngine(rig, script)
+    // An engine that no longer deviates passes as well.
+    const expected = script.deviations?.[rig.name]?.(fake, real) ?? fake
+    if (!isDeepStrictEqual(real, fake)) expect(real).toEqual(expected)
   })
 })

@@ -1,4 +1,4 @@
-// WebKitGTK's MiniBrowser over plain WebDriver. It needs a display: without one, an Xvfb is started for it.
+// Controls WebKitGTK's MiniBrowser with WebDriver. Starts Xvfb if there is no display.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -12,14 +12,14 @@ import { type Engine, outcome, type Page, script } from './page.ts'
 export interface WebKitPrograms {
   readonly driver: string
   readonly browser: string
-  /** Not needed where there is a DISPLAY. */
+  /** Not needed if DISPLAY is set. */
   readonly xvfb?: string | undefined
 }
 
 type Call = (method: 'GET' | 'POST' | 'DELETE', path: string, body?: object) => Promise<unknown>
 
-/** A child that does not outlive this process; `stop` waits for its end. */
-function companion(child: ChildProcess) {
+/** Kills a child process when this process exits. `stop` kills it and waits until it has exited. */
+function manageChild(child: ChildProcess) {
   const kill = () => void child.kill()
   process.on('exit', kill)
   const exited = once(child, 'exit').finally(() => process.off('exit', kill))
@@ -34,12 +34,12 @@ function companion(child: ChildProcess) {
 }
 
 async function startDisplay(xvfb: string | undefined) {
-  if (!xvfb) throw new Error('no DISPLAY, and no Xvfb to make one')
-  // Xvfb chooses a free display itself, and says which on descriptor 3 when it is ready.
+  if (!xvfb) throw new Error('DISPLAY is not set, and Xvfb is not installed')
+  // Xvfb chooses a free display, and writes its number to descriptor 3 when it is ready.
   const child = spawn(xvfb, ['-displayfd', '3', '-screen', '0', '1280x1024x24', '-nolisten', 'tcp'], {
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   })
-  const { stop, exited } = companion(child)
+  const { stop, exited } = manageChild(child)
   const line = once(createInterface(child.stdio[3] as Readable), 'line')
   const [number] = await Promise.race([
     line,
@@ -63,7 +63,7 @@ export async function launchWebKit({ driver, browser, xvfb }: WebKitPrograms): P
       XDG_DATA_HOME: home,
     },
   })
-  const service = companion(child)
+  const service = manageChild(child)
 
   const call: Call = async (method, path, body) => {
     const answer = await fetch(`http://127.0.0.1:${port}${path}`, {
@@ -75,7 +75,7 @@ export async function launchWebKit({ driver, browser, xvfb }: WebKitPrograms): P
     return value
   }
 
-  await listening(call, child)
+  await untilListening(call, child)
   const { sessionId, capabilities } = (await call('POST', '/session', {
     capabilities: {
       alwaysMatch: {
@@ -102,8 +102,8 @@ export async function launchWebKit({ driver, browser, xvfb }: WebKitPrograms): P
   }
 }
 
-/** The driver does not say when it listens: ask until it answers. */
-async function listening(call: Call, child: ChildProcess) {
+/** Resolves when the driver accepts requests. The driver does not report it, so its status is polled. */
+async function untilListening(call: Call, child: ChildProcess) {
   while (child.exitCode === null) {
     const up = await call('GET', '/status').catch(() => undefined)
     if (up) return
@@ -112,12 +112,12 @@ async function listening(call: Call, child: ChildProcess) {
   throw new Error(`WebKitWebDriver exited: ${child.exitCode}`)
 }
 
-/** Windows of one session. The driver has a notion of "the current window", so one command at a time finds its window. */
+/** Opens windows in one session. WebDriver commands apply to the current window, so only one command runs at a time. */
 function tabs(call: Call): Engine['open'] {
   let turn: Promise<unknown> = Promise.resolve()
   let current = ''
   let begins = 0
-  // The window that a session begins with is used first, and again when it is free.
+  // Windows that can be reused. The session starts with one.
   const spare: string[] = []
   const ready = call('GET', '/window').then(handle => spare.push(String(handle)))
 
@@ -136,13 +136,13 @@ function tabs(call: Call): Engine['open'] {
     await ready
     const handle = spare.pop() ?? (await inTurn(newWindow))
 
-    async function enter() {
+    async function selectWindow() {
       if (current !== handle) await call('POST', '/window', { handle })
       current = handle
     }
     const command: Call = (method, path, body) =>
       inTurn(async () => {
-        await enter()
+        await selectWindow()
         return call(method, path, body)
       })
 
@@ -155,10 +155,10 @@ function tabs(call: Call): Engine['open'] {
       },
       async evaluate(code, ...args) {
         let answer: Promise<unknown> = Promise.resolve()
-        // It gives up its turn when it has begun, not when it is done: what it waits for may be another command's
-        // doing. The driver does not say so, hence the question to the page.
+        // The next command may run as soon as this script has begun, because the script may wait for an effect of that command. The driver does
+        // not report that a script has begun, so the page is asked.
         await inTurn(async () => {
-          await enter()
+          await selectWindow()
           const begun = `window[Symbol.for('begun ${++begins}')]`
           let settled = false
           answer = call('POST', '/execute/async', {
@@ -166,8 +166,8 @@ function tabs(call: Call): Engine['open'] {
             args: [],
           })
           answer.catch(() => {}).finally(() => (settled = true))
-          const ask = { script: `return ${begun} === true`, args: [] }
-          while (!settled && !(await call('POST', '/execute/sync', ask).catch(() => false)));
+          const hasBegun = { script: `return ${begun} === true`, args: [] }
+          while (!settled && !(await call('POST', '/execute/sync', hasBegun).catch(() => false)));
         })
         return outcome(await answer)
       },

@@ -1,4 +1,4 @@
-// The drop-in class with reconnection, as a page uses it: by script tag, in each engine. Without reconnection: standard.test.ts.
+// The drop-in class with reconnection, loaded with a script tag. standard.test.ts tests it without reconnection.
 import { expect, test } from 'vitest'
 import type { SteadyWebSocket } from '../../src/websocket.ts'
 import { startServer } from '../interop/ws.ts'
@@ -7,38 +7,38 @@ import { inEveryEngine } from './rig.ts'
 
 declare const SteadySocket: { WebSocket: typeof SteadyWebSocket; backoff: (options: object) => never }
 declare let socket: SteadyWebSocket
-declare let story: string[]
+declare let log: string[]
 declare const until: (type: string, times: number) => Promise<unknown>
 
 inEveryEngine(rig => {
-  const scene = async () => {
+  const openPage = async () => {
     const server = rig.keep(await startServer())
     const proxy = rig.keep(await startProxy({ port: server.port }))
     const page = await rig.open()
     await page.evaluate(url => {
       const all = window as any
-      all.story = []
+      all.log = []
       all.socket = new SteadySocket.WebSocket(url, [], {
         retry: SteadySocket.backoff({ base: 50, max: 200, spread: 100 }),
       })
       for (const type of ['open', 'message', 'error', 'close']) {
         socket.addEventListener(type, (event: any) => {
           const { data = '', code = '', willReconnect = '' } = event
-          story.push(`${socket.readyState} ${[type, data, code, willReconnect].filter(String).join(' ')}`)
+          log.push(`${socket.readyState} ${[type, data, code, willReconnect].filter(String).join(' ')}`)
         })
       }
       all.until = (type: string, times: number) =>
         new Promise(resolve => {
-          const look = () => story.filter(line => line.includes(type)).length >= times && resolve(story)
-          for (const each of ['open', 'message', 'close']) socket.addEventListener(each, look)
-          look()
+          const check = () => log.filter(line => line.includes(type)).length >= times && resolve(log)
+          for (const each of ['open', 'message', 'close']) socket.addEventListener(each, check)
+          check()
         })
     }, proxy.url('/echo'))
     return { server, proxy, page }
   }
 
-  test('in an outage, messages that are sent meanwhile arrive in order, and every loss is reported', async () => {
-    const { proxy, page } = await scene()
+  test('messages sent during an outage arrive in order, and each lost connection is reported', async () => {
+    const { proxy, page } = await openPage()
     await page.evaluate(() => until('open', 1))
     await page.evaluate(() => {
       socket.send('a')
@@ -54,10 +54,10 @@ inEveryEngine(rig => {
     })
     expect(state).toEqual([0, 2])
     proxy.refuse(false)
-    const story = (await page.evaluate(() => until('message', 3))) as string[]
-    // The browser may or may not call a reset an error, and each attempt meanwhile has failed.
+    const log = (await page.evaluate(() => until('message', 3))) as string[]
+    // Ignores `error` events, because not all browsers fire one for a reset, and the close events of failed attempts.
     const isRepeated = (line: string, at: number) => line === '3 close 1006 true' && line === events[at - 1]
-    const events = story.filter(line => line !== '3 error')
+    const events = log.filter(line => line !== '3 error')
     expect(events.filter((line, at) => !isRepeated(line, at))).toEqual([
       '1 open',
       '1 message a',
@@ -73,9 +73,9 @@ inEveryEngine(rig => {
     expect(end.at(-1)).toBe('3 close 4000 false')
   })
 
-  test('binaryType, handlers and protocol outlive an outage', async () => {
-    const { server, page } = await scene()
-    const heard = await page.evaluate(async () => {
+  test('binaryType and event handlers are preserved across an outage', async () => {
+    const { server, page } = await openPage()
+    const received = await page.evaluate(async () => {
       await until('open', 1)
       const bytes: unknown[] = []
       socket.binaryType = 'arraybuffer'
@@ -85,7 +85,7 @@ inEveryEngine(rig => {
       ;(window as any).bytes = bytes
       return bytes
     })
-    expect(heard).toEqual([[true, 3]])
+    expect(received).toEqual([[true, 3]])
     server.terminateAll()
     const again = await page.evaluate(async () => {
       await until('open', 2)
@@ -99,22 +99,22 @@ inEveryEngine(rig => {
     ])
   })
 
-  test('instead of the platform’s class, it works with the page’s own code', async () => {
+  test('SteadyWebSocket works in place of window.WebSocket', async () => {
     const server = rig.keep(await startServer())
     const page = await rig.open()
-    const heard = await page.evaluate(async url => {
+    const received = await page.evaluate(async url => {
       window.WebSocket = SteadySocket.WebSocket
-      const theirs = new WebSocket(url)
+      const pageSocket = new WebSocket(url)
       const message = new Promise<MessageEvent>(resolve => {
-        theirs.onmessage = resolve
+        pageSocket.onmessage = resolve
       })
       await new Promise(resolve => {
-        theirs.onopen = resolve
+        pageSocket.onopen = resolve
       })
-      theirs.send('hello')
+      pageSocket.send('hello')
       const { data, origin, target } = await message
-      return [data, origin, target === theirs, theirs instanceof WebSocket, `${theirs}`]
+      return [data, origin, target === pageSocket, pageSocket instanceof WebSocket, `${pageSocket}`]
     }, `${server.url}/echo`)
-    expect(heard).toEqual(['hello', new URL(server.url).origin, true, true, '[object WebSocket]'])
+    expect(received).toEqual(['hello', new URL(server.url).origin, true, true, '[object WebSocket]'])
   })
 })

@@ -1,4 +1,4 @@
-// The package where there is no page: in dedicated, shared and service workers, as a classic script and as a module.
+// The package in dedicated, shared and service workers, as a classic script and as a module.
 import { describe, expect, test } from 'vitest'
 import type * as Package from '../../src/index.ts'
 import { startServer } from '../interop/ws.ts'
@@ -7,37 +7,37 @@ import type { Page } from './page.ts'
 import { inEveryEngine, type Rig } from './rig.ts'
 import { umd } from './site.ts'
 
-/** What the worker imports. It exists there, not here. */
+/** A global of the worker. */
 declare const SteadySocket: typeof Package
 
-/** What a worker says, in the order in which it says it. */
-declare const said: unknown[][]
-declare const hear: (count: number) => Promise<unknown[][]>
+/** Globals of the page, set by `startWorker`: the messages of the worker in order. */
+declare const messages: unknown[][]
+declare const received: (count: number) => Promise<unknown[][]>
 
 type Kind = 'dedicated' | 'shared' | 'service'
 
-/** In the worker: connects to the address that it is told, and tells all that it hears. */
-function work() {
+/** In the worker: connects to the address that it receives, and posts all events of the socket. */
+function workerMain() {
   type Port = { postMessage(message: unknown): void }
   function run(url: string, port: Port) {
-    const tell = (...words: unknown[]) => port.postMessage(words)
+    const post = (...words: unknown[]) => port.postMessage(words)
     const socket = SteadySocket.createSocket(url, {
       protocols: ['echo.v1'],
       retry: () => 50,
       heartbeat: { interval: 100, message: 'ping', isReply: data => data === 'ping' },
     })
     socket.on('open', ({ protocol, reconnected }) => {
-      tell('open', protocol, reconnected)
+      post('open', protocol, reconnected)
       if (reconnected) return
       socket.send('héllo 😀')
       socket.send(Uint8Array.of(1, 2, 255))
       socket.send(new Blob(['blob']))
     })
-    socket.on('text', text => tell('text', text))
-    socket.on('binary', bytes => tell('binary', ...new Uint8Array(bytes)))
+    socket.on('text', text => post('text', text))
+    socket.on('binary', bytes => post('binary', ...new Uint8Array(bytes)))
     socket.on('close', ({ code, cause }) => {
-      tell('close', code, cause.code)
-      tell(socket.send('from the queue'))
+      post('close', code, cause.code)
+      post(socket.send('from the queue'))
     })
   }
   const scope = globalThis as unknown as {
@@ -47,44 +47,44 @@ function work() {
   scope.onconnect = ({ ports: [port] }) => {
     ;(port as MessagePort).onmessage = ({ data }) => run(data, port as MessagePort)
   }
-  // In a service worker the answer goes to the page that asked.
+  // A service worker replies to the page that sent the address.
   scope.onmessage = ({ data, source }) => run(data, source ?? scope)
 }
 
 const scripts = {
-  classic: `importScripts('${umd}')\n;(${work})()`,
-  module: `import * as SteadySocket from '/dist/index.js'\nself.SteadySocket = SteadySocket\n;(${work})()`,
+  classic: `importScripts('${umd}')\n;(${workerMain})()`,
+  module: `import * as SteadySocket from '/dist/index.js'\nself.SteadySocket = SteadySocket\n;(${workerMain})()`,
 }
 
-/** In the page: starts the worker, sends it an address, and keeps what it says in a global. */
-async function employ(kind: Kind, script: string, type: WorkerType, url: string) {
-  const said: unknown[][] = []
+/** In the page: starts the worker, sends it an address, and keeps its messages in a global. */
+async function startWorker(kind: Kind, script: string, type: WorkerType, url: string) {
+  const messages: unknown[][] = []
   const checks = new Set<() => void>()
-  const hear = (count: number) =>
+  const received = (count: number) =>
     new Promise<unknown[][]>(resolve => {
       const check = () => {
-        if (said.length < count) return
+        if (messages.length < count) return
         checks.delete(check)
-        resolve(said)
+        resolve(messages)
       }
       checks.add(check)
       check()
     })
-  const note = (words: unknown[]) => {
-    said.push(words)
+  const add = (words: unknown[]) => {
+    messages.push(words)
     for (const check of checks) check()
   }
-  const fail = (event: Event) => note(['error', (event as ErrorEvent).message])
-  Object.assign(window, { said, hear })
+  const fail = (event: Event) => add(['error', (event as ErrorEvent).message])
+  Object.assign(window, { messages, received })
 
   if (kind === 'dedicated') {
     const worker = new Worker(script, { type })
-    worker.onmessage = ({ data }) => note(data)
+    worker.onmessage = ({ data }) => add(data)
     worker.onerror = fail
     worker.postMessage(url)
   } else if (kind === 'shared') {
     const worker = new SharedWorker(script, { type })
-    worker.port.onmessage = ({ data }) => note(data)
+    worker.port.onmessage = ({ data }) => add(data)
     worker.onerror = fail
     worker.port.postMessage(url)
   } else {
@@ -92,23 +92,23 @@ async function employ(kind: Kind, script: string, type: WorkerType, url: string)
     const registration = await serviceWorker.register(script, { type, scope: `/${type}/` })
     const worker = (registration.active ?? registration.waiting ?? registration.installing) as ServiceWorker
     await new Promise<void>((resolve, reject) => {
-      const look = () => {
+      const check = () => {
         if (worker.state === 'activated') resolve()
         if (worker.state === 'redundant') reject(new Error('the service worker could not be installed'))
       }
-      worker.onstatechange = look
-      look()
+      worker.onstatechange = check
+      check()
     })
-    serviceWorker.onmessage = ({ data }) => note(data)
+    serviceWorker.onmessage = ({ data }) => add(data)
     serviceWorker.startMessages()
     worker.postMessage(url)
   }
 }
 
 async function start(rig: Rig, kind: Kind, type: 'classic' | 'module', url: string): Promise<Page> {
-  // No script of ours in the page itself: what works here works in the worker.
+  // The page itself does not load the package, so everything runs in the worker.
   const page = await rig.open({ scripts: [] })
-  await page.evaluate(employ, kind, rig.site.script(`/${kind}-${type}.js`, scripts[type]), type, url)
+  await page.evaluate(startWorker, kind, rig.site.script(`/${kind}-${type}.js`, scripts[type]), type, url)
   return page
 }
 
@@ -121,18 +121,18 @@ inEveryEngine(rig => {
         const server = rig.keep(await startServer())
         const proxy = rig.keep(await startProxy({ port: server.port }))
         const page = await start(rig, kind, type, proxy.url('/echo'))
-        const greeting = [
+        const firstMessages = [
           ['open', 'echo.v1', false],
           ['text', 'héllo 😀'],
           ['binary', 1, 2, 255],
           ['binary', ...Buffer.from('blob')],
         ]
-        expect(await page.evaluate(() => hear(4))).toEqual(greeting)
-        // Its heartbeat beats, and the answers stay hidden.
+        expect(await page.evaluate(() => received(4))).toEqual(firstMessages)
+        // The heartbeat sends pings, and the replies are not dispatched.
         await server.until(() => server.received.filter(({ data }) => data === 'ping').length >= 2)
         proxy.reset()
-        expect(await page.evaluate(() => hear(8))).toEqual([
-          ...greeting,
+        expect(await page.evaluate(() => received(8))).toEqual([
+          ...firstMessages,
           ['close', 1006, 'CONNECTION_LOST'],
           ['queued'],
           ['open', 'echo.v1', true],

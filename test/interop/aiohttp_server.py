@@ -1,4 +1,4 @@
-"""aiohttp: /broadcast sends to all who are there, any other path echoes. Prints its port."""
+"""aiohttp: /broadcast sends each message to all clients, and any other path echoes. Prints its port."""
 
 import asyncio
 from contextlib import suppress

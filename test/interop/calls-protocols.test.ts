@@ -1,4 +1,5 @@
-// The protocols of the guide to calls, as it has them: GraphQL with the server of graphql-ws, and Phoenix with what its documents say.
+// The protocols of the guide to calls, as it shows them: GraphQL with the server of graphql-ws, and Phoenix with a server that follows its
+// documentation.
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
@@ -9,7 +10,7 @@ import type { Calls } from '../../src/calls.ts'
 import { runPiece } from '../package/run-piece.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 
-// The same instance as the server has, and not that of a bundler.
+// The instance that the server uses. An import would load another one.
 const { buildSchema }: typeof import('graphql') = createRequire(import.meta.url)('graphql')
 
 cleanUp()
@@ -37,7 +38,7 @@ beforeEach(async () => {
   vi.stubGlobal('WebSocket', Local)
 })
 
-/** The API of a recipe, its errors, and a wait for something to be true after each of its events. */
+/** The API of a recipe, its errors, and a function that waits for a condition, which it checks after each event. */
 const start = async (words: string) => {
   const { api } = await runPiece<{ api: Calls<any> }>('demo/docs/calls.md', words, 'api')
   cleanup(() => api.socket.close())

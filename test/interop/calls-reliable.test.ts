@@ -51,7 +51,7 @@ describe.runIf(hasRedis())('calls over reliable sockets', () => {
       const api = calls<any>(overReliable(socket), jsonRpc(), { timeout: Infinity })
       api.on('error', error => errors.push(error))
       const work = async () => {
-        // It goes on until the nodes have been killed as often as planned.
+        // It continues until the nodes have been killed as often as planned.
         while (next < COUNT || !isOver) {
           const number = next++
           const answer = await api.call('do', [number]).catch((error: Error) => error.message)

@@ -1,4 +1,4 @@
-// A server that executes calls in JSON-RPC 2.0 and keeps a log of them, which survives its restarts. The log is what the tests of calls believe.
+// A server that executes calls in JSON-RPC 2.0 and logs them. The log outlives restarts, and the tests of calls compare the results with it.
 //
 //   do [number]              executes the call, and answers with the number; a number that 50 divides is answered with an error
 //   subscribe ["news", { after }]   sends every item of the news after that one, then each new one
@@ -75,7 +75,7 @@ export async function startCallsServer(delay: () => number = () => 0): Promise<C
     server.on('connection', socket => {
       socket.on('message', data => receive(socket, `${data}`))
       socket.on('close', () => subscribers.delete(socket))
-      // The close event that follows says everything.
+      // A close event follows.
       socket.on('error', () => {})
     })
     await once(server, 'listening')

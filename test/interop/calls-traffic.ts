@@ -1,5 +1,5 @@
-// Calls and subscriptions over a bad network: what a page does, and what must be true of it by the log of the server. The page's part is sent
-// to browsers as its source, so it uses nothing of this file.
+// Calls and subscriptions over an unreliable network: the code of the page, and the comparison of its results with the log of the server. Tests send
+// the source of `callMany()` to browsers, so it does not use anything else from this file.
 import { expect } from 'vitest'
 import type * as Entry from '../../src/calls.ts'
 import type * as Core from '../../src/index.ts'
@@ -7,7 +7,7 @@ import type { FaultProxy } from '../support/proxy.ts'
 import type { Random } from '../support/random.ts'
 import type { CallsServer } from './calls-server.ts'
 
-/** What came of the calls, by number, and which items arrived. */
+/** The outcomes of the calls, by number, and the items that arrived. */
 export interface Traffic {
   /** How each call may be sent again. */
   readonly again: readonly string[]
@@ -66,7 +66,7 @@ export async function callMany(
     opens++
     if (seamless) handovers++
   })
-  // Those that fail are reported to whoever listens, and change nothing.
+  // Handovers may fail. That does not affect the calls.
   const moving = setInterval(() => api.socket.handover().catch(() => {}), 150)
   let wake = () => {}
   api.subscribe(
@@ -84,7 +84,7 @@ export async function callMany(
       const number = next++
       const how = number % 10 === 1 ? 'never' : number % 10 === 2 ? 'always' : 'unsent'
       again[number] = how
-      // The default, where it is the default.
+      // If it is the default, the option is omitted.
       const options = {
         ...(how !== 'unsent' && ({ again: how } as const)),
         ...(number % 10 === 3 && { timeout: 100 }),
@@ -172,7 +172,7 @@ const advancing = (items: Traffic['now']) => {
   return rest
 }
 
-/** Compares what the page was told with the log of the server. Returns how often there was each outcome. */
+/** Compares the results of the page with the log of the server. Returns the number of calls with each outcome. */
 export function judge(
   { again, outcomes, news, now, ends, opens, handovers, errors }: Traffic,
   server: CallsServer,
@@ -192,21 +192,21 @@ export function judge(
     const isOnce = executed <= 1 || again[number] === 'always'
     if (!isTrue || !isOnce) wrong.push(`${number} (${again[number]}): ${outcome}, executed ${executed} times`)
   }
-  expect(wrong, 'outcomes that are not true by the log of the server').toEqual([])
+  expect(wrong, 'outcomes that contradict the log of the server').toEqual([])
   expect(outcomes).toHaveLength(again.length)
 
   // With a cursor, every item, in order.
   const all = advancing(news)
   expect(
     all.filter(([item], at) => item !== at + 1),
-    'news that are missing',
+    'missing items of the news',
   ).toEqual([])
   // Before the first item, the page does not know where to continue.
   expect(
     all.slice(1).filter(([, gap]) => gap),
     'gaps in the news',
   ).toEqual([])
-  // Without one, nothing is missing but where there is a gap.
+  // Without a cursor, items may be missing only where there is a gap.
   const some = advancing(now)
   const jumps = some.filter(([item], at) => at > 0 && item !== (some[at - 1]?.[0] as number) + 1)
   expect(
@@ -215,7 +215,7 @@ export function judge(
   ).toEqual([])
   expect(some.filter(([, gap]) => gap).length, 'gaps').toBeLessThan(opens - handovers + 1)
   expect(ends).toEqual(['SERVER_ERROR'])
-  // The replies that come after a timeout.
+  // Replies that arrive after a timeout.
   expect(new Set(errors)).toEqual(new Set(errors.length ? ['UNEXPECTED'] : []))
   return tally
 }

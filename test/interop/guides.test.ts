@@ -1,4 +1,4 @@
-// The pairs of client and server in the guides, run as they are written there.
+// The pairs of client and server in the guides, run as the guides show them.
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect as connectTcp } from 'node:net'
@@ -28,7 +28,7 @@ let connections: { native: WebSocket; sent: any[] }[]
 beforeEach(async () => {
   port = await freePort()
   connections = []
-  // The guides name a port that may be taken here.
+  // The port in the guides may not be free here.
   class Local extends WebSocket {
     private readonly sent: any[] = []
     constructor(url: string, protocols?: string[]) {
@@ -48,7 +48,7 @@ beforeEach(async () => {
 /** Resolves when the expectation holds. */
 const eventually = (expectation: () => void) => vi.waitFor(expectation, { timeout: 60_000 })
 
-/** Resolves when somebody listens on the port. */
+/** Resolves when a server listens on the port. */
 const listening = async () => {
   for (;;) {
     const tcp = connectTcp(port, '127.0.0.1')
@@ -104,7 +104,7 @@ describe.runIf(hasPython('websockets'))('the guide to topics', () => {
     reader.listen('news')
     const stop = reader.listen('chess')
     await eventually(() => expect(connections[0]?.sent).toHaveLength(2))
-    // Until the server has subscribed the reader, it would not know of later messages that they are missing.
+    // Before the server has subscribed the reader, the reader cannot detect that messages are missing.
     await when(reader.socket, 'text')
     writer.publish('news', 'one')
     await eventually(() => expect(reader.heard).toEqual([['news', 'one', false]]))
@@ -114,7 +114,7 @@ describe.runIf(hasPython('websockets'))('the guide to topics', () => {
     await when(reader.socket, 'close')
     writer.publish('news', 'two')
     writer.publish('chess', 'e4')
-    // What is subscribed during the outage is requested with the rest.
+    // Topics that are subscribed to during the outage are requested together with the others.
     reader.listen('sport')
     await when(reader.socket, 'open')
     writer.publish('news', 'three')

@@ -1,28 +1,29 @@
-// A WebSocket server written by hand, over `node:http`, for what a proper library does not let one do: wrong answers to the
-// handshake, broken frames, close frames that no server should send. The address says what it does:
+// A WebSocket server over `node:http` without a library, for tests of faults that libraries prevent: wrong answers to the handshake, invalid frames, and
+// forbidden close frames. The URL contains instructions:
 //
 //   ?status=401             answers with this status instead of 101
-//   ?header=Name: value     adds a header to the answer, as often as it is there
-//   ?without=upgrade        leaves a header of the answer out: upgrade, connection or accept
+//   ?header=Name: value     adds a header to the answer; can be repeated
+//   ?without=upgrade        omits a header of the answer: upgrade, connection or accept
 //   ?accept=wrong           sends this as Sec-WebSocket-Accept
 //   ?line=HTTP/1.1 …        sends this as the first line
-//   ?auth=user:secret       answers 401 to those who do not say so
+//   ?auth=user:secret       answers 401 to clients without these credentials
 //   ?select=first           selects the first subprotocol offered, or the `last`
-//   ?opening=300            answers so many ms late, or when it is told to: `told`, see /go?id=x
-//   ?tell                   sends what the handshake said, as JSON
+//   ?opening=300            answers after 300 ms, or, with `told`, after a request for /go?id=x
+//   ?tell                   sends the handshake of the client, as JSON
 //   ?text=a&text=b          sends text messages
-//   ?hex=8100               sends these bytes as they are
+//   ?hex=8100               sends these bytes without a frame around them
 //   ?code=4000&reason=bye   sends a close frame
-//   ?then=end               ends the connection after that, or cuts it: `reset`
-//   ?when=message           does the three above when the first message has come, not at once
-//   ?glued                  sends them in the same packet as its answer to the handshake
-//   ?closing=300            answers a close frame so many ms late, or `never`, or when it is `told` to, or ends without an answer: `end`
-//   ?reply=4321             answers a close frame with this code, rather than with the one that came
+//   ?then=end               ends the connection after that, or, with `reset`, resets it
+//   ?when=message           sends the above after the first message of the client, not at once
+//   ?glued                  sends the above in the same packet as its answer to the handshake
+//   ?closing=300            answers a close frame after 300 ms, or `never`, or, with `told`, after a request for /go?id=x; `end` closes without an answer
+//   ?reply=4321             answers a close frame with this code instead of the received one
 //   ?late=text              answers a close frame only after this text message
-//   ?sink                   does not send back what comes in
+//   ?sink                   does not echo messages
 //   ?id=x                   remembers the connection under this name, for /heard?id=x and /go?id=x
 //
-// Over HTTP: /heard?id=x says how that connection ended, once it has; /go?id=x tells it to go on; /port opens one more port and says its number.
+// Over HTTP: /heard?id=x responds when that connection has ended, with what it received; /go?id=x makes it continue; /port opens another port and
+// responds with its number.
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
@@ -30,13 +31,13 @@ import https from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 
-/** What came in over one connection, and how it ended. */
+/** The data that one connection has received, and how it ended. */
 export interface Heard {
-  /** Text as it is, binary as hexadecimal digits after `0x`, all in order. */
+  /** The messages in order. Binary messages are hexadecimal digits after `0x`. */
   readonly messages: string[]
   /** Payloads of pongs, likewise. */
   readonly pongs: string[]
-  /** The client's close frame: -1 for one without code. */
+  /** The client's close frame. The code is -1 if it has none. */
   close?: { readonly code: number; readonly reason: string }
   /** Whether all frames of the client were masked and had no reserved bits, as they must be. */
   wellFormed: boolean
@@ -69,7 +70,7 @@ function closeFrame(code: number, reason: string) {
   return frame(8, Buffer.concat([Buffer.of(code >> 8, code & 255), Buffer.from(reason)]))
 }
 
-/** The frames that are complete in `bytes`, unmasked, and the rest. */
+/** Parses and unmasks the complete frames in `bytes`. Returns them and the remaining bytes. */
 function read(bytes: Buffer) {
   const frames: { first: number; masked: boolean; payload: Buffer }[] = []
   let at = 0
@@ -104,8 +105,8 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
   const servers: http.Server[] = []
   const timers = new Set<NodeJS.Timeout>()
   const ended = new Map<string, Heard>()
-  const curious = new Map<string, (heard: Heard) => void>()
-  const told = new Map<string | null, (() => void) | true>()
+  const waitingRequests = new Map<string, (heard: Heard) => void>()
+  const released = new Map<string | null, (() => void) | true>()
 
   function later(ms: number, work: () => void) {
     const timer = setTimeout(() => {
@@ -115,22 +116,22 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     timers.add(timer)
   }
 
-  /** Does the work when it is told to, or has been. */
-  function whenTold(id: string | null, work: () => void) {
-    if (told.get(id) === true) work()
-    else told.set(id, work)
+  /** Does the work after a request for /go, which may have arrived before. */
+  function whenReleased(id: string | null, work: () => void) {
+    if (released.get(id) === true) work()
+    else released.set(id, work)
   }
 
   function go(id: string | null) {
-    const work = told.get(id)
-    told.set(id, true)
+    const work = released.get(id)
+    released.set(id, true)
     if (typeof work === 'function') work()
   }
 
   function finish(id: string | null, heard: Heard) {
     if (id === null) return
     ended.set(id, heard)
-    curious.get(id)?.(heard)
+    waitingRequests.get(id)?.(heard)
   }
 
   async function listen() {
@@ -156,17 +157,17 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     }
     if (pathname !== '/heard') return response.writeHead(404).end()
     const id = searchParams.get('id') ?? ''
-    const heard = ended.get(id) ?? (await new Promise<Heard>(resolve => curious.set(id, resolve)))
+    const heard = ended.get(id) ?? (await new Promise<Heard>(resolve => waitingRequests.set(id, resolve)))
     response.end(JSON.stringify(heard))
   }
 
   function upgrade(request: http.IncomingMessage, socket: Duplex, head: Buffer) {
     const query = new URL(request.url ?? '/', 'http://server').searchParams
-    // A client that goes away in the middle of anything is what is tested here.
+    // Clients that disconnect at any time are part of the tests.
     socket.on('error', () => {})
     const opening = query.get('opening')
-    const open = () => shake(request, socket, head, query)
-    if (opening === 'told') whenTold(query.get('id'), open)
+    const open = () => completeHandshake(request, socket, head, query)
+    if (opening === 'told') whenReleased(query.get('id'), open)
     else if (opening) later(Number(opening), open)
     else open()
   }
@@ -176,7 +177,12 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     socket.end(`${[...lines, 'Content-Length: 0', 'Connection: close'].join('\r\n')}\r\n\r\n`)
   }
 
-  function shake(request: http.IncomingMessage, socket: Duplex, head: Buffer, query: URLSearchParams) {
+  function completeHandshake(
+    request: http.IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    query: URLSearchParams,
+  ) {
     const more = query.getAll('header')
     const status = Number(query.get('status'))
     if (status) return refuse(socket, status, more)
@@ -201,12 +207,12 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
       ...more,
     ]
     const response = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`)
-    if (query.has('glued')) return talk(request, socket, head, query, response)
+    if (query.has('glued')) return serveConnection(request, socket, head, query, response)
     socket.write(response)
-    talk(request, socket, head, query)
+    serveConnection(request, socket, head, query)
   }
 
-  function talk(
+  function serveConnection(
     request: http.IncomingMessage,
     socket: Duplex,
     head: Buffer,
@@ -217,9 +223,9 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
     const parts: Buffer[] = []
     let kind = 0
     let rest = head
-    let said = false
+    let hasSent = false
 
-    function greet() {
+    function sendScript() {
       const bytes = [before]
       if (query.has('tell')) {
         const { method, url, httpVersion, headers } = request
@@ -227,11 +233,11 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
       }
       for (const text of query.getAll('text')) bytes.push(frame(1, Buffer.from(text)))
       if (query.get('when') === 'message') socket.write(Buffer.concat(bytes))
-      else speak(bytes)
+      else finishScript(bytes)
     }
 
-    function speak(bytes: Uint8Array[] = []) {
-      said = true
+    function finishScript(bytes: Uint8Array[] = []) {
+      hasSent = true
       bytes.push(Buffer.from(query.get('hex') ?? '', 'hex'))
       const code = query.get('code')
       if (code !== null) bytes.push(closeFrame(Number(code), query.get('reason') ?? ''))
@@ -240,18 +246,18 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
       if (query.get('then') === 'reset') (socket as Socket).resetAndDestroy()
     }
 
-    function hang() {
+    function answerClose() {
       const reply = query.get('reply')
       const code = reply === null ? (heard.close?.code ?? -1) : Number(reply)
-      // Who has sent a close frame first does not send another.
-      if (said && query.has('code')) socket.end()
+      // If this server has sent a close frame first, it does not send another one.
+      if (hasSent && query.has('code')) socket.end()
       else socket.end(closeFrame(code, heard.close?.reason ?? ''))
     }
 
-    function take(opcode: number, payload: Buffer) {
+    function onFrame(opcode: number, payload: Buffer) {
       if (opcode === 1 || opcode === 2) {
         heard.messages.push(plain(opcode, payload))
-        if (query.get('when') === 'message' && !said) speak()
+        if (query.get('when') === 'message' && !hasSent) finishScript()
         else if (!query.has('sink')) socket.write(frame(opcode, payload))
       }
       if (opcode === 9) socket.write(frame(10, payload))
@@ -265,9 +271,9 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
       if (late !== null) socket.write(frame(1, Buffer.from(late)))
       const closing = query.get('closing')
       if (closing === 'end') socket.end()
-      else if (closing === null) hang()
-      else if (closing === 'told') whenTold(query.get('id'), hang)
-      else if (closing !== 'never') later(Number(closing), hang)
+      else if (closing === null) answerClose()
+      else if (closing === 'told') whenReleased(query.get('id'), answerClose)
+      else if (closing !== 'never') later(Number(closing), answerClose)
     }
 
     function receive(bytes: Buffer) {
@@ -277,21 +283,21 @@ export async function startHandshakeServer({ tls }: HandshakeServerOptions = {})
         if (!masked || first & 0x70) heard.wellFormed = false
         const opcode = first & 15
         if (opcode > 7) {
-          take(opcode, payload)
+          onFrame(opcode, payload)
           continue
         }
         // Chromium sends a large message in several frames.
         if (opcode) kind = opcode
         parts.push(payload)
         if (first < 0x80) continue
-        take(kind, Buffer.concat(parts.splice(0)))
+        onFrame(kind, Buffer.concat(parts.splice(0)))
       }
     }
 
     socket.on('data', receive)
     socket.on('end', () => socket.end())
     socket.on('close', () => finish(query.get('id'), heard))
-    greet()
+    sendScript()
     if (head.length) receive(Buffer.alloc(0))
   }
 

@@ -1,4 +1,4 @@
-// The servers that the browser tests are run against, seen by an ordinary client: what is wrong here is not ours.
+// Tests the servers of the browser tests with the client of `ws`. If these tests fail, the fault is not in this package.
 import { once } from 'node:events'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
@@ -44,14 +44,14 @@ describe.each(pythonServers.filter(hasPython))('the server with %s', name => {
     expect((await exchange(socket, large)).equals(large)).toBe(true)
     socket.close(4001, 'bye')
     const [code] = await once(socket, 'close')
-    // They do not agree on what to answer; each of these is a close frame.
+    // The servers answer with different codes.
     expect([4001, 1000]).toContain(code)
   })
 
   test('broadcasts messages', async () => {
     const { url } = keep(await startPython(name))
     const [first, second] = [await dial(`${url}/broadcast`), await dial(`${url}/broadcast`)]
-    // The second is in the room when its own message has come back.
+    // When the second client has received its own message, it has joined the broadcast.
     expect(await exchange(second, 'here')).toBe('here')
     expect(await exchange(first, 'to all', second)).toBe('to all')
     expect(await exchange(first, Buffer.from([1, 2]), second)).toEqual(Buffer.from([1, 2]))

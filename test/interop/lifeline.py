@@ -1,11 +1,11 @@
-"""Importing this ends the process when whoever started it is gone, however that happened: stdin closes."""
+"""Ends the process when its parent process has ended for any reason, because then stdin closes."""
 
 import os
 import threading
 
 
 def watch():
-    # Not sys.stdin: a thread that waits in it holds its lock, and a program that ends by itself would die of that.
+    # Not sys.stdin: a thread that reads from it holds its lock, and Python would abort at the normal end of the program.
     while os.read(0, 1024):
         pass
     os._exit(0)

@@ -1,4 +1,4 @@
-// nginx as most deployments have it: a reverse proxy before the WebSocket server, plain and with TLS.
+// nginx as a reverse proxy before the WebSocket server, without and with TLS, as in most deployments.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -22,9 +22,9 @@ export function hasNginx(): boolean {
 export interface NginxOptions {
   /** Port of the server behind it. */
   port: number
-  /** Seconds without a byte from the server after which it cuts the connection. Default: 60, as nginx has it. */
+  /** The seconds without a byte from the server after which it closes the connection. Default: 60, like nginx. */
   readTimeout?: number
-  /** What is in `http` instead: it listens on port 80 in name only, and all its servers are the one behind it. */
+  /** Another configuration for the block `http`. Its port 80 and its upstream servers are replaced. */
   recipe?: string
 }
 
@@ -94,7 +94,7 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
   const child = spawn(nginx, ['-p', `${folder}/`, '-c', 'nginx.conf', '-e', 'stderr'], {
     stdio: ['ignore', 'ignore', 'pipe'],
   })
-  // A test process that is ended early takes nginx with it.
+  // Ends nginx if the test process ends early.
   const kill = () => void child.kill('SIGTERM')
   process.on('exit', kill)
   const log: string[] = []

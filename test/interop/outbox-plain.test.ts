@@ -1,4 +1,4 @@
-// The plain server of demo/docs/outbox.md, in Python, killed in the middle of what an outbox sends to it.
+// The Python server of demo/docs/outbox.md for plain sockets, which is killed while an outbox sends to it.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-// The same echo and broadcast in four Python servers that people use, from Debian's packages.
+// The same echo and broadcast service in four common Python servers, from Debian's packages.
 import { type ChildProcessByStdio, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
@@ -9,7 +9,7 @@ import { missing } from '../support/run.ts'
 
 export type PythonServer = 'websockets' | 'tornado' | 'aiohttp' | 'django'
 
-/** All that there are, for `describe.each`. */
+/** All servers, for `describe.each`. */
 export const pythonServers: readonly PythonServer[] = ['websockets', 'tornado', 'aiohttp', 'django']
 
 // Debian's own Python: another one in PATH does not see Debian's packages.
@@ -52,14 +52,14 @@ export const startPython = (name: PythonServer): Promise<PythonProcess> => start
 export const startRecipe = (port = 0, names: Record<string, unknown> = {}): Promise<PythonProcess> =>
   startScript('reliable_server.py', `${port}`, JSON.stringify(names))
 
-/** Starts the Python service that the demo's page can be shown against. */
+/** Starts the Python service that can replace the one of the demo. */
 export const startPushService = (): Promise<PythonProcess> => startScript('push_server.py')
 
 async function startScript(file: string, ...args: string[]): Promise<PythonProcess> {
   const script = fileURLToPath(new URL(file, import.meta.url))
   const program = python()
   if (!program) throw new Error('no python3 here')
-  // The open stdin is what tells the server that we are still there (lifeline.py). -B: leave no __pycache__.
+  // When stdin closes, the server ends (lifeline.py). -B: write no __pycache__.
   const child: ChildProcessByStdio<Writable, Readable, null> = spawn(
     program,
     ['-B', '-W', 'ignore', script, ...args],
@@ -84,9 +84,9 @@ async function startScript(file: string, ...args: string[]): Promise<PythonProce
   }
 }
 
-/** One of the documents' programs: it listens on the port that `PORT` names, and ends by itself when asked to. */
+/** A program from the documentation. It listens on the port in the variable `PORT`, and shuts down after SIGTERM. */
 export interface PythonProgram {
-  /** Asks it to end, as a deploy does, and waits until it has. */
+  /** Makes it shut down, as a deployment does, and waits until it has ended. */
   leave(): Promise<void>
   /** Kills it. */
   stop(): Promise<void>

@@ -1,9 +1,9 @@
-// Bytes on a TCP connection, without any WebSocket client between.
+// Sends bytes on a TCP connection, without a WebSocket client.
 import { connect, type Socket } from 'node:net'
 import fc from 'fast-check'
 import { PROTOCOL } from './server-rig.ts'
 
-/** A frame as bytes: each field may be what the standard forbids. https://datatracker.ietf.org/doc/html/rfc6455#section-5.2 */
+/** Encodes a frame, whose fields may have forbidden values. https://datatracker.ietf.org/doc/html/rfc6455#section-5.2 */
 export const frame = ({
   fin = true,
   reserved = 0,
@@ -48,7 +48,7 @@ export const handshake = (headers: Record<string, string> = {}, line = 'GET / HT
 
 export const RELIABLE: Record<string, string> = { 'Sec-WebSocket-Protocol': PROTOCOL }
 
-/** Writes the parts one after the other, then cuts the connection. Resolves when it is gone. */
+/** Writes the parts one after the other, and then closes the connection. Resolves when it is closed. */
 export const speak = async (
   port: number,
   parts: readonly Buffer[],
@@ -66,7 +66,7 @@ export const speak = async (
   if (cut === 'reset') socket.resetAndDestroy()
   else {
     socket.end()
-    // A server that waits for more would wait for ever.
+    // A server that waits for more data would not close the connection.
     const timer = setTimeout(() => socket.destroy(), 50)
     await closed
     clearTimeout(timer)
@@ -119,7 +119,7 @@ const anyHandshake = fc.oneof(
     .tuple(fc.nat(200), noise)
     .map(([at, bytes]) => Buffer.concat([handshake(RELIABLE).subarray(0, at), bytes])),
 )
-/** Whatever a client may send on a TCP connection. */
+/** A generator of data that a client may send on a TCP connection. */
 export const rawSpeech: fc.Arbitrary<RawSpeech> = fc.record({
   before: fc.oneof({ arbitrary: fc.constant([]), weight: 8 }, fc.array(noise, { maxLength: 2 })),
   hands: fc.oneof({ arbitrary: anyHandshake.map(one => [one]), weight: 8 }, fc.constant([])),
@@ -128,7 +128,7 @@ export const rawSpeech: fc.Arbitrary<RawSpeech> = fc.record({
   cut: fc.constantFrom('end' as const, 'reset' as const),
 })
 
-/** Says it. */
+/** Sends it. */
 export const speakRaw = (
   port: number,
   { before, hands, after, inOnePacket, cut }: RawSpeech,

@@ -1,4 +1,4 @@
-// The servers and the proxy of the documents, started as they are written there, and talked to by our client.
+// The servers and the proxy of the documentation, as it shows them, with the client of this package.
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
@@ -23,7 +23,7 @@ afterEach(async () => {
 
 const recipe = (words: string) => pieceWith('demo/docs/python.md', words)
 
-/** What each is known by, how it is started, and with what its connections end when it leaves. */
+/** The code of each server, how to start it, and the close events when it shuts down. */
 const recipes: Record<PythonServer, { code: string; file: string; run: string[]; ends: object[] }> = {
   websockets: {
     code: recipe('from websockets import'),
@@ -52,7 +52,7 @@ const recipes: Record<PythonServer, { code: string; file: string; run: string[];
   },
 }
 
-/** Runs one; connections to it try until it is there. */
+/** Starts a server. Clients retry until it accepts connections. */
 async function start(name: PythonServer) {
   const folder = mkdtempSync(join(tmpdir(), 'recipe-'))
   ends.push(() => rmSync(folder, { recursive: true, force: true }))
@@ -81,7 +81,7 @@ async function start(name: PythonServer) {
 }
 
 describe.each(pythonServers.filter(hasPython))('the recipe for %s', name => {
-  test('rejects strangers, answers heartbeats, broadcasts, and announces when it returns', async () => {
+  test('rejects clients without a token, answers heartbeats, broadcasts, and closes with a retry-after time when it shuts down', async () => {
     const { server, connect } = await start(name)
     const [first, second] = [connect('?token=secret'), connect('?token=secret')]
     await Promise.all([when(first, 'open'), when(second, 'open')])

@@ -1,5 +1,5 @@
-// Clients of two nodes, messages to them in every way there is, and the account: nothing may be missing unless a gap was told before
-// anything else arrived.
+// Sends messages to the clients of two nodes in every possible way, and checks them: a message may be missing only if a gap was reported before the next
+// message arrived.
 import type { IncomingMessage } from 'node:http'
 import { WebSocket } from 'ws'
 import { backoff } from '../../src/index.ts'
@@ -9,23 +9,23 @@ import { cleanup } from '../support/cleanup.ts'
 import { createWatch } from '../support/watch.ts'
 import { type Node, startNode } from './server-rig.ts'
 
-/** What one client is to receive. */
+/** A message that one client must receive. */
 interface Sent {
   readonly n: number
   /** Messages of one stream are stored in the order of their numbers. */
   readonly stream: string
   readonly session: string
-  /** When it was sent, and when the sender was promised that it is stored for this session. */
+  /** When it was sent, and when the promise of the sender resolved, so that it is stored for this session. */
   readonly called: number
   stored: number | undefined
   received: string | undefined
 }
 
-let ticks = 0
+let counter = 0
 
 const createClient = (index: number, node: Node, isAway: () => boolean) => {
   const sent = new Map<number, Sent>()
-  const complaints: string[] = []
+  const faults: string[] = []
   const { look, until } = createWatch()
   const endpoint = () => {
     if (isAway()) throw new Error('away')
@@ -42,12 +42,12 @@ const createClient = (index: number, node: Node, isAway: () => boolean) => {
     index,
     socket,
     sent,
-    complaints,
+    faults,
     until,
     gaps: 0,
-    /** Notes a message that is being sent now. */
+    /** Records a message that is being sent. */
     expect(n: number, stream: string, session: string): Sent {
-      const one = { n, stream, session, called: ++ticks, stored: undefined, received: undefined }
+      const one = { n, stream, session, called: ++counter, stored: undefined, received: undefined }
       sent.set(n, one)
       return one
     },
@@ -55,7 +55,7 @@ const createClient = (index: number, node: Node, isAway: () => boolean) => {
   socket.on('message', ({ data }) => {
     const one = sent.get(data.n) as Sent
     const session = socket.connectionId as string
-    if (one.received === session) complaints.push(`client ${index}: ${one.n} came twice`)
+    if (one.received === session) faults.push(`client ${index}: ${one.n} came twice`)
     one.received = session
     look()
   })
@@ -69,10 +69,10 @@ const createClient = (index: number, node: Node, isAway: () => boolean) => {
 
 type Client = ReturnType<typeof createClient>
 
-/** What is wrong with what a client has received. */
-const complaintsOf = ({ index, socket, sent, complaints }: Client): string[] => {
+/** Returns the faults in the messages that a client has received. */
+const faultsOf = ({ index, socket, sent, faults }: Client): string[] => {
   const all = [...sent.values()]
-  const found = [...complaints]
+  const found = [...faults]
   for (const lost of all) {
     const { n, stream, session, stored, received } = lost
     if (stored === undefined || received === session) continue
@@ -86,24 +86,24 @@ const complaintsOf = ({ index, socket, sent, complaints }: Client): string[] => 
 }
 
 export interface Result {
-  readonly complaints: readonly string[]
-  /** The number of clients that were told of a gap. */
+  readonly faults: readonly string[]
+  /** The number of clients that received a gap event. */
   readonly gaps: number
   readonly received: number
-  /** Stored, and not received. */
+  /** The number of messages that were stored, but not received. */
   readonly lost: number
 }
 
 export interface Audit {
   readonly nodes: readonly Node[]
-  /** Cuts the connections of all clients, until they may come back. */
+  /** Closes the connections of all clients. Returns a function that lets them reconnect. */
   leave(): void
   comeBack(): void
-  /** Lets traffic flow for so many messages. */
+  /** Waits until this many messages were sent. */
   flow(count: number): Promise<void>
-  /** Stops the traffic until it may flow again. Resolves when nothing is on its way. */
+  /** Pauses the traffic. Resolves when no message is in flight. */
   pause(): Promise<void>
-  /** Ends the traffic, and resolves with the account. */
+  /** Ends the traffic, and resolves with the result. */
   finish(): Promise<Result>
 }
 
@@ -139,24 +139,24 @@ export const startAudit = async (
   const sendTo = async (client: Client, from: Node) => {
     const id = client.socket.connectionId as string
     const one = client.expect(++n, from.url, id)
-    if ((await from.server.send(id, { n: one.n })) > 0) one.stored = ++ticks
+    if ((await from.server.send(id, { n: one.n })) > 0) one.stored = ++counter
   }
   const publish = async (from: Node) => {
     const number = ++n
     const all = clients.map(client => client.expect(number, from.url, client.socket.connectionId ?? ''))
     const open = clients.map(isOpen)
     const reached = await from.server.publish('all', { n: number })
-    // Which session it reached of a client that was away for a moment, or that has begun another one, is not known here.
+    // If a client was disconnected, or began another session meanwhile, it is unknown which session the message has reached.
     if (reached < clients.length) return
     all.forEach((one, i) => {
-      if (open[i] && clients[i]?.socket.connectionId === one.session) one.stored = ++ticks
+      if (open[i] && clients[i]?.socket.connectionId === one.session) one.stored = ++counter
     })
   }
-  const ask = async (client: Client) => {
+  const sendEvent = async (client: Client) => {
     const id = client.socket.connectionId as string
     const one = client.expect(++n, `client ${client.index}`, id)
     const { status } = await client.socket.send({ n: one.n })
-    if (status === 'delivered' && client.socket.connectionId === id) one.stored = ++ticks
+    if (status === 'delivered' && client.socket.connectionId === id) one.stored = ++counter
   }
 
   let turn = 0
@@ -166,20 +166,20 @@ export const startAudit = async (
     turn++
     if (turn % 7 === 0) track(publish(from))
     else if (!client.socket.connectionId) return
-    else if (turn % 3 === 0 && !isAway) track(ask(client))
+    else if (turn % 3 === 0 && !isAway) track(sendEvent(client))
     else track(sendTo(client, from))
   }
   let isPaused = false
   const run = async () => {
     while (!isOver) {
-      // As much as a Redis that stands still can hold up.
+      // Limits the number of pending calls while Redis does not respond.
       if (pending.size < 500 && !isPaused) step()
       await new Promise(resolve => setTimeout(resolve, PAUSE))
     }
   }
   const traffic = run()
 
-  const sayLast = async (client: Client) => {
+  const sendLast = async (client: Client) => {
     const { socket, until } = client
     const last = client.expect(++n, `client ${client.index}`, 'last')
     const outcome = await socket.send({ n: last.n }, { onLost: 'resend' })
@@ -210,11 +210,11 @@ export const startAudit = async (
       isOver = true
       await traffic
       await Promise.allSettled(pending)
-      // Nothing before it is on its way any more.
-      await Promise.all(clients.map(sayLast))
+      // All messages before it have arrived.
+      await Promise.all(clients.map(sendLast))
       const all = clients.flatMap(({ sent }) => [...sent.values()])
       return {
-        complaints: clients.flatMap(complaintsOf),
+        faults: clients.flatMap(faultsOf),
         gaps: clients.filter(({ gaps }) => gaps).length,
         received: all.filter(({ received }) => received).length,
         lost: all.filter(({ stored, received, session }) => stored && received !== session).length,

@@ -1,4 +1,4 @@
-// Redis on its bad days. What it has confirmed arrives, or a gap is told before anything else does.
+// Faults of Redis. Confirmed messages arrive, or a gap is reported before the next message.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,17 +12,17 @@ import { startSwitch } from './redis-switch.ts'
 
 cleanUp()
 
-const EXACT: Partial<Result> = { complaints: [], gaps: 0, lost: 0 }
-const TOLD: Partial<Result> = { complaints: [] }
+const EXACT: Partial<Result> = { faults: [], gaps: 0, lost: 0 }
+const REPORTED: Partial<Result> = { faults: [] }
 
-/** For people. */
+/** A summary that is printed after the tests. */
 const rows: string[] = []
 afterAll(() => {
   if (rows.length) console.log(rows.join('\n'))
 })
-const note = (what: string, { received, lost, gaps, complaints }: Result) =>
+const note = (what: string, { received, lost, gaps, faults }: Result) =>
   rows.push(
-    `${what}: ${received} received, ${lost} lost, ${gaps} of 6 clients told of a gap, ${complaints.length} complaints`,
+    `${what}: ${received} received, ${lost} lost, ${gaps} of 6 clients received a gap, ${faults.length} faults`,
   )
 
 const start = async (settings: Record<string, string | number> = {}, port = 0): Promise<Redis> => {
@@ -37,13 +37,13 @@ const dial = async (url: string): Promise<Client> => {
   return client
 }
 
-/** Two nodes with a connection each, and a look into their Redis. */
+/** Starts an audit of two nodes, each with its own client of Redis. */
 const audit = async (url: string, options: RedisStoreOptions = {}) => {
   const clients = [await dial(url), await dial(url)] as const
   return startAudit(i => redisStore(clients[i] as Client, { warn: false, ...options }))
 }
 
-/** What one node has of the store. */
+/** Opens the store as one node. */
 const openNode = async (url: string, options: RedisStoreOptions = {}): Promise<StoreNode> => {
   const limits = {
     sessionTimeout: 60_000,
@@ -65,7 +65,7 @@ const folder = (): string => {
   return path
 }
 
-/** A primary, and a replica that has everything so far. */
+/** A primary, and a replica with the same data. */
 const startPair = async (settings: Record<string, string | number> = {}) => {
   const primary = await start(settings)
   const { port } = new URL(primary.url)
@@ -83,16 +83,16 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
     const line = await startSwitch(primary.url)
     const { flow, finish, leave, comeBack, pause } = await audit(line.url)
     await flow(100)
-    // Commands that are under way when the connection breaks cost the connections of their sessions, which would show more than is lost.
+    // Commands in flight when the connection breaks would close the connections of their sessions, which would add further effects.
     await pause()
     if (lag) {
       await second.sendCommand(['REPLICAOF', 'NO', 'ONE'])
-      // For clients that are away, messages are only stored.
+      // Messages for disconnected clients are only stored.
       if (lag > 10) leave()
       await flow(lag)
       await pause()
     } else {
-      // All at once, between two messages.
+      // Everything happens between two messages.
       await first.sendCommand(['CLIENT', 'PAUSE', '10000', 'WRITE'])
       await vi.waitFor(async () => {
         const offset = (info: string) => /master_repl_offset:(\d+)/.exec(info)?.[1]
@@ -110,16 +110,16 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
   test('promoting a replica that lags behind ends the sessions, and every client gets a gap before anything else arrives', async () => {
     const result = await promote(100)
     note('a lagging replica is promoted', result)
-    expect(result).toMatchObject(TOLD)
+    expect(result).toMatchObject(REPORTED)
     expect(result.lost).toBeGreaterThan(0)
     expect(result.gaps).toBe(6)
   })
 
-  test('a lagging replica that has missed one message is noticed just as well', async () => {
+  test('promoting a replica that lags by one message is detected, too', async () => {
     for (let i = 0; i < 3; i++) {
       const result = await promote(1)
       note('a replica that lags by one message is promoted', result)
-      expect(result).toMatchObject(TOLD)
+      expect(result).toMatchObject(REPORTED)
     }
   })
 
@@ -144,7 +144,7 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
     await flow(200)
     const result = await finish()
     note('a restart from an old snapshot', result)
-    expect(result).toMatchObject(TOLD)
+    expect(result).toMatchObject(REPORTED)
     expect(result.gaps).toBe(6)
   })
 
@@ -219,7 +219,7 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
     await flow(200)
     const result = await finish()
     note('FLUSHALL', result)
-    expect(result).toMatchObject(TOLD)
+    expect(result).toMatchObject(REPORTED)
     expect(result.gaps).toBe(6)
   })
 })
@@ -230,7 +230,7 @@ describe.runIf(hasRedis())('replicas that have to confirm what is stored', () =>
     const line = await startSwitch(primary.url)
     const { flow, finish } = await audit(line.url, { replicas: { count: 1, timeout: 500 } })
     await flow(150)
-    // Nothing is confirmed any more from here on.
+    // From now on, nothing is confirmed.
     await second.sendCommand(['REPLICAOF', 'NO', 'ONE'])
     await flow(100)
     line.to(replica.url)
@@ -240,7 +240,7 @@ describe.runIf(hasRedis())('replicas that have to confirm what is stored', () =>
     await flow(100)
     const result = await finish()
     note('a promotion with WAIT', result)
-    expect(result).toMatchObject({ complaints: [], lost: 0 })
+    expect(result).toMatchObject({ faults: [], lost: 0 })
   })
 
   test('without enough replicas, nothing counts as stored', async () => {
@@ -253,7 +253,7 @@ describe.runIf(hasRedis())('replicas that have to confirm what is stored', () =>
 })
 
 describe.runIf(hasRedis())('a Redis in trouble', () => {
-  /** Redis is in this trouble for so many messages. */
+  /** Causes a fault in Redis for this many messages. */
   const through = async (
     what: string,
     begin: (look: Client, pid: number) => unknown,
@@ -278,7 +278,7 @@ describe.runIf(hasRedis())('a Redis in trouble', () => {
     (look: Client) =>
       look.sendCommand(['CONFIG', 'SET', ...args])
 
-  test('standing still loses nothing', async () => {
+  test('a Redis process that is stopped for a while loses nothing', async () => {
     const result = await through(
       'SIGSTOP',
       (_, pid) => process.kill(pid, 'SIGSTOP'),
@@ -287,12 +287,12 @@ describe.runIf(hasRedis())('a Redis in trouble', () => {
     expect(result).toMatchObject(EXACT)
   })
 
-  test('having no memory left loses nothing', async () => {
+  test('a Redis without free memory loses nothing', async () => {
     const result = await through('OOM', configure('maxmemory', '1'), configure('maxmemory', '0'))
     expect(result).toMatchObject(EXACT)
   })
 
-  test('being a replica for a while loses nothing', async () => {
+  test('a Redis that is a replica for a while loses nothing', async () => {
     const result = await through(
       'READONLY',
       look => look.sendCommand(['REPLICAOF', '127.0.0.1', '1']),
@@ -307,7 +307,7 @@ describe.runIf(hasRedis())('a Redis in trouble', () => {
     expect(result).toMatchObject(EXACT)
   })
 
-  test('refusing writes because too few replicas are there loses nothing', async () => {
+  test('a Redis that refuses writes because it has too few replicas loses nothing', async () => {
     const result = await through(
       'NOREPLICAS',
       configure('min-replicas-to-write', '1'),
@@ -328,7 +328,7 @@ describe.runIf(hasRedis())('a Redis in trouble', () => {
         },
         look => look.sendCommand(['CONFIG', 'SET', 'maxmemory', '0']),
       )
-      expect(result).toMatchObject(TOLD)
+      expect(result).toMatchObject(REPORTED)
     },
   )
 })

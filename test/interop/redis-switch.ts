@@ -1,11 +1,11 @@
-// A port that leads to one Redis now and to another one later, as a service's name does in production.
+// A TCP proxy whose target can be changed from one Redis to another, like the host name of a service in production.
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { cleanup } from '../support/cleanup.ts'
 
 export interface Switch {
   readonly url: string
-  /** From here on, connections lead there. Those that are open end. */
+  /** Changes the target, and closes the open connections. */
   to(url: string): void
 }
 

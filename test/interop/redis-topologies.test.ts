@@ -1,4 +1,4 @@
-// The Redis store with every client that it accepts, on a Cluster, under Sentinel, and through their failovers.
+// The Redis store with every supported client, with Redis Cluster and Sentinel, and during failovers.
 import { Cluster, Redis } from 'ioredis'
 import { createCluster, createSentinel } from 'redis'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
@@ -31,17 +31,17 @@ const rows: string[] = []
 afterAll(() => {
   if (rows.length) console.log(rows.join('\n'))
 })
-const note = (what: string, { received, lost, gaps, complaints }: Result) =>
+const note = (what: string, { received, lost, gaps, faults }: Result) =>
   rows.push(
-    `${what}: ${received} received, ${lost} lost, ${gaps} of 6 clients told of a gap, ${complaints.length} complaints`,
+    `${what}: ${received} received, ${lost} lost, ${gaps} of 6 clients received a gap, ${faults.length} faults`,
   )
 
-/** Other sessions for each test. */
+/** A store with its own prefix, so that each test has its own sessions. */
 const storeOf = (client: AnyRedisClient): Store =>
   redisStore(client, { prefix: `${process.pid}:${expect.getState().currentTestName}:`, warn: false })
 
-/** Holds a client to the contract of a store. */
-const holdToContract = (connect: () => Promise<AnyRedisClient & { end(): unknown }>) => {
+/** Runs the tests of the contract of a store with a client. */
+const testContract = (connect: () => Promise<AnyRedisClient & { end(): unknown }>) => {
   let client: AnyRedisClient & { end(): unknown }
   beforeAll(async () => {
     client = await connect()
@@ -76,7 +76,7 @@ const ioSentinel = async ({ sentinel }: Watched) => {
   return Object.assign(client, { end: () => client.disconnect() })
 }
 
-/** Two nodes of ours with a client each. */
+/** Starts an audit of two nodes, each with its own client of Redis. */
 const audit = async (
   connect: () => Promise<AnyRedisClient & { end(): unknown }>,
   prefix: string,
@@ -87,7 +87,7 @@ const audit = async (
 }
 
 describe.runIf(hasRedis())('ioredis', () => {
-  holdToContract(async () => {
+  testContract(async () => {
     const server = await startRedis()
     const client = new Redis(server.url)
     const end = async () => {
@@ -114,7 +114,7 @@ describe.runIf(hasRedis())('ioredis', () => {
     await flow(50)
     const result = await finish()
     note('ioredis, CLIENT KILL', result)
-    expect(result).toMatchObject({ complaints: [], gaps: 0, lost: 0 })
+    expect(result).toMatchObject({ faults: [], gaps: 0, lost: 0 })
   })
 })
 
@@ -125,8 +125,8 @@ describe.runIf(hasRedis())('a Redis Cluster', () => {
   })
   afterAll(() => cluster.stop())
 
-  describe('with createCluster() of redis', () => holdToContract(() => clusterClient(cluster)))
-  describe('with the Cluster of ioredis', () => holdToContract(() => ioCluster(cluster)))
+  describe('with createCluster() of redis', () => testContract(() => clusterClient(cluster)))
+  describe('with the Cluster of ioredis', () => testContract(() => ioCluster(cluster)))
 
   test('keeps all keys of a store on one shard, and the stores of several servers on all of them', async () => {
     const client = await clusterClient(cluster)
@@ -158,7 +158,7 @@ describe.runIf(hasRedis())('a Redis Cluster whose primary fails', () => {
   test.each([
     ['createCluster() of redis', clusterClient],
     ['the Cluster of ioredis', ioCluster],
-  ] as const)('goes on with its replica, and nothing is lost without a gap (%s)', async (name, connect) => {
+  ] as const)('continues with its replica, and nothing is lost without a gap (%s)', async (name, connect) => {
     const cluster = await startCluster(true)
     cleanup(() => cluster.stop())
     const { flow, finish } = await audit(() => connect(cluster), 'failover:')
@@ -168,7 +168,7 @@ describe.runIf(hasRedis())('a Redis Cluster whose primary fails', () => {
     await flow(300)
     const result = await finish()
     note(`a primary of a Cluster dies, ${name}`, result)
-    expect(result.complaints).toEqual([])
+    expect(result.faults).toEqual([])
   })
 })
 
@@ -214,7 +214,7 @@ describe.runIf(hasRedis() && hasSentinel())('a Redis under Sentinel', () => {
       watched = await startSentinel()
     })
     afterAll(() => watched.stop())
-    holdToContract(() => sentinelClient(watched))
+    testContract(() => sentinelClient(watched))
   })
 
   describe('with the sentinels option of ioredis', () => {
@@ -223,7 +223,7 @@ describe.runIf(hasRedis() && hasSentinel())('a Redis under Sentinel', () => {
       watched = await startSentinel()
     })
     afterAll(() => watched.stop())
-    holdToContract(() => ioSentinel(watched))
+    testContract(() => ioSentinel(watched))
   })
 
   test.each([
@@ -244,7 +244,7 @@ describe.runIf(hasRedis() && hasSentinel())('a Redis under Sentinel', () => {
       await flow(300)
       const result = await finish()
       note(`the primary under Sentinel dies, ${name}`, result)
-      expect(result.complaints).toEqual([])
+      expect(result.faults).toEqual([])
     },
   )
 })

@@ -1,4 +1,4 @@
-// Redis as it runs in production: three nodes of a Cluster, and a primary with a replica that Sentinel watches.
+// Redis as in production: a Cluster of three nodes, and a primary with a replica that Sentinel monitors.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ export function hasSentinel(): boolean {
   return false
 }
 
-/** What belongs to a topology, and ends with it. */
+/** The processes and folders of a topology, which end with it. */
 class Topology {
   private readonly undo: (() => unknown)[] = []
 
@@ -77,7 +77,7 @@ export const startCluster = async (withReplicas = false): Promise<RedisCluster> 
   const servers: Redis[] = []
   for (let i = 0; i < (withReplicas ? 6 : 3); i++) {
     const port = await freePort()
-    // The bus of the cluster would be at the port + 10,000.
+    // By default, the port of the cluster bus would be the port + 10,000.
     servers.push(await topology.start(port, { ...settings, 'cluster-port': await freePort() }))
     ports.push(port)
   }

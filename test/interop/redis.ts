@@ -1,4 +1,4 @@
-// Redis, for what several nodes share. Each server is fresh, on a port of its own, and keeps nothing on disk.
+// Starts Redis servers for tests with several nodes. Each server is empty, has its own port, and writes nothing to disk.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -28,16 +28,16 @@ export interface Redis {
   stop(): Promise<void>
 }
 
-/** Runs a program until it ends, or until whoever asked for it is gone, however that happened: stdin closes. Then it is killed. */
+/** Runs a program, and kills it when the parent process has ended for any reason, because then stdin closes. */
 export const LIFELINE = 'exec 3<&0; "$@" & child=$!; { cat <&3 >/dev/null; kill -9 $child; } & wait $child'
 
-/** Starts a Redis; without a port, it may also be the one that `REDIS_URL` names. `settings`: those of its configuration file. */
+/** Starts a Redis. Without a port, it may be the one that `REDIS_URL` names. `settings`: as in its configuration file. */
 export async function startRedis(wanted = 0, settings: Record<string, string | number> = {}): Promise<Redis> {
   if (process.env.REDIS_URL && !wanted) return { url: process.env.REDIS_URL, stop: async () => {} }
   const redis = program()
   if (!redis) throw new Error('no redis-server here')
   const port = wanted || (await freePort())
-  // Of its own: a Redis loads what another one has left there, as replicas do.
+  // Each Redis has its own folder, because it would load the files of another one, which replicas write.
   const dir = mkdtempSync(join(tmpdir(), 'steadysocket-redis-'))
   const options = { port, bind: '127.0.0.1', save: '', appendonly: 'no', dir, ...settings }
   const child = spawn(

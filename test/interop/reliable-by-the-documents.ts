@@ -1,5 +1,5 @@
-// A second server for these frames, made from Azure's public documents alone, so that our client does not only get on with our
-// own reading of them. Where those say nothing it does the plainest thing: a token is good for as long as its session.
+// Another server for the protocol of reliable sessions, written only from Azure's public documentation, so that the client is tested with an independent
+// implementation. Where the documentation says nothing, it does the simplest thing: a token is valid as long as its session.
 // https://learn.microsoft.com/azure/azure-web-pubsub/reference-json-reliable-webpubsub-subprotocol
 // https://learn.microsoft.com/azure/azure-web-pubsub/howto-develop-reliable-clients
 import { randomUUID } from 'node:crypto'
@@ -20,7 +20,7 @@ interface Connection {
   expiry?: NodeJS.Timeout
 }
 
-/** The application behind the service: it gets an event and a way to reply. */
+/** The application behind the service, which receives an event and a function to reply. */
 export type Upstream = (
   event: string,
   dataType: string,

@@ -1,14 +1,14 @@
-// What can happen to connections and to nodes, in an order that a seed decides.
+// Faults of connections and nodes, in an order that depends on a seed.
 import type { Connection, Direction, FaultProxy } from '../support/proxy.ts'
 import { createRandom, type Random } from '../support/random.ts'
 import type { Cluster, Node } from './reliable-cluster.ts'
 
 type Undo = () => unknown
 
-/** Something that happens to one connection, or to all of a node. */
+/** A fault of one connection, or of all connections of a node. */
 type Fault = (connection: Connection, node: Node, random: Random, redis: FaultProxy) => Undo | undefined
 
-/** Cannot be undone. */
+/** A fault that cannot be undone. */
 const final =
   (happen: (...about: Parameters<Fault>) => void): Fault =>
   (...about) => {
@@ -22,10 +22,10 @@ const faults: Record<string, Fault> = {
   reset: final(connection => connection.reset()),
   'reset of all': final((_, { proxy }) => proxy.reset()),
   end: final(connection => connection.end()),
-  // Within the next messages, one in forty of which is large.
+  // Cuts within one of the next messages. One in forty of them is large.
   'cut upwards': final((connection, _, random) => connection.cutAfter(1 + random.below(20_000), 'up')),
   'cut downwards': final((connection, _, random) => connection.cutAfter(1 + random.below(20_000), 'down')),
-  // It comes back to life beside its heir.
+  // The connection works again when another one has replaced it.
   freeze(connection, _, random) {
     connection.freeze(anyDirection(random))
     return () => connection.thaw()
@@ -55,7 +55,7 @@ const faults: Record<string, Fault> = {
       proxy.thaw()
     }
   },
-  // The node does not hear whether Redis has done what it was asked for. In the one case it has not, in the other it has.
+  // The node does not receive the answers of Redis. In one case, Redis has not received the requests, and in the other it has.
   'freeze and reset to Redis'(_, __, random, redis) {
     redis.freeze(random.of<Direction>(['up', 'down']))
     return () => {
@@ -76,24 +76,24 @@ const faults: Record<string, Fault> = {
 
 export interface Plan {
   readonly seed: number
-  /** The least of what has to happen. */
+  /** The minimum numbers of faults. */
   readonly kills: number
   readonly faults: number
 }
 
 export interface Chaos {
-  /** How often each thing was done to connections, and all together. */
+  /** How often each fault of connections occurred, and the sum. */
   readonly faults: Readonly<Record<string, number>>
   readonly total: number
-  /** The same of nodes. A kill is SIGKILL. */
+  /** How often each fault of nodes occurred. A kill is SIGKILL. */
   readonly ends: Readonly<Record<'kill' | 'shutdown' | 'standstill', number>>
-  /** Resolves when the plan is fulfilled; rejects when a node cannot be brought back. It goes on until it is stopped. */
+  /** Resolves when the minimum numbers are reached. Rejects if a node cannot be restarted. The faults continue until `stop()`. */
   readonly fulfilled: Promise<void>
-  /** Resolves when all nodes are up and all lines are well. */
+  /** Ends the faults. Resolves when all nodes and connections work. */
   stop(): Promise<void>
 }
 
-/** A pace, not a way to wait for anything. */
+/** The pause between faults. It does not wait for anything. */
 const pause = (ms: number) => new Promise(resolve => setTimeout(resolve, ms))
 
 export const startChaos = ({ nodes, line }: Cluster, plan: Plan): Chaos => {
@@ -110,7 +110,7 @@ export const startChaos = ({ nodes, line }: Cluster, plan: Plan): Chaos => {
     if (ends.kill >= plan.kills && total >= plan.faults) fulfil()
   }
 
-  const disturb = async () => {
+  const causeFaults = async () => {
     const random = createRandom(plan.seed)
     const undoing = new Set<Undo>()
     while (!over) {
@@ -134,7 +134,7 @@ export const startChaos = ({ nodes, line }: Cluster, plan: Plan): Chaos => {
     undoing.clear()
   }
 
-  const bringDown = async () => {
+  const endNodes = async () => {
     const random = createRandom(~plan.seed)
     while (!over) {
       await pause(100 + random.below(900))
@@ -151,10 +151,10 @@ export const startChaos = ({ nodes, line }: Cluster, plan: Plan): Chaos => {
         ends.shutdown++
         await node.close(0)
       } else {
-        // Now and then all of them at once.
-        const doomed = chance > 0.95 ? nodes : [node]
-        ends.kill += doomed.length
-        await Promise.all(doomed.map(node => node.kill()))
+        // Sometimes all nodes at once.
+        const affected = chance > 0.95 ? nodes : [node]
+        ends.kill += affected.length
+        await Promise.all(affected.map(node => node.kill()))
         look()
       }
       await pause(length)
@@ -162,7 +162,7 @@ export const startChaos = ({ nodes, line }: Cluster, plan: Plan): Chaos => {
     }
   }
 
-  const running = Promise.all([disturb(), bringDown()])
+  const running = Promise.all([causeFaults(), endNodes()])
   return {
     faults: counts,
     get total() {

@@ -1,15 +1,15 @@
-// Clients of the frames, told the same things in the same words.
+// Adapters that give all clients of the protocol the same interface.
 import { WebPubSubClient } from '@azure/web-pubsub-client'
 import { WebSocket } from 'ws'
 import { createReliableSocket } from '../../src/reliable.ts'
 
 export interface Talker {
-  /** What was heard, in order: data, `[group, data]`, and `'LOST'` where the client said that its session is no more. */
+  /** What was received, in order: data, `[group, data]`, and `'LOST'` if the client reported that its session is lost. */
   readonly heard: unknown[]
   readonly id: string | undefined
-  /** What another one needs to take the session over. */
+  /** The data with which another client can resume the session. */
   readonly secret: { readonly id: string; readonly token: string }
-  /** Each resolves with what became of it. `id` is for clients that know of no other way to send a message only once. */
+  /** These resolve with the outcome. `id` is for clients that otherwise cannot send a message exactly once. */
   send(data: unknown, how?: { event?: string; id?: number }): Promise<string>
   publish(group: string, data: unknown, how?: { noEcho?: boolean; id?: number }): Promise<string>
   join(group: string): Promise<string>
@@ -18,19 +18,19 @@ export interface Talker {
 }
 
 export interface Manner {
-  /** Whether what failed is sent again. Default: true. */
+  /** Whether failed messages are sent again. Default: true. */
   readonly persistent?: boolean
-  /** Milliseconds between pings, and until a line without an answer is given up. */
+  /** The milliseconds between pings, and until a connection without an answer is abandoned. */
   readonly ping?: { readonly interval: number; readonly timeout: number }
 }
 
 export interface ClientKind {
   readonly name: string
-  /** Of one message there is one, by itself. Otherwise only if its sender gives it an `id`. */
+  /** Whether each message is processed once. Otherwise, this requires that the sender gives it an `id`. */
   readonly once: boolean
-  /** Messages arrive at the server in the order in which they were sent, also those that were sent again. */
+  /** Whether messages arrive at the server in the order in which they were sent, including those that were sent again. */
   readonly inOrder: boolean
-  /** Notices a line that is dead, and connects anew without waiting for the dead one to agree to be closed. */
+  /** Whether it detects a dead connection, and reconnects without waiting for its closing handshake. */
   readonly noticesDeath: boolean
   connect(url: string, manner?: Manner): Promise<Talker>
 }

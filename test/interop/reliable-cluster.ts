@@ -1,4 +1,4 @@
-// Server nodes in processes of their own, each behind a proxy that misbehaves, and one Redis for all of them.
+// Starts server nodes in processes of their own, each behind a fault proxy, and one Redis for all of them.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
@@ -15,31 +15,31 @@ import type { NodeNews, NodeSettings, Order } from './reliable-node.ts'
 
 export interface Node {
   readonly proxy: FaultProxy
-  /** Whether it runs and takes connections. */
+  /** Whether it runs and accepts connections. */
   readonly up: boolean
-  /** Of all its processes so far. */
+  /** The ids of all its processes so far. */
   readonly pids: ReadonlySet<number | undefined>
   order(order: Order): void
   kill(): Promise<void>
-  /** Shuts it down in good order. */
+  /** Shuts it down in an orderly way. */
   close(retryAfter: number): Promise<void>
   start(): Promise<void>
-  /** The next word of this kind. */
+  /** Resolves with its next message of this kind. */
   hear<Kind extends NodeNews['kind']>(kind: Kind): Promise<Extract<NodeNews, { kind: Kind }>>
 }
 
 export interface Cluster {
   readonly nodes: readonly Node[]
   readonly redis: Client
-  /** Between the nodes and Redis. */
+  /** The fault proxy between the nodes and Redis. */
   readonly line: FaultProxy
-  /** A node without connections, in this process, which nobody kills: it only sends. */
+  /** A node without connections in this process, which is not killed. It only sends. */
   readonly pusher: ReliableServer
-  /** Called with what nodes tell of by themselves. */
+  /** Calls the listener with each message that a node has handled. */
   onHandled(hear: (news: Extract<NodeNews, { kind: 'handled' }>) => void): void
-  /** Redis dies, and comes back with nothing. */
+  /** Kills Redis, and starts it again without data. */
   forgetAll(): Promise<void>
-  /** A client, and the process ids of the nodes that it is connected to, in turn. */
+  /** Connects a client. It records the process id of the node of its current connection. */
   connect(
     pick: () => Node,
     path?: string,
@@ -76,7 +76,7 @@ const startNode = async (
   const heirs = new Set<(news: NodeNews) => void>([hear])
   const next = <Kind extends NodeNews['kind']>(kind: Kind) =>
     new Promise<Extract<NodeNews, { kind: Kind }>>((resolve, reject) => {
-      const gone = () => reject(new Error(`the node ended before it said '${kind}'`))
+      const gone = () => reject(new Error(`the node ended before it sent '${kind}'`))
       const check = (news: NodeNews) => {
         if (news.kind !== kind) return
         heirs.delete(check)
@@ -95,7 +95,7 @@ const startNode = async (
   }
   const start = async () => {
     const running = fork(file, [JSON.stringify(settings)], { execArgv: ['--expose-gc'] })
-    // A process that is gone takes no orders, and that is no error here.
+    // Sending to a process that has ended is not an error here.
     running.on('error', () => {})
     running.on('message', (news: NodeNews) => {
       for (const heir of [...heirs]) heir(news)
@@ -124,7 +124,7 @@ const startNode = async (
 
 let serial = 0
 
-/** Starts two nodes and what belongs to them. All of it ends with the test. */
+/** Starts two nodes, their proxies and Redis. All of them end with the test. */
 export const startCluster = async ({
   maxUnacknowledged = 1_000,
   witness = false,
@@ -132,7 +132,7 @@ export const startCluster = async ({
 }: {
   maxUnacknowledged?: number
   witness?: boolean
-  /** With a Redis that can be killed, whatever `REDIS_URL` says. */
+  /** Whether to start a Redis that can be killed, even if `REDIS_URL` is set. */
   mortal?: boolean
 } = {}): Promise<Cluster> => {
   const redisPort = mortal ? await freePort() : 0
@@ -149,7 +149,7 @@ export const startCluster = async ({
   const pusher = createReliableServer(new WebSocketServer({ noServer: true }), {
     store: redisStore(redis, { prefix, warn: false }),
     ...limits,
-    // Its calls reject as well, and the tests look at that.
+    // Errors also reject the calls, which the tests check.
     onError: () => {},
   })
   cleanup(() => pusher.close({ timeout: 0 }))

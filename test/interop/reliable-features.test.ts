@@ -83,7 +83,7 @@ test('drain() moves a client to another node, without a gap and without a moment
   socket.on('gap', gap => states.push(`gap ${gap.reason}`))
   socket.on('message', ({ data }) => received.push(data))
   const id = socket.connectionId as string
-  // What a load balancer does when the first node is not ready any more.
+  // A load balancer does this when the first node is not ready any more.
   target = nodes[1]
   const drained = nodes[0].server.drain({ over: 0 })
   const sent = Array.from({ length: 100 }, (_, i) => socket.send(i))

@@ -1,4 +1,4 @@
-// A session that moves from one connection to another while messages are on their way in both directions.
+// Handovers of a session from one connection to another, with messages in flight in both directions.
 import { expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { createReliableSocket } from '../../src/reliable.ts'
@@ -25,7 +25,7 @@ const connect = async (url: string | (() => Promise<string>)) => {
 }
 
 test(`${rotations} handovers under traffic lose nothing, duplicate nothing, and emit neither close nor open`, {
-  // No assertion. A rotation takes 0.15 s, and on a busy machine half a second.
+  // Not an assertion. A rotation takes 0.15 s, and half a second on a busy machine.
   timeout: 120_000 + rotations * 1_000,
 }, async () => {
   const up: unknown[] = []

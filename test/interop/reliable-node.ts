@@ -1,33 +1,33 @@
-// A server node as a process of its own, to be killed. It ends by itself when whoever started it is gone.
+// A server node in a process of its own, which tests can kill. It ends when its parent process has ended.
 import { createClient } from 'redis'
 import { WebSocketServer } from 'ws'
 import { createReliableServer, redisStore } from '../../src/server.ts'
 
-/** What the node is told at its start. */
+/** The settings of the node. */
 export interface NodeSettings {
   readonly redis: string
   readonly prefix: string
   readonly port: number
   readonly maxUnacknowledged: number
-  /** Tell the test of every message that the handler is called with. Only of use where no node dies: what it told last is lost then. */
+  /** Whether to report every message that the handler receives. If the node is killed, the last reports are lost. */
   readonly witness: boolean
 }
 
-/** What the test asks of it. */
+/** The requests of the test. */
 export type Order =
-  /** Stand still, as in a long collection of garbage or in a virtual machine that is moved; the kernel goes on to take bytes. */
+  /** Block the process, as a long garbage collection or the migration of a virtual machine does. The kernel still accepts bytes. */
   | { readonly block: number }
-  /** Shut down in good order. */
+  /** Shut down in an orderly way. */
   | { readonly retryAfter: number }
   | { readonly report: true }
 
-/** What it says of itself. */
+/** The reports of the node. */
 export type NodeNews =
   | { readonly kind: 'listening' }
   | { readonly kind: 'handled'; readonly from: number; readonly n: number }
   | { readonly kind: 'report'; readonly heap: number; readonly errors: readonly string[] }
 
-/** What a client says. */
+/** A message of a client. */
 export interface Word {
   readonly from: number
   readonly n: number
@@ -52,7 +52,7 @@ const server = createReliableServer(wss, {
   // Pages of the tests are on another port.
   origins: () => true,
   authorize: ({ url }) => (url?.startsWith('/audit') ? { groups: ['audit'] } : true),
-  // Stored with the mark that the message was handled, all of it or nothing: one word to the auditor, one or two replies.
+  // One message to the auditor, and one or two replies, which are stored together with the mark that the message was handled.
   async onMessage({ event, data }, session) {
     if (event === 'call') {
       const { id, params } = JSON.parse(data as string)
@@ -64,7 +64,7 @@ const server = createReliableServer(wss, {
     const { from, n, pad } = data as unknown as Word
     if (settings.witness) tell({ kind: 'handled', from, n })
     session.publish('audit', { from, n, size: pad.length })
-    // Some handlers take their time, and can be killed in the middle.
+    // Some handlers take a while, so that they can be killed in the middle.
     if (n % 16 === 0) await new Promise(setImmediate)
     for (let part = 0; part <= n % 2; part++) session.send({ n, part, pad: part ? '' : pad })
   },

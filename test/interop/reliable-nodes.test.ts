@@ -1,8 +1,7 @@
-// Exactly once and in order, over real TCP and through everything that can happen to it, while the nodes that keep the
-// promise are killed.
+// Exactly-once delivery in order, over real TCP with all kinds of faults, while the nodes are killed.
 //
-// What is asserted: a message of a client has arrived when its effects have. The handler of a node that is killed may run
-// again on another node, but what it sends and publishes is stored together with the mark that the message was handled.
+// A message of a client counts as delivered when its effects have arrived. The handler of a killed node may run again on another node, but the messages that
+// it sends and publishes are stored together with the mark that the message was handled.
 // So every number must be published to the auditor and replied to the client once, in order. What is sent from outside of a
 // handler is exact where its promise resolves: the pusher is a process that is not killed, so that all of its promises do.
 import { afterAll, describe, expect, test } from 'vitest'
@@ -32,7 +31,7 @@ const picker = ({ nodes }: Cluster, random = createRandom(seed)) => {
 const once = (socket: Talker['socket'], type: 'open' | 'close' | 'gap' | 'message') =>
   new Promise<any>(resolve => socket.once(type, resolve))
 
-/** For people. */
+/** Formats counts for the printed summary. */
 const list = (counts: Readonly<Record<string, number>>) =>
   Object.entries(counts)
     .map(([name, count]) => `${name} ${count}`)
@@ -86,7 +85,7 @@ describe.runIf(hasRedis())('two nodes that are killed', () => {
       })
     })
 
-    // News, whether or not somebody is there to hear them.
+    // Messages that are sent from outside of a handler, whether or not clients are connected.
     let pushed = 0
     const stored: Promise<number>[] = []
     const ids = talkers.map(({ socket }) => socket.connectionId as string)
@@ -106,7 +105,7 @@ describe.runIf(hasRedis())('two nodes that are killed', () => {
       await chaos.stop()
     }
 
-    // Whoever waits in vain for what is lost shall not keep us from the account.
+    // If messages are lost, the test must not wait for them, but report them.
     const late = new Promise(resolve =>
       AbortSignal.timeout(60_000 + 3 * plan.messages).addEventListener('abort', resolve),
     )
@@ -119,7 +118,7 @@ describe.runIf(hasRedis())('two nodes that are killed', () => {
     clearInterval(pushing)
     const acknowledged = talkers.map(talker => talker.until(() => talker.outcomes.delivered === talker.sent))
     await Promise.race([late, Promise.all(acknowledged)])
-    // All that came of what is acknowledged is stored. It has to come before what is stored from here on.
+    // The effects of all acknowledged messages are stored. They must arrive before messages that are stored from now on.
     push()
     const counts = await Promise.all(stored)
     await pusher.publish('audit', { end: true })
@@ -174,7 +173,7 @@ describe.runIf(hasRedis())('two nodes that are killed', () => {
 
     expect([...complaints, ...talkers.flatMap(({ complaints }) => complaints)]).toEqual([])
     expect(results).toMatchObject({ 'client to server': exact, 'server to client': exact })
-    // Each was stored for somebody.
+    // Each message was stored for at least one session.
     expect(counts.filter(count => count < 1)).toEqual([])
     expect(sum(({ outcomes }) => outcomes.delivered)).toBe(sum(({ sent }) => sent))
     expect(sum(({ sent }) => sent)).toBeGreaterThanOrEqual(plan.messages)
@@ -221,7 +220,7 @@ describe.runIf(hasRedis())('two nodes that are killed', () => {
 })
 
 describe.runIf(hasRedis())('a Redis that is killed and restarted without data', () => {
-  test('a Redis that loses its data costs the sessions: clients get a gap before anything else, and their outcomes are right', async () => {
+  test('a Redis that loses its data ends the sessions: clients get a gap before the next message, and their outcomes are correct', async () => {
     const cluster = await startCluster({ mortal: true, witness: true })
     // Calls of the handler, by client and number.
     const handled = new Map<string, number>()
@@ -235,7 +234,7 @@ describe.runIf(hasRedis())('a Redis that is killed and restarted without data', 
       const socket = cluster.connect(picker(cluster, random), '/', {
         retry: backoff({ base: 100, max: 400, random }),
       })
-      // In the order in which they were heard: numbers of messages, and what a gap said.
+      // The received numbers and gaps, in order.
       const story: (number | Gap)[] = []
       const outcomes: Outcome['status'][] = []
       let sent = 0
@@ -252,7 +251,7 @@ describe.runIf(hasRedis())('a Redis that is killed and restarted without data', 
     })
     await Promise.all(talkers.map(({ socket }) => once(socket, 'open')))
 
-    // A conversation with 50 messages on their way at any time, in the middle of which Redis dies.
+    // Each client always has 50 messages in flight. Redis is killed in the middle.
     const total = 1_000
     const talks = talkers.map(({ say }) => {
       let left = total
@@ -274,7 +273,7 @@ describe.runIf(hasRedis())('a Redis that is killed and restarted without data', 
       const [gap] = gaps as Extract<Gap, { reason: 'session' }>[]
       const at = story.indexOf(gap as Gap)
       const range = (length: number) => Array.from({ length }, (_, i) => i + 1)
-      // Each session from its first message on, without a hole, and the gap between them.
+      // All messages of each session, with the gap between the sessions.
       expect(story.slice(0, at)).toEqual(range(at))
       expect(story.slice(at + 1)).toEqual(range(story.length - at - 1))
       expect(socket.stats.lastSequenceId).toBe(story.length - at - 1)
@@ -286,12 +285,12 @@ describe.runIf(hasRedis())('a Redis that is killed and restarted without data', 
         const times = handled.get(`${from} ${n}`) ?? 0
         expect([n, outcomes[n]]).toEqual([n, unknown.includes(n) ? 'unknown' : 'delivered'])
         if (outcomes[n] === 'delivered') expect(times).toBeGreaterThan(0)
-        // Twice at most where it was sent again, in the session after.
+        // A message that was sent again in the next session may be handled twice.
         expect(times).toBeLessThanOrEqual(resent.has(n) ? 2 : 1)
       }
       expect(unknown.every(n => n % 2)).toBe(true)
     }
-    // Some of each kind, or this has shown nothing.
+    // There must be some of each kind. Otherwise, the test is not meaningful.
     const gaps = talkers.flatMap(({ story }) => story.filter(item => typeof item === 'object')) as any[]
     expect(gaps.some(({ unknown }) => unknown.length)).toBe(true)
     expect(gaps.some(({ resent }) => resent.length)).toBe(true)
@@ -330,7 +329,7 @@ describe.runIf(hasRedis())('a client that reads nothing', () => {
     const fresh = once(socket, 'message')
     expect(await cluster.pusher.send(socket.connectionId as string, 'anew')).toBe(1)
     await fresh
-    // What was on its way came, in order; then the news, then what came after it.
+    // The messages in flight arrived in order, then the gap, and then the messages of the new session.
     const at = story.indexOf('session')
     expect(story.slice(0, at)).toEqual(Array.from({ length: at }, (_, i) => i))
     expect(story.slice(at)).toEqual(['session', 'begun', 'anew'])

@@ -1,5 +1,5 @@
-// Each client with each server, over a network that breaks. Where a client is known not to keep a rule, the test says what it does
-// instead, and so does the table that is printed at the end.
+// Tests each client with each server, over a network with faults. If a client is known to violate a rule, the test and the printed table say what it does
+// instead.
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { cleanUp } from '../support/cleanup.ts'
 import { type Connection, type FaultProxy, startProxy } from '../support/proxy.ts'
@@ -15,21 +15,21 @@ interface World {
   readonly kind: ServerKind
   readonly server: Server
   readonly proxy: FaultProxy
-  /** A name that no other test has. */
+  /** A group name that is unique to this test. */
   readonly group: string
   /** A client behind the proxy. */
   talk(manner?: Manner): Promise<Talker>
-  /** Somebody on a line of their own, which does not break, in the group. */
+  /** A member of the group with a direct connection, which does not break. */
   watch(): Promise<Watcher>
 }
 
 interface Watcher {
-  /** What was sent to the group, as the server took it. */
+  /** The messages to the group, in the order of the server. */
   readonly heard: unknown[]
   publish(data: unknown): Promise<unknown>
 }
 
-/** Waits for what another process does. */
+/** Waits for a condition that depends on another process. */
 const until = (check: () => unknown) => vi.waitFor(check, { timeout: 20_000, interval: 5 })
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
@@ -59,13 +59,13 @@ const watchGroup = async (peer: Peer, group: string): Promise<Watcher> => {
   }
 }
 
-/** The bytes of an answered handshake and of `connected`, but not quite: a line that breaks after these breaks inside it. */
+/** The number of bytes after which a connection breaks inside the frame `connected`. */
 const greeting = async (proxy: FaultProxy) => {
   await proxy.accepted(1)
   return (proxy.connections[0]?.forwarded.down as number) - 20
 }
 
-/** Breaks the line inside `connected`, twice. */
+/** Breaks two connections inside `connected`. */
 const breakGreetings = async (proxy: FaultProxy, bytes: number) => {
   const { count } = proxy
   proxy.cutAfter(bytes, 'down')
@@ -80,7 +80,7 @@ const random = (length: number) => {
   return bytes.buffer
 }
 
-/** What a scenario returns is what the table says in place of "yes". */
+/** If a scenario returns a text, the table shows it instead of "yes". */
 const scenarios: Record<string, (world: World) => Promise<string | undefined>> = {
   'connects and sends events of each type, which are answered in order': async ({ talk }) => {
     const talker = await talk()
@@ -114,7 +114,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     await ada.publish(group, random(20))
     await until(() => expect(ada.heard).toHaveLength(2))
     expect(ada.heard[1]).toEqual([group, random(20)])
-    // What the server says to him now comes after what it would have said.
+    // Messages that the server sends to bob from now on arrive after those that he must not receive.
     await bob.send('still there')
     await until(() => expect(bob.heard.at(-1)).toBe('still there'))
     expect(bob.heard).toHaveLength(3)
@@ -127,7 +127,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     const [line] = proxy.connections as [Connection]
     const { up } = line.forwarded
     await Promise.all(numbers(600).map(publish))
-    // The reference client says so once a second, however many they are: it can take 1,000 a second, no more.
+    // The reference client acknowledges once per second, so it can receive at most 1,000 messages per second.
     await until(() => expect(line.forwarded.up).toBeGreaterThan(up))
     await Promise.all(numbers(600).map(n => publish(600 + n)))
     await until(() => expect(talker.heard.length).toBeGreaterThanOrEqual(1_200))
@@ -217,7 +217,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
       const { count } = proxy
       proxy.cutAfter(bytes, direction)
       batch()
-      // The next line too.
+      // Also the next connection.
       await proxy.accepted(count + 2)
       proxy.cutAfter(Infinity, direction)
     }
@@ -294,7 +294,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
     const other = await join(recovery(server, secret.id, secret.token))
     expect(other.id).toBe(secret.id)
     await line?.closed
-    // By now the server knows that the token has arrived.
+    // The server knows now that the token has arrived.
     other.send({ type: 'ping' })
     await other.get(({ type }) => type === 'pong')
     proxy.refuse(false)
@@ -328,7 +328,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
       await until(() => expect(talker.id).not.toBe(id))
       expect(await talker.send('after')).toBe('delivered')
       const { publish } = await watch()
-      // It may be that the group has not been joined again yet.
+      // The client may not have joined the group again yet.
       await until(async () => {
         await publish('to all')
         expect(talker.heard).toContainEqual([group, 'to all'])
@@ -340,7 +340,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
         return
       }
       expect(await doubtful).toBe('delivered')
-      return 'sends again in silence what was on its way'
+      return 'sends messages in flight again without a report'
     },
 
   'continues its session when the server comes back with its store': async ({
@@ -369,7 +369,7 @@ const scenarios: Record<string, (world: World) => Promise<string | undefined>> =
 const recovery = ({ port }: Server, id: string, token: string) =>
   `ws://127.0.0.1:${port}/?awps_connection_id=${encodeURIComponent(id)}&awps_reconnection_token=${encodeURIComponent(token)}`
 
-/** Rules for servers that need no client, only somebody who says the wrong things. */
+/** Tests of servers with invalid frames, without a client. */
 const probes: Record<string, (server: Server, kind: ServerKind) => Promise<string | undefined>> = {
   'resumes nothing with a foreign or an old token': async (server, kind) => {
     const url = `ws://127.0.0.1:${server.port}/`
@@ -384,7 +384,7 @@ const probes: Record<string, (server: Server, kind: ServerKind) => Promise<strin
     await refuse('nobody', peer.token)
     const { code } = await (await dial(`${url}?awps_connection_id=${peer.id}`)).closed()
     expect(code).toBe(1008)
-    // None of these has taken anything from its owner.
+    // These attempts have not affected the session.
     expect(peer.end).toBeUndefined()
     const back = await join(recovery(server, peer.id, peer.token))
     if (!kind.rotates) return 'one token for life'
@@ -449,7 +449,7 @@ const probes: Record<string, (server: Server, kind: ServerKind) => Promise<strin
 const columns = clientKinds.flatMap(client => serverKinds.map(({ name }) => `${client.name}, ${name}`))
 const table = new Map<string, Map<string, string>>()
 
-/** Notes in the table how it went: for one client with a server, or, where it concerns the server alone, for all clients. */
+/** Runs a test, and writes the result into the table: for one client with a server, or, for tests of the server alone, for all clients. */
 const note = async (row: string, cell: readonly string[], run: () => Promise<string | undefined>) => {
   const cells = table.get(row) ?? new Map()
   table.set(row, cells)
@@ -458,7 +458,7 @@ const note = async (row: string, cell: readonly string[], run: () => Promise<str
   for (const column of cell) cells.set(column, word)
 }
 
-/** A letter for each cell: `+` for yes, and others that are explained below. */
+/** Draws the table with a letter for each cell: `+` for yes, and others that a legend explains. */
 const drawTable = (): string => {
   const letters = new Map([
     ['yes', '+'],

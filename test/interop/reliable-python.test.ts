@@ -1,4 +1,4 @@
-// The Python recipe by itself: its bounds, and what only shows from inside. That it gets on with clients is in reliable-pairs.test.ts.
+// The limits and the internals of the Python recipe. reliable-pairs.test.ts tests it with clients.
 import { connect } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test, vi } from 'vitest'
@@ -174,7 +174,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
 
   test('the Python server processes an event once if its client returns while it is being processed', async () => {
     const peer = await join(await start())
-    // Done when the other event comes, on the next connection.
+    // The handler finishes after the other event, which arrives on the next connection.
     peer.send({ type: 'event', event: 'wait', dataType: 'json', data: 'waited', ackId: 1 })
     peer.send({ type: 'event', event: 'echo', dataType: 'json', data: 'never read here', ackId: 2 })
     peer.socket.ping()
@@ -192,7 +192,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
   test('the Python server refuses a message that is too large, and the session continues', async () => {
     const peer = await join(await start({ MAX_MESSAGE: 1_000 }))
     expect((await tell(peer, 1, 'echo', 'x'.repeat(1_200))).error.name).toBe('TooLarge')
-    // Without the base64 around it, this one is small enough.
+    // The data is small enough when it is decoded from base64.
     const data = Buffer.alloc(990).toString('base64')
     peer.send({ type: 'event', event: 'echo', dataType: 'binary', data, ackId: 2 })
     expect((await peer.ack(2)).success).toBe(true)
@@ -261,7 +261,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     for (let i = 1; i <= 150; i++)
       peer.send({ type: 'event', event: 'echo', dataType: 'json', data: i, ackId: i })
     await peer.ack(150)
-    // 50 at once, and 100 at 50 a second.
+    // 50 messages at once, and then 100 at 50 per second.
     expect(performance.now() - began).toBeGreaterThan(1_900)
     const { message } = await peer.get(({ event }) => event === 'limited')
     expect(message).toContain('50 messages per second')
@@ -289,7 +289,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
 
   test('the Python server accepts the older token until the new one is known to have arrived', async () => {
     const url = await start()
-    // This one does not answer pings: it may not have read anything.
+    // This client does not answer pings, so the server cannot know whether it has read anything.
     const peer = await dial(url, { autoPong: false })
     await peer.get(({ event }) => event === 'connected')
     const silent = async () => {
@@ -299,7 +299,7 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     }
     const [first, second] = [await silent(), await silent()]
     expect((await first.closed()).code).toBe(1006)
-    // The one that the first got is worth nothing: it may have been overheard, and is not the last.
+    // The token of the first connection is not valid, because it is not the newest one, and was not confirmed.
     expect((await (await dial(first.recovery)).closed()).code).toBe(1008)
     expect(second.end).toBeUndefined()
     const last = await join(second.recovery)

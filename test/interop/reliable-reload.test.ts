@@ -1,4 +1,4 @@
-// Pages that are reloaded again and again, with a real server.
+// Pages that are reloaded repeatedly, with a real server.
 import { expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { createReliableSocket } from '../../src/reliable.ts'
@@ -27,7 +27,7 @@ test('a page that is reloaded all the time acknowledges what it receives, and ge
       wake: false,
     })
     cleanup(() => socket.close())
-    // A page that is gone sees nothing any more: neither messages nor the outcomes of its promises and events.
+    // After it was left, a page ignores messages, and the results of its promises and events.
     socket.on('message', ({ data }) => {
       if (!isUnloaded) received.push(data)
     })
@@ -71,6 +71,6 @@ test('a page that is reloaded all the time acknowledges what it receives, and ge
   expect(received).toEqual(Array.from({ length: total }, (_, i) => i + 1))
   expect(orders).toEqual(Array.from({ length: order }, (_, i) => i + 1))
   expect(new Set(outcomes.values())).toEqual(new Set(['delivered']))
-  // Each reload repeats at most what was on its way.
+  // Each reload repeats at most the messages in flight.
   expect(server.stats.sent).toBeLessThan(2 * total)
 })

@@ -1,4 +1,4 @@
-// Servers that speak the frames, all with the same application behind them: `echo` answers, `fail` fails. Everybody may join.
+// Servers of the protocol with the same application: the event `echo` is answered, and the event `fail` is refused. All clients may join groups.
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
@@ -9,7 +9,7 @@ import { startByTheDocuments } from './reliable-by-the-documents.ts'
 
 export interface Server {
   readonly port: number
-  /** Ends it as a crash does, and starts it again on the same port: with its sessions, or without. */
+  /** Simulates a crash, and starts it again on the same port, with or without its sessions. */
   restart(keep: boolean): Promise<void>
   stop(): Promise<void>
 }
@@ -18,7 +18,7 @@ export interface ServerKind {
   readonly name: string
   /** Whether it can run here. */
   readonly here: () => boolean
-  /** A token is worth nothing once the next one is in use. */
+  /** Whether a token becomes invalid when the next one is used. */
   readonly rotates: boolean
   /** Whether sessions can outlive the process. */
   readonly persists: boolean

@@ -1,15 +1,15 @@
-// Numbered messages both ways, and the account of them.
+// Numbered messages in both directions, and the counts of lost, duplicated and reordered ones.
 import type { Gap, Outcome, ReliableSocket } from '../../src/reliable.ts'
 import type { Word } from './reliable-node.ts'
 
-/** What came of a stream of numbers from 1 up. */
+/** The counts of a stream of numbers that begins at 1. */
 export interface Account {
   received: number
   duplicated: number
-  /** Came after a higher one. */
+  /** The numbers that arrived after a higher one. */
   reordered: number
   highest: number
-  /** How many never came, of so many. */
+  /** Returns how many of the first `total` numbers never arrived. */
   lost(total: number): number
 }
 
@@ -32,21 +32,21 @@ export const createAccount = (): Account & { take(n: number): void } => {
   return account
 }
 
-/** Messages of a few bytes, now and then one that fills many packets: it can be cut in the middle. */
+/** The size of a message: usually a few bytes, and sometimes several packets, so that the connection can break in the middle. */
 const sizeOf = (n: number): number => (n % 40 ? n % 50 : 1_000 + ((n * 7_919) % 60_000))
 
-/** The place of a reply in the stream of replies: there are two to each odd number, one to each even one. */
+/** The position of a reply in the stream of replies: there are two for each odd number, and one for each even number. */
 const placeOf = (n: number, part: number): number => n + Math.floor(n / 2) + part
 
-/** How many messages have to come before a client sends more. More than the window, so that some wait. */
+/** The maximum number of messages without an outcome. It is larger than the window, so that some messages are queued. */
 const AHEAD = 300
 
-/** A client that sends numbers, and keeps account of what it hears. */
+/** A client that sends numbers, and counts what it receives. */
 export const createTalker = (socket: ReliableSocket, from: number) => {
   const replies = createAccount()
   const pushes = createAccount()
   const outcomes: Record<Outcome['status'], number> = { delivered: 0, stored: 0, unknown: 0, dropped: 0 }
-  /** What may not happen. */
+  /** Violations of the guarantees. */
   const complaints: string[] = []
   let sent = 0
   let talking = true
@@ -100,16 +100,16 @@ export const createTalker = (socket: ReliableSocket, from: number) => {
     get sent() {
       return sent
     },
-    /** How many replies there are to what was sent. */
+    /** The number of replies to the sent messages. */
     get expected() {
       return placeOf(sent + 1, 0) - 1
     },
     begin: more,
-    /** Sends no more. */
+    /** Stops sending. */
     stop() {
       talking = false
     },
-    /** Resolves when this holds, or when something is wrong. */
+    /** Resolves when the condition holds, or when there is a violation. */
     until: (holds: () => boolean) =>
       new Promise<void>(resolve => {
         const look = () => {

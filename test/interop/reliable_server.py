@@ -1,4 +1,4 @@
-"""The recipe in demo/recipes/python with the events that the tests ask for. Takes a port, prints it."""
+"""The recipe in demo/recipes/python with the events that the tests need. Takes a port, and prints it."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ async def allow(session, group):
     return True
 
 
-# Members may publish, unless a test asks what the recipe allows by itself.
+# Members may publish, unless a test checks the defaults of the recipe.
 if not json.loads(sys.argv[2]).get("STRICT"):
     recipe.may_join = recipe.may_publish = allow
 
@@ -47,7 +47,7 @@ async def on_event(session, event, data):
 
 
 class Crash(logging.Handler):
-    """A handler that fails, or a task that nobody awaits, is a defect: the tests are to see it."""
+    """Makes errors of handlers, and of tasks that are not awaited, visible to the tests."""
 
     def emit(self, record):
         unheard = record.name == "asyncio" and record.levelno >= logging.ERROR

@@ -1,4 +1,4 @@
-// Many clients on one server: what one of them does must not cost the others their sessions.
+// Many clients of one server: the actions of one client must not end the sessions of the others.
 import { describe, expect, test, vi } from 'vitest'
 import { createReliableSocket, type ReliableSocket } from '../../src/reliable.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
@@ -101,7 +101,7 @@ forEachStore(stores => {
       }
     })
 
-    test('is not stopped for long by a member that does not acknowledge: that one is asked to come back later', async () => {
+    test('is not blocked for long by a member that does not acknowledge, which is closed with a retry-after time', async () => {
       const { url, server } = await start({ maxUnacknowledged: 50 })
       const lazy = await join(url)
       lazy.send({ type: 'joinGroup', group: 'g', ackId: 1 })

@@ -1,4 +1,4 @@
-// A great many frames over raw TCP: whatever a client sends, in whatever pieces, the server and its other clients go on.
+// Many frames over raw TCP: whatever a client sends, in packets of any size, the server and its other clients are not affected.
 import { connect } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
@@ -15,7 +15,7 @@ cleanUp()
 const FRAMES = Number(process.env.FRAMES ?? byEffort(5_000, 20_000, 1_000_000))
 const SEED = Number(process.env.SEED ?? 1)
 const CONNECTIONS = 8
-/** So many frames on a connection, before one that breaks the protocol. */
+/** The number of frames on a connection before one that violates the protocol. */
 const LENGTH = 300
 
 const unhandled: unknown[] = []
@@ -63,7 +63,7 @@ const forbidden = (random: Random): Buffer =>
     frame({ payload: Buffer.from([0xc0, 0x80]) }),
   ]) as Buffer
 
-/** Sends it in pieces of any size, and resolves when the connection is gone. */
+/** Sends the bytes in pieces of random sizes, and resolves when the connection is closed. */
 const send = async (port: number, random: Random, bytes: Buffer): Promise<void> => {
   const socket = connect(port, '127.0.0.1')
   socket.on('error', () => {})
@@ -120,7 +120,7 @@ test(`the server survives ${FRAMES.toLocaleString('en')} frames of any kind over
   expect(errors).toEqual([])
   expect(neighbour.end).toBeUndefined()
   expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
-  // Nothing is left of the others.
+  // All other sessions have ended.
   await vi.waitFor(() => expect(server.stats.connections).toBe(1), 10_000)
   await vi.waitFor(async () => expect(await server.members()).toHaveLength(1), 10_000)
 }, 3_600_000)

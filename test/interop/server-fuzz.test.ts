@@ -1,4 +1,4 @@
-// Whatever a client sends over a real socket ends in an answer or a close, and harms nobody else.
+// Whatever a client sends over a real socket, the server answers or closes the connection, and other clients are not affected.
 import type { Socket } from 'node:net'
 import { constants, deflateRawSync } from 'node:zlib'
 import fc from 'fast-check'
@@ -9,7 +9,7 @@ import { dial, join, startNode } from './server-rig.ts'
 
 cleanUp()
 
-/** A message as a client sends it that compresses each for itself. https://datatracker.ietf.org/doc/html/rfc7692#section-7.2.1 */
+/** A message of a client that compresses each message independently. https://datatracker.ietf.org/doc/html/rfc7692#section-7.2.1 */
 const compressed = (message: object): Buffer => {
   const data = deflateRawSync(JSON.stringify(message), { finishFlush: constants.Z_SYNC_FLUSH }).subarray(
     0,
@@ -52,7 +52,7 @@ describe('the server over a real socket', () => {
       '{"type":"event","event":"e","dataType":"json","data":{"__proto__":{}},"ackId":1}',
     ],
     [
-      'that name in disguise',
+      'that name with an escape sequence',
       '{"type":"event","event":"e","dataType":"json","data":{"__pro\\u0074o__":{}},"ackId":1}',
     ],
     [
@@ -113,13 +113,13 @@ describe('the server over a real socket', () => {
     expect((await other.closed()).code).toBe(1009)
   })
 
-  test('holds no more of a compressed flood than of another, and keeps the session', async () => {
+  test('buffers no more of a flood of compressed messages than of others, and keeps the session', async () => {
     const { url, errors } = await startNode(
       { onMessage: () => new Promise(() => {}) },
       { perMessageDeflate: true },
     )
     const peer = await join(url)
-    // All in one packet, because the server reads no further than the first one that is full of them.
+    // All messages are in one packet, because the server stops reading after the first packet that exceeds the limit.
     const frame = (ackId: number) =>
       compressed({ type: 'event', event: 'say', dataType: 'text', data: 'x'.repeat(2 ** 20 - 100), ackId })
     const { _socket: line } = peer.socket as unknown as { _socket: Socket }

@@ -1,4 +1,4 @@
-// A process of its own, to be killed: echoes what it is told, exactly once.
+// A server node in a process of its own, which tests can kill. It echoes messages exactly once.
 import type { AddressInfo } from 'node:net'
 import { createClient } from 'redis'
 import { WebSocketServer } from 'ws'

@@ -1,4 +1,4 @@
-// What can go wrong between a client and a node, and between a node and its store.
+// Faults between a client and a node, and between a node and its store.
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore, type Session, type Store, type StoreNode } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
@@ -92,7 +92,7 @@ forEachStore(stores => {
       let resuming: Promise<unknown> | undefined
       let resumed = () => {}
       const store = altered(stores.next(), node => ({
-        // The store is asked to resume first, and answers both in one breath.
+        // The store receives the request to resume first, and both answers arrive in the same task.
         commit: async (...args) => {
           if (runs === 1 && !resuming) await new Promise<void>(resolve => (resumed = resolve))
           const answer = await node.commit(...args)
@@ -127,7 +127,7 @@ forEachStore(stores => {
     test('may be cut anywhere, all the time, without loss, duplicates or reordering', async () => {
       const { port, server } = await echo()
       const proxy = await proxied(port)
-      // Whatever is on the line when so many bytes have passed: handshakes, frames, acknowledgements.
+      // The connection is cut after a random number of bytes, in handshakes, frames or acknowledgements.
       let seed = 7
       const random = (below: number) => {
         seed = (seed * 48_271) % 2_147_483_647
@@ -287,7 +287,7 @@ forEachStore(stores => {
     })
 
     test('closes the connection that the first node still has after a moment', async () => {
-      // Told by the other node, not found out by looking now and then.
+      // The first node learns of it from a notification of the other one, not from its regular queries.
       const blind = altered(stores.next(), () => ({ touch: async held => held.map(() => 0) }))
       const [a, b] = [await startNode({ store: blind }), await start()]
       const old = await join(a.url)
@@ -320,7 +320,7 @@ forEachStore(stores => {
       back.say('question', 1)
       expect((await back.ack(1)).success).toBe(true)
       await back.got(1)
-      // Home again: what the first one handled in vain is forgotten there as well.
+      // On the first node again: it has also discarded what it handled in vain.
       const home = await comeBack(back, a.url)
       expect(datas(await home.got(1))).toEqual(['from b'])
       home.say('question', 1)
@@ -328,10 +328,10 @@ forEachStore(stores => {
       expect(home.messages).toHaveLength(1)
     })
 
-    test('that has held the session makes the first node begin afresh, even if the notification was lost', async () => {
+    test('that has held the session makes the first node read it again from the store, even if the notification was lost', async () => {
       const store = stores.next()
       const deaf: Store = { open: limits => store.open(limits, () => {}) }
-      // Never done with its first message.
+      // The handler of the first message never finishes.
       const a = await startNode({ store: deaf, onMessage: () => new Promise(() => {}) })
       const b = await start({ onMessage: () => {} })
       const peer = await join(a.url)
@@ -362,7 +362,7 @@ forEachStore(stores => {
       const peer = await join(a.url)
       await b.server.send(peer.id, 'unheard of')
       expect((await peer.got(1))[0].data).toBe('unheard of')
-      // The same for the news that it has lost the session.
+      // The notification that it has lost the session is also lost.
       const { search } = new URL(peer.recovery)
       await join(`${b.url}/${search}`)
       expect((await peer.closed()).code).toBe(1006)
@@ -414,7 +414,7 @@ forEachStore(stores => {
     })
     const old = await join(url)
     expect((await (await dial(old.recovery)).closed()).code).toBe(1011)
-    // It would handle requests whose effects the store refuses, and another connection would then handle them again.
+    // Otherwise, it would handle requests whose effects the store refuses, and another connection would handle them again.
     expect((await old.closed()).code).toBe(1011)
     const back = await join(old.recovery)
     expect(back.id).toBe(old.id)
@@ -425,7 +425,7 @@ forEachStore(stores => {
   test('a message sent after a handler is done does not overtake those that the handler sent', async () => {
     const store = altered(stores.next(), node => ({
       commit: async (effects, claim) => {
-        // As when the claim has to be made a second time.
+        // Simulates that the claim must be made a second time.
         if (claim) await new Promise(setImmediate)
         return node.commit(effects, claim)
       },
@@ -451,7 +451,7 @@ forEachStore(stores => {
       const store = altered(stores.next(), node => ({
         commit: async (...args) => {
           const done = await node.commit(...args)
-          if (broken) throw new Error('the line to the store broke')
+          if (broken) throw new Error('the connection to the store was lost')
           return done
         },
       }))

@@ -1,4 +1,4 @@
-// Bytes on a TCP connection, without any WebSocket client between: whatever they are, the process survives them.
+// Bytes on a TCP connection, without a WebSocket client. Whatever they are, the process does not crash.
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
@@ -86,7 +86,7 @@ describe('a TCP client cannot end the process', () => {
     expect((await neighbour.ack(1)).success).toBe(true)
     expect(unhandled).toEqual([])
     expect(errors).toEqual([])
-    // The generator reaches the inside of sessions.
+    // The generator also opens sessions.
     expect(server.stats.created).toBeGreaterThan(RUNS / 20)
   }, 300_000)
 })

@@ -1,4 +1,4 @@
-// What only a store outside of the process can show.
+// Tests that need a store outside of the process.
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, rmSync } from 'node:fs'
@@ -161,7 +161,7 @@ describe.runIf(hasRedis())('Redis', () => {
           node.read(id, 1, 0, 100).then(list => list?.map(({ frame }) => frame))
         return { node, open, ids, received }
       }
-      /** Counts scripts, and lets a test interfere. */
+      /** A client that counts scripts, and calls a hook of the test before each. */
       const watched = (hook: (call: number) => Promise<unknown> | undefined = () => undefined) => {
         let calls = 0
         const client = stores.client()
@@ -196,7 +196,7 @@ describe.runIf(hasRedis())('Redis', () => {
       test('of a client is completed once by the next node if the first one is killed in the middle', async () => {
         const { node, open, ids, received } = await crowd()
         await node.create({ id: 'author', token: 't1', userId: 'u', groups: [] })
-        // It dies after the first part.
+        // The node is killed after the first part.
         const dying = await open(watched(call => (call === 4 ? new Promise(() => {}) : undefined)).over)
         const claim = { session: 'author', epoch: 1, ackId: 7 }
         dying.commit([publish('{1}'), { kind: 'send', session: 'author', frame: '{2}' }], claim)
@@ -226,7 +226,7 @@ describe.runIf(hasRedis())('Redis', () => {
         await peer.got(1)
         await stores.client().del(`${prefix}${kind}${kind === 'g:' ? 'g' : peer.id}`)
         peer.say('y', 2)
-        // The first to find out is the commit of the next message, or the store's own notification.
+        // The commit of the next message detects it, or the store's own notification.
         expect([1006, 1008]).toContain((await peer.closed()).code)
         expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
       },
@@ -265,7 +265,7 @@ describe.runIf(hasRedis())('Redis', () => {
     test('may forget its scripts at any time without reordering messages', async () => {
       const store = stores.next()
       const { url, server } = await startNode({ store, maxUnacknowledged: 10_000 })
-      // Another node soon brings the scripts back, in the middle of what this one has on its way.
+      // Another node soon loads the scripts again, while this one has commands in flight.
       const other = await startNode({ store: stores.next(), maxUnacknowledged: 10_000 })
       const peer = await join(url)
       const total = 5_000
@@ -304,7 +304,7 @@ describe.runIf(hasRedis())('Redis', () => {
     const note = (error: unknown) => unhandled.push(error)
     process.on('uncaughtException', note)
     cleanup(() => process.off('uncaughtException', note))
-    // As in the guide: nothing but this.
+    // As the guide shows it.
     const { url } = await startNode({ store: redisStore(client), onMessage: () => {} })
     const peer = await join(url)
     const closed = once(client, 'end').catch(() => {})
@@ -371,7 +371,7 @@ describe.runIf(hasRedis())('Redis', () => {
     test('costs no message, duplicates none and reorders none, with two nodes that are killed in turn', async () => {
       const redis = await startRedis()
       cleanup(() => redis.stop())
-      // Ports that nobody else is given while their node is away.
+      // Ports that no other process gets while their node is down.
       const nodes = [await spawn(redis.url, await freePort()), await spawn(redis.url, await freePort())]
       let over = false
       const total = Number(process.env.MESSAGES ?? 4_000)
@@ -383,7 +383,7 @@ describe.runIf(hasRedis())('Redis', () => {
       let kills = 0
       const killing = (async () => {
         for (let victim = 0; !over; victim = 1 - victim) {
-          // As random as can be: whatever it is doing right now.
+          // The node is killed at a random moment.
           await new Promise(resolve => setTimeout(resolve, 50 + Math.random() * 150))
           if (over) return
           const node = nodes[victim] as (typeof nodes)[number]

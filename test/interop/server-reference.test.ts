@@ -1,4 +1,4 @@
-// Other people's client for these frames, as it is: the one that Azure publishes on npm.
+// Tests the server with an unmodified client of another vendor: the one that Azure publishes on npm.
 import { WebPubSubClient, type WebPubSubClientOptions } from '@azure/web-pubsub-client'
 import { describe, expect, test, vi } from 'vitest'
 import { cleanUp, cleanup } from '../support/cleanup.ts'

@@ -1,4 +1,4 @@
-// Nodes of a reliable server, and a client that says exactly what the test wants it to say.
+// Nodes of a reliable server, and a client that sends exactly the frames of the test.
 import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -24,7 +24,7 @@ export interface Node {
   readonly url: string
   readonly wss: WebSocketServer
   readonly server: ReliableServer
-  /** What went wrong in it. */
+  /** The errors that were reported to `onError`. */
   readonly errors: unknown[]
 }
 
@@ -59,7 +59,7 @@ export interface Peer {
   raw(data: string | Uint8Array): void
   /** Sends an event of text and waits for nothing. */
   say(text: string, ackId?: number): void
-  /** The first frame, past or future, for which this holds. */
+  /** Resolves with the first frame, past or future, for which the function returns true. */
   get(holds: (frame: any) => boolean): Promise<any>
   ack(ackId: number): Promise<any>
   /** Resolves with that many numbered messages. */
@@ -69,7 +69,7 @@ export interface Peer {
   readonly recovery: string
 }
 
-/** Connects; resolves when the socket is open, or refused. */
+/** Connects. Resolves when the socket is open, or was refused. */
 export const dial = async (
   url: string,
   options: object = {},
@@ -137,7 +137,7 @@ export const join = async (url: string, options?: object): Promise<Peer> => {
   return peer
 }
 
-/** Cuts the line, and comes back, here or to another node. */
+/** Cuts the connection, and resumes the session on the same node or another one. */
 export const comeBack = async (peer: Peer, to?: string): Promise<Peer> => {
   peer.socket.terminate()
   await peer.closed()
@@ -146,8 +146,8 @@ export const comeBack = async (peer: Peer, to?: string): Promise<Peer> => {
 }
 
 /**
- * A client that sends numbers, keeps each until it is acknowledged, and notes every reply. It dials `next()` whenever it has lost
- * its connection. Rejects when its session is lost, or when replies are not numbered one after the other.
+ * A client that sends numbers, keeps each until it is acknowledged, and records every reply. It connects to `next()` whenever it has lost its
+ * connection. Rejects if its session is lost, or if the numbers of the replies are not consecutive.
  */
 export const talk = (next: () => string, total: number): Promise<{ replies: number[]; losses: number }> => {
   const replies: number[] = []
@@ -207,13 +207,13 @@ export const talk = (next: () => string, total: number): Promise<{ replies: numb
 }
 
 export interface Stores {
-  /** A store as a further node sees it: of the same sessions as the others of this test. */
+  /** Returns a store for one more node, with the same sessions as the other stores of this test. */
   next(): Store
-  /** A look into Redis, where that is it. */
+  /** A client of Redis, if the sessions are in Redis. */
   client(): Client
 }
 
-/** A store some of whose steps do something else too. */
+/** A store of which a test changes some methods. */
 export const altered = (store: Store, change: (node: StoreNode) => Partial<StoreNode>): Store => ({
   open: async (limits, onEvent) => {
     const node = await store.open(limits, onEvent)
@@ -238,7 +238,7 @@ export const forEachStore = (tests: (stores: Stores, kind: 'memory' | 'redis') =
   })
 }
 
-/** A Redis for these tests, with other keys for each. */
+/** Starts a Redis for these tests, with different keys for each. */
 export const withRedis = (tests: (stores: Stores) => void): void => {
   let redis: Redis
   let client: Client

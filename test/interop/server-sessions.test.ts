@@ -291,7 +291,7 @@ forEachStore(stores => {
         error: { name: 'RangeError', message: 'the message was not handled' },
       })
       expect(errors).toEqual([new RangeError('secret detail')])
-      // It is not remembered: the client may try again.
+      // The id of a refused message is not remembered, so the client may send it again.
       peer.say('good', 1)
       await peer.get(({ success }) => success)
       expect((await peer.got(2)).map(({ data, sequenceId }) => [sequenceId, data])).toEqual([
@@ -348,7 +348,7 @@ forEachStore(stores => {
       expect((await peer.ack(1)).error.name).toBe('NotFound')
     })
 
-    test('also gets messages that want no acknowledgement', async () => {
+    test('also gets messages without an ackId, which are not acknowledged', async () => {
       const ids: unknown[] = []
       const { url } = await start({
         onMessage: ({ id }, session) => {
@@ -484,7 +484,7 @@ forEachStore(stores => {
       const replay = await dial(first.recovery)
       expect(await replay.closed()).toEqual({ code: 1008, reason: 'the session is unknown or has expired' })
       expect(replay.frames.some(({ event }) => event === 'connected')).toBe(false)
-      // Nothing has happened to the session itself.
+      // The session itself is not affected.
       expect(third.end).toBeUndefined()
       expect(server.stats.refused).toBe(1)
     })
@@ -493,7 +493,7 @@ forEachStore(stores => {
       const { url } = await start()
       const first = await join(url)
       const second = await comeBack(first)
-      // The answer to the server's own ping went before this pong.
+      // The client has answered the server's own ping before this pong arrives.
       second.send({ type: 'ping' })
       await second.get(({ type }) => type === 'pong')
       expect((await (await dial(first.recovery)).closed()).code).toBe(1008)

@@ -1,4 +1,4 @@
-// Users as addresses over real connections, on several nodes, with each kind of store.
+// Sending to users over real connections, on several nodes, with each kind of store.
 import { expect, test, vi } from 'vitest'
 import type { ReliableServerOptions } from '../../src/server.ts'
 import { cleanUp } from '../support/cleanup.ts'
@@ -11,7 +11,7 @@ forEachStore(({ next }) => {
   const start = (options: ReliableServerOptions<any> = {}) =>
     startNode({ store: next(), authorize: ({ url }) => /^\/(\w+)/.exec(url ?? '')?.[1] ?? true, ...options })
 
-  test('a message to a user reaches all sessions of the user on all nodes, also one that is away', async () => {
+  test('a message to a user reaches all sessions of the user on all nodes, including one without a connection', async () => {
     const [a, b] = [await start(), await start()]
     const [here, there, away] = [
       await join(`${a.url}/ada`),

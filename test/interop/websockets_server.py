@@ -1,4 +1,4 @@
-"""The `websockets` package: /broadcast sends to all who are there, any other path echoes. Prints its port."""
+"""The package `websockets`: /broadcast sends each message to all clients, and any other path echoes. Prints its port."""
 
 import asyncio
 from contextlib import suppress
@@ -13,7 +13,7 @@ async def serve(socket, path):
     shared = path == "/broadcast"
     if shared:
         room.add(socket)
-    # Every end without code 1000 or 1001 is an exception here.
+    # websockets raises an exception for each close code except for 1000 and 1001.
     with suppress(websockets.ConnectionClosed):
         async for message in socket:
             if shared:

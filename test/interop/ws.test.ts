@@ -14,7 +14,7 @@ async function start(options?: ServerOptions) {
   return server
 }
 
-/** A client whose messages and end are kept, however early they come. */
+/** Connects a client that records its messages and its end from the beginning. */
 function dial(url: string, protocols: string[] = [], options = {}) {
   const socket = new WebSocket(url, protocols, options)
   const messages: unknown[] = []
@@ -27,7 +27,7 @@ function dial(url: string, protocols: string[] = [], options = {}) {
   return { socket, messages, opened, closed }
 }
 
-test('the test server echoes text and binary, and records who sent what', async () => {
+test('the test server echoes text and binary messages, and records them with their senders', async () => {
   const server = await start()
   const first = dial(`${server.url}/echo`)
   const second = dial(server.url)
@@ -45,7 +45,7 @@ test('the test server echoes text and binary, and records who sent what', async 
   expect([server.received.length, server.connections.length]).toEqual([0, 2])
 })
 
-test('the test server broadcasts to the clients of /broadcast, and to no others', async () => {
+test('the test server broadcasts only to the clients of /broadcast', async () => {
   const server = await start()
   const clients = [
     dial(`${server.url}/broadcast`),
@@ -82,7 +82,7 @@ test.each([
   await server.until(() => server.connections[0]?.closed !== undefined)
 })
 
-test('the test server refuses handshakes, answers garbage, or hangs, and counts it', async () => {
+test('the test server can refuse handshakes, answer them with garbage, or not answer, and counts them', async () => {
   const server = await start()
   server.refuse(503)
   const refused = new WebSocket(server.url)
@@ -137,7 +137,7 @@ test('the test server closes all connections with a code, or cuts them', async (
   expect((await cut.closed).code).toBe(1006)
 })
 
-test('the test server can stay silent, even to a close frame', async () => {
+test('the test server can ignore everything, even a close frame', async () => {
   const server = await start()
   const client = dial(`${server.url}/silent`)
   await client.opened

@@ -1,13 +1,13 @@
-// A WebSocket server under test control, over the `ws` package. What it does with a connection is in the path:
+// A WebSocket server that tests control, with the package `ws`. The path of the URL determines what it does:
 //
 //   /            the same as /echo
-//   /echo        sends every message back
-//   /broadcast   sends every message to all who are connected to /broadcast, the sender too
-//   /sink        reads and records, answers nothing
-//   /silent      opens and then does not even read: no pong, no closing handshake, and in the end no room to send
-//   /close?code=4001&reason=x   closes right after the open; without a code, closes with none
-//   /drop        opens and cuts the connection at once, without a close frame
-//   /garbage     answers the handshake with something that is not HTTP
+//   /echo        echoes each message
+//   /broadcast   sends each message to all clients of /broadcast, including the sender
+//   /sink        records messages, and answers none
+//   /silent      opens the connection, and does not read from it: it sends no pongs and no close frames, and the buffers of the client fill up
+//   /close?code=4001&reason=x   closes at once with this code, or without one
+//   /drop        opens the connection, and cuts it at once, without a close frame
+//   /garbage     answers the handshake with bytes that are not HTTP
 //   /hang        never answers the handshake
 import { once } from 'node:events'
 import http from 'node:http'
@@ -17,26 +17,26 @@ import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { createWatch } from '../support/watch.ts'
 
-/** One connection, as the server knows it. It stays listed after its end. */
+/** The server's side of one connection. It stays in the list after its end. */
 export interface Peer {
-  /** 1 for the first that opened. */
+  /** The number of the connection. The first one has 1. */
   readonly number: number
   readonly path: string
   readonly query: URLSearchParams
-  /** The subprotocol that was agreed on, or `''`. */
+  /** The selected subprotocol, or `''`. */
   readonly protocol: string
-  /** The extensions that were agreed on, as the header says it: `'permessage-deflate'` or `''`. */
+  /** The negotiated extensions, as in the header: `'permessage-deflate'` or `''`. */
   readonly extensions: string
-  /** How it ended: 1005 for a close frame without a code, 1006 for none at all. Absent while it lives. */
+  /** How it ended: 1005 for a close frame without a code, 1006 for no close frame. Absent while it is open. */
   closed?: { readonly code: number; readonly reason: string }
-  /** Sends one message in as many frames as there are parts. All text, or all binary. */
+  /** Sends one message with one frame per part. All parts are text, or all are binary. */
   send(...parts: readonly Part[]): void
   close(code?: number, reason?: string): void
   /** Cuts the connection without a close frame. */
   terminate(): void
 }
 
-/** A message that came in: text is a string, binary a Buffer. */
+/** A received message: a string for text, a Buffer for binary data. */
 export interface Received {
   /** The number of the connection. */
   readonly connection: number
@@ -45,54 +45,54 @@ export interface Received {
 
 export type Part = string | Uint8Array
 
-interface News {
+interface ServerEvents {
   connection: Peer
   message: Received
   close: Peer
 }
 
 export interface ServerOptions {
-  /** Default: a free port, kept over `restart()`. */
+  /** Default: a free port, which stays the same after `restart()`. */
   port?: number
-  /** The subprotocols it knows; it selects the first of the client's that is among them. Default: the client's first. */
+  /** The supported subprotocols. It selects the client's first one that is among them. Default: the client's first. */
   protocols?: readonly string[]
   /** Compress every message for clients that offer it. Default: `false`. */
   perMessageDeflate?: boolean
-  /** A longer message is answered by close 1009. Default: 100 MiB. */
+  /** The server closes with 1009 after a longer message. Default: 100 MiB. */
   maxPayload?: number
-  /** Serve `wss:` with these. */
+  /** The certificate and key for `wss:`. */
   tls?: { readonly key: string; readonly cert: string }
 }
 
 export interface TestServer {
   readonly port: number
-  /** The address without a path. */
+  /** The URL without a path. */
   readonly url: string
-  /** All that ever opened, oldest first. */
+  /** All connections, including those that have ended, oldest first. */
   readonly connections: readonly Peer[]
-  /** Those that are open. */
+  /** The open connections. */
   readonly clients: readonly Peer[]
-  /** Every message, in the order of arrival. */
+  /** All received messages, in the order of arrival. */
   readonly received: readonly Received[]
-  /** How many handshakes were asked for, the refused and the hanging ones included. */
+  /** The number of handshakes, including those that were refused or not answered. */
   readonly handshakes: number
-  /** The next such event after this call. */
-  next<Kind extends keyof News>(kind: Kind): Promise<News[Kind]>
-  /** Resolves as soon as `holds()` is true: asked now, and after every event of the server. */
+  /** Resolves with the next event of this kind. */
+  next<Kind extends keyof ServerEvents>(kind: Kind): Promise<ServerEvents[Kind]>
+  /** Resolves as soon as `holds()` returns true. It is called now, and after each event of the server. */
   until(holds: () => boolean): Promise<unknown>
-  /** Forgets what was received and who has gone. Numbers go on counting. */
+  /** Removes received messages and ended connections from the lists. The numbers of connections continue. */
   clear(): void
-  /** Sends one message to all, in as many frames as there are parts. */
+  /** Sends one message to all clients, with one frame per part. */
   push(...parts: readonly Part[]): void
   closeAll(code?: number, reason?: string): void
   terminateAll(): void
-  /** Answers handshakes with this HTTP status; `false` takes them again. */
+  /** Answers handshakes with this HTTP status. `false` accepts them again. */
   refuse(status: number | false): void
-  /** Answers handshakes this late. */
+  /** Delays the answers to handshakes by this many milliseconds. */
   slowHandshake(ms: number): void
   /** Cuts all connections and closes the port. */
   stop(): Promise<void>
-  /** Stops if it runs, and listens again on the same port. */
+  /** Stops the server if it is running, and listens again on the same port. */
   restart(): Promise<void>
 }
 
@@ -111,7 +111,7 @@ export async function startServer({
   const timers = new Set<NodeJS.Timeout>()
   const { look, until } = createWatch()
   const listeners = { connection: [], message: [], close: [] } as {
-    [Kind in keyof News]: ((news: News[Kind]) => void)[]
+    [Kind in keyof ServerEvents]: ((payload: ServerEvents[Kind]) => void)[]
   }
   let handshakes = 0
   let opened = 0
@@ -122,15 +122,15 @@ export async function startServer({
   const web = tls ? https.createServer({ ...tls }) : http.createServer()
   const ws = new WebSocketServer({
     noServer: true,
-    // Small messages too, so that a test of compression need not be a large one.
+    // Small messages are compressed, too, so that tests of compression need no large ones.
     perMessageDeflate: perMessageDeflate && { threshold: 0 },
     maxPayload,
     handleProtocols: offered =>
       [...offered].find(protocol => !protocols || protocols.includes(protocol)) ?? false,
   })
 
-  function tell<Kind extends keyof News>(kind: Kind, news: News[Kind]) {
-    for (const listener of listeners[kind].splice(0)) listener(news)
+  function emit<Kind extends keyof ServerEvents>(kind: Kind, payload: ServerEvents[Kind]) {
+    for (const listener of listeners[kind].splice(0)) listener(payload)
     look()
   }
 
@@ -159,17 +159,17 @@ export async function startServer({
       if (peer.path === '/broadcast') {
         for (const other of clients) if (other.path === peer.path) other.send(message.data)
       }
-      tell('message', message)
+      emit('message', message)
     })
-    // A broken frame or an oversized message; the close event that follows says it.
+    // The error of an invalid frame or a message that is too large. A close event follows.
     socket.on('error', () => {})
     socket.on('close', (code, reason) => {
       peer.closed = { code, reason: reason.toString() }
       clients.delete(peer)
-      tell('close', peer)
+      emit('close', peer)
     })
 
-    tell('connection', peer)
+    emit('connection', peer)
     if (peer.path === '/silent') socket.pause()
     if (peer.path === '/drop') socket.terminate()
     if (peer.path === '/close') {
@@ -197,7 +197,7 @@ export async function startServer({
   web.on('request', (_, response) => response.writeHead(426).end())
   web.on('upgrade', (request, socket, head) => {
     const url = new URL(request.url ?? '/', 'ws://127.0.0.1')
-    // A client that goes away in the middle of a handshake is no failure of the test.
+    // A client may disconnect during a handshake. That is not an error.
     socket.on('error', () => {})
     handshakes++
     look()
@@ -220,7 +220,7 @@ export async function startServer({
     timers.clear()
     const closed = web.listening && once(web, 'close')
     web.close()
-    // `terminate` rather than the socket below it, so that the server's own record says how each one ended.
+    // `terminate()` instead of destroying the TCP socket, so that the server emits a close event for each connection.
     for (const client of ws.clients) client.terminate()
     for (const socket of sockets) socket.destroy()
     await closed

@@ -20,7 +20,7 @@ type Mount = (target: Element) => Promise<Mounted>
 const folder = `${root}.tmp/guide-${process.pid}/`
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** How each framework mounts the component `Component`, and waits for what a job changes. */
+/** How each framework mounts the component `Component`, and performs a job and waits for the changes. */
 const HOW: Record<Framework, { component: string; ending: string; mount: string }> = {
   react: {
     component: 'react-component.tsx',
@@ -77,7 +77,7 @@ const HOW: Record<Framework, { component: string; ending: string; mount: string 
   },
 }
 
-/** Builds a piece of the guide; `name`: the component that it exports, if not by default. */
+/** Builds a sample of the guide. `name`: the name of the component, if it is not the default export. */
 const build = (framework: Framework, piece: string, name?: string): string => {
   const { component, ending, mount } = HOW[framework]
   mkdirSync(folder, { recursive: true })
@@ -113,7 +113,7 @@ const FEEDS: [Framework, string, string?][] = [
 ]
 
 test.each(FEEDS)(
-  'the guide’s component for %s shows state and text, and closes its socket with its view',
+  'the guide’s component for %s shows state and text, and closes its socket when it is unmounted',
   async (framework, piece, name) => {
     const { perform, advance, unmount } = await start(build(framework, piece, name))
     await advance(0)
@@ -235,7 +235,7 @@ describe('the guide for React', () => {
     unmount()
   })
 
-  test('shows a reliable socket that was made outside, and leaves it as it is', async () => {
+  test('shows a reliable socket that was created outside, and does not close it', async () => {
     const code = build('react', pieceWith(GUIDE, 'export function Orders'), 'Orders')
     const { advance, unmount } = await start(code)
     await advance(10_000)
@@ -252,7 +252,7 @@ test.each([
 ])(
   'the component %s the migration from react-use-websocket shows state and messages, and sends',
   async (_, name) => {
-    // Not every bundler gives a module of this package the default export of a CommonJS package.
+    // The default export of a CommonJS package depends on the bundler.
     const piece = pieceWith(MIGRATION, `export function ${name}()`).replace(
       'import useWebSocket, { ReadyState }',
       "import * as library from 'react-use-websocket'\nconst useWebSocket = library.default.default ?? library.default\nimport { ReadyState }",

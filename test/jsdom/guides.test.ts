@@ -1,4 +1,4 @@
-// The guides to what a page does, in a page.
+// The guides about pages, in jsdom.
 import { beforeEach, expect, test, vi } from 'vitest'
 import type { PageEventSource, Socket } from '../../src/index.ts'
 import type { FakeServer } from '../../src/testing.ts'
@@ -33,7 +33,7 @@ test('the guide to hidden tabs closes the connection after five minutes, until t
   socket.close()
 })
 
-test('the guide to hidden tabs tells each connection once whether the page is hidden', async () => {
+test('the guide to hidden tabs sends once on each connection whether the page is hidden', async () => {
   const { createSocket } = await import('../../src/index.ts')
   const socket = createSocket('wss://push.test')
   vi.stubGlobal('socket', socket)

@@ -65,7 +65,7 @@ describe('createBrowserEvents()', () => {
     stop()
   })
 
-  test('reports no wake while the page sleeps hidden: a network that comes back does not concern it', () => {
+  test('reports no wake event for the network while the page sleeps and is hidden', () => {
     const { reports, stop } = listen({ hiddenFor: 10_000 })
     become('hidden')
     fire('online')
@@ -84,7 +84,7 @@ describe('createBrowserEvents()', () => {
   test('reports no sleep if its timer is so late that the page is visible again', () => {
     const { reports, stop } = listen({ hiddenFor: 10_000 })
     become('hidden')
-    // The event comes after the timer.
+    // The event is dispatched after the timer.
     state = 'visible'
     vi.advanceTimersByTime(10_000)
     expect(reports).toEqual(['hidden'])
@@ -162,7 +162,7 @@ describe('a socket with hiddenFor', () => {
     server.latest.accept()
   }
 
-  test('closes the connection of a page that stays hidden, keeps what is sent meanwhile, and is back when the page is shown', () => {
+  test('closes the connection of a page that stays hidden, queues messages meanwhile, and reconnects when the page is shown', () => {
     start()
     const closed = vi.fn()
     socket.on('close', closed)

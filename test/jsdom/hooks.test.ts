@@ -1,4 +1,4 @@
-// The functions for each framework, in the same app: test/frameworks/apps.
+// The functions for each framework, in apps that do the same: test/frameworks/apps.
 import { rmSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { FakeServer } from '../../src/testing.ts'
@@ -21,7 +21,7 @@ describe.each(frameworks)('in %s', name => {
     code = buildCode(appFile(name), '--development')
   })
   beforeEach(async () => {
-    // Frameworks keep the timers that they find when they are loaded.
+    // Frameworks store the timer functions when they are loaded, so the fake ones must be installed before.
     vi.stubGlobal('IS_REACT_ACT_ENVIRONMENT', true)
     app = await importCode<App>(code)
     server = fakeNetwork()
@@ -82,7 +82,7 @@ describe.each(frameworks)('in %s', name => {
       expect(vi.getTimerCount()).toBe(0)
     })
 
-    test('keeps the connection when a view is replaced, again and again', async () => {
+    test('keeps the connection when a view is replaced repeatedly', async () => {
       const { advance, show } = await mount(A)
       await advance(0)
       for (const id of ['b', 'c', 'd']) {
@@ -159,7 +159,7 @@ describe.each(frameworks)('in %s', name => {
   })
 
   describe('useMessages()', () => {
-    test('misses none of 10,000 messages in one task, and renders once in the next frame', async () => {
+    test('receives all of 10,000 messages in one task, and renders once in the next frame', async () => {
       const { advance, perform } = await mount({ ...A, limit: 3 })
       await advance(0)
       await advance(FRAME)
@@ -176,7 +176,7 @@ describe.each(frameworks)('in %s', name => {
       expect(renders['a lines']).toBe(once)
     })
 
-    test('keeps the last 100 messages, in order, if nothing else is said', async () => {
+    test('keeps the last 100 messages, in order, by default', async () => {
       const { advance, perform } = await mount(A)
       await advance(0)
       const all = Array.from({ length: 250 }, (_, n) => `${n}`)
@@ -215,7 +215,7 @@ describe.each(frameworks)('in %s', name => {
       expect(renders['a lines']).toBe(once)
     })
 
-    test('hears nothing more when its view is unmounted', async () => {
+    test('receives no more messages when its view is unmounted', async () => {
       const { advance, show, perform } = await mount(A, { ...A, id: 'b' })
       await advance(0)
       await perform(() => server.latest.send('one'))
@@ -228,7 +228,7 @@ describe.each(frameworks)('in %s', name => {
       expect(renders['a lines']).toBe(before)
     })
 
-    test('shows nothing of the socket that was left, even if its frame was to come', async () => {
+    test('shows no messages of the previous socket, even if a frame was requested', async () => {
       const { advance, show, perform } = await mount(A)
       await advance(0)
       await perform(() => server.latest.send('of a'))
@@ -237,7 +237,7 @@ describe.each(frameworks)('in %s', name => {
       expect([text('a', 'lines'), text('a', 'total')]).toEqual(['', '0'])
     })
 
-    test('goes on after a reconnection', async () => {
+    test('continues after a reconnection', async () => {
       const { advance, perform } = await mount(A)
       await advance(0)
       await perform(() => server.latest.send('one').drop())
@@ -263,7 +263,7 @@ describe.each(frameworks)('in %s', name => {
     expect([text('a', 'state'), text('a', 'outage')]).toEqual(['open', ''])
   })
 
-  test('useSend() sends to the present socket, and queues without a connection', async () => {
+  test('useSend() sends on the current socket, and queues without a connection', async () => {
     const { advance, show, perform } = await mount(A)
     const press = () => perform(() => document.querySelector('button')?.click())
     await press()
@@ -277,7 +277,7 @@ describe.each(frameworks)('in %s', name => {
   })
 
   describe('on a server', () => {
-    test('nothing is opened, and the page takes over what was rendered', async () => {
+    test('no connection is opened, and the page hydrates the rendered HTML', async () => {
       const props = { feeds: [{ ...A, limit: 5 }] }
       const { html, script, attempts, timers } = renderOnServer(name, props)
       expect([attempts, timers]).toEqual([0, []])
@@ -292,16 +292,16 @@ describe.each(frameworks)('in %s', name => {
       const first = await app.mount(other, { feeds: [{ ...A, id: 'z' }] })
       views.push(first)
       await first.perform(() => vi.advanceTimersByTime(0))
-      const complaints: unknown[] = []
+      const warnings: unknown[] = []
       for (const level of ['error', 'warn'] as const) {
-        vi.spyOn(console, level).mockImplementation((...words) => complaints.push(words))
+        vi.spyOn(console, level).mockImplementation((...words) => warnings.push(words))
       }
       // biome-ignore lint/security/noGlobalEval: the script of the framework, as a page would run it
       globalThis.eval(/<script>(.*?)<\/script>/s.exec(script)?.[1] ?? '')
       const view = await app.hydrate(target, props)
       views.push(view)
       vi.restoreAllMocks()
-      expect(complaints).toEqual([])
+      expect(warnings).toEqual([])
       expect(document.querySelector('section')).toBe(section)
       await view.perform(() => vi.advanceTimersByTime(0))
       expect(text('a', 'state')).toBe('open')

@@ -1,4 +1,4 @@
-// A page, and a peer that mock-socket plays: what a user's own tests do with the SDK.
+// A page with a server of mock-socket, as in the tests of an application.
 import { Server, WebSocket } from 'mock-socket'
 import { afterEach, expect, test } from 'vitest'
 import { createSocket, type Socket } from '../../src/index.ts'
@@ -9,7 +9,7 @@ let socket: Socket | undefined
 
 const serve = () => {
   server = new Server(url, { mock: false })
-  // It plays `open` to the page before the peer listens, so the peer speaks first. It has no `bufferedAmount`.
+  // mock-socket dispatches `open` before the server listens, so the server sends the first message. It has no `bufferedAmount`.
   server.on('connection', peer => {
     peer.on('message', data => peer.send(`echo ${data}`))
     peer.send('welcome')
@@ -38,7 +38,7 @@ test('a socket over mock-socket gets answers, and reconnects after the server go
   expect(await next('text')).toBe('welcome')
 })
 
-test('a socket over mock-socket disconnects when the page is put away and reconnects when it is shown', async () => {
+test('a socket over mock-socket disconnects on pagehide and reconnects on pageshow', async () => {
   serve()
   socket = createSocket(url, { WebSocket })
   await next('open')

@@ -1,4 +1,4 @@
-// Sources that change, in Svelte and Solid, whose components are compiled: test/frameworks/apps/room-*.
+// Reactive sources in Svelte and Solid, whose components are compiled: test/frameworks/apps/room-*.
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { FakeServer } from '../../src/testing.ts'
 import { buildCode, importCode } from '../frameworks/load.ts'
@@ -38,7 +38,7 @@ describe.each([
     code = buildCode(`${root}test/frameworks/apps/${file}`, '--development')
   })
 
-  test('follows what its sources depend on: address, selection and json()', async () => {
+  test('updates when its sources change: the URL, the selection and json()', async () => {
     const { mount } = await importCode<Module>(code)
     server = fakeNetwork()
     const renders: Record<string, number> = {}
@@ -94,7 +94,7 @@ describe('under Suspense in Solid', () => {
     code = buildCode(`${root}test/frameworks/apps/room-solid.tsx`, '--development')
   })
 
-  test('a view that waits opens nothing, and connects when it is shown at last', async () => {
+  test('a suspended view opens no connection, and connects when it is shown', async () => {
     const { suspend } = await importCode<Module>(code)
     server = fakeNetwork()
     let load: (name: string) => void = () => {}
@@ -113,7 +113,7 @@ describe('under Suspense in Solid', () => {
     view.unmount()
   })
 
-  test('a view that is abandoned leaves nothing open', async () => {
+  test('an abandoned view leaves no connection open', async () => {
     const { suspend } = await importCode<Module>(code)
     server = fakeNetwork()
     const view = suspend(target, new Promise(() => {}))

@@ -1,4 +1,4 @@
-// The fake in a page that jsdom plays: its events must be those of the page.
+// The fake server in jsdom, where its events must be instances of the page's classes.
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { createSocket } from '../../src/index.ts'
 import { createFakeServer, record } from '../../src/testing.ts'

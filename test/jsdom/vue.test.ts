@@ -1,4 +1,4 @@
-// What only Vue can do: scopes without a component, async setup, and refs and getters in the place of values.
+// Features of Vue: scopes without a component, asynchronous setup, and refs and getters instead of values.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import {
   type App,
@@ -23,7 +23,7 @@ const FRAME = 16
 
 let server: FakeServer
 let n = 0
-/** Another address in each test, because what is shared is shared by the whole page. */
+/** Another URL in each test, because the whole page shares sockets. */
 let url: string
 let app: App | undefined
 let target: Element
@@ -70,7 +70,7 @@ describe('in a scope without a component, such as a store', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('a socket lives on after the first component that uses the store is unmounted', async () => {
+  test('a socket stays open after the first component that uses the store is unmounted', async () => {
     const scope = effectScope(true)
     let store: ReturnType<typeof setUp> | undefined
     const useStore = () => {
@@ -112,7 +112,7 @@ describe('a component with an asynchronous setup', () => {
     return () => state.value.name
   }
 
-  test('connects when it is shown at last', async () => {
+  test('connects when it is shown', async () => {
     let load = () => {}
     const Feed = createFeed(
       new Promise<void>(resolve => {
@@ -127,7 +127,7 @@ describe('a component with an asynchronous setup', () => {
     expect([target.textContent, server.attempts]).toEqual(['open', 1])
   })
 
-  test('leaves nothing open if it is abandoned before', async () => {
+  test('leaves no connection open if it is abandoned before', async () => {
     const Feed = createFeed(new Promise(() => {}))
     const shown = ref(true)
     mount(
@@ -159,7 +159,7 @@ test('a component that is kept alive by Vue misses no message', async () => {
   expect([target.textContent, server.attempts]).toEqual(['one,two', 1])
 })
 
-test('functions follow refs and getters: another room is another socket, with its own messages and values', async () => {
+test('the functions for Vue follow refs and getters: another URL means another socket, with its own messages and values', async () => {
   const room = ref('a')
   const feed = shallowRef<any>()
   mount(

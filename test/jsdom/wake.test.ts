@@ -59,7 +59,7 @@ describe('browserEvents()', () => {
     expect(reports).toEqual(['hidden'])
   })
 
-  test('does not take the change event of an input, which bubbles up to the window, for a change of the network', () => {
+  test('does not confuse the change event of an input, which bubbles up to the window, with a change of the network', () => {
     const { reports } = listen()
     const input = document.createElement('input')
     document.body.append(input)
@@ -143,14 +143,14 @@ describe('the function that browserEvents() returns', () => {
 })
 
 describe('the state of the page', () => {
-  test('is hidden for isHidden() unless somebody can see the page', () => {
+  test('is hidden for isHidden() unless the page is visible', () => {
     visibility('hidden')
     expect(isHidden()).toBe(true)
     visibility('visible')
     expect(isHidden()).toBe(false)
   })
 
-  test('is offline for isOffline() if the browser says so, except for addresses of this machine', () => {
+  test('is offline for isOffline() if the browser reports that it is, except for loopback addresses', () => {
     const onLine = vi.spyOn(navigator, 'onLine', 'get').mockReturnValue(true)
     expect(isOffline('wss://push.example.com/')).toBe(false)
     onLine.mockReturnValue(false)

@@ -22,7 +22,7 @@ test('in a page, the events of the drop-in class are of the page’s classes', (
   expect(heard.at(-1)).toMatchObject({ code: 1006, wasClean: false, willReconnect: false })
 })
 
-test('without reconnection, the drop-in class keeps the connection of a page that is put away', () => {
+test('without reconnection, the drop-in class keeps the connection on pagehide', () => {
   const server = createFakeServer()
   server.hang()
   const make = (options: object) => {

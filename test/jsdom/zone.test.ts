@@ -1,4 +1,4 @@
-// The guide's recipe for Angular, with zone.js and without its fake timers, which would take the place of those that zone.js watches.
+// The guide's recipe for Angular, with zone.js and without fake timers, because they would replace those that zone.js patches.
 import 'zone.js'
 // Angular's packages are compiled when they are loaded.
 import '@angular/compiler'
@@ -21,7 +21,7 @@ declare const Zone: { readonly root: Zone; readonly current: Zone }
 const folder = `${root}.tmp/angular-${process.pid}/`
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** What Angular's NgZone does: it runs jobs in a zone of its own, and knows whether timers are pending there. */
+/** A zone like Angular's NgZone: it runs jobs, and records whether timers are pending in it. */
 const createNgZone = () => {
   let isPending = false
   const inner = Zone.current.fork({
@@ -38,7 +38,7 @@ const createNgZone = () => {
   }
 }
 
-/** Waits until the server has made so many connections, and the newest is open. */
+/** Waits until the server has had this many connections, and the newest is open. */
 const untilOpen = (server: FakeServer, attempts: number) =>
   vi.waitFor(() => expect([server.attempts, server.clients.length]).toEqual([attempts, 1]), {
     timeout: 10_000,

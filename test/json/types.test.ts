@@ -1,4 +1,4 @@
-// The compiler is the judge here, as in test/core/types.test.ts.
+// Type tests, like test/core/types.test.ts.
 import * as msgpack from '@msgpack/msgpack'
 import { type } from 'arktype'
 import * as v from 'valibot'

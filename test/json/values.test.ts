@@ -36,21 +36,21 @@ const openSocket = () => {
   }
 }
 
-/** Values over such a socket, and their events in order. */
+/** `json()` over such a socket, and its events in order. */
 const recordedValues = <Value>(schema: Schema<Value> | undefined) => {
   const made = openSocket()
   const values = schema ? json(made.socket, schema) : json(made.socket)
-  const story: [string, any][] = []
-  values.on('message', (value: unknown) => story.push(['message', value]))
-  values.on('invalid', invalid => story.push(['invalid', invalid]))
-  return { ...made, values, story }
+  const eventLog: [string, any][] = []
+  values.on('message', (value: unknown) => eventLog.push(['message', value]))
+  values.on('invalid', invalid => eventLog.push(['invalid', invalid]))
+  return { ...made, values, eventLog }
 }
 
-/** A schema with this validator. */
+/** A Standard Schema with this validator. */
 const schemaOf = (validate: (value: any) => any): Schema<any> => ({ '~standard': { version: 1, validate } })
 
-/** A schema whose validator answers when the test says so, in any order. */
-const byHand = () => {
+/** A schema whose validator returns promises that the test resolves, in any order. */
+const controlledSchema = () => {
   const answers = new Map<unknown, { resolve: (result: any) => void; reject: (reason: unknown) => void }>()
   const schema = schemaOf(value => new Promise((resolve, reject) => answers.set(value, { resolve, reject })))
   const answer = (value: unknown) => answers.get(value)?.resolve({ value })
@@ -64,18 +64,18 @@ describe('a text message of json()', () => {
   test.each(['null', '0', '""', 'false', '[]', '{"a":[1,{"b":null}]}', ' "héllo 😀" '])(
     '%s is dispatched as its value during the event of the socket',
     text => {
-      const { deliver, story } = recordedValues(undefined)
+      const { deliver, eventLog } = recordedValues(undefined)
       deliver(text)
-      expect(story).toEqual([['message', JSON.parse(text)]])
+      expect(eventLog).toEqual([['message', JSON.parse(text)]])
     },
   )
 
   test.each(['', 'hello', '{"a":', 'undefined', 'NaN', "{'a':1}"])(
     '%j, which is not JSON, is invalid, with the whole text and the reason',
     text => {
-      const { deliver, story } = recordedValues(z.unknown())
+      const { deliver, eventLog } = recordedValues(z.unknown())
       deliver(text)
-      const [[kind, invalid]] = story as [[string, any]]
+      const [[kind, invalid]] = eventLog as [[string, any]]
       expect(kind).toBe('invalid')
       expect(invalid).toEqual({
         text,
@@ -86,16 +86,16 @@ describe('a text message of json()', () => {
   )
 
   test('that is invalid does not stop later messages', () => {
-    const { deliver, story } = recordedValues(undefined)
+    const { deliver, eventLog } = recordedValues(undefined)
     for (const text of ['1', '{', '2']) deliver(text)
-    expect(story.map(([kind]) => kind)).toEqual(['message', 'invalid', 'message'])
+    expect(eventLog.map(([kind]) => kind)).toEqual(['message', 'invalid', 'message'])
   })
 
   test('may have __proto__ as the key of an ordinary property', () => {
-    const { deliver, story } = recordedValues(undefined)
+    const { deliver, eventLog } = recordedValues(undefined)
     deliver('{"__proto__":{"admin":true}}')
-    expect(Object.keys(story[0]?.[1])).toEqual(['__proto__'])
-    expect(story[0]?.[1].admin).toBeUndefined()
+    expect(Object.keys(eventLog[0]?.[1])).toEqual(['__proto__'])
+    expect(eventLog[0]?.[1].admin).toBeUndefined()
   })
 
   test('also reaches the socket’s own listeners', () => {
@@ -106,10 +106,10 @@ describe('a text message of json()', () => {
   })
 
   test('is not made of a binary message, which without a codec is left to the socket’s own listeners', () => {
-    const { deliver, heard, story } = recordedValues(undefined)
+    const { deliver, heard, eventLog } = recordedValues(undefined)
     deliver(new ArrayBuffer(3))
     expect(heard('binary')).toEqual([new ArrayBuffer(3)])
-    expect(story).toEqual([])
+    expect(eventLog).toEqual([])
   })
 })
 
@@ -123,11 +123,11 @@ describe('JSON that the server sends as binary', () => {
   ]
 
   test('is invalid, with its text and a message that names the mistake, in the order of arrival', () => {
-    const { deliver, heard, story } = recordedValues(undefined)
+    const { deliver, heard, eventLog } = recordedValues(undefined)
     deliver('1')
     deliver(bytesOf('{"a":1}'))
     deliver('2')
-    expect(story).toEqual([
+    expect(eventLog).toEqual([
       ['message', 1],
       ['invalid', { text: '{"a":1}', issues }],
       ['message', 2],
@@ -138,12 +138,12 @@ describe('JSON that the server sends as binary', () => {
   test('is invalid also on a socket of Blobs', async () => {
     const { socket, native } = setup({ binaryType: 'blob' })
     native().accept()
-    const story: unknown[] = []
-    json(socket).on('invalid', invalid => story.push(invalid))
+    const eventLog: unknown[] = []
+    json(socket).on('invalid', invalid => eventLog.push(invalid))
     native().send(bytesOf('[1]'))
     native().send(Uint8Array.of(1, 2, 3))
     vi.useRealTimers()
-    await vi.waitFor(() => expect(story).toEqual([{ text: '[1]', issues }]))
+    await vi.waitFor(() => expect(eventLog).toEqual([{ text: '[1]', issues }]))
   })
 
   test('is reported if there is no listener for invalid', () => {
@@ -158,9 +158,9 @@ describe('JSON that the server sends as binary', () => {
   })
 
   test.each(['1', '"text"', 'null!', '{"a":', 'not JSON'])('is not confused with the bytes of %j', text => {
-    const { deliver, story } = recordedValues(undefined)
+    const { deliver, eventLog } = recordedValues(undefined)
     deliver(bytesOf(text))
-    expect(story).toEqual([])
+    expect(eventLog).toEqual([])
   })
 
   test('is decoded by a codec', () => {
@@ -178,7 +178,7 @@ describe('JSON that the server sends as binary', () => {
 
 const past = '2020-01-01T00:00:00.000Z'
 
-// Each reads { at: ISO date as a string } into { at: Date }.
+// Each schema converts { at: ISO date string } to { at: Date }.
 const read = (at: string) => new Date(at)
 const SYNC: [string, Schema<{ at: Date }>][] = [
   ['zod', z.object({ at: z.coerce.date() })],
@@ -197,7 +197,7 @@ const ASYNC: [string, Schema<{ at: Date }>][] = [
       ),
     }),
   ],
-  // arktype has no asynchronous validators: one around it.
+  // arktype has no asynchronous validators, so its validator is wrapped.
   [
     'arktype',
     schemaOf(async value => type({ at: 'string.date.iso.parse' })['~standard'].validate(value)) as Schema<{
@@ -211,55 +211,55 @@ describe.each([
   ['asynchronous', ASYNC],
 ])('a %s schema', (how, schemas) => {
   test.each(schemas)('of %s gives listeners its output, or its issues with their path', async (_, schema) => {
-    const { deliver, story } = recordedValues(schema)
+    const { deliver, eventLog } = recordedValues(schema)
     const wrong = '{"at":"yesterday"}'
     deliver(`{"at":"${past}"}`)
     deliver(wrong)
-    expect(story.length).toBe(how === 'synchronous' ? 2 : 0)
+    expect(eventLog.length).toBe(how === 'synchronous' ? 2 : 0)
     await settled()
-    expect(story[0]).toEqual(['message', { at: new Date(past) }])
-    const [kind, { text, issues }] = story[1] as [string, any]
+    expect(eventLog[0]).toEqual(['message', { at: new Date(past) }])
+    const [kind, { text, issues }] = eventLog[1] as [string, any]
     const [{ message, path }] = issues
     expect([kind, text, message]).toEqual(['invalid', wrong, expect.stringMatching(/./)])
     expect(path[0].key ?? path[0]).toBe('at')
-    expect(story.length).toBe(2)
+    expect(eventLog.length).toBe(2)
   })
 })
 
 describe('the order of messages in json()', () => {
   test('is kept when a later message is validated sooner', async () => {
-    const { schema, answers, answer } = byHand()
-    const { deliver, story } = recordedValues(schema)
+    const { schema, answers, answer } = controlledSchema()
+    const { deliver, eventLog } = recordedValues(schema)
     for (const text of ['1', '2', '3']) deliver(text)
     // The validator is called for all at once.
     expect([...answers.keys()]).toEqual([1, 2, 3])
     answer(3)
     answer(2)
     await settled()
-    expect(story).toEqual([])
+    expect(eventLog).toEqual([])
     answer(1)
     await settled()
-    expect(story.map(([, value]) => value)).toEqual([1, 2, 3])
+    expect(eventLog.map(([, value]) => value)).toEqual([1, 2, 3])
   })
 
   test('is kept when some validators are synchronous and others are not, and afterwards dispatch is synchronous again', async () => {
-    const { schema, answer } = byHand()
+    const { schema, answer } = controlledSchema()
     const mixed = schemaOf(value => (value > 1 ? { value } : schema['~standard'].validate(value)))
-    const { deliver, story } = recordedValues(mixed)
+    const { deliver, eventLog } = recordedValues(mixed)
     deliver('1')
     deliver('2')
     deliver('{')
     await settled()
-    expect(story).toEqual([])
+    expect(eventLog).toEqual([])
     answer(1)
     await settled()
-    expect(story.map(([kind]) => kind)).toEqual(['message', 'message', 'invalid'])
+    expect(eventLog.map(([kind]) => kind)).toEqual(['message', 'message', 'invalid'])
     deliver('3')
-    expect(story[3]).toEqual(['message', 3])
+    expect(eventLog[3]).toEqual(['message', 3])
   })
 
   test('is the same for all listeners when a message arrives while another is being dispatched', async () => {
-    const { schema, answer } = byHand()
+    const { schema, answer } = controlledSchema()
     const { deliver, socket } = openSocket()
     const values = json(
       socket,
@@ -283,7 +283,7 @@ describe('the order of messages in json()', () => {
       fc.asyncProperty(
         fc.array(fc.record({ kind: kinds, rounds: fc.nat(5), pause: fc.boolean() }), { maxLength: 20 }),
         async messages => {
-          const { deliver, story } = recordedValues(
+          const { deliver, eventLog } = recordedValues(
             schemaOf(({ kind, rounds, i }) => {
               if (kind === 'throws') throw new Error(`${i}`)
               if (kind === 'now') return { value: i }
@@ -301,23 +301,23 @@ describe('the order of messages in json()', () => {
             if (pause) await undefined
           }
           await settled()
-          const seen = story.map(([kind, payload]) => {
+          const seen = eventLog.map(([kind, payload]) => {
             if (kind === 'message') return payload
             return payload.text.endsWith('!') ? Number.parseInt(payload.text, 10) : JSON.parse(payload.text).i
           })
           expect(seen).toEqual([...messages.keys()])
           const good = messages.map(({ kind }) => kind === 'now' || kind === 'later')
-          expect(story.map(([kind]) => kind === 'message')).toEqual(good)
+          expect(eventLog.map(([kind]) => kind === 'message')).toEqual(good)
           deliver('{"kind":"now","i":-1}')
-          expect(story.at(-1)).toEqual(['message', -1])
+          expect(eventLog.at(-1)).toEqual(['message', -1])
         },
       ),
     )
   })
 
   test('is kept for messages that are validated after the socket has closed', async () => {
-    const { schema, answer, refuse } = byHand()
-    const { deliver, story, socket, native } = recordedValues(schema)
+    const { schema, answer, refuse } = controlledSchema()
+    const { deliver, eventLog, socket, native } = recordedValues(schema)
     for (const text of ['1', '2', '3']) deliver(text)
     socket.close()
     native.close(1000)
@@ -326,7 +326,7 @@ describe('the order of messages in json()', () => {
     answer(1)
     await settled()
     expect(socket.state.name).toBe('closed')
-    expect(story.map(([kind, payload]) => [kind, payload.text ?? payload])).toEqual([
+    expect(eventLog.map(([kind, payload]) => [kind, payload.text ?? payload])).toEqual([
       ['message', 1],
       ['invalid', '2'],
       ['message', 3],
@@ -365,11 +365,11 @@ describe('a validator of json()', () => {
   ])(
     'that %s makes the message invalid, with the reason, and does not stop later messages',
     async (_, fail, cause, message) => {
-      const { deliver, story } = recordedValues(schemaOf(value => (value === 1 ? fail(value) : { value })))
+      const { deliver, eventLog } = recordedValues(schemaOf(value => (value === 1 ? fail(value) : { value })))
       deliver('1')
       deliver('2')
       await settled()
-      expect(story).toEqual([
+      expect(eventLog).toEqual([
         ['invalid', { text: '1', issues: [{ message, cause }] }],
         ['message', 2],
       ])
@@ -380,10 +380,10 @@ describe('a validator of json()', () => {
     ['at once', () => undefined],
     ['later', async () => undefined],
   ])('that returns nothing, %s, makes the message invalid', async (_, validate) => {
-    const { deliver, story } = recordedValues(schemaOf(validate))
+    const { deliver, eventLog } = recordedValues(schemaOf(validate))
     deliver('1')
     await settled()
-    expect(story).toEqual([
+    expect(eventLog).toEqual([
       ['invalid', { text: '1', issues: [expect.objectContaining({ cause: expect.any(TypeError) })] }],
     ])
   })
@@ -395,10 +395,10 @@ describe('a validator of json()', () => {
         resolve({ value: 'later' })
       }
     }
-    const { deliver, story } = recordedValues(schemaOf(() => new Later()))
+    const { deliver, eventLog } = recordedValues(schemaOf(() => new Later()))
     deliver('1')
     await settled()
-    expect(story).toEqual([['message', 'later']])
+    expect(eventLog).toEqual([['message', 'later']])
   })
 
   test('is called as a method of its own object', () => {
@@ -466,7 +466,7 @@ describe('an invalid message of json() without a listener', () => {
   })
 
   test('is not reported if all listeners were removed', async () => {
-    const { schema, refuse } = byHand()
+    const { schema, refuse } = controlledSchema()
     const { deliver, socket } = openSocket()
     const leave = json(socket, schema).on('message', () => {})
     deliver('1')
@@ -599,8 +599,8 @@ describe('listeners of json()', () => {
   })
 
   test('that throw are reported, and the others still run', async () => {
-    const { schema, answer } = byHand()
-    const { deliver, story, values } = recordedValues(
+    const { schema, answer } = controlledSchema()
+    const { deliver, eventLog, values } = recordedValues(
       schemaOf(value => (value === 1 ? schema['~standard'].validate(1) : { value })),
     )
     const broken = () => {
@@ -615,7 +615,7 @@ describe('listeners of json()', () => {
     await settled()
     deliver('3')
     expect(last.mock.calls).toEqual([[1], [2], [3]])
-    expect(story.map(([kind]) => kind)).toEqual(['message', 'message', 'invalid', 'message'])
+    expect(eventLog.map(([kind]) => kind)).toEqual(['message', 'message', 'invalid', 'message'])
     expect(reported.map(({ message }) => message)).toEqual(['broken', 'broken', 'broken', 'broken'])
   })
 
@@ -727,7 +727,7 @@ describe('a codec of json()', () => {
   })
 
   test('leaves text to JSON, in one order with binary messages', async () => {
-    const { schema, answer } = byHand()
+    const { schema, answer } = controlledSchema()
     const { socket, deliver } = openSocket()
     const values = json(socket, schema, msgpack)
     const heard: unknown[] = []

@@ -1,4 +1,4 @@
-// Calls and subscriptions through resets, cuts, freezes and restarts of the server. The server's own log is the judge.
+// Calls and subscriptions through resets, cuts, freezes and restarts of the server. The log of the server shows which calls were executed.
 import { test } from 'vitest'
 import { WebSocket } from 'ws'
 import * as entry from '../../src/calls.ts'

@@ -1,4 +1,4 @@
-// Reports about other WebSocket clients, replayed with the `ws` package. The links lead to them.
+// Bugs that were reported for other WebSocket clients, reproduced with the `ws` package. Each test links to the report.
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket as TcpSocket } from 'node:net'
 import { expect, test, vi } from 'vitest'
@@ -6,10 +6,10 @@ import { WebSocket } from 'ws'
 import { createSocket } from '../../src/index.ts'
 
 // https://github.com/partykit/partykit/issues/912
-test('abandoning a handshake does not end the process: ws emits an error when it is closed before it has opened', async () => {
-  const open = new Set<TcpSocket>()
+test('abandoning a handshake does not crash the process, although ws emits an error if it is closed before it has opened', async () => {
+  const accepted = new Set<TcpSocket>()
   const silent = createServer(socket => {
-    open.add(socket.on('error', () => {}))
+    accepted.add(socket.on('error', () => {}))
   })
   await once(silent.listen(0, '127.0.0.1'), 'listening')
   const uncaught = vi.fn()
@@ -27,7 +27,7 @@ test('abandoning a handshake does not end the process: ws emits an error when it
   socket.close()
   await new Promise(resolve => setTimeout(resolve, 50))
   process.off('uncaughtException', uncaught)
-  for (const connection of open) connection.destroy()
+  for (const connection of accepted) connection.destroy()
   silent.close()
   expect(codes.slice(0, 2)).toEqual(['CONNECT_TIMEOUT', 'CONNECT_TIMEOUT'])
   expect(uncaught).not.toHaveBeenCalled()

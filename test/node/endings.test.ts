@@ -3,34 +3,34 @@ import { describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { backoff } from '../../src/index.ts'
 import { closeFrame, startRaw } from './raw.ts'
-import { atEnd, isMute, overEach, proxied, type Rig, range, start } from './rig.ts'
+import { type Connect, cleanup, lacksCloseEvent, overEachWebSocket, proxied, range, start } from './rig.ts'
 
-/** After which codes another attempt would fare no better, as the documentation lists them. */
+/** Whether the documentation lists this close code as final, so that the client does not retry. */
 const isFinal = (code: number) =>
   [1002, 1003, 1007, 1008, 1009, 1010, 3000, 3003].includes(code) ||
   (code >= 4400 && code <= 4499 && ![4408, 4425, 4429].includes(code))
 
-/** The codes that may stand in a close frame. */
+/** Whether a close frame may contain this code. */
 // https://www.iana.org/assignments/websocket/websocket.xhtml#close-code-number
 const canBeSent = (code: number) =>
   (code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code)) || code >= 3000
 
-/** What a client says of its end, at the moment at which it hears of it. */
-const ending = async (connect: Rig, url: string) => {
-  const { socket, heard, until } = connect(url)
+/** Connects, and returns the content of the first close event, and the state of the client at that moment. */
+const closeOf = async (connect: Connect, url: string) => {
+  const { socket, events, until } = connect(url)
   let state = socket.state
   socket.once('close', () => {
     state = socket.state
   })
-  await until(() => heard('close').length)
-  const [close] = heard('close')
+  await until(() => events('close').length)
+  const [close] = events('close')
   const { code, reason, wasClean } = 'cause' in state && state.cause?.close ? state.cause.close : {}
-  const told = { code: close?.code, reason: close?.reason, wasClean: close?.wasClean }
+  const event = { code: close?.code, reason: close?.reason, wasClean: close?.wasClean }
   socket.close()
-  return { state: state.name, willRetry: close?.willRetry, cause: { code, reason, wasClean }, told }
+  return { state: state.name, willRetry: close?.willRetry, cause: { code, reason, wasClean }, event }
 }
 
-overEach((connect, WebSocket, name) => {
+overEachWebSocket((connect, WebSocket, name) => {
   describe('a server that closes with', () => {
     test.each([
       [1000, 'waiting'],
@@ -57,51 +57,51 @@ overEach((connect, WebSocket, name) => {
       [4429, 'waiting'],
       [4499, 'closed'],
       [4500, 'waiting'],
-    ])('%i leaves the client %s, and reports the code and the reason', async (code, state) => {
+    ])('%i leaves the client %s, which reports the code and the reason', async (code, state) => {
       const server = await start()
-      const { socket, heard, until } = connect(`${server.url}/close?code=${code}&reason=so+be+it`)
-      await until(() => heard('close').length)
+      const { socket, events, until } = connect(`${server.url}/close?code=${code}&reason=so+be+it`)
+      await until(() => events('close').length)
       const frame = { code, reason: 'so be it', wasClean: true }
       expect(socket.state).toMatchObject({ name: state, cause: { code: 'CONNECTION_LOST', close: frame } })
-      expect(heard('close')).toMatchObject([{ ...frame, willRetry: state === 'waiting' }])
-      expect(heard('close')[0]?.cause).toBe('cause' in socket.state && socket.state.cause)
-      expect(heard('open')).toHaveLength(1)
-      expect(heard('error')).toEqual([])
+      expect(events('close')).toMatchObject([{ ...frame, willRetry: state === 'waiting' }])
+      expect(events('close')[0]?.cause).toBe('cause' in socket.state && socket.state.cause)
+      expect(events('open')).toHaveLength(1)
+      expect(events('error')).toEqual([])
       if (state === 'closed') expect(socket.send('too late')).toBe('dropped')
     })
   })
 
   test('a close frame without a code is reported as 1005, and the client tries again', async () => {
     const server = await start()
-    expect(await ending(connect, `${server.url}/close`)).toMatchObject({
+    expect(await closeOf(connect, `${server.url}/close`)).toMatchObject({
       state: 'waiting',
-      told: { code: 1005, reason: '' },
+      event: { code: 1005, reason: '' },
     })
   })
 
-  test('the client follows the list of close codes for every code from 1000 to 4999', async () => {
-    // And a sample of those that must not be, which break the connection, from a server that sends them all the same.
-    const lawful = new WebSocketServer({ port: 0, host: '127.0.0.1' })
-    await once(lawful, 'listening')
-    atEnd(() => lawful.close())
-    lawful.on('connection', (socket, { url }) => socket.close(Number(url?.slice(1)), `code ${url}`))
-    const { port } = lawful.address() as { port: number }
-    const lawless = await startRaw(({ pathname }) => closeFrame(Number(pathname.slice(1))))
+  test('the client retries or gives up as documented for every close code from 1000 to 4999', async () => {
+    const validServer = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    await once(validServer, 'listening')
+    cleanup(() => validServer.close())
+    validServer.on('connection', (socket, { url }) => socket.close(Number(url?.slice(1)), `code ${url}`))
+    const { port } = validServer.address() as { port: number }
+    // A sample of the codes that must not be sent, and therefore fail the connection.
+    const rawServerUrl = await startRaw(({ pathname }) => closeFrame(Number(pathname.slice(1))))
 
     const codes = range(1000, 5000).filter(code => canBeSent(code) || code < 1020 || code % 40 === 39)
     const wrong: unknown[] = []
     for (const from of range(0, Math.ceil(codes.length / 100))) {
       await Promise.all(
         codes.slice(from * 100, from * 100 + 100).map(async code => {
-          const url = `${canBeSent(code) ? `ws://127.0.0.1:${port}` : lawless}/${code}`
-          const { state, willRetry, cause, told } = await ending(connect, url)
-          const seen = canBeSent(code) ? code : 1006
-          const reason = canBeSent(code) ? `code /${code}` : told.reason
+          const url = `${canBeSent(code) ? `ws://127.0.0.1:${port}` : rawServerUrl}/${code}`
+          const { state, willRetry, cause, event } = await closeOf(connect, url)
+          const expectedCode = canBeSent(code) ? code : 1006
+          const reason = canBeSent(code) ? `code /${code}` : event.reason
           const right =
-            state === (isFinal(seen) ? 'closed' : 'waiting') &&
-            willRetry === !isFinal(seen) &&
-            [cause, told].every(end => end.code === seen && end.reason === reason)
-          if (!right) wrong.push({ code, state, willRetry, cause, told })
+            state === (isFinal(expectedCode) ? 'closed' : 'waiting') &&
+            willRetry === !isFinal(expectedCode) &&
+            [cause, event].every(end => end.code === expectedCode && end.reason === reason)
+          if (!right) wrong.push({ code, state, willRetry, cause, event })
         }),
       )
     }
@@ -119,27 +119,27 @@ overEach((connect, WebSocket, name) => {
       ['a reserved bit', [0xc1, 1, 65]],
       ['a ping in two frames', [0x09, 1, 65]],
       ['a ping of 128 bytes', [0x89, 0x7e, 0, 128, ...new Uint8Array(128)]],
-      ['a continuation of nothing', [0x80, 1, 65]],
-      ['a second message inside of one', [0x01, 1, 65, 0x81, 1, 66]],
+      ['a continuation frame without a first frame', [0x80, 1, 65]],
+      ['a second message inside a fragmented message', [0x01, 1, 65, 0x81, 1, 66]],
     ])('%s causes one loss: earlier messages are received, the invalid one is not', async (_, bytes) => {
       const url = await startRaw(() => Buffer.from([0x81, 2, 79, 75, ...bytes]))
-      const { socket, heard, until } = connect(url)
-      await until(() => heard('close').length)
-      expect(heard('text')).toEqual(['OK'])
-      expect(heard('close')).toMatchObject([{ code: 1006, wasClean: false, willRetry: true }])
+      const { socket, events, until } = connect(url)
+      await until(() => events('close').length)
+      expect(events('text')).toEqual(['OK'])
+      expect(events('close')).toMatchObject([{ code: 1006, wasClean: false, willRetry: true }])
       expect(socket.state).toMatchObject({ name: 'waiting', cause: { code: 'CONNECTION_LOST' } })
     })
   })
 
   describe('a connection that ends without a close frame', () => {
     test.each(['reset', 'end'] as const)(
-      '(%s) is reported as 1006, and the next connection goes on',
+      '(%s) is reported as 1006, and the next connection sends the queued message',
       async how => {
         const server = await start()
         const proxy = await proxied(server.port)
-        const { socket, heard, until, in: inState } = connect(proxy.url('/echo'), { retry: () => 20 })
+        const { socket, events, until, in: inState } = connect(proxy.url('/echo'), { retry: () => 20 })
         socket.send('1')
-        await until(() => heard('text').length === 1)
+        await until(() => events('text').length === 1)
         proxy[how]()
         await inState('waiting')
         expect(socket.send('2')).toBe('queued')
@@ -148,61 +148,61 @@ overEach((connect, WebSocket, name) => {
           delay: 20,
           cause: { code: 'CONNECTION_LOST', close: { code: 1006, reason: '', wasClean: false } },
         })
-        await until(() => heard('text').length === 2)
-        expect(heard('text')).toEqual(['1', '2'])
-        expect(heard('open')).toMatchObject([{ reconnected: false }, { attempt: 1, reconnected: true }])
-        expect(heard('close')).toMatchObject([{ code: 1006, reason: '', wasClean: false, delay: 20 }])
+        await until(() => events('text').length === 2)
+        expect(events('text')).toEqual(['1', '2'])
+        expect(events('open')).toMatchObject([{ reconnected: false }, { attempt: 1, reconnected: true }])
+        expect(events('close')).toMatchObject([{ code: 1006, reason: '', wasClean: false, delay: 20 }])
       },
     )
 
-    test('in the middle of a message discards that half of the message', async () => {
+    test('in the middle of a message discards the incomplete message', async () => {
       const server = await start()
       const proxy = await proxied(server.port)
-      const { heard, until } = connect(proxy.url(), { retry: () => 0 })
-      await until(() => heard('open').length === 1)
+      const { events, until } = connect(proxy.url(), { retry: () => 0 })
+      await until(() => events('open').length === 1)
       proxy.connections[0]?.cutAfter(500, 'down')
       server.push('lost'.repeat(1000))
-      await until(() => heard('open').length === 2)
+      await until(() => events('open').length === 2)
       server.push('whole')
-      await until(() => heard('text').length)
-      expect(heard('text')).toEqual(['whole'])
+      await until(() => events('text').length)
+      expect(events('text')).toEqual(['whole'])
     })
 
-    test.skipIf(isMute(WebSocket))(
+    test.skipIf(lacksCloseEvent(WebSocket))(
       'in the middle of the handshake is a failed attempt, not a lost connection',
       async () => {
         const server = await start()
         const proxy = await proxied(server.port)
         proxy.cutAfter(20, 'down')
-        const { socket, heard, until } = connect(proxy.url(), { retry: () => 0 })
-        await until(() => heard('error').length === 3)
+        const { socket, events, until } = connect(proxy.url(), { retry: () => 0 })
+        await until(() => events('error').length === 3)
         proxy.cutAfter(Infinity, 'down')
-        await until(() => heard('open').length)
-        expect(heard('error').every(({ code }) => code === 'CONNECTION_REFUSED')).toBe(true)
-        expect(heard('close')).toEqual([])
-        expect(socket.stats.attempts).toBe(heard('error').length + 1)
+        await until(() => events('open').length)
+        expect(events('error').every(({ code }) => code === 'CONNECTION_REFUSED')).toBe(true)
+        expect(events('close')).toEqual([])
+        expect(socket.stats.attempts).toBe(events('error').length + 1)
       },
     )
   })
 
   test('a server that restarts decides with retry-after when clients return', async () => {
     const server = await start()
-    const { heard, until } = connect(`${server.url}/close?code=1012&reason=retry-after=7`, {
+    const { events, until } = connect(`${server.url}/close?code=1012&reason=retry-after=7`, {
       retry: backoff({ spread: 1_000 }),
     })
-    await until(() => heard('close').length)
-    expect(heard('close')[0]?.delay).toBeGreaterThanOrEqual(7_000)
-    expect(heard('close')[0]?.delay).toBeLessThanOrEqual(8_000)
+    await until(() => events('close').length)
+    expect(events('close')[0]?.delay).toBeGreaterThanOrEqual(7_000)
+    expect(events('close')[0]?.delay).toBeLessThanOrEqual(8_000)
   })
 
   test('a server that closes cleanly has received everything that was sent before', async () => {
     const server = await start()
-    const { socket, heard, until } = connect(`${server.url}/sink`, { retry: () => 0 })
-    await until(() => heard('open').length === 1)
+    const { socket, events, until } = connect(`${server.url}/sink`, { retry: () => 0 })
+    await until(() => events('open').length === 1)
     for (const i of range(0, 100)) socket.send(`${i}`)
     await server.until(() => server.received.length === 100)
     server.closeAll(4000, 'enough')
-    await until(() => heard('open').length === 2)
+    await until(() => events('open').length === 2)
     socket.send('100')
     await server.until(() => server.received.length === 101)
     expect(server.received.map(({ data }) => Number(data))).toEqual(range(0, 101))
@@ -215,8 +215,8 @@ overEach((connect, WebSocket, name) => {
     const second = connect(`${server.url}/echo`)
     await first.in('closed')
     second.socket.send(name)
-    await second.until(() => second.heard('text').length)
-    expect(second.heard('text')).toEqual([name])
+    await second.until(() => second.events('text').length)
+    expect(second.events('text')).toEqual([name])
     expect(second.socket.stats.connections).toBe(1)
   })
 })

@@ -1,22 +1,22 @@
 import { describe, expect, test } from 'vitest'
-import { numbers, overEach, range, start } from './rig.ts'
+import { numbers, overEachWebSocket, range, start } from './rig.ts'
 
 const bytes = Uint8Array.from({ length: 2 ** 20 }, (_, i) => i * 31 + (i >> 8))
 const large = '€'.repeat(2 ** 20 / 4) + 'x'.repeat(2 ** 20 / 4)
 
-overEach(connect => {
+overEachWebSocket(connect => {
   describe('the server echoes', () => {
     test.each([
       ['text', 'hello'],
-      ['text of every plane', 'a\0é€😀\u{10ffff}'],
+      ['text from every Unicode plane', 'a\0é€😀\u{10ffff}'],
       ['empty text', ''],
       ['a mebibyte of text', large],
     ])('%s', async (_, text) => {
       const server = await start()
-      const { socket, heard, until } = connect(`${server.url}/echo`)
+      const { socket, events, until } = connect(`${server.url}/echo`)
       socket.send(text)
-      await until(() => heard('text').length)
-      expect(heard('text')[0] === text).toBe(true)
+      await until(() => events('text').length)
+      expect(events('text')[0] === text).toBe(true)
       expect(socket.stats).toMatchObject({ sent: 1, received: 1, queued: 0, queuedBytes: 0 })
     })
 
@@ -30,12 +30,12 @@ overEach(connect => {
       ['a mebibyte of binary', bytes, bytes],
     ])('%s, queued and sent directly', async (_, data, expected) => {
       const server = await start()
-      const { socket, heard, until } = connect(`${server.url}/echo`)
+      const { socket, events, until } = connect(`${server.url}/echo`)
       expect(socket.send(data)).toBe('queued')
-      await until(() => heard('binary').length === 1)
+      await until(() => events('binary').length === 1)
       expect(socket.send(data)).toBe('sent')
-      await until(() => heard('binary').length === 2)
-      for (const echo of heard('binary')) {
+      await until(() => events('binary').length === 2)
+      for (const echo of events('binary')) {
         expect(echo).toBeInstanceOf(ArrayBuffer)
         expect(Buffer.compare(new Uint8Array(echo), expected)).toBe(0)
       }
@@ -44,8 +44,8 @@ overEach(connect => {
 
   test('a Blob keeps its place in the order of messages', async () => {
     const server = await start()
-    const { socket, until, heard } = connect(server.url)
-    await until(() => heard('open').length)
+    const { socket, until, events } = connect(server.url)
+    await until(() => events('open').length)
     for (const data of ['0', new Blob(['1']), '2', new Blob(['3']), new Uint8Array([52])]) socket.send(data)
     await server.until(() => server.received.length === 5)
     expect(server.received.map(({ data }) => String(data))).toEqual(['0', '1', '2', '3', '4'])
@@ -53,20 +53,20 @@ overEach(connect => {
 
   test('binaryType blob produces Blobs, also on the next connection', async () => {
     const server = await start()
-    const { socket, heard, until } = connect<'blob'>(server.url, { binaryType: 'blob', retry: () => 0 })
+    const { socket, events, until } = connect<'blob'>(server.url, { binaryType: 'blob', retry: () => 0 })
     socket.send(bytes.subarray(0, 10))
-    await until(() => heard('binary').length === 1)
+    await until(() => events('binary').length === 1)
     server.terminateAll()
-    await until(() => heard('open').length === 2)
+    await until(() => events('open').length === 2)
     socket.send(bytes.subarray(0, 10))
-    await until(() => heard('binary').length === 2)
-    for (const blob of heard('binary')) {
+    await until(() => events('binary').length === 2)
+    for (const blob of events('binary')) {
       expect(blob).toBeInstanceOf(Blob)
       expect(new Uint8Array(await blob.arrayBuffer())).toEqual(bytes.slice(0, 10))
     }
   })
 
-  test('a buffer that is reused after send() is sent as it was', async () => {
+  test('a buffer that is modified after send() is sent with its original content', async () => {
     const server = await start()
     const { socket, in: inState } = connect(`${server.url}/sink`)
     const buffer = new Uint8Array(100_000)
@@ -82,22 +82,22 @@ overEach(connect => {
 
   test('a message in several frames is received as one', async () => {
     const server = await start()
-    const { heard, until } = connect(server.url)
-    await until(() => heard('open').length)
+    const { events, until } = connect(server.url)
+    await until(() => events('open').length)
     server.push('and a', 'happy new', 'year!')
     server.push(Uint8Array.of(1), Uint8Array.of(2, 3))
-    await until(() => heard('binary').length)
-    expect(heard('text')).toEqual(['and ahappy newyear!'])
-    expect(new Uint8Array(heard('binary')[0] as ArrayBuffer)).toEqual(Uint8Array.of(1, 2, 3))
+    await until(() => events('binary').length)
+    expect(events('text')).toEqual(['and ahappy newyear!'])
+    expect(new Uint8Array(events('binary')[0] as ArrayBuffer)).toEqual(Uint8Array.of(1, 2, 3))
   })
 
   test('compressed messages are received', async () => {
     const server = await start({ perMessageDeflate: true })
-    const { socket, heard, until } = connect(server.url)
+    const { socket, events, until } = connect(server.url)
     for (const i of range(0, 50)) socket.send(`${i} ${'x'.repeat(1000)}`)
-    await until(() => heard('text').length === 50)
+    await until(() => events('text').length === 50)
     expect(server.connections[0]?.extensions).toContain('permessage-deflate')
-    expect(numbers(heard('text'))).toEqual(range(0, 50))
+    expect(numbers(events('text'))).toEqual(range(0, 50))
   })
 
   test.each([
@@ -107,19 +107,19 @@ overEach(connect => {
     ['none', undefined, ''],
   ])('the server selects a subprotocol: %s', async (_, protocols, selected) => {
     const server = await start({ protocols: ['v1', 'v2'] })
-    const { socket, heard, until } = connect(server.url, { protocols })
-    await until(() => heard('open').length)
-    expect([socket.protocol, heard('open')[0]?.protocol]).toEqual([selected, selected])
+    const { socket, events, until } = connect(server.url, { protocols })
+    await until(() => events('open').length)
+    expect([socket.protocol, events('open')[0]?.protocol]).toEqual([selected, selected])
     expect(socket.state).toMatchObject({ name: 'open', protocol: selected })
     expect(server.connections[0]?.protocol).toBe(selected)
   })
 
-  test('messages sent before the connection arrive first, in the order of the calls', async () => {
+  test('messages sent before the connection opens arrive first, in the order of the calls', async () => {
     const server = await start()
-    const { socket, heard, until } = connect(`${server.url}/sink`)
+    const { socket, events, until } = connect(`${server.url}/sink`)
     for (const i of range(0, 1000)) expect(socket.send(`${i}`)).toBe('queued')
     socket.once('open', () => socket.send('1000 in a listener'))
-    await until(() => heard('open').length)
+    await until(() => events('open').length)
     expect(socket.send('1001')).toBe('sent')
     await server.until(() => server.received.length === 1002)
     expect(numbers(server.received.map(({ data }) => data))).toEqual(range(0, 1002))
@@ -127,8 +127,8 @@ overEach(connect => {
 
   test('twenty mebibytes sent at once are paced and arrive in order', async () => {
     const server = await start()
-    const { socket, heard, until } = connect(`${server.url}/sink`, { queue: { maxBytes: Infinity } })
-    await until(() => heard('open').length)
+    const { socket, events, until } = connect(`${server.url}/sink`, { queue: { maxBytes: Infinity } })
+    await until(() => events('open').length)
     for (const i of range(0, 320)) socket.send(`${i}`.padEnd(2 ** 16))
     expect(socket.queued).toBeGreaterThan(0)
     await server.until(() => server.received.length === 320)
@@ -140,13 +140,13 @@ overEach(connect => {
     const server = await start()
     const {
       socket,
-      heard,
+      events,
       until,
       in: inState,
     } = connect(`${server.url}/sink`, {
       queue: { maxBytes: Infinity },
     })
-    await until(() => heard('open').length)
+    await until(() => events('open').length)
     for (const i of range(0, 320)) socket.send(`${i}`.padEnd(2 ** 16))
     expect(socket.queued).toBeGreaterThan(0)
     socket.close(4321, 'gute Nacht ☾')
@@ -155,8 +155,8 @@ overEach(connect => {
     await server.until(() => server.connections[0]?.closed !== undefined)
     expect(server.connections[0]?.closed).toEqual({ code: 4321, reason: 'gute Nacht ☾' })
     expect(numbers(server.received.map(({ data }) => data))).toEqual(range(0, 320))
-    expect(heard('drop')).toEqual([{ data: 'too late', reason: 'closed' }])
-    expect(heard('close')).toMatchObject([
+    expect(events('drop')).toEqual([{ data: 'too late', reason: 'closed' }])
+    expect(events('close')).toMatchObject([
       { code: 4321, reason: 'gute Nacht ☾', wasClean: true, willRetry: false, delay: undefined },
     ])
   })

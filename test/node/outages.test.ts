@@ -1,17 +1,17 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
-import { atEnd, disorder, numbers, overEach, proxied, range, start } from './rig.ts'
+import { cleanup, numbers, outOfOrder, overEachWebSocket, proxied, range, start } from './rig.ts'
 
-/** The same numbers from 0 up to 1 for the same seed. */
+/** Returns a generator of numbers from 0 to 1, always the same for the same seed. */
 // https://en.wikipedia.org/wiki/Linear_congruential_generator, with the constants of Numerical Recipes
-const dice = (seed: number) => () => {
+const seededRandom = (seed: number) => () => {
   seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0
   return seed / 2 ** 32
 }
 
-/** The parts of a list before and after each gap. */
-const runs = (list: readonly number[]) => {
+/** Counts the runs of consecutive numbers in a list. */
+const countRuns = (list: readonly number[]) => {
   let count = 0
   list.forEach((number, i) => {
     if (i === 0 || number !== (list[i - 1] as number) + 1) count++
@@ -19,58 +19,58 @@ const runs = (list: readonly number[]) => {
   return count
 }
 
-overEach((connect, _, name) => {
+overEachWebSocket((connect, _, name) => {
   describe('a server that restarts on the same port', () => {
     test('receives what was sent before, during and after the restart, in order and once', async () => {
       const server = await start()
-      const { socket, heard, until } = connect(`${server.url}/sink`, { retry: () => 20 })
+      const { socket, events, until } = connect(`${server.url}/sink`, { retry: () => 20 })
       const send = (from: number, to: number) => range(from, to).map(i => socket.send(`${i}`))
-      await until(() => heard('open').length)
+      await until(() => events('open').length)
       send(0, 100)
       await server.until(() => server.received.length === 100)
-      // These are on their way when the server dies.
+      // These are in flight when the server stops.
       expect(new Set(send(100, 200))).toEqual(new Set(['sent']))
       await server.stop()
       await until(() => socket.state.name === 'waiting')
       expect(new Set(send(200, 300))).toEqual(new Set(['queued']))
       await server.restart()
-      await until(() => heard('open').length === 2)
+      await until(() => events('open').length === 2)
       send(300, 400)
       await server.until(() => server.received.at(-1)?.data === '399')
 
       const arrived = numbers(server.received.map(({ data }) => data))
       console.info(`${name}: ${400 - arrived.length} of 100 in flight at the restart are unknown`)
-      expect(disorder(arrived)).toEqual([])
+      expect(outOfOrder(arrived)).toEqual([])
       expect(arrived.slice(0, 100)).toEqual(range(0, 100))
       expect(arrived.slice(-200)).toEqual(range(200, 400))
       expect(socket.stats).toMatchObject({ sent: 400 + socket.stats.reclaimed, dropped: 0, queued: 0 })
     })
 
-    test('is found again after several restarts', async () => {
+    test('is connected to again after each of 20 restarts', async () => {
       const server = await start()
-      const { socket, heard, until } = connect(`${server.url}/sink`, { retry: () => 10 })
+      const { socket, events, until } = connect(`${server.url}/sink`, { retry: () => 10 })
       for (const i of range(0, 20)) {
-        await until(() => heard('open').length > heard('close').length)
+        await until(() => events('open').length > events('close').length)
         socket.send(`${i}`)
         await server.until(() => server.received.length === i + 1)
         await server.restart()
-        await until(() => heard('close').length > i)
+        await until(() => events('close').length > i)
       }
       expect(numbers(server.received.map(({ data }) => data))).toEqual(range(0, 20))
-      expect(heard('drop')).toEqual([])
+      expect(events('drop')).toEqual([])
     })
 
     test('receives what the queue accepted, and drop events report the rest', async () => {
       const server = await start()
-      const { socket, heard, until } = connect(`${server.url}/sink`, {
+      const { socket, events, until } = connect(`${server.url}/sink`, {
         retry: () => 20,
         queue: { maxMessages: 10, overflow: 'drop-oldest' },
       })
-      await until(() => heard('open').length)
+      await until(() => events('open').length)
       await server.stop()
-      await until(() => heard('close').length)
+      await until(() => events('close').length)
       for (const i of range(0, 25)) socket.send(`${i}`)
-      expect(numbers(heard('drop').map(({ data }) => data))).toEqual(range(0, 15))
+      expect(numbers(events('drop').map(({ data }) => data))).toEqual(range(0, 15))
       await server.restart()
       await server.until(() => server.received.length === 10)
       expect(numbers(server.received.map(({ data }) => data))).toEqual(range(15, 25))
@@ -78,49 +78,49 @@ overEach((connect, _, name) => {
   })
 
   test.each([1, 2])(
-    '200 messages a second both ways stay in order across 20 random resets (seed %i)',
+    '200 messages per second in each direction stay in order across 20 random resets (seed %i)',
     async seed => {
-      const random = dice(seed)
+      const random = seededRandom(seed)
       const server = await start()
       const proxy = await proxied(server.port)
-      const { socket, heard, until } = connect(proxy.url('/sink'), { retry: () => random() * 20 })
+      const { socket, events, until } = connect(proxy.url('/sink'), { retry: () => random() * 20 })
       let up = 0
       let down = 0
       const load = setInterval(() => {
-        // Long enough that a reset can come in the middle of one.
+        // Long enough that a reset can happen in the middle of a message.
         socket.send(`${up++} ${'x'.repeat(random() * 2_000)}`)
         if (server.clients.length) server.clients.at(-1)?.send(`${down++} ${'y'.repeat(random() * 2_000)}`)
       }, 5)
-      atEnd(() => clearInterval(load))
+      cleanup(() => clearInterval(load))
       for (const reset of range(1, 21)) {
-        await until(() => heard('open').length >= reset)
-        // After some messages, half of the time at a byte in the middle of one.
+        await until(() => events('open').length >= reset)
+        // Resets the connection after some messages: at once, or half of the time after a random number of bytes.
         const goal = server.received.length + 1 + random() * 8
         await server.until(() => server.received.length >= goal)
         if (random() < 0.5) proxy.reset()
         else
           proxy.connections.at(-1)?.cutAfter(1 + Math.floor(random() * 3_000), random() < 0.5 ? 'up' : 'down')
-        await until(() => heard('close').length >= reset)
+        await until(() => events('close').length >= reset)
       }
       clearInterval(load)
-      await until(() => heard('open').length > 20)
+      await until(() => events('open').length > 20)
       socket.send(`${up++}`)
       await server.until(() => numbers([server.received.at(-1)?.data])[0] === up - 1)
       server.push(`${down++}`)
-      await until(() => numbers(heard('text').slice(-1))[0] === down - 1)
+      await until(() => numbers(events('text').slice(-1))[0] === down - 1)
 
       const received = numbers(server.received.map(({ data }) => data))
-      const texts = numbers(heard('text'))
+      const texts = numbers(events('text'))
       console.info(
         `${name}, seed ${seed}, unknown over 20 resets: ${up - received.length} of ${up} up, ${down - texts.length} of ${down} down`,
       )
-      expect(disorder(received)).toEqual([])
-      expect(disorder(texts)).toEqual([])
-      // Nothing is missing but what was in flight when a connection was reset.
-      expect(runs(received)).toBeLessThanOrEqual(21)
-      expect(runs(texts)).toBeLessThanOrEqual(21)
-      expect(heard('open')).toHaveLength(21)
-      expect(heard('drop')).toEqual([])
+      expect(outOfOrder(received)).toEqual([])
+      expect(outOfOrder(texts)).toEqual([])
+      // Only messages that were in flight during a reset are missing.
+      expect(countRuns(received)).toBeLessThanOrEqual(21)
+      expect(countRuns(texts)).toBeLessThanOrEqual(21)
+      expect(events('open')).toHaveLength(21)
+      expect(events('drop')).toEqual([])
       expect(socket.stats).toMatchObject({
         sent: up + socket.stats.reclaimed,
         received: texts.length,
@@ -130,50 +130,50 @@ overEach((connect, _, name) => {
     20_000,
   )
 
-  test('abandoned sockets do not crash the process when the network ends them', async () => {
-    const crash = vi.fn()
-    process.on('uncaughtException', crash)
-    atEnd(() => process.off('uncaughtException', crash))
-    // It takes connections and says nothing, until it is killed.
-    const taken = new Set<net.Socket>()
-    const hole = net.createServer(client => {
-      taken.add(client)
+  test('abandoned sockets do not crash the process when their connections are reset', async () => {
+    const onUncaught = vi.fn()
+    process.on('uncaughtException', onUncaught)
+    cleanup(() => process.off('uncaughtException', onUncaught))
+    // A server that accepts connections and sends nothing.
+    const accepted = new Set<net.Socket>()
+    const silentServer = net.createServer(client => {
+      accepted.add(client)
       client.on('error', () => {})
-      client.on('close', () => taken.delete(client))
+      client.on('close', () => accepted.delete(client))
     })
-    hole.listen(0, '127.0.0.1')
-    await once(hole, 'listening')
-    atEnd(() => {
-      hole.close()
-      for (const client of taken) client.destroy()
+    silentServer.listen(0, '127.0.0.1')
+    await once(silentServer, 'listening')
+    cleanup(() => {
+      silentServer.close()
+      for (const client of accepted) client.destroy()
     })
-    const { port } = hole.address() as net.AddressInfo
-    const { socket, natives, heard, until } = connect(`ws://127.0.0.1:${port}`, { retry: () => 0 })
+    const { port } = silentServer.address() as net.AddressInfo
+    const { socket, natives, events, until } = connect(`ws://127.0.0.1:${port}`, { retry: () => 0 })
     for (const n of range(1, 51)) {
       socket.reconnect(n)
       await until(() => natives.length > n)
     }
-    expect(heard('error').map(({ code }) => code)).toEqual(Array(50).fill('RECONNECT_REQUESTED'))
-    for (const client of taken) client.resetAndDestroy()
+    expect(events('error').map(({ code }) => code)).toEqual(Array(50).fill('RECONNECT_REQUESTED'))
+    for (const client of accepted) client.resetAndDestroy()
     socket.close()
-    expect(heard('error')).toHaveLength(50)
+    expect(events('error')).toHaveLength(50)
 
     // The same with connections that were open.
     const server = await start()
     const proxy = await proxied(server.port)
     const open = connect(proxy.url('/echo'), { retry: () => 0 })
     for (const n of range(1, 21)) {
-      await open.until(() => open.heard('open').length === n)
+      await open.until(() => open.events('open').length === n)
       proxy.connections.at(-1)?.freeze()
       open.socket.reconnect()
     }
-    await open.until(() => open.heard('open').length === 21)
+    await open.until(() => open.events('open').length === 21)
     for (const connection of proxy.connections.slice(0, -1)) connection.reset()
     await Promise.all(proxy.connections.slice(0, -1).map(({ closed }) => closed))
     open.socket.send('still here')
-    await open.until(() => open.heard('text').length)
-    expect(open.heard('close')).toHaveLength(20)
-    expect(crash.mock.calls).toEqual([])
+    await open.until(() => open.events('text').length)
+    expect(open.events('close')).toHaveLength(20)
+    expect(onUncaught.mock.calls).toEqual([])
   })
 
   test('after 200 lost connections there is one connection, and after close() none', async () => {
@@ -181,19 +181,19 @@ overEach((connect, _, name) => {
     const proxy = await proxied(server.port)
     const pending = () => process.getActiveResourcesInfo().filter(what => what === 'Timeout').length
     let listening = 0
-    const { socket, natives, heard, until } = connect(proxy.url('/echo'), {
+    const { socket, natives, events, until } = connect(proxy.url('/echo'), {
       retry: () => 0,
       heartbeat: { message: 'ping', isReply: data => data === 'ping' },
-      wake: tell => {
+      wake: dispatch => {
         listening++
-        const timer = setInterval(() => tell('wake'), 200)
+        const timer = setInterval(() => dispatch('wake'), 200)
         return () => {
           listening--
           clearInterval(timer)
         }
       },
     })
-    const ways = [
+    const losses = [
       () => proxy.reset(),
       () => proxy.end(),
       () => server.terminateAll(),
@@ -201,17 +201,17 @@ overEach((connect, _, name) => {
       () => socket.reconnect(),
     ]
     for (const n of range(0, 200)) {
-      await until(() => heard('open').length === n + 1)
+      await until(() => events('open').length === n + 1)
       socket.send(`${n}`, { ttl: 60_000 })
-      await until(() => heard('text').includes(`${n}`))
-      ways[n % ways.length]?.()
-      await until(() => heard('close').length === n + 1)
+      await until(() => events('text').includes(`${n}`))
+      losses[n % losses.length]?.()
+      await until(() => events('close').length === n + 1)
     }
-    await until(() => heard('open').length === 201)
+    await until(() => events('open').length === 201)
     expect(listening).toBe(1)
     await server.until(() => server.clients.length === 1)
     expect(natives.filter(({ readyState }) => readyState < 2)).toHaveLength(1)
-    expect(numbers(heard('text'))).toEqual(range(0, 200))
+    expect(numbers(events('text'))).toEqual(range(0, 200))
     expect(socket.stats).toMatchObject({ attempts: 201, connections: 201, dropped: 0, queued: 0 })
 
     socket.close()
@@ -219,9 +219,9 @@ overEach((connect, _, name) => {
     await server.until(() => server.clients.length === 0)
     while (proxy.connections.length) await proxy.connections[0]?.closed
     expect(listening).toBe(0)
-    // The runner has timers of its own now and then, short ones.
-    const patience = performance.now() + 1_000
-    while (pending() && performance.now() < patience) await new Promise(setImmediate)
+    // Vitest itself may have short timers.
+    const end = performance.now() + 1_000
+    while (pending() && performance.now() < end) await new Promise(setImmediate)
     expect(pending()).toBe(0)
     expect(natives).toHaveLength(201)
   })

@@ -1,19 +1,19 @@
-// A server that finishes the handshake and then says bytes of the test's choosing: what the `ws` package refuses to send.
+// A server that completes the handshake and then sends arbitrary bytes, also frames that the `ws` package refuses to send.
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { atEnd } from './rig.ts'
+import { cleanup } from './rig.ts'
 
 // https://www.rfc-editor.org/rfc/rfc6455#section-1.3
 const accept = (key: string | undefined) =>
   createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64')
 
-/** A close frame with this code, whether or not the protocol knows it. */
+/** A close frame with this code, whether or not the protocol allows it. */
 export const closeFrame = (code: number): Buffer => Buffer.from([0x88, 2, code >> 8, code & 255])
 
-/** Starts a server that answers every handshake, says the bytes, and hangs up when the client does. Its address. */
+/** Starts a server that completes every handshake, sends the bytes, and ends the connection when the client does. Returns its URL. */
 export const startRaw = async (bytes: (url: URL) => Uint8Array): Promise<string> => {
   const server = http.createServer()
   const sockets = new Set<Duplex>()
@@ -31,7 +31,7 @@ export const startRaw = async (bytes: (url: URL) => Uint8Array): Promise<string>
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  atEnd(() => {
+  cleanup(() => {
     server.close()
     for (const socket of sockets) socket.destroy()
   })

@@ -1,5 +1,5 @@
-// Real sockets for the tests: a client of ours over each WebSocket there is here, servers, and a proxy between them.
-// Everything is ended after each test, and everything waits for events: of the socket, of the server, of the proxy.
+// Sets up real connections for the tests: our client over each WebSocket class of Node, servers, and a proxy between them.
+// Everything is closed after each test. Tests wait for events of the socket, the server or the proxy, never for a period of time.
 import { afterEach, describe, expect } from 'vitest'
 import * as ws from 'ws'
 import {
@@ -13,20 +13,21 @@ import { type Peer, type ServerOptions, startServer, type TestServer } from '../
 import { type FaultProxy, startProxy } from '../support/proxy.ts'
 import { createWatch } from '../support/watch.ts'
 
-export type News<Binary extends BinaryType> = {
+export type LoggedEvent<Binary extends BinaryType> = {
   [Type in keyof SocketEvents]: [type: Type, payload: SocketEvents<Binary>[Type]]
 }[keyof SocketEvents]
 
-/** One of our sockets, and all that its listeners heard. */
+/** One of our sockets, and a log of its events. */
 export interface Client<Binary extends BinaryType = 'arraybuffer'> {
   readonly socket: Socket<Binary>
-  readonly log: News<Binary>[]
-  /** Every native socket that it made. No two of them are ever usable at once, or the test fails. */
+  readonly log: LoggedEvent<Binary>[]
+  /** All native sockets that it created. The test fails if two of them were connecting or open at the same time. */
   readonly natives: readonly WebSocket[]
-  heard<Type extends keyof SocketEvents>(type: Type): SocketEvents<Binary>[Type][]
-  /** Resolves as soon as `holds()` is true: asked now, and after every event of the socket. */
+  /** The payloads of all events of this type so far. */
+  events<Type extends keyof SocketEvents>(type: Type): SocketEvents<Binary>[Type][]
+  /** Resolves as soon as `holds()` returns a truthy value. It is called now, and after every event of the socket. */
   until(holds: () => unknown): Promise<unknown>
-  /** Resolves when the state has this name. */
+  /** Resolves when the socket is in this state. */
   in(name: Socket['state']['name']): Promise<unknown>
 }
 
@@ -35,28 +36,28 @@ type Constructor = NonNullable<SocketOptions['WebSocket']>
 const cleanups: (() => unknown)[] = []
 const EVENTS = ['state', 'open', 'text', 'binary', 'close', 'error', 'drop'] as const
 
-/** Has this ended after the test, before what was kept earlier. */
-export const atEnd = (cleanup: () => unknown): void => {
-  cleanups.push(cleanup)
+/** Runs the job after the test. The last one added runs first. */
+export const cleanup = (job: () => unknown): void => {
+  cleanups.push(job)
 }
 
-const follow = <Binary extends BinaryType>(socket: Socket<Binary>, natives: WebSocket[]): Client<Binary> => {
-  const log: News<Binary>[] = []
-  let most = 0
+const record = <Binary extends BinaryType>(socket: Socket<Binary>, natives: WebSocket[]): Client<Binary> => {
+  const log: LoggedEvent<Binary>[] = []
+  let mostUsable = 0
   const { look, until } = createWatch()
   for (const type of EVENTS) {
     socket.on(type, (payload: any) => {
       log.push([type, payload])
-      most = Math.max(most, natives.filter(({ readyState }) => readyState < 2).length)
+      mostUsable = Math.max(mostUsable, natives.filter(({ readyState }) => readyState < 2).length)
       look()
     })
   }
-  cleanups.unshift(() => expect(most, 'native sockets usable at once').toBeLessThan(2))
+  cleanups.unshift(() => expect(mostUsable, 'native sockets usable at once').toBeLessThan(2))
   return {
     socket,
     log,
     natives,
-    heard: type => log.filter(([name]) => name === type).map(([, payload]) => payload as any),
+    events: type => log.filter(([name]) => name === type).map(([, payload]) => payload as any),
     until,
     in: name => until(() => socket.state.name === name),
   }
@@ -64,23 +65,23 @@ const follow = <Binary extends BinaryType>(socket: Socket<Binary>, natives: WebS
 
 export const start = async (options?: ServerOptions): Promise<TestServer> => {
   const server = await startServer(options)
-  atEnd(() => server.stop())
+  cleanup(() => server.stop())
   return server
 }
 
-/** A proxy before the server of this port. */
+/** Starts a proxy in front of the server on this port. */
 export const proxied = async (port: number): Promise<FaultProxy> => {
   const proxy = await startProxy({ port })
-  atEnd(() => proxy.close())
+  cleanup(() => proxy.close())
   return proxy
 }
 
-/** Gives the server a tongue: it answers each message as it comes. */
-export const answer = (server: TestServer, reply: (peer: Peer, data: string | Buffer) => void): void => {
-  let heard = 0
+/** Calls a function for each message that the server receives. */
+export const onMessage = (server: TestServer, reply: (peer: Peer, data: string | Buffer) => void): void => {
+  let handled = 0
   void server.until(() => {
-    while (heard < server.received.length) {
-      const { connection, data } = server.received[heard++] as (typeof server.received)[0]
+    while (handled < server.received.length) {
+      const { connection, data } = server.received[handled++] as (typeof server.received)[0]
       reply(server.connections[connection - 1] as Peer, data)
     }
     return false
@@ -88,19 +89,19 @@ export const answer = (server: TestServer, reply: (peer: Peer, data: string | Bu
 }
 
 /**
- * Whether so many milliseconds have passed, by a timer of this process. However busy the machine is, a timer that was to come earlier does come
- * earlier: what the package does by timers of its own can be compared with this one.
+ * Starts a timer, and returns a function that tells whether it has fired. A busy machine delays all timers of this process, but does not change
+ * their order, so the test can compare a timer of the package with this one.
  */
-export const alarm = (ms: number): (() => boolean) => {
-  let rung = false
+export const startTimer = (ms: number): (() => boolean) => {
+  let fired = false
   const timer = setTimeout(() => {
-    rung = true
+    fired = true
   }, ms)
-  atEnd(() => clearTimeout(timer))
-  return () => rung
+  cleanup(() => clearTimeout(timer))
+  return () => fired
 }
 
-/** The numbers that the messages of a test begin with. */
+/** Returns the numbers at the beginning of messages. */
 export const numbers = (messages: readonly unknown[]): number[] =>
   messages.map(message => Number.parseInt(String(message), 10))
 
@@ -108,29 +109,33 @@ export const numbers = (messages: readonly unknown[]): number[] =>
 export const range = (from: number, to: number): number[] =>
   Array.from({ length: to - from }, (_, i) => from + i)
 
-/** The numbers that are not bigger than the one before: those that came twice or too late. */
-export const disorder = (list: readonly number[]): number[] =>
+/** Returns the numbers that are not greater than the one before: messages that arrived twice or out of order. */
+export const outOfOrder = (list: readonly number[]): number[] =>
   list.filter((number, i) => i > 0 && number <= (list[i - 1] as number))
 
-export type Rig = <Binary extends BinaryType = 'arraybuffer'>(
+/** Creates a socket, and closes it after the test. */
+export type Connect = <Binary extends BinaryType = 'arraybuffer'>(
   endpoint: Endpoint,
   options?: SocketOptions<Binary>,
 ) => Client<Binary>
 
-/** The major version of Node that runs this. */
+/** The major version of Node. */
 const node = Number.parseInt(process.versions.node, 10)
 
-/** Node 22's own class fires no close event after a failed handshake, only error. Node 24's does. */
-export const isMute = (WebSocket: Constructor): boolean => node < 24 && WebSocket === globalThis.WebSocket
+/** Whether the class fires only an error event, and no close event, after a failed handshake, as the global class of Node 22 does. */
+export const lacksCloseEvent = (WebSocket: Constructor): boolean =>
+  node < 24 && WebSocket === globalThis.WebSocket
 
-/** Repeats the tests over the class of `ws` and, where there is one, over the runtime's own. */
-export const overEach = (tests: (connect: Rig, WebSocket: Constructor, name: string) => void): void => {
+/** Runs the tests with the class of `ws` and, if there is one, with the global `WebSocket` of Node. */
+export const overEachWebSocket = (
+  tests: (connect: Connect, WebSocket: Constructor, name: string) => void,
+): void => {
   const classes: [string, Constructor][] = [['ws', ws.WebSocket]]
   if (node >= 22) classes.push(['the global WebSocket', globalThis.WebSocket])
 
   describe.each(classes)('over %s', (name, WebSocket) => {
     afterEach(async () => {
-      for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
+      for (const job of cleanups.splice(0).reverse()) await job()
     })
     tests(
       (endpoint, options) => {
@@ -142,9 +147,9 @@ export const overEach = (tests: (connect: Rig, WebSocket: Constructor, name: str
             natives.push(this as unknown as globalThis.WebSocket)
           }
         }
-        const client = follow(createSocket(endpoint, { ...options, WebSocket: Counted }), natives)
-        // Nothing that a test does may keep a socket from closing.
-        atEnd(() => client.socket.close())
+        const client = record(createSocket(endpoint, { ...options, WebSocket: Counted }), natives)
+        // After the test, the socket must be able to close, whatever the test did.
+        cleanup(() => client.socket.close())
         cleanups.unshift(() => client.in('closed'))
         return client
       },

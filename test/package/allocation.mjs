@@ -1,5 +1,5 @@
-// How many bytes a message allocates on its way through the built core, on a socket that is open. A process of its own, for
-// the collector must not come in between: run with --expose-gc and a young generation that has room for all of it.
+// Measures the bytes that a message allocates in the built core, on an open socket. It runs in a process of its own with --expose-gc and a large young
+// generation, so that no garbage is collected during a measurement.
 import { createSocket } from '../../dist/index.js'
 
 const MESSAGES = 100_000
@@ -19,23 +19,23 @@ const native = Bare.last
 native.readyState = 1
 native.onopen()
 
-let heard = 0
-const count = () => heard++
+let received = 0
+const count = () => received++
 for (const type of ['text', 'binary']) {
   socket.on(type, count)
-  // A second one, so that a list is walked.
+  // With a second listener, the emitter iterates over a list.
   socket.on(type, () => count())
 }
 
 const text = { data: 'x'.repeat(64) }
 const binary = { data: new ArrayBuffer(64) }
-const wishes = { key: 'price' }
+const options = { key: 'price' }
 const jobs = {
   text: () => native.onmessage(text),
   binary: () => native.onmessage(binary),
   send: () => socket.send(text.data),
-  // What is asked of a message is kept beside it: an object, and nothing else.
-  'send with a key': () => socket.send(text.data, wishes),
+  // The options of a message are stored in one object.
+  'send with a key': () => socket.send(text.data, options),
 }
 
 const repeat = job => {
@@ -50,10 +50,10 @@ const measure = job => {
 
 for (const job of Object.values(jobs)) repeat(job)
 const bytes = {}
-// The engine's own work, a function optimised anew, is in one of them at times: the least of three.
+// The minimum of three measurements, because the engine may allocate memory itself, to optimize a function.
 for (const [name, job] of Object.entries(jobs)) {
   bytes[name] = Math.min(measure(job), measure(job), measure(job))
 }
-if (heard !== 8 * MESSAGES * 2) throw new Error(`heard ${heard}`)
+if (received !== 8 * MESSAGES * 2) throw new Error(`heard ${received}`)
 if (socket.stats.sent !== 8 * MESSAGES) throw new Error(`sent ${socket.stats.sent}`)
 console.log(JSON.stringify(bytes))

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { expect, test } from 'vitest'
 import { root } from './built.ts'
 
-/** The smallest object that V8 makes: its map, and a field. */
+/** The size of the smallest object in V8: its map, and a field. */
 const OBJECT = 16
 
 const measure = (): Record<string, number> =>
@@ -24,6 +24,6 @@ test('dispatching and sending a message creates no object, and one object if it 
   expect(bytes.text).toBeLessThan(OBJECT / 2)
   expect(bytes.binary).toBeLessThan(OBJECT / 2)
   expect(bytes.send).toBeLessThan(OBJECT / 2)
-  // Three fields and a moment in time.
+  // Three fields and a timestamp.
   expect(bytes['send with a key']).toBeLessThan(6 * OBJECT)
 })

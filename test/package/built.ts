@@ -12,22 +12,22 @@ if (!existsSync(`${dist}index.js`))
 
 const manifest = JSON.parse(readFileSync(`${root}package.json`, 'utf8'))
 
-/** What package.json lets people import: `index` is the package itself, the others are `steadysocket/name`. */
+/** The entries that package.json exports: `index` is the package itself, and the others are `steadysocket/name`. */
 export const entries: string[] = Object.keys(manifest.exports)
   .filter(path => !/umd|json$/.test(path) || path === './json')
   .map(path => path.slice(2) || 'index')
 
-/** The frameworks that entries are for. Whoever imports such an entry has the framework. */
+/** The frameworks for which there are entries. */
 export const peers: string[] = Object.keys(manifest.peerDependencies)
 
 /** The framework that an entry is for, if any. */
 export const peerOf = (entry: string): string | undefined =>
   peers.find(peer => peer.replace('-js', '') === entry)
 
-/** The scripts that were built. */
+/** The built scripts. */
 export const scripts: string[] = readdirSync(dist).filter(name => /\.c?js$/.test(name))
 
-/** The chunks that several entries share. Nobody imports them by name. */
+/** The chunks that several entries share, and that are not entries. */
 export const chunks: string[] = scripts.filter(
   name => ![...entries, 'steadysocket'].includes(name.split('.')[0] as string),
 )
@@ -62,11 +62,11 @@ export const typesOf = (entry: string): string[] => {
 /** The entry that a built file belongs to. */
 export const entryOf = (file: string): string => (umds.includes(file) ? 'umd' : file.split('.')[0]) as string
 
-/** How people import an entry. */
+/** The specifier with which applications import an entry. */
 export const specifier = (entry: string): string =>
   entry === 'index' ? 'steadysocket' : `steadysocket/${entry}`
 
-/** Globals that an import has no business with. */
+/** Globals that the package must not use when it is imported. */
 export const GLOBALS: string[] = [
   'AbortController',
   'EventTarget',
@@ -85,8 +85,8 @@ export const GLOBALS: string[] = [
 ]
 
 /**
- * Runs a job in a fresh thread, where `load` imports the package by its own name, as its users do. The job travels as its text: it
- * knows its arguments and the globals, and nothing else.
+ * Runs a job in a new worker thread, where `load` imports the package by its name, as applications do. The job is passed as its source text, so it can
+ * use only its arguments and the globals.
  */
 export const inWorker = <Argument, Answer>(
   job: (load: () => Promise<typeof core>, argument: Argument) => Promise<Answer>,
@@ -98,5 +98,5 @@ export const inWorker = <Argument, Answer>(
     })
     worker.once('message', resolve)
     worker.once('error', reject)
-    worker.once('exit', () => reject(new Error('the worker left without an answer')))
+    worker.once('exit', () => reject(new Error('the worker exited without an answer')))
   })

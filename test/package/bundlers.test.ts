@@ -1,4 +1,4 @@
-// Apps that use the package, as bundlers make them: they work, they are made without a word of warning, and hold what they use.
+// Apps that use the package, built by several bundlers: they work, are built without warnings, and contain only the code that they use.
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { JSDOM } from 'jsdom'
@@ -8,7 +8,7 @@ import { entries, namesOf, peerOf, specifier } from './built.ts'
 import { type Bundled, bundlers } from './bundlers.ts'
 import { createProject, type Project } from './installed.ts'
 
-/** The entries that need no framework. Apps with one are built and run in test/engines/frameworks.test.ts. */
+/** The entries that need no framework. test/engines/frameworks.test.ts builds and runs apps with the others. */
 const plain = entries.filter(entry => !peerOf(entry))
 
 const imports = (entries: string[], names: (entry: string) => string) =>
@@ -56,7 +56,7 @@ afterAll(() => {
   project?.remove()
 })
 
-/** Runs a script in a page, until it has heard something. */
+/** Runs a script in a page, until it calls `heard()`. */
 async function run(script: string) {
   const { window } = new JSDOM('', { runScripts: 'outside-only', url: 'http://127.0.0.1/' })
   const names: Record<string, string[]> = {}

@@ -1,4 +1,4 @@
-// The bundlers that people use, each asked for what it makes of a program: minified, for a browser.
+// Common bundlers behind one interface. Each bundles programs for a browser, minified.
 import { readFileSync } from 'node:fs'
 import terser from '@rollup/plugin-terser'
 import * as esbuild from 'esbuild'
@@ -16,7 +16,7 @@ export interface Bundled {
 /** Bundles the programs `${name}.js` of a folder, each on its own. */
 export type Bundler = (folder: string, names: readonly string[]) => Promise<Bundled>
 
-/** One after the other, for bundlers that make one script at a time. */
+/** Bundles one program after the other, for bundlers that make one script at a time. */
 const each =
   (bundle: (folder: string, name: string, warn: (message: string) => void) => Promise<string>): Bundler =>
   async (folder, names) => {
@@ -42,11 +42,11 @@ const withEsbuild = each(async (folder, name, warn) => {
   return outputFiles.map(({ text }) => text).join()
 })
 
-/** It looks for no packages by itself: this is what its plugin for that does, as far as it is needed here. */
+/** A plugin that resolves packages, because Rollup does not. It does only what these programs need. */
 const findInstalled = (folder: string) => ({
   name: 'installed',
   async resolveId(source: string) {
-    // No program here uses a framework: an import that is left over is an error of the page.
+    // No program here uses a framework. If an import remains, the page fails.
     if (peers.includes(source.split('/')[0] as string))
       return { id: source, external: true, moduleSideEffects: false }
     if (!/^steadysocket\b/.test(source)) return null
@@ -87,7 +87,7 @@ const withVite = each(async (folder, name, warn) => {
   return output.map(part => ('code' in part ? `${part.code}` : '')).join('')
 })
 
-/** All at once: to start it is what takes its time. */
+/** Bundles all programs at once, because starting webpack takes most of the time. */
 const withWebpack: Bundler = async (folder, names) => {
   const stats = await new Promise<webpack.Stats | undefined>((resolve, reject) =>
     webpack(

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { entries as all, namesOf, root, specifier } from './built.ts'
 import { createProject, type Project } from './installed.ts'
 
-/** All but the one that names types of its framework, whose declarations need a DOM and TypeScript 5.4. */
+/** All entries except for the one that uses types of its framework, whose declarations need the DOM and TypeScript 5.4. */
 const entries = all.filter(entry => entry !== 'vue')
 
 let project: Project
@@ -43,7 +43,7 @@ socket.on('message', () => {})
 socket.send(123)
 `
 
-/** What a program may import of each entry by its types is what there is: no name too few, and none too many. */
+/** A program that checks that the declarations of an entry have the same names as the entry itself. */
 const checkNames = (entry: string) => `
   import * as all from '${specifier(entry)}'
   const names: Record<keyof typeof all, 1> = { ${namesOf(entry).map(name => `${name}: 1`)} }
@@ -55,7 +55,7 @@ const PROGRAMS = {
   ...Object.fromEntries(entries.map(entry => [`names-${entry}`, checkNames(entry)])),
 }
 
-/** What a compiler says to these programs, in files of these kinds; nothing if all is well. */
+/** Compiles these programs, in files with these extensions. Returns the errors. */
 const compile = (
   typescript: string,
   extensions: string[],
@@ -87,7 +87,7 @@ const compile = (
 const nodenext = { module: 'nodenext', moduleResolution: 'nodenext' }
 const node16 = { module: 'node16', moduleResolution: 'node16' }
 const bundler = { module: 'esnext', moduleResolution: 'bundler' }
-// The default of many an older project, which knows nothing of `exports`. No longer in TypeScript 7.
+// The default of many older projects, which ignores `exports`. TypeScript 7 does not support it.
 const node10 = { module: 'esnext', moduleResolution: 'node' }
 
 describe('programs that use the package compile', { timeout: 30_000 }, () => {
@@ -141,7 +141,7 @@ test.each([
   },
 )
 
-// The one that api-extractor brings is the last before TypeScript 7.
+// The version that api-extractor installs is the last one before TypeScript 7.
 describe.each([
   { typescript: '@microsoft/api-extractor/node_modules/typescript', silence: { ignoreDeprecations: '6.0' } },
   { typescript: 'typescript-oldest', silence: {} },

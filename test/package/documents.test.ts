@@ -1,5 +1,5 @@
-// Every piece of TypeScript and JavaScript that README.md and the documents show is compiled, against the package as it was
-// built. What is in other languages is run: test/jsdom/frameworks.test.ts and test/interop/recipes.test.ts.
+// Compiles all TypeScript and JavaScript samples of README.md and the documentation with the built package. Other tests run the samples in other
+// languages: test/jsdom/frameworks.test.ts and test/interop/recipes.test.ts.
 import { execFile } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -9,7 +9,7 @@ import { pieces as all, piecesIn, pieceWith } from './pieces.ts'
 
 const folder = `${root}.tmp/documents-${process.pid}/`
 
-/** What a piece of code may take for granted: what the pieces before it, and the reader's own page, have made. */
+/** Names that a sample may use: those of earlier samples, and those of the reader's application. */
 const GIVEN: Record<string, string> = {
   backoff: "typeof import('steadysocket').backoff",
   createSocket: "typeof import('steadysocket').createSocket",
@@ -82,7 +82,7 @@ for (const name of [
   GIVEN[name] = 'any'
 }
 
-/** What the samples in the reference of a framework's entry take for granted. `shared`: what its `useSocket()` returns. */
+/** Names that the samples in the reference of a framework's entry may use. `shared`: the return type of its `useSocket()`. */
 const hooksOf = (framework: string, shared: string) => {
   const names = ['useSocket', 'useSocketState', 'useMessages', 'useOutage']
   const from = `typeof import('steadysocket/${framework}')`
@@ -115,7 +115,7 @@ const OWN: Record<string, Record<string, string>> = {
   'demo/docs/api/testing.md': { server: "import('steadysocket/testing').FakeServer" },
 }
 
-/** What pieces import from packages that are too large to install for that, and what bundlers add. */
+/** Declarations of packages that are too large to install for the samples, and of names that bundlers add. */
 const MODULES = `declare module 'react-native' {
   export const AppState: {
     addEventListener(type: 'change', listener: (state: 'active' | 'background' | 'inactive') => void): { remove(): void }
@@ -136,7 +136,7 @@ interface ImportMeta {
 /** Languages that need no compiler, or that other tests run. */
 const ELSEWHERE = ['diff', 'html', 'mermaid', 'nginx', 'py', 'sh', 'svelte', 'typescript']
 
-/** What of a component is a script. */
+/** Extracts the script of a Vue component. */
 const scriptOf = (code: string, name: string) => compileScript(parse(code).descriptor, { id: name }).content
 
 const pieces = piecesIn('js', 'ts', 'tsx', 'vue').map(({ language, file, name, code, place }) => ({
@@ -152,8 +152,8 @@ const pieces = piecesIn('js', 'ts', 'tsx', 'vue').map(({ language, file, name, c
   given: { ...GIVEN, ...OWN[file] },
 }))
 
-/** What the compiler has to say, by the name of the piece. */
-const complaints = new Map<string, string[]>()
+/** The errors of the compiler, by the name of the sample. */
+const compilerErrors = new Map<string, string[]>()
 
 beforeAll(async () => {
   mkdirSync(folder, { recursive: true })
@@ -166,9 +166,9 @@ beforeAll(async () => {
     const declared = missing.map(
       ([word, type]) => `declare ${/^(missed|onconnect)$/.test(word) ? 'let' : 'const'} ${word}: ${type}`,
     )
-    // A part of an options object is one.
+    // A sample that is a part of an options object becomes an object.
     const whole = /^\w+: /.test(code) ? `export default {\n${code}}` : code
-    // The comment that chooses how JSX is compiled stays first.
+    // The comment that sets the JSX transform must stay first.
     const [, pragma = ''] = /^(\/\*\*.*\n)?/.exec(whole) ?? []
     writeFileSync(`${folder}${name}.${extension}`, `${pragma}${declared.join('\n')}\n${whole}\nexport {}\n`)
   }
@@ -187,7 +187,7 @@ beforeAll(async () => {
   }
   writeFileSync(`${folder}tsconfig.json`, JSON.stringify({ compilerOptions, include: ['*.ts', '*.tsx'] }))
   const compiler = `${root}node_modules/typescript/bin/tsc`
-  const said = await new Promise<string>(resolve =>
+  const output = await new Promise<string>(resolve =>
     execFile(
       process.execPath,
       [compiler, '--pretty', 'false', '--project', folder],
@@ -195,9 +195,9 @@ beforeAll(async () => {
       (_, out) => resolve(out),
     ),
   )
-  for (const line of said.split('\n').filter(Boolean)) {
+  for (const line of output.split('\n').filter(Boolean)) {
     const name = /^([\w-]+)\.tsx?\(/.exec(line)?.[1] ?? 'the rest'
-    complaints.set(name, [...(complaints.get(name) ?? []), line])
+    compilerErrors.set(name, [...(compilerErrors.get(name) ?? []), line])
   }
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -231,10 +231,10 @@ test('the documents are found, and every language in them is tested somewhere', 
 
 describe('the code sample compiles', () => {
   test.each(pieces)('of $place', ({ name }) => {
-    expect(complaints.get(name)).toBe(undefined)
+    expect(compilerErrors.get(name)).toBe(undefined)
   })
 
   test('and the compiler reports nothing outside the samples', () => {
-    expect(complaints.get('the rest')).toBe(undefined)
+    expect(compilerErrors.get('the rest')).toBe(undefined)
   })
 })

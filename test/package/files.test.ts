@@ -78,7 +78,7 @@ describe.each(scripts)('dist/%s', file => {
     )
   })
 
-  // A read that has no use of its own looks as if it could go; without it a cycle of reconnection costs 4 kB (errors.ts).
+  // The code reads the stack of each error. This seems unnecessary, but without it, each reconnection takes 4 kB (errors.ts).
   if (whole.includes(file)) {
     test('reads the stack of a SocketError once', () => expect(code).toMatch(/\bthis\.stack\b/))
   }
@@ -110,7 +110,7 @@ describe.each(scripts)('dist/%s', file => {
       expect(map.sourcesContent).toHaveLength(map.sources.length)
       for (const [index, source] of map.sources.entries()) {
         const path = resolve(dist, dirname(url), map.sourceRoot ?? '', source)
-        // The library of the outbox is the only code of others in the package.
+        // The library of the outbox is the only third-party code in the package.
         expect(relative(root, path)).toMatch(/^(src(.[\w-]+){1,2}\.ts|node_modules.idb.build.index\.js)$/)
         expect(existsSync(path)).toBe(true)
         expect(map.sourcesContent[index]).toMatch(/\b(export|import)\b/)

@@ -1,4 +1,4 @@
-// What the doc comments of public names leave out: the meaning, the default of what is optional, the unit of a number.
+// Finds gaps in the doc comments of public names: a missing comment, default value, or unit of a number.
 import {
   commentOf,
   declarationsOf,
@@ -11,14 +11,14 @@ import {
 
 const UNITS = /millisecond|seconds?\b|bytes|\b[KM]iB|how many|number of|so many|ms\b|as many/i
 
-/** Parts of other people's objects: their own documents explain them. */
+/** Interfaces of third-party objects, which have their own documentation. */
 const OTHERS =
   /^(RedisClient|RedisClusterClient|RedisSentinelClient|RedisSubscriber|IoRedisClient|IoRedisSubscriber|RequestLike|Schema|CallSchema|WebSocketLike|WebSocketServerLike)$/
 
-/** What is not said of the members of a type. A type alias is shown as it is written: its own comment may speak for them. */
-const silent = (node, type, alias = false) => {
+/** Returns the gaps of the members of a type. The comment of a type alias may describe its members. */
+const gapsOf = (node, type, alias = false) => {
   const parts = node.types ?? (ts.isParenthesizedTypeNode(node) ? [node.type] : [])
-  if (parts.length && alias) return parts.flatMap(part => silent(part, type, alias))
+  if (parts.length && alias) return parts.flatMap(part => gapsOf(part, type, alias))
   const isOptions = /Options$|^Overflow$/.test(type)
   return membersOf(node).flatMap(member => {
     const name = `${type}.${member.name?.getText() ?? 'new'}`
@@ -27,7 +27,7 @@ const silent = (node, type, alias = false) => {
     if (isOptions && member.questionToken && !/Default/i.test(said)) missing.push(`${name}: no default`)
     if (isOptions && member.type?.getText() === 'number' && !UNITS.test(said + commentOf(node)))
       missing.push(`${name}: no unit`)
-    // What an object that is handed over may have in it, the comment says by name.
+    // The comment must name the properties of an object that is passed to a function.
     const handed = (member.parameters ?? []).flatMap(({ type }) => type?.types ?? (type ? [type] : []))
     for (const { name: field } of handed.filter(ts.isTypeLiteralNode).flatMap(membersOf)) {
       if (!said.includes(`\`${field.getText()}\``)) missing.push(`${name}: nothing of ${field.getText()}`)
@@ -44,8 +44,8 @@ export const gaps = entries.flatMap(entry =>
       OTHERS.test(symbol.name)
         ? []
         : ts.isTypeAliasDeclaration(node)
-          ? silent(node.type, symbol.name, true)
-          : silent(node, symbol.name),
+          ? gapsOf(node.type, symbol.name, true)
+          : gapsOf(node, symbol.name),
     )
     return [...unsaid, ...members].map(gap => `${specifier(entry)}: ${gap}`)
   }),

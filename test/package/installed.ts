@@ -1,4 +1,4 @@
-// The package as npm publishes it, in a project of somebody who has installed it.
+// The package as npm publishes it, installed in a project.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

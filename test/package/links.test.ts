@@ -1,4 +1,4 @@
-// The links in the documents lead to files and headings that exist, and the tests that they name exist.
+// The targets of links in the documentation exist, and so do the tests that it names.
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
 import { expect, test } from 'vitest'

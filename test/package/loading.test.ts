@@ -25,13 +25,13 @@ const require = createRequire(import.meta.url)
 
 const names = (exported: object) => Object.keys(exported).sort()
 
-/** Runs a module in a Node process of its own, in the package's place, and reads what it prints. */
+/** Runs a module in a Node process of its own, in the folder of the package, and parses its output. */
 const inNode = (code: string) =>
   JSON.parse(
     execFileSync(process.execPath, ['--input-type=module', '--eval', code], { cwd: root, encoding: 'utf8' }),
   )
 
-/** What a script exports that is run as Node runs CommonJS, but in this realm. */
+/** Runs a script as CommonJS in this realm, and returns its exports. */
 const asCommonJS = (file: string, scope: object): object => {
   const module = { exports: {} }
   const run = runInContext(`(function (exports, require, module) {${read(file)}\n})`, scope)
@@ -39,7 +39,7 @@ const asCommonJS = (file: string, scope: object): object => {
   return module.exports
 }
 
-/** A page that loads these files by `<script>` tags, as they are. */
+/** A page that loads these files with `<script>` tags. */
 const page = async (...files: string[]) => {
   const tags = files.map(file => `<script src="${file}"></script>`).join('')
   const { window } = new JSDOM(tags, {
@@ -139,11 +139,11 @@ describe('import', () => {
       for (const name of globals) watch(globalThis, name)
       watch(Math, 'random')
       watch(Date, 'now')
-      // Node reads some of its globals itself to make another one that is asked for first.
+      // Node itself reads some globals to create others lazily.
       touched.length = 0
       const { createSocket } = await load()
       const atImport = touched.splice(0)
-      // The watch itself works.
+      // The spies work.
       createSocket('wss://push.example.com/', { autoConnect: false })
       try {
         createSocket('wss://push.example.com/')
@@ -230,9 +230,9 @@ describe('a script tag', () => {
     watch('Math', 'random')
     watch('Date', 'now')
     runInContext(read(file), scope)
-    // The drop-in class extends the one, and remembers the other, whose place it may be given.
+    // The drop-in class extends EventTarget, and stores WebSocket, because it may replace it.
     expect(touched.sort()).toEqual(['EventTarget', 'WebSocket'])
-    // The watch itself works.
+    // The spies work.
     runInContext('SteadySocket.backoff()({ attempt: 1, cause: {} })', scope)
     expect(touched.slice(2)).toEqual(['random'])
   })

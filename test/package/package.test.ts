@@ -1,4 +1,4 @@
-// What npm would publish: looked at by those who look at packages, and tried by those who use them.
+// The package that npm would publish, checked by linters for packages, and used as a dependency.
 import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { posix } from 'node:path'
@@ -32,7 +32,7 @@ function declarations(): string[] {
   return [...found]
 }
 
-/** What comes along because README.md links to it. */
+/** Whether a file is in the package because the documentation links to it. */
 const isDocument = (path: string) =>
   /^(demo|src|test|\.github)\/.*\.(md|svg|png|webp|html|css|ts|tsx|mjs|svelte|vue|py)$/.test(path)
 
@@ -89,7 +89,7 @@ describe('the npm package', () => {
     for (const need of ['dependencies', 'optionalDependencies', 'bundleDependencies']) {
       expect(manifest).not.toHaveProperty(need)
     }
-    // npm installs no peer that is optional.
+    // npm does not install optional peer dependencies.
     for (const peer in manifest.peerDependencies) {
       expect(manifest.peerDependenciesMeta[peer]).toEqual({ optional: true })
     }
@@ -117,7 +117,7 @@ describe('the npm package', () => {
 })
 
 describe('the installed package has every name of every entry', () => {
-  /** What each entry exports, by a program that finds it so. */
+  /** Runs a program that lists the exports of each entry. */
   const run = (file: string, find: (entry: string) => string) => {
     const found = entries.map(entry => `${JSON.stringify(entry)}: Object.keys(${find(entry)}).sort()`)
     const path = project.write(file, `console.log(JSON.stringify({ ${found} }))`)

@@ -1,9 +1,9 @@
-// The pieces of code that README.md and the documents show.
+// The code samples of README.md and the documentation.
 import { readdirSync, readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-// A page's own URL, which jsdom has too, is none that Node would take.
+// In jsdom, `URL` is the class of the page, which Node does not accept.
 export const root: string = `${resolve(fileURLToPath(import.meta.url), '../../..')}/`
 
 export const documents: string[] = [
@@ -16,17 +16,17 @@ export const documents: string[] = [
 ]
 
 export interface Piece {
-  /** As the document marks it: `ts`, `py`, … */
+  /** The language of the code block: `ts`, `py`, … */
   readonly language: string
   readonly file: string
-  /** The file, and the line that it begins in. */
+  /** The file, and the line in which it begins. */
   readonly place: string
-  /** The same, as the name of a file. */
+  /** The same in a form that can be a file name. */
   readonly name: string
   readonly code: string
 }
 
-/** All of them, in order. Those in a list are indented, and a comment of the code may show some more. */
+/** All samples, in order. Samples in a list are indented. */
 export const pieces: readonly Piece[] = documents.flatMap(file => {
   const text = readFileSync(root + file, 'utf8')
   return [...text.matchAll(/^( *)```(\w+)\n(.*?)^ *```$/gms)].map(match => {
@@ -37,11 +37,11 @@ export const pieces: readonly Piece[] = documents.flatMap(file => {
   })
 })
 
-/** Those in one of these languages. */
+/** The samples in one of these languages. */
 export const piecesIn = (...languages: string[]): Piece[] =>
   pieces.filter(({ language }) => languages.includes(language))
 
-/** The one in a document that has these words in it. */
+/** The sample of a document that contains these words. */
 export const pieceWith = (file: string, words: string): string => {
   const piece = pieces.find(piece => piece.file === file && piece.code.includes(words))
   if (!piece) throw new Error(`${file} has no piece of code with ${words}`)

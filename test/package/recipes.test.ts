@@ -1,4 +1,4 @@
-// Recipes whose point is what happens over time, run as the documents have them.
+// Recipes whose behaviour depends on time, run as the documentation shows them.
 import { readFileSync } from 'node:fs'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Calls } from '../../src/calls.ts'
@@ -173,7 +173,7 @@ test('the status appears after two seconds, counts down, and disappears when the
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('the recipe for a shared worker forwards messages to the pages that are there, and sends what they post', async () => {
+test('the recipe for a shared worker forwards messages to the connected pages, and sends the messages that they post', async () => {
   const page = () => ({ postMessage: vi.fn(), onmessage: (_: { data: unknown }) => {} })
   vi.stubGlobal('onconnect', undefined)
   const { socket } = await run<{ socket: Socket }>('demo/docs/workers.md', 'onconnect', 'socket')
@@ -265,7 +265,7 @@ test('the recipe that authenticates before calls sends the token first, and then
   api.socket.close()
 })
 
-test('what piled up during an outage reaches a server with a rate limit at five messages a second, in order', async () => {
+test('the recipe for rate limits sends messages that were queued during an outage in order, five per second', async () => {
   type Made = { socket: Socket; send(text: string): void }
   const { socket, send } = await run<Made>('demo/docs/rate-limits.md', 'PER_SECOND', 'socket, send')
   await vi.advanceTimersByTimeAsync(0)

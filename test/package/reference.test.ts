@@ -1,4 +1,4 @@
-// demo/docs/api/ is what the doc comments in src/ say, and they leave nothing out.
+// demo/docs/api/ is generated from the doc comments in src/, which must be complete.
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { reference } from '../../demo/docs/api.mjs'

@@ -1,4 +1,4 @@
-// `npm run release`, in a small repository that could be one.
+// `npm run release`, in a small test repository.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -35,7 +35,7 @@ function repository(manifest: object = GOOD, changelog = '## 1.2.3 (2026-02-01)'
     const { status, stdout, stderr } = spawnSync(process.execPath, ['.ci/release.mjs', ...args], {
       cwd: home,
       encoding: 'utf8',
-      // Where nobody answers: npm would ask which versions there are.
+      // No registry listens here. Otherwise, npm would request the published versions.
       env: { ...process.env, npm_config_registry: 'http://127.0.0.1:9/', npm_config_fetch_retries: '0' },
     })
     return { status, said: stdout + stderr, problems: stderr.match(/(?<=^- ).*/gm) ?? [] }
@@ -81,7 +81,7 @@ describe('the release script', () => {
       status: 1,
       problems: [expect.stringMatching(/^package\.json has no repository\. Add "repository": "https:/)],
     })
-    // The changelog and the tree are not its business.
+    // It does not check the changelog and the working tree.
     const { git, release } = repository(GOOD, '## 1.2.3 (unreleased)')
     expect(release('--manifest')).toMatchObject({ status: 0, problems: [] })
     expect(git('tag')).toBe('')

@@ -1,4 +1,4 @@
-// Runs the pieces of code that the documents show, against the package as it was built.
+// Runs the code samples of the documentation with the built package.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { afterAll } from 'vitest'
@@ -8,14 +8,14 @@ const folder = `${root}.tmp/recipes-${process.pid}/`
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** Runs the piece of a document that has these words, and gives what it has made. `other`: what to replace in it, such as a port. */
+/** Runs the sample of a document that contains these words, and returns the named variables. `other`: replacements in the code, such as a port. */
 export async function runPiece<Made>(
   file: string,
   words: string,
   names: string,
   other: Record<string, string> = {},
 ): Promise<Made> {
-  // Packages that are too large to install are globals here, and so is what bundlers add.
+  // Packages that are too large to install, and names that bundlers add, are globals here.
   const piece = Object.entries(other)
     .reduce((code, [from, to]) => code.replaceAll(from, to), pieceWith(file, words))
     .replace(/^export /gm, '')

@@ -1,48 +1,48 @@
-// Runs in any runtime, in a project that has the package installed: talks to the server it is given, loses the connection, and says
-// in one line of JSON what it saw.
+// Runs in any runtime, in a project with the package: exchanges messages with the given server, loses the connection, and prints what happened as one line of
+// JSON.
 import { createSocket } from 'steadysocket'
 import { SteadyWebSocket } from 'steadysocket/websocket'
 
 const url = process.argv[2]
-const story = []
+const log = []
 const socket = createSocket(url, { retry: () => 1, protocols: 'talk' })
 const next = type => new Promise(resolve => socket.once(type, resolve))
 
-socket.on('state', ({ name }) => story.push(name))
+socket.on('state', ({ name }) => log.push(name))
 
 const opened = next('open')
 const first = next('text')
 socket.send('hello')
 await opened
-story.push(await first, socket.protocol)
+log.push(await first, socket.protocol)
 
 const binary = next('binary')
 socket.send(new Uint8Array([1, 2, 255]))
-story.push([...new Uint8Array(await binary)])
+log.push([...new Uint8Array(await binary)])
 
 const lost = next('close')
 const back = next('open')
 socket.send('go')
 const { code, reason, willRetry } = await lost
-story.push([code, reason, willRetry])
+log.push([code, reason, willRetry])
 await back
 const again = next('text')
 socket.send('hello again')
-story.push(await again)
+log.push(await again)
 
 const closed = next('close')
 socket.close(4001, 'done')
 const end = await closed
-story.push([end.code, end.reason, end.wasClean, end.willRetry])
+log.push([end.code, end.reason, end.wasClean, end.willRetry])
 
-// The drop-in, with its own events.
+// The drop-in class, with its events.
 const plain = new SteadyWebSocket(url, 'talk')
 plain.onmessage = ({ data }) => {
-  story.push(data)
+  log.push(data)
   plain.close(1000)
 }
 plain.onclose = ({ code, wasClean }) => {
-  story.push([code, wasClean])
-  console.log(JSON.stringify(story))
+  log.push([code, wasClean])
+  console.log(JSON.stringify(log))
 }
 plain.send('from the drop-in')

@@ -1,4 +1,4 @@
-// The package in the runtimes that have a WebSocket of their own: each talks to the same server, and tells the same story.
+// The package in runtimes with a built-in WebSocket. All of them connect to the same server, and must report the same events.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -10,24 +10,24 @@ import { effort, missing } from '../support/run.ts'
 import { entries, namesOf, root, specifier } from './built.ts'
 import { createProject, type Project } from './installed.ts'
 
-/** A runtime, and what to say to it before the path of a program. */
+/** A runtime, and its arguments before the path of a program. */
 interface Runtime {
   readonly name: string
   readonly program: string
   readonly args: readonly string[]
 }
 
-/** Each is larger than all dependencies together, so they are none of these, and only a run of everything brings them. */
+/** These runtimes are larger than all dependencies together, so they are not dependencies. Only a run of all tests installs them. */
 const others = { bun: '1.4.5', deno: '2.9.5' }
 const folder = `${root}.tmp/runtimes/`
 
-/** Both in one command, into a folder of their own: npm takes away what it finds and nobody asked for. */
+/** Installs both with one command into a separate folder, because npm would remove packages that are not in the command. */
 let installed = false
 function install() {
   if (installed) return
   installed = true
   mkdirSync(folder, { recursive: true })
-  // Their own scripts fetch the programs.
+  // Their install scripts download the programs.
   writeFileSync(
     `${folder}package.json`,
     JSON.stringify({ private: true, allowScripts: { bun: true, deno: true } }),
@@ -51,7 +51,7 @@ const optional = (name: keyof typeof others, args: readonly string[]): Runtime[]
 
 const modern = 'WebSocket' in globalThis
 const runtimes: Runtime[] = [
-  // Before Node 22 it had to be asked for.
+  // Before Node 22, WebSocket needs a flag.
   { name: 'node', program: process.execPath, args: modern ? [] : ['--experimental-websocket'] },
   ...optional('bun', ['run']),
   ...optional('deno', [
@@ -64,7 +64,7 @@ const runtimes: Runtime[] = [
 let project: Project
 let server: WebSocketServer
 let url: string
-/** With what the clients closed. */
+/** The codes and reasons with which clients closed. */
 let closes: [code: number, reason: string][]
 
 beforeAll(async () => {
@@ -76,7 +76,7 @@ beforeAll(async () => {
       if (`${data}` === 'go') peer.close(1012, 'restart')
       else peer.send(data, { binary: isBinary })
     })
-    // The answer to a close of the server's own may leave out its reason, and does in Node 20.
+    // If the server closes first, the answer need not contain the reason. In Node 20, it does not.
     peer.on('close', (code, reason) => closes.push([code, code === 1012 ? '' : `${reason}`]))
   })
   await once(server, 'listening')
@@ -87,7 +87,7 @@ afterAll(() => {
   project?.remove()
 })
 
-/** What a program prints, as JSON. One that fails tells why. */
+/** Runs a program, and parses its output as JSON. Throws with the output if it fails. */
 async function run({ program, args }: Runtime, file: string, ...rest: string[]) {
   const child = spawn(program, [...args, file, ...rest], {
     cwd: project.home,
@@ -95,15 +95,15 @@ async function run({ program, args }: Runtime, file: string, ...rest: string[]) 
     timeout: 50_000,
   })
   let out = ''
-  let said = ''
+  let errorOutput = ''
   child.stdout.on('data', data => {
     out += data
   })
   child.stderr.on('data', data => {
-    said += data
+    errorOutput += data
   })
   const [code] = await once(child, 'close')
-  if (code !== 0) throw new Error(`it ended with ${code}: ${out}${said}`)
+  if (code !== 0) throw new Error(`it ended with ${code}: ${out}${errorOutput}`)
   return JSON.parse(out)
 }
 

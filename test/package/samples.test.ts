@@ -1,6 +1,6 @@
-// Every sample of JavaScript and TypeScript in the documents is run: against a server that accepts connections and never answers, with
-// stand-ins for what the application would have. It finds what the compiler cannot, such as options that are rejected. What a sample does
-// against the server that it is for, recipes.test.ts, test/interop and test/jsdom check.
+// Runs all JavaScript and TypeScript samples of the documentation with a server that accepts connections and never answers, and with stubs for the code of the
+// application. This finds errors that the compiler cannot find, such as rejected options. recipes.test.ts, test/interop and test/jsdom test samples with their
+// servers.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from 'vitest'
@@ -10,15 +10,15 @@ import { piecesIn, root } from './pieces.ts'
 const folder = `${root}.tmp/samples-${process.pid}/`
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
-/** That of the platform: the tests replace it. */
+/** The real function, which the tests replace. */
 const { setImmediate: soon } = globalThis
 
-/** Packages whose real code a sample may use: they do nothing by themselves. */
+/** Packages that samples may really use, because they have no side effects. */
 const REAL = /^(steadysocket(\/\w+)?|zod|rxjs(\/\w+)?|graphql-ws|@msgpack\/msgpack)$/
 
-/** Whatever the application or another package would bring along. It can be called, constructed, awaited and iterated, and is its own member. */
+/** A stub for anything of the application or of other packages. It can be called, constructed, awaited and iterated, and all its properties are itself. */
 const anything: any = new Proxy(
-  // An arrow function would be no constructor.
+  // An arrow function cannot be a constructor.
   function (this: unknown) {
     return this
   },
@@ -41,13 +41,13 @@ const anything: any = new Proxy(
   },
 )
 
-// Those of Redis look at their client; test/interop has a real one. A sample of the fake server begins after the handshake.
+// Samples with Redis need a real client, which test/interop has. A sample of the fake server begins after the handshake.
 const samples = piecesIn('js', 'ts').filter(
   ({ code, file }) => !code.includes("from 'redis'") && file !== 'demo/docs/api/testing.md',
 )
 const compiled = new Map<string, string>()
 
-/** A sample that is a part of an object becomes one, and packages that are not here become stand-ins. */
+/** Turns a sample that is a part of an object into an object, and replaces packages that are not installed with stubs. */
 const whole = (code: string) =>
   (/^\w+: /.test(code) ? `void {\n${code}}` : code)
     .replace(/^import type .*$/gm, '')
@@ -106,7 +106,7 @@ beforeEach(async () => {
   }
 })
 
-/** A name that the sample uses, and that neither it nor the platform defines. */
+/** Returns the name that the sample uses but that is not defined. */
 const missingIn = (error: unknown) => /^(\w+) is not defined$/.exec((error as Error)?.message)?.[1]
 
 test.each(samples)('the sample of $place runs', async ({ name, file }) => {
@@ -128,7 +128,7 @@ test.each(samples)('the sample of $place runs', async ({ name, file }) => {
     const begun = new Promise(resolve => vi.stubGlobal('begin', resolve))
     writeFileSync(path, `begin();${compiled.get(name)}`)
     let error: unknown
-    // What waits for an answer waits for ever here.
+    // Samples that wait for an answer never finish here.
     const running = import(/* @vite-ignore */ path).catch(thrown => {
       error = thrown
     })

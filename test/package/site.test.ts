@@ -1,4 +1,4 @@
-// `npm run site`, and what a reader of the site can follow.
+// `npm run site`, and the links of the site.
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { pages } from '../../demo/docs/.vitepress/pages.mjs'
 import { findingsOnPages, loadAxe } from '../engines/axe.ts'
-import { shows } from '../engines/demo-page.ts'
+import { waitForText } from '../engines/demo-page.ts'
 import { engines } from '../engines/engines.ts'
 import { root } from './built.ts'
 
@@ -41,7 +41,7 @@ describe('the site', () => {
     expect([...html.keys()].sort()).toEqual([...expected, '404.html'].sort())
   })
 
-  test('has no link, picture or script that leads nowhere', () => {
+  test('has no link, picture or script with a missing target', () => {
     const ids = new Map([...html].map(([page, text]) => [page, new Set(valuesOf(text, 'id'))]))
     let links = 0
     const broken = [...html].flatMap(([page, text]) =>
@@ -49,7 +49,7 @@ describe('the site', () => {
         if (/^(https?:|data:|mailto:)/.test(link)) return []
         links++
         const [path = '', anchor] = link.split('#')
-        // Pages are linked with or without their ending.
+        // Links to pages may omit `.html`.
         const target = targetOf(page, decodeURIComponent(path))
         const file = [target, `${target}.html`].find(
           file => existsSync(`${folder}/${file}`) && statSync(`${folder}/${file}`).isFile(),
@@ -64,7 +64,7 @@ describe('the site', () => {
     expect(broken).toEqual([])
   })
 
-  test('shows the film of the demo, and the measurements and the comparison as charts', () => {
+  test('shows the animation of the demo, and the measurements and the comparison as charts', () => {
     expect(html.get('index.html')).toMatch(/<img src="[^"]*outage\.[\w-]*\.?webp"/)
     const charts = (page: string) => html.get(page)?.match(/<figure class="chart"/g)?.length
     const measured = readdirSync(`${root}test/bench/results`).filter(name => name.endsWith('.svg'))
@@ -114,7 +114,7 @@ describe.each(engines('chromium'))('the site in $name', ({ launch }) => {
     for (const first of ['index.html', unknown]) {
       const others = first === unknown ? [] : [...html.keys()].filter(page => page !== unknown)
       const page = await engine.open(url + first)
-      await shows(page, 'main', '\\w')
+      await waitForText(page, 'main', '\\w')
       await loadAxe(page)
       expect(await findingsOnPages(page, others)).toEqual([])
     }

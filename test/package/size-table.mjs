@@ -1,4 +1,4 @@
-// The sizes in the documents: the table in demo/docs/sizes.md, and the number in README.md. All come from sizes.mjs, like those in
+// Writes the sizes in the documentation: the table in demo/docs/sizes.md, and the number in README.md. sizes.mjs measures all of them, and those in
 // test/bench/results/sizes.md.
 //
 //   node test/package/size-table.mjs     after npm run build: writes them (npm run docs)
@@ -99,7 +99,7 @@ const numbersIn = text =>
   [...text.matchAll(/\| ([\d,]+) \|$/gm)].map(([, size]) => Number(size.replaceAll(',', '')))
 const wordsIn = text => text.replace(/\| [\d,]+ \|$/gm, '')
 
-/** Versions of Node compress a little differently, so a few bytes are no reason to write a document again. */
+/** Versions of Node compress slightly differently, so documents are not rewritten for a difference of a few bytes. */
 const SLACK = 24
 
 /** Which documents are out of date. */

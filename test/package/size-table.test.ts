@@ -1,4 +1,4 @@
-// The sizes that the documents quote are those of the present code.
+// The sizes in the documentation are those of the current code.
 import { expect, test } from 'vitest'
 import { staleDocuments } from './size-table.mjs'
 

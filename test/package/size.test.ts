@@ -2,9 +2,9 @@ import { expect, test } from 'vitest'
 import { measure, sizeOf } from './sizes.mjs'
 
 /**
- * What each may take at most, in bytes: what it takes now, and about 20 more, because the minifier gives it other names whenever an export is
- * added beside it. A limit is raised only for a feature. The design asks for 5,500 of the complete core (6,200 with the part handover), 2,900 of
- * the bare one, and 3,700 with heartbeat and page events; demo/docs/sizes.md lists what each part takes.
+ * The limits in bytes: the current sizes plus about 20, because the names that the minifier chooses change whenever an export is added. Limits are
+ * raised only for features. The design requires 5,500 for the complete core (6,200 with the part handover), 2,900 for the core without parts, and 3,700
+ * with heartbeat and page events. demo/docs/sizes.md lists the size of each part.
  */
 const LIMITS: Record<string, number> = {
   steadysocket: 8_980,
@@ -18,8 +18,8 @@ const LIMITS: Record<string, number> = {
   'steadysocket/stream': 1_110,
   // The design asks for 1,500. Of these, about 2,700 B are calls(), 450 B jsonRpc(), and 350 B overReliable().
   // Checks of what the server and its handlers say, subscriptions that are made once, and binary frames over a reliable socket take 230 B. Ending
-  // the calls whose replies are missing over a reliable socket takes 170 B.
-  'steadysocket/calls': 3_960,
+  // the calls whose replies are missing over a reliable socket takes 170 B, and suggesting the nearest option 60 B.
+  'steadysocket/calls': 4_020,
   // The design asks for 2,800. Of these, 230 B are the option `outbox`: ids that stay the same across sessions, and are removed for servers that do not know them.
   'steadysocket/reliable': 3_470,
   // Of these, some 1,150 B are the library idb, and 700 B the frames that it shares with `reliable`.

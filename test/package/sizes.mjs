@@ -1,5 +1,5 @@
-// The one tool that measures the sizes quoted in the documents: what a user's bundler makes of an import and its use, minified by esbuild,
-// and compressed with brotli 11.
+// Measures all sizes in the documentation: a program that imports and uses the package, bundled and minified by esbuild, and compressed with
+// brotli 11.
 //
 //   node test/package/sizes.mjs          after npm run build: prints the sizes
 //   node test/package/size-table.mjs     writes them into the documents (npm run docs)
@@ -10,7 +10,7 @@ import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
-/** What every page with a socket does. */
+/** The code of every page with a socket. */
 const USE = `const socket = createSocket('wss://push.example.com/feed')
 socket.on('text', text => console.log(text))
 socket.send('hello')`
@@ -27,13 +27,13 @@ const beside = entry => `${PAGE}
 import * as entry from 'steadysocket/${entry}'
 globalThis.entry = entry`
 
-/** The functions beside `createSocket` that a page may import, each with its use. */
+/** The functions other than `createSocket` that a page may import, each with a call. */
 export const FUNCTIONS = {
   onOutage: 'onOutage(socket, { grace: 2_000 }, ({ away, since, state }) => console.log(away, since, state))',
   createBrowserEvents: 'console.log(createBrowserEvents({ hiddenFor: 300_000 }))',
 }
 
-/** The functions of an entry for a framework, each with its use. */
+/** The functions of an entry for a framework, each with a call. */
 const HOOKS = {
   useSocket: "console.log(useSocket('wss://push.example.com/news'))",
   useSocketState: 'console.log(useSocketState(socket, ({ name }) => name))',
@@ -49,7 +49,7 @@ export const PARTS = ['heartbeat', 'pageEvents', 'delivery', 'handover', 'prepar
 const NEEDED = { handover: ['delivery'] }
 export const EXTENSIONS = ['websocket', 'json', 'stream', 'calls', 'reliable', 'outbox', 'tabs']
 
-/** The sizes in bytes of a bundle of this code, with the packages as they are published, but for those that the page has already. */
+/** The sizes in bytes of a bundle of this code, with the published packages, except for those that the page already has. */
 export const weigh = async (code, external = []) => {
   const { outputFiles } = await build({
     stdin: { contents: code, resolveDir: root },
@@ -57,7 +57,7 @@ export const weigh = async (code, external = []) => {
     external,
     minify: true,
     format: 'esm',
-    // This package is published as ES2020. Others are not, and would grow if their syntax were made older.
+    // This package is published as ES2020. Others have newer syntax, and would grow if it were converted.
     target: 'es2022',
     legalComments: 'none',
     write: false,
@@ -75,10 +75,10 @@ export const weigh = async (code, external = []) => {
 /** The size that the documents quote. */
 export const sizeOf = async code => (await weigh(code)).brotli
 
-/** Pages that differ in their address alone. The minifier gives all names anew in each, which moves a size by up to 40 bytes. */
+/** The number of pages that differ only in their URL. The minifier chooses other names for each, which changes the size by up to 40 bytes. */
 const ADDRESSES = 12
 
-/** What a function adds to a page that would call one of its own instead: the mean over several pages. */
+/** The bytes that a function adds to a page that calls its own function instead: the mean over several pages. */
 const weighFunction = async name => {
   let sum = 0
   for (let i = 0; i < ADDRESSES; i++) {
@@ -91,14 +91,14 @@ const weighFunction = async name => {
 
 const listenTo = (event, n) => `socket.on('${event}', ${event} => console.log('${event}', ${n}, ${event}))`
 
-/** Pages that listen to different events, and so have other names and other code. */
+/** Pages that listen to different events, so that their names and code differ. */
 const variants = page =>
   Array.from({ length: 2 ** EVENTS.length }, (_, i) =>
     [page, ...EVENTS.filter((_, bit) => (i >> bit) & 1).map(event => listenTo(event, i))].join('\n'),
   )
 const EVENTS = ['open', 'close', 'drop', 'error', 'state']
 
-/** What the functions for a framework add to a page that has the framework and `onOutage()`, and would call its own: the mean over several. */
+/** The bytes that the functions for a framework add to a page with the framework and `onOutage()`, as a mean over several pages. */
 const weighHooks = async entry => {
   const imports = readFileSync(`${root}dist/${entry}.js`, 'utf8').matchAll(
     /^import { (.*) } from '([^.].*)'/gm,
@@ -135,7 +135,7 @@ export const measure = async () => {
   return sizes
 }
 
-// By its name, because in a bundle this module has the path of the bundle.
+// Compares the name of the file, because in a bundle, this module has the path of the bundle.
 if (/\bpackage\Wsizes\.mjs$/.test(process.argv[1])) {
   for (const [name, size] of Object.entries(await measure()))
     console.log(name.padEnd(40), `${size} B`.padStart(8))

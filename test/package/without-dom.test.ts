@@ -1,4 +1,4 @@
-// Programs for Node, whose TypeScript has no `lib: dom`, check the declarations of what they import.
+// TypeScript also checks the declarations of imported packages in programs for Node, which have no `lib: dom`.
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { afterAll, expect, test } from 'vitest'

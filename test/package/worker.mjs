@@ -1,4 +1,4 @@
-// A fresh thread, in which the package is found by its own name, through the `exports` of its package.json.
+// A new worker thread, in which the package can be imported by its name, through the `exports` of its package.json.
 import { runInThisContext } from 'node:vm'
 import { parentPort, workerData } from 'node:worker_threads'
 

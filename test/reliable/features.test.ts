@@ -1,4 +1,4 @@
-// What the client does with servers that support more than Azure's protocol, and does not do with others.
+// Features of the client that need a server with more than Azure's protocol. With other servers, the client does not use them.
 import { describe, expect, test, vi } from 'vitest'
 import type { Outbox, OutboxSocket } from '../../src/reliable.ts'
 import { frames, fresh, settled, world } from './world.ts'
@@ -30,12 +30,12 @@ describe('resuming a session on a server that supports the feature resumeProtoco
     expect(heard('gap')).toEqual([])
   })
 
-  test('uses the URL again if another server has not understood the subprotocol, and loses nothing', async () => {
+  test('uses the URL again if another server does not support the subprotocol, and loses nothing', async () => {
     const { socket, server, heard } = await start()
     const sent = socket.send('x')
     server.wire.peer.drop()
     server.features = undefined
-    // This one begins a session of its own.
+    // This server begins a new session.
     await server.reconnect()
     expect(heard('error')).toMatchObject([{ code: 'PREPARE_FAILED' }])
     await server.reconnect()

@@ -32,12 +32,12 @@ describe('messages from the server', () => {
     expect(empty).toEqual({ id: 4, ...fromServer, dataType: 'json', data: null })
   })
 
-  test('a message says who sent it: the server, or a user through a group', async () => {
+  test('a message contains its sender: the server, or a user of a group', async () => {
     const { server, session, heard } = world()
     await server.connect()
     server.send(session(), 1)
     server.send(session(), 2, { from: 'group', group: 'news', fromUserId: 'alice' })
-    // Whoever is named beside a group is a member of it, whatever else the frame says.
+    // If a frame names a group, its sender is a member of the group, whatever `from` contains.
     server.send(session(), 3, { from: 'server', group: 'news' })
     server.send(session(), 4, { from: 'group', fromUserId: null })
     await server.exchange()

@@ -3,7 +3,7 @@ import { expect, test, vi } from 'vitest'
 import { byEffort } from '../support/run.ts'
 import { fresh, type Session, settled, type World, world } from './world.ts'
 
-// Cuts anywhere, against a server that keeps the rules: what RELIABLE asks of both sides, seen from the client's.
+// Connections that break at any time, with a server that follows the protocol: the guarantees of reliable sessions, checked at the client.
 
 fresh()
 
@@ -58,10 +58,10 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('forget' as const, 'reload' as const) }) },
 )
 
-/** The number of runs: `RUNS=20000` for a long one. */
+/** The number of runs. `RUNS=20000` makes a long test. */
 const RUNS = Number(process.env.RUNS ?? byEffort(300, 2_000))
 
-/** Never gives up. */
+/** A retry function that never gives up. */
 const retry = () => 500
 
 interface Sent {
@@ -73,16 +73,16 @@ interface Sent {
 class Walk {
   private w: World
   private readonly sessions: Session[] = []
-  /** What was pushed to each session. */
+  /** The messages that the server has sent to each session. */
   private readonly pushed = new Map<Session, number[]>()
   private readonly sent: Sent[] = []
-  /** Groups as they should be in the end. */
+  /** The groups that must be joined at the end. */
   private readonly groups = new Set<string>()
   private count = 0
-  /** What the client heard: messages by session, and gaps. */
+  /** The events of the client: messages, and gaps. */
   private heard: (number | 'gap')[] = []
   private gaps = 0
-  /** Which page this is: what the one before it hears, once it has saved, is no part of the story. */
+  /** The number of the current page. Events of an earlier page after its `save()` are ignored. */
   private page = 0
   private doubtful = new Set<number>()
   private again = new Set<number>()
@@ -111,7 +111,7 @@ class Walk {
     return wire?.peer.socket.readyState === 1 ? wire : undefined
   }
 
-  /** The handshake that waits. */
+  /** Accepts the pending handshake. */
   private get attempt() {
     const peer = this.w.server.network.connections.at(-1)
     return peer?.socket.readyState === 0 ? peer : undefined
@@ -164,7 +164,7 @@ class Walk {
     this.w.server.send(session, this.count)
   }
 
-  /** With a word, or without one: of an attempt nothing else can be told. */
+  /** Closes the connection with a close frame or without one. An attempt can only fail. */
   private cut(): void {
     const peer = this.w.server.network.connections.at(-1)
     if (!peer || peer.socket.readyState === 3) return
@@ -182,7 +182,7 @@ class Walk {
     }
   }
 
-  /** Another page goes on with the session. What the old page's promises said is no more to be had. */
+  /** Another page continues the session. The results of the old page's promises are lost. */
   private async reload(): Promise<void> {
     const saved = this.w.socket.save()
     this.page++
@@ -231,14 +231,14 @@ class Walk {
       const count = times.get(n) ?? 0
       const name = `${n} ${onLost}: ${outcome}, ${count} times`
       expect(outcome, name).toBeDefined()
-      // I3: let go of only when acknowledged, or else it was told.
+      // I3: a message is removed only if it is acknowledged, or its outcome is reported.
       if (outcome === 'delivered') expect(count, name).toBeGreaterThan(0)
       if (outcome === 'unknown') expect(this.doubtful.has(n), name).toBe(true)
       if (outcome === 'moved' && !this.doubtful.has(n)) expect(count, name).toBeGreaterThan(0)
       if (onLost === 'resend') expect(outcome, name).toMatch(/delivered|moved/)
       if (count > 1) expect(this.again.has(n), name).toBe(true)
     }
-    // Inbound: each session's messages from the first on, without a hole, and a gap before those of the next.
+    // Messages from the server: those of each session from the first on, with none missing, and a gap before those of the next session.
     const last = this.sessions.at(-1) as Session
     const parts: number[][] = [[]]
     for (const news of this.heard) {

@@ -1,4 +1,4 @@
-// What RELIABLE promises, checked by somebody who sees only frames on the way, what the applications call, and what they are told.
+// Checks the guarantees of reliable sessions. It sees only the frames on the network, the calls of the applications, and their events and results.
 import type { Gap, Outcome } from '../../src/reliable.ts'
 import type { Item, Link, Watch, Way } from './model-network.ts'
 
@@ -10,11 +10,11 @@ export interface Sent {
   readonly onLost: 'drop' | 'resend'
   readonly refuse: boolean
   outcome: Outcome | { status: 'left' } | undefined
-  /** It was on a lane. */
+  /** Whether it was sent on a connection. */
   flew: boolean
-  /** The gap that told of it said so. */
+  /** How the gap reported it. */
   told: 'unknown' | 'resent' | undefined
-  /** Its socket was closed while it was on its way. */
+  /** Whether its socket was closed while it was in flight. */
   closed: boolean
 }
 
@@ -22,7 +22,7 @@ interface Pushed {
   readonly m: number
   readonly node: number
   readonly session: string
-  /** What the server said: how many are unacknowledged, 0 if it was not taken. */
+  /** The result of the server: the number of unacknowledged messages, or 0 if it was not accepted. */
   count: number | 'failed' | undefined
 }
 
@@ -31,63 +31,63 @@ interface Invocation {
   readonly node: number
   readonly at: number
   done: boolean
-  /** The connection that the node had then for the session, as far as one could see. */
+  /** The connection that the node had then for the session, as far as the frames show. */
   readonly link: number
 }
 
-/** A session, as its frames tell. */
+/** A session, as its frames show it. */
 interface Session {
   readonly id: string
   readonly begun: number
-  /** Messages by number, in the words of the lane. */
+  /** The frames of messages by number. */
   readonly messages: Map<number, string>
-  /** Echoes, by the number of what they answer. */
+  /** Echoes, by the number of the message that they answer. */
   readonly echoes: Map<number, number>
   /** The last that was echoed. */
   newest: number
-  /** `ackId`s that came to a node, and those of them that were handled. */
+  /** The `ackId`s that a node received, and those that it handled. */
   readonly arrived: Set<number>
   readonly handled: Map<string, Invocation[]>
-  /** Which message of the application an `ackId` is. */
+  /** The message of the application for each `ackId`. */
   readonly names: Map<number, number>
-  /** When it was first answered. */
+  /** When each `ackId` was first answered. */
   readonly answered: Map<number, number>
-  /** The highest number that the client has acknowledged, as far as it came to a node. */
+  /** The highest number whose acknowledgement by the client has reached a node. */
   acked: number
   /** The highest number that was written. */
   top: number
-  /** The connections that nodes hold for it, newest last. */
+  /** The connections that nodes have for it, newest last. */
   links: Link[]
-  /** The newest of all. */
+  /** The newest of all its connections. */
   latest: Link | undefined
-  /** When it last had a connection, as far as nodes knew. */
+  /** When nodes last knew of a connection for it. */
   alive: number
   over: boolean
-  /** The newest connection for which a node took it up. */
+  /** The newest connection for which a node resumed it. */
   readonly taken: Map<number, number>
-  /** Tokens that clients were sent, oldest first. */
+  /** The tokens that were sent to clients, oldest first. */
   readonly tokens: string[]
-  /** The one that was shown when it was last resumed: good until the store hears that a newer one has arrived. */
+  /** The token with which it was last resumed. It is valid until the store knows that a newer one has arrived. */
   shown: string | null
 }
 
-/** A connection, as its frames tell. */
+/** A connection, as its frames show it. */
 interface Line {
   session: Session | undefined
-  /** What was asked for. */
+  /** The session that the client asked to resume. */
   readonly wanted: string | null
   readonly shown: string | null
   readonly dialled: number
-  /** The first frame of the node was written, was read. */
+  /** Whether the first frame of the node was written, and whether it was read. */
   written: boolean
   greeted: boolean
-  /** The number that was written last. */
+  /** The number of the last written message. */
   number: number
-  /** What has to be sent again here before anything new, the oldest first. */
+  /** The messages that must be sent again on this connection before new ones, oldest first. */
   owed: string[]
   highest: number
   acked: number
-  /** `ackId`s that came to the node while this was its newest connection of the session. */
+  /** The `ackId`s that the node received while this was its newest connection of the session. */
   readonly heard: Set<number>
 }
 
@@ -131,18 +131,18 @@ export class Check implements Watch {
   private lost = -1
   private lastHandled = new Map<string, number>()
 
-  // The client, which a reload does not end.
+  // The state of the client, which outlives a reload.
   private page = 0
   session: Session | undefined
   token: string | undefined
-  /** Sent in this session and not acknowledged, by `ackId`. */
+  /** The messages that were sent in this session and are not acknowledged, by `ackId`. */
   private unacked = new Map<number, string>()
-  /** What joined the groups that it is in. */
+  /** The requests that joined its groups. */
   private readonly joined = new Map<string, [ackId: number, text: string]>()
-  /** What has joined them again in a new session: on top of the window, until it is acknowledged. */
+  /** The requests that joined them again in a new session. Until they are acknowledged, they may exceed the window. */
   private readonly rejoined = new Set<number>()
   private last = 0
-  /** The session is lost, and the client has read it: so the gap comes before anything else. */
+  /** Whether the client has read that its session is lost, so that the next event must be the gap. */
   private mustGap = false
   private link: Link | undefined
   readonly delivered: { session: string; id: number; data: Frame }[] = []
@@ -168,12 +168,12 @@ export class Check implements Watch {
     this.story.push(`${String(Date.now() - 1_000_000).padStart(7)}  ${what}`)
   }
 
-  /** The connection that the client has or tries to have. */
+  /** The current connection or attempt of the client. */
   get current(): Link | undefined {
     return this.link
   }
 
-  // On the lanes
+  // Frames on the network
 
   dialled(link: Link): void {
     TOTALS.connections++
@@ -213,11 +213,11 @@ export class Check implements Watch {
     this.must(line.greeted, `${type} before connected`)
     if (type === 'sequenceAck') {
       this.must(sequenceId <= this.last, `${sequenceId} is acknowledged, ${this.last} was delivered`)
-      // Again is well: what comes again has to be.
+      // A message that is sent again must be identical.
       this.must(sequenceId >= line.acked, `${sequenceId} is acknowledged after ${line.acked}`)
       line.acked = sequenceId
     } else if (type === 'endSession') {
-      // From when it arrives, if it does.
+      // It counts from its arrival.
       ;(line.session as Session).over = true
     } else if (type !== 'ping') {
       const next = line.owed.shift()
@@ -251,9 +251,9 @@ export class Check implements Watch {
     }
     if (event === 'connected') {
       this.must(!line.session, 'connected twice on one connection')
-      this.must(!line.wanted || line.wanted === connectionId, 'a resumed session by another name')
+      this.must(!line.wanted || line.wanted === connectionId, 'a resumed session has another id')
       const session = this.sessionOf(connectionId)
-      this.must(line.wanted || !session.links.length, 'two sessions of one name')
+      this.must(line.wanted || !session.links.length, 'two sessions have the same id')
       this.must(!session.tokens.includes(reconnectionToken), 'a token that was used before')
       const { node } = link.server as { node: number }
       session.links.push(link)
@@ -267,7 +267,7 @@ export class Check implements Watch {
     } else if (type === 'message') {
       const session = line.session as Session
       this.must(session, 'a message before connected')
-      // Nothing may be left out but what the client has acknowledged: also on this connection, where it does so at once.
+      // Only messages that the client has acknowledged may be left out, including those that it has acknowledged on this connection.
       const isNext = sequenceId === line.number + 1
       this.must(sequenceId > line.number, `${sequenceId} after ${line.number}`)
       this.must(
@@ -296,14 +296,14 @@ export class Check implements Watch {
       const { ackId, success, error } = frame
       const session = line.session as Session
       if (!session.answered.has(ackId)) session.answered.set(ackId, Date.now())
-      this.must(session.arrived.has(ackId), `an answer to ${ackId}, which was not asked`)
+      this.must(session.arrived.has(ackId), `an answer to ${ackId}, which was not sent`)
       const n = session.names.get(ackId)
       if (n === undefined) return
       const all = session.handled.get(`${session.id}:${ackId}`) ?? []
       const { refuse } = this.said.get(n) as Sent
       this.must(
         all.some(({ done }) => done),
-        `${n} is answered, and was not handled`,
+        `${n} is answered, but was not handled`,
       )
       if (error?.name === 'Duplicate') TOTALS.duplicates++
       this.must((success || error.name === 'Duplicate') === !refuse, `${n}: ${error?.name ?? 'success'}`)
@@ -313,20 +313,20 @@ export class Check implements Watch {
   sentClose(link: Link, code: number, reason: string): void {
     const { session, wanted } = this.lines.get(link) as Line
     this.tell(`#${link.index}   < close ${code} ${reason}`)
-    // A slow consumer's session is over too, but its client may begin a new one.
+    // The session of a slow consumer ends, too, but its client may begin a new one.
     if (code !== 1008 && code !== 1013) return
     if (session) {
       session.over = true
-      this.must(/^slow/.test(reason), `a session that is connected is ended: ${reason}`)
+      this.must(/^slow/.test(reason), `a session with a connection was ended: ${reason}`)
     } else if (wanted && code === 1008) this.checkRefusal(wanted, link)
   }
 
-  /** A client that shows its newest token is refused only where the session is really gone. */
+  /** A client with its newest token may be refused only if the session does not exist any more. */
   private checkRefusal(id: string, link: Link): void {
     const session = this.sessions.get(id)
     if (!session || session.over || link !== this.link) return
     const rest = session.links.some(other => other === session.latest) ? 0 : Date.now() - session.alive
-    // The store knew of it a while before anybody else.
+    // The store knew of it a little earlier.
     const gone =
       this.lost >= session.begun - 10_000 ||
       rest >= this.limits.sessionTimeout ||
@@ -352,7 +352,7 @@ export class Check implements Watch {
 
   private arrivedUp(link: Link, frame: Frame): void {
     const { session, heard } = this.lines.get(link) as Line
-    this.must(session || frame.type === 'ping', 'the client speaks first')
+    this.must(session || frame.type === 'ping', 'the client sent a frame before connected')
     if (!session) return
     this.tell(`#${link.index}   > ${brief(frame)}`)
     const { ackId, sequenceId, data } = frame
@@ -378,7 +378,7 @@ export class Check implements Watch {
         line.owed = [...this.unacked].sort(([one], [other]) => one - other).map(([, text]) => text)
         TOTALS.resent += line.owed.length
       }
-      // Only after the gap, if there has to be one.
+      // If a gap must be reported, frames may be sent only after it.
       this.next = [this.sessionOf(connectionId), reconnectionToken]
       if (!this.mustGap) this.enter()
     } else if (type === 'ack') {
@@ -401,7 +401,7 @@ export class Check implements Watch {
   ended(link: Link): void {
     const session = this.lines.get(link)?.session
     if (!session) return
-    // A connection that the session has left for another one stays open for a moment, and does not keep the session.
+    // A replaced connection of the session stays open for a moment, and does not keep the session alive.
     if (link === session.latest) session.alive = Date.now()
     session.links = session.links.filter(other => other !== link)
   }
@@ -433,7 +433,7 @@ export class Check implements Watch {
     return session
   }
 
-  // What the client's application does and is told
+  // Calls, results and events of the client
 
   begin(page: number): void {
     this.page = page
@@ -459,11 +459,14 @@ export class Check implements Watch {
     this.tell(`${n} is ${outcome.status}${outcome.status === 'dropped' ? `, ${outcome.reason}` : ''}`)
     TOTALS[outcome.status]++
     if (outcome.status === 'unknown') {
-      this.must(sent.told === 'unknown' || sent.closed, `${n} is unknown, and no gap told of it`)
+      this.must(
+        sent.told === 'unknown' || sent.closed,
+        `the outcome of ${n} is unknown, but no gap reported it`,
+      )
     }
   }
 
-  /** What the client's listeners hear. */
+  /** The events of the client. */
   hears(page: number, type: string, payload: any): void {
     if (page !== this.page) return
     if (type === 'message') {
@@ -478,12 +481,12 @@ export class Check implements Watch {
       this.delivered.push({ session: session?.id as string, id, data })
     } else if (type === 'gap') this.hearsGap(payload)
     else if (type === 'outcome') {
-      // Nobody has the promise of a page that is gone.
+      // The promises of a page that was left do not matter.
       const { n } = payload.data ?? {}
       if (n === undefined) return
       this.must(
         this.said.get(n)?.outcome?.status === 'left',
-        `${n} has an outcome, and its page was not left`,
+        `${n} has an outcome event, although its page was not left`,
       )
       this.ends(n, payload)
     } else if (type === 'open') {
@@ -509,7 +512,7 @@ export class Check implements Watch {
     this.tell(`gap: ${gap.reason}`)
     this.must(gap.reason !== 'skipped', 'numbers were skipped')
     if (gap.reason === 'skipped') return
-    this.must(this.mustGap, 'a gap, and nobody said that the session is lost')
+    this.must(this.mustGap, 'a gap, although the session is not lost')
     const numbers = (list: readonly { data?: unknown }[]) => list.flatMap(({ data }: any) => data?.n ?? [])
     const expected = [...this.unacked].sort(([one], [other]) => one - other)
     const named = expected.map(([, text]) => JSON.parse(text)).filter(({ data }) => data)
@@ -536,7 +539,7 @@ export class Check implements Watch {
     this.enter()
   }
 
-  // What the server's application does and is told
+  // Calls and results of the server
 
   handles(id: string, n: number, node: number): Invocation {
     const [name = '', ackId] = id.split(':')
@@ -554,22 +557,22 @@ export class Check implements Watch {
     session.handled.set(id, [...all, call])
     for (const { node: before, at, link: held } of all) {
       const between = (list: readonly number[] = []) => list.some(time => time >= at)
-      // Another node may have taken it over for a connection that broke before a word was said: then nothing came of the first.
-      // It may even be for an older connection: with a slow store, a node that is shutting down resumes a session after its successor.
+      // Another node may have resumed the session for a connection that broke before a frame was sent. Then the first call has no effects.
+      // With a slow store, this may even be an older connection: a node that is shutting down resumes a session after its successor.
       const moved = [...this.lines].some(
         ([link, { wanted }]) =>
           wanted === name && link.index !== held && link.server !== undefined && link.server.node !== node,
       )
       this.must(
         sent.refuse || before !== node || moved || between(this.troubles.get(node)),
-        `${n} is handled again by node ${node}, and nothing had happened`,
+        `${n} is handled again by node ${node} without a reason`,
       )
     }
     const came = [...this.lines].some(
       ([link, { session: of, heard }]) =>
         of === session && link.server?.node === node && heard.has(Number(ackId)),
     )
-    // Who takes a session up afterwards knows of it.
+    // A node that resumes the session later knows of it.
     const answered = session.answered.get(Number(ackId)) ?? Infinity
     const newest = session.links.filter(link => link.server?.node === node).at(-1)
     const known = newest && (this.lines.get(newest) as Line).dialled > answered
@@ -632,9 +635,9 @@ export class Check implements Watch {
     this.must(size <= WINDOW && (size <= 1 || rest <= WINDOW_BYTES), `${count} in flight, ${bytes} bytes`)
   }
 
-  // When all is quiet
+  // The end of a run
 
-  /** Everything that was promised has happened. */
+  /** Checks that all guarantees were kept. */
   final(): void {
     const final = this.session
     const handled = new Map<number, Set<string>>()
@@ -660,12 +663,12 @@ export class Check implements Watch {
         else this.must(!flew && !ids.size, `${name}, and was sent`)
       } else
         this.must(outcome?.status !== 'left', `${n} was carried over to another page, and has no outcome`)
-      // Carried out in the session that lasts: its echo came, once.
+      // If it was handled in the last session, its echo must have arrived, once.
       const echoed = final && [...ids].some(id => id.startsWith(`${final.id}:`))
       if (echoed && outcome?.status === 'delivered') this.must(final.echoes.has(n), `${name}, no echo`)
       if (refuse && final) this.must(!final.echoes.has(n), `${name}, and has an echo`)
     }
-    // All that was written to the last session has arrived, in order, once: that is checked as it comes.
+    // Whether the messages of the last session arrive once and in order is checked when they arrive.
     if (final) this.must(this.last === final.top, `${final.top} were written, ${this.last} delivered`)
     const count = new Map<number, number>()
     const order = new Map<string, number>()
@@ -683,9 +686,9 @@ export class Check implements Watch {
       this.must(times <= 1, `push ${m} was delivered ${times} times`)
       const died = this.deaths.has(node)
       this.must(answer !== undefined || died, `push ${m} never settled`)
-      if (answer === 0) this.must(!times, `push ${m} was not taken, and was delivered`)
+      if (answer === 0) this.must(!times, `push ${m} was not accepted, but was delivered`)
       if (typeof answer === 'number' && answer > 0 && session === final?.id)
-        this.must(times === 1, `push ${m} was taken, and delivered ${times} times`)
+        this.must(times === 1, `push ${m} was accepted, and delivered ${times} times`)
     }
   }
 }

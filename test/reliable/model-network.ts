@@ -1,5 +1,5 @@
-// A network between real clients and real nodes: frames take their time, and everything breaks where the plan says so. Time is
-// that of the fake timers.
+// A simulated network between real clients and real nodes: frames have a latency, and connections break where the plan says so. It uses fake
+// timers.
 import { EventEmitter } from 'node:events'
 import type { WebSocketLike } from '../../src/server.ts'
 
@@ -14,32 +14,32 @@ export type Item =
   | { readonly kind: 'close'; readonly code: number; readonly reason: string }
 
 /**
- * How a connection breaks. `reset`: what is on its way is lost, and each end hears of it in its own time. `late`: the client knows
- * at once, while what it sent still arrives, perhaps after its next connection. `deaf`: the same the other way about.
- * `silent`: nothing arrives any more, and nobody is told.
+ * How a connection breaks. `reset`: data in flight is lost, and the two ends learn of it at different times. `late`: the client learns of it at
+ * once, and the data that it sent still arrives, perhaps after its next connection. `deaf`: the same in the other direction. `silent`: nothing
+ * arrives any more, and neither end learns of it.
  */
 export type How = 'reset' | 'late' | 'deaf' | 'silent'
 
-/** Where a connection breaks: at so-manieth frame of a lane. That of the handshake is the first of `down`. */
+/** Where a connection breaks: at the frame with this number in one direction. The answer to the handshake is the first frame of `down`. */
 export interface Fate {
   readonly way: Way
   readonly at: number
-  /** `inside`: the half of it has arrived, which is as good as nothing. */
+  /** `inside`: only half of the frame arrives, so it is lost. */
   readonly when: 'before' | 'inside' | 'after'
   readonly how: How
 }
 
-/** What sees every frame. */
+/** The observer of all frames. */
 export interface Watch {
   dialled(link: Link): void
   sent(link: Link, way: Way, item: Item): void
   arrived(link: Link, way: Way, item: Item): void
-  /** The node has no more to do with it. */
+  /** The node has closed its end. */
   ended(link: Link): void
   cut(link: Link, what: string): void
 }
 
-/** Random, but always the same for the same place: what shrinks keeps the delays of the rest. */
+/** A random number that depends only on its arguments, so that a shrunk plan keeps the delays of the other frames. */
 export const mix = (...numbers: number[]): number => {
   let hash = 0x9e3779b9
   for (const number of numbers) {
@@ -54,7 +54,7 @@ export const pick = <Value>(list: readonly Value[], hash: number): Value => list
 
 class Lane {
   dead = false
-  /** After what is missing nothing comes but the end. */
+  /** After a lost frame, only the end of the connection arrives. */
   private broken = false
   private readonly queue: { item: Item; at: number }[] = []
   private timer: ReturnType<typeof setTimeout> | undefined
@@ -78,7 +78,7 @@ class Lane {
     if (!this.timer) this.schedule()
   }
 
-  /** Holds up all that is on its way. */
+  /** Delays all data in flight. */
   hold(time: number): void {
     for (const entry of this.queue) entry.at += time
     this.clear = Math.max(this.clear, Date.now()) + time
@@ -166,7 +166,7 @@ export class Link {
       setTimeout(() => client.reset(), soon(7))
       setTimeout(() => server?.reset(), soon(8))
     } else if (how === 'late') {
-      // Events are tasks of their own.
+      // Each event is dispatched in a task of its own.
       setTimeout(() => client.reset(), 0)
       up.hold(soon(9))
       up.send({ kind: 'reset' })
@@ -177,7 +177,7 @@ export class Link {
   }
 }
 
-/** The node's end: a WebSocket as the `ws` package has them. */
+/** The node's end: a WebSocket with the API of the package `ws`. */
 export class NodeEnd extends EventEmitter implements WebSocketLike {
   readonly protocol = PROTOCOL
   readonly bufferedAmount = 0
@@ -216,7 +216,7 @@ export class NodeEnd extends EventEmitter implements WebSocketLike {
     if (this.readyState > 1) return
     this.write({ kind: 'close', code, reason })
     this.readyState = 2
-    // As long as `ws` waits for the other's close frame.
+    // The time for which `ws` waits for the close frame of the other end.
     this.timer = setTimeout(() => this.terminate(), 30_000)
   }
 
@@ -224,7 +224,7 @@ export class NodeEnd extends EventEmitter implements WebSocketLike {
     if (this.readyState === 3) return
     this.readyState = 2
     this.link.down.send({ kind: 'reset' })
-    // What `ws` has read by then it still hands on.
+    // `ws` still emits the messages that it has read.
     if (mix(this.link.index, 3) % 2) for (const item of this.held.splice(0)) this.handle(item)
     setTimeout(() => this.end(1006, ''), 0)
   }
@@ -243,7 +243,7 @@ export class NodeEnd extends EventEmitter implements WebSocketLike {
     if (this.gone) return
     this.link.watch.arrived(this.link, 'up', item)
     if (item.kind === 'reset') this.reset()
-    // The rest of what came in one piece is handed on all the same.
+    // `ws` still emits the other messages of the same packet.
     else if (this.isPaused && !(this.begun && this.pausedAt === Date.now())) this.held.push(item)
     else this.handle(item)
   }
@@ -272,7 +272,7 @@ export class NodeEnd extends EventEmitter implements WebSocketLike {
     this.emit('close', code, reason)
   }
 
-  /** Its node has died: nothing of it runs any more. */
+  /** Its node was killed: no code of it runs any more. */
   forget(): void {
     if (this.gone) return
     this.gone = true
@@ -282,7 +282,7 @@ export class NodeEnd extends EventEmitter implements WebSocketLike {
   }
 }
 
-/** The client's end: a WebSocket as browsers have them. */
+/** The client's end: a WebSocket with the API of browsers. */
 export class ClientEnd {
   static readonly network: Network
   static readonly page: number
@@ -296,7 +296,7 @@ export class ClientEnd {
   readonly url: string
   readonly protocols: readonly string[]
   readonly link: Link
-  /** The page is no more. */
+  /** Whether the page was left. */
   private dead = false
   private timer: ReturnType<typeof setTimeout> | undefined
 
@@ -341,7 +341,7 @@ export class ClientEnd {
       if (this.readyState !== 1) return
       this.link.watch.arrived(this.link, 'down', item)
       const { isPlain } = this.link.network
-      // As if the server knew nothing but Azure's protocol.
+      // Simulates a server with only Azure's protocol.
       this.fire('message', { data: isPlain ? item.text.replace(/,"features":\[.*?\]/, '') : item.text })
     } else if (item.kind === 'close') {
       this.link.watch.arrived(this.link, 'down', item)
@@ -363,7 +363,7 @@ export class ClientEnd {
     this.fire('close', { code, reason, wasClean })
   }
 
-  /** The session that it asks to resume, and the token: in the URL, or in a subprotocol. */
+  /** The session to resume, and the token, from the URL or a subprotocol. */
   get shown(): { id: string | null; token: string | null } {
     const query = new URL(this.url).searchParams
     const [, id, token] = this.protocols.find(name => name.startsWith('resume.'))?.split('.') ?? []
@@ -373,7 +373,7 @@ export class ClientEnd {
     }
   }
 
-  /** The page goes: nothing of it runs any more, but what it sent may still arrive. */
+  /** The page is left: no code of it runs any more, but messages in flight may still arrive. */
   leave(): void {
     if (this.dead || this.readyState === 3) return
     this.dead = true
@@ -396,7 +396,7 @@ const bound = (network: Network, page: number) =>
     static override readonly page: number = page
   }
 
-/** What a connection comes to. */
+/** The interface of a node that accepts connections. */
 export interface Listening {
   readonly index: number
   accept(end: NodeEnd, url: string, protocols: readonly string[]): void
@@ -404,11 +404,11 @@ export interface Listening {
 
 export class Network {
   readonly links: Link[] = []
-  /** From here on nothing breaks. */
+  /** From now on, no connection breaks. */
   calm = false
 
   readonly seed: number
-  /** Whether the client gets no other features than those of Azure's protocol. */
+  /** Whether clients get only the features of Azure's protocol. */
   readonly isPlain: boolean
   private readonly latency: readonly number[]
   private readonly fates: readonly (Fate | 'refused' | undefined)[]
@@ -434,7 +434,7 @@ export class Network {
     return this.calm ? 1 : pick(this.latency, mix(this.seed, ...place))
   }
 
-  /** The `WebSocket` of a page. */
+  /** The `WebSocket` class of a page. */
   socketOf(page: number): typeof WebSocket {
     return bound(this, page) as unknown as typeof WebSocket
   }

@@ -1,5 +1,5 @@
-// One store for all nodes, as Redis is: each node has a line to it, on which questions and answers take their time and keep their
-// order, and a second one for news, which may be lost. What the store itself does is the memory store's.
+// One store for all nodes, as with Redis. Each node has a connection to it, on which requests and answers have a latency and keep their order, and
+// a second one for notifications, which may be lost. The store itself is a memory store.
 import {
   memoryStore,
   type Store,
@@ -24,7 +24,7 @@ const METHODS = [
 
 type Job = { run(): void; give(): void; at: number }
 
-/** First in, first out, each after its delay. */
+/** A queue of jobs in order, each with a delay. */
 class Pipe {
   private readonly queue: Job[] = []
   private timer: ReturnType<typeof setTimeout> | undefined
@@ -46,7 +46,7 @@ class Pipe {
     this.schedule()
   }
 
-  /** Nothing of what is in it comes out any more, but for so much of its beginning. */
+  /** Discards the jobs, except for this many at the beginning. */
   end(count = 0): void {
     clearTimeout(this.timer)
     for (const { run } of this.queue.splice(0).slice(0, count)) run()
@@ -64,12 +64,12 @@ export class StoreLine implements Store {
   private asked = 0
   private told = 0
   private dead = false
-  /** What becomes of the next question: it does not get there, or only its answer gets lost. */
+  /** Which part of the next request is lost: the request, or its answer. */
   trouble: 'question' | 'answer' | undefined
 
   private readonly shared: SharedStore
   private readonly index: number
-  /** Is told when a question fails. */
+  /** Called when a request fails. */
   private readonly failed: () => void
 
   constructor(shared: SharedStore, index: number, failed: () => void) {
@@ -86,21 +86,21 @@ export class StoreLine implements Store {
     return node as unknown as StoreNode
   }
 
-  /** Takes up the store, or the one that has taken its place. */
+  /** Opens the store, or the one that has replaced it. */
   async attach(): Promise<void> {
     if (this.dead || !this.limits) return
     const { inner } = this.shared
     this.handle = await inner.open(this.limits, news => {
       if (this.dead || this.shared.inner !== inner) return
       const delay = this.shared.delay(this.index, 3, ++this.told)
-      // Redis forgets news for whom it cannot reach.
+      // Redis discards notifications for clients that it cannot reach.
       if (this.shared.loses(this.index, this.told)) return
       this.news.push(delay, () => this.hear(news))
     })
   }
 
   private ask(name: (typeof METHODS)[number], args: unknown[]): Promise<unknown> {
-    // Nobody is left to hear.
+    // There is no node any more.
     if (this.dead) return new Promise(() => {})
     const { trouble } = this
     this.trouble = undefined
@@ -108,7 +108,7 @@ export class StoreLine implements Store {
     return new Promise((resolve, reject) => {
       const fail = () => {
         this.failed()
-        reject(new Error('the store is away'))
+        reject(new Error('the store is not reachable'))
       }
       if (trouble) this.failed()
       const run = () => {
@@ -121,7 +121,7 @@ export class StoreLine implements Store {
     })
   }
 
-  /** What nobody holds has its time in Redis all the same. The memory store cannot fail, and knows nothing of that. */
+  /** In Redis, a session that no node holds expires. The memory store has no such rule, because it cannot fail. */
   private async expire(name: string, args: any[], answer: Promise<any> | undefined): Promise<void> {
     const [first, second] = args
     const { handle } = this
@@ -136,20 +136,20 @@ export class StoreLine implements Store {
     return (this.handle as any)[name](...args)
   }
 
-  /** The node is gone, between two questions: so many of those on their way still get there. */
+  /** The node is killed. This many of its requests in flight still arrive. */
   die(count: number): void {
     this.dead = true
     this.questions.end(count)
     this.answers.end()
     this.news.end()
-    // In Redis the sessions' time has been running all the while.
+    // In Redis, the timeout of the sessions has already been running.
     this.handle?.close()
   }
 }
 
 export class SharedStore {
   inner: Store = memoryStore()
-  /** From here on it is quick, and nothing gets lost. */
+  /** From now on, it is fast, and nothing is lost. */
   calm = false
   private readonly lines: StoreLine[] = []
 
@@ -177,7 +177,7 @@ export class SharedStore {
     return this.lossy && !this.calm && mix(this.seed, ...place, 9) % 4 === 0
   }
 
-  /** Everything in it is gone. */
+  /** Loses all data. */
   lose(): void {
     this.inner = memoryStore()
     for (const line of this.lines) line.attach()

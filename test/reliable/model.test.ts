@@ -4,8 +4,8 @@ import { byEffort } from '../support/run.ts'
 import { plans, play } from './model.ts'
 import { TOTALS } from './model-check.ts'
 
-// Both ends at once, over a network that cuts anywhere: what RELIABLE asks of sessions, without a word about how it is done.
-// `MODEL_RUNS=20000 MODEL_SEED=7` for a long walk; a counterexample is told as a plan, which `play()` plays again.
+// Tests real clients and real servers together, over a network that breaks anywhere. It checks only the guarantees of sessions, independently of the
+// implementation. `MODEL_RUNS=20000 MODEL_SEED=7` makes a long test. A counterexample is a plan, which `play()` runs again.
 
 const RUNS = Number(process.env.MODEL_RUNS ?? byEffort(150, 1_000))
 const SEED = Number(process.env.MODEL_SEED ?? 1)

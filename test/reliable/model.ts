@@ -1,5 +1,5 @@
-// Both ends of reliable sessions in one world: real clients, real nodes, and between them a network, a store and deaths that a
-// plan decides about.
+// Real clients and real nodes of reliable sessions, with a simulated network and store. A plan determines their faults, and when nodes are
+// killed.
 import { EventEmitter } from 'node:events'
 import fc from 'fast-check'
 import { vi } from 'vitest'
@@ -24,7 +24,7 @@ import {
 } from './model-network.ts'
 import { SharedStore, type StoreLine } from './model-store.ts'
 
-/** `slow`: the application takes its time over it; `refused`: it throws; `fleeting`: it may not wait for long. */
+/** `slow`: the handler takes some time; `refused`: it throws; `fleeting`: the message has a short ttl. */
 export type Kind = 'plain' | 'slow' | 'refused' | 'big' | 'fleeting'
 
 export type Step =
@@ -41,12 +41,12 @@ export type Step =
 export interface Plan {
   readonly seed: number
   readonly nodes: number
-  /** How long frames and the store's answers take. */
+  /** The latency of frames and of the store. */
   readonly latency: 'none' | 'short' | 'long'
   readonly lossyNews: boolean
   readonly sessionTimeout: number
   readonly maxUnacknowledged: number
-  /** Whether the client asks again and again, or as it does by default. */
+  /** Whether the client retries at a constant interval, or with the default policy. */
   readonly stubborn: boolean
   readonly fates: readonly (Fate | 'refused' | undefined)[]
   readonly steps: readonly Step[]
@@ -153,17 +153,17 @@ export const plans: fc.Arbitrary<Plan> = fc.record({
   steps: fc.array(step, { minLength: 1, maxLength: 30, size: 'max' }),
 })
 
-/** Waits for all promises that can go on now. Kept from before time was a fake. */
+/** Waits for all microtasks. The real function is saved before the timers are replaced. */
 const breathe = globalThis.setImmediate
 export const settled = (): Promise<void> => new Promise(resolve => breathe(resolve))
 
-/** For what asks for random numbers. */
+/** A replacement for `Math.random()`. */
 const random = (seed: number) => () => {
   seed = (seed + 0x6d2b79f5) | 0
   return mix(seed) / 2 ** 32
 }
 
-/** A node, until it dies. */
+/** A node, until it is killed. */
 class Node implements Listening {
   alive = true
   readonly wss = Object.assign(new EventEmitter(), { options: {} })
@@ -183,7 +183,7 @@ class Node implements Listening {
     this.index = index
     this.line = line
     const { setInterval: real } = globalThis
-    // They die with the node.
+    // Timers end with the node.
     globalThis.setInterval = ((job: () => void, time: number) => {
       const timer = real(job, time)
       this.timers.push(timer)
@@ -191,7 +191,7 @@ class Node implements Listening {
     }) as typeof setInterval
     this.server = createReliableServer(this.wss, {
       ...limits,
-      // A handler of a node that has died never ends. Its time limit would let the dead node go on with the next request.
+      // A handler of a killed node never ends. Otherwise, its time limit would make the node continue with the next request.
       handlerTimeout: Infinity,
       store: line,
       onMessage: (message, session) => onMessage(message, session, this),
@@ -208,7 +208,7 @@ class Node implements Listening {
     this.wss.emit('connection', end, { url: pathname + search, headers })
   }
 
-  /** Nothing of it runs any more. */
+  /** Kills the node: no code of it runs any more. */
   die(asked: number): NodeEnd[] {
     this.alive = false
     for (const timer of this.timers) clearInterval(timer)
@@ -231,7 +231,7 @@ export class World {
   readonly nodes: Node[] = []
   private socket: ReliableSocket<any>
   private page = -1
-  /** Whether the client wants to be in the group. */
+  /** Whether the client should be in the group. */
   private member = false
   private count = 0
 
@@ -247,7 +247,7 @@ export class World {
       for (let i = 0; i < (bytes as Uint8Array).length; i++) (bytes as Uint8Array)[i] = next() * 256
       return bytes
     })
-    // The real one takes real time. Nothing here tries to guess a token.
+    // The real implementation is asynchronous in real time. Tokens need not be secret here.
     vi.spyOn(crypto.subtle, 'digest').mockImplementation(
       async (_, data) => (data as Uint8Array).slice().buffer,
     )
@@ -285,7 +285,7 @@ export class World {
     return socket
   }
 
-  /** The application on the nodes: it echoes. */
+  /** The handler of the nodes, which echoes messages. */
   private readonly handle = async (
     { id, data }: ClientMessage,
     session: Session,
@@ -296,7 +296,7 @@ export class World {
     if (kind === 'slow') {
       session.send({ n })
       await new Promise(resolve => setTimeout(resolve, pick([1, 30, 700], mix(this.plan.seed, n))))
-      // What was to come died with it.
+      // The node was killed meanwhile.
       if (!node.alive) return new Promise(() => {})
     } else session.send({ n })
     call.done = true
@@ -340,8 +340,8 @@ export class World {
       }
     } else if (step.do === 'shutdown' && node) {
       TOTALS.shutdowns++
-      // Whom the load balancer still sends there is told to come back.
-      const closed = node.server.close({ retryAfter: 1 }).catch(() => check.tell('it failed to say goodbye'))
+      // Clients that still connect to this node are told to reconnect.
+      const closed = node.server.close({ retryAfter: 1 }).catch(() => check.tell('it failed to close'))
       closed.then(() => {
         if (!node.alive) return
         check.died(node.index)
@@ -392,7 +392,7 @@ export class World {
     )
   }
 
-  /** Another page goes on. */
+  /** Another page continues the session. */
   private async reload(): Promise<void> {
     const { socket, check, network, page } = this
     const saved = socket.save()
@@ -402,7 +402,7 @@ export class World {
     socket.close()
   }
 
-  /** Somebody shows the token of the session that was before this one. */
+  /** Connects with an older token of the session. */
   async replay(newer: string | null | undefined): Promise<void> {
     const { check, network } = this
     const { session } = check
@@ -428,7 +428,7 @@ export class World {
     }, time)
     await settled()
     for (let rounds = 0; !over; rounds++) {
-      if (rounds > 20_000) throw new Error('timers that do not end')
+      if (rounds > 20_000) throw new Error('an endless loop of timers')
       vi.advanceTimersToNextTimer()
       await settled()
       this.look()
@@ -437,7 +437,7 @@ export class World {
 
   private reopen(): void {
     this.socket.connect()
-    // Groups are joined and left for good, but what has not been sent is dropped.
+    // Requests to join and leave groups stay in effect, but unsent messages are dropped.
     this.socket[this.member ? 'join' : 'leave']('group')
   }
 
@@ -446,15 +446,15 @@ export class World {
     return state.name === 'open' && !stats.inFlight && !stats.queued
   }
 
-  /** From here on nothing breaks: everything must come to its end. */
+  /** From now on, nothing breaks, and everything must finish. */
   async finish(): Promise<void> {
     const { check, network } = this
     network.calm = this.store.calm = true
     for (const link of network.links) link.fate = undefined
     for (const node of this.nodes) node.line.trouble = undefined
     this.start()
-    // Longer than a handshake takes that nobody answers, and a half-open connection to be noticed. As long as messages are
-    // handled there is no end: hundreds of slow ones take minutes.
+    // This is longer than the timeout of a handshake, and than the time to detect a half-open connection. It waits as long as messages are handled,
+    // because hundreds of slow ones take minutes.
     let left = Infinity
     for (let idle = 0, i = 0; idle < 30; idle++, i++) {
       if (this.socket.state.name === 'closed') this.reopen()
@@ -467,7 +467,7 @@ export class World {
     const { state, stats } = this.socket
     check.must(
       this.isQuiet,
-      `after a long calm ${state.name}, ${stats.inFlight} in flight, ${stats.queued} wait`,
+      `long after the last fault: ${state.name}, ${stats.inFlight} in flight, ${stats.queued} queued`,
     )
     await this.pass(3_000)
     this.look()
@@ -480,7 +480,7 @@ export class World {
   private async leaveNothing(): Promise<void> {
     const { check, socket } = this
     const [node] = this.living
-    // All but this one is acknowledged.
+    // All messages except for this one are acknowledged.
     const { session } = check
     const m = ++this.count
     check.pushes({ m, node: node?.index as number, session: session?.id as string, count: undefined })
@@ -490,9 +490,9 @@ export class World {
     const members = node?.server.publish('group', { m })
     await this.pass(100)
     check.must((await members) === +this.member, `${await members} in the group, instead of ${+this.member}`)
-    // Where the store did not hear that the newest token arrived, the one before is still good.
+    // If the store does not know that the newest token has arrived, the one before is still valid.
     if (!check.hadTrouble) await this.replay(check.token)
-    check.must(socket.state.name === 'open', 'an old token has done harm')
+    check.must(socket.state.name === 'open', 'a connection with an old token affected the session')
     socket.close()
     await this.pass(2 * this.plan.sessionTimeout + 40_000)
     const left = node?.server.broadcast({})
@@ -500,14 +500,14 @@ export class World {
     check.must((await left) === 0, `${await left} sessions are left`)
     for (const { server, alive } of this.nodes) if (alive) server.close()
     await this.pass(10_000)
-    // What is left may belong to lines of nodes, and to nothing else.
+    // The remaining timers may belong only to connections of nodes.
     check.must(vi.getTimerCount() === 0, `${vi.getTimerCount()} timers are left`)
     const { connections } = (node as Node).server.stats
     check.must(connections === 0, `${connections} connections are left`)
   }
 }
 
-/** Plays a plan. */
+/** Runs a plan. */
 export const play = async (plan: Plan): Promise<World> => {
   vi.clearAllTimers()
   vi.setSystemTime(1_000_000)

@@ -195,7 +195,7 @@ describe('messages to the server in an outage', () => {
   test('a message is not sent on a connection that is closing', async () => {
     const { socket, server } = world()
     const { peer } = await server.connect()
-    // The peer says goodbye, and the answer does not get through.
+    // The peer sends a close frame, and does not receive the answer.
     peer.freeze('up').close(1012)
     const seen = outcomes(socket.send('x'))
     expect(frames(peer)).toEqual([])
@@ -206,7 +206,7 @@ describe('messages to the server in an outage', () => {
     expect(seen).toEqual([delivered])
   })
 
-  test('a message that an open listener sends goes behind those that wait', async () => {
+  test('a message that an open listener sends is sent after the queued messages', async () => {
     const { socket, server, session } = world()
     socket.send('first')
     socket.on('open', () => socket.send('second'))

@@ -69,7 +69,7 @@ describe('a second connection that begins a new session, although the first one 
     const second = server.accept()
     await server.deliver(second)
     await settled()
-    // These belong to the session that is lost. Their numbers mean nothing in the new one.
+    // These belong to the lost session. Their numbers have no meaning in the new one.
     for (const text of ['old 2', 'old 3', 'old 4']) server.send(old, text)
     await server.deliver(first)
     server.resumes = true
@@ -147,7 +147,7 @@ describe('a lost session', () => {
         server.say(server.wire, { type: 'system', event: 'disconnected', message: 'the server has ended it' })
         await server.deliver()
         server.wire.peer.close(1000)
-        // Only when it is asked for again it turns out to be gone.
+        // The client learns that it has ended when it tries to resume it.
         await server.reconnect()
         return server.reconnect()
       },
@@ -264,7 +264,7 @@ describe('a lost session', () => {
     server.wire.peer.close(1008)
     await vi.advanceTimersByTimeAsync(100)
     const wire = await server.connect()
-    // The old session's second is over.
+    // The delay of the old session's acknowledgement has passed.
     await vi.advanceTimersByTimeAsync(2_000)
     expect(frames(wire.peer)).toEqual([])
     server.send(session(), 'new')
@@ -358,7 +358,7 @@ describe('a close with 1008', () => {
         server.latest.close(1008)
       },
     ],
-    // In doubt about the first connection, which then shows that it is alive.
+    // The first connection is in doubt, and then receives a message.
     ['was not needed', async (_, first) => first.send('{"type":"pong"}')],
   ]
 
@@ -401,7 +401,7 @@ describe('a close with 1008', () => {
     expect(log.filter(([type]) => type === 'gap')).toHaveLength(1)
   })
 
-  test("1008 is passed to the application's retry function, which may give up", async () => {
+  test("a close with 1008 is passed to the application's retry function, which may give up", async () => {
     const retry = vi.fn(() => false as const)
     const { socket, server } = world({ retry })
     await server.connect()
@@ -430,7 +430,7 @@ describe('1008 with the reason retry-after=SECONDS', () => {
     await server.connect()
     for (let times = 1; times <= 4; times++) {
       const { id } = session()
-      // As a server says to a client that is slow: nobody is to blame, and it may come back.
+      // A server sends this to a slow client, which may reconnect.
       server.sessions.delete(id)
       server.wire.peer.close(1008, retryAfter(2))
       await settled()
@@ -482,7 +482,7 @@ describe('a server whose store went back to an older state', () => {
     for (let i = 1; i <= 3; i++) server.send(session(), i)
     await server.exchange()
     server.wire.peer.drop()
-    // It knows two of the three, and gives the number of the third to another message.
+    // The server has only two of the three messages, and gives the number of the third to another one.
     session().sent = 2
     server.tellsNumber = true
     log.length = 0
@@ -528,11 +528,11 @@ describe('two sockets for one session', () => {
     const old = server.wire
     await settled()
     const wire = server.accept()
-    // As our server does: the old one hears that it is over.
+    // The server of this package notifies the old socket that it was replaced.
     await server.exchange(wire)
     expect(stolen.connectionId).toBe(id)
     expect(old.peer.socket.readyState).toBe(3)
-    // Its token has been used up.
+    // Its token is no longer valid.
     server.sessions.get(id)?.tokens.shift()
     await server.reconnect()
     await server.reconnect()
@@ -693,13 +693,13 @@ describe('groups', () => {
 })
 
 describe('a reload', () => {
-  /** The page goes, and another comes. */
+  /** The page is left, and another one continues its session. */
   const reload = async (w: ReturnType<typeof world>) => {
     const saved = w.socket.save()
     if (w.server.wire?.peer.socket.readyState === 1) w.server.wire.peer.drop()
     w.socket.close()
     await vi.advanceTimersByTimeAsync(0)
-    // The same server goes on.
+    // The server is the same.
     return world({ saved }, { server: w.server })
   }
 
@@ -810,7 +810,7 @@ describe('a reload', () => {
       { type: 'joinGroup', group: 'a', ackId: 3, ...delivered },
     ])
     expect(own).toEqual([delivered])
-    // A group that is joined again in a new session is no outcome of that message.
+    // Joining a group again in a new session does not cause an outcome event.
     second.server.forget()
     second.server.wire.peer.close(1008)
     await second.server.reconnect()

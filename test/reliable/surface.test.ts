@@ -83,7 +83,7 @@ describe('listeners of a reliable socket', () => {
     const { socket, server, session, heard, log } = world({ queue: { maxMessages: 0 } })
     const story: string[] = []
     socket.on('message', () => {
-      // The peer says goodbye, and the answer does not get through.
+      // The peer sends a close frame, and does not receive the answer.
       server.latest.freeze('up').close(1012)
       socket.send('overflows')
     })

@@ -1,4 +1,4 @@
-// The compiler is the judge here, as in test/core/types.test.ts.
+// Type tests, like test/core/types.test.ts.
 import { describe, expect, expectTypeOf, test } from 'vitest'
 import { assemble, prepare } from '../../src/core.ts'
 import {

@@ -1,4 +1,4 @@
-// A server that speaks the protocol, and the network to it, in the hands of the test: nothing moves by itself.
+// A fake server with the protocol of reliable sessions, and a fake network. Frames are transferred only when the test says so.
 import { vi } from 'vitest'
 import type { Endpoint } from '../../src/index.ts'
 import { type CreateReliableSocket, createReliableSocket, type ReliableOptions } from '../../src/reliable.ts'
@@ -12,36 +12,36 @@ export type Frame = Record<string, any>
 /** All frames that the page has sent through this connection, whether or not they have left. */
 export const frames = (peer: FakePeer): Frame[] => sent(peer).map(text => JSON.parse(text as string))
 
-/** Lets promises that are settled run, and no timer. */
+/** Runs all microtasks, and no timers. */
 export const settled = async (): Promise<void> => {
   for (let i = 0; i < 20; i++) await undefined
 }
 
 export interface Session {
   readonly id: string
-  /** Any of these resumes it: the newest, and those whose `connected` may have been cut off. */
+  /** The valid tokens: the newest one, and those whose `connected` frame may not have arrived. */
   tokens: string[]
   wire: Wire | undefined
-  /** What was sent and not acknowledged. */
+  /** The messages that were sent and are not acknowledged. */
   unacked: { id: number; text: string }[]
   sent: number
   acked: number
-  /** What was processed, by `ackId`, and in order. */
+  /** The processed frames, by `ackId`, and in order. */
   readonly seen: Set<number>
   readonly processed: Frame[]
   readonly groups: Set<string>
 }
 
-/** One connection, with what is on its way in both directions. */
+/** One connection, with the frames in flight in both directions. */
 export interface Wire {
   readonly peer: FakePeer
   readonly session: Session | undefined
-  /** How many frames of the client were read. */
+  /** The number of frames of the client that were read. */
   read: number
   readonly down: (string | { close: number })[]
-  /** Whether the client has got its `connected`. */
+  /** Whether the client has received `connected`. */
   greeted: boolean
-  /** The highest `ackId` that came on it. */
+  /** The highest `ackId` that was received on it. */
   highest: number
 }
 
@@ -49,17 +49,17 @@ export class Server {
   readonly network: FakeServer = createFakeServer()
   readonly sessions = new Map<string, Session>()
   readonly wires: Wire[] = []
-  /** Everything that the client did against the rules. */
+  /** All violations of the protocol by the client. */
   readonly faults: string[] = []
-  /** What a message is answered with, if not success. */
+  /** The error with which messages are answered, if any. */
   refusal: object | undefined
-  /** Whether it lets sessions be resumed. If not, each connection begins a new one. */
+  /** Whether sessions can be resumed. Otherwise, each connection begins a new one. */
   resumes = true
-  /** Whether it says `disconnected` before it refuses. */
+  /** Whether it sends `disconnected` before it refuses a session. */
   explains = false
-  /** Whether `connected` has the number of the newest message. */
+  /** Whether `connected` contains the number of the newest message. */
   tellsNumber = false
-  /** What it supports beyond Azure's protocol. */
+  /** The features that it supports in addition to Azure's protocol. */
   features: readonly string[] | undefined
   private count = 0
 
@@ -76,7 +76,7 @@ export class Server {
     return this.wires.at(-1) as Wire
   }
 
-  /** Accepts the handshake that waits. */
+  /** Accepts the pending handshake. */
   accept(peer: FakePeer = this.latest): Wire {
     peer.accept('json.reliable.webpubsub.azure.v1')
     const query = new URL(peer.socket.url).searchParams
@@ -156,7 +156,7 @@ export class Server {
     this.sessions.clear()
   }
 
-  /** Reads so many frames of the client. */
+  /** Reads this many frames of the client. */
   read(wire: Wire = this.wire, count = Infinity): Frame[] {
     const frames: Frame[] = []
     const { received, socket } = wire.peer
@@ -201,7 +201,7 @@ export class Server {
     }
   }
 
-  /** Lets so many frames arrive at the client. */
+  /** Delivers this many frames to the client. */
   async deliver(wire: Wire = this.wire, count = Infinity): Promise<void> {
     for (let i = 0; i < count && wire.down.length && wire.peer.socket.readyState === 1; i++) {
       const next = wire.down.shift() as string | { close: number }
@@ -214,7 +214,7 @@ export class Server {
     }
   }
 
-  /** Lets everything arrive, both ways, until nothing is on its way. */
+  /** Transfers all frames in both directions, until none is in flight. */
   async exchange(wire: Wire = this.wire): Promise<void> {
     do {
       await this.deliver(wire)
@@ -222,7 +222,7 @@ export class Server {
     } while (wire.down.length && wire.peer.socket.readyState === 1)
   }
 
-  /** Accepts, greets, and answers what comes of it. */
+  /** Accepts a connection, and transfers all frames. */
   async connect(): Promise<Wire> {
     await settled()
     const wire = this.accept()
@@ -231,7 +231,7 @@ export class Server {
     return wire
   }
 
-  /** Lets the client's wait pass, and connects. */
+  /** Advances past the client's delay, and connects. */
   async reconnect(): Promise<Wire> {
     await vi.advanceTimersByTimeAsync(6_000)
     return this.connect()
@@ -242,7 +242,7 @@ const EVENTS = ['message', 'gap', 'drop', 'outcome', 'state', 'open', 'close', '
 
 export type World = ReturnType<typeof world>
 
-/** A client with all that its listeners hear, and its server: one of its own, where it is given none. */
+/** Creates a client that records its events, and a server, unless one is passed. */
 export const world = (
   options: ReliableOptions = {},
   {
@@ -256,12 +256,12 @@ export const world = (
   const socket = create(endpoint, { WebSocket: server.network.WebSocket, ...options })
   for (const type of EVENTS) socket.on(type, (payload: unknown) => log.push([type, payload]))
   const heard = (type: string) => log.filter(([name]) => name === type).map(([, payload]) => payload)
-  /** The session that the server has with the client now. */
+  /** The current session of the client on the server. */
   const session = () => server.wire.session as Session
   return { socket, server, log, heard, session }
 }
 
-/** What a promise has come to, as far as it has. */
+/** The results of promises. Those that are not settled are 'pending'. */
 export const outcomes = (...promises: Promise<unknown>[]): unknown[] => {
   const list: unknown[] = promises.map(() => 'pending')
   promises.forEach((promise, i) => {

@@ -1,4 +1,4 @@
-// A node that lets its clients go before it is shut down.
+// drain(): a node moves its clients to other nodes before it shuts down.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { memoryStore, type ReliableServerOptions } from '../../src/server.ts'
 import type { FakeServer, FakeSocket } from './fake.ts'
@@ -11,7 +11,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** How long a client may take to move. */
+/** The milliseconds that a client has to move. */
 const PATIENCE = 5_000
 
 const crowd = async (wss: FakeServer, size: number) => {

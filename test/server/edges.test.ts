@@ -1,4 +1,4 @@
-// Rare moments and odd arguments.
+// Race conditions and unusual arguments.
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore, type Session, type Store, type StoreEvent } from '../../src/server.ts'
 import { FakeServer } from './fake.ts'
@@ -56,7 +56,7 @@ describe('a session that the store has lost', () => {
 })
 
 describe('a session that two clients resume at the same time', () => {
-  /** A store whose answer to `resume` is later than the notifications. */
+  /** A store whose answer to `resume` arrives after its notifications. */
   const late = (store: Store, wait: () => Promise<void>): Store => ({
     open: async (limits, onEvent) => {
       const node = await store.open(limits, onEvent)
@@ -71,7 +71,7 @@ describe('a session that two clients resume at the same time', () => {
     },
   })
 
-  test('keeps one connection, also if the notification comes before the answer of the store', async () => {
+  test('keeps one connection, even if the notification arrives before the answer of the store', async () => {
     const store = memoryStore()
     let answer: (() => void) | undefined
     const a = startFake({ store: late(store, () => new Promise(resolve => (answer = resolve))) })
@@ -157,7 +157,7 @@ describe('data whose toJSON() returns undefined', () => {
 })
 
 describe('an acknowledgement of messages that were never sent', () => {
-  test('ends the session, because the store has lost them, or the client is lying', async () => {
+  test('ends the session, because the store has lost the messages, or the client sends a wrong number', async () => {
     const { wss, server } = startFake()
     const client = await wss.connect()
     await client.until(() => !client.isPaused)

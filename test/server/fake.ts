@@ -1,4 +1,4 @@
-// A WebSocketServer without a network: what it takes to ask the server ten thousand things in a second.
+// A fake WebSocketServer without a network, so that tests can send ten thousand requests per second.
 import { EventEmitter } from 'node:events'
 import type { WebSocketLike, WebSocketServerLike } from '../../src/server.ts'
 
@@ -6,13 +6,13 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
   readonly protocol = 'json.reliable.webpubsub.azure.v1'
   readyState = 1
   bufferedAmount = 0
-  /** Whether it answers pings, as everything does that is on the line. */
+  /** Whether it answers pings, as a connected client does. */
   alive = true
   isPaused = false
-  /** All frames, parsed. */
+  /** All frames that the server has sent, parsed. */
   readonly frames: any[] = []
   end: { code: number; reason: string } | undefined
-  /** What the server has not read: messages, and answers to pings. */
+  /** The messages and pongs that the server has not read. */
   #held: ['message' | 'pong', ...unknown[]][] = []
 
   #undone: (() => void)[] = []
@@ -25,13 +25,13 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
     this.emit('frame')
   }
 
-  /** The network takes everything that was sent. */
+  /** Simulates that the network has accepted all sent data. */
   drain(): void {
     this.bufferedAmount = 0
     for (const done of this.#undone.splice(0)) done()
   }
 
-  /** The client says something. */
+  /** Sends a message of the client. */
   say(data: string | Uint8Array, isBinary = typeof data !== 'string'): void {
     this.#held.push(['message', Buffer.from(data as string), isBinary])
     this.#flow()
@@ -47,7 +47,7 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
     this.emit('frame')
   }
 
-  /** A live client answers, after everything that it has sent before. */
+  /** A connected client answers a ping, after the messages that it has sent before. */
   ping(data: string | Buffer = ''): void {
     if (this.readyState !== 1 || !this.alive) return
     queueMicrotask(() => {
@@ -87,7 +87,7 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
     this.emit('frame')
   }
 
-  /** Resolves with what this finds, now or when anything has happened. */
+  /** Resolves with the result of `find()` as soon as it is defined. It is called again after each event. */
   until<Found>(find: () => Found | undefined | false): Promise<Found> {
     return new Promise(resolve => {
       const look = () => {
@@ -105,7 +105,7 @@ export class FakeSocket extends EventEmitter implements WebSocketLike {
 export class FakeServer extends EventEmitter implements WebSocketServerLike {
   readonly options = {}
 
-  /** A client connects; resolves when it is told so. */
+  /** Connects a client. Resolves when it has received a frame, or was closed. */
   async connect(url = '/', alive = true): Promise<FakeSocket> {
     const socket = new FakeSocket()
     socket.alive = alive

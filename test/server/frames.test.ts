@@ -1,4 +1,4 @@
-// What is quicker by a trick must read the same as without.
+// The optimized functions for frames give the same results as simple ones.
 import { describe, expect, test } from 'vitest'
 import { payload, readFrame, writeMessage } from '../../src/server/frames.ts'
 

@@ -1,4 +1,4 @@
-// Messages with an id that outlives sessions, as outboxes send them.
+// Messages with an id that stays the same across sessions, as outboxes send them.
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore, type ReliableServerOptions, type Store } from '../../src/server.ts'
 import type { FakeSocket } from './fake.ts'

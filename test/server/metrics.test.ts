@@ -1,9 +1,9 @@
-// What a node tells Prometheus about itself.
+// The metrics of a node, for Prometheus.
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore } from '../../src/server.ts'
 import { ack, event, recovery, startFake } from './start.ts'
 
-/** The samples, by name and labels. */
+/** Parses the samples, by name and labels. */
 const read = (text: string): Record<string, number> =>
   Object.fromEntries(
     text

@@ -1,4 +1,4 @@
-// The store is not always there when the server needs it.
+// Stores that cannot be opened yet.
 import { afterEach, describe, expect, test } from 'vitest'
 import { createReliableServer, memoryStore, type ReliableServer, type Store } from '../../src/server.ts'
 import { FakeServer } from './fake.ts'

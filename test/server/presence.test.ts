@@ -1,4 +1,4 @@
-// The hooks that tell an application who is there.
+// The hooks that report the connections and sessions of clients to the application.
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore } from '../../src/server.ts'
 import { event, recovery, startFake } from './start.ts'
@@ -14,7 +14,7 @@ const start = (log: string[], store = memoryStore(), name = '', more = {}) =>
   })
 
 describe('the hooks of a session', () => {
-  test('do not report a disconnection on the node that another one has taken the session from', async () => {
+  test('do not report a disconnection on a node if another node has resumed the session', async () => {
     const log: string[] = []
     const store = memoryStore()
     const [a, b] = [start(log, store, 'a '), start(log, store, 'b ')]

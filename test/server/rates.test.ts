@@ -1,4 +1,4 @@
-// A client that sends too much is read more slowly, and nobody else notices.
+// Rate limits: a client that sends too much is read more slowly, and other clients are not affected.
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { LimitEvent, PerClient, Rate } from '../../src/server.ts'
 import { FakeServer, type FakeSocket } from './fake.ts'
@@ -60,7 +60,7 @@ describe('a client that sends more than its rate', () => {
     expect(client.isPaused).toBe(true)
   })
 
-  test('gets no further with frames that arrived in the same packet as the one that was too much', async () => {
+  test('is slowed down even for frames that arrived in the same packet as the one that exceeded the limit', async () => {
     const { wss } = startFake({ rates: { connection: { messages: 100 } } })
     const client = await wss.connect()
     await client.until(() => !client.isPaused)
@@ -105,7 +105,7 @@ describe('a client that sends more than its rate', () => {
     }
   })
 
-  test('is held to 2,000 frames a second by default, and to nothing with rates: false', async () => {
+  test('is limited to 2,000 frames per second by default, and not limited with rates: false', async () => {
     for (const [rates, read] of [
       [undefined, 2_001],
       [false, 3_000],
@@ -145,7 +145,7 @@ describe('a client that continues to send too much', () => {
   }
   const limited = ({ frames }: FakeSocket) => frames.filter(({ event }) => event === 'limited')
 
-  test('is slowed down, then warned, then closed with a time to come back, and keeps its session', async () => {
+  test('is slowed down, then warned, and then closed with a retry-after time, and keeps its session', async () => {
     const { wss, server, client, steps } = await flood({ connection: { messages: 100 } })
     expect(steps.map(({ step }) => step)).toEqual(['slowed'])
     await vi.advanceTimersByTimeAsync(2_000)

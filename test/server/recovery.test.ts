@@ -1,9 +1,9 @@
-// How a client asks to resume a session, and what the application's functions see of it.
+// How a client resumes a session, and which data about that the application's functions receive.
 import { describe, expect, test } from 'vitest'
 import { type FakeServer, FakeSocket } from './fake.ts'
 import { recovery, startFake } from './start.ts'
 
-/** Connects with a request of its own. */
+/** Connects with the given HTTP request. */
 const connect = async (wss: FakeServer, request: object) => {
   const socket = new FakeSocket()
   wss.emit('connection', socket, { url: '/', headers: {}, ...request })
@@ -99,7 +99,7 @@ describe('the functions of the application', () => {
     for (const text of seen) expect(text).toContain('json.reliable.webpubsub.azure.v1, resume.redacted')
   })
 
-  test('never get a token whose parameter has a name in disguise', async () => {
+  test('never get a token whose parameter has a percent-encoded name', async () => {
     const { wss, seen } = watch()
     const first = await wss.connect()
     const [{ connectionId, reconnectionToken }] = first.frames
@@ -108,7 +108,7 @@ describe('the functions of the application', () => {
     expect(seen.join()).not.toContain(reconnectionToken)
   })
 
-  test('get the request object of the server itself, about which the application may have remembered something', async () => {
+  test('get the original request object of the server, with which the application may have associated data', async () => {
     const requests: unknown[] = []
     const { wss } = startFake({ authorize: request => requests.push(request) > 0 })
     const request = { url: '/?awps_reconnection_token=x', headers: {} }

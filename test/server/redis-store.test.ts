@@ -1,4 +1,4 @@
-// The Redis store over a client that does what each test wants.
+// The Redis store, with a fake client.
 import { EventEmitter } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { type RedisClient, redisStore } from '../../src/server.ts'
@@ -37,7 +37,7 @@ describe('the Redis store', () => {
       idTimeout: 604_800_000,
       maxIds: 10_000,
     }
-    /** `ids`: those of the connection, each time that it is asked for. `runs`: the same of the Redis behind it. */
+    /** `ids`: the results of the calls that return the id of the connection. `runs`: the same for the run id of Redis. */
     const commit = async ({ ids = [7], runs = ['run'], confirmed = 1 }) => {
       const client = new FakeRedis()
       const next = <Value>(list: Value[]) => (list.length > 1 ? list.shift() : list[0])
@@ -53,20 +53,20 @@ describe('the Redis store', () => {
       return node.commit([{ kind: 'send', session: 'a', frame: '{}' }])
     }
 
-    test('stores a message when they have it', async () => {
+    test('stores a message when enough replicas have confirmed it', async () => {
       expect(await commit({})).toEqual({ outcome: 'done', count: 1 })
     })
 
-    test('fails if they do not confirm it', async () => {
+    test('fails to store a message if replicas do not confirm it', async () => {
       await expect(commit({ confirmed: 0 })).rejects.toThrow('only 0 of 1 replicas')
     })
 
-    test('fails if the connection was made anew in between, because WAIT then confirms nothing', async () => {
+    test('fails to store a message if the connection was replaced in between, because WAIT then confirms nothing', async () => {
       await expect(commit({ ids: [7, 8] })).rejects.toThrow('was replaced before replicas had confirmed')
     })
 
     test.each([[['run', 'run', 'other']], [['run', 'other', 'other']]])(
-      'fails if another Redis has taken the place in between (%j)',
+      'fails if Redis was replaced by another one in between (%j)',
       async runs => {
         // The first answer is to opening the store.
         await expect(commit({ runs })).rejects.toThrow('was replaced before replicas had confirmed')

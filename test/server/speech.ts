@@ -1,4 +1,4 @@
-// Whatever a client may send.
+// Generators of messages that a client may send.
 import fc from 'fast-check'
 import type { ReliableServerOptions } from '../../src/server.ts'
 
@@ -46,7 +46,7 @@ const value = fc.oneof(
 const often = <T>(first: fc.Arbitrary<T>, then: fc.Arbitrary<unknown>) =>
   fc.oneof({ arbitrary: first, weight: 4 }, { arbitrary: then, weight: 1 })
 
-/** Nearly a frame. */
+/** A frame in which some fields may be invalid. */
 const frame = fc.record(
   {
     type: often(word, value),
@@ -121,7 +121,7 @@ const text = fc.oneof(
   { arbitrary: nest, weight: 1 },
   { arbitrary: poison, weight: 2 },
 )
-/** What a client may send: valid frames, nearly valid ones, and noise. */
+/** Messages of a client: valid frames, almost valid ones, and random data. */
 export const speech: fc.Arbitrary<(string | Uint8Array)[]> = fc.array(
   fc.oneof({ arbitrary: text, weight: 30 }, { arbitrary: fc.uint8Array(), weight: 1 }),
   {
@@ -130,7 +130,7 @@ export const speech: fc.Arbitrary<(string | Uint8Array)[]> = fc.array(
   },
 )
 
-/** Throws if a message is not what an application can rely on. */
+/** Throws if a message that the application receives is not valid. */
 export const audit: NonNullable<ReliableServerOptions['onMessage']> = (
   { event, dataType, data },
   session,

@@ -12,7 +12,7 @@ afterEach(async () => {
 export interface Started {
   readonly wss: FakeServer
   readonly server: ReliableServer
-  /** What was reported to `onError`. */
+  /** The errors that were reported to `onError`. */
   readonly errors: unknown[]
 }
 

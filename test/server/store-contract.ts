@@ -1,4 +1,4 @@
-// The contract of a store, as tests. Any other store can be held to it too.
+// Tests of the contract of a store, which can be run with any store.
 import { describe, expect, test, vi } from 'vitest'
 import { userGroup } from '../../src/server/store.ts'
 import type { Effect, Store, StoreEvent, StoreLimits, StoreNode } from '../../src/server.ts'
@@ -14,7 +14,7 @@ const LIMITS: StoreLimits = {
   maxIds: 10_000,
 }
 
-/** `next`: a store as one more node sees it, with the same sessions as the others of this test. */
+/** `next`: returns a store for one more node, with the same sessions as the other stores of this test. */
 export const describeStore = (next: () => Store): void => {
   cleanUp()
 
@@ -59,7 +59,7 @@ export const describeStore = (next: () => Store): void => {
     test('keeps the token that the client holds valid, even if an older attempt arrives last', async () => {
       const node = await open()
       await begin(node)
-      // Two attempts with t1. The answer to the first that gets there is read, the other connection has long been given up.
+      // Two attempts with t1. The client reads the answer to the first one. The other connection was abandoned before.
       await node.resume('a', 't1', 't2', 'u')
       await node.resume('a', 't1', 't3', 'u')
       expect((await node.resume('a', 't2', 't4', 'u'))?.epoch).toBe(4)
@@ -67,7 +67,7 @@ export const describeStore = (next: () => Store): void => {
       expect((await node.resume('a', 't3', 't5', 'u'))?.epoch).toBe(5)
     })
 
-    test('remembers at most eight tokens: the one that was shown, and the newest', async () => {
+    test('remembers at most eight tokens: the last one with which the session was resumed, and the newest', async () => {
       const node = await open()
       await begin(node)
       for (let i = 2; i <= 20; i++) await node.resume('a', 't1', `t${i}`, 'u')
@@ -175,7 +175,7 @@ export const describeStore = (next: () => Store): void => {
       const node = await open()
       await begin(node)
       const claim = (ackId: number) => ({ session: 'a', epoch: 1, ackId })
-      // Not in order: other clients choose their ids as they like.
+      // Not in order, because other clients may choose any ids.
       for (const id of [9_007_199_254_740_991, 3, 0, 7, 5]) await node.commit([], claim(id))
       expect((await node.commit([], claim(3))).outcome).toBe('duplicate')
       expect((await node.resume('a', 't1', 't2', 'u'))?.handled).toEqual([3, 0, 7, 5])
@@ -311,7 +311,7 @@ export const describeStore = (next: () => Store): void => {
       expect(await frames(node)).toEqual([])
       const lease = await node.resume('a', 't1', 't2', 'u')
       expect(lease).toMatchObject({ sequenceId: 5, acknowledged: 5 })
-      // Its room is free again, to the byte.
+      // The freed bytes are available again, exactly.
       const counts = []
       for (let i = 0; i < 6; i++) counts.push((await node.commit([send('a', '{x}')])).count)
       expect(counts).toEqual([1, 2, 3, 4, 5, 0])

@@ -1,4 +1,4 @@
-// When a connection, and the token that it was opened with, end: not before the client is seen to have the next.
+// A connection ends, and its token becomes invalid, only when it is certain that the client has the next token.
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createReliableServer, type ReliableServer } from '../../src/server.ts'
 import { FakeServer, type FakeSocket } from './fake.ts'
@@ -14,7 +14,7 @@ afterEach(() => server.close({ timeout: 0 }))
 const back = ({ frames: [{ connectionId, reconnectionToken }] }: FakeSocket) =>
   `/?awps_connection_id=${connectionId}&awps_reconnection_token=${reconnectionToken}`
 
-/** A session on its second connection, over a line that answers nothing by itself, with one older message to repeat. */
+/** A session on its second connection, whose client answers no pings, with one older message that is sent again. */
 const second = async () => {
   const first = await wss.connect()
   await server.send(first.frames[0].connectionId, 'old')
@@ -24,7 +24,7 @@ const second = async () => {
   return { first, next }
 }
 
-/** Lets the server do what it has to. */
+/** Waits until the server has processed everything. */
 const done = async (socket: FakeSocket) => {
   const { length } = socket.frames
   socket.say('{"type":"ping"}')
@@ -37,7 +37,7 @@ test('frames that may have been sent before connected arrived do not prove that 
   const { first, next } = await second()
   next.say('{"type":"event","event":"e","dataType":"text","data":"early","ackId":1}')
   await next.until(() => next.frames.some(({ type }) => type === 'ack'))
-  // The reference client says again what it had acknowledged on its last connection, as soon as it is connected.
+  // As soon as it is connected, the reference client repeats its last acknowledgement.
   next.say('{"type":"sequenceAck","sequenceId":1}')
   await done(next)
   expect(await welcome(back(first))).toBe(true)
@@ -74,7 +74,7 @@ test('a pong on a replaced connection proves nothing about the current one', asy
   next.emit('pong')
   await third.until(() => !third.isPaused)
   await done(third)
-  // `next` gave its token for this one, whose own has not been seen.
+  // This connection was opened with the token of `next`. Its own token was not used yet.
   expect(await welcome(back(next))).toBe(true)
   expect(await welcome(back(first))).toBe(false)
 })

@@ -1,4 +1,4 @@
-// The compiler is the judge here, as in test/core/types.test.ts.
+// Type tests, like test/core/types.test.ts.
 import { createServer, type IncomingMessage } from 'node:http'
 import { createClient, createClientPool } from 'redis'
 import { describe, expect, expectTypeOf, test } from 'vitest'
@@ -17,7 +17,7 @@ import {
   type Store,
 } from '../../src/server.ts'
 
-/** Compiled, never run. */
+/** The function is compiled, and never called. */
 const unrun = (_: () => void) => expect(true).toBe(true)
 
 describe('the types of other packages', () => {
@@ -41,7 +41,7 @@ describe('the types of other packages', () => {
         },
       })
       expectTypeOf(server).toEqualTypeOf<ReliableServer>()
-      // @ts-expect-error an HTTP server is none
+      // @ts-expect-error an HTTP server is not a WebSocketServer
       createReliableServer(createServer())
     })
   })
@@ -82,11 +82,11 @@ test('invalid options do not compile', () => {
     createReliableServer(wss, { authorize: async () => false })
     // @ts-expect-error no user
     createReliableServer(wss, { authorize: () => 7 })
-    // @ts-expect-error one origin is a list of one
+    // @ts-expect-error the origins must be a list
     createReliableServer(wss, { origins: 'https://app.example.com' })
     // @ts-expect-error no such option
     createReliableServer(wss, { maxUnacked: 5 })
-    // @ts-expect-error may or may not
+    // @ts-expect-error the result must be a boolean
     createReliableServer(wss, { onJoin: () => 'yes' })
     expectTypeOf<Authorization>().toExtend<unknown>()
   })

@@ -1,4 +1,4 @@
-// Users as addresses, the members of groups, and messages that are known to have arrived.
+// Sending to users, the members of groups, and deliver().
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore, type ReliableServerOptions } from '../../src/server.ts'
 import type { FakeSocket } from './fake.ts'
@@ -206,7 +206,7 @@ describe('the number of sessions', () => {
     const refused = await wss.connect('/?user=ada')
     expect(refused.end).toEqual({ code: 1013, reason: 'too many sessions of this user' })
     expect(server.stats).toMatchObject({ created: 2, refused: 1 })
-    // Others are not concerned, and neither is one that is resumed.
+    // Other users are not limited by that, and resumed sessions are not, either.
     expect((await wss.connect('/?user=bob')).frames[0].event).toBe('connected')
     expect((await wss.connect(`${recovery(first)}&user=ada`)).frames[0].event).toBe('connected')
   })

@@ -139,11 +139,11 @@ describe('messages()', () => {
       const { socket } = watchedSocket()
       const { controller, signal } = watchedSignal()
       const iterator = messages(socket, { signal })
-      const fates = [outcomeOf(iterator.next()), outcomeOf(iterator.next())]
+      const outcomes = [outcomeOf(iterator.next()), outcomeOf(iterator.next())]
       controller.abort()
       await settled()
-      expect(fates.map(({ is }) => is)).toEqual(['broken', 'kept'])
-      expect(fates[0]?.value).toBe(signal.reason)
+      expect(outcomes.map(({ is }) => is)).toEqual(['rejected', 'fulfilled'])
+      expect(outcomes[0]?.value).toBe(signal.reason)
     })
 
     test('rejects with the reason even if that is the error of a closed socket', async () => {
@@ -230,13 +230,13 @@ describe('messages()', () => {
 
   describe('when the buffer is full', () => {
     const start = (options: ReadOptions) => {
-      const rig = watchedSocket()
-      rig.native().accept()
-      const iterator = messages(rig.socket, options)
+      const watched = watchedSocket()
+      watched.native().accept()
+      const iterator = messages(watched.socket, options)
       const deliver = (...all: string[]) => {
-        for (const one of all) rig.native().send(one)
+        for (const one of all) watched.native().send(one)
       }
-      return { ...rig, iterator, deliver }
+      return { ...watched, iterator, deliver }
     }
     /** Room for two messages of 36 characters. */
     const highWaterMark = 101
@@ -255,7 +255,7 @@ describe('messages()', () => {
       expect(heard).toEqual(['a', 'b'].map(text))
     })
 
-    test('has no effect on a reader that keeps up, and reading makes room', async () => {
+    test('has no effect on a reader that is fast enough, and reading frees space', async () => {
       const { iterator, deliver } = start({ highWaterMark })
       for (let i = 0; i < 100; i++) {
         deliver(text(`${i}`), text('more'))
@@ -482,7 +482,7 @@ test('messages() gives every message once and in order, or reports it, in any se
         }
         if (overflow !== 'error') expect(known).toEqual(Array.from({ length: delivered }, (_, i) => i))
         else {
-          // The beginning of all, and an error that says so if it is not all.
+          // The first messages, and an error if some are missing.
           expect(read).toEqual(Array.from({ length: read.length }, (_, i) => i))
           if (read.length < delivered) expect(`${errors}`).toMatch(/bytes are buffered/)
           else if (how === 'give up') expect(errors).toEqual([(socket.state as { cause: unknown }).cause])

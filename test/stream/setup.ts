@@ -33,14 +33,14 @@ export const watchedSocket = (options: SocketOptions = {}) => {
   return { ...made, socket, listeners: () => listening.size }
 }
 
-/** Whether a promise has settled, and with what. */
+/** The state of a promise, and its value or reason. */
 export const outcomeOf = (promise: Promise<unknown>) => {
-  const fate: { is: 'pending' | 'kept' | 'broken'; value?: any } = { is: 'pending' }
+  const outcome: { is: 'pending' | 'fulfilled' | 'rejected'; value?: any } = { is: 'pending' }
   promise.then(
-    value => Object.assign(fate, { is: 'kept', value }),
-    value => Object.assign(fate, { is: 'broken', value }),
+    value => Object.assign(outcome, { is: 'fulfilled', value }),
+    value => Object.assign(outcome, { is: 'rejected', value }),
   )
-  return fate
+  return outcome
 }
 
 export const collect = async <T>(source: AsyncIterable<T>, into: T[] = []) => {

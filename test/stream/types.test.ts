@@ -1,4 +1,4 @@
-// The compiler is the judge here, as in test/core/types.test.ts.
+// Type tests, like test/core/types.test.ts.
 import { expectTypeOf, test } from 'vitest'
 import {
   type CloseEventData,
@@ -15,7 +15,7 @@ const idle = { autoConnect: false, WebSocket: createFakeServer().WebSocket } as 
 const buffers = createSocket('/feed', idle)
 const blobs = createSocket('/feed', { ...idle, binaryType: 'blob' })
 
-/** What is said about promises, without waiting for them. */
+/** Checks the type of a promise's value, without waiting for it. */
 const resolved = <Value>(_: Promise<Value>) => expectTypeOf<Value>()
 
 test('in TypeScript, messages() has the binary type of the socket', async () => {

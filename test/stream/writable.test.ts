@@ -7,15 +7,15 @@ import { fresh, outcomeOf, watchedSignal, watchedSocket } from './setup.ts'
 fresh()
 
 describe('writable()', () => {
-  /** A connection of which nothing leaves until the test says so. */
+  /** A frozen connection, which sends bytes only when the test says so. */
   const start = (
     options: SocketOptions = {},
     how: Parameters<typeof writable>[1] = { highWaterMark: 10 },
   ) => {
-    const rig = watchedSocket(options)
-    rig.native().accept().freeze('up')
-    const stream = writable(rig.socket, how)
-    return { ...rig, stream, writer: stream.getWriter() }
+    const watched = watchedSocket(options)
+    watched.native().accept().freeze('up')
+    const stream = writable(watched.socket, how)
+    return { ...watched, stream, writer: stream.getWriter() }
   }
   const tick = () => vi.advanceTimersByTimeAsync(10)
 
@@ -26,48 +26,48 @@ describe('writable()', () => {
     expect(sent(native())).toEqual(chunks)
   })
 
-  test('completes a write when there is room again', async () => {
+  test('completes a write when the buffer is below highWaterMark again', async () => {
     const { writer, native, socket } = start()
     await writer.write('x'.repeat(10))
-    const fate = outcomeOf(writer.write('y'))
+    const outcome = outcomeOf(writer.write('y'))
     const later = outcomeOf(writer.write('z'))
     await tick()
-    expect([fate.is, later.is, writer.desiredSize]).toEqual(['pending', 'pending', -1])
+    expect([outcome.is, later.is, writer.desiredSize]).toEqual(['pending', 'pending', -1])
     expect(socket.bufferedAmount).toBe(11)
     native().drain(1)
     await vi.advanceTimersByTimeAsync(20)
-    expect(fate.is).toBe('kept')
+    expect(outcome.is).toBe('fulfilled')
     native().drain(10)
     await tick()
-    expect([later.is, writer.desiredSize]).toEqual(['kept', 1])
-    expect(vi.getTimerCount()).toBe(1) // The core's own, for the tail.
+    expect([later.is, writer.desiredSize]).toEqual(['fulfilled', 1])
+    expect(vi.getTimerCount()).toBe(1) // The timer of the core, for the unsent tail.
   })
 
   test('checks no less often when messages arrive', async () => {
     const { writer, native } = start()
-    const fate = outcomeOf(writer.write('x'.repeat(11)))
+    const outcome = outcomeOf(writer.write('x'.repeat(11)))
     for (let i = 0; i < 20; i++) {
       native().send('news')
       await settled()
     }
     native().drain(1)
     await tick()
-    expect(fate.is).toBe('kept')
+    expect(outcome.is).toBe('fulfilled')
   })
 
-  test('checks a buffer that does not change less and less often', async () => {
+  test('checks a buffer that does not change at increasing intervals', async () => {
     const { writer, native, socket } = start()
-    const fate = outcomeOf(writer.write('x'.repeat(11)))
+    const outcome = outcomeOf(writer.write('x'.repeat(11)))
     const looked = vi.spyOn(socket, 'bufferedAmount', 'get')
     await vi.advanceTimersByTimeAsync(60_000)
     expect(looked.mock.calls.length).toBeLessThan(80)
     expect(looked.mock.calls.length).toBeGreaterThan(50)
     native().drain(1)
     await vi.advanceTimersByTimeAsync(1_000)
-    expect(fate.is).toBe('kept')
+    expect(outcome.is).toBe('fulfilled')
   })
 
-  test('never has more than the mark and one chunk buffered, whatever the size of the source', async () => {
+  test('never buffers more than highWaterMark and one chunk, whatever the size of the source', async () => {
     const { stream, socket, native, writer } = start()
     let most = 0
     let given = 0
@@ -85,84 +85,84 @@ describe('writable()', () => {
       await tick()
       most = Math.max(most, socket.bufferedAmount)
     }
-    expect(piped.is).toBe('kept')
+    expect(piped.is).toBe('fulfilled')
     expect(native().received).toHaveLength(100)
     expect(most).toBeLessThanOrEqual(17)
     expect(most).toBeGreaterThan(10)
   })
 
-  test.each(['text', 'binary'])('checks for room when a %s message arrives', async kind => {
+  test.each(['text', 'binary'])('checks the buffer when a %s message arrives', async kind => {
     const { writer, native } = start()
-    const fate = outcomeOf(writer.write('x'.repeat(11)))
+    const outcome = outcomeOf(writer.write('x'.repeat(11)))
     await settled()
     native().drain(1)
     native().send(kind === 'text' ? 'ack' : new ArrayBuffer(1))
     await settled()
-    expect(fate.is).toBe('kept')
+    expect(outcome.is).toBe('fulfilled')
   })
 
-  test('counts what others send, and waits before it sends', async () => {
+  test('counts messages that other code has sent, and waits before it sends', async () => {
     const { writer, native, socket } = start()
     socket.send('z'.repeat(11))
-    const fate = outcomeOf(writer.write('mine'))
+    const outcome = outcomeOf(writer.write('mine'))
     await tick()
     expect(sent(native())).toHaveLength(1)
     native().drain()
     await vi.advanceTimersByTimeAsync(20)
-    expect(fate.is).toBe('kept')
+    expect(outcome.is).toBe('fulfilled')
     expect(sent(native())[1]).toBe('mine')
   })
 
-  test('queues up to the mark without a connection, then waits for one without a timer', async () => {
+  test('queues up to highWaterMark without a connection, and then waits for one without a timer', async () => {
     const { socket, native } = watchedSocket()
     native().drop()
     vi.setSystemTime(0)
     const writer = writable(socket, { highWaterMark: 10 }).getWriter()
     const timers = vi.getTimerCount()
     await writer.write('x'.repeat(10))
-    const fate = outcomeOf(writer.write('y'))
+    const outcome = outcomeOf(writer.write('y'))
     const later = outcomeOf(writer.write('z'))
     await settled()
     expect([socket.queued, socket.bufferedAmount]).toEqual([2, 11])
     expect(vi.getTimerCount()).toBe(timers)
     reopen()
     await tick()
-    expect([fate.is, later.is]).toEqual(['kept', 'kept'])
+    expect([outcome.is, later.is]).toEqual(['fulfilled', 'fulfilled'])
     expect(sent(server.latest)).toEqual(['x'.repeat(10), 'y', 'z'])
   })
 
-  test('waits for messages that were taken back from a lost connection', async () => {
+  test('waits for messages that were reclaimed from a lost connection', async () => {
     const { writer, native } = start()
-    const fate = outcomeOf(writer.write('x'.repeat(11)))
+    const outcome = outcomeOf(writer.write('x'.repeat(11)))
     await settled()
     native().drop()
     await tick()
-    expect(fate.is).toBe('pending')
+    expect(outcome.is).toBe('pending')
     expect(sent(reopen())).toEqual(['x'.repeat(11)])
     await tick()
-    expect(fate.is).toBe('kept')
+    expect(outcome.is).toBe('fulfilled')
   })
 
-  test('has a mark of 1 MiB by default', async () => {
+  test('has a highWaterMark of 1 MiB by default', async () => {
     const { writer } = start({}, {})
     await writer.write(new Uint8Array(2 ** 20))
-    const fate = outcomeOf(writer.write('y'))
+    const outcome = outcomeOf(writer.write('y'))
     await tick()
-    expect(fate.is).toBe('pending')
+    expect(outcome.is).toBe('pending')
   })
 
   test('waits on close until everything is sent, stops listening and leaves the socket open', async () => {
     const { writer, native, socket, listeners } = start()
     await writer.write('abc')
-    const fate = outcomeOf(writer.close())
+    const outcome = outcomeOf(writer.close())
     await tick()
-    expect(fate.is).toBe('pending')
+    expect(outcome.is).toBe('pending')
     native().drain(2)
     await tick()
-    expect(fate.is).toBe('pending')
+    expect(outcome.is).toBe('pending')
     native().drain()
     await tick()
-    expect(fate.is).toBe('kept')
+    expect(outcome.is).toBe('fulfilled')
     expect(listeners()).toBe(0)
     expect(socket.state.name).toBe('open')
     await vi.advanceTimersByTimeAsync(1_000)
@@ -173,11 +173,11 @@ describe('writable()', () => {
     const { socket, listeners } = watchedSocket()
     const writer = writable(socket).getWriter()
     await writer.write('waits')
-    const fate = outcomeOf(writer.close())
+    const outcome = outcomeOf(writer.close())
     await settled()
     socket.close()
     await settled()
-    expect(fate).toMatchObject({ is: 'broken', value: { code: 'CLOSED' } })
+    expect(outcome).toMatchObject({ is: 'rejected', value: { code: 'CLOSED' } })
     await expect(writer.closed).rejects.toMatchObject({ code: 'CLOSED' })
     expect(listeners()).toBe(0)
   })
@@ -192,13 +192,13 @@ describe('writable()', () => {
 
   test('rejects a waiting write when the socket ends', async () => {
     const { native, writer, socket, listeners } = start({ retry: false })
-    const fate = outcomeOf(writer.write('x'.repeat(11)))
+    const outcome = outcomeOf(writer.write('x'.repeat(11)))
     const next = outcomeOf(writer.write('never sent'))
     await settled()
     native().close(4401).drop()
     await tick()
-    expect(fate).toEqual({ is: 'broken', value: (socket.state as { cause: unknown }).cause })
-    expect(next.is).toBe('broken')
+    expect(outcome).toEqual({ is: 'rejected', value: (socket.state as { cause: unknown }).cause })
+    expect(next.is).toBe('rejected')
     expect(sent(native())).toHaveLength(1)
     expect(listeners()).toBe(0)
     expect(vi.getTimerCount()).toBe(0)
@@ -276,25 +276,25 @@ describe('writable()', () => {
     expect(closed.is).toBe('pending')
   })
 
-  test('aborts at once during a waiting write, and leaves the socket its messages', async () => {
+  test('aborts at once during a waiting write, and does not remove messages from the socket', async () => {
     const { socket, heard, listeners } = watchedSocket()
     const writer = writable(socket, { highWaterMark: 3 }).getWriter()
-    const fate = outcomeOf(writer.write('waits'))
+    const outcome = outcomeOf(writer.write('waits'))
     await settled()
     const timers = vi.getTimerCount()
     await writer.abort('enough')
-    expect(fate).toEqual({ is: 'broken', value: 'enough' })
+    expect(outcome).toEqual({ is: 'rejected', value: 'enough' })
     expect(heard('drop')).toEqual([])
     expect(socket.queued).toBe(1)
     expect(listeners()).toBe(0)
     expect(vi.getTimerCount()).toBe(timers)
   })
 
-  test('leaves no timer when it is aborted while it waits for room', async () => {
+  test('leaves no timer when it is aborted while it waits for the buffer', async () => {
     const { writer, native } = start()
     outcomeOf(writer.write('x'.repeat(11)))
     await settled()
-    // The core's, and its own.
+    // One timer of the core, and one of writable().
     expect(vi.getTimerCount()).toBe(2)
     await writer.abort()
     expect(vi.getTimerCount()).toBe(1)
@@ -305,13 +305,13 @@ describe('writable()', () => {
     const { socket, listeners } = watchedSocket()
     const stop = new AbortController()
     const source = new ReadableStream({ pull: controller => controller.enqueue('x'.repeat(100)) })
-    const fate = outcomeOf(source.pipeTo(writable(socket, { highWaterMark: 10, signal: stop.signal })))
+    const outcome = outcomeOf(source.pipeTo(writable(socket, { highWaterMark: 10, signal: stop.signal })))
     await tick()
     const timers = vi.getTimerCount()
     stop.abort('enough')
     await settled()
     expect(vi.getTimerCount()).toBe(timers)
-    expect(fate).toEqual({ is: 'broken', value: 'enough' })
+    expect(outcome).toEqual({ is: 'rejected', value: 'enough' })
     expect([listeners(), socket.queued]).toEqual([0, 1])
   })
 
@@ -347,13 +347,13 @@ describe('writable()', () => {
       },
     )
     const { writer, native, listeners } = start()
-    const fate = outcomeOf(writer.write('x'.repeat(11)))
+    const outcome = outcomeOf(writer.write('x'.repeat(11)))
     await settled()
     const abort = outcomeOf(writer.abort('enough'))
     await tick()
     native().drain()
     await vi.advanceTimersByTimeAsync(20)
-    expect([fate.is, abort.is]).toEqual(['kept', 'kept'])
+    expect([outcome.is, abort.is]).toEqual(['fulfilled', 'fulfilled'])
     expect(listeners()).toBe(0)
   })
 })

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 
-/** One of these, as often as its weight says. A failing run shrinks towards the first. */
+/** Yields one of the choices, in proportion to their weights. A failing run shrinks towards the first choice. */
 export const either = <Value>(
   ...choices: [weight: number, value: fc.Arbitrary<Value>][]
 ): fc.Arbitrary<Value> =>
@@ -9,5 +9,5 @@ export const either = <Value>(
     ...choices.map(([weight, arbitrary]) => ({ weight, arbitrary })),
   ) as fc.Arbitrary<Value>
 
-/** Always this value. */
+/** Always yields this value. */
 export const one = <Value>(value: Value): fc.Arbitrary<Value> => fc.constant(value)

@@ -1,11 +1,11 @@
-// A certificate for this run only; no key is ever in the repository.
+// Makes a certificate for one test run, so that the repository contains no private key.
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 export interface Certificate {
-  /** PEM texts. The certificate is its own authority: give `cert` as `ca` to a Node client. */
+  /** PEM-encoded. The certificate is self-signed: pass `cert` as `ca` to a Node client. */
   readonly key: string
   readonly cert: string
 }

@@ -1,10 +1,10 @@
-// Where the tests need a program that npm cannot bring.
+// Finds programs that npm cannot provide, and installs them on Debian and Ubuntu.
 import { spawnSync } from 'node:child_process'
 import { accessSync, constants, existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { runFolder } from './run.ts'
 
-/** The first of these that can be executed. Without a slash, a name is looked up in PATH. */
+/** Returns the first candidate that is an executable file. A name without a slash is looked up in PATH. */
 export function findProgram(...candidates: (string | undefined)[]): string | undefined {
   const folders = (process.env.PATH ?? '').split(':')
   return candidates
@@ -19,20 +19,20 @@ export function findProgram(...candidates: (string | undefined)[]): string | und
     })
 }
 
-/** Only root of a Debian or Ubuntu: nobody is ever asked for a password. */
+/** Whether packages can be installed: only as root on Debian or Ubuntu, so that no password is ever needed. */
 export const canInstall = (): boolean =>
   process.getuid?.() === 0 && existsSync('/etc/debian_version') && findProgram('apt-get') !== undefined
 
-// An old list of packages would install old programs, or name files that the mirror no longer has: the first of a run to install something
-// updates it. Without a network the old list may still do.
+// An outdated package list names outdated programs, or files that the mirror no longer has, so the first installation of a run updates the
+// list. If the update fails, the old list may still work.
 const INSTALL = `updated=$1
 shift
 [ -e "$updated" ] || apt-get -q update || echo "apt-get update failed: installing from the list that is there"
 touch "$updated"
 apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" || echo "apt-get could not install $*"`
 
-/** Runs this when no other process of the run is installing. Other programs' installations are waited for as well, by apt-get. */
-const alone = (program: string, ...args: string[]): void => {
+/** Runs a program while no other process of the run installs anything. apt-get itself waits for installations by other programs. */
+const runExclusively = (program: string, ...args: string[]): void => {
   const lock = join(runFolder(), 'installing')
   spawnSync('flock', [lock, program, ...args], {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
@@ -40,17 +40,17 @@ const alone = (program: string, ...args: string[]): void => {
   })
 }
 
-/** What `find` finds, if need be after these packages of Debian or Ubuntu have been installed. */
+/** Returns the result of `find`. If there is none, installs these Debian or Ubuntu packages and calls `find` again. */
 export function findOrInstall<Found>(
   find: () => Found | undefined,
   ...packages: string[]
 ): Found | undefined {
   if (!canInstall()) return find()
-  // While somebody installs it, a program may be there and lack its other half.
-  alone('true')
+  // Waits for an installation by another process: until it ends, a program may exist without all of its files.
+  runExclusively('true')
   const found = find()
   if (found !== undefined) return found
   process.stderr.write(`installing ${packages.join(' ')} with apt-get\n`)
-  alone('sh', '-c', `{ ${INSTALL}\n} >&2`, 'sh', join(runFolder(), 'apt-updated'), ...packages)
+  runExclusively('sh', '-c', `{ ${INSTALL}\n} >&2`, 'sh', join(runFolder(), 'apt-updated'), ...packages)
   return find()
 }

@@ -1,6 +1,6 @@
 /**
- * How much more work ten times as many things are: about 10 where work is linear, 100 where it is quadratic. Measured by the processor time of
- * this process, which other programs on the machine do not use up.
+ * How many times longer the work takes for ten times as many items: about 10 if it is linear, 100 if it is quadratic. Measures the processor
+ * time of this process, which does not depend on the load of the machine.
  */
 export const growth = async (work: (count: number) => unknown, count: number): Promise<number> => {
   const timeOf = async (count: number) => {
@@ -9,7 +9,7 @@ export const growth = async (work: (count: number) => unknown, count: number): P
     const { user, system } = process.cpuUsage(before)
     return user + system
   }
-  // Once more than needed: the first time compiles.
+  // The first run is not measured, because it includes compilation.
   await work(count)
   const few = Math.min(await timeOf(count), await timeOf(count), await timeOf(count))
   return (await timeOf(10 * count)) / few

@@ -1,7 +1,7 @@
 import { onTestFinished, vi } from 'vitest'
 import { createFakeServer, type FakeServer } from '../../src/testing.ts'
 
-/** Until the test ends: a fake server is behind the global `WebSocket`, and time stands still but where the test moves it. */
+/** Until the test ends, connects the global `WebSocket` to a fake server and installs a fake clock. */
 export const fakeNetwork = (): FakeServer => {
   const server = createFakeServer()
   vi.useFakeTimers()

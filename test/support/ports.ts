@@ -2,9 +2,9 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer } from 'node:net'
 
 /**
- * A free port of 127.0.0.1 that the system hands to nobody by itself: for programs that cannot choose one and say which, for a server that
- * dies and comes back to it, and for an address at which nobody listens. A port from the ephemeral range may become any other server's a
- * moment later, or some connection's own, even that of one who tries to connect to it.
+ * Returns a free port of 127.0.0.1 outside the ephemeral range: for programs that need to be given a port, for a server that restarts on the
+ * same port, and for an address that refuses connections. The system may assign a port of the ephemeral range to another server or to the local
+ * end of a connection at any time.
  */
 // https://datatracker.ietf.org/doc/html/rfc6335#section-6, and from 32768 up on Linux.
 export async function freePort(): Promise<number> {

@@ -9,7 +9,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
 })
 
-/** What one end of a TCP connection has seen so far; `until` waits for a sight, not for a time. */
+/** Records what one end of a TCP connection receives. `until` waits for a condition on the record. */
 function observe(socket: net.Socket) {
   const { look, until } = createWatch()
   const seen = {
@@ -20,27 +20,29 @@ function observe(socket: net.Socket) {
     error: '',
     until,
   }
-  const note = (change: () => void) => {
+  const update = (change: () => void) => {
     change()
     look()
   }
-  socket.on('data', data => note(() => (seen.bytes = Buffer.concat([seen.bytes, data]))))
-  socket.on('end', () => note(() => (seen.ended = true)))
-  socket.on('close', () => note(() => (seen.closed = true)))
-  socket.on('error', (error: NodeJS.ErrnoException) => note(() => (seen.error = error.code ?? error.message)))
+  socket.on('data', data => update(() => (seen.bytes = Buffer.concat([seen.bytes, data]))))
+  socket.on('end', () => update(() => (seen.ended = true)))
+  socket.on('close', () => update(() => (seen.closed = true)))
+  socket.on('error', (error: NodeJS.ErrnoException) =>
+    update(() => (seen.error = error.code ?? error.message)),
+  )
   cleanups.push(() => socket.destroy())
   return seen
 }
 
 type End = ReturnType<typeof observe>
 
-/** A server that takes connections, with a proxy before it. */
+/** Starts a server, and a proxy in front of it. */
 async function rig() {
   const ends: End[] = []
-  const news = new Set<() => void>()
+  const waiting = new Set<() => void>()
   const server = net.createServer({ allowHalfOpen: true }, socket => {
     ends.push(observe(socket))
-    for (const check of news) check()
+    for (const check of waiting) check()
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -48,31 +50,31 @@ async function rig() {
   const proxy = await startProxy({ port: (server.address() as net.AddressInfo).port })
   cleanups.push(() => proxy.close())
 
-  const arrival = (n: number) =>
+  const serverEnd = (n: number) =>
     new Promise<End>(resolve => {
       const check = () => {
         const end = ends[n - 1]
-        if (end && news.delete(check)) resolve(end)
+        if (end && waiting.delete(check)) resolve(end)
       }
-      news.add(check)
+      waiting.add(check)
       check()
     })
-  return { proxy, ends, arrival }
+  return { proxy, ends, serverEnd }
 }
 
-const dial = (proxy: FaultProxy) =>
+const connect = (proxy: FaultProxy) =>
   observe(net.connect({ port: proxy.port, host: '127.0.0.1', allowHalfOpen: true }))
 
-/** One connection through the proxy: its client's end, its server's end, and the proxy's handle on it. */
+/** Opens one connection through the proxy. Returns both ends and the proxy's handle. */
 async function pair() {
-  const { proxy, arrival } = await rig()
-  const client = dial(proxy)
-  const server = await arrival(1)
+  const { proxy, serverEnd } = await rig()
+  const client = connect(proxy)
+  const server = await serverEnd(1)
   return { proxy, client, server, connection: proxy.connections[0] as Connection }
 }
 
-/** A round trip through the event loops of both ends, by way of something that is not frozen. */
-async function settle() {
+/** Waits for a round trip over another connection, which is not frozen. */
+async function roundTrip() {
   const { client, server } = await pair()
   client.socket.write('?')
   await server.until(() => server.bytes.length === 1)
@@ -83,7 +85,7 @@ async function settle() {
 const pattern = (length: number) =>
   Buffer.from(Uint8Array.from({ length }, (_, i) => (i * 31 + (i >> 8)) & 255))
 
-test('forwards both ways, and the end of each side', async () => {
+test('the proxy forwards data in both directions, and the FIN of each side', async () => {
   const { proxy, client, server, connection } = await pair()
   const sent = pattern(3_000_000)
   client.socket.write(sent)
@@ -103,26 +105,26 @@ test('forwards both ways, and the end of each side', async () => {
   expect(proxy.count).toBe(1)
 })
 
-test('counts connections as they come', async () => {
+test('the proxy numbers connections in the order in which it accepts them', async () => {
   const { proxy } = await rig()
   const third = proxy.accepted(3)
-  dial(proxy)
+  connect(proxy)
   await proxy.accepted(1)
-  dial(proxy)
-  dial(proxy)
+  connect(proxy)
+  connect(proxy)
   await third
   await proxy.accepted(2)
   expect(proxy.connections.map(({ number }) => number)).toEqual([1, 2, 3])
 })
 
-test('a frozen connection forwards nothing, and all of it in order when it thaws', async () => {
+test('a frozen connection of the proxy forwards nothing, and forwards everything in order after the thaw', async () => {
   const { client, server, connection } = await pair()
   connection.freeze()
   client.socket.write('one ')
   client.socket.write('two ')
   server.socket.write('news')
   client.socket.end('three')
-  await settle()
+  await roundTrip()
   expect(server.bytes.length + client.bytes.length).toBe(0)
   expect(server.ended).toBe(false)
 
@@ -134,7 +136,7 @@ test('a frozen connection forwards nothing, and all of it in order when it thaws
   await client.until(() => client.bytes.length === 4)
 })
 
-test('freezes one direction and leaves the other', async () => {
+test('the proxy can freeze one direction of a connection without the other', async () => {
   const { client, server, connection } = await pair()
   connection.freeze('down')
   server.socket.write('unheard')
@@ -143,32 +145,32 @@ test('freezes one direction and leaves the other', async () => {
   expect(client.bytes.length).toBe(0)
 })
 
-test('freezes all connections and those to come, until the thaw', async () => {
-  const { proxy, ends, arrival } = await rig()
-  const before = dial(proxy)
-  const first = await arrival(1)
+test('the proxy can freeze all current and future connections until the thaw', async () => {
+  const { proxy, ends, serverEnd } = await rig()
+  const before = connect(proxy)
+  const first = await serverEnd(1)
   proxy.freeze()
-  const after = dial(proxy)
+  const after = connect(proxy)
   before.socket.write('a')
   after.socket.write('b')
   await proxy.accepted(2)
-  await settle()
+  await roundTrip()
   expect(first.bytes.length).toBe(0)
   expect(ends.length).toBe(1)
 
   proxy.thaw()
   await first.until(() => first.bytes.length === 1)
-  const second = await arrival(2)
+  const second = await serverEnd(2)
   await second.until(() => second.bytes.length === 1)
 })
 
-test('makes the sender feel a freeze: 64 MiB do not fit', async () => {
+test('a freeze of the proxy stops the sender once the buffers are full: 64 MiB do not fit', async () => {
   const { client, server, connection } = await pair()
   connection.freeze('up')
   const chunk = Buffer.alloc(1024 * 1024)
   for (let i = 0; i < 64; i++) client.socket.write(chunk)
-  await settle()
-  await settle()
+  await roundTrip()
+  await roundTrip()
   const stuck = client.socket.writableLength
   expect(stuck).toBeGreaterThan(32 * chunk.length)
   expect(server.bytes.length).toBe(0)
@@ -178,11 +180,11 @@ test('makes the sender feel a freeze: 64 MiB do not fit', async () => {
   expect(server.bytes.length).toBe(0)
 })
 
-test('resets a frozen connection; what was held never arrives', async () => {
+test('a reset of a frozen connection discards the data that the proxy holds', async () => {
   const { client, server, connection } = await pair()
   connection.freeze()
   client.socket.write('lost')
-  await settle()
+  await roundTrip()
   connection.reset()
   await client.until(() => client.closed)
   await server.until(() => server.closed)
@@ -190,19 +192,19 @@ test('resets a frozen connection; what was held never arrives', async () => {
   expect(server.bytes.length).toBe(0)
 })
 
-test('passes a reset on, and holds it back while frozen', async () => {
+test('the proxy forwards a reset, and delays it while the connection is frozen', async () => {
   const { client, server, connection } = await pair()
   connection.freeze('up')
   client.socket.resetAndDestroy()
   await client.until(() => client.closed)
-  await settle()
+  await roundTrip()
   expect(server.closed).toBe(false)
   connection.thaw('up')
   await server.until(() => server.closed)
   expect(server.error).toBe('ECONNRESET')
 })
 
-test('ends towards the client, who can go on sending', async () => {
+test('end() sends a FIN to the client, which can continue to send', async () => {
   const { client, server, connection } = await pair()
   server.socket.write('last words')
   await client.until(() => client.bytes.length === 10)
@@ -215,90 +217,90 @@ test('ends towards the client, who can go on sending', async () => {
   expect(client.bytes.toString()).toBe('last words')
 })
 
-test('cuts after exactly so many bytes', async () => {
+test('cutAfter() resets a connection after exactly the given number of bytes', async () => {
   const { client, server, connection } = await pair()
   connection.cutAfter(70_001, 'up')
   client.socket.write(pattern(200_000))
   await client.until(() => client.closed)
-  // A reset that comes right behind unread data can look like an end.
+  // A reset that follows unread data immediately can look like a FIN.
   await server.until(() => server.closed || server.ended)
   expect(server.bytes.equals(pattern(200_000).subarray(0, 70_001))).toBe(true)
 })
 
-test('cuts each new connection after so many bytes, until that is lifted', async () => {
-  const { proxy, arrival } = await rig()
+test('cutAfter() of the proxy applies to each new connection until it is lifted', async () => {
+  const { proxy, serverEnd } = await rig()
   proxy.cutAfter(2, 'down')
   for (const n of [1, 2]) {
-    const client = dial(proxy)
-    const server = await arrival(n)
+    const client = connect(proxy)
+    const server = await serverEnd(n)
     server.socket.write('abc')
     await client.until(() => client.closed || client.ended)
     expect(client.bytes.toString()).toBe('ab')
   }
   proxy.cutAfter(Infinity, 'down')
-  const client = dial(proxy)
-  const server = await arrival(3)
+  const client = connect(proxy)
+  const server = await serverEnd(3)
   server.socket.write('abc')
   await client.until(() => client.bytes.length === 3)
 })
 
-test('refuses at accept, and again lets in', async () => {
-  const { proxy, ends, arrival } = await rig()
+test('refuse() resets new connections until it is turned off', async () => {
+  const { proxy, ends, serverEnd } = await rig()
   proxy.refuse(true)
-  const refused = dial(proxy)
+  const refused = connect(proxy)
   await refused.until(() => refused.closed)
   expect(refused.error).toBe('ECONNRESET')
   expect([proxy.count, ends.length]).toEqual([0, 0])
   proxy.refuse(false)
-  dial(proxy)
-  await arrival(1)
+  connect(proxy)
+  await serverEnd(1)
 })
 
-test('stops listening, keeps what is connected, and listens again on the same port', async () => {
+test('listen(false) refuses new connections and keeps open ones, and listen(true) opens the same port again', async () => {
   const { proxy, client, server } = await pair()
   await proxy.listen(false)
-  const refused = dial(proxy)
+  const refused = connect(proxy)
   await refused.until(() => refused.closed)
   expect(refused.error).toBe('ECONNREFUSED')
   client.socket.write('still here')
   await server.until(() => server.bytes.length === 10)
   await proxy.listen(true)
-  dial(proxy)
+  connect(proxy)
   await proxy.accepted(2)
 })
 
-test('hangs: accepts, and the server hears nothing before the thaw', async () => {
-  const { proxy, ends, arrival } = await rig()
+test('hang() accepts connections, and connects them to the server only after the thaw', async () => {
+  const { proxy, ends, serverEnd } = await rig()
   proxy.hang(true)
-  const client = dial(proxy)
+  const client = connect(proxy)
   client.socket.write('GET /')
   await proxy.accepted(1)
-  await settle()
+  await roundTrip()
   expect(ends.length).toBe(0)
   proxy.hang(false)
   proxy.connections[0]?.thaw()
-  const server = await arrival(1)
+  const server = await serverEnd(1)
   await server.until(() => server.bytes.length === 5)
 })
 
-test('resets the client when the server refuses', async () => {
+test('the proxy resets the client if the server refuses the connection', async () => {
   const closed = net.createServer().listen(0, '127.0.0.1')
   await once(closed, 'listening')
   const { port } = closed.address() as net.AddressInfo
   closed.close()
   const proxy = await startProxy({ port })
   cleanups.push(() => proxy.close())
-  const client = dial(proxy)
+  const client = connect(proxy)
   await client.until(() => client.closed)
   expect(client.error).toBe('ECONNRESET')
 })
 
-test('delays every byte and keeps the order, also when the delay shrinks', async () => {
+test('delay() delays every byte and keeps the order, even if the delay is reduced meanwhile', async () => {
   const { client, server, connection } = await pair()
   connection.delay(80)
   const start = performance.now()
   client.socket.write('a')
-  await settle()
+  await roundTrip()
   connection.delay(0)
   client.socket.end('b')
   await server.until(() => server.ended)
@@ -306,7 +308,7 @@ test('delays every byte and keeps the order, also when the delay shrinks', async
   expect(server.bytes.toString()).toBe('ab')
 })
 
-test('delay does not limit the rate: megabytes in flight arrive complete', async () => {
+test('delay() does not limit the rate: megabytes in flight arrive complete', async () => {
   const { client, server, connection } = await pair()
   connection.delay(5)
   const sent = pattern(8_000_000)
@@ -315,7 +317,7 @@ test('delay does not limit the rate: megabytes in flight arrive complete', async
   expect(server.bytes.equals(sent)).toBe(true)
 })
 
-test('throttles, complete and in order', async () => {
+test('throttle() limits the rate, and all data arrives in order', async () => {
   const { client, server, connection } = await pair()
   connection.throttle(100_000)
   const start = performance.now()
@@ -326,12 +328,12 @@ test('throttles, complete and in order', async () => {
   expect(server.bytes.equals(sent)).toBe(true)
 })
 
-test('a close leaves nothing behind, whatever the weather', async () => {
+test('close() ends all connections, whatever faults are in force', async () => {
   const { proxy, client, server, connection } = await pair()
   proxy.delay(60_000)
   client.socket.write('never')
   proxy.freeze('down')
-  await settle()
+  await roundTrip()
   await proxy.close()
   await connection.closed
   await client.until(() => client.closed)

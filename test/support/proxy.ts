@@ -1,5 +1,5 @@
-// A TCP proxy that misbehaves on command. Everything it does to the bytes happens at the moment the test says so;
-// the only clocks in it are those of `delay` and `throttle`.
+// A TCP proxy that injects faults on request. A fault takes effect as soon as the test asks for it; only `delay` and `throttle` depend on
+// the clock.
 import { once } from 'node:events'
 import net from 'node:net'
 import { createWatch } from './watch.ts'
@@ -7,33 +7,33 @@ import { createWatch } from './watch.ts'
 /** `up` is from the client to the server, `down` from the server to the client. */
 export type Direction = 'up' | 'down'
 
-/** What can be done to one connection, or, on the proxy, to all: those that are there and those still to come. */
+/** The faults of one connection or, as methods of the proxy, of all current and future connections. */
 export interface Faults {
   /**
-   * Keeps the connection and forwards nothing. Reading stops, so the kernel's buffers fill up and the sender feels it;
-   * what the far side's kernel had already been given still arrives.
+   * Keeps the connection and forwards nothing. The proxy stops reading, so the kernel's buffers fill up and the sender has to wait. Bytes
+   * that have already been written to the receiving side still arrive.
    */
   freeze(direction?: Direction | 'both'): void
-  /** Forwards again, first what was held. */
+  /** Resumes forwarding, beginning with the bytes that were held. */
   thaw(direction?: Direction | 'both'): void
-  /** Lets every byte arrive this many milliseconds late. */
+  /** Delays every byte by this many milliseconds. */
   delay(ms: number, direction?: Direction | 'both'): void
-  /** Forwards no faster than this; `Infinity` lifts it. */
+  /** Limits the rate. `Infinity` removes the limit. */
   throttle(bytesPerSecond: number, direction?: Direction | 'both'): void
-  /** Resets the connection as soon as this many more bytes have gone in this direction; `Infinity` lifts it. */
+  /** Resets the connection after this many more bytes in this direction. `Infinity` cancels it. */
   cutAfter(bytes: number, direction: Direction): void
-  /** RST to both sides. What is held is discarded. */
+  /** Sends an RST to both sides. Discards the bytes that are held. */
   reset(): void
-  /** FIN to the client, as from a server that is done talking; the client can go on sending. */
+  /** Sends a FIN to the client, as a server does that has nothing more to send. The client can continue to send. */
   end(): void
 }
 
 export interface Connection extends Faults {
-  /** 1 for the first that the proxy accepted. */
+  /** 1 for the first connection that the proxy accepted. */
   readonly number: number
-  /** Bytes handed on so far. */
+  /** The number of bytes forwarded so far. */
   readonly forwarded: Readonly<Record<Direction, number>>
-  /** Settles when both sides of the connection are closed. */
+  /** Resolves when both sides of the connection are closed. */
   readonly closed: Promise<void>
 }
 
@@ -41,36 +41,35 @@ export interface FaultProxy extends Faults {
   readonly port: number
   /** The address that a WebSocket client should use. */
   url(path?: string): string
-  /** The connections that are open now, oldest first. */
+  /** The open connections, oldest first. */
   readonly connections: readonly Connection[]
-  /** How many were accepted so far; refused ones do not count. */
+  /** The number of connections accepted so far. Refused connections do not count. */
   readonly count: number
-  /** Resolves when `n` connections have been accepted, counted from the start of the proxy. */
+  /** Resolves when `n` connections have been accepted since the start of the proxy. */
   accepted(n: number): Promise<unknown>
   /** Resets new connections as soon as they are accepted. */
   refuse(on: boolean): void
   /**
-   * Accepts new connections and forwards nothing of them, not even the connection: the server hears nothing.
-   * `thaw()` on such a connection lets it go on.
+   * Accepts new connections without connecting to the server. `thaw()` of such a connection connects it.
    */
   hang(on: boolean): void
-  /** `false` closes the listening socket, so that the port refuses connections; `true` opens the same port again. */
+  /** `false` closes the listening socket, so that the port refuses connections. `true` opens the same port again. */
   listen(on: boolean): Promise<void>
-  /** Ends everything at once. Nothing keeps the process alive afterwards. */
+  /** Stops listening and resets all connections. */
   close(): Promise<void>
 }
 
 export interface ProxyOptions {
   /** Port of the server behind the proxy. */
   port: number
-  /** Its host. Default: 127.0.0.1. */
+  /** Host of the server. Default: 127.0.0.1. */
   host?: string
-  /** Port to listen on. Default: a free one. */
+  /** Port to listen on. Default: a free port. */
   listen?: number
 }
 
 /** The faults in force in one direction. */
-interface Weather {
+interface ActiveFaults {
   frozen: boolean
   delay: number
   bytesPerSecond: number
@@ -78,22 +77,22 @@ interface Weather {
   budget: number
 }
 
-/** What travels in a lane: bytes, or one of the two ways in which a sender stops. */
+/** What a sender did: sent bytes, ended, or reset the connection. */
 interface Item {
   what: Buffer | 'end' | 'reset'
   due: number
 }
 
-// A delayed line holds bytes in flight, as a long cable does. Beyond this the sender has to wait.
-const inFlight = 1024 * 1024
+// With a delay, this many bytes can be in flight. Beyond that, the sender has to wait.
+const maxInFlight = 1024 * 1024
 
-const calm = (): Weather => ({ frozen: false, delay: 0, bytesPerSecond: Infinity, budget: Infinity })
+const noFaults = (): ActiveFaults => ({ frozen: false, delay: 0, bytesPerSecond: Infinity, budget: Infinity })
 const each = (direction: Direction | 'both'): Direction[] =>
   direction === 'both' ? ['up', 'down'] : [direction]
 
-/** Carries bytes one way, through the weather. `pump` is to be called whenever the weather has changed. */
-function createLane(from: net.Socket, to: net.Socket, weather: Weather, reset: () => void) {
-  const line: Item[] = []
+/** Forwards bytes in one direction, subject to the faults. `pump` must be called after each change of the faults. */
+function createForwarder(from: net.Socket, to: net.Socket, faults: ActiveFaults, reset: () => void) {
+  const queue: Item[] = []
   let held = 0
   let free = 0
   let forwarded = 0
@@ -101,44 +100,44 @@ function createLane(from: net.Socket, to: net.Socket, weather: Weather, reset: (
 
   function pump() {
     clearTimeout(timer)
-    for (let head = line[0]; head && !weather.frozen && !to.writableNeedDrain; head = line[0]) {
+    for (let head = queue[0]; head && !faults.frozen && !to.writableNeedDrain; head = queue[0]) {
       const wait = Math.max(head.due, free) - performance.now()
       if (wait > 0) {
         timer = setTimeout(pump, Math.ceil(wait))
         break
       }
       if (typeof head.what === 'string') {
-        line.shift()
+        queue.shift()
         if (head.what === 'reset') return reset()
         to.end()
       } else {
         forward(head, head.what)
       }
     }
-    if (weather.frozen || to.writableNeedDrain || held > inFlight) from.pause()
+    if (faults.frozen || to.writableNeedDrain || held > maxInFlight) from.pause()
     else from.resume()
   }
 
   function forward(head: Item, bytes: Buffer) {
-    // A throttled line moves a fiftieth of a second's worth at a time.
-    const step = Math.max(1, Math.floor(weather.bytesPerSecond / 50))
-    const piece = bytes.subarray(0, Math.min(step, weather.budget))
-    if (piece.length === bytes.length) line.shift()
+    // With a limited rate, forwards the bytes of a fiftieth of a second at a time.
+    const step = Math.max(1, Math.floor(faults.bytesPerSecond / 50))
+    const piece = bytes.subarray(0, Math.min(step, faults.budget))
+    if (piece.length === bytes.length) queue.shift()
     else head.what = bytes.subarray(piece.length)
     held -= piece.length
     forwarded += piece.length
-    weather.budget -= piece.length
-    free = Math.max(free, performance.now()) + (piece.length / weather.bytesPerSecond) * 1000
-    const last = weather.budget === 0
-    if (last) weather.frozen = true
-    // After `end()` the client's side takes no more, and what the server still says is lost.
+    faults.budget -= piece.length
+    free = Math.max(free, performance.now()) + (piece.length / faults.bytesPerSecond) * 1000
+    const last = faults.budget === 0
+    if (last) faults.frozen = true
+    // After `end()`, nothing more can be written to the client, and what the server still sends is lost.
     if (to.writable) to.write(piece, () => last && reset())
     else if (last) reset()
   }
 
   function push(what: Item['what']) {
     if (typeof what !== 'string') held += what.length
-    line.push({ what, due: performance.now() + weather.delay })
+    queue.push({ what, due: performance.now() + faults.delay })
     pump()
   }
 
@@ -154,14 +153,14 @@ function createLane(from: net.Socket, to: net.Socket, weather: Weather, reset: (
     },
     discard() {
       clearTimeout(timer)
-      line.length = held = 0
+      queue.length = held = 0
     },
   }
 }
 
-type Change = (direction: Direction | 'both', change: Partial<Weather>) => void
+type Change = (direction: Direction | 'both', change: Partial<ActiveFaults>) => void
 
-const weatherControls = (change: Change) => ({
+const faultControls = (change: Change) => ({
   freeze: (direction: Direction | 'both' = 'both') => change(direction, { frozen: true }),
   thaw: (direction: Direction | 'both' = 'both') => change(direction, { frozen: false }),
   delay: (ms: number, direction: Direction | 'both' = 'both') => change(direction, { delay: ms }),
@@ -173,7 +172,7 @@ const weatherControls = (change: Change) => ({
 function createConnection(
   number: number,
   client: net.Socket,
-  weather: Record<Direction, Weather>,
+  faults: Record<Direction, ActiveFaults>,
   target: net.TcpNetConnectOpts,
 ): { connection: Connection; change: Change } {
   const server = new net.Socket({ allowHalfOpen: true })
@@ -181,33 +180,33 @@ function createConnection(
   server.setNoDelay(true)
 
   function reset() {
-    for (const lane of Object.values(lanes)) lane.discard()
+    for (const forwarder of Object.values(forwarders)) forwarder.discard()
     for (const socket of [client, server]) {
       if (socket.destroyed) continue
-      // Without a connection, or with a FIN half-way out, there is nothing that the system lets us reset.
+      // Node cannot reset a socket that is connecting, or whose FIN is being written.
       const ending = socket.writableEnded && !socket.writableFinished
       if (socket.pending || ending) socket.destroy()
       else socket.resetAndDestroy()
     }
   }
 
-  const lanes = {
-    up: createLane(client, server, weather.up, reset),
-    down: createLane(server, client, weather.down, reset),
+  const forwarders = {
+    up: createForwarder(client, server, faults.up, reset),
+    down: createForwarder(server, client, faults.down, reset),
   }
 
-  let dialled = false
+  let connecting = false
   function pump() {
-    // The SYN goes up as well: a connection that is frozen from birth is unknown to the server.
-    if (!dialled && !weather.up.frozen) {
-      dialled = true
+    // The proxy connects to the server only when it is not frozen, so the server does not see a connection that is frozen from the start.
+    if (!connecting && !faults.up.frozen) {
+      connecting = true
       server.connect(target)
     }
-    lanes.up.pump()
-    lanes.down.pump()
+    forwarders.up.pump()
+    forwarders.down.pump()
   }
   const change: Change = (direction, change) => {
-    for (const one of each(direction)) Object.assign(weather[one], change)
+    for (const one of each(direction)) Object.assign(faults[one], change)
     pump()
   }
   const closing = [client, server].map(socket => new Promise(resolve => socket.on('close', resolve)))
@@ -218,13 +217,13 @@ function createConnection(
     closed: Promise.all(closing).then(() => {}),
     forwarded: {
       get up() {
-        return lanes.up.forwarded
+        return forwarders.up.forwarded
       },
       get down() {
-        return lanes.down.forwarded
+        return forwarders.down.forwarded
       },
     },
-    ...weatherControls(change),
+    ...faultControls(change),
     reset,
     end: () => void client.end(),
   }
@@ -244,13 +243,13 @@ function createConnection(
 export async function startProxy({
   port: target,
   host = '127.0.0.1',
-  listen: wanted = 0,
+  listen: requestedPort = 0,
 }: ProxyOptions): Promise<FaultProxy> {
-  const weather = { up: calm(), down: calm() }
+  const faults = { up: noFaults(), down: noFaults() }
   const live = new Map<Connection, Change>()
   const watch = createWatch()
   let listener: net.Server | undefined
-  let port = wanted
+  let port = requestedPort
   let count = 0
   let refusing = false
   let hanging = false
@@ -260,7 +259,7 @@ export async function startProxy({
       client.resetAndDestroy()
       return
     }
-    const own = { up: { ...weather.up }, down: { ...weather.down } }
+    const own = { up: { ...faults.up }, down: { ...faults.down } }
     if (hanging) own.up.frozen = own.down.frozen = true
     const { connection, change } = createConnection(++count, client, own, { port: target, host })
     live.set(connection, change)
@@ -297,8 +296,8 @@ export async function startProxy({
       hanging = on
     },
     listen,
-    ...weatherControls((direction, change) => {
-      for (const one of each(direction)) Object.assign(weather[one], change)
+    ...faultControls((direction, change) => {
+      for (const one of each(direction)) Object.assign(faults[one], change)
       for (const apply of live.values()) apply(direction, change)
     }),
     reset: () => {

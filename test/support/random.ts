@@ -1,10 +1,10 @@
-/** Random numbers that can be begun again. */
+/** A seeded random number generator. */
 export interface Random {
-  /** From 0 up to 1. */
+  /** Returns a number from 0 (inclusive) to 1 (exclusive). */
   (): number
-  /** A whole number from 0 up to this, without it. */
+  /** Returns an integer from 0 (inclusive) to `limit` (exclusive). */
   below(limit: number): number
-  /** One of these. */
+  /** Returns one of the elements, `undefined` if there are none. */
   of<Thing>(things: readonly Thing[]): Thing | undefined
 }
 

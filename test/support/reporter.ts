@@ -1,22 +1,22 @@
-// What a run of the tests prints: a line for each project, failures in full, what was skipped and how to get it, and one line of
-// sums at the very end.
+// Prints a line for each project, all failures, the tests that were skipped with the reason, what is missing and how to install it, and
+// one line with the totals at the end.
 import { rmSync } from 'node:fs'
 import { DefaultReporter, type TestCase, type TestModule, type TestSpecification } from 'vitest/node'
 import { allMissing, effort, runFolder } from './run.ts'
 
-interface Sum {
+interface Totals {
   passed: number
   failed: number
   skipped: number
 }
 
-const count = (tests: Iterable<TestCase>): Sum => {
-  const sum = { passed: 0, failed: 0, skipped: 0 }
+const count = (tests: Iterable<TestCase>): Totals => {
+  const totals = { passed: 0, failed: 0, skipped: 0 }
   for (const test of tests) {
     const { state } = test.result()
-    if (state !== 'pending') sum[state]++
+    if (state !== 'pending') totals[state]++
   }
-  return sum
+  return totals
 }
 
 function* allTests(modules: readonly TestModule[]) {
@@ -24,13 +24,13 @@ function* allTests(modules: readonly TestModule[]) {
 }
 
 export default class Report extends DefaultReporter {
-  /** The modules of each project that have not ended. */
-  readonly #left = new Map<string, number>()
+  /** The number of modules of each project that have not ended. */
+  readonly #pending = new Map<string, number>()
   readonly #ended = new Map<string, TestModule[]>()
   #began = 0
 
   constructor() {
-    // What a test prints is of interest when it fails.
+    // Prints only the output of tests that fail.
     super({ silent: 'passed-only' })
   }
 
@@ -38,7 +38,7 @@ export default class Report extends DefaultReporter {
     super.onTestRunStart(specifications)
     this.#began = performance.now()
     for (const { project } of specifications) {
-      this.#left.set(project.name, (this.#left.get(project.name) ?? 0) + 1)
+      this.#pending.set(project.name, (this.#pending.get(project.name) ?? 0) + 1)
     }
   }
 
@@ -47,9 +47,9 @@ export default class Report extends DefaultReporter {
     const { name } = module.project
     const ended = [...(this.#ended.get(name) ?? []), module]
     this.#ended.set(name, ended)
-    const left = (this.#left.get(name) ?? 0) - 1
-    this.#left.set(name, left)
-    if (left > 0) return
+    const pending = (this.#pending.get(name) ?? 0) - 1
+    this.#pending.set(name, pending)
+    if (pending > 0) return
     const { passed, failed, skipped } = count(allTests(ended))
     const seconds = ((performance.now() - this.#began) / 1_000).toFixed(0)
     this.log(`${name}: ${passed} passed, ${failed} failed, ${skipped} skipped, after ${seconds} s`)
@@ -69,20 +69,20 @@ export default class Report extends DefaultReporter {
     for (const message of allMissing()) this.log(`NOT TESTED: ${message}`)
     this.#printSkipped(tests)
     if (effort === 'quick') this.log('Only the short tests ran: npm run test:all runs all.')
-    const sum = count(tests)
-    // A file that could not be loaded, or an error outside every test, is a failure as well.
+    const totals = count(tests)
+    // Files that failed to load and errors outside of tests count as failures.
     const broken = modules.filter(module => module.errors().length > 0).length + errors.length
-    this.log(`${sum.passed} passed, ${sum.failed + broken} failed, ${sum.skipped} skipped`)
+    this.log(`${totals.passed} passed, ${totals.failed + broken} failed, ${totals.skipped} skipped`)
     rmSync(runFolder(), { recursive: true, force: true })
   }
 
-  /** One line for each reason. */
+  /** Prints one line for each reason. */
   #printSkipped(tests: readonly TestCase[]) {
     const reasons = new Map<string, number>()
     for (const test of tests) {
       const result = test.result()
       if (result.state !== 'skipped') continue
-      // What a whole block needs is said where it is looked for: NOT TESTED.
+      // A skipped `describe` block has no note: what it needs is printed as NOT TESTED.
       const reason = result.note ?? `in ${this.relative(test.module.moduleId)}`
       reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
     }

@@ -2,14 +2,14 @@ import { afterEach, beforeEach, vi } from 'vitest'
 import { createSocket, type Endpoint, type Socket, type SocketOptions } from '../../src/index.ts'
 import { createFakeServer, type FakeMessage, type FakePeer, type FakeServer } from '../../src/testing.ts'
 
-export type News = [type: string, payload: any]
+export type LoggedEvent = [type: string, payload: any]
 
 const EVENTS = ['state', 'open', 'text', 'binary', 'close', 'error', 'drop'] as const
 
-/** Where the sockets of a test lead: to one that answers no handshake by itself. */
+/** The server that the sockets of a test connect to. It answers no handshake until the test accepts it. */
 export let server: FakeServer
 
-/** A fake clock and a server of its own for each test; nothing may be left running after it that `close()` should have ended. */
+/** Gives each test a fake clock and a new fake server. */
 export const fresh = (): void => {
   beforeEach(() => {
     vi.useFakeTimers({ now: 1_000_000 })
@@ -23,40 +23,43 @@ export const fresh = (): void => {
   })
 }
 
-/** A socket over fakes, with everything that its listeners hear, and the newest of the peers that they lead to. Delays are half of what they could be. */
+/**
+ * Creates a socket that connects to the fake server. Returns it with a log of its events, a function for the payloads of one type of event, and
+ * a function for the server's end of the newest connection. `Math.random()` returns 0.5, so delays are half of their maximum.
+ */
 export const setup = <Binary extends BinaryType = 'arraybuffer'>(
   options: SocketOptions<Binary> = {},
   endpoint: Endpoint = '/feed',
-): { socket: Socket<Binary>; log: News[]; heard: (type: string) => any[]; native: () => FakePeer } => {
+): { socket: Socket<Binary>; log: LoggedEvent[]; heard: (type: string) => any[]; native: () => FakePeer } => {
   vi.spyOn(Math, 'random').mockReturnValue(0.5)
-  const log: News[] = []
+  const log: LoggedEvent[] = []
   const socket = createSocket<Binary>(endpoint, { WebSocket: server.WebSocket, ...options })
   for (const type of EVENTS) socket.on(type, (payload: unknown) => log.push([type, payload]))
   const heard = (type: string) => log.filter(([name]) => name === type).map(([, payload]) => payload)
   return { socket, log, heard, native: () => server.latest }
 }
 
-/** Lets the wait pass and the next handshake succeed. */
+/** Waits until the next attempt is due, and accepts its handshake. */
 export const reopen = (): FakePeer => {
   vi.advanceTimersByTime(10_000)
   return server.latest.accept()
 }
 
-/** The names of the states that were told, or of the events, in order. */
-export const story = (log: News[]): string[] =>
+/** The log as strings: the name of each new state, and the types of other events in parentheses. */
+export const story = (log: LoggedEvent[]): string[] =>
   log.map(([type, payload]) => (type === 'state' ? payload.name : `(${type})`))
 
-/** Lets promises that are settled run. */
+/** Runs the reactions of promises that are settled. */
 export const settled = (): Promise<unknown> => vi.advanceTimersByTimeAsync(0)
 
-/** All that the page has sent through this connection, whether or not it has left. */
+/** Everything that the page has sent through this connection, whether or not the server has received it. */
 export const sent = ({ received, unsent }: FakePeer): FakeMessage[] => [...received, ...unsent]
 
-/** Freezes what a socket says that it has not sent, and counts how often it is asked. */
+/** Sets the `bufferedAmount` of a native socket to a constant, and counts how often it is read. */
 export const countLooks = (
   { socket }: FakePeer,
   bufferedAmount: number = socket.bufferedAmount,
 ): (() => number) => {
-  const looks = vi.spyOn(socket, 'bufferedAmount', 'get').mockReturnValue(bufferedAmount)
-  return () => looks.mock.calls.length
+  const reads = vi.spyOn(socket, 'bufferedAmount', 'get').mockReturnValue(bufferedAmount)
+  return () => reads.mock.calls.length
 }

@@ -1,20 +1,20 @@
 export interface Watch {
-  /** Something has changed: asks again for all who wait. */
+  /** Evaluates all pending conditions again. To be called after each change. */
   look(): void
-  /** Resolves with the first truthy answer of `find()`, asked now and at every look. Rejects with what it throws. */
+  /** Resolves with the first truthy result of `find()`, which runs now and at each `look()`. Rejects with what it throws. */
   until<Found>(find: () => Found | undefined | false): Promise<Found>
 }
 
-/** Waits for sights, not for times. */
+/** Lets a test wait for a condition instead of a period of time. */
 export const createWatch = (): Watch => {
   const waiting = new Set<() => void>()
   return {
     look() {
-      for (const ask of waiting) ask()
+      for (const evaluate of waiting) evaluate()
     },
     until: find =>
       new Promise((resolve, reject) => {
-        const ask = () => {
+        const evaluate = () => {
           try {
             const found = find()
             if (!found) return
@@ -22,10 +22,10 @@ export const createWatch = (): Watch => {
           } catch (error) {
             reject(error)
           }
-          waiting.delete(ask)
+          waiting.delete(evaluate)
         }
-        waiting.add(ask)
-        ask()
+        waiting.add(evaluate)
+        evaluate()
       }),
   }
 }

@@ -1,4 +1,4 @@
-// What the engines do as well is compared with them in test/engines/testing.test.ts.
+// test/engines/testing.test.ts compares the fake with the WebSockets of browsers.
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test, vi } from 'vitest'
 import { createSocket } from '../../src/index.ts'
 import { createFakeServer, type FakePeer, type FakeServerOptions, record } from '../../src/testing.ts'
@@ -47,7 +47,7 @@ describe('handshakes of the fake server', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  test('are answered by the policy of the moment of the answer', () => {
+  test('are answered with the policy that is set at the moment of the answer', () => {
     const { server, events } = connect()
     server.refuse()
     expect(events).toEqual(refused)
@@ -104,7 +104,7 @@ describe('handshakes of the fake server', () => {
     expect(() => peer.refuse()).toThrow(/handshake is over/)
   })
 
-  test('that the page gives up end with error and close in a later task, and a later answer has no effect', () => {
+  test('that the page closes end with error and close in a later task, and a later answer has no effect', () => {
     const { socket, peer, events } = connect()
     socket.close()
     expect([socket.readyState, events]).toEqual([2, []])
@@ -115,7 +115,7 @@ describe('handshakes of the fake server', () => {
     expect(peer.closed).toBeUndefined()
   })
 
-  test('that the page gives up ignore a refusal', () => {
+  test('that the page closes ignore a refusal', () => {
     const { socket, peer, events } = connect()
     socket.close()
     peer.refuse()
@@ -228,7 +228,7 @@ describe('the WebSocket constructor of the fake server', () => {
   })
 })
 
-test('a handler of a fake WebSocket keeps the place where it was first set, until it is null', () => {
+test('a handler of a fake WebSocket keeps its position in the order of listeners until it is set to null', () => {
   const { socket, peer } = openConnection()
   const heard: string[] = []
   const say = (what: string) => () => heard.push(what)
@@ -262,7 +262,7 @@ describe('messages of the fake server', () => {
     expect(events).toHaveLength(3)
   })
 
-  test('arrive as Blobs by default, and never as the sender’s own memory', async () => {
+  test('arrive as Blobs by default, and never share memory with the sender', async () => {
     const { socket, peer } = openConnection()
     const heard: any[] = []
     socket.onmessage = ({ data }) => heard.push(data)
@@ -379,7 +379,7 @@ describe('bufferedAmount of a fake WebSocket', () => {
     expect([socket.bufferedAmount, vi.getTimerCount()]).toEqual([0, 0])
   })
 
-  test('counts what is sent after the end for ever', () => {
+  test('permanently counts data that is sent after the end', () => {
     const { socket, peer } = openConnection()
     peer.close()
     socket.send('abc')
@@ -390,7 +390,7 @@ describe('bufferedAmount of a fake WebSocket', () => {
 })
 
 describe('a frozen connection of the fake server', () => {
-  test('transmits nothing, and shows it in bufferedAmount', () => {
+  test('transmits nothing, and bufferedAmount counts the bytes', () => {
     const { socket, peer } = openConnection()
     peer.freeze()
     socket.send('aaaa')
@@ -447,7 +447,7 @@ describe('a frozen connection of the fake server', () => {
     expect(events).toEqual([{ type: 'open', readyState: 1 }])
   })
 
-  test('loses what it holds back when it breaks', () => {
+  test('loses the messages that it holds back when it breaks', () => {
     const { peer, events } = openConnection()
     peer.freeze().send('lost').drop().thaw()
     expect(events).toEqual(refused)
@@ -644,7 +644,7 @@ describe('record()', () => {
     server.latest.send('hello').send(Uint8Array.of(1, 2))
     server.refuse()
     server.latest.close(1012, 'deploy')
-    // A timer that is made by a timer is a millisecond later on a fake clock.
+    // With a fake clock, a timer that another timer starts fires a millisecond later.
     vi.advanceTimersByTime(1_001)
     socket.close()
     socket.send('late')

@@ -52,7 +52,7 @@ describe('events of the drop-in class', () => {
     const server = createFakeServer()
     const socket = new SteadyWebSocket('wss://push.example.com/', [], { WebSocket: server.WebSocket })
     server.latest.accept()
-    /** How many are made of a message, but for the one of the native socket. */
+    /** The number of events that are created for a message, without that of the native socket. */
     const made = () => {
       const before = all
       server.latest.send('x')
@@ -113,7 +113,7 @@ describe('listeners of the drop-in class', () => {
     socket.addEventListener('message', listener)
     socket.addEventListener('message', listener, false)
     expect(heard()).toBe(1)
-    // As an object: Node 20 takes no boolean here.
+    // An object, because Node 20 does not accept a boolean here.
     socket.removeEventListener('message', listener, { capture: true })
     expect(heard()).toBe(1)
     socket.addEventListener('message', listener, true)
@@ -215,7 +215,7 @@ describe('on… attributes of the drop-in class', () => {
 describe.each(['before', 'after'])(
   'where dispatchEvent() calls the on… attributes itself, %s the listeners',
   order => {
-    /** As in workerd, and in happy-dom up to 20.0. */
+    /** An EventTarget like that of workerd, and of happy-dom up to 20.0. */
     const Platform = EventTarget
     class CallingTarget extends Platform {
       override dispatchEvent(event: Event) {

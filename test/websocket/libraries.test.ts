@@ -1,4 +1,4 @@
-// As the WebSocket of libraries that take one. They see to outages themselves: so it does not; what it brings them is the heartbeat.
+// The drop-in class as the WebSocket class of other libraries. They reconnect themselves, so its own reconnection is off, and it adds the heartbeat.
 import { buildSchema } from 'graphql'
 import { createClient } from 'graphql-ws'
 import { useServer } from 'graphql-ws/use/ws'

@@ -7,7 +7,7 @@ import { fresh } from '../support/setup.ts'
 
 fresh()
 
-/** A class over a function that notes its calls. */
+/** A class over a function that records its calls. */
 const setUp = () => {
   const calls: [Endpoint, SocketOptions<BinaryType>][] = []
   const Socket = webSocketOver((endpoint, options) => {
@@ -17,7 +17,7 @@ const setUp = () => {
   return { calls, Socket, server: createFakeServer() }
 }
 
-test('webSocketOver() makes a class of its own that creates its sockets with the given function', () => {
+test('webSocketOver() returns a new class that creates its sockets with the given function', () => {
   const { calls, Socket, server } = setUp()
   const socket = new Socket('wss://push.example.com/', 'v2', { WebSocket: server.WebSocket, retry: false })
   server.latest.accept().send('hello')

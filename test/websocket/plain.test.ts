@@ -1,5 +1,5 @@
-// Without reconnection: what the platform's class does, before a server that is the test. The same, and much more, is
-// compared with the platform's class itself in real engines: test/engines/standard.
+// The drop-in class without reconnection behaves like `WebSocket`. These tests use a fake server. test/engines/standard compares the class with those
+// of browsers.
 import { describe, expect, test, vi } from 'vitest'
 import { createFakeServer } from '../../src/testing.ts'
 import { SteadyWebSocket } from '../../src/websocket.ts'

@@ -1,4 +1,4 @@
-// With reconnection: what stays as on the platform, and what is events of outages.
+// The drop-in class with reconnection: the behaviour that is the same as that of `WebSocket`, and the events of outages.
 import { describe, expect, test, vi } from 'vitest'
 import { createFakeServer } from '../../src/testing.ts'
 import { SteadyWebSocket } from '../../src/websocket.ts'
@@ -52,7 +52,7 @@ describe('an outage', () => {
     ])
   })
 
-  test('of a page that is put away during an attempt ends that attempt with error and close', async () => {
+  test('that begins with pagehide during an attempt ends that attempt with error and close', async () => {
     let sleep = () => {}
     const { events } = dropIn({
       wake: notify => {
@@ -340,7 +340,7 @@ describe('with reconnection, readyState', () => {
 })
 
 describe('the drop-in class as globalThis.WebSocket', () => {
-  test('connects with the WebSocket that was there before', async () => {
+  test('connects with the original WebSocket class', async () => {
     const server = createFakeServer()
     vi.stubGlobal('WebSocket', server.WebSocket)
     vi.resetModules()

@@ -250,7 +250,7 @@ def find_stream(socket):
 async def serve_plain(socket):
     stream = find_stream(socket)
     if not stream:
-        return await socket.close(1008, "an id of 8 to 40 letters and digits, please")
+        return await socket.close(1008, "the id must have 8 to 40 letters and digits")
 
     async def send_due():
         # Numbers due without a connection are lost. A second connection begins where the first one is.
@@ -303,7 +303,7 @@ recipe.Session, recipe.on_event = NumberedSession, on_event
 
 async def serve_reliable(socket):
     if not find_stream(socket):
-        return await socket.close(1008, "an id of 8 to 40 letters and digits, please")
+        return await socket.close(1008, "the id must have 8 to 40 letters and digits")
     await recipe.serve_client(socket)
 
 

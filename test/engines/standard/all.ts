@@ -1,5 +1,6 @@
 import { closing } from './closing.ts'
 import { construction } from './constructor.ts'
+import type { Cases } from './context.ts'
 import { frames } from './frames.ts'
 import { handshake } from './handshake.ts'
 import { life } from './life.ts'
@@ -7,7 +8,6 @@ import { listeners } from './listeners.ts'
 import { protocols } from './protocols.ts'
 import { sending } from './sending.ts'
 import { shape } from './shape.ts'
-import type { Cases } from './under.ts'
 
 /** Every case, in the order of the standard. */
 export const all: Cases = {

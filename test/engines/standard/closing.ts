@@ -1,9 +1,9 @@
-// https://websockets.spec.whatwg.org/#dom-websocket-close and the closing handshake, begun by either side.
+// https://websockets.spec.whatwg.org/#dom-websocket-close and the closing handshake, started by either side.
 // https://www.rfc-editor.org/rfc/rfc6455#section-7
-import type { Cases } from './under.ts'
+import type { Cases } from './context.ts'
 
 export const closing: Cases = {
-  'close refuses codes that are not for the page': {
+  'close() throws for codes that a page may not send': {
     wpt: [
       'close-invalid',
       'Secure-Close-1005',
@@ -39,7 +39,7 @@ export const closing: Cases = {
     },
     standard: [['DOMException InvalidAccessError 15'], 1],
   },
-  'close makes a number of the code': {
+  'close() converts the code to a number': {
     run: async u => {
       const closed = await Promise.all(
         ['1000', '0x3e8', [3001], { valueOf: () => 3002 }, 3000.4, 4999.4].map(async code => {
@@ -53,7 +53,7 @@ export const closing: Cases = {
     },
     standard: [1000, 1000, 3001, 3002, 3000, 4999],
   },
-  'close takes the nearest code, the even one in doubt': {
+  'close() rounds the code to the nearest integer, halves to the even one': {
     run: async u => {
       const codes: unknown[] = []
       for (const code of [999.5, 2999.4, 2999.5, 2999.6, 3000.5, 3001.5, 4999.5]) {
@@ -74,7 +74,7 @@ export const closing: Cases = {
     ],
     differs: { chromium: 'follows the standard', webkit: 'follows the standard' },
   },
-  'close lets through what goes wrong while it does': {
+  'close() rethrows errors of converting its arguments': {
     run: async u => {
       const socket = (await u.open()) as any
       const bad = {
@@ -97,7 +97,7 @@ export const closing: Cases = {
     },
     standard: ['RangeError', 'EvalError', 'EvalError', 'TypeError', 'TypeError', 'TypeError', 1],
   },
-  'close refuses more than 123 bytes of reason': {
+  'close() throws for a reason of more than 123 bytes': {
     wpt: ['Close-Reason-124Bytes', 'Secure-Close-Reason-124Bytes', 'interfaces/WebSocket/close/002'],
     run: async u => {
       const socket = await u.open()
@@ -109,13 +109,13 @@ export const closing: Cases = {
         '\ud83d'.repeat(42),
       ]
       const thrown = reasons.map(reason => u.thrown(() => socket.close(1000, reason)))
-      // Which is wrong first: the code.
+      // The code is checked first.
       thrown.push(u.thrown(() => socket.close(0, 'x'.repeat(124))))
       return [...thrown, socket.readyState]
     },
     standard: [...Array(5).fill('DOMException SyntaxError 12'), 'DOMException InvalidAccessError 15', 1],
   },
-  'close sends its code and reason, and hears them back': {
+  'close() sends its code and reason, and the close event reports them': {
     wpt: [
       'Close-1000',
       'Close-1000-reason',
@@ -151,11 +151,11 @@ export const closing: Cases = {
         all.map(async args => {
           const id = u.id()
           const socket = await u.open(`?id=${id}`)
-          const told = u.end(socket)
+          const events = u.eventsUntilClose(socket)
           const result = String(socket.close(...args))
           const state = socket.readyState
-          const { close } = await u.heard(id)
-          return `${result} ${state} / ${close?.code} ${close?.reason} / ${(await told).join(', ')}`
+          const { close } = await u.received(id)
+          return `${result} ${state} / ${close?.code} ${close?.reason} / ${(await events).join(', ')}`
         }),
       )
     },
@@ -173,20 +173,20 @@ export const closing: Cases = {
       'undefined 2 / 1000 own / close 3 1000 own clean',
     ],
   },
-  'close with a reason and no code is 1000': {
+  'close() with a reason and without a code sends 1000': {
     wpt: ['Secure-Close-onlyReason'],
     run: async u => {
       const id = u.id()
       const socket = await u.open(`?id=${id}`)
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       socket.close(undefined, 'reason')
-      const { close } = await u.heard(id)
-      return [close?.code, close?.reason, await told]
+      const { close } = await u.received(id)
+      return [close?.code, close?.reason, await events]
     },
     standard: [1000, 'reason', ['close 3 1000 reason clean']],
     differs: { all: 'follows the standard' },
   },
-  'close while it connects fails the connection, in a later task': {
+  'close() while connecting fails the connection in a later task': {
     wpt: [
       'interfaces/WebSocket/close/close-connecting',
       'interfaces/WebSocket/close/close-multiple',
@@ -194,32 +194,32 @@ export const closing: Cases = {
       'interfaces/WebSocket/readyState/008',
     ],
     run: async u => {
-      const socket = u.make(await u.lonely('?opening=100'))
-      const told = u.end(socket)
+      const socket = u.make(await u.urlOfNewPort('?opening=100'))
+      const events = u.eventsUntilClose(socket)
       socket.close(4000, 'unheard')
       const states = [socket.readyState]
       await Promise.resolve()
       states.push(socket.readyState)
-      return [states, await told]
+      return [states, await events]
     },
     standard: [
       [2, 2],
       ['error 3', 'close 3 1006 unclean'],
     ],
   },
-  'close long after the handshake began': {
+  'close() long after the handshake began fails the connection': {
     wpt: ['interfaces/WebSocket/close/close-connecting'],
     run: async u => {
-      const socket = u.make(await u.lonely(`?opening=told&id=${u.id()}`))
-      const told = u.end(socket)
+      const socket = u.make(await u.urlOfNewPort(`?opening=told&id=${u.id()}`))
+      const events = u.eventsUntilClose(socket)
       await u.task()
       const states = [socket.readyState]
       socket.close()
-      return [...states, socket.readyState, await told]
+      return [...states, socket.readyState, await events]
     },
     standard: [0, 2, ['error 3', 'close 3 1006 unclean']],
   },
-  'close checks its arguments in every state': {
+  'close() checks its arguments in every state': {
     run: async u => {
       const socket = u.make(u.url())
       const check = () => [
@@ -242,7 +242,7 @@ export const closing: Cases = {
       state,
     ]),
   },
-  'a call that threw has changed nothing': {
+  'a call of close() that throws has no effect': {
     run: async u => {
       const socket = await u.open()
       u.thrown(() => socket.close(0))
@@ -252,7 +252,7 @@ export const closing: Cases = {
     },
     standard: 'still',
   },
-  'the first close counts': {
+  'only the first call of close() has an effect': {
     wpt: [
       'interfaces/WebSocket/close/close-multiple',
       'Secure-Close-readyState-Closing',
@@ -260,15 +260,15 @@ export const closing: Cases = {
     ],
     run: async u => {
       const socket = await u.open()
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       socket.close(4001, 'first')
       socket.close(4002, 'second')
       socket.close()
-      return [socket.readyState, await told, socket.readyState, String(socket.close(4003))]
+      return [socket.readyState, await events, socket.readyState, String(socket.close(4003))]
     },
     standard: [2, ['close 3 4001 first clean'], 3, 'undefined'],
   },
-  'close in its own close event does nothing': {
+  'close() in a close event has no effect': {
     wpt: ['interfaces/WebSocket/close/close-nested'],
     run: async u => {
       const socket = await u.open()
@@ -278,29 +278,29 @@ export const closing: Cases = {
         socket.close()
         states.push(socket.readyState)
       }
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       socket.close()
-      return [states, await told]
+      return [states, await events]
     },
     standard: [[3, 3], ['close 3 1005 clean']],
   },
-  'close in `open` is told to the other listeners by readyState': {
+  'close() in an open event changes readyState for the listeners that follow': {
     run: async u => {
       const socket = u.make(u.url('?text=unheard'))
       socket.onopen = () => socket.close()
-      return u.end(socket)
+      return u.eventsUntilClose(socket)
     },
     standard: ['open 2', 'close 3 1005 clean'],
   },
-  'no message is heard after close()': {
+  'no message event is fired after close()': {
     run: async u => {
       const socket = u.make(u.url('?text=1&text=2&text=3&glued&closing=50'))
       socket.onmessage = () => socket.close()
-      return u.end(socket)
+      return u.eventsUntilClose(socket)
     },
     standard: ['open 1', 'message 2 1', 'close 3 1005 clean'],
   },
-  'what was sent before close() is sent': {
+  'messages sent before close() arrive': {
     run: async u => {
       const id = u.id()
       const socket = await u.open(`?sink&id=${id}`)
@@ -310,55 +310,55 @@ export const closing: Cases = {
       socket.send('last')
       socket.close(4000)
       const ended = await u.next(socket, 'close')
-      const { messages, close } = await u.heard(id)
+      const { messages, close } = await u.received(id)
       return [messages.map(({ length }) => length), close?.code, ended.code, ended.wasClean]
     },
     standard: [[1_000_002, 1_000_002, 4], 4000, 4000, true],
   },
-  'is closing until the server has answered': {
+  'readyState is CLOSING until the server replies to the close frame': {
     wpt: ['Secure-Close-readyState-Closing'],
     run: async u => {
       const id = u.id()
       const socket = await u.open(`?closing=told&id=${id}`)
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       socket.close(4000)
-      await u.rest()
+      await u.otherConnection()
       const { readyState } = socket
-      await u.go(id)
-      return [readyState, await told, socket.readyState]
+      await u.proceed(id)
+      return [readyState, await events, socket.readyState]
     },
     standard: [2, ['close 3 4000 clean'], 3],
   },
-  'waits for a server that answers after 3.5 s': {
+  'the closing handshake waits for a server that replies after 3.5 s': {
     page: true,
     run: async u => {
       const socket = await u.open('?closing=3500')
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       socket.close(4000, 'patience')
-      return told
+      return events
     },
     standard: ['close 3 4000 patience clean'],
   },
-  'the code is that of the server, if it answers with another': {
+  'the close event has the code of the server, if it replies with a different code': {
     run: async u => {
       const socket = await u.open('?reply=4321')
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       socket.close(4000, 'mine')
-      return told
+      return events
     },
     standard: ['close 3 4321 mine clean'],
   },
-  'the server ends the connection instead of answering': {
+  'the server ends the connection instead of replying to a close frame': {
     run: async u => {
-      const socket = u.make(await u.lonely('?closing=end'))
+      const socket = u.make(await u.urlOfNewPort('?closing=end'))
       await u.next(socket, 'open')
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       socket.close(4000, 'mine')
-      return told
+      return events
     },
     standard: ['close 3 1006 unclean'],
   },
-  'the server closes': {
+  'the server closes the connection': {
     wpt: [
       'Secure-Close-server-initiated-close',
       'closing-handshake/002',
@@ -367,7 +367,7 @@ export const closing: Cases = {
     run: async u => {
       const socket = u.make(u.url('?when=message&code=1000&reason=Goodbye'))
       socket.onopen = () => socket.send('Goodbye')
-      return u.end(socket)
+      return u.eventsUntilClose(socket)
     },
     standard: ['open 1', 'close 3 1000 Goodbye clean'],
   },
@@ -377,8 +377,8 @@ export const closing: Cases = {
       for (const code of [-1, 1000, 1001, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999]) {
         const id = u.id()
         const socket = u.make(u.url(`?code=${code}&id=${id}`))
-        const told = (await u.end(socket)).join(', ')
-        stories.push(`${told} / ${(await u.heard(id)).close?.code}`)
+        const events = (await u.eventsUntilClose(socket)).join(', ')
+        stories.push(`${events} / ${(await u.received(id)).close?.code}`)
       }
       return stories
     },
@@ -393,7 +393,7 @@ export const closing: Cases = {
     run: async u => {
       const stories: string[] = []
       for (const code of [1012, 1013, 1014]) {
-        stories.push((await u.end(u.make(await u.lonely(`?code=${code}`)))).join(', '))
+        stories.push((await u.eventsUntilClose(u.make(await u.urlOfNewPort(`?code=${code}`)))).join(', '))
       }
       return stories
     },
@@ -403,58 +403,58 @@ export const closing: Cases = {
     run: async u => (await u.next(u.make(u.url(`?code=4000&reason=${'é'.repeat(61)}a`)), 'close')).reason,
     standard: `${'é'.repeat(61)}a`,
   },
-  'what the server sent before it closed is heard before': {
-    run: async u => u.end(u.make(u.url('?text=1&hex=820101&code=4000&glued'))),
+  'messages that the server sent before its close frame are received before the close event': {
+    run: async u => u.eventsUntilClose(u.make(u.url('?text=1&hex=820101&code=4000&glued'))),
     standard: ['open 1', 'message 1 1', 'message 1 [object Blob]', 'close 3 4000 clean'],
   },
-  'what the server sends after it has heard a close is not heard': {
+  'messages that the server sends after receiving a close frame are not received': {
     run: async u => {
       const socket = await u.open('?late=unheard&closing=20')
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       socket.close(4000)
-      return told
+      return events
     },
     standard: ['close 3 4000 clean'],
   },
-  'what the server sends after it closed is not heard': {
+  'messages that the server sends after its close frame are not received': {
     wpt: ['closing-handshake/004'],
     run: async u => {
       const socket = u.make(u.url('?when=message&code=4000&late=unheard'))
       socket.onopen = () => socket.send('Goodbye')
-      return u.end(socket)
+      return u.eventsUntilClose(socket)
     },
     standard: ['open 1', 'close 3 4000 clean'],
   },
-  'what the server sends in one go with its close frame, after it, is not heard': {
-    run: async u => u.end(u.make(u.url('?text=before&hex=88020fa0810161'))),
+  'messages in the same packet as the close frame of the server, and after it, are not received': {
+    run: async u => u.eventsUntilClose(u.make(u.url('?text=before&hex=88020fa0810161'))),
     standard: ['open 1', 'message 1 before', 'close 3 4000 clean'],
   },
-  'both close at once': {
+  'both sides close at the same time': {
     run: async u => {
       const socket = u.make(u.url('?when=message&code=4001'))
       await u.next(socket, 'open')
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       socket.send('now')
       socket.close(4002)
-      const [story] = await told
-      return story === 'close 3 4001 clean' || story === 'close 3 4002 clean'
+      const [event] = await events
+      return event === 'close 3 4001 clean' || event === 'close 3 4002 clean'
     },
     standard: true,
   },
   'the server ends the connection without a close frame': {
     run: async u => {
-      const socket = u.make(await u.lonely('?when=message&text=a&then=end'))
-      const told = u.end(socket)
+      const socket = u.make(await u.urlOfNewPort('?when=message&text=a&then=end'))
+      const events = u.eventsUntilClose(socket)
       socket.onmessage = () => socket.send('go')
-      return told
+      return events
     },
     standard: ['open 1', 'message 1 a', 'close 3 1006 unclean'],
   },
-  'the server cuts the connection': {
+  'the server resets the connection': {
     run: async u => {
-      const socket = u.make(await u.lonely('?when=message&then=reset'))
+      const socket = u.make(await u.urlOfNewPort('?when=message&then=reset'))
       socket.onopen = () => socket.send('now')
-      return u.end(socket)
+      return u.eventsUntilClose(socket)
     },
     standard: ['open 1', 'error 3', 'close 3 1006 unclean'],
   },

@@ -1,18 +1,18 @@
 // https://websockets.spec.whatwg.org/#dom-websocket-websocket
-import type { Cases } from './under.ts'
+import type { Cases } from './context.ts'
 
 export const construction: Cases = {
-  'needs `new`': {
+  'the constructor throws without `new`': {
     wpt: ['idlharness'],
     run: u => u.thrown(() => (u.WebSocket as any)(u.url())),
     standard: 'TypeError',
   },
-  'needs an address': {
+  'the constructor throws without a URL': {
     wpt: ['constructor/001', 'idlharness'],
     run: u => u.thrown(() => u.make()),
     standard: 'TypeError',
   },
-  'does not mind more arguments than it has': {
+  'the constructor ignores additional arguments': {
     wpt: ['constructor'],
     run: u => {
       const socket = new (u.WebSocket as any)(u.url(), 'echo', 'stray')
@@ -21,18 +21,18 @@ export const construction: Cases = {
     },
     standard: true,
   },
-  'refuses what is no address': {
+  'the constructor throws for an invalid URL': {
     wpt: ['constructor/002'],
     run: u =>
       ['ws://', 'ws:', 'ws://[', 'ws://a:99999/', 'ws://a^b/'].map(url => u.thrown(() => u.make(url))),
     standard: Array(5).fill('DOMException SyntaxError 12'),
   },
-  'refuses a space in a host': {
+  'the constructor throws for a space in the host': {
     wpt: ['constructor/002', 'Create-invalid-urls', 'Create-Secure-url-with-space'],
     run: u => ['ws://foo bar.com/', 'wss://foo bar.com/'].map(url => u.thrown(() => u.make(url))),
     standard: Array(2).fill('DOMException SyntaxError 12'),
   },
-  'refuses other schemes': {
+  'the constructor throws for other schemes': {
     wpt: ['constructor/002', 'Create-invalid-urls', 'Create-wrong-scheme'],
     run: u =>
       [
@@ -47,17 +47,17 @@ export const construction: Cases = {
       ].map(url => u.thrown(() => u.make(url))),
     standard: Array(8).fill('DOMException SyntaxError 12'),
   },
-  'refuses fragments, the empty one too': {
+  'the constructor throws for a fragment, even an empty one': {
     wpt: ['constructor/002', 'Create-invalid-urls'],
     run: u => [`${u.url()}#`, `${u.url()}#a`, '#a', '#'].map(url => u.thrown(() => u.make(url))),
     standard: Array(4).fill('DOMException SyntaxError 12'),
   },
-  'takes http: for ws:, and https: for wss:': {
+  'the constructor converts http: to ws:, and https: to wss:': {
     wpt: ['Create-http-urls', 'Create-valid-url-http.tentative'],
     run: u => ['http://127.0.0.1:1234/a', 'https://127.0.0.1:1234/a?b'].map(url => u.make(url).url),
     standard: ['ws://127.0.0.1:1234/a', 'wss://127.0.0.1:1234/a?b'],
   },
-  'resolves an address against that of the document or the worker': {
+  'the constructor resolves a relative URL against that of the document or worker': {
     wpt: ['Create-valid-url-relative.tentative', 'Create-non-absolute-url', 'multi-globals/url-parsing'],
     run: u => {
       const base = new URL(location.href)
@@ -68,11 +68,11 @@ export const construction: Cases = {
     },
     standard: [true, true, true, true],
   },
-  'takes an empty address for that of the document or the worker': {
+  'the constructor resolves an empty URL to that of the document or worker': {
     run: u => u.thrown(() => u.make('')),
     standard: 'nothing',
   },
-  'says its address as it was parsed': {
+  'url is the serialized parsed URL': {
     wpt: [
       'constructor/017',
       'interfaces/WebSocket/url/001',
@@ -115,7 +115,7 @@ export const construction: Cases = {
       'ws://ann:secret@127.0.0.1:1234/',
     ],
   },
-  'makes a string of the address': {
+  'the constructor converts the URL to a string': {
     wpt: ['constructor/006'],
     run: u => {
       const url = u.url('a')
@@ -125,7 +125,7 @@ export const construction: Cases = {
     },
     standard: true,
   },
-  'lets through what goes wrong while it does': {
+  'the constructor rethrows errors of converting its arguments': {
     run: u => {
       const bad = {
         toString() {
@@ -136,18 +136,18 @@ export const construction: Cases = {
     },
     standard: ['RangeError', 'TypeError'],
   },
-  'replaces half of a surrogate pair in the address': {
+  'the constructor replaces a lone surrogate in the URL': {
     run: u => u.make('ws://127.0.0.1:1234/\ud83da').url,
     standard: 'ws://127.0.0.1:1234/%EF%BF%BDa',
   },
-  'undefined and null are addresses like any other': {
+  'the constructor converts undefined and null to strings': {
     run: u =>
       [undefined, null, 1].map(
         url => u.make(url).url === new URL(String(url), location.href.replace('http', 'ws')).href,
       ),
     standard: [true, true, true],
   },
-  'sends a NUL and other characters in the address as UTF-8, escaped': {
+  'NUL and other characters of the URL are sent as percent-encoded UTF-8': {
     wpt: ['constructor/018', 'constructor/016'],
     run: async u => {
       const socket = u.make(u.url('?tell&x\0åäö'))
@@ -156,7 +156,7 @@ export const construction: Cases = {
     },
     standard: '/?tell&x%00%C3%A5%C3%A4%C3%B6',
   },
-  'takes the scheme in upper case': {
+  'the constructor accepts the scheme in upper case': {
     wpt: ['constructor/019'],
     run: async u => {
       const socket = u.make(u.url().replace(/^wss?/, scheme => scheme.toUpperCase()))
@@ -165,30 +165,33 @@ export const construction: Cases = {
     },
     standard: true,
   },
-  'does not throw for ports that are not blocked': {
+  'the constructor does not throw for ports that are not blocked': {
     wpt: ['constructor/008', 'Create-blocked-port'],
     run: u => [80, 443, 8080].map(port => u.thrown(() => u.make(`ws://127.0.0.1:${port}/`))),
     standard: ['nothing', 'nothing', 'nothing'],
   },
-  'a blocked port fails as any network error does': {
+  'a connection to a blocked port fails like any network error': {
     wpt: ['Create-blocked-port', 'Create-Secure-blocked-port', 'constructor/007'],
     run: async u => {
       const found: unknown[] = []
       for (const port of [1, 22, 25, 6000, 6667]) {
-        let told: string[] = []
+        let events: string[] = []
         const thrown = u.thrown(() => {
-          told = u.story(u.make(`ws://127.0.0.1:${port}/`))
+          events = u.events(u.make(`ws://127.0.0.1:${port}/`))
         })
-        // One engine never says that it has closed.
-        for (let i = 0; i < 10 && told.length < 2; i++) await u.rest()
-        found.push([thrown, told])
+        // One engine never fires the close event.
+        for (let i = 0; i < 10 && events.length < 2; i++) await u.otherConnection()
+        found.push([thrown, events])
       }
       return found
     },
     standard: Array(5).fill(['nothing', ['error 3', 'close 3 1006 unclean']]),
-    differs: { webkit: 'an `error` alone proves nothing to the core: nothing is told' },
+    differs: {
+      webkit:
+        'fires no event, because `error` without `close` does not tell the core that the attempt has failed',
+    },
   },
-  'is connecting when it is new, and has nothing yet': {
+  'a new socket is connecting, and its attributes have their initial values': {
     wpt: [
       'interfaces/WebSocket/readyState/003',
       'interfaces/WebSocket/extensions/001',
@@ -214,30 +217,30 @@ export const construction: Cases = {
     ],
     run: async u => {
       const socket = u.make(u.url())
-      const told = u.story(socket)
+      const events = u.events(socket)
       await u.next(socket, 'open')
       const { readyState, extensions, protocol } = socket
-      return { told, readyState, extensions, protocol }
+      return { events, readyState, extensions, protocol }
     },
-    standard: { told: ['open 1'], readyState: 1, extensions: '', protocol: '' },
+    standard: { events: ['open 1'], readyState: 1, extensions: '', protocol: '' },
   },
-  'no event before the task is over, however long it takes': {
+  'no event is fired before the end of the task': {
     run: async u => {
       const socket = u.make(u.url('?text=early'))
       const until = performance.now() + 100
       while (performance.now() < until);
-      const told = u.story(socket)
+      const events = u.events(socket)
       await u.next(socket, 'message')
-      return [socket.readyState, told]
+      return [socket.readyState, events]
     },
     standard: [1, ['open 1', 'message 1 early']],
   },
-  'keeps ten sockets apart': {
+  'ten sockets at the same time do not affect each other': {
     wpt: ['constructor/013'],
     run: async u => {
       const stories = Array.from({ length: 10 }, async (_, i) => {
         const socket = u.make(u.url(`?n=${i}`))
-        const ended = u.end(socket)
+        const ended = u.eventsUntilClose(socket)
         socket.onopen = () => socket.send(`${i}`)
         socket.onmessage = () => socket.close()
         return (await ended).join() === `open 1,message 1 ${i},close 3 1005 clean`
@@ -249,10 +252,10 @@ export const construction: Cases = {
   'the class can be extended': {
     run: async u => {
       class Mine extends u.WebSocket {
-        heard: string[] = []
+        messages: string[] = []
         constructor(url: string) {
           super(url)
-          this.onmessage = ({ data }) => this.heard.push(data)
+          this.onmessage = ({ data }) => this.messages.push(data)
         }
         override send(data: string) {
           super.send(`${data}!`)
@@ -265,11 +268,11 @@ export const construction: Cases = {
       const ended = u.next(socket, 'close')
       socket.close()
       await ended
-      return [socket.heard, socket instanceof Mine, socket instanceof u.WebSocket, Mine.OPEN, socket.OPEN]
+      return [socket.messages, socket instanceof Mine, socket instanceof u.WebSocket, Mine.OPEN, socket.OPEN]
     },
     standard: [['a!'], true, true, 1, 1],
   },
-  'the prototype is that of new.target': {
+  'the prototype of a new socket is that of new.target': {
     run: u => {
       function Mine() {}
       const socket = Reflect.construct(u.WebSocket, [u.url()], Mine)
@@ -282,22 +285,22 @@ export const construction: Cases = {
     },
     standard: [true, 0],
   },
-  'what is made in a frame belongs there': {
+  'objects created in a frame belong to the realm of the frame': {
     wpt: ['multi-globals/message-received', 'multi-globals/url-parsing'],
     page: true,
     run: async u => {
-      const { window, under } = await u.frame()
-      const socket = under.make(under.url())
-      const opened = await under.next(socket, 'open')
+      const { window, context } = await u.frame()
+      const socket = context.make(context.url())
+      const opened = await context.next(socket, 'open')
       socket.send('a')
-      const message = await under.next(socket, 'message')
+      const message = await context.next(socket, 'message')
       socket.send(new window.Uint8Array(1))
-      const { data: blob } = await under.next(socket, 'message')
+      const { data: blob } = await context.next(socket, 'message')
       socket.binaryType = 'arraybuffer'
       socket.send(new Uint8Array(1))
-      const { data: buffer } = await under.next(socket, 'message')
+      const { data: buffer } = await context.next(socket, 'message')
       socket.close()
-      const close = await under.next(socket, 'close')
+      const close = await context.next(socket, 'close')
       return [
         Object.getPrototypeOf(opened) === window.Event.prototype,
         Object.getPrototypeOf(message) === window.MessageEvent.prototype,

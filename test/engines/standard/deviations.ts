@@ -1,81 +1,85 @@
-// Where an engine's own class does something else than the standard says. Each was seen at its date; an engine that no longer does it is right,
-// and its tests pass as well. What is neither the standard nor in this table fails.
+// Deviations of engines from the standard, with the date when they were last seen. If an engine no longer deviates, its tests pass as well. Any
+// other result fails.
 import type { Engine } from '../engines.ts'
 
 export interface Deviation {
-  /** What the engine does. */
+  /** What the engine does instead, as part of the name of a test. */
   readonly what: string
   /** When it was last seen in the newest version that Debian had. */
   readonly seen: string
-  /** The result of the case there, or whether something is it, where that differs from run to run. */
+  /** The result of the case, or a function that recognizes the result if it varies between runs. */
   readonly instead: unknown
 }
 
-const november = '2026-11-29'
+const NOVEMBER = '2026-11-29'
 
-const proper = (code: number) => ({
-  what: 'takes it for a proper close',
-  seen: november,
+const acceptedClose = (code: number) => ({
+  what: 'accepts it as a valid close frame',
+  seen: NOVEMBER,
   instead: ['open 1', 'message 1 before', `close 3 ${code} clean`],
 })
 
-const unasked = {
+const opensAnyway = {
   what: 'opens without a subprotocol',
-  seen: november,
+  seen: NOVEMBER,
   instead: ['open 1', 'close 3 1005 clean'],
 }
 
-const redirected = {
-  what: 'goes where it is sent',
-  seen: november,
+const followsRedirect = {
+  what: 'follows the redirect',
+  seen: NOVEMBER,
   instead: ['open 1', 'close 3 1005 clean'],
 }
 
-const cutOff = {
-  what: 'cuts off what is behind the point',
-  seen: november,
+const truncates = {
+  what: 'truncates the number',
+  seen: NOVEMBER,
   instead: [...Array(4).fill('DOMException InvalidAccessError 15'), 3000, 3001, 4999],
 }
 
-const forgetful = {
-  what: 'forgets the reason',
-  seen: november,
+const omitsReason = {
+  what: 'omits the reason',
+  seen: NOVEMBER,
   instead: [-1, '', ['close 3 1005 clean']],
 }
 
-const heads = (instead: unknown) => ({ what: 'counts the heads of frames', seen: november, instead })
+const countsHeaders = (instead: unknown) => ({
+  what: 'counts the headers of frames',
+  seen: NOVEMBER,
+  instead,
+})
 
-/** By the title of a case. */
+/** The deviations by the title of the case. */
 export const deviations: Readonly<Record<string, Partial<Record<Engine['name'], Deviation>>>> = {
-  'for…in lists what there is': {
+  'for…in lists all enumerable properties': {
     chromium: {
-      what: 'has `when` of observables as well',
-      seen: november,
+      what: 'also has the method `when` of observables',
+      seen: NOVEMBER,
       instead: (result: string[]) => result.includes('when'),
     },
   },
-  'takes an empty address for that of the document or the worker': {
-    firefox: { what: 'refuses it', seen: november, instead: 'DOMException SyntaxError 12' },
+  'the constructor resolves an empty URL to that of the document or worker': {
+    firefox: { what: 'throws for it', seen: NOVEMBER, instead: 'DOMException SyntaxError 12' },
   },
-  'refuses a space in a host': {
-    chromium: { what: 'escapes it', seen: november, instead: ['nothing', 'nothing'] },
+  'the constructor throws for a space in the host': {
+    chromium: { what: 'escapes it', seen: NOVEMBER, instead: ['nothing', 'nothing'] },
   },
-  'a blocked port fails as any network error does': {
+  'a connection to a blocked port fails like any network error': {
     webkit: {
       what: 'fires `error` while it is connecting, and nothing more',
-      seen: november,
+      seen: NOVEMBER,
       instead: Array(5).fill(['nothing', ['error 0']]),
     },
   },
-  'fails when the server chooses without having been asked': { firefox: unasked },
-  'fails when the server does not choose': { firefox: unasked, webkit: unasked },
-  'fails when the server chooses in another case': {
-    webkit: { what: 'does not look at the case', seen: november, instead: ['open 1', 'close 3 1005 clean'] },
+  'the connection fails if the server selects a subprotocol and none was offered': { firefox: opensAnyway },
+  'the connection fails if the server selects no subprotocol': { firefox: opensAnyway, webkit: opensAnyway },
+  'the connection fails if the server selects a subprotocol in different case': {
+    webkit: { what: 'ignores the case', seen: NOVEMBER, instead: ['open 1', 'close 3 1005 clean'] },
   },
-  'fails when the server chooses two, or an empty one': {
+  'the connection fails if the server selects two subprotocols, or an empty one': {
     webkit: {
-      what: 'takes the first of two headers',
-      seen: november,
+      what: 'uses the first of two headers',
+      seen: NOVEMBER,
       instead: [
         ['open 1', 'close 3 1005 clean'],
         ['error 3', 'close 3 1006 unclean'],
@@ -83,21 +87,21 @@ export const deviations: Readonly<Record<string, Partial<Record<Engine['name'], 
       ],
     },
   },
-  'a redirect by 301 is a refusal': { webkit: redirected },
-  'a redirect by 302 is a refusal': { webkit: redirected },
-  'a redirect by 307 is a refusal': { webkit: redirected },
-  'who captures hears first': {
+  'a redirect by 301 fails the connection': { webkit: followsRedirect },
+  'a redirect by 302 fails the connection': { webkit: followsRedirect },
+  'a redirect by 307 fails the connection': { webkit: followsRedirect },
+  'capturing listeners are called first': {
     chromium: {
-      what: 'knows but one order for targets that are no nodes',
-      seen: november,
+      what: 'ignores capture for targets that are not nodes',
+      seen: NOVEMBER,
       instead: ['listener', 'handler', 'captures'],
     },
   },
-  'keeps the order of text, buffers and Blobs': {
+  'text, buffers and Blobs arrive in the order of the calls': {
     webkit: {
-      what: 'loses what is behind a Blob when it is closed',
-      seen: november,
-      // As much as it has read of the Blobs by then.
+      what: 'loses messages after a Blob when the socket is closed',
+      seen: NOVEMBER,
+      // Depends on how much of the Blobs has been read by then.
       instead: ([wellFormed, messages]: [boolean, string[]]) =>
         wellFormed &&
         messages.every(
@@ -105,30 +109,37 @@ export const deviations: Readonly<Record<string, Partial<Record<Engine['name'], 
         ),
     },
   },
-  'bufferedAmount grows after close(), and never falls again': { webkit: heads([0, 11, 28, 28, 37, 37]) },
-  'bufferedAmount grows after a close() while it connected': { webkit: heads([11, 18]) },
-  'bufferedAmount keeps what could not be sent': { webkit: heads(11) },
+  'bufferedAmount grows after close(), and does not fall any more': {
+    webkit: countsHeaders([0, 11, 28, 28, 37, 37]),
+  },
+  'bufferedAmount grows after close() while connecting': { webkit: countsHeaders([11, 18]) },
+  'bufferedAmount keeps the bytes that could not be sent': { webkit: countsHeaders(11) },
   ...Object.fromEntries(
     [0, 999, 1005, 1006, 1015, 5000].map(code => [
-      `close code ${code} fails the connection, and what came before is heard`,
-      { firefox: proper(code) },
+      `close code ${code} fails the connection, and messages before it are received`,
+      { firefox: acceptedClose(code) },
     ]),
   ),
-  'half a close code fails the connection, and what came before is heard': { firefox: proper(1005) },
-  'close takes the nearest code, the even one in doubt': { chromium: cutOff, webkit: cutOff },
-  'close with a reason and no code is 1000': {
+  'half a close code fails the connection, and messages before it are received': {
+    firefox: acceptedClose(1005),
+  },
+  'close() rounds the code to the nearest integer, halves to the even one': {
+    chromium: truncates,
+    webkit: truncates,
+  },
+  'close() with a reason and without a code sends 1000': {
     chromium: {
-      what: 'takes undefined for 0 there, and throws',
-      seen: november,
+      what: 'converts undefined to 0 and throws',
+      seen: NOVEMBER,
       instead: (result: unknown) => String(result).startsWith('threw InvalidAccessError'),
     },
-    firefox: forgetful,
-    webkit: forgetful,
+    firefox: omitsReason,
+    webkit: omitsReason,
   },
   'the server closes with any code that it may use': {
     webkit: {
       what: 'answers a close without a code with 1000',
-      seen: november,
+      seen: NOVEMBER,
       instead: [
         'open 1, close 3 1005 clean / 1000',
         ...[1000, 1001, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999].map(
@@ -139,29 +150,29 @@ export const deviations: Readonly<Record<string, Partial<Record<Engine['name'], 
   },
   'the server closes with 1012, 1013 or 1014': {
     webkit: {
-      what: 'takes them for broken frames',
-      seen: november,
+      what: 'treats them as invalid frames',
+      seen: NOVEMBER,
       instead: Array(3).fill('open 1, error 3, close 3 1006 unclean'),
     },
   },
-  'what the server sends after it closed is not heard': {
+  'messages that the server sends after its close frame are not received': {
     chromium: {
-      what: 'takes it for a broken frame',
-      seen: november,
+      what: 'treats it as an invalid frame',
+      seen: NOVEMBER,
       instead: ['open 1', 'error 3', 'close 3 1006 unclean'],
     },
   },
-  'what the server sends in one go with its close frame, after it, is not heard': {
+  'messages in the same packet as the close frame of the server, and after it, are not received': {
     chromium: {
-      what: 'takes it for a broken frame',
-      seen: november,
+      what: 'treats it as an invalid frame',
+      seen: NOVEMBER,
       instead: ['open 1', 'message 1 before', 'error 3', 'close 3 1006 unclean'],
     },
   },
-  'the server cuts the connection': {
+  'the server resets the connection': {
     chromium: {
       what: 'has no error event',
-      seen: november,
+      seen: NOVEMBER,
       instead: ['open 1', 'close 3 1006 unclean'],
     },
   },

@@ -1,7 +1,7 @@
-// What the server sends, frame by frame. https://www.rfc-editor.org/rfc/rfc6455#section-5
-import type { Case, Cases } from './under.ts'
+// The frames that the server sends. https://www.rfc-editor.org/rfc/rfc6455#section-5
+import type { Case, Cases } from './context.ts'
 
-/** Bytes that no server may send, in hexadecimal digits, and why. */
+/** Invalid frames in hexadecimal digits, and what is wrong with them. */
 const broken = {
   'a reserved opcode': '8300',
   'a reserved opcode of control frames': '8b00',
@@ -10,10 +10,10 @@ const broken = {
   RSV3: '9100',
   'a masked frame': '818100000000',
   'text that is not UTF-8': '8101ff',
-  'text with half of a surrogate pair': '8103eda080',
+  'text with a lone surrogate': '8103eda080',
   'text in overlong UTF-8': '8102c080',
-  'a continuation of nothing': '8000',
-  'a message in the middle of another': '010161810162',
+  'a continuation frame without a first frame': '8000',
+  'a message inside a fragmented message': '010161810162',
   'a ping in fragments': '0900',
   'a ping that is too long': `897e007e${'00'.repeat(126)}`,
   'a length beyond 63 bits': '82ffffffffffffffffff',
@@ -31,7 +31,7 @@ const broken = {
 export const frames: Cases = {
   ...Object.fromEntries(
     Object.entries(broken).map(([what, hex]) => [
-      `${what} fails the connection, and what came before is heard`,
+      `${what} fails the connection, and messages before it are received`,
       {
         wpt: [
           'interfaces/WebSocket/events/015',
@@ -40,18 +40,18 @@ export const frames: Cases = {
         ],
         given: hex,
         run: async (u, given) => {
-          const socket = u.make(await u.lonely(`?text=before&when=message&hex=${given}&code=4000`))
-          const told = u.end(socket)
+          const socket = u.make(await u.urlOfNewPort(`?text=before&when=message&hex=${given}&code=4000`))
+          const events = u.eventsUntilClose(socket)
           socket.onmessage = () => socket.send('go')
-          return told
+          return events
         },
         standard: ['open 1', 'message 1 before', 'error 3', 'close 3 1006 unclean'],
       } satisfies Case,
     ]),
   ),
-  'a message in fragments is one message': {
+  'a fragmented message is received as one message': {
     run: async u => {
-      // In text and in binary; with a cut through a character, with empty ones, with a ping and a pong between.
+      // Text and binary, with a character split between fragments, empty fragments, and a ping and a pong between them.
       const text = '0101f0' + '0000' + '890170' + '00029f98' + '8a00' + '800180'
       const binary = '020101' + '000102' + '800103'
       const socket = u.make(u.url(`?hex=${text}${binary}8100`))
@@ -61,28 +61,28 @@ export const frames: Cases = {
           if (all.push(data) === 3) resolve()
         }
       })
-      return Promise.all(all.map(u.said))
+      return Promise.all(all.map(u.describe))
     },
     standard: ["'😀'", 'Blob 010203', "''"],
   },
-  'a ping is answered, a pong is not, and the page hears of neither': {
+  'a ping is answered, a pong is not, and neither causes an event': {
     run: async u => {
       const id = u.id()
       const socket = u.make(u.url(`?id=${id}&hex=890568656c6c6f8a01788900&code=4000`))
-      const story = await u.end(socket)
-      const { pongs, messages } = await u.heard(id)
-      return [story, pongs.filter(pong => pong !== '0x').join(), messages]
+      const events = await u.eventsUntilClose(socket)
+      const { pongs, messages } = await u.received(id)
+      return [events, pongs.filter(pong => pong !== '0x').join(), messages]
     },
     standard: [['open 1', 'close 3 4000 clean'], '0x68656c6c6f', []],
   },
-  'lengths that are longer than they need be': {
+  'payload lengths that are not encoded minimally': {
     run: async u => {
       const stories: string[][] = []
       for (const hex of ['817e000161', '817f000000000000000161']) {
-        const socket = u.make(await u.lonely(`?when=message&hex=${hex}&code=4000`))
-        const told = u.end(socket)
+        const socket = u.make(await u.urlOfNewPort(`?when=message&hex=${hex}&code=4000`))
+        const events = u.eventsUntilClose(socket)
         socket.onopen = () => socket.send('go')
-        stories.push(await told)
+        stories.push(await events)
       }
       return stories
     },

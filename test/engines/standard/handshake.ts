@@ -1,22 +1,22 @@
-// What is asked for when a connection is opened, and which answers are no connection.
+// The handshake request, and the responses that fail the connection.
 // https://websockets.spec.whatwg.org/#opening-handshake https://www.rfc-editor.org/rfc/rfc6455#section-4
-import type { Case, Cases } from './under.ts'
+import type { Case, Cases } from './context.ts'
 
 const refused = ['error 3', 'close 3 1006 unclean']
 
-/** A case for each query, all of which fail in the same way. */
+/** Returns a case for each query. All of them fail in the same way. */
 const refusals = (queries: Readonly<Record<string, string>>, more?: Partial<Case>): Cases =>
   Object.fromEntries(
     Object.entries(queries).map(([what, query]) => [
-      `${what} is a refusal`,
+      `${what} fails the connection`,
       {
         wpt: ['opening-handshake/001'],
         given: query,
         run: async (u, given) => {
-          const socket = u.make(await u.lonely(`?${given}`))
-          const told = u.end(socket)
+          const socket = u.make(await u.urlOfNewPort(`?${given}`))
+          const events = u.eventsUntilClose(socket)
           socket.onopen = () => socket.close()
-          return told
+          return events
         },
         standard: refused,
         ...more,
@@ -25,7 +25,7 @@ const refusals = (queries: Readonly<Record<string, string>>, more?: Partial<Case
   )
 
 export const handshake: Cases = {
-  'asks as it must': {
+  'the handshake request has the required headers': {
     wpt: [
       'opening-handshake/003',
       'opening-handshake/005',
@@ -59,7 +59,7 @@ export const handshake: Cases = {
       without: [],
     },
   },
-  'asks with a new key each time': {
+  'each handshake request has a new key': {
     run: async u => {
       const keys = new Set<string>()
       for (let i = 0; i < 3; i++) {
@@ -78,22 +78,22 @@ export const handshake: Cases = {
     },
     standard: false,
   },
-  'says who the address says it is': {
+  'the handshake request has the credentials of the URL': {
     wpt: ['basic-auth'],
     run: async u => {
-      const url = (await u.lonely('?auth=foo:bar&text=authenticated')).replace('//', '//foo:bar@')
+      const url = (await u.urlOfNewPort('?auth=foo:bar&text=authenticated')).replace('//', '//foo:bar@')
       const socket = u.make(url)
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       socket.onmessage = () => socket.close(1000)
-      return told
+      return events
     },
     standard: ['open 1', 'message 1 authenticated', 'close 3 1000 clean'],
   },
-  'says nothing where the address says nothing': {
-    run: async u => u.end(u.make(await u.lonely('?auth=foo:bar'))),
+  'the handshake request has no credentials if the URL has none': {
+    run: async u => u.eventsUntilClose(u.make(await u.urlOfNewPort('?auth=foo:bar'))),
     standard: refused,
   },
-  'cookies go along, from both sides': {
+  'the handshake sends and sets cookies': {
     wpt: ['cookies/001', 'cookies/002', 'cookies/003', 'cookies/004', 'cookies/005', 'cookies/007'],
     page: true,
     run: async u => {
@@ -102,7 +102,7 @@ export const handshake: Cases = {
       const id = u.id().slice(2)
       const kinds = ['plain', 'http', 'page'].map(kind => `ws_${id}_${kind}`)
       const [plain, http, page] = kinds as [string, string, string]
-      // The store that would replace it is not in every engine.
+      // Not all engines have cookieStore.
       const bake = (cookie: string) => Reflect.set(document, 'cookie', cookie)
       bake(`${page}=test; path=/`)
       const set = [`${plain}=test; path=/`, `${http}=test; path=/; HttpOnly`]
@@ -118,44 +118,44 @@ export const handshake: Cases = {
     standard: { visible: ['plain', 'page'], sent: ['plain', 'http', 'page'] },
   },
   ...refusals({
-    'status 200': 'status=200',
-    'status 204': 'status=204',
-    'status 400': 'status=400',
-    'status 401': 'status=401&header=WWW-Authenticate: Basic realm="test"',
-    'status 403': 'status=403',
-    'status 404': 'status=404',
-    'status 407': 'status=407',
-    'status 426': 'status=426',
-    'status 429': 'status=429',
-    'status 500': 'status=500',
-    'status 503': 'status=503&header=Retry-After: 1',
-    'a wrong Accept': 'accept=wrong',
-    'an empty Accept': 'accept=',
-    'no Accept': 'without=accept',
-    'no Upgrade': 'without=upgrade',
-    'no Connection': 'without=connection',
-    'another Upgrade': 'without=upgrade&header=Upgrade: websockets',
-    'another Connection': 'without=connection&header=Connection: keep-alive',
+    'a response with status 200': 'status=200',
+    'a response with status 204': 'status=204',
+    'a response with status 400': 'status=400',
+    'a response with status 401': 'status=401&header=WWW-Authenticate: Basic realm="test"',
+    'a response with status 403': 'status=403',
+    'a response with status 404': 'status=404',
+    'a response with status 407': 'status=407',
+    'a response with status 426': 'status=426',
+    'a response with status 429': 'status=429',
+    'a response with status 500': 'status=500',
+    'a response with status 503': 'status=503&header=Retry-After: 1',
+    'a wrong Sec-WebSocket-Accept': 'accept=wrong',
+    'an empty Sec-WebSocket-Accept': 'accept=',
+    'a missing Sec-WebSocket-Accept': 'without=accept',
+    'a missing Upgrade header': 'without=upgrade',
+    'a missing Connection header': 'without=connection',
+    'a wrong Upgrade header': 'without=upgrade&header=Upgrade: websockets',
+    'a wrong Connection header': 'without=connection&header=Connection: keep-alive',
     'an extension that was not offered': 'header=Sec-WebSocket-Extensions: x-unknown',
-    'what is no HTTP': 'line=SSH-2.0-OpenSSH',
-    'what is no text': 'line=%00%FF garbage',
+    'a response that is not HTTP': 'line=SSH-2.0-OpenSSH',
+    'a response that is not text': 'line=%00%FF garbage',
   }),
   ...refusals({
     'a redirect by 301': 'status=301&header=Location: /',
     'a redirect by 302': 'status=302&header=Location: /',
     'a redirect by 307': 'status=307&header=Location: /',
   }),
-  'an answer in HTTP/1.0': {
+  'a response in HTTP/1.0': {
     run: async u => {
-      const socket = u.make(await u.lonely('?line=HTTP/1.0 101 Switching Protocols'))
-      const told = u.end(socket)
+      const socket = u.make(await u.urlOfNewPort('?line=HTTP/1.0 101 Switching Protocols'))
+      const events = u.eventsUntilClose(socket)
       socket.onopen = () => socket.close(1000)
-      return told
+      return events
     },
   },
-  'reads the answer as HTTP is read': {
+  'the headers of the response are parsed as HTTP defines': {
     run: async u => {
-      const stories: string[] = []
+      const results: string[] = []
       const queries = [
         'without=upgrade&header=Upgrade: WebSocket',
         'without=connection&header=Connection: keep-alive, upgrade',
@@ -164,34 +164,34 @@ export const handshake: Cases = {
         'header=X-Unknown: 1',
       ]
       for (const query of queries) {
-        const socket = u.make(await u.lonely(`?${query}`))
-        const told = u.end(socket)
+        const socket = u.make(await u.urlOfNewPort(`?${query}`))
+        const events = u.eventsUntilClose(socket)
         socket.onopen = () => socket.close(1000)
-        stories.push((await told).join(', '))
+        results.push((await events).join(', '))
       }
-      return [...new Set(stories)]
+      return [...new Set(results)]
     },
     standard: ['open 1, close 3 1000 clean'],
   },
-  'nobody listens there': {
+  'a connection to a closed port': {
     wpt: ['interfaces/WebSocket/events/020', 'interfaces/WebSocket/readyState/007'],
-    run: u => u.end(u.make(u.closed)),
+    run: u => u.eventsUntilClose(u.make(u.closed)),
     standard: refused,
   },
-  'an answer that comes late is as good': {
+  'a response that is delayed is accepted': {
     run: async u => {
       const id = u.id()
       const socket = u.make(u.url(`?opening=told&code=4000&id=${id}`))
-      const told = u.end(socket)
+      const events = u.eventsUntilClose(socket)
       await u.task()
       const { readyState } = socket
-      await u.go(id)
-      return [readyState, await told]
+      await u.proceed(id)
+      return [readyState, await events]
     },
     standard: [0, ['open 1', 'close 3 4000 clean']],
   },
-  'messages that come with the answer are heard after `open`': {
-    run: async u => u.end(u.make(u.url('?text=1&text=2&code=4000&glued'))),
+  'messages in the same packet as the response are received after the open event': {
+    run: async u => u.eventsUntilClose(u.make(u.url('?text=1&text=2&code=4000&glued'))),
     standard: ['open 1', 'message 1 1', 'message 1 2', 'close 3 4000 clean'],
   },
 }

@@ -1,114 +1,116 @@
-// The end of the document or the worker that a socket belongs to.
+// What happens to a socket when its document or worker ends.
 // https://websockets.spec.whatwg.org/#garbage-collection https://html.spec.whatwg.org/multipage/#unloading-document-cleanup-steps
-import type { Cases } from './under.ts'
+import type { Cases } from './context.ts'
 
 export const life: Cases = {
-  'a frame that is removed takes its sockets with it': {
+  'removing a frame closes its sockets': {
     wpt: ['unload-a-document/001', 'unload-a-document/002', 'unload-a-document/004'],
     page: true,
     run: async u => {
-      const { frame, under } = await u.frame()
+      const { frame, context } = await u.frame()
       const id = u.id()
-      const socket = await under.open(`?id=${id}`)
-      const told = under.story(socket)
+      const socket = await context.open(`?id=${id}`)
+      const events = context.events(socket)
       frame.remove()
-      const { close } = await u.heard(id)
-      await u.rest()
-      return [close?.code ?? 'cut', told]
+      const { close } = await u.received(id)
+      await u.otherConnection()
+      return [close?.code ?? 'cut', events]
     },
     standard: [1001, []],
   },
-  'a frame that goes elsewhere does so too': {
+  'navigating a frame closes its sockets': {
     wpt: ['unload-a-document/001', 'unload-a-document/003', 'unload-a-document/005'],
     page: true,
     run: async u => {
-      const { frame, under } = await u.frame()
+      const { frame, context } = await u.frame()
       const id = u.id()
-      await under.open(`?id=${id}`)
-      // Firefox may still tell the page that goes.
+      await context.open(`?id=${id}`)
+      // Firefox may still fire events in the document that is unloaded.
       frame.src = 'about:blank'
-      return (await u.heard(id)).close?.code
+      return (await u.received(id)).close?.code
     },
     standard: 1001,
   },
-  'a frame that had closed its socket hears no more of it': {
+  'a frame that is removed after it called close() receives no further events': {
     wpt: ['unload-a-document/002', 'unload-a-document/004'],
     page: true,
     run: async u => {
-      const { frame, under } = await u.frame()
+      const { frame, context } = await u.frame()
       const id = u.id()
-      const socket = await under.open(`?id=${id}&closing=50`)
-      const told = under.story(socket)
+      const socket = await context.open(`?id=${id}&closing=50`)
+      const events = context.events(socket)
       socket.close(4000)
       frame.remove()
-      const { close } = await u.heard(id)
-      await u.rest()
-      return [close?.code, told]
+      const { close } = await u.received(id)
+      await u.otherConnection()
+      return [close?.code, events]
     },
     standard: [4000, []],
   },
-  'a frame can be removed while its socket opens': {
+  'a frame can be removed while its socket is connecting': {
     page: true,
     run: async u => {
-      const { frame, under } = await u.frame()
-      const socket = under.make(await u.lonely('?opening=50'))
-      const told = under.story(socket)
+      const { frame, context } = await u.frame()
+      const socket = context.make(await u.urlOfNewPort('?opening=50'))
+      const events = context.events(socket)
       frame.remove()
-      await u.rest()
-      await u.rest()
-      return told
+      await u.otherConnection()
+      await u.otherConnection()
+      return events
     },
     standard: [],
   },
-  'a frame can be removed in an error event of its own': {
+  'a frame can be removed in an error event of its socket': {
     wpt: ['remove-own-iframe-during-onerror.window'],
     page: true,
     run: async u => {
-      const { frame, under } = await u.frame()
-      const socket = under.make(u.closed)
+      const { frame, context } = await u.frame()
+      const socket = context.make(u.closed)
       await new Promise<void>(resolve => {
         socket.onerror = () => {
           frame.remove()
           resolve()
         }
       })
-      await u.rest()
+      await u.otherConnection()
       return frame.isConnected
     },
     standard: false,
   },
-  'no socket is made where the document is gone, or one that never opens': {
+  'in a document that is not active, no socket is created, or it never opens': {
     page: true,
     run: async u => {
-      const { frame, under } = await u.frame()
+      const { frame, context } = await u.frame()
       frame.remove()
-      const thrown = under.thrown(() => under.make(u.url()))
-      await u.rest()
+      const thrown = context.thrown(() => context.make(u.url()))
+      await u.otherConnection()
       return thrown
     },
     differs: { chromium: 'has no platform left' },
   },
-  'a worker that is terminated takes its sockets with it': {
+  'terminating a worker closes its sockets': {
     wpt: ['Create-on-worker-shutdown'],
     page: true,
     run: async u => {
       const id = u.id()
-      const { worker, said } = await u.spawn(`
+      const { worker, firstMessage } = await u.spawn(`
         const socket = make(${JSON.stringify(u.url(`?id=${id}`))})
         socket.onopen = () => postMessage('open')
       `)
-      const opened = await said
+      const opened = await firstMessage
       worker.terminate()
-      const { close } = await u.heard(id)
+      const { close } = await u.received(id)
       return [opened, close?.code ?? 'cut']
     },
   },
-  'a worker that has closed itself can make a socket all the same': {
+  'a worker that has called close() can still create a socket': {
     wpt: ['Create-on-worker-shutdown'],
     page: true,
     run: async u => {
-      const { said } = await u.spawn(`close(); postMessage(make(${JSON.stringify(u.url())}).readyState)`)
-      return said
+      const { firstMessage } = await u.spawn(
+        `close(); postMessage(make(${JSON.stringify(u.url())}).readyState)`,
+      )
+      return firstMessage
     },
     standard: 0,
   },

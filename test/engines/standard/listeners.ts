@@ -1,10 +1,10 @@
-// Who hears of an event, in which order, and with what.
+// The listeners and event handlers of an event, their order, and the event objects.
 // https://websockets.spec.whatwg.org/#eventdef-websocket-open https://dom.spec.whatwg.org/#concept-event-dispatch
 // https://html.spec.whatwg.org/multipage/webappapis.html#event-handler-attributes
-import type { Cases } from './under.ts'
+import type { Cases } from './context.ts'
 
 export const listeners: Cases = {
-  'handlers are null until they are set': {
+  'event handlers are initially null': {
     wpt: ['eventhandlers', 'interfaces/WebSocket/events/002'],
     run: u => {
       const { onopen, onmessage, onerror, onclose } = u.make(u.url())
@@ -12,7 +12,7 @@ export const listeners: Cases = {
     },
     standard: [null, null, null, null],
   },
-  'handlers are what they are set to, if that is a function or another object': {
+  'event handlers keep functions and other objects, and other values become null': {
     wpt: [
       'eventhandlers',
       'interfaces/WebSocket/events/003',
@@ -41,29 +41,29 @@ export const listeners: Cases = {
     },
     standard: Array(4).fill([true, true]),
   },
-  'a handler is called with one event, its `this` is the socket': {
+  'an event handler is called with one event, and `this` is the socket': {
     wpt: [
       'interfaces/WebSocket/events/004',
       'interfaces/WebSocket/events/006',
       'interfaces/WebSocket/events/007',
     ],
     run: async u => {
-      const told: unknown[] = []
+      const events: unknown[] = []
       const socket = u.make(u.url('?code=4000'))
       for (const name of ['onopen', 'onclose'] as const) {
         socket[name] = function (this: WebSocket, ...all: Event[]) {
-          told.push([name, this === socket, all.length, all[0]?.type, all[0]?.target === socket])
+          events.push([name, this === socket, all.length, all[0]?.type, all[0]?.target === socket])
         }
       }
-      await u.end(socket)
-      return told
+      await u.eventsUntilClose(socket)
+      return events
     },
     standard: [
       ['onopen', true, 1, 'open', true],
       ['onclose', true, 1, 'close', true],
     ],
   },
-  'handlers hear what the page dispatches': {
+  'event handlers are called for events that the page dispatches': {
     wpt: [
       'interfaces/WebSocket/events/006',
       'interfaces/WebSocket/events/007',
@@ -72,13 +72,13 @@ export const listeners: Cases = {
     ],
     run: u => {
       const socket = u.make(u.url()) as any
-      const told: unknown[] = []
+      const events: unknown[] = []
       for (const type of ['open', 'message', 'error', 'close', 'other']) {
-        socket[`on${type}`] = (event: CustomEvent) => told.push([event.type, event.detail])
+        socket[`on${type}`] = (event: CustomEvent) => events.push([event.type, event.detail])
         socket.dispatchEvent(new CustomEvent(type, { detail: 5 }))
         socket[`on${type}`] = null
       }
-      return told
+      return events
     },
     standard: [
       ['open', 5],
@@ -87,7 +87,7 @@ export const listeners: Cases = {
       ['close', 5],
     ],
   },
-  'a handler that returns false prevents the default, and nothing else does': {
+  'an event handler that returns false cancels the event, and no other return value does': {
     run: u => {
       const socket = u.make(u.url())
       return [false, true, undefined, 0, null].map(answer => {
@@ -97,32 +97,32 @@ export const listeners: Cases = {
     },
     standard: [[false, false], ...Array(4).fill([true, true])],
   },
-  'an object that cannot be called is no handler when it comes to it': {
+  'an object that is not callable is ignored as an event handler': {
     run: async u => {
-      const told: string[] = []
+      const events: string[] = []
       const socket = u.make(u.url())
-      socket.onopen = { handleEvent: () => told.push('handled') } as any
-      socket.addEventListener('open', () => told.push('listener'))
+      socket.onopen = { handleEvent: () => events.push('handled') } as any
+      socket.addEventListener('open', () => events.push('listener'))
       await u.next(socket, 'open')
-      return told
+      return events
     },
     standard: ['listener'],
   },
-  'a handler keeps its place among the listeners': {
+  'an event handler that is replaced keeps its position among the listeners': {
     wpt: ['interfaces/WebSocket/events/016', 'interfaces/WebSocket/events/019'],
     run: async u => {
-      const told: string[] = []
+      const events: string[] = []
       const socket = u.make(u.url('?text=a'))
-      const done = u.end(socket)
+      const done = u.eventsUntilClose(socket)
       for (const type of ['open', 'message', 'close'] as const) {
-        socket.addEventListener(type, () => told.push(`${type} 1`))
-        ;(socket as any)[`on${type}`] = () => told.push('replaced')
-        socket.addEventListener(type, () => told.push(`${type} 3`))
-        ;(socket as any)[`on${type}`] = () => told.push(`${type} 2`)
+        socket.addEventListener(type, () => events.push(`${type} 1`))
+        ;(socket as any)[`on${type}`] = () => events.push('replaced')
+        socket.addEventListener(type, () => events.push(`${type} 3`))
+        ;(socket as any)[`on${type}`] = () => events.push(`${type} 2`)
       }
       socket.addEventListener('message', () => socket.close())
       await done
-      return told
+      return events
     },
     standard: [
       'open 1',
@@ -136,38 +136,38 @@ export const listeners: Cases = {
       'close 3',
     ],
   },
-  'a handler that was taken away comes back behind the others': {
+  'an event handler that was removed is added at the end': {
     run: u => {
-      const told: number[] = []
+      const events: number[] = []
       const socket = u.make(u.url())
-      socket.onopen = () => told.push(1)
-      socket.addEventListener('open', () => told.push(2))
+      socket.onopen = () => events.push(1)
+      socket.addEventListener('open', () => events.push(2))
       socket.onopen = null
-      socket.onopen = () => told.push(3)
+      socket.onopen = () => events.push(3)
       socket.dispatchEvent(new Event('open'))
-      return told
+      return events
     },
     standard: [2, 3],
   },
-  'a handler is looked up when its turn comes': {
+  'the value of an event handler is read when it is called': {
     run: u => {
-      const told: string[] = []
+      const events: string[] = []
       const socket = u.make(u.url())
       socket.addEventListener('open', () => {
-        socket.onopen = () => told.push('new')
+        socket.onopen = () => events.push('new')
       })
-      socket.onopen = () => told.push('old')
+      socket.onopen = () => events.push('old')
       socket.dispatchEvent(new Event('open'))
       socket.addEventListener('close', () => {
         socket.onclose = null
       })
-      socket.onclose = () => told.push('close')
+      socket.onclose = () => events.push('close')
       socket.dispatchEvent(new Event('close'))
-      return told
+      return events
     },
     standard: ['new'],
   },
-  'a function as handler and as listener is called twice': {
+  'a function that is both event handler and listener is called twice': {
     run: u => {
       let calls = 0
       const count = () => calls++
@@ -182,7 +182,7 @@ export const listeners: Cases = {
     },
     standard: 3,
   },
-  'the same listener twice is one, capturing it is another': {
+  'a listener is added once, and once more for capture': {
     run: async u => {
       let calls = 0
       const count = () => calls++
@@ -196,93 +196,93 @@ export const listeners: Cases = {
     },
     standard: 2,
   },
-  'who captures hears first': {
+  'capturing listeners are called first': {
     run: async u => {
-      const told: string[] = []
+      const events: string[] = []
       const socket = u.make(u.url())
-      socket.addEventListener('open', () => told.push('listener'))
-      socket.onopen = () => told.push('handler')
-      socket.addEventListener('open', () => told.push('captures'), true)
+      socket.addEventListener('open', () => events.push('listener'))
+      socket.onopen = () => events.push('handler')
+      socket.addEventListener('open', () => events.push('captures'), true)
       await u.next(socket, 'open')
-      return told
+      return events
     },
     standard: ['captures', 'listener', 'handler'],
   },
-  'listens once, until a signal, until it is removed': {
+  'listeners with once or signal, and removed listeners': {
     run: async u => {
-      const told: string[] = []
+      const events: string[] = []
       const controller = new AbortController()
       const socket = await u.open()
-      const removed = () => told.push('removed')
-      socket.addEventListener('message', () => told.push('once'), { once: true })
-      socket.addEventListener('message', () => told.push('signal'), { signal: controller.signal })
-      socket.addEventListener('message', () => told.push('aborted'), { signal: AbortSignal.abort() })
+      const removed = () => events.push('removed')
+      socket.addEventListener('message', () => events.push('once'), { once: true })
+      socket.addEventListener('message', () => events.push('signal'), { signal: controller.signal })
+      socket.addEventListener('message', () => events.push('aborted'), { signal: AbortSignal.abort() })
       socket.addEventListener('message', removed)
       socket.removeEventListener('message', removed, true)
       for (const text of ['1', '2', '3']) {
         socket.send(text)
         await u.next(socket, 'message')
-        told.push(text)
+        events.push(text)
         if (text === '2') {
           controller.abort()
           socket.removeEventListener('message', removed)
         }
       }
-      return told
+      return events
     },
     standard: ['once', 'signal', 'removed', '1', 'signal', 'removed', '2', '3'],
   },
-  'an object listens with its handleEvent of that moment': {
+  'a listener object is called through its current handleEvent': {
     run: async u => {
-      const told: unknown[] = []
+      const events: unknown[] = []
       const socket = u.make(u.url())
       const listener = { name: 'object' } as any
       socket.addEventListener('open', listener)
       listener.handleEvent = function (this: any, event: Event) {
-        told.push([this.name, event.type])
+        events.push([this.name, event.type])
       }
       await u.next(socket, 'open')
-      return told
+      return events
     },
     standard: [['object', 'open']],
   },
-  'listeners removed or added in a dispatch': {
+  'listeners that are removed or added during dispatch': {
     run: async u => {
-      const told: string[] = []
+      const events: string[] = []
       const socket = u.make(u.url())
-      const second = () => told.push('second')
+      const second = () => events.push('second')
       socket.addEventListener('open', () => {
-        told.push('first')
+        events.push('first')
         socket.removeEventListener('open', second)
-        socket.addEventListener('open', () => told.push('late'))
+        socket.addEventListener('open', () => events.push('late'))
       })
       socket.addEventListener('open', second)
-      socket.addEventListener('open', () => told.push('third'))
+      socket.addEventListener('open', () => events.push('third'))
       await u.next(socket, 'open')
-      return told
+      return events
     },
     standard: ['first', 'third'],
   },
-  'an event can be stopped on its way': {
+  'stopImmediatePropagation() stops an event': {
     run: async u => {
-      const told: string[] = []
+      const events: string[] = []
       const socket = u.make(u.url('?code=4000'))
       const closed = u.next(socket, 'close')
       socket.addEventListener('open', event => {
-        told.push('first')
+        events.push('first')
         event.stopPropagation()
       })
       socket.addEventListener('open', event => {
-        told.push('second')
+        events.push('second')
         event.stopImmediatePropagation()
       })
-      socket.onopen = () => told.push('handler')
+      socket.onopen = () => events.push('handler')
       await closed
-      return told
+      return events
     },
     standard: ['first', 'second'],
   },
-  'null is no listener, and other things are none at all': {
+  'null is ignored as a listener, and other values throw': {
     run: u => {
       const socket = u.make(u.url()) as any
       return [null, undefined, {}, 1, 'a'].map(listener =>
@@ -291,7 +291,7 @@ export const listeners: Cases = {
     },
     standard: ['nothing', 'nothing', 'nothing', 'TypeError', 'TypeError'],
   },
-  'dispatching is as for any event target': {
+  'dispatchEvent() works as with any event target': {
     run: u => {
       const socket = u.make(u.url()) as any
       const event = new Event('open', { cancelable: true })
@@ -307,7 +307,7 @@ export const listeners: Cases = {
     },
     standard: [true, ['DOMException InvalidStateError 11'], 'TypeError', 'TypeError'],
   },
-  'a listener that throws is reported, and the others hear all the same': {
+  'an error thrown by a listener is reported, and the other listeners are called': {
     run: async u => {
       const socket = u.make(u.url('?text=a&code=4000'))
       const fail = (message: string) => () => {
@@ -316,46 +316,46 @@ export const listeners: Cases = {
       socket.addEventListener('open', fail('listener'))
       socket.onopen = fail('handler')
       socket.addEventListener('message', { handleEvent: fail('object') })
-      const story = await u.end(socket)
-      return [u.uncaught.splice(0), story]
+      const events = await u.eventsUntilClose(socket)
+      return [u.uncaught.splice(0), events]
     },
     standard: [
       ['listener', 'handler', 'object'],
       ['open 1', 'message 1 a', 'close 3 4000 clean'],
     ],
   },
-  'a microtask runs between two listeners': {
+  'microtasks run between two listeners': {
     run: async u => {
-      const told: string[] = []
+      const events: string[] = []
       const socket = u.make(u.url())
       socket.addEventListener('open', () => {
-        told.push('first')
-        Promise.resolve().then(() => told.push('microtask'))
+        events.push('first')
+        Promise.resolve().then(() => events.push('microtask'))
       })
-      socket.addEventListener('open', () => told.push('second'))
+      socket.addEventListener('open', () => events.push('second'))
       await u.next(socket, 'open')
-      return told
+      return events
     },
     standard: ['first', 'microtask', 'second'],
-    differs: { all: 'dispatches inside of another event' },
+    differs: { all: 'dispatches during the dispatch of another event' },
   },
-  'every message is a task of its own': {
+  'each message event has its own task': {
     run: async u => {
-      const told: string[] = []
+      const events: string[] = []
       const socket = u.make(u.url('?text=1&text=2&text=3&glued'))
       await new Promise<void>(resolve => {
-        socket.onopen = () => queueMicrotask(() => told.push('after open'))
+        socket.onopen = () => queueMicrotask(() => events.push('after open'))
         socket.onmessage = ({ data }) => {
-          told.push(data)
-          queueMicrotask(() => told.push(`after ${data}`))
+          events.push(data)
+          queueMicrotask(() => events.push(`after ${data}`))
           if (data === '3') resolve()
         }
       })
-      return told
+      return events
     },
     standard: ['after open', '1', 'after 1', '2', 'after 2', '3', 'after 3'],
   },
-  'all that listen get the same event, and it is over when they have': {
+  'all listeners get the same event, and afterwards its dispatch has ended': {
     run: async u => {
       const events: Event[] = []
       const facts: unknown[] = []
@@ -378,7 +378,7 @@ export const listeners: Cases = {
     },
     standard: [true, [true, true, 2, 1, true, true, true, 2, 1, true], [true, null, 0, 0]],
   },
-  'open and error are plain events': {
+  'open and error events are plain events': {
     wpt: [
       'interfaces/WebSocket/events/015',
       'interfaces/WebSocket/events/017',
@@ -386,7 +386,7 @@ export const listeners: Cases = {
       'interfaces/WebSocket/events/020',
     ],
     run: async u => {
-      const socket = u.make(await u.lonely('?when=message&hex=8300'))
+      const socket = u.make(await u.urlOfNewPort('?when=message&hex=8300'))
       socket.onopen = () => socket.send('go')
       const facts: unknown[] = []
       for (const type of ['open', 'error'] as const) {
@@ -401,7 +401,7 @@ export const listeners: Cases = {
     },
     standard: Array(2).fill(['[object Event]', true, false, false, false, false, true]),
   },
-  'a message event says where it is from': {
+  'a message event has the origin of the server': {
     wpt: [
       'interfaces/WebSocket/events/015',
       'interfaces/WebSocket/events/017',
@@ -434,7 +434,7 @@ export const listeners: Cases = {
       },
     },
   },
-  'the origin of a message has neither a path nor a name': {
+  'the origin of a message has no path and no credentials': {
     run: async u => {
       const url = u.url('?text=hello').replace('//', '//LOCALHOST/').replace('LOCALHOST/', '')
       const { origin } = await u.next(u.make(url), 'message')
@@ -442,7 +442,7 @@ export const listeners: Cases = {
     },
     standard: true,
   },
-  'a close event says how it ended': {
+  'a close event has code, reason and wasClean': {
     wpt: [
       'interfaces/CloseEvent/clean-close',
       'interfaces/WebSocket/events/015',
@@ -464,7 +464,7 @@ export const listeners: Cases = {
       rest: { bubbles: false, cancelable: false, composed: false, code: 4321, reason: 'bye', wasClean: true },
     },
   },
-  'events say when they were made': {
+  'events have a timestamp': {
     run: async u => {
       const socket = u.make(u.url('?text=a&code=4000'))
       const stamps = [performance.now()]

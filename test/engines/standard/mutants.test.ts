@@ -1,18 +1,21 @@
-// The suite can fail: the engine's own class with one thing wrong at a time, and the case that must notice.
+// Proves that the suite can fail: adds one bug at a time to the class of the engine, and expects that a case detects it.
 import { expect, test } from 'vitest'
 import { startHandshakeServer } from '../../interop/handshake.ts'
 import { freePort } from '../../support/ports.ts'
 import { inEveryEngine } from '../rig.ts'
 import { all } from './all.ts'
-import { source, type Verdict } from './under.ts'
+import { type CaseResult, source } from './context.ts'
 
-/** Runs in a worker of its own, on its class; returns another class or spoils that one. */
+/** Runs in a new worker. Modifies its class, or returns another one. */
 type Mutation = (Base: any) => unknown
 
 const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mutation]>> = {
-  'no `new` needed': ['needs `new`', Base => new Proxy(Base, { apply: (_, __, args) => new Base(...args) })],
-  'no address needed': [
-    'needs an address',
+  '`new` is optional': [
+    'the constructor throws without `new`',
+    Base => new Proxy(Base, { apply: (_, __, args) => new Base(...args) }),
+  ],
+  'the URL is optional': [
+    'the constructor throws without a URL',
     Base =>
       class extends Base {
         constructor(url = '/') {
@@ -20,44 +23,44 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'a class of length 2': [
+  'the length of the class is 2': [
     'the class is a function of length 1 named WebSocket',
     Base => {
       Object.defineProperty(Base, 'length', { value: 2 })
     },
   ],
-  'one more static member': [
-    'the class has nothing more of its own',
+  'an additional static member': [
+    'the class has no other own properties',
     Base => {
       Base.version = 1
     },
   ],
-  'one more member': [
-    'the prototype has these properties of its own',
+  'an additional member': [
+    'the prototype has exactly these own properties',
     Base => {
       Base.prototype.ping = () => {}
     },
   ],
-  'a property of its own': [
-    'an instance has nothing of its own',
+  'an own property': [
+    'an instance has no own properties',
     Base =>
       class extends Base {
         more = 1
       },
   ],
-  'no name': [
-    'says what it is',
+  'no Symbol.toStringTag': [
+    'Object.prototype.toString() returns [object WebSocket]',
     Base => {
       delete Base.prototype[Symbol.toStringTag]
     },
   ],
-  'constants on the class alone': [
-    'constants are on the class, its prototype and its instances',
+  'constants only on the class': [
+    'the constants are on the class, its prototype and its instances',
     Base =>
       new Proxy(Base, { get: (_, name) => (name === 'prototype' ? EventTarget.prototype : Base[name]) }),
   ],
   'constants that can be changed': [
-    'constants can be listed, and neither changed nor deleted',
+    'the constants are enumerable, and cannot be changed or deleted',
     Base =>
       class extends Base {
         static CONNECTING = 0
@@ -66,14 +69,14 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         static CLOSED = 3
       },
   ],
-  'methods that cannot be listed': [
+  'methods that are not enumerable': [
     'operations are methods of the prototype',
     Base => {
       Object.defineProperty(Base.prototype, 'close', { enumerable: false })
     },
   ],
-  'a method that takes any `this`': [
-    'operations throw for a wrong `this`, before they look at their arguments',
+  'a method that accepts any `this`': [
+    'operations throw for a wrong `this`, before they convert their arguments',
     Base => {
       const { send } = Base.prototype
       Base.prototype.send = function (data: any) {
@@ -81,8 +84,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
       }
     },
   ],
-  'the address as it was given': [
-    'says its address as it was parsed',
+  'url is the string that was passed': [
+    'url is the serialized parsed URL',
     Base =>
       class extends Base {
         given: string
@@ -95,8 +98,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'a fragment cut off': [
-    'refuses fragments, the empty one too',
+  'a fragment is removed': [
+    'the constructor throws for a fragment, even an empty one',
     Base =>
       class extends Base {
         constructor(url: string) {
@@ -104,8 +107,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'http: refused': [
-    'takes http: for ws:, and https: for wss:',
+  'http: throws': [
+    'the constructor converts http: to ws:, and https: to wss:',
     Base =>
       class extends Base {
         constructor(url: string) {
@@ -114,8 +117,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'arraybuffer at first': [
-    'is connecting when it is new, and has nothing yet',
+  'binaryType is initially arraybuffer': [
+    'a new socket is connecting, and its attributes have their initial values',
     Base =>
       class extends Base {
         constructor(...args: any[]) {
@@ -124,8 +127,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'null for no subprotocol': [
-    'makes strings of names',
+  'null means no subprotocol': [
+    'the constructor converts subprotocols to strings',
     Base =>
       class extends Base {
         constructor(url: string, names: any) {
@@ -133,8 +136,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'subprotocols in lower case': [
-    'names in another case are other names',
+  'subprotocols are converted to lower case': [
+    'subprotocols are case-sensitive',
     Base =>
       class extends Base {
         constructor(url: string, names: any) {
@@ -142,8 +145,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'never a subprotocol': [
-    'is the one that the server chose, from `open` until after `close`',
+  'protocol is always empty': [
+    'protocol is the one that the server selected, from the open event on',
     Base =>
       class extends Base {
         get protocol() {
@@ -152,7 +155,7 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
       },
   ],
   'no error event': [
-    'nobody listens there',
+    'a connection to a closed port',
     Base =>
       class extends Base {
         constructor(...args: any[]) {
@@ -161,20 +164,20 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'always clean': [
-    'nobody listens there',
+  'wasClean is always true': [
+    'a connection to a closed port',
     () => {
       Object.defineProperty(CloseEvent.prototype, 'wasClean', { value: true })
     },
   ],
-  'messages from nowhere': [
-    'a message event says where it is from',
+  'message events have no origin': [
+    'a message event has the origin of the server',
     () => {
       Object.defineProperty(MessageEvent.prototype, 'origin', { value: '' })
     },
   ],
-  'handlers of any kind': [
-    'handlers are what they are set to, if that is a function or another object',
+  'event handlers accept any value': [
+    'event handlers keep functions and other objects, and other values become null',
     Base =>
       class extends Base {
         handler: any = null
@@ -186,8 +189,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'handlers before listeners': [
-    'a handler keeps its place among the listeners',
+  'event handlers are called before listeners': [
+    'an event handler that is replaced keeps its position among the listeners',
     Base =>
       class extends Base {
         first: any
@@ -200,8 +203,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'handlers without `this`': [
-    'a handler is called with one event, its `this` is the socket',
+  'event handlers are called without `this`': [
+    'an event handler is called with one event, and `this` is the socket',
     Base =>
       class extends Base {
         set onopen(value: any) {
@@ -209,8 +212,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'messages a task late': [
-    'what the server sent before it closed is heard before',
+  'message events are fired one task late': [
+    'messages that the server sent before its close frame are received before the close event',
     Base =>
       class extends Base {
         constructor(...args: any[]) {
@@ -224,8 +227,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'send says whether it did': [
-    'send returns nothing',
+  'send() returns a value': [
+    'send() returns undefined',
     Base =>
       class extends Base {
         send(data: any) {
@@ -234,8 +237,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'send sends nothing where it is given nothing': [
-    'send needs an argument, in every state',
+  'send() without an argument does not throw': [
+    'send() throws without an argument, in every state',
     Base =>
       class extends Base {
         send(data: any) {
@@ -243,8 +246,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'send waits for the connection': [
-    'send throws while it connects, whatever it is given',
+  'send() while connecting does not throw': [
+    'send() throws while connecting, with any data',
     Base =>
       class extends Base {
         send(data: any) {
@@ -252,8 +255,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'the whole buffer of a view': [
-    'buffers and every kind of view, with offsets and lengths',
+  'the whole buffer of a view is sent': [
+    'buffers and all kinds of views, with offsets and lengths',
     Base =>
       class extends Base {
         send(data: any) {
@@ -261,8 +264,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'half a surrogate pair left out': [
-    'half of a surrogate pair is replaced',
+  'lone surrogates are removed': [
+    'a lone surrogate in text is replaced',
     Base =>
       class extends Base {
         send(data: any) {
@@ -270,8 +273,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'a Blob after what is sent later': [
-    'keeps the order of text, buffers and Blobs',
+  'a Blob is sent after later messages': [
+    'text, buffers and Blobs arrive in the order of the calls',
     Base =>
       class extends Base {
         send(data: any) {
@@ -279,14 +282,14 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'never anything buffered': [
-    'bufferedAmount counts at once, in bytes of UTF-8',
+  'bufferedAmount is always 0': [
+    'bufferedAmount grows at once by the number of UTF-8 bytes',
     Base => {
       Object.defineProperty(Base.prototype, 'bufferedAmount', { get: () => 0 })
     },
   ],
-  'characters for bytes': [
-    'bufferedAmount counts at once, in bytes of UTF-8',
+  'bufferedAmount counts characters': [
+    'bufferedAmount grows at once by the number of UTF-8 bytes',
     Base =>
       class extends Base {
         sum = 0
@@ -299,8 +302,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'nothing counted after close()': [
-    'bufferedAmount grows after close(), and never falls again',
+  'bufferedAmount does not grow after close()': [
+    'bufferedAmount grows after close(), and does not fall any more',
     Base =>
       class extends Base {
         send(data: any) {
@@ -308,8 +311,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'any binaryType': [
-    'binaryType takes its two values and no other',
+  'binaryType accepts any value': [
+    'binaryType accepts only its two values',
     Base =>
       class extends Base {
         type: any = 'blob'
@@ -321,8 +324,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'any code': [
-    'close refuses codes that are not for the page',
+  'close() accepts any code': [
+    'close() throws for codes that a page may not send',
     Base =>
       class extends Base {
         close(code: any) {
@@ -330,8 +333,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'long reasons cut off': [
-    'close refuses more than 123 bytes of reason',
+  'close() truncates long reasons': [
+    'close() throws for a reason of more than 123 bytes',
     Base =>
       class extends Base {
         close(code: any, reason: any) {
@@ -339,8 +342,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'the reason forgotten': [
-    'close sends its code and reason, and hears them back',
+  'close() omits the reason': [
+    'close() sends its code and reason, and the close event reports them',
     Base =>
       class extends Base {
         close(code?: any) {
@@ -348,8 +351,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'a second close() that throws': [
-    'the first close counts',
+  'a second call of close() throws': [
+    'only the first call of close() has an effect',
     Base =>
       class extends Base {
         close(...args: any[]) {
@@ -358,8 +361,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'connecting until it is closed': [
-    'close while it connects fails the connection, in a later task',
+  'readyState is CONNECTING until the close event': [
+    'close() while connecting fails the connection in a later task',
     Base =>
       class extends Base {
         get readyState() {
@@ -370,8 +373,8 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
         }
       },
   ],
-  'still open in its close event': [
-    'close in its own close event does nothing',
+  'readyState is OPEN in the close event': [
+    'close() in a close event has no effect',
     Base =>
       class extends Base {
         get readyState() {
@@ -381,21 +384,21 @@ const mutants: Readonly<Record<string, readonly [caughtBy: string, mutation: Mut
   ],
 }
 
-/** In the page: the results of one case, with and without the mutation. */
+/** In the page: returns the results of one case without and with the mutation. */
 async function compare(script: string, mutation: string, args: readonly unknown[]) {
   const results: string[] = []
   for (const change of ['Base => Base', mutation]) {
     const text = `const Own = (${change})(WebSocket); if (Own) self.WebSocket = Own
       importScripts(${JSON.stringify(script)})
-      onmessage = async ({ data }) => postMessage(await perform(...data))`
+      onmessage = async ({ data }) => postMessage(await runCases(...data))`
     const worker = new Worker(URL.createObjectURL(new Blob([text])))
     worker.postMessage(args)
-    const verdicts = await new Promise<Verdict[] | string>(resolve => {
+    const caseResults = await new Promise<CaseResult[] | string>(resolve => {
       worker.onmessage = ({ data }) => resolve(data)
       worker.onerror = ({ message }) => resolve(message)
     })
     results.push(
-      typeof verdicts === 'string' ? verdicts : JSON.stringify(verdicts.map(({ result }) => result)),
+      typeof caseResults === 'string' ? caseResults : JSON.stringify(caseResults.map(({ result }) => result)),
     )
     worker.terminate()
   }
@@ -403,14 +406,17 @@ async function compare(script: string, mutation: string, args: readonly unknown[
 }
 
 inEveryEngine(rig => {
-  test.each(Object.entries(mutants))('%s is noticed', async (_, [caughtBy, mutation]) => {
-    const server = rig.keep(await startHandshakeServer())
-    const script = rig.site.script('/standard.js', source(all))
-    const page = await rig.open({ scripts: [] })
-    const closed = `ws://127.0.0.1:${await freePort()}/`
-    const args = [server.origin, closed, 'WebSocket', [caughtBy]]
-    const [own, mutant] = await page.evaluate(compare, script, `${mutation}`, args)
-    expect(all[caughtBy]?.standard).toEqual(JSON.parse(own ?? '')[0])
-    expect(mutant).not.toBe(own)
-  })
-}, 'chromium') // The cases are the same in all engines, and so is what they can notice.
+  test.each(Object.entries(mutants))(
+    'the suite detects a WebSocket class with this bug: %s',
+    async (_, [caughtBy, mutation]) => {
+      const server = rig.keep(await startHandshakeServer())
+      const script = rig.site.script('/standard.js', source(all))
+      const page = await rig.open({ scripts: [] })
+      const closed = `ws://127.0.0.1:${await freePort()}/`
+      const args = [server.origin, closed, 'WebSocket', [caughtBy]]
+      const [own, mutant] = await page.evaluate(compare, script, `${mutation}`, args)
+      expect(all[caughtBy]?.standard).toEqual(JSON.parse(own ?? '')[0])
+      expect(mutant).not.toBe(own)
+    },
+  )
+}, 'chromium') // One engine is enough, because the cases are the same in all engines.

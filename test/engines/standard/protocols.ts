@@ -1,16 +1,16 @@
-// Subprotocols: what may be offered, what is, and what may be answered.
+// Subprotocols: which ones can be offered, which are, and which may be selected.
 // https://websockets.spec.whatwg.org/#dom-websocket-websocket https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-import type { Cases } from './under.ts'
+import type { Cases } from './context.ts'
 
 const refused = ['error 3', 'close 3 1006 unclean']
 
 export const protocols: Cases = {
-  'refuses an empty name': {
+  'the constructor throws for an empty subprotocol': {
     wpt: ['constructor/004'],
     run: u => ['', [''], ['a', '']].map(names => u.thrown(() => u.make(u.url(), names))),
     standard: Array(3).fill('DOMException SyntaxError 12'),
   },
-  'refuses every character that is not of a token': {
+  'the constructor throws for a subprotocol with a character that is not allowed in a token': {
     wpt: [
       'constructor/004',
       'Create-asciiSep-protocol-string',
@@ -34,7 +34,7 @@ export const protocols: Cases = {
     },
     standard: [],
   },
-  'takes every character that is': {
+  'the constructor accepts subprotocols with all characters that are allowed in a token': {
     wpt: ['constructor/005'],
     run: async u => {
       const token = "!#$%&'*+-.0123456789ABCXYZ^_`abcxyz|~"
@@ -44,7 +44,7 @@ export const protocols: Cases = {
     },
     standard: [true, true],
   },
-  'refuses the same name twice': {
+  'the constructor throws for duplicate subprotocols': {
     wpt: ['Create-protocols-repeated'],
     run: u =>
       [
@@ -53,7 +53,7 @@ export const protocols: Cases = {
       ].map(names => u.thrown(() => u.make(u.url(), names))),
     standard: Array(2).fill('DOMException SyntaxError 12'),
   },
-  'names in another case are other names': {
+  'subprotocols are case-sensitive': {
     wpt: ['Create-protocols-repeated-case-insensitive'],
     run: async u => {
       const socket = u.make(u.url('?tell&select=last'), ['echo', 'Echo'])
@@ -62,7 +62,7 @@ export const protocols: Cases = {
     },
     standard: ['echo, Echo', 'Echo'],
   },
-  'offers none where there is none': {
+  'no subprotocol is offered if none is given': {
     wpt: ['constructor/020', 'constructor/021'],
     run: async u => {
       const offered = [
@@ -70,12 +70,12 @@ export const protocols: Cases = {
         u.make(u.url('?tell&2'), undefined),
         u.make(u.url('?tell&3'), []),
       ]
-      const told = await Promise.all(offered.map(socket => u.next(socket, 'message')))
-      return told.map(({ data }) => 'sec-websocket-protocol' in JSON.parse(data).headers)
+      const events = await Promise.all(offered.map(socket => u.next(socket, 'message')))
+      return events.map(({ data }) => 'sec-websocket-protocol' in JSON.parse(data).headers)
     },
     standard: [false, false, false],
   },
-  'makes strings of names': {
+  'the constructor converts subprotocols to strings': {
     run: async u => {
       const forms = [
         null,
@@ -90,12 +90,12 @@ export const protocols: Cases = {
         })(),
       ]
       const sockets = forms.map((form, i) => u.make(u.url(`?tell&select=first&n=${i}`), form))
-      const told = await Promise.all(sockets.map(socket => u.next(socket, 'message')))
-      return told.map(({ data }) => JSON.parse(data).headers['sec-websocket-protocol'])
+      const events = await Promise.all(sockets.map(socket => u.next(socket, 'message')))
+      return events.map(({ data }) => JSON.parse(data).headers['sec-websocket-protocol'])
     },
     standard: ['null', '1', 'true', 'own', 'a, b, c', 'x, y', '1, two, null', 'g'],
   },
-  'refuses what does not make a name': {
+  'the constructor throws for values that do not convert to a subprotocol': {
     run: u => {
       const bad = {
         [Symbol.iterator]() {
@@ -122,9 +122,9 @@ export const protocols: Cases = {
       'TypeError',
       'DOMException SyntaxError 12',
     ],
-    differs: { all: 'a function is asked for names' },
+    differs: { all: 'calls a function to get the subprotocols' },
   },
-  'reads its arguments once, the address first, and both before it judges': {
+  'the constructor converts each argument once, the URL first, before it validates them': {
     run: u => {
       const order: string[] = []
       const note = (word: string, value: string) => ({
@@ -139,7 +139,7 @@ export const protocols: Cases = {
     },
     standard: ['DOMException SyntaxError 12', ['address', 'name', 'name']],
   },
-  'is the one that the server chose, from `open` until after `close`': {
+  'protocol is the one that the server selected, from the open event on': {
     wpt: [
       'constructor/009',
       'constructor/022',
@@ -162,55 +162,55 @@ export const protocols: Cases = {
     },
     standard: ['', 'foobar2', 'foobar2', 'foobar2'],
   },
-  'fails when the server chooses without having been asked': {
+  'the connection fails if the server selects a subprotocol and none was offered': {
     wpt: ['constructor/010'],
     run: async u => {
-      const socket = u.make(await u.lonely('?header=Sec-WebSocket-Protocol: foobar'))
-      const told = u.end(socket)
+      const socket = u.make(await u.urlOfNewPort('?header=Sec-WebSocket-Protocol: foobar'))
+      const events = u.eventsUntilClose(socket)
       socket.onopen = () => socket.close()
-      return told
+      return events
     },
     standard: refused,
   },
-  'fails when the server chooses what was not offered': {
+  'the connection fails if the server selects a subprotocol that was not offered': {
     wpt: ['constructor/011'],
     run: async u => {
-      const socket = u.make(await u.lonely('?header=Sec-WebSocket-Protocol: foobar'), ['a', 'b'])
-      const told = u.end(socket)
+      const socket = u.make(await u.urlOfNewPort('?header=Sec-WebSocket-Protocol: foobar'), ['a', 'b'])
+      const events = u.eventsUntilClose(socket)
       socket.onopen = () => socket.close()
-      return told
+      return events
     },
     standard: refused,
   },
-  'fails when the server chooses in another case': {
+  'the connection fails if the server selects a subprotocol in different case': {
     wpt: ['constructor/011'],
     run: async u => {
-      const socket = u.make(await u.lonely('?header=Sec-WebSocket-Protocol: foobar'), 'FOOBAR')
-      const told = u.end(socket)
+      const socket = u.make(await u.urlOfNewPort('?header=Sec-WebSocket-Protocol: foobar'), 'FOOBAR')
+      const events = u.eventsUntilClose(socket)
       socket.onopen = () => socket.close()
-      return told
+      return events
     },
     standard: refused,
   },
-  'fails when the server does not choose': {
+  'the connection fails if the server selects no subprotocol': {
     wpt: ['constructor/012'],
     run: async u => {
-      const socket = u.make(await u.lonely(), 'foobar')
-      const told = u.end(socket)
+      const socket = u.make(await u.urlOfNewPort(), 'foobar')
+      const events = u.eventsUntilClose(socket)
       socket.onopen = () => socket.close()
-      return told
+      return events
     },
     standard: refused,
   },
-  'fails when the server chooses two, or an empty one': {
+  'the connection fails if the server selects two subprotocols, or an empty one': {
     run: async u => {
       const two = 'header=Sec-WebSocket-Protocol: a&header=Sec-WebSocket-Protocol: b'
       const stories: string[][] = []
       for (const query of [two, 'header=Sec-WebSocket-Protocol: a, b', 'header=Sec-WebSocket-Protocol:']) {
-        const socket = u.make(await u.lonely(`?${query}`), ['a', 'b'])
-        const told = u.end(socket)
+        const socket = u.make(await u.urlOfNewPort(`?${query}`), ['a', 'b'])
+        const events = u.eventsUntilClose(socket)
         socket.onopen = () => socket.close()
-        stories.push(await told)
+        stories.push(await events)
       }
       return stories
     },

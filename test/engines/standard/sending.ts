@@ -1,8 +1,8 @@
-// https://websockets.spec.whatwg.org/#dom-websocket-send and what goes with it: `bufferedAmount`, `binaryType`, what arrives.
-import type { Cases } from './under.ts'
+// https://websockets.spec.whatwg.org/#dom-websocket-send and `bufferedAmount`, `binaryType` and the messages that arrive.
+import type { Cases } from './context.ts'
 
 export const sending: Cases = {
-  'send needs an argument, in every state': {
+  'send() throws without an argument, in every state': {
     wpt: ['interfaces/WebSocket/send/001', 'idlharness'],
     run: async u => {
       const socket = u.make(u.url()) as any
@@ -16,7 +16,7 @@ export const sending: Cases = {
     },
     standard: Array(4).fill('TypeError'),
   },
-  'send throws while it connects, whatever it is given': {
+  'send() throws while connecting, with any data': {
     wpt: ['Send-before-open', 'interfaces/WebSocket/send/002', 'interfaces/WebSocket/send/004'],
     run: u => {
       const socket = u.make(u.url())
@@ -38,7 +38,7 @@ export const sending: Cases = {
     },
     standard: ['DOMException InvalidStateError 11', 0, 0],
   },
-  'send makes its string before it looks at the state': {
+  'send() converts its argument to a string before it checks the state': {
     run: u => {
       const socket = u.make(u.url()) as any
       const bad = {
@@ -50,7 +50,7 @@ export const sending: Cases = {
     },
     standard: ['RangeError', 'TypeError'],
   },
-  'send returns nothing': {
+  'send() returns undefined': {
     wpt: ['interfaces/WebSocket/send/005'],
     run: async u => {
       const socket = await u.open()
@@ -89,7 +89,7 @@ export const sending: Cases = {
     },
     standard: ['Message to send', '', '\0', 'åäö', '\u00e5 a\u030a \u{1047e}', '\ufeffa', 'a\r\nb', ''],
   },
-  'half of a surrogate pair is replaced': {
+  'a lone surrogate in text is replaced': {
     wpt: ['Send-Unpaired-Surrogates', 'Secure-Send-unpaired-surrogates', 'interfaces/WebSocket/send/006'],
     run: async u => {
       const socket = await u.open()
@@ -99,7 +99,7 @@ export const sending: Cases = {
     },
     standard: [18, 'a\ufffdxb\ufffdxc\ufffd\ufffdx'],
   },
-  'makes a string of what is neither text nor binary': {
+  'send() converts other values to strings': {
     wpt: ['Send-null', 'Secure-Send-null', 'interfaces/WebSocket/send/010'],
     run: async u => {
       const socket = await u.open()
@@ -158,7 +158,7 @@ export const sending: Cases = {
     },
     standard: Array(9).fill(true),
   },
-  'buffers and every kind of view, with offsets and lengths': {
+  'buffers and all kinds of views, with offsets and lengths': {
     wpt: [
       'Send-binary-arraybuffer',
       'Send-binary-arraybufferview-int8',
@@ -216,7 +216,7 @@ export const sending: Cases = {
     },
     standard: [59, []],
   },
-  'Blobs, Files, slices and empty ones': {
+  'Blobs, Files, slices and empty Blobs': {
     wpt: ['Send-binary-blob', 'Secure-Send-binary-blob', 'binary/002', 'binary/005'],
     run: async u => {
       const socket = await u.open()
@@ -232,7 +232,7 @@ export const sending: Cases = {
         socket.send(blob)
         const { bufferedAmount } = socket
         const { data } = await u.next(socket, 'message')
-        const text = await u.said(data)
+        const text = await u.describe(data)
         got.push([bufferedAmount, data.type, text.length < 50 ? text : text.length])
       }
       return got
@@ -245,7 +245,7 @@ export const sending: Cases = {
       [70_000, '', 140_005],
     ],
   },
-  'sends what a buffer holds now, not later': {
+  'send() copies the content of a buffer': {
     run: async u => {
       const socket = await u.open()
       socket.binaryType = 'arraybuffer'
@@ -262,9 +262,9 @@ export const sending: Cases = {
       return [first, second, third].map(u.hex)
     },
     standard: ['010203', '0405', ''],
-    differs: { all: 'refuses a buffer that was given away; the engines send an empty message' },
+    differs: { all: 'throws for a detached buffer; the engines send an empty message' },
   },
-  'shared and resizable memory, as far as the engine has it': {
+  'shared and resizable buffers, if the engine supports them': {
     run: async u => {
       const socket = (await u.open()) as any
       socket.binaryType = 'arraybuffer'
@@ -274,13 +274,13 @@ export const sending: Cases = {
       for (const data of [shared, new Uint8Array(shared, 0, 2), resizable, new Uint8Array(resizable)]) {
         const thrown = u.thrown(() => socket.send(data))
         if (thrown === 'nothing')
-          found.push((await u.said((await u.next(socket, 'message')).data)).slice(0, 40))
+          found.push((await u.describe((await u.next(socket, 'message')).data)).slice(0, 40))
         else found.push(thrown)
       }
       return found
     },
   },
-  'keeps the order of text, buffers and Blobs': {
+  'text, buffers and Blobs arrive in the order of the calls': {
     run: async u => {
       const id = u.id()
       const socket = await u.open(`?sink&id=${id}`)
@@ -290,12 +290,12 @@ export const sending: Cases = {
         socket.send(new TextEncoder().encode(`${i + 2}`))
       }
       socket.close()
-      const { messages, wellFormed } = await u.heard(id)
+      const { messages, wellFormed } = await u.received(id)
       return [wellFormed, messages]
     },
     standard: [true, ['0x30', '1', '0x32', '0x33', '4', '0x35', '0x36', '7', '0x38']],
   },
-  'what is sent after close() is not sent': {
+  'messages passed to send() after close() are not sent': {
     run: async u => {
       const id = u.id()
       const socket = await u.open(`?sink&id=${id}`)
@@ -305,23 +305,23 @@ export const sending: Cases = {
       socket.send(new Blob(['after']))
       await u.next(socket, 'close')
       socket.send('much later')
-      return (await u.heard(id)).messages
+      return (await u.received(id)).messages
     },
     standard: ['before'],
   },
-  'a message waits for no listener': {
+  'messages that arrive without a listener are not kept': {
     run: async u => {
       const socket = await u.open('?text=lost&text=heard')
-      const told = u.story(socket)
-      const ended = u.end(socket)
+      const events = u.events(socket)
+      const ended = u.eventsUntilClose(socket)
       socket.close()
       await ended
-      return told.length <= 3
+      return events.length <= 3
     },
     standard: true,
   },
 
-  'bufferedAmount counts at once, in bytes of UTF-8': {
+  'bufferedAmount grows at once by the number of UTF-8 bytes': {
     wpt: [
       'interfaces/WebSocket/bufferedAmount/bufferedAmount-unicode',
       'interfaces/WebSocket/bufferedAmount/bufferedAmount-getting',
@@ -362,7 +362,7 @@ export const sending: Cases = {
     },
     standard: [10, 20, 25, 31, 65_031],
   },
-  'bufferedAmount does not fall before the task is over': {
+  'bufferedAmount does not fall before the end of the task': {
     wpt: ['interfaces/WebSocket/bufferedAmount/bufferedAmount-getting'],
     run: async u => {
       const socket = await u.open()
@@ -374,7 +374,7 @@ export const sending: Cases = {
     },
     standard: 5,
   },
-  'bufferedAmount is 0 when everything has come back': {
+  'bufferedAmount is 0 after all messages have been echoed': {
     wpt: ['interfaces/WebSocket/bufferedAmount/bufferedAmount-unicode'],
     run: async u => {
       const socket = await u.open()
@@ -386,12 +386,12 @@ export const sending: Cases = {
           if (data === 'end') resolve()
         }
       })
-      await u.rest()
+      await u.otherConnection()
       return socket.bufferedAmount
     },
     standard: 0,
   },
-  'bufferedAmount grows after close(), and never falls again': {
+  'bufferedAmount grows after close(), and does not fall any more': {
     wpt: ['interfaces/WebSocket/bufferedAmount/bufferedAmount-getting'],
     run: async u => {
       const socket = await u.open()
@@ -406,14 +406,14 @@ export const sending: Cases = {
       amounts.push(socket.bufferedAmount)
       socket.send('\u5336')
       amounts.push(socket.bufferedAmount)
-      await u.rest()
+      await u.otherConnection()
       return [...amounts, socket.bufferedAmount]
     },
     standard: [0, 5, 10, 10, 13, 13],
   },
-  'bufferedAmount grows after a close() while it connected': {
+  'bufferedAmount grows after close() while connecting': {
     run: async u => {
-      const socket = u.make(await u.lonely())
+      const socket = u.make(await u.urlOfNewPort())
       const closed = u.next(socket, 'close')
       socket.close()
       socket.send('hello')
@@ -424,9 +424,9 @@ export const sending: Cases = {
     },
     standard: [5, 6],
   },
-  'bufferedAmount keeps what could not be sent': {
+  'bufferedAmount keeps the bytes that could not be sent': {
     run: async u => {
-      const socket = u.make(await u.lonely('?when=message&then=reset'))
+      const socket = u.make(await u.urlOfNewPort('?when=message&then=reset'))
       await u.next(socket, 'open')
       socket.send('go')
       await u.next(socket, 'close')
@@ -437,7 +437,7 @@ export const sending: Cases = {
     standard: 5,
   },
 
-  'binaryType takes its two values and no other': {
+  'binaryType accepts only its two values': {
     wpt: ['binaryType-wrong-value', 'Create-Secure-valid-url-binaryType-blob'],
     run: async u => {
       const socket = u.make(u.url()) as any
@@ -462,7 +462,7 @@ export const sending: Cases = {
     },
     standard: [...Array(8).fill('arraybuffer'), 'blob', 'TypeError', 'blob', 'arraybuffer', 'blob'],
   },
-  'binaryType holds for what comes after it was set': {
+  'binaryType applies to messages that arrive after it is set': {
     wpt: ['binary/001', 'binary/002', 'binary/005'],
     run: async u => {
       const socket = await u.open()
@@ -470,20 +470,20 @@ export const sending: Cases = {
       for (const type of ['blob', 'arraybuffer', 'blob'] as const) {
         socket.binaryType = type
         socket.send(Uint8Array.of(1, 255))
-        seen.push(await u.said((await u.next(socket, 'message')).data))
+        seen.push(await u.describe((await u.next(socket, 'message')).data))
         socket.send('text')
-        seen.push(await u.said((await u.next(socket, 'message')).data))
+        seen.push(await u.describe((await u.next(socket, 'message')).data))
       }
       return seen
     },
     standard: ['Blob 01ff', "'text'", 'ArrayBuffer 01ff', "'text'", 'Blob 01ff', "'text'"],
   },
-  'binaryType can be set before it opens': {
+  'binaryType can be set while connecting': {
     run: async u => {
       const socket = u.make(u.url('?hex=8200820101'))
       socket.binaryType = 'arraybuffer'
-      const first = u.said((await u.next(socket, 'message')).data)
-      const second = u.said((await u.next(socket, 'message')).data)
+      const first = u.describe((await u.next(socket, 'message')).data)
+      const second = u.describe((await u.next(socket, 'message')).data)
       return [await first, await second]
     },
     standard: ['ArrayBuffer ', 'ArrayBuffer 01'],
@@ -499,11 +499,11 @@ export const sending: Cases = {
           if (all.length === 3) resolve()
         }
       })
-      return Promise.all(all.map(u.said))
+      return Promise.all(all.map(u.describe))
     },
     standard: ['Blob 01', 'ArrayBuffer 02', 'Blob 03'],
   },
-  'messages keep their order, whatever they are': {
+  'messages of all types are received in order': {
     run: async u => {
       const socket = u.make(u.url('?hex=820131810132820133810134820135'))
       const all: unknown[] = []
@@ -512,7 +512,7 @@ export const sending: Cases = {
           if (all.push(data) === 5) resolve()
         }
       })
-      return Promise.all(all.map(u.said))
+      return Promise.all(all.map(u.describe))
     },
     standard: ['Blob 31', "'2'", 'Blob 33', "'4'", 'Blob 35'],
   },

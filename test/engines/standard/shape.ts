@@ -1,11 +1,11 @@
-// What Web IDL makes of the interface: which properties there are, of which kind, and what they make of a wrong `this`.
+// The interface according to Web IDL: its properties, their attributes, and errors for a wrong `this`.
 // https://websockets.spec.whatwg.org/#the-websocket-interface https://webidl.spec.whatwg.org/#js-interfaces
-import type { Cases } from './under.ts'
+import type { Cases } from './context.ts'
 
 const idl = ['idlharness']
 
 export const shape: Cases = {
-  'constants are on the class, its prototype and its instances': {
+  'the constants are on the class, its prototype and its instances': {
     wpt: [...idl, 'interfaces/WebSocket/constants/001', 'interfaces/WebSocket/readyState/001'],
     run: u => {
       const socket = u.make(u.url())
@@ -15,7 +15,7 @@ export const shape: Cases = {
     },
     standard: ['0 1 2 3', '0 1 2 3', '0 1 2 3'],
   },
-  'constants can be listed, and neither changed nor deleted': {
+  'the constants are enumerable, and cannot be changed or deleted': {
     wpt: [
       ...idl,
       'interfaces/WebSocket/constants/002',
@@ -55,7 +55,7 @@ export const shape: Cases = {
     run: u => [typeof u.WebSocket, u.WebSocket.length, u.WebSocket.name],
     standard: ['function', 1, 'WebSocket'],
   },
-  'length and name of the class are as of any function': {
+  'length and name of the class have the attributes of any function': {
     wpt: idl,
     run: u =>
       ['length', 'name', 'prototype'].map(name => {
@@ -68,7 +68,7 @@ export const shape: Cases = {
       { writable: false, enumerable: false, configurable: false },
     ],
   },
-  'the class has nothing more of its own': {
+  'the class has no other own properties': {
     wpt: idl,
     run: u => Reflect.ownKeys(u.WebSocket).map(String).sort(),
     standard: ['CLOSED', 'CLOSING', 'CONNECTING', 'OPEN', 'length', 'name', 'prototype'],
@@ -82,7 +82,7 @@ export const shape: Cases = {
     ],
     standard: [true, true, true],
   },
-  'the prototype has these properties of its own': {
+  'the prototype has exactly these own properties': {
     wpt: [...idl, 'interfaces/WebSocket/url/004'],
     run: u => Reflect.ownKeys(u.WebSocket.prototype).map(String).sort(),
     standard: [
@@ -107,7 +107,7 @@ export const shape: Cases = {
     ],
     differs: { all: 'has more: `socket`, `reconnect`' },
   },
-  'the prototype knows its class and its name': {
+  'the prototype has constructor and Symbol.toStringTag': {
     wpt: idl,
     run: u => {
       const { prototype } = u.WebSocket
@@ -199,7 +199,7 @@ export const shape: Cases = {
     ].map(name => `${name}: TypeError`),
     differs: { all: 'has more: `socket`, `reconnect`' },
   },
-  'operations throw for a wrong `this`, before they look at their arguments': {
+  'operations throw for a wrong `this`, before they convert their arguments': {
     wpt: idl,
     run: u => {
       const { close, send } = u.WebSocket.prototype as any
@@ -242,7 +242,7 @@ export const shape: Cases = {
       true,
     ]),
   },
-  'an instance has nothing of its own': {
+  'an instance has no own properties': {
     wpt: [...idl, 'interfaces/WebSocket/bufferedAmount/bufferedAmount-deleting'],
     run: async u => {
       const socket = u.make(u.url())
@@ -258,7 +258,7 @@ export const shape: Cases = {
       [[], '{}'],
     ],
   },
-  'for…in lists what there is': {
+  'for…in lists all enumerable properties': {
     wpt: idl,
     run: u => {
       const names: string[] = []
@@ -288,21 +288,21 @@ export const shape: Cases = {
     ],
     differs: { all: 'has more: `socket`, `reconnect`' },
   },
-  'says what it is': {
+  'Object.prototype.toString() returns [object WebSocket]': {
     wpt: idl,
     run: u => [String(u.make(u.url())), Object.prototype.toString.call(u.WebSocket.prototype)],
     standard: ['[object WebSocket]', '[object WebSocket]'],
   },
-  'there is no URL in capitals': {
+  'there is no property named URL': {
     wpt: ['interfaces/WebSocket/url/004'],
     run: u => ['URL' in u.make(u.url()), 'URL' in u.WebSocket.prototype],
     standard: [false, false],
   },
-  'cannot be cloned': {
+  'a socket cannot be cloned': {
     run: u => u.thrown(() => structuredClone(u.make(u.url()))),
     standard: 'DOMException DataCloneError 25',
   },
-  'takes properties that are not its own': {
+  'additional properties can be set on a socket': {
     run: u => {
       const socket = u.make(u.url()) as any
       socket.mine = 1
@@ -314,7 +314,7 @@ export const shape: Cases = {
     },
     standard: [1, 2],
   },
-  'what is defined over an attribute of the prototype is what one gets': {
+  'an own property shadows an attribute of the prototype': {
     wpt: [
       'interfaces/WebSocket/bufferedAmount/bufferedAmount-defineProperty-getter',
       'interfaces/WebSocket/bufferedAmount/006',
@@ -348,7 +348,7 @@ export const shape: Cases = {
     },
     standard: Array(7).fill('foo bar undefined'),
   },
-  'attributes of the prototype can be borrowed': {
+  'accessors of the prototype can be called with another socket': {
     run: u => {
       const socket = u.make(u.url())
       return [

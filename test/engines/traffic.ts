@@ -1,41 +1,41 @@
-// A socket in a page that talks in numbers and writes down what became of each, and the test that settles the accounts.
+// Sends numbered messages from a page, records what happens to each, and checks the records afterwards.
 import { expect } from 'vitest'
 import type * as Package from '../../src/index.ts'
 import type { TestServer } from '../interop/ws.ts'
 import type { Page } from './page.ts'
 
-/** What the script tag brings. It exists in the page, not here. */
+/** The global of the UMD bundle, in the page. */
 declare const SteadySocket: typeof Package
 
-type Told = 'open' | 'close' | 'error' | 'drop' | 'echo' | 'push'
+type EventType = 'open' | 'close' | 'error' | 'drop' | 'echo' | 'push'
 
-/** One native socket, as the page saw it. Times are milliseconds of `performance.now()`. */
+/** What the page recorded of one native socket. Times are milliseconds of `performance.now()`. */
 export interface NativeRecord {
-  /** 0 for the first. */
+  /** 0 for the first native socket. */
   readonly number: number
-  /** The numbers handed to it, in order. */
+  /** The numbers of the messages passed to its `send()`, in order. */
   readonly handed: number[]
-  /** Its `bufferedAmount` in its own `close` event, and one macrotask later. */
+  /** Its `bufferedAmount` in its `close` event, and one macrotask later. */
   readonly unsent: number[]
   made: number
-  /** That it was silent for longer than `heartbeat` allows, and `margin` on top of it, by timers of the page. */
+  /** Set if it was silent for `margin` longer than `heartbeat` allows, according to timers of the page. */
   overdue?: true
-  /** When the last message came in, ours and others alike. */
-  life: number
+  /** When the last message arrived. */
+  lastMessage: number
   closed?: number
   code?: number
 }
 
-export interface TalkRecord {
-  /** The first number that is not recorded here. */
+export interface TrafficRecord {
+  /** The number of the next message, which is not part of this record. */
   readonly next: number
-  /** What `send()` answered, by number. */
+  /** What `send()` returned, by message number. */
   readonly results: readonly ('sent' | 'queued' | 'dropped')[]
   readonly drops: readonly { readonly number: number; readonly reason: string }[]
   readonly natives: readonly NativeRecord[]
-  /** Echoes of our own numbers that reached the listeners, and which native socket was the newest then. */
+  /** The echoes that reached the listeners, and the newest native socket at that time. */
   readonly echoes: readonly (readonly [native: number, number: number])[]
-  /** Numbers of the server's own that reached the listeners, likewise. */
+  /** The server's own messages that reached the listeners, and the newest native socket at that time. */
   readonly pushes: readonly (readonly [native: number, number: number])[]
   readonly opens: readonly { readonly at: number; readonly attempt: number }[]
   readonly closes: readonly {
@@ -44,59 +44,64 @@ export interface TalkRecord {
     readonly cause: string
     readonly willRetry: boolean
     readonly delay?: number
-    /** That no attempt had been made when the delay was over, and `margin` on top of it, by a timer of the page. */
+    /** Set if no attempt was made until `margin` after the delay, according to a timer of the page. */
     readonly overdue?: true
   }[]
   readonly errors: readonly string[]
   readonly stats: Package.Stats
 }
 
-/** Options that travel as JSON. */
-export interface TalkOptions
+/** Options that can be serialized as JSON. */
+export interface TrafficOptions
   extends Pick<Package.SocketOptions, 'connectTimeout' | 'minUptime' | 'highWaterMark'> {
   backoff?: Omit<Package.BackoffOptions, 'random'>
-  /** Asks with `ping`, to which an echo is the answer. */
+  /** Sends `ping`, to which the echo is the reply. */
   heartbeat?: { interval: number; timeout: number }
   queue?: Package.QueueOptions
   wake?: false
-  /** How late something may be before it is `overdue`. A timer says so: a busy machine makes both late, and never the longer one earlier. */
+  /** How late something may be before it is `overdue`. A timer of the page measures it, because a busy machine delays all timers of the page alike. */
   margin?: number
 }
 
-/** What the page has as `talk`. */
-export interface Talk {
+/** The global `traffic` of the page. */
+export interface Traffic {
   readonly socket: Package.Socket
   readonly natives: readonly NativeRecord[]
-  /** Native sockets made and not yet closed. */
+  /** The number of native sockets that were created and are not closed. */
   readonly live: number
-  /** Sends so many numbered messages of so many bytes; resolves to the number of the last. */
+  /** Sends numbered messages of this size. Returns the number of the last. */
   send(count: number, bytes: number): number
-  /** Sends one every so many milliseconds until `stop()`, which resolves to the number of the last. */
+  /** Sends a message every `period` milliseconds until `stop()`, which returns the number of the last. */
   stream(period: number, bytes: readonly number[]): void
   stop(): number
-  /** Resolves once so many such events have been told since the start. */
-  until(type: Told, count: number): Promise<void>
-  /** The same for whatever else may be looked at: asked now and after every event. */
-  holds(condition: () => boolean): Promise<void>
-  count(type: Told): number
-  /** Resolves once this number has come back. */
-  heard(number: number): Promise<void>
-  /** Asks every few milliseconds, for what no event tells. */
-  polled(condition: () => boolean): Promise<void>
-  /** All that was written down, as JSON, and forgets it. */
-  harvest(): string
+  /** Resolves once there have been `count` events of this type since the start. */
+  until(type: EventType, count: number): Promise<void>
+  /** Resolves once the condition is true. It is evaluated now and after every event. */
+  untilTrue(condition: () => boolean): Promise<void>
+  /** The number of events of this type since the start. */
+  count(type: EventType): number
+  /** Resolves once the echo of this message has arrived. */
+  echoed(number: number): Promise<void>
+  /** Resolves once the condition is true. It is evaluated every 5 ms, for changes without an event. */
+  poll(condition: () => boolean): Promise<void>
+  /** Returns the record as JSON, and starts a new one. */
+  takeRecord(): string
 }
 
-declare const talk: Talk
+declare const traffic: Traffic
 
-/** In the page: starts a socket, and makes `talk` of it. */
-export function startTalk(address: string, { backoff, heartbeat, margin, ...options }: TalkOptions = {}) {
-  const kept = <Type extends { closed?: number }>(all: Type[]) => all.filter(one => one.closed === undefined)
+/** In the page: creates a socket and the global `traffic`. */
+export function startTraffic(
+  address: string,
+  { backoff, heartbeat, margin, ...options }: TrafficOptions = {},
+) {
+  const notClosed = <Type extends { closed?: number }>(all: Type[]) =>
+    all.filter(one => one.closed === undefined)
   const numberOf = (data: string | ArrayBuffer) =>
     typeof data === 'string' ? Number.parseInt(data, 10) : new DataView(data).getUint32(0)
-  const counts: Record<Told, number> = { open: 0, close: 0, error: 0, drop: 0, echo: 0, push: 0 }
-  const looks = new Set<() => void>()
-  const fresh = () => ({
+  const counts: Record<EventType, number> = { open: 0, close: 0, error: 0, drop: 0, echo: 0, push: 0 }
+  const checks = new Set<() => void>()
+  const emptyRecord = () => ({
     results: [] as string[],
     drops: [] as object[],
     echoes: [] as number[][],
@@ -105,38 +110,44 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
     closes: [] as object[],
     errors: [] as string[],
   })
-  let record = fresh()
+  let record = emptyRecord()
   let natives: NativeRecord[] = []
   let made = 0
   let live = 0
   let next = 0
   let lastEcho = -1
   let timer: ReturnType<typeof setInterval> | undefined
-  const silences = new Map<number, () => void>()
+  const stopWatching = new Map<number, () => void>()
 
-  const tell = (type: Told) => {
+  const notify = (type: EventType) => {
     counts[type]++
-    for (const look of looks) look()
+    for (const check of checks) check()
   }
 
-  // The server learns from the address which of the native sockets this is.
+  // The query tells the server which of the native sockets this is.
   class Recorded extends WebSocket {
     readonly record: NativeRecord
-    #given = 0
-    /** How many bytes had left at the last look. */
-    #left = 0
-    /** How many bytes are ahead of the last ping. */
-    #ahead = 0
+    #sent = 0
+    /** How many bytes had been transmitted at the last check. */
+    #transmitted = 0
+    /** How many bytes were sent before the last ping. */
+    #beforePing = 0
     #watch: ReturnType<typeof setInterval> | undefined
     constructor(url: string, protocols?: string | string[]) {
       super(`${url}?native=${made}`, protocols)
-      const own: NativeRecord = { number: made, handed: [], unsent: [], made: performance.now(), life: 0 }
+      const own: NativeRecord = {
+        number: made,
+        handed: [],
+        unsent: [],
+        made: performance.now(),
+        lastMessage: 0,
+      }
       made++
       live++
       natives.push(own)
       this.record = own
       this.addEventListener('message', ({ timeStamp }) => {
-        own.life = timeStamp
+        own.lastMessage = timeStamp
         if (heartbeat && margin !== undefined) this.watch(heartbeat, margin)
       })
       this.addEventListener('close', ({ code }) => {
@@ -146,7 +157,7 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
         own.unsent.push(this.bufferedAmount)
         setTimeout(() => {
           own.unsent.push(this.bufferedAmount)
-          for (const look of looks) look()
+          for (const check of checks) check()
         })
       })
     }
@@ -154,32 +165,33 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
       const number = numberOf(data)
       if (number >= 0) this.record.handed.push(number)
       else {
-        this.#left = this.#given - this.bufferedAmount
-        this.#ahead = this.#given
+        this.#transmitted = this.#sent - this.bufferedAmount
+        this.#beforePing = this.#sent
       }
-      this.#given += typeof data === 'string' ? data.length : data.byteLength
+      this.#sent += typeof data === 'string' ? data.length : data.byteLength
       super.send(data)
     }
     /**
-     * Looks, from a message on, whether the connection outlives what `heartbeat` allows. Ticks are counted, because a busy machine loses them.
-     * Bytes ahead of the ping that leave are a sign of life. They are seen at the end of one timeout, and start another.
+     * Checks, beginning with a message, whether the connection stays silent for longer than `heartbeat` allows. Counts ticks instead of time,
+     * because a busy machine skips ticks. If bytes before the ping are transmitted, the connection is alive, and the heartbeat starts another
+     * timeout at the end of this one.
      */
     watch({ interval, timeout }: { interval: number; timeout: number }, margin: number) {
       const period = 20
       const ticks = (time: number) => (time + margin) / period
-      let silent = 0
-      let still = Number.POSITIVE_INFINITY
-      this.#ahead = 0
+      let silentTicks = 0
+      let stillTicks = Number.POSITIVE_INFINITY
+      this.#beforePing = 0
       this.unwatch()
       this.#watch = setInterval(() => {
-        const before = this.#left
-        this.#left = this.#given - this.bufferedAmount
-        still = this.#left > before && before < this.#ahead ? 0 : still + 1
-        if (++silent < ticks(interval + timeout) || still < ticks(2 * timeout)) return
+        const before = this.#transmitted
+        this.#transmitted = this.#sent - this.bufferedAmount
+        stillTicks = this.#transmitted > before && before < this.#beforePing ? 0 : stillTicks + 1
+        if (++silentTicks < ticks(interval + timeout) || stillTicks < ticks(2 * timeout)) return
         this.record.overdue = true
         this.unwatch()
       }, period)
-      silences.set(this.record.number, () => this.unwatch())
+      stopWatching.set(this.record.number, () => this.unwatch())
     }
     unwatch() {
       clearInterval(this.#watch)
@@ -192,43 +204,43 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
     ...(heartbeat && { heartbeat: { ...heartbeat, message: 'ping', isReply: data => data === 'ping' } }),
     WebSocket: Recorded,
   })
-  const hear = (data: string | ArrayBuffer) => {
+  const onMessage = (data: string | ArrayBuffer) => {
     const pushed = typeof data === 'string' && data.startsWith('push ')
     const number = numberOf(pushed ? data.slice(5) : data)
     record[pushed ? 'pushes' : 'echoes'].push([made - 1, number])
     if (!pushed) lastEcho = number
-    tell(pushed ? 'push' : 'echo')
+    notify(pushed ? 'push' : 'echo')
   }
-  socket.on('text', hear)
-  socket.on('binary', hear)
+  socket.on('text', onMessage)
+  socket.on('binary', onMessage)
   socket.on('open', ({ attempt }) => {
     record.opens.push({ at: performance.now(), attempt })
-    tell('open')
+    notify('open')
   })
   socket.on('close', ({ code, cause, willRetry, delay }) => {
-    const close: TalkRecord['closes'][number] = {
+    const close: TrafficRecord['closes'][number] = {
       ...{ at: performance.now(), code, cause: cause.code, willRetry },
       ...(delay !== undefined && { delay }),
     }
     record.closes.push(close)
     if (delay !== undefined && margin !== undefined) {
       const before = made
-      // What is over is not watched any more.
-      silences.get(made - 1)?.()
+      // A closed connection need not be watched.
+      stopWatching.get(made - 1)?.()
       setTimeout(() => made === before && Object.assign(close, { overdue: true }), delay + margin)
     }
-    tell('close')
+    notify('close')
   })
   socket.on('error', ({ code }) => {
     record.errors.push(code)
-    tell('error')
+    notify('error')
   })
   socket.on('drop', ({ data, reason }) => {
     record.drops.push({ number: numberOf(data as string), reason })
-    tell('drop')
+    notify('drop')
   })
 
-  // Text and binary in turn. Text is padded, binary begins with its number.
+  // Alternates between text and binary. Text is padded, binary data begins with the number.
   const message = (number: number, bytes: number) => {
     if (number % 2) return `${number} `.padEnd(bytes, 'x')
     const buffer = new ArrayBuffer(Math.max(4, bytes))
@@ -237,24 +249,24 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
   }
   const sendOne = (bytes: number) => {
     const number = next++
-    // Its place is taken before: a drop is told from within `send()`.
+    // Reserves the place first, because `send()` may dispatch a drop event.
     record.results.push('')
-    const place = record.results.length - 1
+    const index = record.results.length - 1
     const own = record
-    own.results[place] = socket.send(message(number, bytes))
+    own.results[index] = socket.send(message(number, bytes))
   }
   const until = (condition: () => boolean) =>
     new Promise<void>(resolve => {
-      const look = () => {
+      const check = () => {
         if (!condition()) return
-        looks.delete(look)
+        checks.delete(check)
         resolve()
       }
-      looks.add(look)
-      look()
+      checks.add(check)
+      check()
     })
 
-  const talk: Talk = {
+  const traffic: Traffic = {
     socket,
     get natives() {
       return natives
@@ -275,10 +287,10 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
       return next - 1
     },
     until: (type, count) => until(() => counts[type] >= count),
-    holds: until,
+    untilTrue: until,
     count: type => counts[type],
-    heard: number => until(() => lastEcho === number),
-    polled: condition =>
+    echoed: number => until(() => lastEcho === number),
+    poll: condition =>
       new Promise(resolve => {
         const poll = setInterval(() => {
           if (!condition()) return
@@ -286,32 +298,32 @@ export function startTalk(address: string, { backoff, heartbeat, margin, ...opti
           resolve()
         }, 5)
       }),
-    harvest() {
+    takeRecord() {
       const json = JSON.stringify({ next, ...record, natives, stats: socket.stats })
-      record = fresh()
-      natives = kept(natives)
+      record = emptyRecord()
+      natives = notClosed(natives)
       return json
     },
   }
-  Object.assign(globalThis, { talk })
+  Object.assign(globalThis, { traffic })
 }
 
-/** All that the page has written down. */
-export const harvest = async (page: Page): Promise<TalkRecord> =>
-  JSON.parse(await page.evaluate(() => talk.harvest()))
+/** Takes the record of the page. */
+export const takeRecord = async (page: Page): Promise<TrafficRecord> =>
+  JSON.parse(await page.evaluate(() => traffic.takeRecord()))
 
-/** Several harvests of one talk, as one. */
-export function merge(records: readonly TalkRecord[]): TalkRecord {
-  const all = <Field extends keyof TalkRecord>(field: Field) =>
+/** Merges consecutive records of one page. */
+export function merge(records: readonly TrafficRecord[]): TrafficRecord {
+  const all = <Field extends keyof TrafficRecord>(field: Field) =>
     records.flatMap(record => record[field] as readonly unknown[]) as never
   const natives: NativeRecord[] = []
-  // A native socket that lived on is in the later ones as well, with all that it was handed.
+  // A native socket that stays open is also in later records, with all its messages.
   for (const record of records)
     record.natives.forEach(native => {
       natives[native.number] = native
     })
   return {
-    ...(records.at(-1) as TalkRecord),
+    ...(records.at(-1) as TrafficRecord),
     results: all('results'),
     drops: all('drops'),
     echoes: all('echoes'),
@@ -323,14 +335,14 @@ export function merge(records: readonly TalkRecord[]): TalkRecord {
   }
 }
 
-/** The number in a message that arrived, `NaN` for others. */
+/** Returns the number of a message, `NaN` for messages without a number. */
 export const numberIn = (data: string | Buffer) =>
   typeof data === 'string' ? Number.parseInt(data, 10) : data.readUInt32BE(0)
 
-/** A number that arrived, and through which native socket. */
+/** The number of a message that arrived, and the native socket that sent it. */
 export type Arrival = readonly [native: number, number: number]
 
-/** All numbers that have arrived, in the order of arrival. */
+/** Returns all numbers that have arrived at the server, in the order of arrival. */
 export function arrivals({ received, connections }: TestServer): Arrival[] {
   const natives = new Map(connections.map(({ number, query }) => [number, Number(query.get('native'))]))
   return received.flatMap(({ connection, data }): Arrival[] => {
@@ -346,23 +358,23 @@ const repeated = (numbers: readonly number[]) => {
   return numbers.filter(number => seen.has(number) || !seen.add(number))
 }
 
-export interface Account {
+export interface Delivery {
   readonly sent: number
   readonly arrived: number
-  /** Handed to the browser, and never seen again: the losses that a client cannot know of. */
+  /** The messages that were passed to a native socket and did not arrive. A client cannot detect these losses. */
   readonly unknown: readonly number[]
-  /** Told as `drop`. */
+  /** The number of `drop` events. */
   readonly dropped: number
   readonly reclaimed: number
-  /** In the order of arrival, over all connections. */
+  /** All numbers in the order of arrival, over all connections. */
   readonly order: readonly number[]
 }
 
 /**
- * Settles the account of a whole talk: each number has arrived, or was told as dropped, or was handed to a browser that
- * lost it; none twice. To be called once all is quiet.
+ * Checks that each message arrived once, or caused a drop event, or was lost after it was passed to a native socket. To be called when all
+ * messages have arrived and the old connections are closed.
  */
-export function settle(record: TalkRecord, arrived: readonly Arrival[]): Account {
+export function checkDelivery(record: TrafficRecord, arrived: readonly Arrival[]): Delivery {
   const order = arrived.map(([, number]) => number)
   const dropped = new Set(record.drops.map(({ number }) => number))
   const there = new Set(order)
@@ -371,12 +383,12 @@ export function settle(record: TalkRecord, arrived: readonly Arrival[]): Account
   expect(repeated(record.drops.map(({ number }) => number)), 'dropped twice').toEqual([])
   expect(
     order.filter(number => dropped.has(number)),
-    'dropped, and arrived all the same',
+    'dropped, but arrived',
   ).toEqual([])
   const through = record.natives.map(() => [] as number[])
   for (const [native, number] of arrived) through[native]?.push(number)
   through.forEach((numbers, native) => {
-    // Nothing is missing in the middle: a connection that was lost has lost its end.
+    // Only the last messages of a connection can be lost.
     expect(numbers, `through native socket ${native}`).toEqual(
       record.natives[native]?.handed.slice(0, numbers.length),
     )
@@ -391,7 +403,7 @@ export function settle(record: TalkRecord, arrived: readonly Arrival[]): Account
   const unknown = record.results.map((_, number) => number).filter(n => !there.has(n) && !dropped.has(n))
   expect(
     unknown.filter(number => !handed.has(number)),
-    'vanished without a word',
+    'lost without a drop event, though never passed to a native socket',
   ).toEqual([])
   expect(
     record.results.flatMap((result, number) => (result === 'dropped' && !dropped.has(number) ? number : [])),
@@ -401,18 +413,18 @@ export function settle(record: TalkRecord, arrived: readonly Arrival[]): Account
   const { stats } = record
   expect(stats.queued).toBe(0)
   expect(stats.dropped).toBe(dropped.size)
-  // What was handed over and did not come back has arrived, or nobody knows.
+  // A message that was sent and not reclaimed has arrived or is unknown.
   expect(stats.sent - stats.reclaimed).toBe(order.length + unknown.length)
 
-  // What came in: each once, in order, and only through the connection that was the present one.
+  // Incoming messages: each once, in order, and only through the connection that was current.
   const echoes = record.echoes.map(([, number]) => number)
-  expect(repeated(echoes), 'echo heard twice').toEqual([])
+  expect(repeated(echoes), 'echo received twice').toEqual([])
   expect(echoes.filter(number => !there.has(number))).toEqual([])
   for (const [native, number] of record.echoes) {
     if (!handedTo[native]?.has(number)) expect.fail(`echo of ${number} from an old socket`)
   }
   const pushes = record.pushes.map(([, number]) => number)
-  expect(repeated(pushes), 'push heard twice').toEqual([])
+  expect(repeated(pushes), 'push received twice').toEqual([])
   expect(inOrder(pushes), 'pushes in order').toBe(true)
 
   return {
