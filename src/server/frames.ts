@@ -3,16 +3,19 @@ import {
   type ClientFrame,
   type ConnectedFrame,
   type DataType,
+  type EncodedData,
   encode,
   encodeAs,
   type Feature,
   type FrameData,
   type FrameHead,
   fromBase64,
+  type InvokeFrame,
   type MessageFrame,
   type RequestFrame,
 } from '../reliable/frames.js'
 import { base64, byteLength } from './bytes.js'
+import { parse } from './parse.js'
 
 /** Data with its format on the wire. */
 export type Payload =
@@ -27,6 +30,7 @@ type Decoded<Frame> = Frame extends FrameData ? FrameHead<Frame> & { readonly pa
 export interface BadRequest {
   readonly type: 'bad'
   readonly ackId: number | undefined
+  readonly invocationId?: string | undefined
   readonly name: 'BadRequest' | 'TooLarge'
   readonly why: string
 }
@@ -38,16 +42,15 @@ interface EndSession {
 }
 
 /** A client's request, checked and decoded. */
-export type Request = Decoded<RequestFrame> | BadRequest
+export type Request = Decoded<RequestFrame> | Decoded<InvokeFrame> | BadRequest
 
 /** A frame that is processed in order. */
 export type Waiting = Request | EndSession
 
 /** A client's frame, checked and decoded. */
-export type ReadFrame = Waiting | Extract<ClientFrame, { type: 'ping' | 'sequenceAck' }>
+export type ReadFrame = Waiting | Extract<ClientFrame, { type: 'ping' | 'sequenceAck' | 'cancelInvocation' }>
 
 const MAX_NAME = 1_024
-const MAX_DEPTH = 128
 
 /** Something is wrong with a request. The client gets the message as an answer. */
 class InvalidRequest extends Error {}
@@ -57,55 +60,6 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 // A larger number has lost digits in JSON.parse: the answer would name another message.
 const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
-
-/** Whether an odd number of backslashes precedes this position. */
-const isEscaped = (text: string, position: number): boolean => {
-  let before = position
-  while (text.charCodeAt(before - 1) === 92) before--
-  return (position - before) % 2 === 1
-}
-
-/** Whether arrays and objects are nested so deep that a recursive walk, such as that of JSON.stringify, may overflow the stack. */
-const isTooDeep = (text: string): boolean => {
-  let depth = 0
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code === 34) {
-      // Most of a frame is strings. The engine's own search skips them many times faster than a walk.
-      do {
-        i = text.indexOf('"', i + 1)
-        if (i < 0) return false
-      } while (isEscaped(text, i))
-    }
-    // [ and { differ only in this bit, and so do ] and }.
-    else if ((code | 32) === 123) {
-      if (++depth > MAX_DEPTH) return true
-    } else if ((code | 32) === 125) depth--
-  }
-  return false
-}
-
-/** Throws a `SyntaxError` that quotes nothing, because the text may contain secrets. */
-const parse = (text: string): unknown => {
-  if (text.length > MAX_DEPTH && isTooDeep(text))
-    throw new SyntaxError(`nested deeper than ${MAX_DEPTH} levels`)
-  let isPoisoned = false
-  const guard = (key: string, value: unknown) => {
-    if (key === '__proto__') isPoisoned = true
-    return value
-  }
-  let value: unknown
-  try {
-    // The name can be written with escapes, too. All other frames skip this check, which is slow.
-    const mayBePoisoned = text.includes('__proto__') || text.includes('\\u')
-    value = mayBePoisoned ? JSON.parse(text, guard) : JSON.parse(text)
-  } catch {
-    throw new SyntaxError('not JSON')
-  }
-  // An application that merges such an object into another would change its prototype.
-  if (isPoisoned) throw new SyntaxError('the name __proto__ is not accepted')
-  return value
-}
 
 /** Throws a `TypeError` for an invalid name of a group or event. */
 export const checkName = (what: string, name: unknown): string => {
@@ -156,8 +110,23 @@ const readRequest = (frame: Record<string, unknown>, ackId: number | undefined):
     case 'sendToGroup':
       if (typeof noEcho !== 'boolean') throw new InvalidRequest('noEcho must be true or false')
       return { type, ackId, messageId, group: readName('group', group), payload: readPayload(frame), noEcho }
+    case 'invoke':
+      return readInvocation(frame)
     default:
       throw new InvalidRequest('there is no such type of frame')
+  }
+}
+
+const readInvocation = (frame: Record<string, unknown>): Request => {
+  const invocationId = readName('invocationId', frame.invocationId)
+  try {
+    const { event, target = 'event', dataType } = frame
+    if (target !== 'event') throw new InvalidRequest('target must be event')
+    // Azure's client omits data that is null.
+    const payload: Payload = dataType === undefined ? { dataType: 'json', data: null } : readPayload(frame)
+    return { type: 'invoke', invocationId, event: readName('event', event), payload }
+  } catch (error) {
+    return { type: 'bad', ackId: undefined, invocationId, name: 'BadRequest', why: (error as Error).message }
   }
 }
 
@@ -168,8 +137,12 @@ const readRequest = (frame: Record<string, unknown>, ackId: number | undefined):
 export const readFrame = (text: string): ReadFrame => {
   const frame = parse(text)
   if (!isRecord(frame)) throw new SyntaxError('a frame is a JSON object')
-  const { type, ackId, sequenceId } = frame
+  const { type, ackId, sequenceId, invocationId } = frame
   if (type === 'ping' || type === 'endSession') return { type }
+  if (type === 'cancelInvocation') {
+    if (typeof invocationId !== 'string') throw new SyntaxError('invocationId must be a string')
+    return { type, invocationId }
+  }
   if (type === 'sequenceAck') {
     if (!isId(sequenceId)) throw new SyntaxError('sequenceId must be a whole number up to 2^53 - 1')
     return { type, sequenceId }
@@ -196,7 +169,8 @@ export const limitRequest = (request: Waiting, bytes: number, max: number): Wait
   const size = data?.dataType === 'binary' ? data.data.length : bytes
   if (size <= max) return request
   const why = `${size} bytes, and the server accepts ${max}`
-  return { type: 'bad', ackId: request.ackId, name: 'TooLarge', why }
+  const invocationId = 'invocationId' in request ? request.invocationId : undefined
+  return { type: 'bad', ackId: request.ackId, invocationId, name: 'TooLarge', why }
 }
 
 /**
@@ -221,6 +195,10 @@ export const payload = (data: unknown, dataType?: DataType): Payload => {
   return { dataType: 'json', data }
 }
 
+/** The data of a frame, as text. */
+export const encodePayload = ({ dataType, data }: Payload): EncodedData =>
+  encodeAs(dataType, dataType === 'binary' ? base64(data) : data)
+
 type StoredHead = Omit<FrameHead<MessageFrame>, 'sequenceId'>
 
 /**
@@ -228,13 +206,12 @@ type StoredHead = Omit<FrameHead<MessageFrame>, 'sequenceId'>
  * session, and throws the errors of JSON.stringify.
  */
 export const writeMessage = (
-  { dataType, data }: Payload,
+  payload: Payload,
   from: { group: string; fromUserId?: string | undefined } | undefined,
   max: number = Infinity,
 ): string => {
   const head: StoredHead = { type: 'message', from: from ? 'group' : 'server', ...from }
-  const encoded = encodeAs(dataType, dataType === 'binary' ? base64(data) : data)
-  const frame = `${JSON.stringify(head).slice(0, -1)}${encoded}}`
+  const frame = `${JSON.stringify(head).slice(0, -1)}${encodePayload(payload)}}`
   // A character has up to three bytes. Only a long text is worth measuring.
   if (frame.length * 3 > max && byteLength(frame) > max) {
     throw new RangeError(
@@ -252,6 +229,12 @@ export const writeAck = (ackId: number, error?: { name: string; message: string 
   error
     ? encode({ type: 'ack', ackId, success: false, error })
     : encode({ type: 'ack', ackId, success: true })
+
+export const writeInvokeResponse = (
+  invocationId: string,
+  error: { name: string; message: string } | undefined,
+  result: EncodedData | '' = '',
+): string => encode({ type: 'invokeResponse', invocationId, success: !error, error }, error ? '' : result)
 
 /** The features that clients of this package use, and others ignore. */
 const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']

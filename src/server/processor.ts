@@ -1,5 +1,6 @@
 // Processes one request of a session: runs the handler, stores its effects, answers.
-import { type Request, type Waiting, writeAck } from './frames.js'
+import type { EncodedData } from '../reliable/frames.js'
+import { type Request, type Waiting, writeAck, writeInvokeResponse } from './frames.js'
 import type { Host } from './host.js'
 import { delay, PATIENCE } from './patience.js'
 import { Refusal, type Task } from './requests.js'
@@ -97,7 +98,7 @@ export class Processor {
         return false
       }
       if (ackId !== undefined && (outcome === 'done' || outcome === 'duplicate')) this.remember(ackId)
-      this.answer(request, REFUSED[outcome])
+      this.answer(request, REFUSED[outcome], task.result)
       if (task.close) {
         await this.owner.flush()
         this.owner.end(task.close.code, task.close.reason)
@@ -169,12 +170,19 @@ export class Processor {
     }
   }
 
-  private answer({ type, ackId }: Request, error?: { name: string; message: string }): void {
+  private answer(
+    request: Request,
+    error?: { name: string; message: string },
+    result?: EncodedData | '',
+  ): void {
+    const { type, ackId } = request
+    const invocationId = 'invocationId' in request ? request.invocationId : undefined
     const { stats, metrics } = this.host
     if (error?.name === DUPLICATE.name) stats.duplicates++
     else stats[error ? 'failed' : 'received']++
     metrics.count('requests', type, error ? (OUTCOMES[error.name] ?? 'failed') : 'done')
     if (ackId !== undefined) this.owner.write(writeAck(ackId, error))
+    if (invocationId !== undefined) this.owner.write(writeInvokeResponse(invocationId, error, result))
   }
 
   private remember(ackId: number): void {

@@ -255,6 +255,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
   private accept(frame: ReadFrame, bytes: number): void {
     this.onFrame(frame.type, bytes)
     if (frame.type === 'ping') this.write(PONG)
+    else if (frame.type === 'cancelInvocation') this.inbox.cancel(frame.invocationId)
     else if (frame.type !== 'sequenceAck') {
       if (!this.inbox.add(limitRequest(frame, bytes, this.host.maxMessageBytes), bytes))
         this.host.stats.duplicates++
