@@ -44,7 +44,15 @@ export const calls: {
     options?: CallsOptions<All>,
   ): Calls<All, CallSocket>
 } = (source: SocketSource<any>, protocol: CallProtocol, options: CallsOptions<any> = {}): Calls<any, any> => {
-  checkOptions(options, ['contract', 'codec', 'timeout', 'again', 'maxCalls', 'maxBytes', 'maxSubscriptions'])
+  checkOptions('calls', options, [
+    'contract',
+    'codec',
+    'timeout',
+    'again',
+    'maxCalls',
+    'maxBytes',
+    'maxSubscriptions',
+  ])
   const { contract, codec, maxCalls = 1_000, maxBytes = 2 ** 24, maxSubscriptions = 1_000 } = options
   const { on, off, emit } = createEmitter<CallsEvents>(['error'])
   // A map, because a plain object inherits names such as `constructor`.
@@ -77,7 +85,7 @@ export const calls: {
 
   return {
     async call(name: string, params?: unknown, how: CallOptions = {}) {
-      checkOptions(how, ['timeout', 'again', 'signal'])
+      checkOptions('call', how, ['timeout', 'again', 'signal'])
       const entry = entryOf(name)
       validate(entry?.params, params, 'NOT_SENT')
       const id = nextId()
@@ -90,7 +98,7 @@ export const calls: {
     },
 
     subscribe(name: string, params: unknown, listener: any, how: SubscribeOptions = {}) {
-      checkOptions(how, ['key', 'onEnd'])
+      checkOptions('subscribe', how, ['key', 'onEnd'])
       checkFunction(name, listener)
       return subscribe(name, params, listener, how, entryOf(name))
     },

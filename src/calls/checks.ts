@@ -1,11 +1,11 @@
-import { checkNumber } from '../common/checks.js'
+import { checkNumber, unknownOption } from '../common/checks.js'
 
 const AGAIN: readonly unknown[] = ['never', 'unsent', 'always']
 
 /** Throws a `TypeError` for an option that does not exist, because a misspelt one would be ignored, and for an invalid value. */
-export const checkOptions = (options: object, names: readonly string[]): void => {
+export const checkOptions = (place: string, options: object, names: readonly string[]): void => {
   for (const [name, value] of Object.entries(options)) {
-    if (!names.includes(name)) throw new TypeError(`There is no option '${name}', only ${names}`)
+    if (!names.includes(name)) throw unknownOption(place, name, names)
     if (value === undefined) continue
     if (name === 'timeout' || name.startsWith('max')) checkNumber(name, value)
     if (name === 'event' && (typeof value !== 'string' || !value))

@@ -68,7 +68,7 @@ const read = (frame: any, incoming: Incoming): unknown => {
  */
 // https://www.jsonrpc.org/specification
 export const jsonRpc = (options: JsonRpcOptions = {}): CallProtocol => {
-  checkOptions(options, ['subscribe', 'unsubscribe'])
+  checkOptions('jsonRpc', options, ['subscribe', 'unsubscribe'])
   const {
     subscribe = (name, params) => ['subscribe', params === undefined ? [name] : [name, params]],
     unsubscribe = (_, key) => ['unsubscribe', [key]],

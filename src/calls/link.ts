@@ -98,18 +98,17 @@ export const createLink = (
 
   const socket: CallSocket = typeof source === 'function' ? source(prepare) : source
   const { send } = socket
-  const [addRequest, receiveAnswer, cancelRequest, resend, onRequestsOpen, onRequestsClose] =
-    createRequests(socket)
-  const [subscribe, makeAll, onSubscriptionsOpen, receiveItem, endSubscription] = createSubscriptions(
-    protocol,
+  const [
     addRequest,
-    maxSubscriptions,
-    nextId,
-    encode,
-    send,
-    () => present,
-    tell,
-  )
+    receiveAnswer,
+    cancelRequest,
+    resend,
+    onRequestsOpen,
+    onRequestsClose,
+    onRequestsSkipped,
+  ] = createRequests(socket)
+  const [subscribe, makeAll, onSubscriptionsOpen, receiveItem, endSubscription, onSubscriptionsSkipped] =
+    createSubscriptions(protocol, addRequest, maxSubscriptions, nextId, encode, send, () => present, tell)
 
   // If the server has closed the previous connection, the next one may not have been open on the server yet.
   socket.on('open', ({ seamless }) => onOpen(seamless && closeCode === 1000))
@@ -120,6 +119,10 @@ export const createLink = (
     present?.scope.abort()
     present = undefined
     onRequestsClose(next)
+  })
+  socket.onSkipped?.(() => {
+    onSubscriptionsSkipped()
+    if (present) onRequestsSkipped(present, send)
   })
   if (socket.state.name === 'open') onOpen()
   return [socket, subscribe, addRequest, cancelRequest]

@@ -15,7 +15,7 @@ export const paramsOf = (params: unknown, last?: unknown): unknown =>
 /** Makes subscriptions on a connection, and ends them there. */
 export type Maker = readonly [
   make: (connection: Connection, subscription: Subscription, transmit: Transmit) => void,
-  /** Has no effect if the server has not confirmed the subscription yet. */
+  /** Ends a subscription on a connection. Has no effect if the server has not confirmed it yet. */
   unmake: (connection: Connection, subscription: Subscription) => void,
 ]
 
@@ -46,7 +46,6 @@ export const createMaker = (
     }
   }
 
-  /** Ends a subscription on a connection, unless the server has not confirmed it yet. */
   const unmake = (connection: Connection, subscription: Subscription) => {
     const { made, byKey } = connection
     const key = made.get(subscription)

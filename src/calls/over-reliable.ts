@@ -17,8 +17,8 @@ export interface ReliableSocketLike extends Pick<Socket, 'connect' | 'close'> {
   on(type: any, listener: (payload: any) => unknown): () => void
   /** The current state. */
   readonly state: { readonly name: string }
-  /** Counts. Only the number of dropped messages is used. */
-  readonly stats: { readonly dropped: number }
+  /** Counts. Only the numbers of dropped and of unacknowledged messages are used. */
+  readonly stats: { readonly dropped: number; readonly inFlight: number }
 }
 
 /** Options of calls over a reliable socket. */
@@ -36,7 +36,7 @@ const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents[
 /**
  * Adapts a socket of `steadysocket/reliable` for `calls()`. Each call is sent as an event, and the server sends its frames as text. Calls and
  * subscriptions belong to the session instead of a connection, so outages do not affect them. A call fails with `UNKNOWN` only if its session
- * is lost.
+ * is lost, or if messages are missing among which its reply may have been.
  *
  * ```ts
  * import { calls, jsonRpc, overReliable } from 'steadysocket/calls'
@@ -46,15 +46,16 @@ const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents[
  * ```
  */
 export const overReliable = (socket: ReliableSocketLike, options: OverReliableOptions = {}): CallSocket => {
-  checkOptions(options, ['event'])
+  checkOptions('overReliable', options, ['event'])
   const { event = 'call' } = options
-  const { on, once, off, emit } = createEmitter<SocketEvents>([
+  const { on, once, off, emit } = createEmitter<SocketEvents & { skipped: undefined }>([
     'state',
     'open',
     'close',
     'text',
     'binary',
     'drop',
+    'skipped',
   ] as any)
   /** The messages that the server has not acknowledged, by their identity. */
   const unacknowledged = new Map<unknown, Data>()
@@ -70,11 +71,20 @@ export const overReliable = (socket: ReliableSocketLike, options: OverReliableOp
   socket.on('drop', ({ data, reason }) => {
     if (unacknowledged.delete(identityOf(data))) emit('drop', { data, reason })
   })
+  const onSkipped = () => {
+    // The socket sends in order, so the oldest have been sent. Some of those in flight may be messages of the application.
+    for (const sent of [...unacknowledged.keys()].slice(0, socket.stats.inFlight)) unacknowledged.delete(sent)
+    emit('skipped', undefined)
+  }
   socket.on('gap', ({ unknown }) => {
-    // Present only if the session is lost.
-    if (!unknown) return
+    // Absent if the session continues.
+    if (!unknown) return onSkipped()
     for (const { data } of unknown) unacknowledged.delete(identityOf(data))
     emit('close', SESSION_END)
+  })
+  socket.on('error', error => {
+    // A frame that cannot be read. If no other follows, no gap reports it.
+    if (error instanceof TypeError) onSkipped()
   })
   socket.on('state', async state => {
     emit('state', state)
@@ -86,9 +96,10 @@ export const overReliable = (socket: ReliableSocketLike, options: OverReliableOp
   })
 
   return {
-    on,
-    once,
-    off,
+    on: on as Socket['on'],
+    once: once as Socket['once'],
+    off: off as Socket['off'],
+    onSkipped: listener => on('skipped', listener),
     connect: socket.connect,
     close: socket.close,
     queuedMessages: () => [...unacknowledged.values()],

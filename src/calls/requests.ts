@@ -47,6 +47,8 @@ export type Requests = readonly [
   onOpen: (connection: Connection) => void,
   /** The connection has ended. There may be another one that is not open yet. */
   onClose: (next: Connection | undefined) => void,
+  /** Messages of the server are missing, although the connection has not ended. */
+  onSkipped: (connection: Connection, transmit: Transmit) => void,
 ]
 
 /** Identifies a message. The socket reports unsent messages by their data, and copies binary data. */
@@ -127,8 +129,23 @@ export const createRequests = (socket: CallSocket): Requests => {
     }
   }
 
+  const queuedFrames = () => new Set(socket.queuedMessages().map(identify))
+
+  const onSkipped = (connection: Connection, transmit: Transmit) => {
+    const queue = queuedFrames()
+    for (const request of pending.values()) {
+      // Each reply may be among the missing messages.
+      if (queue.has(identify(request.data))) continue
+      if (request.again === 'always') request.lost = true
+      // Its signal is that of the connection, which continues.
+      else if (request.connection) end(request, new CallError('UNKNOWN'))
+      else cancel(request, 'UNKNOWN')
+    }
+    resend(connection, transmit)
+  }
+
   const onClose = (next: Connection | undefined) => {
-    const queue = new Set(socket.queuedMessages().map(identify))
+    const queue = queuedFrames()
     for (const request of pending.values()) {
       const { id, data, again, connection } = request
       const isQueued = queue.has(identify(data))
@@ -145,5 +162,5 @@ export const createRequests = (socket: CallSocket): Requests => {
     endLost()
   }
 
-  return [add, receive, cancel, resend, onOpen, onClose]
+  return [add, receive, cancel, resend, onOpen, onClose, onSkipped]
 }

@@ -2,7 +2,6 @@ import { CallError, type CallErrorCode } from './errors.js'
 
 type Result<Output> =
   | { readonly value: Output; readonly issues?: undefined }
-  // https://standardschema.dev/schema#the-specification
   | { readonly issues: readonly { readonly message: string }[] }
 
 /** A Standard Schema, such as those of zod, valibot and arktype. It must validate synchronously, so that the order stays the same. */

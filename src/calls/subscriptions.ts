@@ -29,6 +29,8 @@ export type Subscriptions = readonly [
   onOpen: (connection: Connection, isSeamless: boolean | undefined) => void,
   receive: ReceiveItem,
   end: EndSubscription,
+  /** Messages of the server are missing, although the connection has not ended. */
+  onSkipped: () => void,
 ]
 
 export const createSubscriptions = (
@@ -133,5 +135,9 @@ export const createSubscriptions = (
     subscription.emitter.emit('item', { item: subscription.last, gap: hasGap })
   }
 
-  return [subscribe, makeAll, onOpen, receive, end]
+  const onSkipped = () => {
+    for (const subscription of all.values()) subscription.hasGap = true
+  }
+
+  return [subscribe, makeAll, onOpen, receive, end, onSkipped]
 }

@@ -96,6 +96,11 @@ export interface CallSocket
   extends Pick<Socket, 'on' | 'once' | 'off' | 'queuedMessages' | 'connect' | 'close'> {
   /** Sends a message, or queues it until there is a connection. Aborting `signal` drops the message while it is queued. */
   send(data: Data, options?: Pick<SendOptions, 'signal'>): 'sent' | 'queued' | 'dropped'
+  /**
+   * Adds a listener that is called when messages of the server are missing, although the connection has not ended. From then on,
+   * `queuedMessages()` returns only messages that were certainly not sent before. For sockets whose messages are numbered.
+   */
+  onSkipped?(listener: () => unknown): unknown
   /** The current state. */
   readonly state: { readonly name: string }
   /** Counts. Only the number of dropped messages is used. */

@@ -10,6 +10,9 @@ import type { AnySocket, Away, KeyedOptions, MessageOf, MessageSource, SharedOpt
 const useStore = ([listen, get]: Store<any>) =>
   useSyncExternalStore(listen, get as () => any, () => get(true))
 
+/** The same function each time: with another one, a component would listen again each time that it is rendered. */
+const everything = (state: unknown): unknown => state
+
 /** The socket of a source. It stays the same if a component calls `json()` each time that it is rendered. */
 const rootOf = (source: any) => source.socket ?? source
 
@@ -47,7 +50,7 @@ export const useSocket: {
 export const useSocketState: {
   <Given extends AnySocket>(socket: Given): Given['state']
   <Given extends AnySocket, Selected>(socket: Given, select: (state: Given['state']) => Selected): Selected
-} = (socket: any, select: (state: unknown) => unknown = state => state): any =>
+} = (socket: any, select = everything): any =>
   useStore(
     useMemo(() => {
       let last: unknown

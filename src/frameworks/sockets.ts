@@ -26,11 +26,11 @@ const createStore = (
     if (!users && autoConnect !== false) socket.connect()
     users++
     return () => {
-      if (--users) return
-      setTimer(LINGER, () => {
-        stores.delete(key)
-        socket.close()
-      })
+      if (!--users)
+        setTimer(LINGER, () => {
+          stores.delete(key)
+          socket.close()
+        })
     }
   }
   const store: Store<Socket> = [listen, () => socket]

@@ -1,11 +1,18 @@
 import { unknownOption } from '../common/checks.js'
-import type { IndexedDbOutboxOptions } from './types.js'
+import type { IndexedDbOutboxOptions, OutboxStorage } from './types.js'
 
 /** Throws a `TypeError` for an option that does not exist, with the name that was probably meant. */
 export const checkNames = (place: string, options: object, names: readonly string[]): void => {
   for (const name in options) {
     if (!names.includes(name)) throw unknownOption(place, name, names)
   }
+}
+
+/** Throws a `TypeError` unless this is a storage. */
+export const checkStorage = (storage: OutboxStorage | undefined): void => {
+  const methods = ['open', 'add', 'list', 'remove', 'clear'] as const
+  if (typeof storage?.name !== 'string' || methods.some(method => typeof storage[method] !== 'function'))
+    throw new TypeError('createOutbox needs an OutboxStorage, with all its members')
 }
 
 /** Throws a `TypeError` for an invalid option. */

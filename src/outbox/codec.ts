@@ -1,4 +1,5 @@
 import { decodeData, type FrameData } from '../reliable/frames.js'
+import { withTimeout } from './store.js'
 import type { OutboxOptions, OutboxRecord, PendingMessage } from './types.js'
 
 /** Encodes text as UTF-8. */
@@ -14,14 +15,14 @@ export const createCodec = ({ encode, decode }: OutboxOptions): Codec => ({
   async encode(text) {
     const bytes = bytesOf(text)
     if (!encode) return { body: text, size: bytes.length }
-    const body = await encode(bytes)
+    const body = await withTimeout(encode(bytes))
     if (!ArrayBuffer.isView(body)) throw new TypeError('encode must return a Uint8Array')
     return { body, size: body.byteLength }
   },
   async decode(body) {
     if (typeof body === 'string') return body
     if (!decode) throw new TypeError('The message was stored with encode, and there is no decode')
-    return new TextDecoder('utf-8', { fatal: true }).decode(await decode(body))
+    return new TextDecoder('utf-8', { fatal: true }).decode(await withTimeout(decode(body)))
   },
 })
 

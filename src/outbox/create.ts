@@ -2,7 +2,7 @@ import { onAbort } from '../common/abort.js'
 import { isEnded } from '../common/ended.js'
 import { createEmitter } from '../index.js'
 import type { OutboxMessage, OutboxSocket, Outcome } from '../reliable.js'
-import { checkOptions } from './checks.js'
+import { checkOptions, checkStorage } from './checks.js'
 import { createCodec, describe } from './codec.js'
 import { createDelivery, type Delivery } from './delivery.js'
 import { createId, type PageMessage, type PageMessages } from './page-messages.js'
@@ -20,8 +20,8 @@ const MESSAGES: Record<OutboxProblem['reason'], string> = {
 }
 
 /**
- * Creates an outbox that stores its messages in a storage of your own: a file, SQLite, or memory in tests. Throws a `TypeError` for invalid
- * options.
+ * Creates an outbox that stores its messages in a storage of your own: a file, SQLite, or memory in tests. Throws a `TypeError` for an invalid
+ * storage or option.
  *
  * ```ts
  * const outbox = createOutbox(sqliteStorage('orders.db'))
@@ -29,6 +29,7 @@ const MESSAGES: Record<OutboxProblem['reason'], string> = {
  * ```
  */
 export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}): StoredOutbox => {
+  checkStorage(storage)
   checkOptions('createOutbox', options)
   const { maxMessages = 10_000, maxBytes = 2 ** 24 } = options
   const { on, once, off, emit } = createEmitter<OutboxEvents>(['problem'])
@@ -37,13 +38,15 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
   let socket: OutboxSocket | undefined
   let delivery: Delivery | undefined
 
+  const describeOwn = (message: PageMessage) => describe(message, message.text || undefined)
+
   const report = (reason: OutboxProblem['reason'], cause: unknown, messages?: OutboxProblem['messages']) => {
     const unstored = [...pageMessages.values()].filter(({ key }) => key === undefined)
     const problem: OutboxProblem = {
       reason,
       message: MESSAGES[reason],
       cause,
-      messages: messages ?? unstored.map(message => describe(message, message.text || undefined)),
+      messages: messages ?? unstored.map(describeOwn),
     }
     // Without a listener, the problem would go unnoticed.
     if (!emit('problem', problem)) socket?.error(Object.assign(new Error(problem.message), { cause }))
@@ -57,9 +60,7 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
         delivery?.restore()
         report('closed', cause)
       },
-      onFailure(reason, cause) {
-        report(reason, cause)
-      },
+      onFailure: report,
     },
   )
 
@@ -73,10 +74,7 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
         pageMessages.get(record.id)?.text ?? (await codec.decode(record.body).catch(() => undefined))
       return describe(record, text)
     })
-    return [
-      ...(await Promise.all(read)),
-      ...others.map(message => describe(message, message.text || undefined)),
-    ]
+    return [...(await Promise.all(read)), ...others.map(describeOwn)]
   }
 
   return {

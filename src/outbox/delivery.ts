@@ -31,41 +31,42 @@ export interface Delivery {
 
 type Report = (reason: OutboxProblem['reason'], cause: unknown, messages?: OutboxProblem['messages']) => void
 
+/** Settles the promise of a message of this page. Returns whether there was one. */
+const createSettle =
+  (pageMessages: PageMessages, socket: OutboxSocket): Delivery['settle'] =>
+  (id, outcome) => {
+    const message = pageMessages.get(id)
+    if (!message) return false
+    pageMessages.delete(id)
+    message.unwatch()
+    message.resolve(outcome)
+    socket.report(message.text, id, outcome, true)
+    return true
+  }
+
 /** Deletes messages from the storage, several in one step. */
 const createRemoval = (store: Store) => {
-  let keys: number[] = []
+  const keys: number[] = []
   let isRunning = false
   return async (key: number) => {
     keys.push(key)
     if (isRunning) return
     isRunning = true
     await undefined
-    while (keys.length) {
-      const some = keys
-      keys = []
-      await store.remove(some)
-    }
+    while (keys.length) await store.remove(keys.splice(0))
     isRunning = false
   }
 }
 
-/** The messages of this page that could not be stored, and have not been sent yet. */
-const createUnstored = (pageMessages: PageMessages, sender: Sender) => {
-  let messages: PageMessage[] = []
-  return {
-    add: (message: PageMessage) => void messages.push(message),
-    clear() {
-      messages = []
-    },
-    /** Sends them as soon as no earlier message is waiting. */
-    flush() {
-      if (!messages.length) return
-      for (const { id, key } of pageMessages.values()) if (key !== undefined && !sender.has(id)) return
-      for (const message of messages.splice(0)) {
-        if (pageMessages.has(message.id)) sender.send({ ...message, key: undefined })
-      }
-    },
+/** Sends those of the given messages before which no earlier message is waiting. */
+const flush = (unstored: Set<PageMessage>, pageMessages: PageMessages, sender: Sender) => {
+  if (!unstored.size) return
+  for (const message of pageMessages.values()) {
+    if (unstored.delete(message)) sender.send(message)
+    else if (!sender.has(message.id)) return
   }
+  // The others have an outcome.
+  unstored.clear()
 }
 
 /** Reads a stored message, and passes it on. */
@@ -73,6 +74,7 @@ const createReader =
   (
     pageMessages: PageMessages,
     sender: Sender,
+    beforeSend: () => void,
     codec: Codec,
     isMine: (record: OutboxRecord) => boolean,
     report: Report,
@@ -87,6 +89,7 @@ const createReader =
       report('codec', error, [describe(record, undefined)])
       return
     }
+    beforeSend()
     if (!signal.aborted) sender.send({ ...record, text })
   }
 
@@ -103,6 +106,11 @@ const settleMissed = async (
   for (const { id, key } of [...pageMessages.values()]) {
     if (key !== undefined && !ids.has(id) && !sender.has(id)) settle(id, { status: 'unknown' })
   }
+}
+
+/** Drops a message that was withdrawn, if it is stored. */
+const dropWithdrawn = (message: PageMessage | undefined, sender: Sender) => {
+  if (message?.key !== undefined) sender.cancel(message)
 }
 
 /** The socket was closed: the next one with this outbox sends what is stored. */
@@ -136,15 +144,7 @@ export const createDelivery = (
   const remove = createRemoval(store)
   let drain: Drain | undefined
 
-  const settle = (id: string, outcome: Outcome): boolean => {
-    const message = pageMessages.get(id)
-    if (!message) return false
-    pageMessages.delete(id)
-    message.unwatch()
-    message.resolve(outcome)
-    socket.report(message.text, id, outcome, true)
-    return true
-  }
+  const settle = createSettle(pageMessages, socket)
 
   const sender = createSender(
     socket,
@@ -160,22 +160,21 @@ export const createDelivery = (
     () => pump(),
   )
 
-  const unstored = createUnstored(pageMessages, sender)
+  /** The messages of this page that could not be stored, and have not been sent yet. */
+  const unstored = new Set<PageMessage>()
+  const flushUnstored = () => flush(unstored, pageMessages, sender)
 
   const pump = () => {
+    flushUnstored()
     drain?.pump()
-    unstored.flush()
   }
 
-  const writer = createWriter(page, store, codec, {
-    isPending: ({ id }) => pageMessages.has(id),
+  const writer = createWriter(page, store, codec, pageMessages, unstored, remove, {
     onStored() {
       tabs.post({ kind: 'added' })
       pump()
     },
-    onUnstored: unstored.add,
     onOverflow: ({ id }) => void settle(id, { status: 'dropped', reason: 'overflow' }),
-    onOrphan: remove,
     onCodec: (message, cause) => report('codec', cause, [describe(message, message.text)]),
   })
 
@@ -189,7 +188,7 @@ export const createDelivery = (
   /** Without locks, each tab sends its own messages and those of earlier pages. */
   const isMine = ({ page: by, time }: OutboxRecord) => tabs.hasLocks || by === page || time <= started
 
-  const read = createReader(pageMessages, sender, codec, isMine, report)
+  const read = createReader(pageMessages, sender, flushUnstored, codec, isMine, report)
 
   const onMessage = (news: TabMessage) => {
     if (news.kind === 'added') drain?.pump()
@@ -198,20 +197,13 @@ export const createDelivery = (
       sender.forget(news.id)
     } else if (news.kind === 'withdrawn') sender.withdraw(news.id)
     else if (news.kind === 'cleared') onCleared()
-    unstored.flush()
+    flushUnstored()
   }
 
   const tabs = createTabs(name, {
     onMessage,
     onLock(signal) {
-      const mine = createDrain(signal, {
-        get hasRoom() {
-          return sender.hasRoom
-        },
-        list: store.list,
-        send: read,
-        onEnd: unstored.flush,
-      })
+      const mine = createDrain(signal, store, sender, read, flushUnstored)
       drain = mine
       signal.addEventListener('abort', () => {
         if (drain === mine) drain = undefined
@@ -224,9 +216,12 @@ export const createDelivery = (
     onUnlocked: () => report('unlocked', undefined, []),
   })
 
+  let withdrawing: Promise<unknown> | undefined
+
   watchState(socket, tabs.start, tabs.want, async () => {
     tabs.stop()
     await writer.done()
+    await withdrawing
     settleRest(pageMessages, sender, settle)
   })
 
@@ -237,7 +232,11 @@ export const createDelivery = (
     withdraw(id) {
       sender.withdraw(id)
       tabs.post({ kind: 'withdrawn', id })
+      const drop = () => dropWithdrawn(pageMessages.get(id), sender)
+      if (drain) drop()
       pump()
+      // Without a connection, no tab has the turn. The message must not stay in the storage, from which a later page would send it.
+      withdrawing = Promise.all([withdrawing, writer.done().then(() => tabs.ifFree(drop))])
     },
     restore() {
       restore(pageMessages, writer)
@@ -257,19 +256,14 @@ const watchState = (
 ) => {
   let timer: ReturnType<typeof setTimeout> | undefined
   const onState = ({ name, cause }: OutboxSocket['state']) => {
+    const isClosed = name === 'closed' && cause
+    if (!isClosed) start()
     if (name === 'open' || name === 'closing' || name === 'closed') {
       clearTimeout(timer)
       timer = undefined
-    }
-    if (name === 'closed' && cause) {
-      want(false)
-      onClosed()
-      return
-    }
-    start()
-    if (name === 'open') want(true)
-    else if (name === 'closing' || name === 'closed') want(false)
-    else timer ??= setTimeout(want, GRACE, false)
+      want(name === 'open')
+    } else timer ??= setTimeout(want, GRACE, false)
+    if (isClosed) onClosed()
   }
   onState(socket.state)
   socket.on('state', onState)

@@ -1,3 +1,5 @@
+import type { Sender } from './sender.js'
+import type { Store } from './store.js'
 import type { OutboxRecord } from './types.js'
 
 /** How many messages are read at a time. */
@@ -11,43 +13,38 @@ export interface Drain {
   restart(): void
 }
 
-export interface DrainOwner {
-  readonly hasRoom: boolean
-  list(after: number, limit: number): Promise<readonly OutboxRecord[] | undefined>
-  /** Sends a message, or skips it. */
-  send(record: OutboxRecord, signal: AbortSignal): Promise<void>
-  /** All stored messages have been passed to the sender. */
-  onEnd(): void
-}
-
-export const createDrain = (signal: AbortSignal, owner: DrainOwner): Drain => {
+/** `send` sends a message, or skips it. `onEnd` is called when all stored messages have been passed to it. */
+export const createDrain = (
+  signal: AbortSignal,
+  store: Store,
+  sender: Sender,
+  send: (record: OutboxRecord, signal: AbortSignal) => Promise<void>,
+  onEnd: () => void,
+): Drain => {
   let records: OutboxRecord[] = []
   let cursor = 0
   let isRunning = false
   let isAgain = false
 
-  const fill = async () => {
-    while (!signal.aborted && owner.hasRoom) {
-      if (!records.length) {
-        isAgain = false
-        const from = cursor
-        const found = (await owner.list(from, PAGE)) ?? []
-        // The turn was restarted in the meantime.
-        if (cursor !== from) continue
-        records = [...found]
-      }
-      const record = records.shift()
-      if (!record) return owner.onEnd()
-      cursor = record.key
-      if (!signal.aborted) await owner.send(record, signal)
-    }
-  }
-
   const pump = async () => {
     isAgain = true
     if (isRunning) return
     isRunning = true
-    while (isAgain && !signal.aborted && owner.hasRoom) await fill()
+    while (!signal.aborted && sender.hasRoom && (records.length || isAgain)) {
+      const record = records.shift()
+      if (record) {
+        cursor = record.key
+        await send(record, signal)
+      } else {
+        isAgain = false
+        const from = cursor
+        const found = await store.list(from, PAGE)
+        // Otherwise, the turn was restarted in the meantime.
+        if (found && cursor === from) records = [...found]
+        if (records.length) isAgain = true
+        else onEnd()
+      }
+    }
     isRunning = false
   }
 

@@ -10,7 +10,7 @@ export interface Item {
   readonly id: string
   readonly expires: number | null
   /** Its key, if it is stored. */
-  readonly key: number | undefined
+  readonly key?: number | undefined
   readonly text: string
 }
 
@@ -21,6 +21,8 @@ export interface Sender {
   send(item: Item): void
   /** Cancels the message, unless it was already sent. */
   withdraw(id: string): void
+  /** The message was withdrawn, and no other tab sends it: drops it, unless it was already sent. */
+  cancel(item: Item): void
   /** The message has its outcome. */
   forget(id: string): void
   /** Takes back messages that have not been sent yet: another tab sends them, or they are dropped. */
@@ -65,6 +67,13 @@ export const createSender = (
     onRoom()
   }
 
+  /** Drops a message that was withdrawn. Returns whether it was. */
+  const cancel = (item: Item) => {
+    const isWithdrawn = !inFlight.has(item.id) && withdrawn.delete(item.id)
+    if (isWithdrawn) settle(item, { status: 'dropped', reason: 'aborted' })
+    return isWithdrawn
+  }
+
   return {
     get hasRoom() {
       // A larger message is sent alone.
@@ -72,12 +81,12 @@ export const createSender = (
     },
     has: id => inFlight.has(id),
     send(item) {
-      if (inFlight.has(item.id)) return
-      if (withdrawn.delete(item.id)) settle(item, { status: 'dropped', reason: 'aborted' })
-      else if (item.expires !== null && item.expires <= Date.now())
+      if (inFlight.has(item.id) || cancel(item)) return
+      if (item.expires !== null && item.expires <= Date.now())
         settle(item, { status: 'dropped', reason: 'expired' })
       else pass(item)
     },
+    cancel,
     withdraw(id) {
       withdrawn.add(id)
       inFlight.get(id)?.controller.abort()

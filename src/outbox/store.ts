@@ -7,7 +7,7 @@ const PAUSE = 10_000
 // https://bugs.webkit.org/show_bug.cgi?id=226547
 const OPEN_TIMEOUT = 5_000
 
-/** A step can hang, too. If it takes effect later, the server recognizes the repetition. */
+/** A step can hang, too, as can `encode` and `decode`. If it takes effect later, the server recognizes the repetition. */
 const STEP_TIMEOUT = 30_000
 
 export type Reason = OutboxProblem['reason']
@@ -33,10 +33,14 @@ export interface Store {
 const reasonOf = ({ name }: { name?: string }, otherwise: Reason): Reason =>
   name === 'QuotaExceededError' ? 'quota' : name === 'VersionError' ? 'newer' : otherwise
 
-const withTimeout = async <Value>(step: Promise<Value>, timeout = STEP_TIMEOUT) => {
+/** Rejects if a step of the storage or a function of the application does not settle in time. */
+export const withTimeout = async <Value>(
+  step: Value | PromiseLike<Value>,
+  timeout: number = STEP_TIMEOUT,
+): Promise<Value> => {
   let timer: ReturnType<typeof setTimeout> | undefined
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(reject, timeout, new Error('The storage did not answer in time'))
+    timer = setTimeout(reject, timeout, new Error(`No answer for ${timeout} ms`))
   })
   return Promise.race([step, late]).finally(() => clearTimeout(timer))
 }

@@ -27,6 +27,8 @@ export interface Tabs {
   /** Joins the other tabs, until `stop()`. */
   start(): void
   stop(): void
+  /** Calls a function unless it is another tab's turn. During the call, it is no other tab's turn. */
+  ifFree(job: () => void): unknown
   /** Requests the turn, or gives it up. A page that is frozen or in the back/forward cache never has it. */
   want(isWanted: boolean): void
 }
@@ -121,6 +123,8 @@ export const createTabs = (name: string, { onMessage, onLock, onReturn, onUnlock
       update()
       closeChannel()
     },
+    ifFree: job =>
+      locks ? locks.request(name, { ifAvailable: true }, lock => lock && job()).catch(() => {}) : job(),
     want(wanted) {
       isWanted = wanted
       update()

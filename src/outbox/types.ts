@@ -72,7 +72,7 @@ export interface OutboxProblem {
     | 'quota'
     /** The storage did not do what it was asked to, for another reason. */
     | 'failed'
-    /** `encode` or `decode` failed. */
+    /** `encode` or `decode` failed, or did not settle within 30 seconds. */
     | 'codec'
     /** There are no Web Locks: several tabs may send the same message. Servers that recognize its id process it once. */
     | 'unlocked'

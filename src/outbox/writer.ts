@@ -1,5 +1,5 @@
 import type { Codec } from './codec.js'
-import type { PageMessage } from './page-messages.js'
+import type { PageMessage, PageMessages } from './page-messages.js'
 import type { Store } from './store.js'
 import type { OutboxRecord } from './types.js'
 
@@ -7,16 +7,10 @@ import type { OutboxRecord } from './types.js'
 const BATCH = 256
 
 export interface WriterOwner {
-  /** Whether the message still waits for its outcome. */
-  isPending(message: PageMessage): boolean
   /** Messages have been stored, and have their keys. */
   onStored(): void
-  /** A message was not stored, because the storage or `encode` failed. */
-  onUnstored(message: PageMessage): void
   /** There are too many messages. */
   onOverflow(message: PageMessage): void
-  /** A message was stored, although it already has its outcome. */
-  onOrphan(key: number): void
   /** `encode` failed. */
   onCodec(message: PageMessage, cause: unknown): void
 }
@@ -33,14 +27,24 @@ interface Task {
   readonly text: string | Promise<string>
 }
 
+/**
+ * `unstored` gets the messages that are not stored, because the storage or `encode` failed. `remove` deletes a message that already has its outcome
+ * when it is stored.
+ */
 export const createWriter = (
   page: string,
   store: Store,
   codec: Codec,
-  { isPending, onStored, onUnstored, onOverflow, onOrphan, onCodec }: WriterOwner,
+  pageMessages: PageMessages,
+  unstored: Set<PageMessage>,
+  remove: (key: number) => unknown,
+  { onStored, onOverflow, onCodec }: WriterOwner,
 ): Writer => {
   const tasks: Task[] = []
   let running: Promise<void> | undefined
+
+  /** Whether the message still waits for its outcome. */
+  const isPending = ({ id }: PageMessage) => pageMessages.has(id)
 
   const encode = async ({ message, text }: Task): Promise<Omit<OutboxRecord, 'key'> | undefined> => {
     try {
@@ -54,7 +58,7 @@ export const createWriter = (
       return { id, page, time, expires, ...(await codec.encode(message.text)) }
     } catch (error) {
       onCodec(message, error)
-      onUnstored(message)
+      unstored.add(message)
       return undefined
     }
   }
@@ -81,11 +85,11 @@ export const createWriter = (
       const added = await store.add(open.map(([, record]) => record as OutboxRecord))
       open.forEach(([message], i) => {
         const key = added?.[i]
-        if (!added) onUnstored(message)
+        if (!added) unstored.add(message)
         else if (key === undefined) onOverflow(message)
         else {
           message.key = key
-          if (!isPending(message)) onOrphan(key)
+          if (!isPending(message)) remove(key)
         }
       })
     }

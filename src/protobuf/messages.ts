@@ -3,8 +3,8 @@ import type { AckFrame, ConnectedFrame, MessageFrame, ServerFrame } from '../rel
 import { dataField, type EncodableData, readData } from './data.js'
 import { bytes, join, type Pieces, read, text, uint, utf8 } from './wire.js'
 
-/** A frame from the server, except for messages. */
-export type NoticeFrame = Exclude<ServerFrame, { type: 'message' }>
+/** A frame from the server, except for messages, and for answers to invocations, which only JSON frames have. */
+export type NoticeFrame = Exclude<ServerFrame, { type: 'message' | 'invokeResponse' }>
 
 const ackFields = ({ ackId, success, error }: AckFrame): Pieces => [
   ...uint(1, ackId),

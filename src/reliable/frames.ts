@@ -29,9 +29,26 @@ export type RequestFrame = { readonly ackId?: number | undefined } & (
   | { readonly type: 'joinGroup' | 'leaveGroup'; readonly group: string }
 )
 
+/**
+ * A request for an answer with a value, as Azure's client sends it. It has no number, so it cannot be recognized if it is sent again: it
+ * belongs to its connection. The server answers with an `InvokeResponseFrame`.
+ */
+// https://learn.microsoft.com/javascript/api/@azure/web-pubsub-client/invokemessage
+export type InvokeFrame = {
+  readonly type: 'invoke'
+  readonly ackId?: undefined
+  readonly invocationId: string
+  /** Absent or `'event'`. */
+  readonly target?: 'event' | undefined
+  readonly event: string
+} & FrameData
+
 /** A frame from the client to the server. */
 export type ClientFrame =
   | RequestFrame
+  | InvokeFrame
+  /** The client no longer waits for the answer. */
+  | { readonly type: 'cancelInvocation'; readonly invocationId: string }
   /** The client has processed every message up to this number. */
   | { readonly type: 'sequenceAck'; readonly sequenceId: number }
   | { readonly type: 'ping' }
@@ -117,6 +134,15 @@ export type AckFrame = { readonly type: 'ack'; readonly ackId: number } & (
   | { readonly success: false; readonly error?: AckError | undefined }
 )
 
+/** The answer to an `InvokeFrame`. It has no number, so it is lost with its connection. */
+// https://learn.microsoft.com/javascript/api/@azure/web-pubsub-client/invokeresponsemessage
+export interface InvokeResponseFrame {
+  readonly type: 'invokeResponse'
+  readonly invocationId: string
+  readonly success: boolean
+  readonly error?: AckError | undefined
+}
+
 /** A frame from the server to the client. */
 export type ServerFrame =
   | ConnectedFrame
@@ -125,6 +151,7 @@ export type ServerFrame =
   | DrainingFrame
   | MessageFrame
   | AckFrame
+  | InvokeResponseFrame
   | { readonly type: 'pong' }
 
 /** A frame without its data. */

@@ -33,6 +33,7 @@ const DEFAULT_RATES: PerClient<Rate> = { connection: { messages: 2_000, bytes: 2
 /** All options, which the compiler compares with the interface. */
 const NAMES: Record<keyof ReliableServerOptions, true> = {
   onMessage: true,
+  onInvoke: true,
   onConnect: true,
   onDisconnect: true,
   onEnd: true,

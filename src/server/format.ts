@@ -7,7 +7,7 @@ import {
   writeMessage as writeProtobuf,
 } from '../protobuf/messages.js'
 import type { Pieces } from '../protobuf/wire.js'
-import { encode, PROTOCOL } from '../reliable/frames.js'
+import { type EncodedData, encode, type InvokeResponseFrame, PROTOCOL } from '../reliable/frames.js'
 import { bytesOf } from './bytes.js'
 import { type ReadFrame, readBinaryFrame, readFrame } from './frames.js'
 import { BinaryMessage } from './message.js'
@@ -19,12 +19,15 @@ export interface RawMessage {
   readonly isBinary: boolean
 }
 
+/** A frame from the server that is no message. */
+export type ReplyFrame = NoticeFrame | InvokeResponseFrame
+
 /** The frames of a subprotocol. */
 export interface Format {
   /** Reads a client's frame. Throws an error that quotes nothing, for a frame that cannot be answered. */
   read(message: RawMessage): ReadFrame
-  /** Encodes a frame that is no message. */
-  write(frame: NoticeFrame): string | Uint8Array
+  /** Encodes a frame that is no message. `data`: that of an answer to an invocation. */
+  write(frame: ReplyFrame, data?: EncodedData | ''): string | Uint8Array
   /** Encodes a message with its number. */
   writeMessage(message: StoredMessage): string | Uint8Array
 }
@@ -51,7 +54,8 @@ const protobuf: Format = {
     if (!isBinary) throw new SyntaxError(`${PROTOBUF} has no text messages`)
     return readBinaryFrame(data as Uint8Array)
   },
-  write: writeNotice,
+  // An invocation belongs to its connection. If its session has moved to this one, which cannot answer, a frame without a field is ignored.
+  write: frame => (frame.type === 'invokeResponse' ? new Uint8Array() : writeNotice(frame)),
   writeMessage({ sequenceId, frame }) {
     if (frame instanceof BinaryMessage) return frame.numbered(sequenceId)
     if (last?.frame !== frame) last = { frame, fields: fieldsOf(frame) }

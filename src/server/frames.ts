@@ -8,8 +8,11 @@ import {
   type FrameData,
   type FrameHead,
   fromBase64,
+  type InvokeFrame,
+  type InvokeResponseFrame,
   type RequestFrame,
 } from '../reliable/frames.js'
+import { parse } from './parse.js'
 
 /** Data with its format on the wire. */
 export type Payload =
@@ -24,6 +27,7 @@ type Decoded<Frame> = Frame extends FrameData ? FrameHead<Frame> & { readonly pa
 export interface BadRequest {
   readonly type: 'bad'
   readonly ackId: number | undefined
+  readonly invocationId?: string | undefined
   readonly name: 'BadRequest' | 'TooLarge'
   readonly why: string
 }
@@ -35,16 +39,15 @@ interface EndSession {
 }
 
 /** A client's request, checked and decoded. */
-export type Request = Decoded<RequestFrame> | BadRequest
+export type Request = Decoded<RequestFrame> | Decoded<InvokeFrame> | BadRequest
 
 /** A frame that is processed in order. */
 export type Waiting = Request | EndSession
 
 /** A client's frame, checked and decoded. */
-export type ReadFrame = Waiting | Extract<ClientFrame, { type: 'ping' | 'sequenceAck' }>
+export type ReadFrame = Waiting | Extract<ClientFrame, { type: 'ping' | 'sequenceAck' | 'cancelInvocation' }>
 
 const MAX_NAME = 1_024
-const MAX_DEPTH = 128
 
 /** Something is wrong with a request. The client gets the message as an answer. */
 class InvalidRequest extends Error {}
@@ -54,55 +57,6 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
 
 // A larger number has lost digits in JSON.parse: the answer would name another message.
 const isId = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
-
-/** Whether an odd number of backslashes precedes this position. */
-const isEscaped = (text: string, position: number): boolean => {
-  let before = position
-  while (text.charCodeAt(before - 1) === 92) before--
-  return (position - before) % 2 === 1
-}
-
-/** Whether arrays and objects are nested so deep that a recursive walk, such as that of JSON.stringify, may overflow the stack. */
-const isTooDeep = (text: string): boolean => {
-  let depth = 0
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (code === 34) {
-      // Most of a frame is strings. The engine's own search skips them many times faster than a walk.
-      do {
-        i = text.indexOf('"', i + 1)
-        if (i < 0) return false
-      } while (isEscaped(text, i))
-    }
-    // [ and { differ only in this bit, and so do ] and }.
-    else if ((code | 32) === 123) {
-      if (++depth > MAX_DEPTH) return true
-    } else if ((code | 32) === 125) depth--
-  }
-  return false
-}
-
-/** Throws a `SyntaxError` that quotes nothing, because the text may contain secrets. */
-const parse = (text: string): unknown => {
-  if (text.length > MAX_DEPTH && isTooDeep(text))
-    throw new SyntaxError(`nested deeper than ${MAX_DEPTH} levels`)
-  let isPoisoned = false
-  const guard = (key: string, value: unknown) => {
-    if (key === '__proto__') isPoisoned = true
-    return value
-  }
-  let value: unknown
-  try {
-    // The name can be written with escapes, too. All other frames skip this check, which is slow.
-    const mayBePoisoned = text.includes('__proto__') || text.includes('\\u')
-    value = mayBePoisoned ? JSON.parse(text, guard) : JSON.parse(text)
-  } catch {
-    throw new SyntaxError('not JSON')
-  }
-  // An application that merges such an object into another would change its prototype.
-  if (isPoisoned) throw new SyntaxError('the name __proto__ is not accepted')
-  return value
-}
 
 /** Throws a `TypeError` for an invalid name of a group or event. */
 export const checkName = (what: string, name: unknown): string => {
@@ -155,8 +109,23 @@ const readRequest = (frame: Record<string, unknown>, ackId: number | undefined):
     case 'sendToGroup':
       if (typeof noEcho !== 'boolean') throw new InvalidRequest('noEcho must be true or false')
       return { type, ackId, messageId, group: readName('group', group), payload: readPayload(frame), noEcho }
+    case 'invoke':
+      return readInvocation(frame)
     default:
       throw new InvalidRequest('there is no such type of frame')
+  }
+}
+
+const readInvocation = (frame: Record<string, unknown>): Request => {
+  const invocationId = readName('invocationId', frame.invocationId)
+  try {
+    const { event, target = 'event', dataType } = frame
+    if (target !== 'event') throw new InvalidRequest('target must be event')
+    // Azure's client omits data that is null.
+    const payload: Payload = dataType === undefined ? { dataType: 'json', data: null } : readPayload(frame)
+    return { type: 'invoke', invocationId, event: readName('event', event), payload }
+  } catch (error) {
+    return { type: 'bad', ackId: undefined, invocationId, name: 'BadRequest', why: (error as Error).message }
   }
 }
 
@@ -175,8 +144,12 @@ export const readBinaryFrame = (bytes: Uint8Array): ReadFrame => readMembers(rea
  * `SyntaxError` for a frame that cannot be answered.
  */
 const readMembers = (frame: Record<string, unknown>): ReadFrame => {
-  const { type, ackId, sequenceId } = frame
+  const { type, ackId, sequenceId, invocationId } = frame
   if (type === 'ping' || type === 'endSession') return { type }
+  if (type === 'cancelInvocation') {
+    if (typeof invocationId !== 'string') throw new SyntaxError('invocationId must be a string')
+    return { type, invocationId }
+  }
   if (type === 'sequenceAck') {
     if (!isId(sequenceId)) throw new SyntaxError('sequenceId must be a whole number up to 2^53 - 1')
     return { type, sequenceId }
@@ -203,7 +176,8 @@ export const limitRequest = (request: Waiting, bytes: number, max: number): Wait
   const size = data?.dataType === 'binary' ? data.data.length : bytes
   if (size <= max) return request
   const why = `${size} bytes, and the server accepts ${max}`
-  return { type: 'bad', ackId: request.ackId, name: 'TooLarge', why }
+  const invocationId = 'invocationId' in request ? request.invocationId : undefined
+  return { type: 'bad', ackId: request.ackId, invocationId, name: 'TooLarge', why }
 }
 
 /**
@@ -230,6 +204,12 @@ export const payload = (data: unknown, dataType?: DataType): Payload => {
 
 export const ackFrame = (ackId: number, error?: { name: string; message: string }): NoticeFrame =>
   error ? { type: 'ack', ackId, success: false, error } : { type: 'ack', ackId, success: true }
+
+/** The answer to an invocation. Its data, if there is any, is encoded apart from it. */
+export const invokeResponse = (
+  invocationId: string,
+  error: { name: string; message: string } | undefined,
+): InvokeResponseFrame => ({ type: 'invokeResponse', invocationId, success: !error, error })
 
 /** The features that clients of this package use, and others ignore. */
 const FEATURES: readonly Feature[] = ['endSession', 'resumeProtocol']

@@ -66,6 +66,14 @@ export class Inbox {
     return true
   }
 
+  /** Drops an invocation that nobody waits for any more, unless it is being processed. */
+  cancel(invocationId: string): void {
+    const position = this.queue.findIndex(
+      ({ request }) => 'invocationId' in request && request.invocationId === invocationId,
+    )
+    if (position > 0) this.bytes -= this.queue.splice(position, 1)[0]?.bytes ?? 0
+  }
+
   /** Drops the queued requests. */
   clear(): void {
     this.queue.length = 0

@@ -1,7 +1,7 @@
 // Messages to clients, as stores keep them: without their numbers, which differ from session to session.
 import { MAX_HEAD, messageFields, messageHead } from '../protobuf/messages.js'
 import { join } from '../protobuf/wire.js'
-import { encodeAs, type FrameHead, type MessageFrame } from '../reliable/frames.js'
+import { type EncodedData, encodeAs, type FrameHead, type MessageFrame } from '../reliable/frames.js'
 import { base64, byteLength } from './bytes.js'
 import type { Payload } from './frames.js'
 import type { BinaryFrame, StoredFrame } from './store.js'
@@ -54,6 +54,10 @@ export class BinaryMessage implements BinaryFrame {
     return this.toString()
   }
 }
+
+/** The data of a frame, as text. */
+export const encodePayload = ({ dataType, data }: Payload): EncodedData =>
+  encodeAs(dataType, dataType === 'binary' ? base64(data) : data)
 
 const frameOf = (head: StoredHead, data: string): string => `${JSON.stringify(head).slice(0, -1)}${data}}`
 

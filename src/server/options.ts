@@ -83,6 +83,12 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
    * client receives the error's name, and nothing that was sent or published through `session` happens. Default: events are refused.
    */
   onMessage?: (message: ClientMessage, session: Session) => unknown
+  /**
+   * Answers an invocation: `invokeEvent()` of Azure's client. The value, or that of a promise, is the answer. It is sent as in `Session.send`;
+   * `null` and `undefined` are no data. Otherwise, this is as `onMessage`. But an invocation belongs to its connection: if that ends, the
+   * client cannot know whether it was handled. `createReliableSocket` does not send any. Default: invocations are refused.
+   */
+  onInvoke?: (message: ClientMessage, session: Session) => unknown
   /** A session has begun or was resumed. The server reads nothing from the connection until this is done. Default: nothing. */
   onConnect?: (session: Session, context: { readonly resumed: boolean; readonly request: Request }) => unknown
   /**
@@ -145,7 +151,7 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
    */
   maxIds?: number
   /**
-   * How long `onMessage`, `onJoin`, `onPublish`, `onConnect` and `authorize` may take. A request that takes longer is refused with the name
+   * How long `onMessage`, `onInvoke`, `onJoin`, `onPublish`, `onConnect` and `authorize` may take. A request that takes longer is refused with the name
    * `Timeout`, and nothing that was sent through its `session` happens. A connection that takes longer is closed with 1011. Default: 60,000.
    */
   handlerTimeout?: number

@@ -1,6 +1,7 @@
 // Processes one request of a session: runs the handler, stores its effects, answers.
-import type { NoticeFrame } from '../protobuf/messages.js'
-import { ackFrame, type Request, type Waiting } from './frames.js'
+import type { EncodedData } from '../reliable/frames.js'
+import type { ReplyFrame } from './format.js'
+import { ackFrame, invokeResponse, type Request, type Waiting } from './frames.js'
 import type { Host } from './host.js'
 import { delay, PATIENCE } from './patience.js'
 import { Refusal, type Task } from './requests.js'
@@ -14,7 +15,8 @@ export interface ProcessorOwner {
   readonly store: StoreNode
   /** Whether this node still holds the session. */
   readonly isActive: boolean
-  write(frame: NoticeFrame): void
+  /** `data`: that of an answer to an invocation. */
+  write(frame: ReplyFrame, data?: EncodedData | ''): void
   /** Writes everything that the store has for the session. */
   flush(): Promise<void>
   /** Ends the session. */
@@ -98,7 +100,7 @@ export class Processor {
         return false
       }
       if (ackId !== undefined && (outcome === 'done' || outcome === 'duplicate')) this.remember(ackId)
-      this.answer(request, REFUSED[outcome])
+      this.answer(request, REFUSED[outcome], task.result)
       if (task.close) {
         await this.owner.flush()
         this.owner.end(task.close.code, task.close.reason)
@@ -170,12 +172,21 @@ export class Processor {
     }
   }
 
-  private answer({ type, ackId }: Request, error?: { name: string; message: string }): void {
+  private answer(
+    request: Request,
+    error?: { name: string; message: string },
+    result?: EncodedData | '',
+  ): void {
+    const { type, ackId } = request
+    const invocationId = 'invocationId' in request ? request.invocationId : undefined
     const { stats, metrics } = this.host
     if (error?.name === DUPLICATE.name) stats.duplicates++
     else stats[error ? 'failed' : 'received']++
     metrics.count('requests', type, error ? (OUTCOMES[error.name] ?? 'failed') : 'done')
     if (ackId !== undefined) this.owner.write(ackFrame(ackId, error))
+    if (invocationId !== undefined) {
+      this.owner.write(invokeResponse(invocationId, error), error ? '' : result)
+    }
   }
 
   private remember(ackId: number): void {

@@ -1,8 +1,9 @@
 // Requests of clients: the application's decision about each, and the effects that are stored for it.
 
+import type { EncodedData } from '../reliable/frames.js'
 import { checkClose } from './checks.js'
 import { checkName, type Payload, payload, type Request } from './frames.js'
-import { writeMessage } from './message.js'
+import { encodePayload, writeMessage } from './message.js'
 import type { ClientMessage, ReliableServerOptions, Session } from './options.js'
 import type { RequestLike } from './origin.js'
 import type { Effect, StoredFrame, StoreNode } from './store.js'
@@ -22,6 +23,8 @@ export interface Task {
   readonly effects: readonly Effect[]
   /** The handler ended the session. */
   readonly close?: { readonly code: number; readonly reason: string } | undefined
+  /** The answer to an invocation, as text. */
+  readonly result?: EncodedData | '' | undefined
   /** Call this when the outcome is known: it stores what the session sent after the handler was done. */
   release(): void
 }
@@ -145,11 +148,28 @@ const writePublication = (
   }
 }
 
+type Invocation = Extract<Request, { type: 'invoke' }>
+
+/** Asks the application for the answer to an invocation. */
+const resultOf = async (
+  host: RequestHost,
+  { onInvoke }: ReliableServerOptions<any>,
+  { event, payload: sent }: Invocation,
+  session: Session,
+  deadline: Deadline,
+): Promise<EncodedData | ''> => {
+  if (!onInvoke) throw new Refusal('NotFound', 'this server does not handle invocations')
+  const message = new ReceivedMessage(event, undefined, sent, deadline) as ClientMessage
+  const result = await host.runHook('onInvoke', () => onInvoke(message, session), deadline)
+  // Azure's client ignores a response whose data is null.
+  return result === undefined || result === null ? '' : encodePayload(payload(result))
+}
+
 /** Asks the application about a request, and returns the effects of the request itself. Rejects with a `Refusal`. */
 const effectsOf = async (
   host: RequestHost,
   { onMessage, onJoin, onPublish }: ReliableServerOptions<any>,
-  request: Request,
+  request: Exclude<Request, Invocation>,
   session: Session,
   deadline: Deadline,
 ): Promise<Effect[]> => {
@@ -185,11 +205,11 @@ const effectsOf = async (
 }
 
 /** Runs the application's handler and collects everything that it does through the session. */
-export const runRequest = async <Request extends RequestLike>(
+export const runRequest = async <Handshake extends RequestLike>(
   host: RequestHost,
-  options: ReliableServerOptions<Request>,
+  options: ReliableServerOptions<Handshake>,
   { id, userId }: { readonly id: string; readonly userId: string | undefined },
-  request: Parameters<typeof effectsOf>[2],
+  request: Request,
 ): Promise<Task> => {
   const store = storeNow(host)
   let held: Effect[] | undefined = []
@@ -208,7 +228,9 @@ export const runRequest = async <Request extends RequestLike>(
     else end(code, reason)
   })
   try {
-    const own = await effectsOf(host, options, request, session, deadline)
+    const isInvocation = request.type === 'invoke'
+    const result = isInvocation ? await resultOf(host, options, request, session, deadline) : undefined
+    const own = isInvocation ? [] : await effectsOf(host, options, request, session, deadline)
     const effects = [...held, ...own]
     // Messages that the session sends from here on must not overtake the effects that are being stored.
     const late: Effect[] = []
@@ -216,6 +238,7 @@ export const runRequest = async <Request extends RequestLike>(
     return {
       effects,
       close,
+      result,
       release() {
         held = undefined
         if (late.length) store(...late)

@@ -1,5 +1,4 @@
 // A session on the node that holds it: one connection at most, an inbox of requests, an outbox of numbered messages.
-import type { NoticeFrame } from '../protobuf/messages.js'
 import { CLOSED, closeForGood, closeForNow, closeMoved, type WebSocketLike } from './connection.js'
 import type { LimitStep } from './flood.js'
 import type { Format, RawMessage } from './format.js'
@@ -180,8 +179,8 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
     return this.connection?.isBackedUp ?? false
   }
 
-  write(frame: NoticeFrame): void {
-    this.transmit(format => format.write(frame))
+  write(...answer: Parameters<Format['write']>): void {
+    this.transmit(format => format.write(...answer))
   }
 
   writeMessage(message: StoredMessage, done?: () => void): void {
@@ -260,6 +259,7 @@ export class LocalSession implements ConnectionOwner, InboxOwner, OutboxOwner, P
   private accept(frame: ReadFrame, bytes: number): void {
     this.onFrame(frame.type, bytes)
     if (frame.type === 'ping') this.write(PONG)
+    else if (frame.type === 'cancelInvocation') this.inbox.cancel(frame.invocationId)
     else if (frame.type !== 'sequenceAck') {
       if (!this.inbox.add(limitRequest(frame, bytes, this.host.maxMessageBytes), bytes))
         this.host.stats.duplicates++

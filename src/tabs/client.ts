@@ -45,6 +45,13 @@ const lossOf = (isPlanned: boolean) =>
     ? new SocketError('HANDOVER', undefined, undefined, 'another tab takes over the connection')
     : new SocketError('CONNECTION_LOST', undefined, undefined, 'the holder of the connection has ended')
 
+/** The position of this tab, which goes away, in the messages from the server. `last`: when it went away before. */
+const positionOf = (last: Position | undefined, { epoch }: Link, { hasBeenOpen }: View, number: number) => {
+  if (epoch) return { epoch, number }
+  // After the end of a hub, no other hub knows this tab. It has missed something if there has been a connection.
+  return last ?? (hasBeenOpen ? { epoch: '', number } : undefined)
+}
+
 /** Creates this tab's end of the connection. */
 export const createClient = (
   name: string,
@@ -64,7 +71,7 @@ export const createClient = (
   let connection = 0
 
   const join = () => link.post({ type: 'join', config, last, hasBeenOpen: view.hasBeenOpen })
-  const link: Link = createLink(name, platform, worker, settings, join, message => receive(message))
+  const link: Link = createLink(name, platform, worker, settings, join, message => receive(message), emit)
   const sendQueue = createSendQueue(queue ?? {}, link.post, (data, reason) => {
     counts.dropped++
     emit('drop', { data, reason })
@@ -93,15 +100,13 @@ export const createClient = (
 
   const handlers: Handlers = {
     welcome(message) {
-      const { from, holder, kept, conflict } = message
-      // A different hub does not know what this tab has missed.
-      const missed = last && last.epoch !== from ? undefined : message.missed
+      const { from, holder, kept, missed, conflict } = message
       if (from === link.epoch) return confirm()
       link.epoch = from
       number = message.number
       connection = message.connection
       counts.sent += sendQueue.sent(message.sent)
-      if (last && last.epoch !== from) sendQueue.lose(false)
+      if (last && missed === undefined) sendQueue.lose(false)
       link.onWelcome(holder === 'worker')
       view.setSharing({ holder: holderOf(holder, link) })
       if (conflict.length) emit('conflict', conflict)
@@ -134,7 +139,7 @@ export const createClient = (
     sent({ id }) {
       counts.sent += sendQueue.sent(id)
     },
-    dropped: ({ id, reason }) => sendQueue.drop(id, reason),
+    dropped: ({ id, reason, data }) => sendQueue.drop(id, reason, data),
     ask: calls.answer,
     abort: ({ id }) => calls.abort(id),
     retry: ({ context }) => void functions.retry?.(context),
@@ -162,8 +167,8 @@ export const createClient = (
     counts,
     call: calls.call,
     sendFrame: config.session ? session.send : undefined,
-    ...createMembership(view, sendQueue, link, calls, epoch => {
-      last = epoch ? { epoch, number } : undefined
+    ...createMembership(view, sendQueue, link, calls, isAway => {
+      last = isAway ? positionOf(last, link, view, number) : undefined
     }),
   }
   return client

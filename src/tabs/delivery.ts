@@ -37,7 +37,8 @@ export const createDelivery = (
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const drop = ({ tab, entry }: Item, reason: string) => {
-    if (!tab.isGone) post({ type: 'dropped', id: entry.id, reason }, tab.id)
+    const { id, data, volatile } = entry
+    if (!tab.isGone) post({ type: 'dropped', id, reason, data: volatile && data }, tab.id)
   }
 
   const flush = (isLast?: boolean) => {

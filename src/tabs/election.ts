@@ -1,7 +1,7 @@
 import { type Hub, startHub } from './hub.js'
 import type { HubSettings } from './hub-socket.js'
 import type { Platform } from './platform.js'
-import type { Entry } from './protocol.js'
+import { type Entry, HUB } from './protocol.js'
 import type { TabsWorker } from './types.js'
 
 /** If the worker does not answer for this many milliseconds, a tab may become the hub. */
@@ -11,7 +11,10 @@ const WORKER_TIMEOUT = 5_000
 export interface Candidacy {
   /** The hub, if it is in this tab. */
   readonly hub: Hub | undefined
-  /** A hub has answered. If it is the worker, this tab waits for its end, and then starts it again. */
+  /**
+   * A hub has answered. If it is the worker, this tab waits for its end, and then starts it again. Otherwise, the worker may not work, and this tab
+   * waits for the end of the other tab.
+   */
   onHub(isWorker: boolean): void
   /** Withdraws the candidacy, and stops the hub if it is in this tab. `entries`: the messages of this tab. */
   stop(tab: string, entries: Iterable<Entry>): ReturnType<Hub['stop']> | undefined
@@ -19,7 +22,7 @@ export interface Candidacy {
 
 /**
  * Makes sure that there is a hub: in the worker, or else in the tab that has the lock. `takeOrphans` returns the messages of tabs that ended
- * together with the previous hub.
+ * together with the previous hub. `onFallback` is called if the worker does not answer.
  */
 export const runForHub = (
   name: string,
@@ -28,37 +31,42 @@ export const runForHub = (
   settings: HubSettings,
   tab: string,
   takeOrphans: () => Entry[],
+  onFallback: () => void,
 ): Candidacy => {
   let hub: Hub | undefined
   let withdraw: (() => void) | undefined
   let unwatch: (() => void) | undefined
   let timer: ReturnType<typeof setTimeout> | undefined
   let isStopped = false
-  const lock = `${name} hub`
+  const lock = `${name} ${HUB}`
 
   const waitForLock = () => {
-    // The error of a worker can arrive after this tab has left.
-    if (isStopped) return
-    withdraw ??= platform.lock(lock, () => {
+    withdraw = platform.lock(lock, () => {
       hub = startHub(name, tab, platform, settings)
       hub.adopt(takeOrphans())
     })
   }
+  /** The script is missing, the Content-Security-Policy forbids it, or it is of another version of this package. */
+  const fallBack = () => {
+    // The error of a worker can arrive after this tab has left.
+    if (isStopped || withdraw) return
+    onFallback()
+    waitForLock()
+  }
   const startWorker = () => {
     if (isStopped) return
     unwatch = undefined
-    timer = setTimeout(waitForLock, WORKER_TIMEOUT)
+    timer = setTimeout(fallBack, WORKER_TIMEOUT)
     try {
       const shared =
         typeof worker === 'function'
-          ? worker(name)
-          : new SharedWorker(worker as string | URL, { name, type: 'module' })
-      // The script is missing, or the Content-Security-Policy forbids it.
-      shared.addEventListener('error', waitForLock)
+          ? worker(lock)
+          : new SharedWorker(worker as string | URL, { name: lock, type: 'module' })
+      shared.addEventListener('error', fallBack)
       shared.port.start()
-      shared.port.postMessage(name)
+      shared.port.postMessage({ name, hub: HUB })
     } catch {
-      waitForLock()
+      fallBack()
     }
   }
 
@@ -70,9 +78,10 @@ export const runForHub = (
       return hub
     },
     onHub(isWorker) {
+      if (!isWorker) return
       clearTimeout(timer)
       // The worker has the lock. When this tab gets it, the worker has ended, and is started again.
-      if (isWorker && worker && !withdraw) {
+      if (worker && !withdraw) {
         unwatch ??= platform.lock(
           lock,
           () => {

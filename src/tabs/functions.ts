@@ -64,7 +64,10 @@ export const createCalls = (
       }
     },
 
-    abort: id => attempts.get(id)?.abort(),
+    abort(id) {
+      attempts.get(id)?.abort()
+      attempts.delete(id)
+    },
 
     lose(cause) {
       for (const { reject } of waiting.values()) reject(cause)

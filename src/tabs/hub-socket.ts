@@ -17,15 +17,12 @@ export interface HubSettings {
   WebSocket?: (new (url: any, protocols?: any) => any) | undefined
 }
 
-/** How many milliseconds a new hub waits for a tab that knows the session: a tab that has just been opened would begin another session. */
-const JOIN_DELAY = 200
-
 /** The options of the hub's socket. `ask` calls functions of a tab. */
 const socketOptions = (config: Config, requests: Requests, WebSocket: any): any => {
-  const { endpoint: _, key: __, replay: ___, session: ____, protocols, prepare, retry, ...options } = config
+  const { endpoint: _, key: __, replay: ___, session, protocols, prepare, retry, ...options } = config
   return {
     ...options,
-    protocols: protocols === true ? requests.caller('protocols') : protocols,
+    protocols: protocols === true ? requests.caller('protocols', !!session) : protocols,
     ...(prepare ? { prepare: requests.prepare } : {}),
     retry: retry === false ? false : backoff(retry === true ? {} : (retry as object)),
     // The messages of the tabs wait in `delivery`.
@@ -80,9 +77,7 @@ export const createHubSocket = (
   }
   // A function, so that a URL that the platform rejects causes an event.
   const endpoint =
-    config.endpoint === true
-      ? requests.caller('endpoint', config.session ? JOIN_DELAY : 0)
-      : () => config.endpoint as string
+    config.endpoint === true ? requests.caller('endpoint', !!config.session) : () => config.endpoint as string
   const options = socketOptions(config, requests, WebSocket)
   if (config.session) Object.assign(options, sessionOptions(options, greet, onRetry))
   const socket: Socket<any> = createSocket<any>(endpoint, options)

@@ -7,8 +7,11 @@ import {
   type Entry,
   type Envelope,
   encode,
+  HUB,
   type HubMessage,
   type Snapshot,
+  TAB,
+  TABS,
   type TabMessage,
 } from './protocol.js'
 import { createReplay } from './replay.js'
@@ -70,9 +73,9 @@ const receive = (
   delivery: Delivery,
   requests: Requests,
   call: ReturnType<typeof createCaller>,
-  forget: (tab: Tab, isAway: boolean) => void,
+  forget: (tab: Tab) => void,
 ) => {
-  if (message.type === 'leave') forget(tab, message.isAway)
+  if (message.type === 'leave') forget(tab)
   else if (message.type === 'send') delivery.add(tab, message)
   else if (message.type === 'cancel') delivery.cancel(tab, message.id, message.reason)
   else if (message.type === 'ready') {
@@ -93,6 +96,12 @@ const createTab = (id: string): Tab => ({
 const conflictOf = (one: Config, other: Config) =>
   Object.keys({ ...one, ...other }).filter(name => JSON.stringify(one[name]) !== JSON.stringify(other[name]))
 
+/** Whether all tabs that are alive have joined. */
+const haveJoined = async (name: string, platform: Platform, tabs: ReadonlyMap<string, Tab>) =>
+  (await platform.held()).every(
+    lock => !lock.startsWith(`${name} ${TAB}`) || tabs.has(lock.slice(name.length + 1)),
+  )
+
 /** Starts a hub, which holds the connection of all tabs that use channels and locks of this name. */
 export const startHub = (
   name: string,
@@ -107,8 +116,8 @@ export const startHub = (
   let config: Config | undefined
   let connection = 0
   let snapshot: () => Snapshot
-  const post = (message: HubMessage, to = '*') => channel.postMessage({ ...message, from: epoch, to })
-  const requests = createRequests(tabs, post)
+  const post = (message: HubMessage, to = TABS) => channel.postMessage({ ...message, from: epoch, to })
+  const requests = createRequests(tabs, post, () => haveJoined(name, platform, tabs))
   const replay = createReplay()
   const delivery = createDelivery(
     () => socket,
@@ -146,9 +155,9 @@ export const startHub = (
     ended?.close(code, reason)
   }
 
-  const forget = (tab: Tab, isAway?: boolean) => {
-    if (isAway) replay.leave(tab)
+  const forget = (tab: Tab) => {
     if (!tabs.delete(tab.id)) return
+    replay.leave(tab)
     tab.isGone = true
     tab.unwatch()
     requests.forget(tab)
@@ -158,7 +167,9 @@ export const startHub = (
   }
 
   const join = (id: string, message: TabMessage & { type: 'join' }) => {
-    const known = tabs.get(id) ?? replay.tab(id)
+    const { last } = message
+    // A socket that was closed starts anew: others send what it has left.
+    const known = tabs.get(id) ?? (last && replay.tab(id))
     known?.unwatch()
     const tab = known ?? createTab(id)
     tab.hasBeenOpen = message.hasBeenOpen
@@ -167,8 +178,7 @@ export const startHub = (
     tabs.set(id, tab)
     tab.unwatch = platform.lock(`${name} ${id}`, () => forget(tab))
     if (!socket) connect(message.config)
-    const { last } = message
-    const missed = replay.since(id, last?.epoch === epoch ? last.number : undefined)
+    const missed = replay.since(id, known && last?.epoch === epoch ? last.number : undefined)
     const conflict = conflictOf(config as Config, message.config)
     const { sent } = tab
     post({ type: 'welcome', holder, snapshot: snapshot(), connection, sent, ...missed, conflict }, id)
@@ -188,7 +198,7 @@ export const startHub = (
   channel.onmessage = ({ data }: { data: Envelope<TabMessage> | Envelope<HubMessage> }) => {
     const { from } = data
     if (data.type === 'signOut') return signOut(data.code, data.reason)
-    if (data.to !== 'hub') return
+    if (data.to !== HUB) return
     const message = data as Envelope<TabMessage>
     if (message.type === 'join') return join(from, message)
     const tab = tabs.get(from)

@@ -1,8 +1,9 @@
 import { type Candidacy, runForHub } from './election.js'
 import type { HubSettings } from './hub-socket.js'
 import { type Channel, createLocalPlatform, type Platform } from './platform.js'
-import type { Entry, Envelope, HubMessage, TabMessage } from './protocol.js'
+import { type Entry, type Envelope, HUB, type HubMessage, TAB, TABS, type TabMessage } from './protocol.js'
 import type { TabsWorker } from './types.js'
+import type { View } from './view.js'
 
 /** This tab's connection to the hub and the other tabs. */
 export interface Link {
@@ -22,7 +23,7 @@ export interface Link {
    * Tells the hub that this tab leaves. `entries`: the messages that it may not have. The result is that of `hub.stop()`, if the hub was in this
    * tab.
    */
-  close(isAway: boolean, entries: Iterable<Entry>): { sent: number; isTaken: boolean } | undefined
+  close(entries: Iterable<Entry>): { sent: number; isTaken: boolean } | undefined
   onWelcome(isWorker: boolean): void
   /** Takes the messages of tabs that ended together with the hub. */
   adopt(orphans: Entry[]): void
@@ -36,8 +37,9 @@ export const createLink = (
   settings: HubSettings,
   join: () => void,
   receive: (message: Envelope<HubMessage>) => void,
+  emit: View['emitter']['emit'],
 ): Link => {
-  const id = Math.random().toString(36).slice(2)
+  const id = TAB + Math.random().toString(36).slice(2)
   let channel: Channel | undefined
   let candidacy: Candidacy | undefined
   let release: (() => void) | undefined
@@ -57,7 +59,7 @@ export const createLink = (
     },
     post(message) {
       const isHeard = !!link.epoch || message.type === 'join'
-      if (isHeard) post(message, 'hub')
+      if (isHeard) post(message, HUB)
       return isHeard
     },
     signOut(code, reason) {
@@ -69,26 +71,34 @@ export const createLink = (
       const opened = platform.open(name)
       channel = opened
       opened.onmessage = ({ data }) => {
-        if (channel === opened && (data.to === id || data.to === '*')) receive(data)
+        if (channel === opened && [id, TABS, '*'].includes(data.to)) receive(data)
       }
       // The hub waits for this lock, and so detects the end of this tab, even after a crash.
       release = platform.lock(
         `${name} ${id}`,
         () => {
-          candidacy = runForHub(name, platform, worker, settings, id, () => orphans.splice(0))
+          candidacy = runForHub(
+            name,
+            platform,
+            worker,
+            settings,
+            id,
+            () => orphans.splice(0),
+            () => emit('conflict', ['worker']),
+          )
           join()
         },
         undefined,
         () => {
           platform = createLocalPlatform()
           if (channel !== opened) return
-          link.close(false, [])
+          link.close([])
           link.open()
         },
       )
     },
-    close(isAway, entries) {
-      link.post({ type: 'leave', isAway })
+    close(entries) {
+      link.post({ type: 'leave' })
       const result = candidacy?.stop(id, entries)
       candidacy = undefined
       link.epoch = undefined

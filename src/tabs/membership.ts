@@ -14,13 +14,13 @@ export interface Membership {
   close(code?: number, reason?: string, isAll?: boolean): void
 }
 
-/** `setLast` remembers where the messages of a hub ended, for a tab that comes back. */
+/** `setLast` remembers where the messages of a hub ended, for a tab that comes back; or forgets it. */
 export const createMembership = (
   view: View,
   sendQueue: SendQueue,
   link: Link,
   calls: ReturnType<typeof createCalls>,
-  setLast: (epoch: string | undefined) => void,
+  setLast: (isAway: boolean) => void,
 ): Membership => {
   const leave = (cause: SocketError) => {
     calls.lose(cause)
@@ -36,9 +36,9 @@ export const createMembership = (
     },
     sleep(isAway) {
       if (!link.isOpen) return
-      if (link.epoch && isAway) setLast(link.epoch)
+      if (isAway) setLast(true)
       sendQueue.leave()
-      sendQueue.handOver(link.close(isAway, sendQueue.entries()))
+      sendQueue.handOver(link.close(sendQueue.entries()))
       const cause = new SocketError('PAGE_HIDDEN')
       leave(cause)
       view.end(cause, { name: 'waiting', attempt: 0, delay: Infinity, until: Infinity, cause }, 1000)
@@ -48,10 +48,10 @@ export const createMembership = (
       // If there is a connection, what is queued is sent first.
       if (isAll || !view.isOpen) sendQueue.clear('closed')
       const cause = new SocketError('CLOSED')
-      link.close(false, sendQueue.entries())
+      link.close(sendQueue.entries())
       link.adopt([])
       sendQueue.forget()
-      setLast(undefined)
+      setLast(false)
       leave(cause)
       view.end(cause, { name: 'closed', cause }, code, reason)
     },

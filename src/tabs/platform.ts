@@ -15,6 +15,8 @@ export interface Platform {
    * function withdraws the request. Calls `onDenied` if the page may not use locks, for example because its origin is opaque.
    */
   lock(name: string, hold: () => void, mode?: 'shared', onDenied?: () => void): () => void
+  /** The names of all locks that are held. */
+  held(): Promise<readonly string[]>
 }
 
 // https://w3c.github.io/web-locks/#api-lock-manager-request
@@ -48,6 +50,7 @@ export const createLocalPlatform = (): Platform => {
   const queues = new Map<string, (() => void)[]>()
   return {
     isShared: false,
+    held: async () => [],
     open() {
       const channel: Channel = {
         onmessage: null,
@@ -78,5 +81,13 @@ export const createLocalPlatform = (): Platform => {
 /** The browser's channels and locks, if it has both. Web Locks need a secure context. */
 export const findPlatform = (): Platform =>
   globalThis.BroadcastChannel && globalThis.navigator?.locks
-    ? { isShared: true, open: name => new BroadcastChannel(name), lock: requestLock }
+    ? {
+        isShared: true,
+        open: name => new BroadcastChannel(name),
+        lock: requestLock,
+        async held() {
+          const { held = [] } = await navigator.locks.query()
+          return held.map(({ name = '' }) => name)
+        },
+      }
     : createLocalPlatform()

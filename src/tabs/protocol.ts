@@ -7,8 +7,7 @@ export type Config = Record<string, unknown>
 export type TabMessage =
   /** `last`: if this tab was away, the position of the last message that it received. */
   | { type: 'join'; config: Config; last: Position | undefined; hasBeenOpen: boolean }
-  /** `isAway`: the tab may come back, so messages are kept for it. */
-  | { type: 'leave'; isAway: boolean }
+  | { type: 'leave' }
   | ({ type: 'send' } & Entry)
   /** Removes a message that has not been sent. */
   | { type: 'cancel'; id: number; reason: string }
@@ -26,7 +25,7 @@ export interface Entry {
   readonly data: Data
   /** Drop it after this time, in milliseconds since 1970. */
   readonly expires?: number | undefined
-  readonly volatile?: boolean | undefined
+  readonly volatile?: true | undefined
 }
 
 /** The number of a message from the server, for the hub of this epoch. */
@@ -66,7 +65,8 @@ export type HubMessage =
       /** The id of the last message of this tab that was sent to the server. */
       sent: number
       number: number
-      missed: number
+      /** Undefined if the hub does not know what this tab has received and sent. */
+      missed: number | undefined
       kept: Kept[]
       conflict: string[]
     }
@@ -74,19 +74,32 @@ export type HubMessage =
   | { type: 'event'; event: string; payload: any; snapshot: Snapshot; connection: number }
   | ({ type: 'message'; event: 'text' | 'binary' } & Omit<Kept, 'type'>)
   | { type: 'sent'; id: number }
-  | { type: 'dropped'; id: number; reason: string }
+  /** `data`: that of a volatile message, which the tab has not kept. */
+  | { type: 'dropped'; id: number; reason: string; data?: Data | undefined }
   | { type: 'ask'; id: number; what: string; context: any }
   /** A connection of a reliable session has ended: each tab calls its `retry`, which detects whether the session is lost. */
   | { type: 'retry'; context: any }
-  /** The attempt for which the tab runs a function has ended. */
+  /** The attempt for which the tab has run a function, or the connection that resulted from it, has ended. */
   | { type: 'abort'; id: number }
   | { type: 'reply'; id: number; value?: unknown; error?: unknown }
   /** The hub ends. All messages that it has not reported as sent were not sent. `orphans`: those of tabs that no longer exist. */
   | { type: 'bye'; orphans: Entry[] }
-  /** All sockets are closed. */
+  /** All sockets are closed, including those of tabs of other versions. */
   | { type: 'signOut'; code: number | undefined; reason: string | undefined }
 
-/** Each message has a sender and a receiver: the id of a tab, `'hub'`, or `'*'` for all tabs. */
+/** To be increased with each change of these messages: tabs and hubs of different versions do not share a connection. */
+const VERSION = 1
+
+/** The receiver of messages to the hub. */
+export const HUB: string = `hub ${VERSION}`
+
+/** The receiver of messages to all tabs. */
+export const TABS: string = `tabs ${VERSION}`
+
+/** The id of each tab begins with this. */
+export const TAB: string = `tab ${VERSION} `
+
+/** Each message has a sender and a receiver: the id of a tab, `HUB`, `TABS`, or `'*'` for all hubs and tabs of all versions. */
 export type Envelope<Message> = Message & { from: string; to: string }
 
 /** The prefix of the names of all channels and locks of a connection. */
@@ -95,8 +108,18 @@ export const nameOf = (key: string, user: string): string => `steadysocket ${JSO
 /** Converts a value that may not be cloneable to one that is. */
 const cloneable = (value: unknown): unknown => {
   if (value instanceof SocketError) return encodeError(value)
-  if (value instanceof Error) return new Error(`${value.name}: ${value.message}`)
-  return value === Object(value) ? `${value}` : typeof value === 'symbol' ? String(value) : value
+  return value instanceof Error ? new Error(`${value.name}: ${value.message}`) : postable(value)
+}
+
+/** The text of an object or symbol, which may not be cloneable. Other values are cloneable. */
+export const postable = (value: unknown): unknown => {
+  if (value !== Object(value) && typeof value !== 'symbol') return value
+  try {
+    return String(value)
+  } catch {
+    // It has no prototype, for example.
+    return typeof value
+  }
 }
 
 /** Encodes an error: a clone of it would lose its class and its code. */

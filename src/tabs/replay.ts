@@ -1,16 +1,19 @@
 import type { Tab } from './hub.js'
 import type { Kept } from './protocol.js'
 
+/** How many tabs that have left are remembered. */
+const MAX_AWAY = 200
+
 /** The last messages, for tabs that were away. A message can be on its way to a tab when that tab leaves, so they are always kept. */
 export const createReplay = (): {
   /** Returns the number of the message. */
   add(type: Kept['type'], data: any): number
-  /** The tab is away. */
+  /** The tab has left, and may come back. */
   leave(tab: Tab): void
-  /** A tab that is away. */
+  /** A tab that has left. */
   tab(id: string): Tab | undefined
-  /** The messages after this number, and how many before them are missing. */
-  since(id: string, number: number | undefined): { number: number; missed: number; kept: Kept[] }
+  /** The messages after this number, and how many before them are missing. Without a number: none, and this is not known. */
+  since(id: string, number: number | undefined): { number: number; missed: number | undefined; kept: Kept[] }
   setLimits(limits: { maxMessages?: number; maxBytes?: number } | undefined): void
   clear(): void
 } => {
@@ -31,14 +34,14 @@ export const createReplay = (): {
     },
     leave(tab) {
       away.set(tab.id, tab)
-      // A page in the back/forward cache may never come back.
-      if (away.size > 50) away.delete(away.keys().next().value as string)
+      // It may never come back.
+      if (away.size > MAX_AWAY) away.delete(away.keys().next().value as string)
     },
     tab: id => away.get(id),
-    since(id, last = number) {
-      const missing = kept.filter(message => message.number > last)
+    since(id, last) {
+      const missing = kept.filter(message => message.number > (last ?? number))
       away.delete(id)
-      return { number, missed: number - last - missing.length, kept: missing }
+      return { number, missed: last === undefined ? last : number - last - missing.length, kept: missing }
     },
     setLimits(limits = {}) {
       maxMessages = limits.maxMessages ?? maxMessages

@@ -13,48 +13,60 @@ interface Ask {
 
 /** Calls functions that cannot be copied, in one of the tabs that have them. */
 export interface Requests {
-  /** `patience`: how many milliseconds to wait for a tab whose socket has been open before. */
-  caller(what: string, patience?: number): (context: AttemptContext) => Promise<any>
+  /** `isPatient`: whether to wait for a tab whose socket has been open before, if one may be about to join. */
+  caller(what: string, isPatient?: boolean): (context: AttemptContext) => Promise<any>
   prepare(connection: PreparedConnection<any>): Promise<void>
   receive(message: TabMessage): void
   /** The tab has ended. */
   forget(tab: Tab): void
 }
 
-/** Creates the requests of a hub. */
+/** For how many milliseconds a new hub waits for tabs that know the session: a tab that has just been opened would begin another session. */
+const JOIN_TIMEOUT = 3_000
+
+/** How often to check whether they have joined. In milliseconds. */
+const POLL = 20
+
+/** Creates the requests of a hub. `haveJoined`: whether all tabs that are alive have joined. */
 export const createRequests = (
   tabs: Map<string, Tab>,
   post: (message: HubMessage, to?: string) => void,
+  haveJoined: () => Promise<boolean>,
 ): Requests => {
   const requests = new Map<number, Ask>()
   let next = 1
+  const deadline = Date.now() + JOIN_TIMEOUT
+  /** A tab that knows the session, if there is a session to resume. */
+  const findKnown = () => [...tabs.values()].find(({ hasBeenOpen }) => hasBeenOpen)
 
   const ask = (what: string, context: any, signal: AbortSignal, connection?: PreparedConnection<any>) =>
     new Promise<any>((resolve, reject) => {
-      // Prefers a tab that knows the session, if there is a session to resume.
-      const tab = [...tabs.values()].find(({ hasBeenOpen }) => hasBeenOpen) ?? [...tabs.values()][0]
+      if (signal.aborted) return reject(signal.reason)
+      const tab = findKnown() ?? [...tabs.values()][0]
       if (!tab) return reject(new Error('No tab is left'))
-      // The next one asks another tab, in case this one does not answer.
-      tabs.delete(tab.id)
-      tabs.set(tab.id, tab)
       const id = next++
       const repeat = () => ask(what, context, signal).then(resolve, reject)
       requests.set(id, { tab, connection, repeat, resolve, reject })
       signal.addEventListener('abort', () => {
-        if (requests.delete(id)) post({ type: 'abort', id }, tab.id)
+        requests.delete(id)
+        post({ type: 'abort', id }, tab.id)
         reject(signal.reason)
+        // The next attempt asks another tab, in case this one does not answer. All functions for one attempt are called in the same tab.
+        if (tabs.get(tab.id) !== tab) return
+        tabs.delete(tab.id)
+        tabs.set(tab.id, tab)
       })
       post({ type: 'ask', id, what, context }, tab.id)
     })
 
   return {
     caller:
-      (what, patience) =>
+      (what, isPatient) =>
       async ({ signal, attempt, cause }) => {
         // Posts `welcome` to a tab that is joining first.
         await 0
-        const isKnown = [...tabs.values()].some(({ hasBeenOpen }) => hasBeenOpen)
-        if (patience && !isKnown) await new Promise(resolve => setTimeout(resolve, patience))
+        while (isPatient && !findKnown() && Date.now() < deadline && !(await haveJoined()))
+          await new Promise(resolve => setTimeout(resolve, POLL))
         return ask(what, { attempt, cause: cause && encode(cause) }, signal)
       },
     prepare: connection =>

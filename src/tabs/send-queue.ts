@@ -25,7 +25,8 @@ export interface SendQueue {
   push(data: Data, size: number, options: SendOptions): 'queued' | 'dropped'
   /** The hub has sent the messages up to this one. Returns how many. */
   sent(id: number): number
-  drop(id: number, reason: string): void
+  /** `data`: that of a volatile message, which is not kept here. */
+  drop(id: number, reason: string, data?: Data): void
   /** Drops all messages: with this reason if it is certain that they were not sent, otherwise with `'unknown'`. */
   clear(reason: string): void
   /** The tab knows that there is a connection, or that there is none. */
@@ -132,9 +133,10 @@ export const createSendQueue = (
       }
       return count
     },
-    drop(id, reason) {
+    drop(id, reason, data) {
       const entry = unsent.get(id)
       if (entry) drop(entry, reason)
+      else if (data !== undefined) onDrop(data, reason)
     },
     clear(reason) {
       for (const entry of unsent.values()) drop(entry, entry.mayBeSent ? 'unknown' : reason)

@@ -1,11 +1,12 @@
-import { rejectUnknown } from '../common/checks.js'
+import { onAbort } from '../common/abort.js'
+import { checkNumber, rejectUnknown } from '../common/checks.js'
 import { byteLength, copyData } from '../common/data.js'
 import { backoff, createSocket, type Endpoint, type Socket, SocketError } from '../index.js'
 import { claim } from './claim.js'
 import { type Client, createClient } from './client.js'
 import { type PageEvents, watchPage } from './page.js'
 import { findPlatform, type Platform } from './platform.js'
-import { type Config, nameOf } from './protocol.js'
+import { type Config, nameOf, postable } from './protocol.js'
 import type {
   BinaryType,
   CreateSessionSocket,
@@ -55,8 +56,10 @@ const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config 
 const createChecker = (config: Config, options: any) => {
   const { filter, retry, heartbeat, queue, WebSocket } = options
   if (filter !== undefined && typeof filter !== 'function') throw new TypeError('filter must be a function')
-  const { maxMessages: _, maxBytes: __, ...unknown } = (config.replay ?? {}) as TabsReplayOptions
+  const { maxMessages = 0, maxBytes = 0, ...unknown } = (config.replay ?? {}) as TabsReplayOptions
   rejectUnknown('replay', unknown, 'maxMessages and maxBytes')
+  checkNumber('replay.maxMessages', maxMessages)
+  checkNumber('replay.maxBytes', maxBytes)
   if (typeof retry !== 'function') backoff(retry || {})
   const aborted = new AbortController()
   aborted.abort()
@@ -72,9 +75,6 @@ const statsOf = ({ view, counts, sendQueue }: Client) => {
   const { size: queued, bytes: queuedBytes } = sendQueue
   return { attempts, connections, latency, reclaimed: 0, ...counts, queued, queuedBytes }
 }
-
-/** A cause in a form that can be posted to the hub. */
-const postable = (cause: unknown) => (cause instanceof Error ? String(cause) : cause)
 
 /** Creates the socket of a tab, with these channels, locks and page events. */
 export const createTabsSocketIn = <Binary extends BinaryType>(
@@ -121,6 +121,11 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
     watch.leave()
     client.close(code, reason)
   }
+  let unwatch: (() => void) | undefined
+  view.emitter.on('state', ({ name }) => {
+    unwatch?.()
+    unwatch = signal && name !== 'closed' ? onAbort(signal, close) : undefined
+  })
 
   const socket: TabsSocket<Binary> = {
     on: view.emitter.on,
@@ -187,7 +192,6 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
   }
   if (signal?.aborted) client.close()
   else if (options.autoConnect !== false) connect()
-  signal?.addEventListener('abort', () => close())
   return socket
 }
 

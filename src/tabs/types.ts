@@ -97,7 +97,10 @@ export interface TabsEvents<Binary extends BinaryType = 'arraybuffer'> extends S
   gap: TabsGap
   /** The holder of the connection, or the number of tabs, has changed. */
   sharing: Sharing
-  /** The names of options that differ from those of the tab whose options are used. */
+  /**
+   * The names of options that differ from those of the tab whose options are used. `worker`: the shared worker could not be started, did not answer
+   * for five seconds, or is of another version of this package, so that a tab holds the connection.
+   */
   conflict: readonly string[]
 }
 

@@ -1,6 +1,7 @@
 import { startHub } from './hub.js'
 import type { HubSettings } from './hub-socket.js'
 import { findPlatform } from './platform.js'
+import { HUB } from './protocol.js'
 
 /** Options of `serveTabs()`. */
 export interface ServeTabsOptions extends HubSettings {}
@@ -21,10 +22,11 @@ export const serveTabs = (options: ServeTabsOptions = {}): void => {
   globalThis.addEventListener('connect', event => {
     const [port] = (event as MessageEvent).ports
     if (!port) return
-    port.onmessage = ({ data: name }) => {
-      if (names.has(name)) return
+    port.onmessage = ({ data: { name, hub } }) => {
+      // A tab of another version would not understand this hub. It waits in vain, and then holds the connection itself.
+      if (hub !== HUB || names.has(name)) return
       names.add(name)
-      platform.lock(`${name} hub`, () => startHub(name, 'worker', platform, options))
+      platform.lock(`${name} ${HUB}`, () => startHub(name, 'worker', platform, options))
     }
   })
 }

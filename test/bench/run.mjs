@@ -13,6 +13,7 @@ const BENCHES = {
   dispatch: 'the cost of receiving and sending a message, over a fake socket',
   browser: 'messages per second in both directions in real browsers',
   hooks: 'the functions for React and Vue, compared with those of other packages, in real browsers',
+  calls: 'the outcome of calls when their connection ends, compared with other packages that have calls',
   queue: 'the cost of queued messages',
   memory: 'the memory of an idle client, and of one that reconnects',
   outage: 'messages that are lost, repeated and late in an outage, over TCP',

@@ -490,7 +490,7 @@ describe('limits', () => {
       "The listener or handler of 'news' must be a function",
     )
     expect(() => (api.handle as any)('ask', true)).toThrow(TypeError)
-    await expect(api.call('a', undefined, { retry: 1 } as object)).rejects.toThrow(/'retry'.*again/)
+    await expect(api.call('a', undefined, { agian: 'never' } as object)).rejects.toThrow(/'agian'.*'again'/)
     await expect(api.call('a', undefined, { timeout: Number.NaN })).rejects.toThrow(/timeout must be/)
     expect(() => api.subscribe('a', undefined, () => {}, { onend() {} } as object)).toThrow(/'onend'.*onEnd/)
   })

@@ -49,6 +49,11 @@ const EXAMPLES: [name: string, request: string, response: unknown][] = [
     '{"jsonrpc": "2.0", "method": "subtract", "params": {"subtrahend": 23, "minuend": 42}, "id": 3}',
     { jsonrpc: '2.0', result: 19, id: 3 },
   ],
+  [
+    'a call with named parameters in another order',
+    '{"jsonrpc": "2.0", "method": "subtract", "params": {"minuend": 42, "subtrahend": 23}, "id": 4}',
+    { jsonrpc: '2.0', result: 19, id: 4 },
+  ],
   ['a notification', '{"jsonrpc": "2.0", "method": "update", "params": [1,2,3,4,5]}', undefined],
   ['a notification of an unknown method', '{"jsonrpc": "2.0", "method": "foobar"}', undefined],
   ['a call of an unknown method', '{"jsonrpc": "2.0", "method": "foobar", "id": "1"}', notFound('1')],
@@ -318,8 +323,8 @@ describe('in the role of the client', () => {
   })
 })
 
-test('a misspelt option of jsonRpc() throws a TypeError that names those that exist', () => {
+test('a misspelt option of jsonRpc() throws a TypeError with the name that was probably meant', () => {
   expect(() => jsonRpc({ subscribes: () => ['a', []] } as object)).toThrow(
-    /no option 'subscribes', only subscribe,unsubscribe/,
+    "jsonRpc has no option 'subscribes'. Did you mean 'subscribe'?",
   )
 })

@@ -133,6 +133,101 @@ describe('over a reliable socket', () => {
     expect(errors).toMatchObject([{ code: 'UNEXPECTED' }])
   })
 
+  /** Sends a numbered frame whose data has no form of its type. */
+  const sendUnreadable = async ({ server, session }: ReturnType<typeof setupReliable>) => {
+    server.send(session(), undefined, { dataType: 'text' })
+    await server.exchange()
+  }
+
+  test('a call whose reply is missing is UNKNOWN although the session continues, and its late reply is reported', async () => {
+    const { api, server, session, errors, say } = setupReliable({ timeout: Infinity })
+    await server.connect()
+    const outcome = outcomeOf(api.call('a'))
+    await server.exchange()
+    session().sent += 2
+    await say({ id: 7, result: 'of nobody' })
+    expect(outcome.now()).toBe('UNKNOWN')
+    await say({ id: 1, result: 7 })
+    expect(errors).toMatchObject([{ code: 'UNEXPECTED' }, { code: 'UNEXPECTED' }])
+    const next = outcomeOf(api.call('b'))
+    await server.exchange()
+    await say({ id: 2, result: 8 })
+    expect(next.now()).toBe(8)
+  })
+
+  test('a call whose reply cannot be read is UNKNOWN at once', async () => {
+    const made = setupReliable({ timeout: Infinity })
+    const { api, server, heard } = made
+    await server.connect()
+    const outcome = outcomeOf(api.call('a'))
+    await server.exchange()
+    await sendUnreadable(made)
+    expect(outcome.now()).toBe('UNKNOWN')
+    expect(heard('error')).toMatchObject([{ name: 'TypeError' }])
+  })
+
+  test('a call that was sent and not acknowledged when messages are missing is UNKNOWN, and one that waits is still sent', async () => {
+    const { api, server, session, processed, say } = setupReliable({ timeout: Infinity })
+    await server.connect()
+    const acknowledged = outcomeOf(api.call('acknowledged'))
+    await server.exchange()
+    // More than the window of unacknowledged messages.
+    const big = 'x'.repeat(2 ** 20)
+    const [sent, waits] = [outcomeOf(api.call('sent', [big])), outcomeOf(api.call('waits'))]
+    session().sent++
+    server.send(session(), '{"jsonrpc":"2.0","id":"none","result":0}', { dataType: 'text' })
+    await server.deliver()
+    expect([acknowledged, sent, waits].map(({ now }) => now())).toEqual(['UNKNOWN', 'UNKNOWN', 'pending'])
+    await server.exchange()
+    expect(processed().map(({ method }) => method)).toEqual(['acknowledged', 'sent', 'waits'])
+    await say({ id: 3, result: 7 })
+    expect(waits.now()).toBe(7)
+  })
+
+  test('with again always, a call whose reply is missing is sent again in the same session', async () => {
+    const made = setupReliable({ again: 'always', timeout: Infinity })
+    const { api, server, processed, say } = made
+    await server.connect()
+    const outcome = outcomeOf(api.call('a'))
+    await server.exchange()
+    await sendUnreadable(made)
+    await server.exchange()
+    expect(processed().map(({ method, id }) => [method, id])).toEqual([
+      ['a', 1],
+      ['a', 1],
+    ])
+    await say({ id: 1, result: 7 })
+    expect(outcome.now()).toBe(7)
+  })
+
+  test('the next item of a subscription has a gap if messages are missing, and a subscription without a confirmation ends with UNKNOWN', async () => {
+    const made = setupReliable()
+    const { api, server, session, say } = made
+    const items: unknown[] = []
+    const ends: unknown[] = []
+    await server.connect()
+    api.subscribe(
+      'news',
+      (last: unknown) => ({ after: last ?? 0 }),
+      (item, { gap }) => items.push([item, gap]),
+    )
+    await server.exchange()
+    await say({ id: 1, result: 'k' })
+    const push = (result: number) => say({ method: 'm', params: { subscription: 'k', result } })
+    await push(1)
+    api.subscribe('late', undefined, () => {}, { onEnd: error => ends.push(error?.code) })
+    await server.exchange()
+    session().sent++
+    await push(3)
+    await push(4)
+    expect(items).toEqual([
+      [1, false],
+      [3, true],
+      [4, false],
+    ])
+    expect(ends).toEqual(['UNKNOWN'])
+  })
+
   test('a codec encodes calls and decodes binary replies, and what was not sent is NOT_SENT', async () => {
     const codec = { encode: msgpack.encode, decode: (data: ArrayBuffer) => msgpack.decode(data) }
     const { api, server, session, errors } = setupReliable({ codec })
@@ -153,7 +248,9 @@ describe('over a reliable socket', () => {
 
   test('an option that does not exist or a name that is none throws a TypeError', () => {
     const { socket } = world()
-    expect(() => overReliable(socket, { name: 'x' } as any)).toThrow("There is no option 'name', only event")
+    expect(() => overReliable(socket, { name: 'x' } as any)).toThrow(
+      "overReliable has no option 'name'. It has event.",
+    )
     for (const event of ['', 3, null] as any[]) {
       expect(() => overReliable(socket, { event })).toThrow('event must be a text that is not empty')
     }

@@ -61,7 +61,7 @@ describe('the server over a real socket', () => {
     ],
     ['no JSON', 'hello'],
     ['no object', '[1]'],
-    ['an unknown frame', '{"type":"invoke","invocationId":"1"}'],
+    ['an unknown frame', '{"type":"inquire","invocationId":"1"}'],
     ['bytes', new Uint8Array([1, 2, 3])],
     ['a frame in bytes', new TextEncoder().encode('{"type":"ping"}')],
   ])('ends the session with a reason after %s', async (_, data) => {

@@ -196,6 +196,14 @@ describe('useSocketState() in React', () => {
     expect(rendered).toEqual(['closed', 'connecting', 'open'])
   })
 
+  test('listens to a socket once, however often its component is rendered', async () => {
+    const on = vi.fn(() => () => {})
+    const socket = { on, state: { name: 'open' } } as unknown as Socket
+    const Feed = () => useSocketState(socket).name
+    for (let renders = 0; renders < 3; renders++) await act(async () => root.render(h(Feed)))
+    expect(on).toHaveBeenCalledTimes(1)
+  })
+
   test('selects with the function of the last render', async () => {
     const Feed = ({ name }: { name: string }) =>
       String(useSocketState(useSocket(url), state => state.name === name))

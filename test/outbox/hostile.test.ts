@@ -117,3 +117,53 @@ test('a message that is sent while clear() waits for the storage has an outcome'
     reason: 'cleared',
   })
 })
+
+test.each([undefined, null, 'orders.db', {}, { name: 'orders' }, { ...new MemoryStorage(), name: 7 }])(
+  'createOutbox(%j) throws a TypeError at once, because this is not a storage',
+  storage => {
+    expect(() => createOutbox(storage as any)).toThrow(TypeError)
+    expect(() => createOutbox(storage as any)).toThrow('createOutbox needs an OutboxStorage')
+  },
+)
+
+const never = () => new Promise<never>(() => {})
+const contains = (bytes: Uint8Array, text: string) => new TextDecoder().decode(bytes).includes(text)
+
+test('an encode that never settles is reported, and its message is sent from memory, in order', async () => {
+  const encode = (bytes: Uint8Array) => (contains(bytes, 'stuck') ? never() : bytes)
+  const { send, socket, problems } = attach({ encode, decode: bytes => bytes })
+  for (const data of ['before', 'stuck', 'after']) send(data)
+  await settle(60_000)
+  expect(problems).toMatchObject([{ reason: 'codec', messages: [{ data: 'stuck' }] }])
+  expect(socket.data).toEqual(['before', 'stuck', 'after'])
+})
+
+test('a message for which encode fails keeps its place when the window is full', async () => {
+  const encode = (bytes: Uint8Array) => (contains(bytes, 'bad') ? fail() : bytes)
+  const { send, socket } = attach({ encode, decode: bytes => bytes })
+  const large = 'x'.repeat(2 ** 19)
+  const all = [`${large}1`, `${large}2`, 'bad', 'last']
+  for (const data of all) send(data)
+  await settle(100)
+  expect(socket.data).not.toContain('last')
+  while (socket.sent.length) {
+    socket.sent[0]?.answer()
+    await settle()
+  }
+  expect(socket.data).toEqual(all)
+})
+
+test('a decode that never settles is reported, and the messages after it are sent', async () => {
+  const identity = (bytes: Uint8Array) => bytes
+  const first = attach({ encode: identity, decode: identity })
+  first.socket.change({ name: 'connecting' })
+  await settle(10_000)
+  for (const data of ['before', 'stuck', 'after']) first.send(data)
+  await settle()
+  expect(first.socket.data).toEqual([])
+  const decode = (bytes: Uint8Array) => (contains(bytes, 'stuck') ? never() : bytes)
+  const second = attach({ encode: identity, decode }, first.storage)
+  await settle(60_000)
+  expect(second.socket.data).toEqual(['before', 'after'])
+  expect(second.problems).toMatchObject([{ reason: 'codec', messages: [{ id: expect.any(String) }] }])
+})

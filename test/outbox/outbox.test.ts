@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { cleanUp } from '../support/cleanup.ts'
-import { startBrowser, startServer, until } from './tabs.ts'
+import { startBrowser, startServer, type Tab, until } from './tabs.ts'
 
 cleanUp()
 
@@ -74,6 +74,39 @@ describe('a message of a reliable socket with an outbox', () => {
     open(url)
     await until(() => handled.length)
     expect(handled).toEqual(['x'])
+  })
+
+  test.each<[string, (tab: Tab, outcome: Promise<unknown>) => unknown]>([
+    ['the socket is closed', ({ socket }) => socket.close()],
+    ['the page crashes', (tab, outcome) => outcome.then(() => tab.crash())],
+  ])('is dropped if it is aborted without a connection, and not sent later when %s', async (_, end) => {
+    const { url, handled } = await startServer()
+    const { open } = startBrowser()
+    const [first, other] = [open('ws://127.0.0.1:9'), open('ws://127.0.0.1:9')]
+    const scope = new AbortController()
+    const outcome = first.socket.send('aborted', { signal: scope.signal })
+    await until(async () => (await first.outbox.pending()).length)
+    scope.abort()
+    await end(first, outcome)
+    expect(await outcome).toEqual({ status: 'dropped', reason: 'aborted' })
+    other.crash()
+    await open(url).socket.send('last')
+    expect(handled).toEqual(['last'])
+  })
+
+  test('is not reported as stored if it is aborted when the window is full, and the socket is closed', async () => {
+    const gate: { wait?: Promise<unknown> | undefined } = { wait: new Promise(() => {}) }
+    const { url } = await startServer(gate)
+    const { socket, outbox } = startBrowser().open(url)
+    const scope = new AbortController()
+    const outcomes = Array.from({ length: 300 }, (_, n) => socket.send(n, { signal: scope.signal }))
+    await until(() => socket.stats.inFlight === 256)
+    await outbox.pending()
+    scope.abort()
+    socket.close()
+    const last = await outcomes.at(-1)
+    expect(last).toEqual({ status: 'dropped', reason: 'aborted' })
+    expect(await outbox.pending()).toHaveLength(256)
   })
 
   test('is dropped with the reason of the server if the server refuses it, and deleted', async () => {

@@ -36,8 +36,13 @@ interface Held {
 class Locks {
   private readonly queues = new Map<string, Held[]>()
 
-  async request(name: string, { signal }: { signal: AbortSignal }, run: () => unknown): Promise<void> {
+  async request(
+    name: string,
+    { signal, ifAvailable }: { signal: AbortSignal; ifAvailable: boolean | undefined },
+    run: (lock?: object | null) => unknown,
+  ): Promise<void> {
     const queue = this.queues.get(name) ?? []
+    if (ifAvailable && queue.length) return void (await run(null))
     this.queues.set(name, queue)
     await new Promise<void>((resolve, reject) => {
       const held: Held = { name, start: resolve }
@@ -48,7 +53,7 @@ class Locks {
         reject(signal.reason)
       })
     })
-    await run()
+    await run({ name })
     queue.shift()
     queue[0]?.start()
   }
@@ -96,12 +101,17 @@ export const startBrowser = ({ hasLocks = true }: { hasLocks?: boolean } = {}): 
       }
       const held: AbortController[] = []
       const mine = {
-        request(name: string, { signal }: { signal: AbortSignal }, run: () => unknown) {
+        request(
+          name: string,
+          { signal, ifAvailable }: { signal?: AbortSignal; ifAvailable?: boolean },
+          run: (lock?: object | null) => unknown,
+        ) {
           const crash = new AbortController()
           held.push(crash)
-          return locks.request(name, { signal: AbortSignal.any([signal, crash.signal]) }, () =>
+          const signals = [crash.signal, ...(signal ? [signal] : [])]
+          return locks.request(name, { signal: AbortSignal.any(signals), ifAvailable }, lock =>
             Promise.race([
-              run(),
+              run(lock),
               new Promise<void>(free => crash.signal.addEventListener('abort', () => free())),
             ]),
           )

@@ -15,6 +15,8 @@ const word = fc.oneof(
     'leaveGroup',
     'sendToGroup',
     'sequenceAck',
+    'invoke',
+    'cancelInvocation',
     'ping',
     'ack',
     'system',
@@ -55,6 +57,7 @@ const frame = fc.record(
     ackId: often(fc.nat(30), id),
     sequenceId: often(fc.nat(30), id),
     noEcho: often(fc.boolean(), value),
+    invocationId: often(fc.constantFrom('1', '2'), value),
   },
   { requiredKeys: ['type'] },
 )

@@ -1,7 +1,11 @@
 // Defects that a hostile tester has found: each of these tests has failed.
-import { afterEach, beforeEach, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { AttemptContext } from '../../src/index.ts'
+import type { Tab } from '../../src/tabs/hub.ts'
 import { findPlatform } from '../../src/tabs/platform.ts'
+import { createRequests } from '../../src/tabs/requests.ts'
 import { createTabsSocketIn } from '../../src/tabs/tabs.ts'
+import { serveTabs } from '../../src/tabs-worker.ts'
 import { createFakeServer } from '../../src/testing.ts'
 import { createWorld, fresh, settle } from './world.ts'
 
@@ -200,4 +204,205 @@ test('handover() rejects when the socket is closed before it is open', async () 
   const outcome = expect(socket.handover()).rejects.toMatchObject({ code: 'CLOSED' })
   socket.close()
   await outcome
+})
+
+const unclonable = [
+  ['a function', () => {}],
+  ['a symbol', Symbol('why')],
+  ['an event', Object.assign(new Event('click'), { view: () => {} })],
+  ['an object without a prototype', Object.assign(Object.create(null), { do() {} })],
+  ['an object that cannot be converted to a string', { toString: () => ({}) }],
+] as const
+
+test.each(unclonable)('reconnect() and handover() act when their cause is %s', async (_, cause) => {
+  const [one, two] = await createWorld().tabs(2)
+  two.socket.reconnect(cause)
+  await settle(5_000)
+  expect(one.server.attempts).toBe(2)
+  expect(two.heard('close')).toMatchObject([{ cause: { code: 'RECONNECT_REQUESTED' } }])
+  const handover = two.socket.handover(cause)
+  await settle(5_000)
+  await handover
+  expect(one.server.attempts).toBe(3)
+})
+
+test('a tab whose record was forgotten, because very many are away, repeats no message and gets a gap', async () => {
+  const world = createWorld()
+  const [one, two] = await world.tabs(2)
+  two.socket.send('once')
+  two.hide()
+  await settle()
+  for (let i = 0; i < 200; i++) {
+    const { hide } = world.tab()
+    await settle()
+    hide()
+  }
+  one.server.latest.send('missed')
+  await settle()
+  two.show()
+  await settle()
+  expect(one.server.latest.received).toEqual(['once'])
+  expect(two.heard('text')).toEqual([])
+  expect(two.heard('gap')).toEqual([{ missed: undefined, replayed: 0 }])
+  expect(two.heard('drop')).toEqual([{ data: 'once', reason: 'unknown' }])
+})
+
+test('more than fifty tabs can be away, and each gets what it missed', async () => {
+  const tabs = await createWorld().tabs(61)
+  const [one, ...others] = tabs
+  for (const other of others) {
+    other.socket.send('once')
+    other.hide()
+  }
+  await settle()
+  one.server.latest.send('missed')
+  await settle()
+  for (const other of others) other.show()
+  await settle()
+  expect(one.server.latest.received).toHaveLength(60)
+  for (const { heard } of others)
+    expect([heard('text'), heard('gap'), heard('drop')]).toEqual([['missed'], [], []])
+})
+
+test('a tab that is frozen after the end of one hub and before the welcome of the next gets a gap', async () => {
+  const [one, two, three] = await createWorld().tabs(3)
+  two.socket.on('state', ({ name }) => {
+    if (name === 'connecting') two.freeze()
+  })
+  one.hide(false)
+  await settle()
+  three.server.latest.send('missed')
+  await settle()
+  two.resume()
+  await settle()
+  expect(two.socket.state.name).toBe('open')
+  expect(two.heard('gap')).toEqual([{ missed: undefined, replayed: 0 }])
+})
+
+test('a tab that is frozen again before it is welcomed gets what it missed', async () => {
+  const [one, two] = await createWorld().tabs(2)
+  two.freeze()
+  await settle()
+  one.server.latest.send('missed')
+  two.resume()
+  two.freeze()
+  await settle()
+  two.resume()
+  await settle()
+  expect(two.heard('text')).toEqual(['missed'])
+  expect(two.heard('gap')).toEqual([])
+})
+
+test('a volatile message that the hub drops causes a drop event in its tab', async () => {
+  const [one, two] = await createWorld().tabs(2, { highWaterMark: 10 })
+  one.server.latest.freeze()
+  two.socket.send('x'.repeat(20))
+  await settle()
+  two.socket.send('waits')
+  expect(two.socket.send('volatile', { volatile: true })).toBe('queued')
+  await settle(100)
+  expect(two.heard('drop')).toEqual([{ data: 'volatile', reason: 'volatile' }])
+  expect(two.socket.stats).toMatchObject({ dropped: 1, queued: 1 })
+})
+
+describe('a shared worker of another version', () => {
+  test('that answers nothing is replaced by a tab, which a conflict event reports', async () => {
+    const world = createWorld()
+    vi.stubGlobal('SharedWorker', class {})
+    const worker = () => ({
+      port: {
+        start() {},
+        postMessage(message: any) {
+          const name = message.name ?? message
+          world.placeOf(worker).lock(`${name} hub`, () => {})
+        },
+      },
+      addEventListener() {},
+    })
+    const [one, two] = await world.tabs(2, { worker })
+    await settle(5_000)
+    expect(one.socket.sharing).toEqual({ holder: 'this tab', tabs: 2 })
+    expect([one, two].map(({ heard }) => heard('conflict'))).toEqual([[['worker']], [['worker']]])
+    one.kill()
+    await settle(100)
+    expect(two.socket.sharing).toEqual({ holder: 'this tab', tabs: 1 })
+  })
+
+  test('waits for no lock', async () => {
+    let message: any
+    const worker = () => ({
+      port: {
+        start() {},
+        postMessage(posted: unknown) {
+          message = posted
+        },
+      },
+      addEventListener() {},
+    })
+    vi.stubGlobal('SharedWorker', class {})
+    createWorld().tab({ worker })
+    await settle()
+    const locks: string[] = []
+    const request = async (name: string) => void locks.push(name)
+    vi.stubGlobal('navigator', { locks: { request } })
+    vi.stubGlobal('addEventListener', (_: string, listener: (event: unknown) => void) => {
+      const port: any = {}
+      listener({ ports: [port] })
+      const { name } = message
+      for (const data of [name, { name }, { name, hub: 'hub 0' }, message]) port.onmessage({ data })
+    })
+    serveTabs()
+    expect(locks).toHaveLength(1)
+  })
+})
+
+test('the signal of an endpoint function is aborted when its connection has ended', async () => {
+  const signals: AbortSignal[] = []
+  const [one] = await createWorld().tabs(2, {
+    key: 'feed',
+    endpoint: ({ signal }: AttemptContext) => {
+      signals.push(signal)
+      return 'wss://push.test/feed'
+    },
+  })
+  expect(signals.map(({ aborted }) => aborted)).toEqual([false])
+  one.server.latest.drop()
+  await settle()
+  expect(signals[0]?.aborted).toBe(true)
+})
+
+test('no tab is asked for an attempt that has ended', async () => {
+  const post = vi.fn()
+  const tabs = new Map([['one', { id: 'one' } as Tab]])
+  const endpoint = createRequests(tabs, post, async () => true).caller('endpoint')
+  const signal = AbortSignal.abort()
+  const ended = vi.fn()
+  endpoint({ attempt: 0, cause: undefined, signal }).catch(ended)
+  await settle()
+  expect(ended).toHaveBeenCalled()
+  expect(post).not.toHaveBeenCalled()
+})
+
+test('a closed socket has no listener on its signal', async () => {
+  const listeners = new Set<unknown>()
+  const { signal } = new AbortController()
+  const add = signal.addEventListener.bind(signal)
+  const remove = signal.removeEventListener.bind(signal)
+  signal.addEventListener = (...args: Parameters<typeof add>) => {
+    listeners.add(args[1])
+    add(...args)
+  }
+  signal.removeEventListener = (...args: Parameters<typeof remove>) => {
+    listeners.delete(args[1])
+    remove(...args)
+  }
+  const { socket } = createWorld().tab({ signal })
+  await settle()
+  expect(listeners.size).toBe(1)
+  socket.close()
+  expect(listeners.size).toBe(0)
+  socket.connect()
+  await settle()
+  socket.signOut()
+  expect(listeners.size).toBe(0)
 })

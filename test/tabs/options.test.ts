@@ -19,6 +19,13 @@ describe('createTabsSocket() throws a TypeError for', () => {
     ['unknown options of backoff()', { retry: { bas: 1 } }, 'bas'],
     ['a heartbeat message that is a function', { heartbeat: { message: () => 'ping' } }, 'heartbeat.message'],
     ['a filter that is not a function', { filter: 'chat' }, 'filter must be a function'],
+    [
+      'a negative limit of replay',
+      { replay: { maxMessages: -1 } },
+      'replay.maxMessages must be a number, at least 0',
+    ],
+    ['a limit of replay that is a string', { replay: { maxBytes: 'x' } }, 'replay.maxBytes must be a number'],
+    ['a limit of replay that is NaN', { replay: { maxBytes: NaN } }, 'replay.maxBytes must be a number'],
     ['unknown limits of replay', { replay: { messages: 3 } }, "replay has no option 'messages'"],
     ['a user that is not a string', { user: 7 }, 'user must be a string'],
   ])('%s', (_, options: any, message) => {

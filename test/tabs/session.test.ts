@@ -46,7 +46,11 @@ const open = (world: ReturnType<typeof createWorld>) => {
       natives.push(this)
     }
   }
-  const { made: socket, kill } = world.open((platform, page) =>
+  const {
+    made: socket,
+    kill,
+    suspend,
+  } = world.open((platform, page) =>
     reliableSocketOver(shareSessionIn(platform, page, { key: 'orders' }) as any)(
       `ws://127.0.0.1:${(wss.address() as AddressInfo).port}`,
       { WebSocket: Native as any, heartbeat: false },
@@ -63,7 +67,7 @@ const open = (world: ReturnType<typeof createWorld>) => {
   socket.on('open', watch.look)
   closing.push(socket)
   return {
-    ...{ socket, messages, gaps },
+    ...{ socket, messages, gaps, suspend },
     crash() {
       isDead = true
       kill()
@@ -142,6 +146,28 @@ describe('tabs that share a reliable session', () => {
     const result = await two.socket.send('still here', { event: 'order' })
     expect(result.status).toBe('delivered')
     expect(two.socket.connectionId).toBe(id)
+  })
+
+  test('continue with the session when a new tab is the first to join the next hub', async () => {
+    const world = createWorld()
+    const [holder, known] = [open(world), open(world)]
+    await opened(holder, known)
+    const id = known.socket.connectionId
+    // Its page is busy, and another tab gets the turn to hold the connection.
+    const release = known.suspend()
+    const fresh = open(world)
+    let queries = 0
+    world.onQuery = () => {
+      queries++
+      watch.look()
+    }
+    holder.crash()
+    await watch.until(() => queries > 1 || fresh.socket.connectionId)
+    release()
+    await opened(known, fresh)
+    expect(fresh.socket.connectionId).toBe(id)
+    expect(known.socket.connectionId).toBe(id)
+    expect(known.gaps).toEqual([])
   })
 })
 

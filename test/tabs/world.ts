@@ -31,6 +31,8 @@ export const createWorld = () => {
   const channels = new Map<Channel, { name: string; owner: object }>()
   const locks = new Map<string, Request[]>()
   const stored = new Map<string, string>()
+  /** What processes that are suspended will do next. */
+  const suspended = new Map<object, (() => unknown)[]>()
   vi.stubGlobal('indexedDB', new IDBFactory())
   vi.stubGlobal('localStorage', {
     getItem: (key: string) => stored.get(key) ?? null,
@@ -41,7 +43,7 @@ export const createWorld = () => {
   const grant = (name: string) => {
     for (const request of locks.get(name) ?? []) {
       const held = (locks.get(name) ?? []).filter(({ isHeld }) => isHeld)
-      if (request.isHeld) continue
+      if (request.isHeld || suspended.has(request.owner)) continue
       if (held.length && !(request.mode === 'shared' && held.every(({ mode }) => mode === 'shared'))) return
       request.isHeld = true
       request.hold()
@@ -55,16 +57,25 @@ export const createWorld = () => {
         onmessage: null,
         postMessage(message) {
           if (!channels.has(channel)) return
-          for (const [other, { name: otherName }] of channels) {
+          for (const [other, { name: otherName, owner: otherOwner }] of channels) {
             if (other === channel || otherName !== name) continue
             const data = structuredClone(message)
-            queueMicrotask(() => channels.has(other) && other.onmessage?.({ data }))
+            const receive = () => channels.has(other) && other.onmessage?.({ data })
+            queueMicrotask(() => {
+              const waiting = suspended.get(otherOwner)
+              if (waiting) waiting.push(receive)
+              else receive()
+            })
           }
         },
         close: () => void channels.delete(channel),
       }
       channels.set(channel, { name, owner })
       return channel
+    },
+    async held() {
+      world.onQuery()
+      return [...locks].flatMap(([name, requests]) => (requests.some(({ isHeld }) => isHeld) ? [name] : []))
     },
     lock(name, hold, mode) {
       const request = { owner, mode: mode ?? 'exclusive', isHeld: false, hold }
@@ -82,6 +93,8 @@ export const createWorld = () => {
 
   const world = {
     placeOf,
+    /** A tab asks which locks are held. */
+    onQuery() {},
     /** Ends everything of an owner without any event, as SIGKILL of its process does. */
     kill(owner: object) {
       for (const [channel, { owner: other }] of channels) if (other === owner) channels.delete(channel)
@@ -96,7 +109,20 @@ export const createWorld = () => {
     /** Opens a tab, in which `make` creates a socket. */
     open<Made>(make: (platform: Platform, page: object) => Made) {
       const owner = {}
-      return { made: make(placeOf(owner), {}), kill: () => world.kill(owner) }
+      return {
+        made: make(placeOf(owner), {}),
+        kill: () => world.kill(owner),
+        /** Lets the process of the tab run no more, until the returned function is called. */
+        suspend() {
+          suspended.set(owner, [])
+          return () => {
+            const tasks = suspended.get(owner) ?? []
+            suspended.delete(owner)
+            for (const task of tasks) task()
+            for (const name of locks.keys()) grant(name)
+          }
+        },
+      }
     },
     /** Opens a tab with a socket. */
     tab(options: TabsSocketOptions & { endpoint?: any } = {}) {
