@@ -1,5 +1,6 @@
 // Helpers for tests of the demo's page.
 import type { Page } from './page.ts'
+import type { Rig } from './rig.ts'
 
 /** Shorter than the timeout of the test, because this error message says more. */
 const timeout = 200_000
@@ -126,4 +127,11 @@ export const waitUntilReady = async (page: Page): Promise<void> => {
 export const waitForStreams = async (page: Page): Promise<void> => {
   await waitForText(page, '#plain-arrived', '\\d\\d')
   await waitForText(page, '#reliable-arrived', '\\d\\d')
+}
+
+/** Opens the demo, and waits until its connections are open. */
+export const visit = async (rig: Rig, url: string, type?: 'window') => {
+  const page = rig.keep(await rig.engine.open(url, type))
+  await waitUntilReady(page)
+  return page
 }

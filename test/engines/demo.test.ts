@@ -5,40 +5,16 @@ import { fetchApp, startDemo } from '../demo/start.ts'
 import { findings, loadAxe, setColours } from './axe.ts'
 import {
   errors,
-  injectFault,
-  longestDelay,
   press,
   push,
   refuseConnections,
   sendWithForm,
+  visit,
   waitForImage,
-  waitForStreams,
   waitForText,
-  waitUntilReady,
 } from './demo-page.ts'
 import type { Page } from './page.ts'
-import { inEveryEngine, type Rig } from './rig.ts'
-
-const visit = async (rig: Rig, url: string, type?: 'window') => {
-  const page = rig.keep(await rig.engine.open(url, type))
-  await waitUntilReady(page)
-  return page
-}
-
-/**
- * The report of the page after each fault. A frozen connection must be detected by the heartbeat, within seconds. After a server asks for four
- * seconds with `retry-after`, no attempt may be made before.
- */
-const faults = {
-  cut: /detected after .*, back after .*, in order.* reliable 0\./,
-  freeze: /detected after [1-9]\.\d+ s, back after [1-9]\.\d+ s.*plain [1-9]\d*, reliable 0\./,
-  refuse:
-    /detected after .*, back after ([5-9]|\d\d)\.\d+ s; .* \d+ were queued and .*, in order.* plain [1-9]\d*, reliable 0\./,
-  busy: /detected after .*, back after ([4-9]|\d\d)\.\d+ s; .*, in order.* reliable 0\./,
-  restart: /detected after .*, back after \d+\.\d+ s; .*, in order.* reliable 0\./,
-  slow: /latency up to ([89]|\d\d)\d\d ms, no reconnection; .* reliable 0\./,
-  close: /detected after .*, back after .*, in order.* reliable 0\./,
-}
+import { inEveryEngine } from './rig.ts'
 
 inEveryEngine(rig => {
   test('a message from one window appears in another: text, unread counts, toasts, pictures, strokes', async () => {
@@ -106,35 +82,6 @@ inEveryEngine(rig => {
     expect(await one.evaluate("document.querySelectorAll('#chart canvas').length")).toBe(1)
     await press(one, 'clear')
     for (const page of [one, other]) expect(await errors(page)).toEqual([])
-  })
-
-  test('each broken connection is detected, timed and replaced, and the reliable stream loses nothing', async () => {
-    const testFault = async (fault: keyof typeof faults) => {
-      const { url } = rig.keep(await startDemo())
-      const page = await visit(rig, url, 'window')
-      await waitForStreams(page)
-      let text = await injectFault(page, `fault-${fault}`)
-      // The heartbeat has a timeout of two seconds, of which a slow connection takes up to one. If the machine was too busy for the other
-      // second, the report is not meaningful, so the fault is repeated.
-      while (!faults[fault].test(text) && (await longestDelay(page)) >= 1_000) {
-        text = await injectFault(page, `fault-${fault}`)
-      }
-      expect(text).toMatch(faults[fault])
-      expect(await waitForText(page, '#noticed', '.')).toMatch(fault === 'slow' ? /…/ : /\d m?s/)
-      expect(await waitForText(page, '#reliable-lost', '\\d')).toBe('0')
-      expect(await errors(page)).toEqual([])
-    }
-    // Three windows at a time: the faults mostly wait, but the machine has to render the windows.
-    const groups = [
-      ['refuse', 'cut'],
-      ['busy', 'restart'],
-      ['slow', 'freeze', 'close'],
-    ] as const
-    await Promise.all(
-      groups.map(async group => {
-        for (const fault of group) await testFault(fault)
-      }),
-    )
   })
 
   test('while there is no connection, messages are queued, volatile ones are dropped, and only the newest quotes are kept', async () => {
@@ -275,31 +222,6 @@ inEveryEngine(rig => {
     const source = readFileSync(new URL('../../demo/recipes/script-tag.html', import.meta.url), 'utf8')
     const [, body = ''] = /<body>(.*)<\/body>/s.exec(source) ?? []
     expect(body.trim().split('\n').length).toBeLessThanOrEqual(40)
-  })
-
-  test('calls settle with the correct outcome, and never settle over a plain WebSocket', async () => {
-    const { url } = rig.keep(await startDemo())
-    const page = await visit(rig, url)
-    const experiments = [
-      ['offline', '5 NOT_SENT', 0],
-      ['cut', '5 UNKNOWN', 5],
-      ['silent', '5 TIMEOUT', 5],
-    ] as const
-    for (const [name, outcome, count] of experiments) {
-      await press(page, `order-${name}`)
-      expect(await waitForText(page, '#ordered', 'The server carried out')).toContain(
-        `calls() reports ${outcome}`,
-      )
-      const cells = await page.evaluate(
-        name => [...document.querySelectorAll(`#orders-${name} td`)].map(({ textContent }) => textContent),
-        name,
-      )
-      expect(cells).toEqual(['5 none', `${count}`, outcome, `${count}`])
-      expect(await waitForText(page, '#calls-orders', '1')).toBe(
-        [1, 2, 3, 4, 5].map(n => `${n} ${outcome.slice(2)}`).join(''),
-      )
-    }
-    expect(await errors(page)).toEqual([])
   })
 
   test('on a phone the page is short, its cards unfold, and all controls are large enough', async () => {
