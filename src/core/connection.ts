@@ -44,7 +44,8 @@ export const openConnection = (
   let close: CloseInfo | undefined
   let unsent = 0
   let started = 0
-  let handshaken = false
+  /** What the attempt waits for. */
+  let missing = 'the endpoint'
 
   const fail = (code: SocketErrorCode, error?: unknown, detail?: string) => {
     if (signal.aborted) return
@@ -71,9 +72,10 @@ export const openConnection = (
     started = performance.now()
     const socket: WebSocket = new WebSocket(url, subprotocols)
     connection.native = socket
+    missing = 'the handshake'
     socket.binaryType = binaryType
     socket.onopen = async () => {
-      handshaken = true
+      missing = 'prepare'
       connection.handshake = performance.now() - started
       try {
         // Without `prepare` nothing is awaited, so that the socket is open in the same task.
@@ -92,7 +94,7 @@ export const openConnection = (
     socket.onclose = ({ code, reason, wasClean }) => {
       close = { code, reason, wasClean }
       unsent = socket.bufferedAmount ?? 0
-      if (handshaken) fail('CONNECTION_LOST', why.error)
+      if (missing === 'prepare') fail('CONNECTION_LOST', why.error)
       else refuse()
     }
     // The `close` event that follows within 100 ms has all the information. After some failures there is none: in Chromium 156 when a
@@ -100,7 +102,7 @@ export const openConnection = (
     // in Node 22.
     socket.onerror = event => {
       if ((event as ErrorEvent).error || (event as ErrorEvent).message) why = event as ErrorEvent
-      if (!handshaken && !signal.aborted) setTimer(100, refuse)
+      if (missing !== 'prepare' && !signal.aborted) setTimer(100, refuse)
     }
   }
 
@@ -130,9 +132,6 @@ export const openConnection = (
       fail('ENDPOINT_FAILED', error),
     )
   } else open(endpoint, protocols)
-  setTimer(deadline, () => {
-    const missing = handshaken ? 'prepare' : connection.native ? 'the handshake' : 'the endpoint'
-    fail('CONNECT_TIMEOUT', undefined, `after ${deadline} ms, waiting for ${missing}`)
-  })
+  setTimer(deadline, () => fail('CONNECT_TIMEOUT', undefined, `${deadline} ms, waiting for ${missing}`))
   return connection
 }

@@ -1,3 +1,4 @@
+import { rejectUnknown } from '../common/checks.js'
 import { isEnded } from '../common/ended.js'
 import {
   backoff,
@@ -72,6 +73,14 @@ const withoutUrl = ({ ...state }: State & { url?: string }): ReliableState => {
   return state
 }
 
+const parseSaved = (text: string | null | undefined): Saved => {
+  try {
+    return { ...JSON.parse(text ?? '{}') }
+  } catch {
+    throw new TypeError('saved must be the text that save() returned')
+  }
+}
+
 const createCore = (
   createSocket: CreateCore,
   { heartbeat, saved: _, outbox: __, frames: ___, ...options }: ReliableOptions,
@@ -88,9 +97,17 @@ const createCore = (
     retry: options.retry !== false && retry,
     prepare,
   }
+  for (const name of ['protocols', 'prepare', 'binaryType', 'highWaterMark']) {
+    if ((options as Record<string, unknown>)[name] !== undefined) {
+      throw new TypeError(`createReliableSocket has no option '${name}': sessions set it`)
+    }
+  }
   if (heartbeat === false) return createSocket(endpoint, settings)
+  const { interval, timeout, ...unknown } = heartbeat ?? {}
+  rejectUnknown('heartbeat', unknown, 'interval and timeout')
   const ping: HeartbeatOptions = {
-    ...heartbeat,
+    interval,
+    timeout,
     message: frames.protocol ? () => write(PING) : PING,
     isReply(data) {
       if (!frames.isPong(data as string)) return false
@@ -150,7 +167,7 @@ export const reliableSocketOver =
       frames = JSON_FORMAT,
     } = options
     const { on, once, off, emit } = createEmitter<ReliableEvents<any>>(EVENTS)
-    const saved: Saved = JSON.parse(options.saved ?? '{}')
+    const saved = parseSaved(options.saved)
 
     // Volatile: sent now, on an open connection, or never. The core neither stores nor reclaims a message: `outgoing` stores it until it
     // is acknowledged.

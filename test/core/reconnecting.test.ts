@@ -113,7 +113,7 @@ describe('the connect timeout', () => {
     const hanging = native()
     vi.advanceTimersByTime(8_000)
     expect(heard('error')).toMatchObject([
-      { code: 'CONNECT_TIMEOUT', message: 'CONNECT_TIMEOUT: after 8000 ms, waiting for the handshake' },
+      { code: 'CONNECT_TIMEOUT', message: 'CONNECT_TIMEOUT: 8000 ms, waiting for the handshake' },
     ])
     expect(hanging.socket.readyState).toBe(2)
     hanging.socket.dispatchEvent(new Event('open'))
@@ -194,7 +194,7 @@ describe('an endpoint function', () => {
     })
     await vi.advanceTimersByTimeAsync(10_000)
     expect(heard('error')).toMatchObject([
-      { code: 'CONNECT_TIMEOUT', message: 'CONNECT_TIMEOUT: after 10000 ms, waiting for the endpoint' },
+      { code: 'CONNECT_TIMEOUT', message: 'CONNECT_TIMEOUT: 10000 ms, waiting for the endpoint' },
     ])
     expect(aborted).toBe(true)
     resolveUrl('/late')
@@ -301,7 +301,7 @@ describe('prepare', () => {
     native().accept()
     await vi.advanceTimersByTimeAsync(10_000)
     expect(heard('error')).toMatchObject([
-      { code: 'CONNECT_TIMEOUT', message: 'CONNECT_TIMEOUT: after 10000 ms, waiting for prepare' },
+      { code: 'CONNECT_TIMEOUT', message: 'CONNECT_TIMEOUT: 10000 ms, waiting for prepare' },
     ])
   })
 

@@ -1,12 +1,7 @@
 import { describe, expect, test, vi } from 'vitest'
 import { assemble, delivery, heartbeat, prepare } from '../../src/core.ts'
 import type { createSocket } from '../../src/index.ts'
-import {
-  createReliableSocket,
-  type ReliableMessage,
-  type ReliableOptions,
-  reliableSocketOver,
-} from '../../src/reliable.ts'
+import { createReliableSocket, type ReliableMessage, reliableSocketOver } from '../../src/reliable.ts'
 import { createFakeServer } from '../../src/testing.ts'
 import { frames, fresh, settled, world } from './world.ts'
 
@@ -193,17 +188,33 @@ describe('a reliable socket', () => {
     expect(await sent).toEqual({ status: 'dropped', reason: 'closed' })
   })
 
-  test('options that the protocol fixes have no effect', async () => {
-    const wrong = {
-      protocols: 'other',
-      highWaterMark: 0,
-      prepare: () => Promise.reject(),
-      binaryType: 'blob',
-    }
-    const { socket, server } = world(wrong as ReliableOptions)
-    await server.connect()
-    expect(socket.state.name).toBe('open')
-    expect(server.latest.protocols).toEqual(['json.reliable.webpubsub.azure.v1'])
+  test.each([
+    ['protocols', 'other'],
+    ['highWaterMark', 0],
+    ['prepare', () => Promise.reject()],
+    ['binaryType', 'blob'],
+  ])('rejects the option %s, which the protocol of sessions sets', (name, value) => {
+    const make = () => createReliableSocket('wss://push.example.com/', { ...idle, [name]: value })
+    expect(make).toThrow(TypeError)
+    expect(make).toThrow(`createReliableSocket has no option '${name}'`)
+    expect(() =>
+      createReliableSocket('wss://push.example.com/', { ...idle, [name]: undefined }),
+    ).not.toThrow()
+  })
+
+  test.each(['message', 'isReply'])(
+    'rejects the option %s of the heartbeat, whose message is a frame',
+    name => {
+      const heartbeat = { interval: 5_000, [name]: 'ping' }
+      expect(() => createReliableSocket('wss://push.example.com/', { ...idle, heartbeat })).toThrow(
+        new TypeError(`heartbeat has no option '${name}', only interval and timeout`),
+      )
+    },
+  )
+
+  test.each(['garbage', '{"last":'])('rejects as `saved` the text %s, which save() never returns', saved => {
+    const make = () => createReliableSocket('wss://push.example.com/', { ...idle, saved })
+    expect(make).toThrow(new TypeError('saved must be the text that save() returned'))
   })
 
   test('methods do not depend on this', async () => {

@@ -5,6 +5,7 @@ import {
   createReliableSocket,
   type Gap,
   type Outcome,
+  type ReliableOptions,
   type ReliableState,
   reliableSocketOver,
 } from '../../src/reliable.ts'
@@ -41,9 +42,10 @@ describe('types of reliable sockets', () => {
     // @ts-expect-error a name is a string
     socket.join(7).catch(() => {})
     // @ts-expect-error the protocol is fixed
-    createReliableSocket('wss://push.test/', { ...idle, protocols: 'other' })
+    expect(() => createReliableSocket('wss://push.test/', { ...idle, protocols: 'other' })).toThrow(TypeError)
     // @ts-expect-error the heartbeat's message too
-    createReliableSocket('wss://push.test/', { ...idle, heartbeat: { message: 'ping' } })
+    const wrong: ReliableOptions = { ...idle, heartbeat: { message: 'ping' } }
+    expect(() => createReliableSocket('wss://push.test/', wrong)).toThrow(TypeError)
     // @ts-expect-error the URL has tokens in it
     expect(socket.state.url).toBe(undefined)
     // @ts-expect-error the part delivery is missing
