@@ -14,7 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const { setImmediate: soon } = globalThis
 
 /** Packages that samples may really use, because they have no side effects. */
-const REAL = /^(steadysocket(\/[\w-]+)?|zod|rxjs(\/\w+)?|graphql-ws|@msgpack\/msgpack)$/
+const REAL = /^(steadysocket(\/\w+)?|zod|rxjs(\/\w+)?|graphql-ws|@msgpack\/msgpack)$/
 
 /** A stub for anything of the application or of other packages. It can be called, constructed, awaited and iterated, and all its properties are itself. */
 const anything: any = new Proxy(
