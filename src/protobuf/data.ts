@@ -1,19 +1,19 @@
-// The data of a frame: the message `MessageData`, and the JSON frames that it comes from.
+// Encodes and decodes the data of frames: the message `MessageData`.
 import { fromBase64 } from '../reliable/frames.js'
 import { bytes, type Pieces, read, text, uint, utf8 } from './wire.js'
 
-/** The subprotocol whose frames these are. */
+/** The subprotocol of these frames. */
 // https://learn.microsoft.com/azure/azure-web-pubsub/reference-protobuf-reliable-webpubsub-subprotocol
 export const PROTOBUF = 'protobuf.reliable.webpubsub.azure.v1'
 
-/** The data of a frame, ready to be encoded. That of the type `json` is text. */
+/** The data of a frame before it is encoded. Data of the type `json` is already text. */
 export type EncodableData =
   | { readonly dataType: 'json' | 'text'; readonly data: string }
   | { readonly dataType: 'binary'; readonly data: Uint8Array }
 
 /**
- * Splits a frame that `encode()` has written into its members and its data. No name or value before the data contains the mark, because JSON
- * escapes quotation marks.
+ * Splits a JSON frame that `encode()` has created into its data and its other members. Nothing before the data contains the mark, because JSON
+ * escapes quotation marks in strings.
  */
 export const splitFrame = (
   frame: string,
@@ -32,20 +32,20 @@ export const splitFrame = (
   return { head, data: { dataType: 'json', data: json } }
 }
 
-/** The field with the data of a frame. JSON is text with a mark, which other implementations ignore. */
+/** Encodes the data of a frame as a field. JSON is text with `is_json`, which other implementations ignore. */
 export const dataField = (field: number, data: EncodableData | undefined): Pieces => {
   if (!data) return []
   if (data.dataType === 'binary') return bytes(field, bytes(2, [data.data]))
   return bytes(field, [...text(1, data.data), ...uint(1_001, data.dataType === 'json' ? 1 : undefined)])
 }
 
-/** The data of a frame, as it was read. `protobuf` is a message of the type `google.protobuf.Any`. */
+/** The decoded data of a frame. `protobuf` is a message of the type `google.protobuf.Any`. */
 export type ReadData =
   | { readonly dataType: 'json'; readonly data: unknown }
   | { readonly dataType: 'text'; readonly data: string }
   | { readonly dataType: 'binary' | 'protobuf'; readonly data: Uint8Array<ArrayBuffer> }
 
-/** Reads `MessageData`. The bytes are a copy. `parse`: for JSON. Without data, the result has no members. */
+/** Decodes `MessageData`. Binary data is copied. `parse` parses JSON. Without data, the result is an empty object. */
 export const readData = (message: Uint8Array, parse: (text: string) => unknown): Partial<ReadData> => {
   let data: Partial<ReadData> = {}
   let isJson = false

@@ -15,7 +15,7 @@ import { PROTOBUF, splitFrame } from './data.js'
 import { readServerFrame } from './messages.js'
 import { writeRequest } from './requests.js'
 
-/** The first byte of `pong`, which has no other. */
+/** The first byte of the frame `pong`. No other frame begins with it. */
 const PONG = 34
 
 const viewOf = (data: ArrayBuffer | ArrayBufferView) =>
@@ -23,7 +23,7 @@ const viewOf = (data: ArrayBuffer | ArrayBufferView) =>
     ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
     : new Uint8Array(data)
 
-/** A request with binary data, encoded at once, which copies the data. As text, and in the text of `save()`, it is the JSON frame. */
+/** A request with binary data. The data is copied when the request is created. `save()`, and conversion to a string, result in the JSON frame. */
 class BinaryRequest implements PackedRequest {
   readonly encoded: Uint8Array<ArrayBuffer>
   private readonly head: object
@@ -50,8 +50,8 @@ class BinaryRequest implements PackedRequest {
 }
 
 /**
- * Frames as Protocol Buffers, in which binary data is sent as it is: in JSON frames it is base64, which is a third larger, and slow. The subprotocol
- * is `protobuf.reliable.webpubsub.azure.v1`. With a server that does not select it, the frames are JSON.
+ * Sends and receives frames as Protocol Buffers, which contain binary data without base64. In JSON frames, binary data is base64, which is a third
+ * larger, and slow to encode. The subprotocol is `protobuf.reliable.webpubsub.azure.v1`. If the server does not select it, the frames are JSON.
  *
  * ```ts
  * import { createReliableSocket } from 'steadysocket/reliable'

@@ -1,9 +1,9 @@
-// The frames from the server: the message `DownstreamMessage`. Fields from 1001 are additions, which other implementations ignore.
+// Frames from the server: the message `DownstreamMessage`. Fields with numbers from 1001 are additions, which other implementations ignore.
 import type { AckFrame, ConnectedFrame, MessageFrame, ServerFrame } from '../reliable/frames.js'
 import { dataField, type EncodableData, readData } from './data.js'
 import { bytes, join, type Pieces, read, text, uint, utf8 } from './wire.js'
 
-/** A frame from the server, except for messages, and for answers to invocations, which only JSON frames have. */
+/** A frame from the server other than a message or an answer to an invocation. Answers to invocations exist only as JSON frames. */
 export type NoticeFrame = Exclude<ServerFrame, { type: 'message' | 'invokeResponse' }>
 
 const ackFields = ({ ackId, success, error }: AckFrame): Pieces => [
@@ -20,7 +20,7 @@ const connectedFields = (frame: ConnectedFrame): Pieces => [
   ...(frame.features ?? []).flatMap(feature => text(1_002, feature)),
 ]
 
-/** The number of the field of `SystemMessage`, and of the one with the text in it. */
+/** For each event, its field number in `SystemMessage`, and the field number of its text. */
 const SYSTEM = { disconnected: [2, 2], limited: [1_001, 1], draining: [1_002, 1] } as const
 
 const fieldsOf = (frame: NoticeFrame): Pieces => {
@@ -31,10 +31,10 @@ const fieldsOf = (frame: NoticeFrame): Pieces => {
   return bytes(3, bytes(field, text(inner, frame.message)))
 }
 
-/** Encodes a frame from the server that is no message. */
+/** Encodes a frame from the server that is not a message. */
 export const writeNotice = (frame: NoticeFrame): Uint8Array => join(fieldsOf(frame))
 
-/** The fields of a message, except for its number: the same for all sessions that receive it. Binary data is at the end. */
+/** Encodes the fields of a message except for its number. They are the same for all sessions that receive it. Binary data is at the end. */
 export const messageFields = (
   { from, group, fromUserId }: Pick<MessageFrame, 'from' | 'group' | 'fromUserId'>,
   data: EncodableData | undefined,
@@ -49,14 +49,14 @@ export const messageFields = (
 export const writeMessage = (sequenceId: number, fields: Pieces): Uint8Array =>
   join(bytes(2, [...uint(4, sequenceId), ...fields]))
 
-/** The most bytes that `messageHead()` returns. */
+/** The maximum number of bytes that `messageHead()` returns. */
 export const MAX_HEAD = 16
 
-/** What precedes the fields of a message, which take `size` bytes: the number, among others. */
+/** Encodes the part of a message before its other fields, including its number. `size`: the number of bytes in the other fields. */
 export const messageHead = (sequenceId: number, size: number): Uint8Array =>
   join(bytes(2, [...uint(4, sequenceId), { length: size }]).slice(0, -1))
 
-/** A frame while it is read. */
+/** The members of a frame that is being decoded. */
 type Members = Record<string, any>
 
 const readAck = (message: Uint8Array): Members => {
@@ -93,13 +93,13 @@ const readMessage = (message: Uint8Array): Members => {
       else if (tag === 26) Object.assign(frame, readData(value, JSON.parse))
     },
   })
-  // A message of another service, of the type `Any`: the application gets its bytes.
+  // Another service can send a message of the type `Any`. The application receives its bytes.
   if (frame.dataType === 'protobuf') frame.dataType = 'binary'
   if (frame.dataType === 'binary') frame.data = frame.data.buffer
   return frame
 }
 
-/** The events of `SystemMessage`, by the tag of their fields. */
+/** The events of `SystemMessage`, by the tags of their fields. */
 const EVENTS: Record<number, string> = {
   10: 'connected',
   18: 'disconnected',
@@ -123,7 +123,7 @@ const connectedVisitor = (frame: Members) => ({
     if (tag === 1_001 * 8) frame.sequenceId = value
   },
   bytes(tag: number, value: Uint8Array) {
-    // A field that may be absent is empty then.
+    // In proto3, a string without presence is empty if it is absent.
     if (tag === 10) frame.connectionId = utf8(value) || undefined
     else if (tag === 18) frame.userId = utf8(value) || undefined
     else if (tag === 26) frame.reconnectionToken = utf8(value) || undefined
@@ -138,8 +138,8 @@ const textVisitor = (frame: Members) => ({
 })
 
 /**
- * Reads a frame from the server, with the members that it has as JSON. Binary data is an `ArrayBuffer`. A frame of an unknown type has
- * the type `''`, and is to be ignored. Throws for a frame that is malformed.
+ * Decodes a frame from the server. The result has the members of the JSON frame, but binary data is an `ArrayBuffer`. A frame of an unknown
+ * type has the type `''`, and must be ignored. Throws if the frame is malformed.
  */
 export const readServerFrame = (message: Uint8Array): Members => {
   let frame: Members = { type: '' }

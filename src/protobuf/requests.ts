@@ -1,8 +1,8 @@
-// The frames from the client: the message `UpstreamMessage`. Fields from 1001 are additions, which other implementations ignore.
+// Frames from the client: the message `UpstreamMessage`. Fields with numbers from 1001 are additions, which other implementations ignore.
 import { dataField, type EncodableData, readData } from './data.js'
 import { bytes, join, type Pieces, read, text, uint, utf8 } from './wire.js'
 
-/** The numbers of the fields of `UpstreamMessage`, by the type of the frame. */
+/** The field numbers of `UpstreamMessage`, by the type of the frame. */
 const FIELDS: Record<string, number> = {
   sendToGroup: 1,
   event: 5,
@@ -31,8 +31,8 @@ export const writeRequest = (head: any, data?: EncodableData): Uint8Array<ArrayB
   join(bytes(FIELDS[head.type] as number, members(head, data)))
 
 /**
- * Reads a frame from the client: the members that it has as JSON, but with the data decoded. It is not validated further. A frame of an unknown type
- * has no `type`. Throws for a frame that is malformed. `parse`: for JSON in the data.
+ * Decodes a frame from the client. The result has the members of the JSON frame, but the data is decoded. It is not validated further. A frame of an
+ * unknown type has no `type`. Throws if the frame is malformed. `parse` parses JSON in the data.
  */
 export const readRequest = (
   message: Uint8Array,
@@ -42,7 +42,7 @@ export const readRequest = (
   read(message, {
     bytes(tag, value) {
       const type = Object.keys(FIELDS).find(type => FIELDS[type] === (tag - 2) / 8)
-      // Of several requests, the last one counts, as in every `oneof`.
+      // If there are several requests, the last one is used, as in every `oneof`.
       if (type) frame = readMembers(type, value, parse)
     },
   })
@@ -51,7 +51,7 @@ export const readRequest = (
 
 const readMembers = (type: string, message: Uint8Array, parse: (text: string) => unknown) => {
   const isEvent = type === 'event'
-  // A text that is empty, and a number that is 0, may be absent.
+  // Proto3 encoders omit empty strings and zeros.
   const frame: Record<string, unknown> =
     type === 'sequenceAck' ? { type, sequenceId: 0 } : { type, [isEvent ? 'event' : 'group']: '' }
   read(message, {

@@ -1,13 +1,13 @@
-// The part of the wire format of Protocol Buffers that the frames use. https://protobuf.dev/programming-guides/encoding/
+// Encodes and decodes the wire format of Protocol Buffers, as far as the frames use it. https://protobuf.dev/programming-guides/encoding/
 
-/** An encoded message in pieces, so that large data is copied once, by `join()`. */
+/** An encoded message in pieces, so that large data is copied only once, by `join()`. */
 export type Pieces = ArrayLike<number>[]
 
-// Made when they are first needed: importing a module has no effect.
+// Created when they are first needed: importing a module has no effect.
 let encoder: TextEncoder | undefined
 let decoder: TextDecoder | undefined
 
-/** The low bits of a tag: the wire type. */
+/** The wire types: the three low bits of a tag. */
 const VARINT = 0
 const FIXED64 = 1
 const LENGTH = 2
@@ -18,23 +18,23 @@ const MAX_TAG = 4_294_967_295
 
 const varint = (value: number): number[] => {
   const bytes: number[] = []
-  // Not with bit operators, which have 32 bits.
+  // Bitwise operators would truncate the value to 32 bits.
   for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) + 128)
   bytes.push(value)
   return bytes
 }
 
-/** A field with bytes, or with an embedded message. */
+/** Encodes a field with bytes or with an embedded message. */
 export const bytes = (field: number, pieces: Pieces): Pieces => {
   const size = pieces.reduce((sum, { length }) => sum + length, 0)
   return [[...varint(field * 8 + LENGTH), ...varint(size)], ...pieces]
 }
 
-/** A field with an unsigned integer up to 2^53 - 1. Nothing without a value. */
+/** Encodes a field with an unsigned integer up to 2^53 - 1. The field is omitted if there is no value. */
 export const uint = (field: number, value: number | undefined): Pieces =>
   value === undefined ? [] : [[...varint(field * 8 + VARINT), ...varint(value)]]
 
-/** A field with a text. Nothing without a value. Halves of surrogate pairs become U+FFFD, as in `WebSocket.send()`. */
+/** Encodes a field with a string. The field is omitted if there is no value. Lone surrogates become U+FFFD, as in `WebSocket.send()`. */
 export const text = (field: number, value: string | undefined): Pieces => {
   if (value === undefined) return []
   encoder ??= new TextEncoder()
@@ -51,28 +51,28 @@ export const join = (pieces: Pieces): Uint8Array<ArrayBuffer> => {
   return joined
 }
 
-/** Throws a `SyntaxError`, which quotes nothing, because a frame may contain secrets. */
+/** Throws a `SyntaxError` that does not quote the frame, because a frame may contain secrets. */
 const fail = (why: string): never => {
   throw new SyntaxError(`not Protocol Buffers: ${why}`)
 }
 
-/** Bytes as text. Throws a `TypeError` for bytes that are not UTF-8. */
+/** Decodes UTF-8. Throws a `TypeError` for bytes that are not UTF-8. */
 export const utf8 = (value: Uint8Array): string => {
   decoder ??= new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   return decoder.decode(value)
 }
 
-/** Receives the fields of a message in their order. `tag`: eight times the number of the field, plus 2 for bytes. */
+/** Receives the fields of a message in order. `tag`: eight times the field number, plus the wire type, which is 0 for numbers and 2 for bytes. */
 export interface Visitor {
-  /** A number. If it is larger than 2^53 - 1, it may have lost digits. */
+  /** A number. If it is larger than 2^53 - 1, it may be inexact. */
   number?(tag: number, value: number): void
-  /** Bytes, a text, or an embedded message: a view of the message. */
+  /** Bytes, a string, or an embedded message, as a view of the memory of the message. */
   bytes?(tag: number, value: Uint8Array): void
 }
 
 /**
- * Reads a message. The tag contains the wire type, so that a field with another type than expected is one that the visitor does not know. Throws a
- * `SyntaxError` for a message that is malformed, and for groups, which proto3 does not have.
+ * Decodes a message. A tag contains the wire type, so a field whose type is not the expected one has an unknown tag, and is ignored. Throws a
+ * `SyntaxError` for a malformed message, and for groups, which proto3 does not support.
  */
 export const read = (message: Uint8Array, visitor: Visitor): void => {
   let at = 0
