@@ -1,7 +1,7 @@
 import { onAbort } from './abort.js'
 import { createTimer } from './timers.js'
 
-/** Calls `drop` when the time of a message is over or its signal is aborted. Returns a function that stops both. */
+/** Calls `drop` when the `ttl` of a message has passed or its `signal` is aborted. Returns a function that stops watching both. */
 export const watchExpiry = (
   ttl: number | undefined,
   signal: AbortSignal | undefined,

@@ -18,7 +18,7 @@ export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | u
 }
 
 /**
- * Reports an error that a peer can cause. Where there is no `reportError()`, `guard()` would end the process, which a peer must not be able to do.
+ * Reports an error that a peer can cause. Where there is no `reportError()`, `guard()` would end the process, and a peer must not be able to do that.
  */
 export const reportSafely = (error: unknown): void => {
   ;(globalThis.reportError ?? console.error)(error)
