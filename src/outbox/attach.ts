@@ -1,7 +1,7 @@
 import { reportSafely } from '../common/report.js'
 import type { Outbox, OutboxSocket } from '../reliable.js'
 
-/** Attaches an outbox to a socket without events for outcomes: only the promises report them. */
+/** Attaches an outbox to a socket that has no events for outcomes. Only the promises report the outcomes. */
 export const attachTo = (
   outbox: Outbox,
   socket: Pick<OutboxSocket, 'on' | 'state'>,

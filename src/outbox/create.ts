@@ -112,7 +112,7 @@ const accept = (
     const text = isBlob(data) ? data.arrayBuffer().then(write) : write(data)
     const time = Date.now()
     const id = createId()
-    // Throws for a signal that is none, before anything is kept.
+    // Throws if `signal` is not an `AbortSignal`, before anything is stored.
     const unwatch = signal && onAbort(signal, () => delivery.withdraw(id))
     const message: PageMessage = {
       id,

@@ -58,14 +58,14 @@ const createRemoval = (store: Store) => {
   }
 }
 
-/** Sends those of the given messages before which no earlier message is waiting. */
+/** Sends the messages that could not be stored, up to the first one that must wait for an earlier message. */
 const flush = (unstored: Set<PageMessage>, pageMessages: PageMessages, sender: Sender) => {
   if (!unstored.size) return
   for (const message of pageMessages.values()) {
     if (unstored.delete(message)) sender.send(message)
     else if (!sender.has(message.id)) return
   }
-  // The others have an outcome.
+  // The remaining messages already have an outcome.
   unstored.clear()
 }
 
@@ -113,7 +113,7 @@ const dropWithdrawn = (message: PageMessage | undefined, sender: Sender) => {
   if (message?.key !== undefined) sender.cancel(message)
 }
 
-/** The socket was closed: the next one with this outbox sends what is stored. */
+/** Settles the remaining messages after the socket was closed. The next socket with this outbox sends the stored ones. */
 const settleRest = (pageMessages: PageMessages, sender: Sender, settle: Delivery['settle']) => {
   for (const { id, key } of [...pageMessages.values()]) {
     if (key !== undefined) settle(id, { status: 'stored' })
@@ -121,7 +121,7 @@ const settleRest = (pageMessages: PageMessages, sender: Sender, settle: Delivery
   }
 }
 
-/** Stores the messages again that were in a storage that is gone. */
+/** Stores messages again after their storage was lost. */
 const restore = (pageMessages: PageMessages, writer: Writer) => {
   for (const message of pageMessages.values()) {
     if (message.key === undefined) continue
@@ -235,7 +235,7 @@ export const createDelivery = (
       const drop = () => dropWithdrawn(pageMessages.get(id), sender)
       if (drain) drop()
       pump()
-      // Without a connection, no tab has the turn. The message must not stay in the storage, from which a later page would send it.
+      // Without a connection, no tab has the turn to send. If the message stayed in the storage, a later page would send it.
       withdrawing = Promise.all([withdrawing, writer.done().then(() => tabs.ifFree(drop))])
     },
     restore() {

@@ -13,7 +13,7 @@ export interface Drain {
   restart(): void
 }
 
-/** `send` sends a message, or skips it. `onEnd` is called when all stored messages have been passed to it. */
+/** `send` sends a message, or skips it. `onEnd` is called when all stored messages have been passed to `send`. */
 export const createDrain = (
   signal: AbortSignal,
   store: Store,

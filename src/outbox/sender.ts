@@ -21,7 +21,7 @@ export interface Sender {
   send(item: Item): void
   /** Cancels the message, unless it was already sent. */
   withdraw(id: string): void
-  /** The message was withdrawn, and no other tab sends it: drops it, unless it was already sent. */
+  /** Drops a message that was withdrawn and that no other tab sends, unless it was already sent. */
   cancel(item: Item): void
   /** The message has its outcome. */
   forget(id: string): void
@@ -67,7 +67,7 @@ export const createSender = (
     onRoom()
   }
 
-  /** Drops a message that was withdrawn. Returns whether it was. */
+  /** Drops a message if it was withdrawn and not sent. Returns whether it was dropped. */
   const cancel = (item: Item) => {
     const isWithdrawn = !inFlight.has(item.id) && withdrawn.delete(item.id)
     if (isWithdrawn) settle(item, { status: 'dropped', reason: 'aborted' })

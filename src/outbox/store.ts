@@ -7,7 +7,7 @@ const PAUSE = 10_000
 // https://bugs.webkit.org/show_bug.cgi?id=226547
 const OPEN_TIMEOUT = 5_000
 
-/** A step can hang, too, as can `encode` and `decode`. If it takes effect later, the server recognizes the repetition. */
+/** A step can hang, and so can `encode` and `decode`. If it takes effect later, the server recognizes the repetition. */
 const STEP_TIMEOUT = 30_000
 
 export type Reason = OutboxProblem['reason']

@@ -27,7 +27,7 @@ export interface Tabs {
   /** Joins the other tabs, until `stop()`. */
   start(): void
   stop(): void
-  /** Calls a function unless it is another tab's turn. During the call, it is no other tab's turn. */
+  /** Calls a function unless another tab has the turn. No other tab gets the turn during the call. */
   ifFree(job: () => void): unknown
   /** Requests the turn, or gives it up. A page that is frozen or in the back/forward cache never has it. */
   want(isWanted: boolean): void

@@ -70,7 +70,7 @@ export interface OutboxProblem {
     | 'closed'
     /** The browser allows no more data. */
     | 'quota'
-    /** The storage did not do what it was asked to, for another reason. */
+    /** The storage failed for another reason. */
     | 'failed'
     /** `encode` or `decode` failed, or did not settle within 30 seconds. */
     | 'codec'
