@@ -36,7 +36,7 @@ const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents[
 /**
  * Adapts a socket of `steadysocket/reliable` for `calls()`. Each call is sent as an event, and the server sends its frames as text. Calls and
  * subscriptions belong to the session instead of a connection, so outages do not affect them. A call fails with `UNKNOWN` only if its session
- * is lost, or if messages are missing among which its reply may have been.
+ * is lost, or if messages are missing and its reply may be one of them.
  *
  * ```ts
  * import { calls, jsonRpc, overReliable } from 'steadysocket/calls'
@@ -72,7 +72,7 @@ export const overReliable = (socket: ReliableSocketLike, options: OverReliableOp
     if (unacknowledged.delete(identityOf(data))) emit('drop', { data, reason })
   })
   const onSkipped = () => {
-    // The socket sends in order, so the oldest have been sent. Some of those in flight may be messages of the application.
+    // The socket sends in order, so the oldest messages have been sent. Some messages in flight may belong to the application.
     for (const sent of [...unacknowledged.keys()].slice(0, socket.stats.inFlight)) unacknowledged.delete(sent)
     emit('skipped', undefined)
   }
@@ -83,7 +83,7 @@ export const overReliable = (socket: ReliableSocketLike, options: OverReliableOp
     emit('close', SESSION_END)
   })
   socket.on('error', error => {
-    // A frame that cannot be read. If no other follows, no gap reports it.
+    // A frame could not be read. If no other frame follows, no `gap` event reports this.
     if (error instanceof TypeError) onSkipped()
   })
   socket.on('state', async state => {

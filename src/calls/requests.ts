@@ -47,7 +47,7 @@ export type Requests = readonly [
   onOpen: (connection: Connection) => void,
   /** The connection has ended. There may be another one that is not open yet. */
   onClose: (next: Connection | undefined) => void,
-  /** Messages of the server are missing, although the connection has not ended. */
+  /** Messages from the server are missing, although the connection has not ended. */
   onSkipped: (connection: Connection, transmit: Transmit) => void,
 ]
 
@@ -137,7 +137,7 @@ export const createRequests = (socket: CallSocket): Requests => {
       // Each reply may be among the missing messages.
       if (queue.has(identify(request.data))) continue
       if (request.again === 'always') request.lost = true
-      // Its signal is that of the connection, which continues.
+      // It has the signal of the connection, which must not be aborted, because the connection continues.
       else if (request.connection) end(request, new CallError('UNKNOWN'))
       else cancel(request, 'UNKNOWN')
     }

@@ -29,7 +29,7 @@ export type Subscriptions = readonly [
   onOpen: (connection: Connection, isSeamless: boolean | undefined) => void,
   receive: ReceiveItem,
   end: EndSubscription,
-  /** Messages of the server are missing, although the connection has not ended. */
+  /** Messages from the server are missing, although the connection has not ended. */
   onSkipped: () => void,
 ]
 

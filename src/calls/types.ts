@@ -97,7 +97,7 @@ export interface CallSocket
   /** Sends a message, or queues it until there is a connection. Aborting `signal` drops the message while it is queued. */
   send(data: Data, options?: Pick<SendOptions, 'signal'>): 'sent' | 'queued' | 'dropped'
   /**
-   * Adds a listener that is called when messages of the server are missing, although the connection has not ended. From then on,
+   * Adds a listener that is called when messages from the server are missing, although the connection has not ended. From then on,
    * `queuedMessages()` returns only messages that were certainly not sent before. For sockets whose messages are numbered.
    */
   onSkipped?(listener: () => unknown): unknown
