@@ -45,10 +45,10 @@ const lossOf = (isPlanned: boolean) =>
     ? new SocketError('HANDOVER', undefined, undefined, 'another tab takes over the connection')
     : new SocketError('CONNECTION_LOST', undefined, undefined, 'the holder of the connection has ended')
 
-/** The position of this tab, which goes away, in the messages from the server. `last`: when it went away before. */
+/** The position in the messages from the server at which this tab goes away. `last`: the position at which it went away before. */
 const positionOf = (last: Position | undefined, { epoch }: Link, { hasBeenOpen }: View, number: number) => {
   if (epoch) return { epoch, number }
-  // After the end of a hub, no other hub knows this tab. It has missed something if there has been a connection.
+  // The hub has ended, and no other hub knows this tab. If there has been a connection, the tab has missed messages.
   return last ?? (hasBeenOpen ? { epoch: '', number } : undefined)
 }
 

@@ -12,8 +12,8 @@ export interface Candidacy {
   /** The hub, if it is in this tab. */
   readonly hub: Hub | undefined
   /**
-   * A hub has answered. If it is the worker, this tab waits for its end, and then starts it again. Otherwise, the worker may not work, and this tab
-   * waits for the end of the other tab.
+   * A hub has answered. If it is in the worker, this tab waits until the worker ends, and then starts it again. Otherwise, the worker may be unusable,
+   * and this tab waits until the other tab ends.
    */
   onHub(isWorker: boolean): void
   /** Withdraws the candidacy, and stops the hub if it is in this tab. `entries`: the messages of this tab. */
@@ -46,7 +46,7 @@ export const runForHub = (
       hub.adopt(takeOrphans())
     })
   }
-  /** The script is missing, the Content-Security-Policy forbids it, or it is of another version of this package. */
+  /** The worker cannot be used: its script is missing, the Content-Security-Policy forbids it, or it belongs to another version of this package. */
   const fallBack = () => {
     // The error of a worker can arrive after this tab has left.
     if (isStopped || withdraw) return

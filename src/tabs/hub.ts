@@ -168,7 +168,7 @@ export const startHub = (
 
   const join = (id: string, message: TabMessage & { type: 'join' }) => {
     const { last } = message
-    // A socket that was closed starts anew: others send what it has left.
+    // A socket that was closed starts from the beginning. Other tabs send its remaining messages.
     const known = tabs.get(id) ?? (last && replay.tab(id))
     known?.unwatch()
     const tab = known ?? createTab(id)

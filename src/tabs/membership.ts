@@ -14,7 +14,7 @@ export interface Membership {
   close(code?: number, reason?: string, isAll?: boolean): void
 }
 
-/** `setLast` remembers where the messages of a hub ended, for a tab that comes back; or forgets it. */
+/** `setLast` stores the position in the messages of the hub, for a tab that comes back, or deletes it. */
 export const createMembership = (
   view: View,
   sendQueue: SendQueue,

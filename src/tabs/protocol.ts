@@ -74,7 +74,7 @@ export type HubMessage =
   | { type: 'event'; event: string; payload: any; snapshot: Snapshot; connection: number }
   | ({ type: 'message'; event: 'text' | 'binary' } & Omit<Kept, 'type'>)
   | { type: 'sent'; id: number }
-  /** `data`: that of a volatile message, which the tab has not kept. */
+  /** `data`: the data of a volatile message, which the tab does not keep. */
   | { type: 'dropped'; id: number; reason: string; data?: Data | undefined }
   | { type: 'ask'; id: number; what: string; context: any }
   /** A connection of a reliable session has ended: each tab calls its `retry`, which detects whether the session is lost. */
@@ -87,7 +87,7 @@ export type HubMessage =
   /** All sockets are closed, including those of tabs of other versions. */
   | { type: 'signOut'; code: number | undefined; reason: string | undefined }
 
-/** To be increased with each change of these messages: tabs and hubs of different versions do not share a connection. */
+/** Increase this with each change to these messages. Tabs and hubs of different versions do not share a connection. */
 const VERSION = 1
 
 /** The receiver of messages to the hub. */
@@ -96,7 +96,7 @@ export const HUB: string = `hub ${VERSION}`
 /** The receiver of messages to all tabs. */
 export const TABS: string = `tabs ${VERSION}`
 
-/** The id of each tab begins with this. */
+/** The prefix of the ids of tabs. */
 export const TAB: string = `tab ${VERSION} `
 
 /** Each message has a sender and a receiver: the id of a tab, `HUB`, `TABS`, or `'*'` for all hubs and tabs of all versions. */
@@ -111,13 +111,13 @@ const cloneable = (value: unknown): unknown => {
   return value instanceof Error ? new Error(`${value.name}: ${value.message}`) : postable(value)
 }
 
-/** The text of an object or symbol, which may not be cloneable. Other values are cloneable. */
+/** Converts objects and symbols, which may not be cloneable, to text. Returns other values unchanged. */
 export const postable = (value: unknown): unknown => {
   if (value !== Object(value) && typeof value !== 'symbol') return value
   try {
     return String(value)
   } catch {
-    // It has no prototype, for example.
+    // For example, an object without a prototype cannot be converted.
     return typeof value
   }
 }

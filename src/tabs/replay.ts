@@ -1,7 +1,7 @@
 import type { Tab } from './hub.js'
 import type { Kept } from './protocol.js'
 
-/** How many tabs that have left are remembered. */
+/** The maximum number of tabs that are remembered after they have left. */
 const MAX_AWAY = 200
 
 /** The last messages, for tabs that were away. A message can be on its way to a tab when that tab leaves, so they are always kept. */
@@ -12,7 +12,7 @@ export const createReplay = (): {
   leave(tab: Tab): void
   /** A tab that has left. */
   tab(id: string): Tab | undefined
-  /** The messages after this number, and how many before them are missing. Without a number: none, and this is not known. */
+  /** The messages after this number, and how many before them are missing. Without a number, there are none, and `missed` is unknown. */
   since(id: string, number: number | undefined): { number: number; missed: number | undefined; kept: Kept[] }
   setLimits(limits: { maxMessages?: number; maxBytes?: number } | undefined): void
   clear(): void

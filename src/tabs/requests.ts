@@ -21,7 +21,7 @@ export interface Requests {
   forget(tab: Tab): void
 }
 
-/** For how many milliseconds a new hub waits for tabs that know the session: a tab that has just been opened would begin another session. */
+/** How many milliseconds a new hub waits for a tab that knows the session. A tab that was just opened would begin another session. */
 const JOIN_TIMEOUT = 3_000
 
 /** How often to check whether they have joined. In milliseconds. */

@@ -25,7 +25,7 @@ export interface SendQueue {
   push(data: Data, size: number, options: SendOptions): 'queued' | 'dropped'
   /** The hub has sent the messages up to this one. Returns how many. */
   sent(id: number): number
-  /** `data`: that of a volatile message, which is not kept here. */
+  /** `data`: the data of a volatile message, which is not kept here. */
   drop(id: number, reason: string, data?: Data): void
   /** Drops all messages: with this reason if it is certain that they were not sent, otherwise with `'unknown'`. */
   clear(reason: string): void
@@ -43,7 +43,7 @@ export interface SendQueue {
   lose(isPlanned: boolean): void
 }
 
-/** The message, in the form in which the hub gets it. */
+/** The message in the form that is sent to the hub. */
 const entryOf = ({ id, data, expires }: Unsent): Entry => ({ id, data, expires })
 
 /** Keeps each message until the hub has reported its outcome. */

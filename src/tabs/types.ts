@@ -98,8 +98,8 @@ export interface TabsEvents<Binary extends BinaryType = 'arraybuffer'> extends S
   /** The holder of the connection, or the number of tabs, has changed. */
   sharing: Sharing
   /**
-   * The names of options that differ from those of the tab whose options are used. `worker`: the shared worker could not be started, did not answer
-   * for five seconds, or is of another version of this package, so that a tab holds the connection.
+   * The names of options that differ from those of the tab whose options are used. `worker` means that a tab holds the connection, because the shared
+   * worker could not be started, did not answer for five seconds, or belongs to another version of this package.
    */
   conflict: readonly string[]
 }

@@ -23,7 +23,7 @@ export const serveTabs = (options: ServeTabsOptions = {}): void => {
     const [port] = (event as MessageEvent).ports
     if (!port) return
     port.onmessage = ({ data: { name, hub } }) => {
-      // A tab of another version would not understand this hub. It waits in vain, and then holds the connection itself.
+      // A tab of another version cannot use this hub. It receives no answer, and then holds the connection itself.
       if (hub !== HUB || names.has(name)) return
       names.add(name)
       platform.lock(`${name} ${HUB}`, () => startHub(name, 'worker', platform, options))
