@@ -30,8 +30,8 @@ export type RequestFrame = { readonly ackId?: number | undefined } & (
 )
 
 /**
- * A request for an answer with a value, as Azure's client sends it. It has no number, so it cannot be recognized if it is sent again: it
- * belongs to its connection. The server answers with an `InvokeResponseFrame`.
+ * A request that is answered with a value, as Azure's client sends it. It has no number, so the server could not recognize a repetition. It
+ * therefore belongs to its connection. The server answers with an `InvokeResponseFrame`.
  */
 // https://learn.microsoft.com/javascript/api/@azure/web-pubsub-client/invokemessage
 export type InvokeFrame = {

@@ -31,7 +31,7 @@ export type RequestHead =
   | { type: 'sendToGroup'; group: string; noEcho: boolean | undefined }
   | { type: 'joinGroup' | 'leaveGroup'; group: string }
 
-/** A frame that is not encoded for a connection yet. */
+/** A frame that is not yet encoded for a connection. */
 export type Frame = string | PackedRequest
 
 /** The data of a request, as a part of a JSON frame, or as bytes. */

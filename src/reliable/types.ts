@@ -157,7 +157,7 @@ export interface ReliableOptions
   heartbeat?: Omit<HeartbeatOptions, 'message' | 'isReply'> | false
   /**
    * The format of the frames, if the server supports it: `protobuf()` of `steadysocket/reliable-protobuf`, for binary data. Each connection has the
-   * format that its server has selected, and a session can continue on a connection with the other one. Default: JSON.
+   * format that its server selects, and a session can continue on a connection with another format. Default: JSON.
    */
   frames?: FrameFormat | undefined
   /**
@@ -171,7 +171,7 @@ export interface ReliableOptions
 
 /** A request with binary data that is kept as bytes. Converted to a string, it is the JSON frame. */
 export interface PackedRequest {
-  /** The bytes that count as in flight. */
+  /** The number of bytes that count as in flight. */
   readonly size: number
   /** The JSON frame, with the data as base64. */
   toString(): string
@@ -181,13 +181,13 @@ export interface PackedRequest {
 
 /** A format of frames other than JSON: `protobuf()` of `steadysocket/reliable-protobuf`. */
 export interface FrameFormat {
-  /** The subprotocol, which is offered before that of the JSON frames. */
+  /** The subprotocol, which is offered before the one for JSON frames. */
   readonly protocol?: string
-  /** Binary data becomes a function, to be called at once, that copies it into a request with the members in `head`. All other data becomes a part of a JSON frame. */
+  /** Prepares data for a request. For binary data, it returns a function that copies the data into a request with the members in `head`, and that must be called at once. For other data, it returns a part of a JSON frame. */
   pack(data: unknown): string | ((head: object) => PackedRequest)
-  /** Encodes a frame, a JSON frame or what `pack()` has made, for a connection with this subprotocol. */
+  /** Encodes a JSON frame, or a request from `pack()`, for a connection with this subprotocol. */
   encode(frame: string | PackedRequest, protocol: string | undefined): string | ArrayBuffer
-  /** Decodes a frame from the server, in this format or as JSON. Throws for a frame that is malformed. */
+  /** Decodes a frame from the server, in this format or as JSON. Throws if the frame is malformed. */
   decode(data: string | ArrayBuffer): object
   /** Whether this is the server's answer to a ping, in this format or as JSON. */
   isPong(data: string | ArrayBuffer): boolean
