@@ -75,7 +75,7 @@ const readApp = async (path, method) => {
   const { files, failure, building } = apps()
   const isPage = path.endsWith('.html')
   if (failure) {
-    // The page that is waiting looks with HEAD, and then reloads itself.
+    // The waiting page polls with HEAD, and reloads when the apps are built.
     if (method === 'GET' && isPage) forgetFailure()
     throw new Error(failure)
   }

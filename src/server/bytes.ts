@@ -13,5 +13,5 @@ export const byteLength = (text: string): number => Buffer.byteLength(text)
 export const base64 = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
   Buffer.from(buffer, byteOffset, byteLength).toString('base64')
 
-/** The bytes of base64 that this server has written. */
+/** Decodes base64 that this server has encoded. */
 export const bytesOf = (text: string): Uint8Array => Buffer.from(text, 'base64')

@@ -1,4 +1,4 @@
-// How frames are written to a connection and read from it. The subprotocol of the connection decides.
+// Encodes and decodes the frames of a connection, in the format of its subprotocol.
 import { PROTOBUF, splitFrame } from '../protobuf/data.js'
 import {
   messageFields,
@@ -19,14 +19,14 @@ export interface RawMessage {
   readonly isBinary: boolean
 }
 
-/** A frame from the server that is no message. */
+/** A frame from the server that is not a message. */
 export type ReplyFrame = NoticeFrame | InvokeResponseFrame
 
-/** The frames of a subprotocol. */
+/** The format of the frames of a subprotocol. */
 export interface Format {
-  /** Reads a client's frame. Throws an error that quotes nothing, for a frame that cannot be answered. */
+  /** Reads a client's frame. Throws if the frame cannot be answered. The error does not quote the frame. */
   read(message: RawMessage): ReadFrame
-  /** Encodes a frame that is no message. `data`: that of an answer to an invocation. */
+  /** Encodes a frame that is not a message. `data`: the data of an answer to an invocation. */
   write(frame: ReplyFrame, data?: EncodedData | ''): string | Uint8Array
   /** Encodes a message with its number. */
   writeMessage(message: StoredMessage): string | Uint8Array
@@ -46,7 +46,7 @@ const fieldsOf = (frame: StoredFrame): Pieces => {
   return messageFields(head, data)
 }
 
-/** The last message, because many sessions receive the same one. */
+/** The last encoded message, because many sessions receive the same one. */
 let last: { readonly frame: StoredFrame; readonly fields: Pieces } | undefined
 
 const protobuf: Format = {
@@ -54,7 +54,7 @@ const protobuf: Format = {
     if (!isBinary) throw new SyntaxError(`${PROTOBUF} has no text messages`)
     return readBinaryFrame(data as Uint8Array)
   },
-  // An invocation belongs to its connection. If its session has moved to this one, which cannot answer, a frame without a field is ignored.
+  // This format has no answers to invocations. After a session has moved here from JSON, an empty frame is sent, which clients ignore.
   write: frame => (frame.type === 'invokeResponse' ? new Uint8Array() : writeNotice(frame)),
   writeMessage({ sequenceId, frame }) {
     if (frame instanceof BinaryMessage) return frame.numbered(sequenceId)

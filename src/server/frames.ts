@@ -78,7 +78,7 @@ const readName = (what: string, name: unknown): string => {
 const readPayload = ({ dataType, data }: Record<string, unknown>): Payload => {
   if (data === undefined) throw new InvalidRequest('data is missing')
   if (dataType === 'json') return { dataType, data }
-  // JSON contains no such object: these are the bytes of a binary frame.
+  // JSON cannot contain a `Uint8Array`, so these are the bytes of a binary frame.
   if (dataType === 'binary' && data instanceof Uint8Array) return { dataType, data }
   if (dataType !== 'text' && dataType !== 'binary') {
     throw new InvalidRequest('dataType must be json, text or binary')
@@ -205,7 +205,7 @@ export const payload = (data: unknown, dataType?: DataType): Payload => {
 export const ackFrame = (ackId: number, error?: { name: string; message: string }): NoticeFrame =>
   error ? { type: 'ack', ackId, success: false, error } : { type: 'ack', ackId, success: true }
 
-/** The answer to an invocation. Its data, if there is any, is encoded apart from it. */
+/** The answer to an invocation. Its data, if there is any, is encoded separately. */
 export const invokeResponse = (
   invocationId: string,
   error: { name: string; message: string } | undefined,

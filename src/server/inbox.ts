@@ -66,7 +66,7 @@ export class Inbox {
     return true
   }
 
-  /** Drops an invocation that nobody waits for any more, unless it is being processed. */
+  /** Drops an invocation that the client no longer waits for, unless it is being processed. */
   cancel(invocationId: string): void {
     const position = this.queue.findIndex(
       ({ request }) => 'invocationId' in request && request.invocationId === invocationId,

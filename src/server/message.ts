@@ -9,8 +9,8 @@ import type { BinaryFrame, StoredFrame } from './store.js'
 type StoredHead = Omit<FrameHead<MessageFrame>, 'sequenceId'>
 
 /**
- * A message with binary data, which is encoded as base64 only for stores and connections that need text. The data is copied once, into the frame of
- * Protocol Buffers: each copy of a large message costs more than everything else that happens to it.
+ * A message with binary data, which is encoded as base64 only for stores and connections that need text. The data is copied only once, into the
+ * frame of Protocol Buffers, because copying a large message takes longer than everything else that is done with it.
  */
 export class BinaryMessage implements BinaryFrame {
   readonly size: number
@@ -18,14 +18,14 @@ export class BinaryMessage implements BinaryFrame {
   private readonly length: number
   /** Room for the number, then the fields. The data is at the end. */
   private readonly bytes: Uint8Array
-  /** The number in `bytes`. */
+  /** The number that `bytes` contains. */
   private number: number | undefined
   private text: string | undefined
 
   constructor(head: StoredHead, data: Uint8Array) {
     this.head = head
     this.length = data.length
-    // The same limits apply in every store, and to every connection.
+    // The size of the JSON frame, so that the same limits apply in every store and to every connection.
     this.size = byteLength(frameOf(head, encodeAs('binary', ''))) + Math.ceil(data.length / 3) * 4
     this.bytes = join([new Uint8Array(MAX_HEAD), ...messageFields(head, { dataType: 'binary', data })])
   }
@@ -33,7 +33,7 @@ export class BinaryMessage implements BinaryFrame {
   /** The frame of Protocol Buffers with this number. */
   numbered(sequenceId: number): Uint8Array {
     const head = messageHead(sequenceId, this.bytes.length - MAX_HEAD)
-    // A number that was written stays, because the network may still be sending it. Other sessions have other numbers.
+    // Other sessions have other numbers, but the number in `bytes` must not change, because the network may still be sending it.
     if (this.number !== undefined && this.number !== sequenceId) {
       return join([head, this.bytes.subarray(MAX_HEAD)])
     }
@@ -61,7 +61,7 @@ export const encodePayload = ({ dataType, data }: Payload): EncodedData =>
 
 const frameOf = (head: StoredHead, data: string): string => `${JSON.stringify(head).slice(0, -1)}${data}}`
 
-/** The bytes that a message counts. */
+/** The size of a message in bytes, for the limits. */
 export const sizeOf = (frame: StoredFrame): number =>
   typeof frame === 'string' ? byteLength(frame) : frame.size
 

@@ -84,9 +84,10 @@ export interface ReliableServerOptions<Request extends RequestLike = RequestLike
    */
   onMessage?: (message: ClientMessage, session: Session) => unknown
   /**
-   * Answers an invocation: `invokeEvent()` of Azure's client. The value, or that of a promise, is the answer. It is sent as in `Session.send`;
-   * `null` and `undefined` are no data. Otherwise, this is as `onMessage`. But an invocation belongs to its connection: if that ends, the
-   * client cannot know whether it was handled. `createReliableSocket` does not send any. Default: invocations are refused.
+   * Answers an invocation, which `invokeEvent()` of Azure's client sends. The answer is the value that this function returns, or the value of the
+   * promise. It is encoded as by `Session.send`; `null` and `undefined` mean an answer without data. Apart from that, this works like `onMessage`.
+   * An invocation belongs to its connection: if the connection ends, the client cannot know whether the invocation was handled.
+   * `createReliableSocket` does not send invocations. Default: invocations are refused.
    */
   onInvoke?: (message: ClientMessage, session: Session) => unknown
   /** A session has begun or was resumed. The server reads nothing from the connection until this is done. Default: nothing. */

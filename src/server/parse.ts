@@ -9,7 +9,7 @@ const isEscaped = (text: string, position: number): boolean => {
   return (position - before) % 2 === 1
 }
 
-/** Whether arrays and objects are nested so deep that a recursive walk, such as that of JSON.stringify, may overflow the stack. */
+/** Whether arrays and objects are nested so deeply that a recursive function, such as JSON.stringify, may overflow the stack. */
 const isTooDeep = (text: string): boolean => {
   let depth = 0
   for (let i = 0; i < text.length; i++) {
@@ -30,8 +30,8 @@ const isTooDeep = (text: string): boolean => {
 }
 
 /**
- * Parses the JSON of a client. Throws a `SyntaxError` for text that is no JSON, is nested too deep, or contains the name `__proto__`. The
- * error quotes nothing, because the text may contain secrets.
+ * Parses the JSON of a client. Throws a `SyntaxError` for text that is not JSON, is nested too deeply, or contains the name
+ * `__proto__`. The error does not quote the text, which may contain secrets.
  */
 export const parse = (text: string): unknown => {
   if (text.length > MAX_DEPTH && isTooDeep(text))

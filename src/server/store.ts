@@ -36,8 +36,8 @@ export type Reservation =
   | 'busy'
 
 /**
- * A message as a store keeps it: a JSON frame as text, or one with binary data. A store that keeps text converts it with `String(frame)`, and may
- * return that text later.
+ * A message as a store keeps it: a JSON frame as text, or a message with binary data. A store that keeps text converts it with `String(frame)`, and
+ * may return that text later.
  */
 export type StoredFrame = string | BinaryFrame
 
