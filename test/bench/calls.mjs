@@ -1,8 +1,8 @@
-// What becomes of a call when its connection ends, beside other packages that have calls. Each speaks to its own server, over real TCP, and the
-// server's log says how often a call was executed. Usage, after npm run build:
+// Measures what happens to a call when its connection ends, with this package and others that have calls. Each uses its own server, over real TCP,
+// and the server's log shows how often a call was executed. Usage, after npm run build:
 //
 //   node test/bench/calls.mjs
-//   node test/bench/calls.mjs rpc       those whose name matches; nothing is written
+//   node test/bench/calls.mjs rpc       only packages whose name matches; writes no file
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { WebPubSubClient } from '@azure/web-pubsub-client'
@@ -29,7 +29,7 @@ const RESET = 100
 const PATIENCE = 15_000
 /** How long the server is away. */
 const AWAY = 1_500
-/** The timeout of a call that is made meanwhile. */
+/** The timeout of a call that is made during this time. */
 const TIMEOUT = 500
 
 const [filter = ''] = process.argv.slice(2)
@@ -318,12 +318,12 @@ for (const contender of contenders.filter(({ name }) => name.includes(filter))) 
   numbers.push([label(contender.name), ...many.map(digits)])
 }
 const text = [
-  '# Calls beside those of other packages',
+  '# Calls, compared with other packages',
   '',
   machine(),
-  `${using('ws')}. Each client speaks to a server of its own protocol on the same machine, over TCP; made by test/bench/calls.mjs in one run. The server's log`,
-  'says how often a call was executed. Where an option is named, it is set; a call has a timeout of 10 s with `steadysocket/calls`, and none with',
-  'those that have none by default.',
+  `${using('ws')}. Each client connects over TCP to a server for its own protocol on the same machine. All results are from one run of test/bench/calls.mjs. The server's log`,
+  'shows how often a call was executed. Options are set only where they are named, except that `steadysocket/calls` has a timeout of 10 s. Packages',
+  'without a default timeout have none.',
   '',
   '## One call',
   '',
@@ -331,7 +331,7 @@ const text = [
   `- **away**: the call is made while the server is away for ${digits(AWAY)} ms.`,
   `- **timeout**: the same, with a timeout of ${TIMEOUT} ms. A call that has failed should not be executed later.`,
   '',
-  `A call that has not ended after ${PATIENCE / 1_000} s hangs. A code or a message is that of the error.`,
+  `A call that has not ended after ${PATIENCE / 1_000} s hangs. For failed calls, the table shows the code or the message of the error.`,
   '',
   table(['', 'lost reply', 'away', 'timeout'], rows),
   '',
@@ -339,7 +339,7 @@ const text = [
   '',
   `${WIDTH} at a time, while the server resets the connection every ${RESET} ms. A reply takes 0 to 3 ms. The resets end with the`,
   `calls, or after ${(2 * PATIENCE) / 1_000} s. **not ended**: ${PATIENCE / 1_000} s after the last reset. Some of these hang, and others wait for a reconnection, with delays that grow`,
-  'with each failure. **never made**: there was no room, because earlier calls have not ended.',
+  'with each failure. **never made**: there was no room, because earlier calls had not ended.',
   '',
   table(['', 'answered', 'failed', 'not ended', 'executed twice', 'never made'], numbers),
 ]
