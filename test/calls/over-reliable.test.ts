@@ -133,13 +133,13 @@ describe('over a reliable socket', () => {
     expect(errors).toMatchObject([{ code: 'UNEXPECTED' }])
   })
 
-  /** Sends a numbered frame whose data has no form of its type. */
+  /** Sends a numbered frame whose data does not match its type. */
   const sendUnreadable = async ({ server, session }: ReturnType<typeof setupReliable>) => {
     server.send(session(), undefined, { dataType: 'text' })
     await server.exchange()
   }
 
-  test('a call whose reply is missing is UNKNOWN although the session continues, and its late reply is reported', async () => {
+  test('a call whose reply is missing fails with UNKNOWN although the session continues, and its late reply is reported', async () => {
     const { api, server, session, errors, say } = setupReliable({ timeout: Infinity })
     await server.connect()
     const outcome = outcomeOf(api.call('a'))
@@ -155,7 +155,7 @@ describe('over a reliable socket', () => {
     expect(next.now()).toBe(8)
   })
 
-  test('a call whose reply cannot be read is UNKNOWN at once', async () => {
+  test('a call whose reply cannot be read fails with UNKNOWN at once', async () => {
     const made = setupReliable({ timeout: Infinity })
     const { api, server, heard } = made
     await server.connect()
@@ -166,7 +166,7 @@ describe('over a reliable socket', () => {
     expect(heard('error')).toMatchObject([{ name: 'TypeError' }])
   })
 
-  test('a call that was sent and not acknowledged when messages are missing is UNKNOWN, and one that waits is still sent', async () => {
+  test('if messages are missing, an unacknowledged call fails with UNKNOWN, and a queued call is still sent', async () => {
     const { api, server, session, processed, say } = setupReliable({ timeout: Infinity })
     await server.connect()
     const acknowledged = outcomeOf(api.call('acknowledged'))
@@ -200,7 +200,7 @@ describe('over a reliable socket', () => {
     expect(outcome.now()).toBe(7)
   })
 
-  test('the next item of a subscription has a gap if messages are missing, and a subscription without a confirmation ends with UNKNOWN', async () => {
+  test('if messages are missing, the next item of a subscription has a gap, and an unconfirmed subscription ends with UNKNOWN', async () => {
     const made = setupReliable()
     const { api, server, session, say } = made
     const items: unknown[] = []

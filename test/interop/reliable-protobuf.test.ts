@@ -23,7 +23,7 @@ const echo = {
   onPublish: () => true,
 }
 
-/** Makes a node select JSON, as one does that does not know the other subprotocol. */
+/** Makes a node select JSON, like a node that does not know the other subprotocol. */
 const selectJson = ({ wss }: Node) => {
   wss.options.handleProtocols = () => PROTOCOL
 }
@@ -99,7 +99,7 @@ forEachStore(stores => {
   const start = (options: Parameters<typeof startNode>[0] = {}) =>
     startNode({ store: stores.next(), ...echo, ...options })
 
-  test('data of all types arrives unchanged in both directions, and binary data is sent as it is', async () => {
+  test('data of all types arrives unchanged in both directions, and binary data is sent without base64', async () => {
     const node = await start()
     const count = countBytes(node)
     const { socket, messages, troubles } = await connect(node.url)
@@ -130,12 +130,12 @@ forEachStore(stores => {
       all.map((_, i) => [i + 1, 'server', undefined]),
     )
     expect(troubles).toEqual([])
-    // Everything else, and the framing, takes less than 1,500 bytes.
+    // All other data and the framing take less than 1,500 bytes.
     expect(count.up).toBeLessThan(large.length + 1_500)
     expect(count.down).toBeLessThan(large.length + 1_500)
   })
 
-  test('the memory that a caller passes to send() may be reused at once, on both ends', async () => {
+  test('a buffer that was passed to send() can be reused at once, on both ends', async () => {
     const heard: unknown[] = []
     const { url, server } = await start({ onMessage: ({ data }) => void heard.push(data) })
     const { socket, messages } = await connect(url)
@@ -237,7 +237,7 @@ forEachStore(stores => {
     expect(troubles).toEqual([])
   })
 
-  test('a page continues with what the page before has saved, whichever format each of them uses', async () => {
+  test('a page resumes the session that the previous page has saved, whichever format each of them uses', async () => {
     const heard: unknown[] = []
     const options = {
       store: stores.next(),
@@ -263,7 +263,7 @@ forEachStore(stores => {
     expect(heard).toEqual([bytesOf(10), bytesOf(20), bytesOf(30), 'last'])
   })
 
-  test('a message with a messageId is processed once, in whichever session and format it arrives', async () => {
+  test('a message with a messageId is processed once, even if it arrives in several sessions and formats', async () => {
     const heard: unknown[] = []
     const { url } = await start({ onMessage: ({ id, data }) => void heard.push([id, data]) })
     const one = await raw(url)
@@ -338,7 +338,7 @@ describe('a client that sends Protocol Buffers', () => {
       send({ [type]: { ...members, ack_id: i } })
       expect((await ack(i)).ack_message.error).toEqual({ name, message: expect.any(String) })
     }
-    // Exactly at the limit, which does not count what is around the data.
+    // Exactly at the limit, which applies only to the data.
     send({ event_message: { event: 'echo', data: { binary_data: new Uint8Array(1_000) }, ack_id: 99 } })
     expect((await ack(99)).ack_message.success).toBe(true)
     expect((await until(({ data_message }) => data_message)).data_message.data.binary_data).toHaveLength(
@@ -349,14 +349,14 @@ describe('a client that sends Protocol Buffers', () => {
   const event = (data: object) => extended.upstream.write({ event_message: { event: 'e', data, ack_id: 1 } })
 
   test.each<[string, Uint8Array | string]>([
-    ['no message', new Uint8Array([255, 255, 255])],
+    ['bytes that are not Protocol Buffers', new Uint8Array([255, 255, 255])],
     ['an unknown request without an id', new Uint8Array([106, 0])],
     ['nothing', new Uint8Array()],
-    ['a frame that ends too soon', event({ text_data: 'text' }).slice(0, -1)],
+    ['a truncated frame', event({ text_data: 'text' }).slice(0, -1)],
     ['text that is not UTF-8', new Uint8Array([42, 3, 10, 1, 255])],
-    ['JSON that is none', event({ text_data: '{', is_json: true })],
-    ['a name that changes prototypes', event({ text_data: '{"__proto__":{}}', is_json: true })],
-    ['JSON that is too deep', event({ text_data: '['.repeat(200) + ']'.repeat(200), is_json: true })],
+    ['invalid JSON', event({ text_data: '{', is_json: true })],
+    ['JSON with the name __proto__', event({ text_data: '{"__proto__":{}}', is_json: true })],
+    ['JSON that is nested too deeply', event({ text_data: '['.repeat(200) + ']'.repeat(200), is_json: true })],
     [
       'an id that has lost digits',
       extended.upstream.write({ join_group_message: { group: 'g', ack_id: '9007199254740993' } }),
@@ -372,7 +372,7 @@ describe('a client that sends Protocol Buffers', () => {
     peer.socket.send(data)
     const end = await peer.closed()
     expect(end?.code).toBe(1008)
-    // With its own format. The reason of the close frame differs if the client may come back.
+    // In its own format. The close frame has another reason if the client may reconnect.
     expect(peer.messages.at(-1)?.system_message.disconnected_message.reason).toBeTruthy()
     expect(server.stats.violations).toBe(1)
     expect(errors).toEqual([])

@@ -1,4 +1,4 @@
-// Invocations of Azure's own client, which expects an answer to an event.
+// Invocations of Azure's client: events that are answered with a value.
 import { WebPubSubClient } from '@azure/web-pubsub-client'
 import { describe, expect, test, vi } from 'vitest'
 import type { ReliableServerOptions } from '../../src/server.ts'
@@ -42,7 +42,7 @@ describe("invokeEvent() of Azure's client", () => {
     expect([server.stats.received, errors]).toEqual([1, []])
   })
 
-  test('rejects with the name of the error of the handler, whose effects do not happen, and the session continues', async () => {
+  test('rejects with the name of the error that the handler throws, no effect of the handler happens, and the session continues', async () => {
     const { client, server, errors } = await setup(({ data }, session) => {
       session.send('an effect')
       if (data === 'wrong') throw new RangeError('a secret')

@@ -129,7 +129,7 @@ test.each([undefined, null, 'orders.db', {}, { name: 'orders' }, { ...new Memory
 const never = () => new Promise<never>(() => {})
 const contains = (bytes: Uint8Array, text: string) => new TextDecoder().decode(bytes).includes(text)
 
-test('an encode that never settles is reported, and its message is sent from memory, in order', async () => {
+test('an encode function that never settles is reported, and its message is sent from memory, in order', async () => {
   const encode = (bytes: Uint8Array) => (contains(bytes, 'stuck') ? never() : bytes)
   const { send, socket, problems } = attach({ encode, decode: bytes => bytes })
   for (const data of ['before', 'stuck', 'after']) send(data)
@@ -153,7 +153,7 @@ test('a message for which encode fails keeps its place when the window is full',
   expect(socket.data).toEqual(all)
 })
 
-test('a decode that never settles is reported, and the messages after it are sent', async () => {
+test('a decode function that never settles is reported, and the later messages are sent', async () => {
   const identity = (bytes: Uint8Array) => bytes
   const first = attach({ encode: identity, decode: identity })
   first.socket.change({ name: 'connecting' })

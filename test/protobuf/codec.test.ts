@@ -1,4 +1,4 @@
-// The codec beside protobufjs, in both directions.
+// Compares the codec with protobufjs, in both directions.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { messageFields, readServerFrame, writeMessage, writeNotice } from '../../src/protobuf/messages.ts'
@@ -9,7 +9,7 @@ import { extended, published } from './schema.ts'
 
 const numRuns = byEffort(200, 500, 20_000)
 
-/** Strings without halves of surrogate pairs, which UTF-8 cannot represent. A byte order mark at the start is a character like any other. */
+/** Strings without lone surrogates, which UTF-8 cannot represent. A byte order mark at the start is an ordinary character. */
 const string = fc.string({ unit: 'binary' })
 const id = fc.oneof(fc.constantFrom(0, 1, 127, 128, 2 ** 31, 2 ** 32, 2 ** 53 - 1), fc.maxSafeNat())
 const optional = <Value>(value: fc.Arbitrary<Value>) => fc.option(value, { nil: undefined })
@@ -34,7 +34,7 @@ const dataOf = ({ dataType, data }: Data) =>
     ? { binary_data: data }
     : { text_data: data, ...(dataType === 'json' && { is_json: true }) }
 
-/** `readRequest()` returns JSON parsed. */
+/** `readRequest()` returns parsed JSON. */
 const parsed = ({ dataType, data }: Data) => ({
   dataType,
   data: dataType === 'json' ? JSON.parse(data) : data,
@@ -42,7 +42,7 @@ const parsed = ({ dataType, data }: Data) => ({
 
 const name = (message: any) => Object.keys(message)[0] as string
 
-/** Each request in three forms: as its members and data, as protobufjs has it, and as the server reads it. */
+/** Each request in three forms: its members and data, the object for protobufjs, and the frame that the server reads. */
 const request = fc.oneof(
   fc
     .record({ event: string, ackId: optional(id), messageId: optional(string), data })
@@ -105,7 +105,7 @@ const request = fc.oneof(
 const NOTHING = { ping: true, endSession: true } as Record<string, true>
 
 describe('a frame from the client', () => {
-  test('is read by protobufjs as it was written, and read as protobufjs has written it', () => {
+  test('is encoded and decoded compatibly with protobufjs', () => {
     fc.assert(
       fc.property(request, ({ head, data, theirs }) => {
         const bytes = writeRequest(head, data)
@@ -120,7 +120,7 @@ describe('a frame from the client', () => {
     )
   })
 
-  test('is read by an implementation without the additions, which ignores them', () => {
+  test('is decoded by an implementation that does not know the additions', () => {
     const head = { type: 'event', event: 'e', ackId: 7, messageId: 'm' }
     const bytes = writeRequest(head, { dataType: 'json', data: '{"a":1}' })
     expect(published.upstream.read(bytes)).toEqual({
@@ -193,7 +193,7 @@ const notice = fc.oneof(
 )
 
 describe('a frame from the server', () => {
-  test('is read by protobufjs as it was written, and read as protobufjs has written it', () => {
+  test('is encoded and decoded compatibly with protobufjs', () => {
     fc.assert(
       fc.property(notice, ({ frame, theirs }) => {
         const bytes = writeNotice(frame as any)
@@ -207,7 +207,7 @@ describe('a frame from the server', () => {
     )
   })
 
-  test('with a message is read by protobufjs as it was written, and read as protobufjs has written it', () => {
+  test('with a message is encoded and decoded compatibly with protobufjs', () => {
     const members = fc.record({
       from: fc.constantFrom('server' as const, 'group' as const),
       group: optional(string),
@@ -243,7 +243,7 @@ describe('a frame from the server', () => {
     )
   })
 
-  test('is read by an implementation without the additions, which ignores them', () => {
+  test('is decoded by an implementation that does not know the additions', () => {
     const fields = messageFields(
       { from: 'group', group: 'g', fromUserId: 'u' },
       { dataType: 'json', data: '[1]' },
@@ -262,7 +262,7 @@ describe('a frame from the server', () => {
     }
   })
 
-  test('with a message of the type Any of another service is read as its bytes', () => {
+  test('with a message of the type Any from another service is decoded as bytes', () => {
     const any = { type_url: 'type.googleapis.com/x', value: new Uint8Array([8, 1]) }
     const bytes = published.downstream.write({
       data_message: { from: 'server', data: { protobuf_data: any } },
@@ -273,7 +273,7 @@ describe('a frame from the server', () => {
   })
 })
 
-describe('bytes that are no frame', () => {
+describe('the decoder', () => {
   const frames = [
     writeRequest(
       { type: 'event', event: 'ä', ackId: 2 ** 40, messageId: 'm' },
@@ -303,7 +303,7 @@ describe('bytes that are no frame', () => {
   const isError = (error: unknown) => error instanceof SyntaxError || error instanceof TypeError
 
   test.each(readers)(
-    'throw a SyntaxError or a TypeError on the %s, or are read, but nothing else',
+    'throws no other error than a SyntaxError or a TypeError on the %s',
     (_, read, valid) => {
       const some = fc.oneof(
         fc.uint8Array({ maxLength: 60 }),
@@ -330,10 +330,10 @@ describe('bytes that are no frame', () => {
     },
   )
 
-  test.each(readers)('throw on the %s if a frame ends too soon, at every length', (_, read, valid) => {
+  test.each(readers)('throws on the %s if a frame is truncated at any length', (_, read, valid) => {
     for (const frame of valid) {
       expect(() => read(new Uint8Array(frame))).not.toThrow()
-      // A frame without any field is one of an unknown type.
+      // A frame without fields has an unknown type.
       for (let length = 1; length < frame.length; length++) {
         expect(() => read(new Uint8Array(frame.slice(0, length)))).toThrow()
       }
@@ -341,32 +341,32 @@ describe('bytes that are no frame', () => {
   })
 
   test.each([
-    ['a number without an end', [8, 128]],
+    ['a truncated number', [8, 128]],
     ['a number of eleven bytes', [8, ...Array(10).fill(255), 1]],
     ['the field number 0', [2, 0]],
     ['a field number with 30 bits', [0x82, 0x80, 0x80, 0x80, 0x80, 0x7f, 0]],
     ['a length that exceeds the frame', [10, 2, 8]],
-    ['a length beyond 2^53', [10, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]],
-    ['eight bytes that are seven', [9, 0, 0, 0, 0, 0, 0, 0]],
-    ['four bytes that are three', [13, 0, 0, 0]],
+    ['a length of more than 2^53', [10, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1]],
+    ['a 64-bit field with seven bytes', [9, 0, 0, 0, 0, 0, 0, 0]],
+    ['a 32-bit field with three bytes', [13, 0, 0, 0]],
     ['a group', [11, 12]],
-    ['a type that does not exist', [14]],
-  ])('throw for %s', (_, bytes) => {
+    ['an unknown wire type', [14]],
+  ])('throws for %s', (_, bytes) => {
     for (const [, read] of readers) expect(() => read(new Uint8Array(bytes))).toThrow(SyntaxError)
   })
 
-  test('throw for text that is not UTF-8', () => {
+  test('throws for text that is not UTF-8', () => {
     // An event with the name 0xff.
     expect(() => readRequest(new Uint8Array([42, 3, 10, 1, 255]), JSON.parse)).toThrow(TypeError)
   })
 
-  test('are skipped where a field is unknown, of any type', () => {
+  test('skips unknown fields of all wire types', () => {
     const unknown = [
       [0xf8, 0x7f, 1],
       [0xf9, 0x7f, 0, 0, 0, 0, 0, 0, 0, 0],
       [0xfa, 0x7f, 2, 255, 255],
       [0xfd, 0x7f, 0, 0, 0, 0],
-      // A field that is known, but has another type.
+      // A known field with another wire type.
       [40, 1],
     ]
     const frame = [...writeRequest({ type: 'joinGroup', group: 'g', ackId: 1 })]
@@ -379,7 +379,7 @@ describe('bytes that are no frame', () => {
     }
   })
 
-  test('in an id beyond 2^53 - 1 never become a smaller id', () => {
+  test('never returns a safe integer for an id of more than 2^53 - 1', () => {
     fc.assert(
       fc.property(fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n - 1n }), large => {
         const bytes = extended.upstream.write({ join_group_message: { group: 'g', ack_id: `${large}` } })
@@ -390,7 +390,7 @@ describe('bytes that are no frame', () => {
   })
 })
 
-test('a name of a frame is found by protobufjs under its own name', () => {
+test('protobufjs decodes a ping and a pong', () => {
   expect(name(published.upstream.read(writeRequest({ type: 'ping' })))).toBe('ping_message')
   expect(name(published.downstream.read(writeNotice({ type: 'pong' })))).toBe('pong_message')
 })

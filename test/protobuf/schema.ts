@@ -113,16 +113,16 @@ message DownstreamMessage {
 }
 
 export interface Witness {
-  /** Encodes a message, given with the names of the schema. */
+  /** Encodes a message with the field names of the schema. */
   write(message: object): Uint8Array
-  /** Decodes a message, to the names of the schema. Numbers are `number`s, bytes are `Uint8Array`s. Only fields that are present. */
+  /** Decodes a message with the field names of the schema. Numbers are `number`s, and bytes are `Uint8Array`s. Absent fields are omitted. */
   read(bytes: Uint8Array): any
 }
 
 const witness = (root: protobuf.Root, name: string): Witness => {
   const type = root.lookupType(name)
   return {
-    // Not a `Buffer`, of which the fields would be Buffers.
+    // For a `Buffer`, the fields with bytes would be Buffers.
     write: message => new Uint8Array(type.encode(type.fromObject(message)).finish()),
     read: bytes => type.toObject(type.decode(bytes), { longs: Number }),
   }
@@ -133,8 +133,8 @@ const witnesses = (additions: boolean) => {
   return { upstream: witness(root, 'UpstreamMessage'), downstream: witness(root, 'DownstreamMessage') }
 }
 
-/** With the schema that Microsoft has published. */
+/** The codec of the schema that Microsoft has published. */
 export const published = witnesses(false)
 
-/** With the additions of this package. */
+/** The codec of the schema with the additions of this package. */
 export const extended = witnesses(true)

@@ -226,7 +226,7 @@ test.each(unclonable)('reconnect() and handover() act when their cause is %s', a
   expect(one.server.attempts).toBe(3)
 })
 
-test('a tab whose record was forgotten, because very many are away, repeats no message and gets a gap', async () => {
+test('a tab that was forgotten because too many tabs are away repeats no message and gets a gap', async () => {
   const world = createWorld()
   const [one, two] = await world.tabs(2)
   two.socket.send('once')
@@ -306,7 +306,7 @@ test('a volatile message that the hub drops causes a drop event in its tab', asy
 })
 
 describe('a shared worker of another version', () => {
-  test('that answers nothing is replaced by a tab, which a conflict event reports', async () => {
+  test('that does not answer is replaced by a tab, and a conflict event reports this', async () => {
     const world = createWorld()
     vi.stubGlobal('SharedWorker', class {})
     const worker = () => ({
@@ -328,7 +328,7 @@ describe('a shared worker of another version', () => {
     expect(two.socket.sharing).toEqual({ holder: 'this tab', tabs: 1 })
   })
 
-  test('waits for no lock', async () => {
+  test('requests no lock', async () => {
     let message: any
     const worker = () => ({
       port: {
