@@ -10,7 +10,7 @@ import type { AnySocket, Away, KeyedOptions, MessageOf, MessageSource, SharedOpt
 const useStore = ([listen, get]: Store<any>) =>
   useSyncExternalStore(listen, get as () => any, () => get(true))
 
-/** The same function each time: with another one, a component would listen again each time that it is rendered. */
+/** A constant, because with a new function in each render, a component would subscribe again each time. */
 const everything = (state: unknown): unknown => state
 
 /** The socket of a source. It stays the same if a component calls `json()` each time that it is rendered. */

@@ -42,7 +42,7 @@ export interface Session {
   protocols(): string[]
   /** Whether the server supports this. */
   supports(feature: Feature): boolean
-  /** The frame for this connection: without the id of the message, unless the server supports that. */
+  /** The frame for this connection. It contains the id of the message only if the server supports ids. */
   write(frame: Frame, connection: State | PreparedConnection): string | ArrayBuffer
   /** Waits for `connected`, and sends the unacknowledged messages again. */
   prepare(connection: PreparedConnection): Promise<void>

@@ -33,7 +33,7 @@ export default {
     // The colours of the default themes have too little contrast.
     theme: { light: 'github-light-high-contrast', dark: 'github-dark-default' },
     config: markdown => {
-      // An empty heading of a column is no heading.
+      // An empty header cell must not be a `th`, because it is the header of nothing.
       markdown.core.ruler.push('empty_headings', ({ tokens }) => {
         tokens.forEach(({ type }, at) => {
           if (type !== 'th_open' || tokens[at + 1].content) return

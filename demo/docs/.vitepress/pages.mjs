@@ -77,7 +77,7 @@ const NAMES = {
 }
 const item = file => ({ text: NAMES[file] ?? titleOf(file), link: linkTo(file) })
 
-/** A group that can be collapsed needs a page of its own, which its heading leads to: a button inside a button would not be accessible. */
+/** The heading of a collapsible group is a link to its first page, because a button inside a button would not be accessible. */
 const collapsed = (text, [first, ...others]) => ({
   text,
   link: linkTo(first),

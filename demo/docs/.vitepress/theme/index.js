@@ -11,7 +11,7 @@ const notFound = () =>
     h('p', h('a', { href: withBase('/') }, 'Go to the overview')),
   ])
 
-/** VitePress makes each heading of the sidebar a button, also where there is nothing to press. */
+/** VitePress makes each heading of the sidebar a button, even if it has no action. */
 const removeButtons = () => {
   for (const one of document.querySelectorAll('.VPSidebarItem.level-0:not(.collapsible) > .item')) {
     one.removeAttribute('role')
