@@ -5,7 +5,7 @@ import { newId, page, write } from './dom.js'
 const crashes = 10
 /** Each worker is terminated within this many milliseconds after it has begun to send. */
 const longest = 400
-/** In milliseconds: how long the last numbers over the plain WebSocket are awaited. */
+/** How long to wait for the last numbers over the plain WebSocket, in milliseconds. */
 const patience = 2_000
 
 /** Resolves with the first message of this kind. */
@@ -30,7 +30,7 @@ const run = async show => {
   channel.onmessage = ({ data }) => {
     nextPlain = data
   }
-  /** Cuts both connections of the worker, and refuses new ones, for so many seconds. */
+  /** Cuts both connections of the worker, and refuses new ones, for this many seconds. */
   const away = seconds => fetch(`/control/away?id=${id}&seconds=${seconds}`, { method: 'POST' })
 
   const begin = async () => {

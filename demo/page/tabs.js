@@ -25,7 +25,7 @@ export const createSharedConnection = () => {
   return socket
 }
 
-/** If more prices than this arrive over one connection only, the oldest are forgotten. */
+/** The maximum number of prices to remember that have arrived over only one connection. */
 const remembered = 200
 
 /**

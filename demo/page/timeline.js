@@ -21,7 +21,7 @@ const bottom = 100
 
 /** The width that a time needs below its line, in pixels. */
 const timeWidth = 60
-/** The interval between the lines with a time, in seconds: the shortest one for which there is room. */
+/** The interval between two lines with a time, in seconds: the shortest for which there is room. */
 const stepOf = (span, width) => [5, 10, 15, 30].find(step => (step * 1000 * width) / span >= timeWidth) ?? 60
 
 /** The events of the time that is shown. */

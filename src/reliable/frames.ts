@@ -233,7 +233,7 @@ export const encode = (head: FrameHead<ClientFrame | ServerFrame>, data: Encoded
   `${JSON.stringify(head).slice(0, -1)}${data}}`
 
 /**
- * Checks a frame of the server. Throws for a frame that breaks the protocol. A frame with an unknown `type` passes, to be ignored.
+ * Checks a frame from the server. Throws for a frame that violates the protocol. A frame with an unknown `type` is valid, and must be ignored.
  * The data of a message is not checked here: `decodeData()` does.
  */
 export const check = (frame: any): ServerFrame => {
@@ -250,7 +250,7 @@ export const check = (frame: any): ServerFrame => {
   return frame
 }
 
-/** Reads a frame of the server. Throws as `check()` does, and for text that is not JSON. */
+/** Reads a frame from the server. Throws as `check()` does, and for text that is not JSON. */
 export const decode = (text: unknown): ServerFrame => check(JSON.parse(text as string))
 
 /** Whether this is the frame `pong`. The heartbeat asks about every message, so it is not parsed. */

@@ -6,7 +6,7 @@ export interface Message {
   readonly ackId: number
   /** The id that it keeps across sessions. An outbox keeps such a message, and decides what becomes of it. */
   readonly messageId?: string | undefined
-  /** The JSON frame, or bytes that become one when they are converted to a string. */
+  /** The JSON frame, or an object that becomes one when it is converted to a string. */
   readonly frame: string | PackedRequest
   /** The bytes of the frame. */
   readonly size: number

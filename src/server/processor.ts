@@ -15,7 +15,7 @@ export interface ProcessorOwner {
   readonly store: StoreNode
   /** Whether this node still holds the session. */
   readonly isActive: boolean
-  /** `data`: that of an answer to an invocation. */
+  /** `data`: the data of an answer to an invocation. */
   write(frame: ReplyFrame, data?: EncodedData | ''): void
   /** Writes everything that the store has for the session. */
   flush(): Promise<void>

@@ -70,7 +70,8 @@ const idOf = (session: string | Session): string => (typeof session === 'string'
 
 /**
  * Serves reliable sessions, exactly once and in order both ways, to the clients of a `WebSocketServer` that use
- * `json.reliable.webpubsub.azure.v1` or `protobuf.reliable.webpubsub.azure.v1`. Other clients go to your own `connection` listener; without one, they are closed with 1002.
+ * `json.reliable.webpubsub.azure.v1` or `protobuf.reliable.webpubsub.azure.v1`. Your own `connection` listener can serve other clients; without one,
+ * they are closed with 1002.
  *
  * ```ts
  * const server = createReliableServer(new WebSocketServer({ port: 8080 }), {
