@@ -356,7 +356,7 @@ describe('a client that sends Protocol Buffers', () => {
     ['text that is not UTF-8', new Uint8Array([42, 3, 10, 1, 255])],
     ['invalid JSON', event({ text_data: '{', is_json: true })],
     ['JSON with the name __proto__', event({ text_data: '{"__proto__":{}}', is_json: true })],
-    ['JSON that is nested too deeply', event({ text_data: '['.repeat(200) + ']'.repeat(200), is_json: true })],
+    ['JSON nested too deeply', event({ text_data: '['.repeat(200) + ']'.repeat(200), is_json: true })],
     [
       'an id that has lost digits',
       extended.upstream.write({ join_group_message: { group: 'g', ack_id: '9007199254740993' } }),
