@@ -1,6 +1,6 @@
 // The data of a frame: the message `MessageData`, and the JSON frames that it comes from.
 import { fromBase64 } from '../reliable/frames.js'
-import { bytes, type Pieces, read, text, uint, utf8 } from './wire.js'
+import { type Bytes, bytes, type Pieces, read, text, uint, utf8 } from './wire.js'
 
 /** The subprotocol whose frames these are. */
 // https://learn.microsoft.com/azure/azure-web-pubsub/reference-protobuf-reliable-webpubsub-subprotocol
@@ -43,7 +43,7 @@ export const dataField = (field: number, data: EncodableData | undefined): Piece
 export type ReadData =
   | { readonly dataType: 'json'; readonly data: unknown }
   | { readonly dataType: 'text'; readonly data: string }
-  | { readonly dataType: 'binary' | 'protobuf'; readonly data: Uint8Array<ArrayBuffer> }
+  | { readonly dataType: 'binary' | 'protobuf'; readonly data: Bytes }
 
 /** Reads `MessageData`. The bytes are a copy. `parse`: for JSON. Without data, the result has no members. */
 export const readData = (message: Uint8Array, parse: (text: string) => unknown): Partial<ReadData> => {

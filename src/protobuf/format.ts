@@ -14,6 +14,7 @@ import type { FrameFormat, PackedRequest } from '../reliable.js'
 import { PROTOBUF, splitFrame } from './data.js'
 import { readServerFrame } from './messages.js'
 import { writeRequest } from './requests.js'
+import type { Bytes } from './wire.js'
 
 /** The first byte of `pong`, which has no other. */
 const PONG = 34
@@ -25,7 +26,7 @@ const viewOf = (data: ArrayBuffer | ArrayBufferView) =>
 
 /** A request with binary data, encoded at once, which copies the data. As text, and in the text of `save()`, it is the JSON frame. */
 class BinaryRequest implements PackedRequest {
-  readonly encoded: Uint8Array<ArrayBuffer>
+  readonly encoded: Bytes
   private readonly head: object
   private readonly length: number
 
