@@ -49,13 +49,18 @@ const OPTIONS = {
   send: { ttl: 'number', key: 'any', volatile: 'any', signal: 'any' },
 }
 
+/** Whether an object has a member of its own, and did not inherit it. */
+const has = (object: object, name: string) => Object.prototype.propertyIsEnumerable.call(object, name)
+
 /** Throws for an invalid value, and for an option that does not exist, because a misspelt option would be ignored silently. */
 const checkOptions = (place: keyof typeof OPTIONS, options: object | false | undefined) => {
   // `true` would mean the defaults, and a heartbeat without a message abandons every connection on which the server is silent.
   if (options && typeof options !== 'object') throw new TypeError(`${place} must be an object`)
-  const names = Object.keys(OPTIONS[place])
-  for (const [name, value] of Object.entries(options || {})) {
-    if (!names.includes(name)) throw unknownOption(place, name, names)
+  // Without `Object.entries()`, because `send()` creates no objects.
+  for (const name in options || undefined) {
+    if (!has(options as object, name)) continue
+    const value = (options as Record<string, unknown>)[name]
+    if (!has(OPTIONS[place], name)) throw unknownOption(place, name, Object.keys(OPTIONS[place]))
     const allowed = (OPTIONS[place] as Record<string, Allowed>)[name] as Allowed
     if (value === undefined || allowed === 'any') continue
     if (allowed === 'number') checkNumber(name, value)

@@ -1,6 +1,6 @@
 // Encodes and decodes the data of frames: the message `MessageData`.
 import { fromBase64 } from '../reliable/frames.js'
-import { bytes, type Pieces, read, text, uint, utf8 } from './wire.js'
+import { type Bytes, bytes, type Pieces, read, text, uint, utf8 } from './wire.js'
 
 /** The subprotocol of these frames. */
 // https://learn.microsoft.com/azure/azure-web-pubsub/reference-protobuf-reliable-webpubsub-subprotocol
@@ -43,7 +43,7 @@ export const dataField = (field: number, data: EncodableData | undefined): Piece
 export type ReadData =
   | { readonly dataType: 'json'; readonly data: unknown }
   | { readonly dataType: 'text'; readonly data: string }
-  | { readonly dataType: 'binary' | 'protobuf'; readonly data: Uint8Array<ArrayBuffer> }
+  | { readonly dataType: 'binary' | 'protobuf'; readonly data: Bytes }
 
 /** Decodes `MessageData`. Binary data is copied. `parse` parses JSON. Without data, the result is an empty object. */
 export const readData = (message: Uint8Array, parse: (text: string) => unknown): Partial<ReadData> => {

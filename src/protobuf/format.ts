@@ -14,6 +14,7 @@ import type { FrameFormat, PackedRequest } from '../reliable.js'
 import { PROTOBUF, splitFrame } from './data.js'
 import { readServerFrame } from './messages.js'
 import { writeRequest } from './requests.js'
+import type { Bytes } from './wire.js'
 
 /** The first byte of the frame `pong`. No other frame begins with it. */
 const PONG = 34
@@ -25,7 +26,7 @@ const viewOf = (data: ArrayBuffer | ArrayBufferView) =>
 
 /** A request with binary data. The data is copied when the request is created. `save()`, and conversion to a string, result in the JSON frame. */
 class BinaryRequest implements PackedRequest {
-  readonly encoded: Uint8Array<ArrayBuffer>
+  readonly encoded: Bytes
   private readonly head: object
   private readonly length: number
 

@@ -1,6 +1,6 @@
 // Frames from the client: the message `UpstreamMessage`. Fields with numbers from 1001 are additions, which other implementations ignore.
 import { dataField, type EncodableData, readData } from './data.js'
-import { bytes, join, type Pieces, read, text, uint, utf8 } from './wire.js'
+import { type Bytes, bytes, join, type Pieces, read, text, uint, utf8 } from './wire.js'
 
 /** The field numbers of `UpstreamMessage`, by the type of the frame. */
 const FIELDS: Record<string, number> = {
@@ -27,7 +27,7 @@ const members = (head: any, data: EncodableData | undefined): Pieces => {
 }
 
 /** Encodes a frame from the client. `head`: its members except for the data. Binary data is at the end. */
-export const writeRequest = (head: any, data?: EncodableData): Uint8Array<ArrayBuffer> =>
+export const writeRequest = (head: any, data?: EncodableData): Bytes =>
   join(bytes(FIELDS[head.type] as number, members(head, data)))
 
 /**

@@ -3,6 +3,9 @@
 /** An encoded message in pieces, so that large data is copied only once, by `join()`. */
 export type Pieces = ArrayLike<number>[]
 
+/** Bytes in an `ArrayBuffer`. Since TypeScript 5.7, `Uint8Array` has a type parameter for this. */
+export type Bytes = Uint8Array & { readonly buffer: ArrayBuffer }
+
 // Created when they are first needed: importing a module has no effect.
 let encoder: TextEncoder | undefined
 let decoder: TextDecoder | undefined
@@ -41,7 +44,7 @@ export const text = (field: number, value: string | undefined): Pieces => {
   return bytes(field, [encoder.encode(value)])
 }
 
-export const join = (pieces: Pieces): Uint8Array<ArrayBuffer> => {
+export const join = (pieces: Pieces): Bytes => {
   const joined = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0))
   let at = 0
   for (const piece of pieces) {

@@ -174,7 +174,7 @@ describe('the guide to tokens', () => {
 
 test('the guide to the status has a countdown that runs while the server is away, and disappears when it is back', async () => {
   behave = () => {}
-  type Show = (socket: Socket, ...elements: { textContent: string }[]) => () => void
+  type Show = (socket: Socket, ...elements: object[]) => () => void
   const { showStatus } = await runPiece<{ showStatus: Show }>(
     'demo/docs/status.md',
     'showStatus',
@@ -183,12 +183,14 @@ test('the guide to the status has a countdown that runs while the server is away
   const socket = createSocket('wss://push.example.com/feed', { retry: () => 3_000 })
   cleanup(socket.close)
   const [status, countdown] = [{ textContent: '' }, { textContent: '' }]
-  cleanup(showStatus(socket, status, countdown))
+  const again = { hidden: true, onclick: () => {} }
+  cleanup(showStatus(socket, status, countdown, again))
   await isOpen(socket)
   isAway = true
   for (const client of wss.clients) client.close(1012)
   await eventually(() => expect(status.textContent).toBe('Offline.'))
   expect(countdown.textContent).toMatch(/^Next attempt in [123] s\.$/)
+  expect(again.hidden).toBe(false)
   isAway = false
   await eventually(() => expect([status.textContent, countdown.textContent]).toEqual(['', '']))
   expect(socket.state.name).toBe('open')
