@@ -32,8 +32,8 @@ export default defineConfig(({ mode }) => {
   return {
     test: {
       // No assertion: only what ends a run that hangs, on a machine that may be busy.
-      testTimeout: 120_000,
-      hookTimeout: 120_000,
+      testTimeout: 300_000,
+      hookTimeout: 300_000,
       root: fileURLToPath(new URL('..', import.meta.url)),
       silent: 'passed-only',
       // Vitest leaves one core to itself, which is half of a small machine.
@@ -50,7 +50,7 @@ export default defineConfig(({ mode }) => {
           'node',
           [quick ? `test/engines/{${BRIEF}}.test.ts` : 'test/engines/**/*.test.ts'],
           {
-            maxWorkers: 3,
+            maxWorkers: 4,
             sequence: { groupOrder: 1 },
           },
         ),

@@ -19,7 +19,7 @@ export interface Rig {
 }
 
 /** The timeout of a test. It only ends tests that hang, so it is long enough for a busy machine. */
-export const patience = 300_000
+export const patience = 600_000
 
 /** How long to wait for the state of a page after a failure. The page may no longer respond. */
 const snapshotTimeout = 5_000
