@@ -50,7 +50,7 @@ export default defineConfig(({ mode }) => {
           'node',
           [quick ? `test/engines/{${BRIEF}}.test.ts` : 'test/engines/**/*.test.ts'],
           {
-            maxWorkers: 4,
+            maxWorkers: 3,
             sequence: { groupOrder: 1 },
           },
         ),
