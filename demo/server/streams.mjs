@@ -10,8 +10,8 @@ const maxPayload = 16 * 1024
 const maxNumber = 10_000_000
 /** The messages that may be unacknowledged before the server waits. A session ends with more than 1,000, so a client that was disconnected for long gets them in parts. */
 const maxAhead = 500
-/** How long after its announcement a deploy ends the connections that are still there. On a busy machine, a page can need a second to move. */
-const deployAfter = 3_000
+/** How long after its announcement a deploy ends the connections that are still there. */
+const deployAfter = 1_000
 
 const idOf = request => {
   const id = new URL(request.url, 'http://localhost').searchParams.get('id')
