@@ -12,7 +12,7 @@ const plainDelay = 1_000
 const createCounts = () => {
   const down = createTally()
   let messages = []
-  let up = { lost: 0 }
+  let up = { lost: 0, last: 0 }
   let lastAt = performance.now()
   let silentSince = lastAt
   let silence = 0
@@ -38,6 +38,10 @@ const createCounts = () => {
     /** How many messages were lost in each direction. */
     get lost() {
       return { down: down.counts.lost, up: up.lost }
+    },
+    /** The number of the last message that the server has received, as far as the page knows. */
+    get received() {
+      return up.last
     },
     /** The longest time without a message since the last `measure()`. */
     get silence() {
@@ -84,6 +88,10 @@ export const createNumberedStream = (id, delay, WebSocket, isAsleep) => {
   return {
     socket,
     counts,
+    /** Whether the server has received the last message. */
+    get hasArrived() {
+      return counts.received >= sent
+    },
     /** How many messages had to wait in the queue. */
     get queued() {
       return queued
@@ -126,6 +134,10 @@ export const createPlainStream = (id, delay, isAsleep, onOpen) => {
 
   return {
     counts,
+    /** Whether the server has received the last message. */
+    get hasArrived() {
+      return counts.received >= sent
+    },
     /** When the last message of the current connection arrived; 0 before the first. */
     get heardAt() {
       return heardAt

@@ -7,6 +7,8 @@ import { createNumberedStream, createPlainStream } from './numbered.js'
 
 /** In milliseconds each way. Without a delay, handshakes on one machine would be too short to be seen. */
 const delay = 75
+/** How long the page waits, in milliseconds, until the server has received what was sent before the sleep. */
+const longestWait = 10_000
 /** How long to measure at least, how long after the new connection has opened, and how long to wait for it. */
 const shortest = 1_500
 const settled = 700
@@ -208,8 +210,11 @@ export const createReplacement = () => {
   const sleep = async () => {
     isAsleep = true
     trial.begin('sleep', 'Falling asleep …')
-    // Waits until the messages that were sent before have arrived.
-    await new Promise(done => setTimeout(done, 2 * delay))
+    // Messages that are still on their way would be lost with the connection, and not because of the sleep.
+    const end = performance.now() + longestWait
+    while (!(stream.hasArrived && plain.hasArrived) && performance.now() < end) {
+      await new Promise(done => setTimeout(done, delay))
+    }
     const answers = await Promise.all([id, plainId].map(one => control(`/control/sleep?id=${one}`)))
     if (!answers.every(answer => answer?.ok)) {
       page.sleeps.checked = isAsleep = false
