@@ -9,8 +9,8 @@ import { createNumberedStream, createPlainStream } from './numbered.js'
 const delay = 75
 /** How long the page waits, in milliseconds, until the server has received what was sent before the sleep. */
 const longestWait = 10_000
-/** How long to measure at least, how long after the new connection has opened, and how long to wait for it. */
-const shortest = 1_500
+/** How long to measure at least (a deploy ends connections after two seconds), how long after the new connection has opened, and how long to wait for it. */
+const shortest = { deploy: 3_000, other: 1_500 }
 const settled = 700
 const patience = 30_000
 /** After this much silence, a stream of twenty messages per second is interrupted. */
@@ -104,7 +104,11 @@ const createTrial = (stream, plain, connections, onChange) => {
     if (run.isAsleep) return
     const now = performance.now()
     if (now > run.start + patience) return finish()
-    if (!run.opened || now < Math.max(run.start + shortest, run.opened + settled)) return
+    if (
+      !run.opened ||
+      now < Math.max(run.start + (shortest[run.way] ?? shortest.other), run.opened + settled)
+    )
+      return
     // Nothing else would end the silence of the plain stream before TCP does, which can take minutes.
     if (run.way === 'sleep' && !run.isByHand && plain.heardAt < run.start) {
       run.isByHand = true

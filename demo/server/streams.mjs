@@ -11,7 +11,7 @@ const maxNumber = 10_000_000
 /** The messages that may be unacknowledged before the server waits. A session ends with more than 1,000, so a client that was disconnected for long gets them in parts. */
 const maxAhead = 500
 /** How long after its announcement a deploy ends the connections that are still there. */
-const deployAfter = 1_000
+const deployAfter = 2_000
 
 const idOf = request => {
   const id = new URL(request.url, 'http://localhost').searchParams.get('id')
