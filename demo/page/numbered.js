@@ -13,6 +13,7 @@ const createCounts = () => {
   const down = createTally()
   let messages = []
   let up = { lost: 0, last: 0 }
+  let sent = 0
   let lastAt = performance.now()
   let silentSince = lastAt
   let silence = 0
@@ -39,9 +40,11 @@ const createCounts = () => {
     get lost() {
       return { down: down.counts.lost, up: up.lost }
     },
-    /** The number of the last message that the server has received, as far as the page knows. */
-    get received() {
-      return up.last
+    /** The number of the next message to the server. */
+    next: () => ++sent,
+    /** Whether the server has received the last message. */
+    get hasArrived() {
+      return up.last >= sent
     },
     /** The longest time without a message since the last `measure()`. */
     get silence() {
@@ -61,7 +64,6 @@ const createCounts = () => {
  */
 export const createNumberedStream = (id, delay, WebSocket, isAsleep) => {
   const counts = createCounts()
-  let sent = 0
   let queued = 0
 
   const socket = createSocket(address(`/plain?id=${id}&delay=${delay}`), {
@@ -82,16 +84,12 @@ export const createNumberedStream = (id, delay, WebSocket, isAsleep) => {
 
   setInterval(() => {
     if (document.hidden || isAsleep() || socket.state.name === 'closed') return
-    if (socket.send(String(++sent)) === 'queued') queued++
+    if (socket.send(String(counts.next())) === 'queued') queued++
   }, period)
 
   return {
     socket,
     counts,
-    /** Whether the server has received the last message. */
-    get hasArrived() {
-      return counts.received >= sent
-    },
     /** How many messages had to wait in the queue. */
     get queued() {
       return queued
@@ -104,7 +102,6 @@ export const createPlainStream = (id, delay, isAsleep, onOpen) => {
   const counts = createCounts()
   let socket
   let timer
-  let sent = 0
   let heardAt = 0
 
   const connect = () => {
@@ -128,16 +125,12 @@ export const createPlainStream = (id, delay, isAsleep, onOpen) => {
 
   setInterval(() => {
     if (document.hidden || isAsleep()) return
-    sent++
-    if (socket.readyState === WebSocket.OPEN) socket.send(String(sent))
+    const n = counts.next()
+    if (socket.readyState === WebSocket.OPEN) socket.send(String(n))
   }, period)
 
   return {
     counts,
-    /** Whether the server has received the last message. */
-    get hasArrived() {
-      return counts.received >= sent
-    },
     /** When the last message of the current connection arrived; 0 before the first. */
     get heardAt() {
       return heardAt

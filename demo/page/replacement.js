@@ -216,7 +216,7 @@ export const createReplacement = () => {
     trial.begin('sleep', 'Falling asleep …')
     // Messages that are still on their way would be lost with the connection, and not because of the sleep.
     const end = performance.now() + longestWait
-    while (!(stream.hasArrived && plain.hasArrived) && performance.now() < end) {
+    while (!(stream.counts.hasArrived && plain.counts.hasArrived) && performance.now() < end) {
       await new Promise(done => setTimeout(done, delay))
     }
     const answers = await Promise.all([id, plainId].map(one => control(`/control/sleep?id=${one}`)))
