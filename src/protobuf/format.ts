@@ -9,6 +9,7 @@ import {
   isPong,
   type RequestFrame,
   toBase64,
+  viewOf,
 } from '../reliable/frames.js'
 import type { FrameFormat, PackedRequest } from '../reliable.js'
 import { PROTOBUF, splitFrame } from './data.js'
@@ -18,11 +19,6 @@ import type { Bytes } from './wire.js'
 
 /** The first byte of the frame `pong`. No other frame begins with it. */
 const PONG = 34
-
-const viewOf = (data: ArrayBuffer | ArrayBufferView) =>
-  ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data)
 
 /** A request with binary data. The data is copied when the request is created. `save()`, and conversion to a string, result in the JSON frame. */
 class BinaryRequest implements PackedRequest {

@@ -179,6 +179,12 @@ export const RETRY_AFTER = 'retry-after='
 /** The message of the error for a frame that breaks the protocol. It quotes nothing, because the frame may contain secrets. */
 export const MALFORMED: string = `The server sent what ${PROTOCOL} does not allow`
 
+/** The bytes of a buffer, or of the part that a view shows. They are not copied. */
+export const viewOf = (data: any): Uint8Array => {
+  const { buffer = data, byteOffset, byteLength } = data
+  return new Uint8Array(buffer, byteOffset, byteLength)
+}
+
 /** Bytes as base64. Servers on Node have a faster way: pass its result to `encodeAs('binary', …)`. */
 export const toBase64 = (bytes: Uint8Array): string => {
   let binary = ''
@@ -211,10 +217,7 @@ export const encodeData = (data: any): EncodedData => {
   // Not `instanceof`: a buffer from another window is an instance of another class.
   const tag = {}.toString.call(isView ? data.buffer : data).slice(8, -1)
   if (tag === 'ArrayBuffer') {
-    const bytes = isView
-      ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-      : new Uint8Array(data)
-    return encodeAs('binary', toBase64(bytes))
+    return encodeAs('binary', toBase64(viewOf(data)))
   }
   // As JSON these would be empty objects.
   const isOpaque = ['Blob', 'File', 'SharedArrayBuffer'].includes(tag)

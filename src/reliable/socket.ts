@@ -16,15 +16,9 @@ import {
 import { decode, encode, encodeData, isPong, MALFORMED, type ServerFrame } from './frames.js'
 import { createIncoming } from './incoming.js'
 import { describe } from './messages.js'
-import {
-  checkSend,
-  createOutgoing,
-  type Frame,
-  type Outgoing,
-  type RequestHead,
-  type SavedOutgoing,
-} from './outgoing.js'
-import { createSession, resolveUrl, type Session, type SessionKey } from './session.js'
+import { checkSend, createOutgoing, type Frame, type Outgoing, type RequestHead } from './outgoing.js'
+import { parseSaved } from './saved.js'
+import { createSession, resolveUrl, type Session } from './session.js'
 import type {
   FrameFormat,
   Outbox,
@@ -41,12 +35,6 @@ export type CreateReliableSocket = <Json = unknown>(
   endpoint: Endpoint,
   options?: ReliableOptions,
 ) => ReliableSocket<Json>
-
-/** The contents of the text that `save()` returns. */
-interface Saved extends SavedOutgoing {
-  readonly session?: SessionKey
-  readonly last?: number
-}
 
 const JSON_FORMAT: FrameFormat = {
   pack: encodeData,
@@ -71,14 +59,6 @@ type RequireParts<Core extends CreateCore> = 'prepare' | 'highWaterMark' extends
 const withoutUrl = ({ ...state }: State & { url?: string }): ReliableState => {
   delete state.url
   return state
-}
-
-const parseSaved = (text: string | null | undefined): Saved => {
-  try {
-    return { ...JSON.parse(text ?? '{}') }
-  } catch {
-    throw new TypeError('saved must be the text that save() returned')
-  }
 }
 
 const createCore = (

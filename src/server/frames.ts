@@ -11,6 +11,7 @@ import {
   type InvokeFrame,
   type InvokeResponseFrame,
   type RequestFrame,
+  viewOf,
 } from '../reliable/frames.js'
 import { parse } from './parse.js'
 
@@ -185,9 +186,7 @@ export const limitRequest = (request: Waiting, bytes: number, max: number): Wait
  * `dataType`.
  */
 export const payload = (data: unknown, dataType?: DataType): Payload => {
-  const bytes = ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : data instanceof ArrayBuffer && new Uint8Array(data)
+  const bytes = (ArrayBuffer.isView(data) || data instanceof ArrayBuffer) && viewOf(data)
   const natural = typeof data === 'string' ? 'text' : bytes ? 'binary' : 'json'
   if (dataType && dataType !== natural && !(dataType === 'json' && natural === 'text')) {
     throw new TypeError(`this data cannot be sent as ${dataType}`)
