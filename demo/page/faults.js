@@ -117,6 +117,8 @@ export const createFaults = (socket, { sockets, tallies }) => {
       isSlow,
       until,
       started: performance.now(),
+      /** Since when all connections are open: from the beginning, if they are back before the first look. */
+      settling: performance.now(),
       waited: 0,
       probes: [],
       before: tallies(),
@@ -148,23 +150,25 @@ export const createFaults = (socket, { sockets, tallies }) => {
   })
 
   /** The server refused to break anything, so there is nothing to measure. */
-  const callOff = (text, experiment) => {
-    if (running !== experiment) return
+  const callOff = text => {
     for (const id of figures) write(page[id], '–')
     end(text, 'idle')
   }
 
   const control = async path => {
     const experiment = running
+    let tell = text => write(page.happened, text)
+    let text
     try {
       const answer = await fetch(path, { method: 'POST' })
-      const text = (await answer.text()).trim()
-      if (answer.ok) write(page.happened, text)
-      else callOff(text, experiment)
+      text = (await answer.text()).trim()
+      if (!answer.ok) tell = callOff
     } catch {
       // The fault may have ended the request, too.
-      write(page.happened, 'The server does not answer.')
+      text = 'The server does not answer.'
     }
+    // A slow answer may come after the experiment. It must not replace its result.
+    if (running === experiment) tell(text)
   }
 
   for (const [id, [name, how, expectation]] of Object.entries(faults)) {
