@@ -4,7 +4,7 @@ import { userGroup } from '../../src/server/store.ts'
 import type { Effect, Store, StoreEvent, StoreLimits, StoreNode } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 
-const LIMITS: StoreLimits = {
+export const storeLimits: StoreLimits = {
   sessionTimeout: 60_000,
   maxUnacknowledged: 5,
   maxUnacknowledgedBytes: 1_000,
@@ -20,7 +20,7 @@ export const describeStore = (next: () => Store): void => {
 
   const open = async (limits: Partial<StoreLimits> = {}) => {
     const news: StoreEvent[] = []
-    const node = await next().open({ ...LIMITS, ...limits }, piece => news.push(piece))
+    const node = await next().open({ ...storeLimits, ...limits }, piece => news.push(piece))
     cleanup(() => node.close())
     return Object.assign(node, { news })
   }
