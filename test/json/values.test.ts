@@ -422,6 +422,12 @@ describe('a validator of json()', () => {
   })
 })
 
+test('json() throws a TypeError for anything but a socket', () => {
+  const needed = new TypeError('json() needs a socket')
+  expect(() => json('wss://push.test' as any)).toThrow(needed)
+  expect(() => json({} as any)).toThrow(needed)
+})
+
 describe('an invalid message of json() without a listener', () => {
   test('is reported with its text and issues, and does not end the process', () => {
     const { deliver, socket } = openSocket()
