@@ -59,7 +59,8 @@ export const calls: {
   const { on, off, emit } = createEmitter<CallsEvents>(['error'])
   // A map, because a plain object inherits names such as `constructor`.
   const entries = new Map<string, ContractEntry>(Object.entries(contract ?? {}))
-  let lastId = 0
+  // At a random place: a session may go on after a reload, and deliver the replies to calls of the page before.
+  let lastId = Math.floor(Math.random() * 2 ** 48)
 
   const nextId = () => ++lastId
   const tell = (error: unknown) =>

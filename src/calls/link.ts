@@ -97,6 +97,9 @@ export const createLink = (
   }
 
   const socket: CallSocket = typeof source === 'function' ? source(prepare) : source
+  // Each tab would receive the replies to the others.
+  if ('sharing' in socket) throw new TypeError('calls() cannot use a connection that tabs share')
+  if ('connectionId' in socket) throw new TypeError('calls() needs overReliable() for a reliable socket')
   const { send } = socket
   const [
     addRequest,

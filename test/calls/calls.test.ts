@@ -495,6 +495,31 @@ describe('limits', () => {
     expect(() => api.subscribe('a', undefined, () => {}, { onend() {} } as object)).toThrow(/'onend'.*onEnd/)
   })
 
+  test('two instances over one socket never use the same id, so a reply belongs to one call', async () => {
+    const { socket, native } = setup()
+    native().accept()
+    await settled()
+    vi.spyOn(Math, 'random').mockReturnValueOnce(0.1).mockReturnValueOnce(0.2)
+    const [one, other] = [calls(socket, jsonRpc()), calls(socket, jsonRpc())] as Calls<any>[]
+    one?.on('error', () => {})
+    other?.on('error', () => {})
+    const [first, second] = [one, other].map(api => outcomeOf((api as Calls<any>).call('a')))
+    const [frame] = frames(native())
+    native().send(JSON.stringify({ jsonrpc: '2.0', id: frame.id, result: 'for the first' }))
+    await settled()
+    expect([first?.now(), second?.now()]).toEqual(['for the first', 'pending'])
+  })
+
+  test('a socket whose connection tabs share, and a reliable one without overReliable(), throw a TypeError', () => {
+    const { socket } = setup()
+    expect(() => calls({ ...socket, sharing: {} } as any, jsonRpc())).toThrow(
+      'calls() cannot use a connection that tabs share',
+    )
+    expect(() => calls({ ...socket, connectionId: undefined } as any, jsonRpc())).toThrow(
+      'calls() needs overReliable() for a reliable socket',
+    )
+  })
+
   test('a protocol that is missing or has no read() throws a TypeError', () => {
     const { socket } = setup()
     const needed = new TypeError('calls() needs a protocol, such as jsonRpc()')

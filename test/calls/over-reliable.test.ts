@@ -1,16 +1,16 @@
 import * as msgpack from '@msgpack/msgpack'
 import { describe, expect, test, vi } from 'vitest'
-import { type CallsOptions, calls, jsonRpc, overReliable } from '../../src/calls.ts'
+import { type CallsOptions, jsonRpc, overReliable } from '../../src/calls.ts'
 import type { ReliableOptions } from '../../src/reliable.ts'
 import { fresh, settled, world } from '../reliable/world.ts'
-import { outcomeOf } from './setup.ts'
+import { callsFromOne, outcomeOf } from './setup.ts'
 
 fresh()
 
 /** Calls over a reliable socket, and a server that acknowledges everything and answers when it is told to. */
 const setupReliable = (options: CallsOptions<any> = {}, reliable: ReliableOptions = {}) => {
   const made = world(reliable)
-  const api = calls<any>(overReliable(made.socket), jsonRpc(), options)
+  const api = callsFromOne<any>(overReliable(made.socket), jsonRpc(), options)
   const errors: unknown[] = []
   api.on('error', error => errors.push(error))
   const { server, session } = made
@@ -259,7 +259,7 @@ describe('over a reliable socket', () => {
   test('the event can have another name, and the socket may be open already', async () => {
     const { socket, server, session } = world()
     await server.connect()
-    const api = calls(overReliable(socket, { event: 'rpc' }), jsonRpc())
+    const api = callsFromOne(overReliable(socket, { event: 'rpc' }), jsonRpc())
     api.subscribe('news', undefined, () => {})
     await server.exchange()
     expect(session().processed).toMatchObject([{ event: 'rpc' }])

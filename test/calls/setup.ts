@@ -1,3 +1,4 @@
+import { vi } from 'vitest'
 import {
   type CallError,
   type CallProtocol,
@@ -10,6 +11,16 @@ import type { SocketOptions } from '../../src/index.ts'
 import type { FakePeer } from '../../src/testing.ts'
 import { sent, settled, setup } from '../support/setup.ts'
 
+/** Like `calls()`, with 1 as the first id instead of a random number. */
+export const callsFromOne: typeof calls = (...args: [any, CallProtocol, CallsOptions?]): any => {
+  const { random } = Math
+  Math.random = () => {
+    Math.random = random
+    return 0
+  }
+  return calls(...args)
+}
+
 /** Calls over a socket to a fake server, and what its events report. */
 export const setupCalls = (
   options: CallsOptions<any> = {},
@@ -17,7 +28,7 @@ export const setupCalls = (
   protocol: CallProtocol = jsonRpc(),
 ) => {
   let made = {} as ReturnType<typeof setup>
-  const api: Calls<any> = calls(
+  const api: Calls<any> = callsFromOne(
     prepare => {
       made = setup({ prepare, wake: false, ...socketOptions })
       return made.socket
@@ -39,7 +50,6 @@ export const setupCalls = (
 }
 
 const passTo = async (time: number) => {
-  const { vi } = await import('vitest')
   await vi.advanceTimersByTimeAsync(Math.max(1, time - Date.now()))
 }
 

@@ -1,11 +1,11 @@
 import * as msgpack from '@msgpack/msgpack'
 import { describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { type CallProtocol, type Calls, calls, jsonRpc } from '../../src/calls.ts'
+import { type CallProtocol, type Calls, jsonRpc } from '../../src/calls.ts'
 import { createEmitter, type PreparedConnection, type Socket } from '../../src/index.ts'
 import { fresh } from '../stream/setup.ts'
 import { sent, settled, setup } from '../support/setup.ts'
-import { answer, frames, methods, push, setupCalls } from './setup.ts'
+import { answer, callsFromOne, frames, methods, push, setupCalls } from './setup.ts'
 
 fresh()
 
@@ -184,7 +184,7 @@ describe('a subscription', () => {
 
   test('that waits in the queue of a socket without prepare is not sent twice, either', async () => {
     const { socket, native } = setup({ highWaterMark: 0, wake: false })
-    const api: Calls<any> = calls(socket, jsonRpc())
+    const api: Calls<any> = callsFromOne(socket, jsonRpc())
     native().accept().freeze('up')
     void api.call('fills the buffer').catch(() => {})
     api.subscribe('news', undefined, () => {})
@@ -199,7 +199,7 @@ describe('a subscription', () => {
   test('is made after open if the page has prepared only an earlier attempt', async () => {
     let attempts = 0
     let made = {} as ReturnType<typeof setup>
-    const api: Calls<any> = calls(prepare => {
+    const api: Calls<any> = callsFromOne(prepare => {
       made = setup({
         wake: false,
         async prepare(connection) {
@@ -223,7 +223,7 @@ describe('a subscription', () => {
     const { socket, native } = setup({ wake: false })
     socket.on('state', ({ name }) => {
       if (name !== 'open') return
-      const api: Calls<any> = calls(socket, jsonRpc())
+      const api: Calls<any> = callsFromOne(socket, jsonRpc())
       api.subscribe('news', undefined, () => {})
     })
     native().accept()
@@ -278,7 +278,7 @@ describe('a subscription', () => {
       const tokens: (() => void)[] = []
       const token = () => new Promise<void>(resolve => tokens.push(resolve))
       let made = {} as ReturnType<typeof setup>
-      const api: Calls = calls(prepare => {
+      const api: Calls = callsFromOne(prepare => {
         made = setup({
           wake: false,
           async prepare(connection) {
@@ -352,7 +352,7 @@ describe('a subscription', () => {
 
   test('over a socket that was made without prepare is made after open, behind what waits', async () => {
     const { socket, native } = setup({ wake: false })
-    const api: Calls<any> = calls(socket, jsonRpc())
+    const api: Calls<any> = callsFromOne(socket, jsonRpc())
     void api.call('waits').catch(() => {})
     const { heard, listen } = listener()
     api.subscribe('news', undefined, listen)
@@ -595,7 +595,7 @@ describe('during a handover', () => {
       send: (data: string) => first.push(data) && 'sent',
     }
     let prepare = async (_: PreparedConnection) => {}
-    const api: Calls<any> = calls(given => {
+    const api: Calls<any> = callsFromOne(given => {
       prepare = given
       return socket as unknown as Socket
     }, jsonRpc())

@@ -16,7 +16,7 @@ declare const stage: {
   app: App
   view: View
   target: Element
-  /** How often the lines were rendered in each frame. */
+  /** How often the lines were rendered in each frame; once less for each second that the frame took. */
   frames: number[]
 }
 
@@ -28,10 +28,14 @@ const prepare = (app: App) => {
   document.body.append(target)
   Object.assign(globalThis, { renders, stage: { app, target, frames } })
   let before = 0
+  let last = performance.now()
   const countRenders = () => {
-    const now = renders['a lines'] ?? 0
-    frames.push(now - before)
-    before = now
+    const now = performance.now()
+    const count = renders['a lines'] ?? 0
+    // A page without frames renders once a second. On a busy machine, the next frame may take longer than that.
+    frames.push(count - before - Math.floor((now - last) / 1_000))
+    before = count
+    last = now
     requestAnimationFrame(countRenders)
   }
   countRenders()
