@@ -31,7 +31,7 @@ inEveryEngine(rig => {
     const testFault = async (fault: keyof typeof faults) => {
       const demo = await startDemo()
       const page = await rig.engine.open(demo.url, 'window')
-      let ended: Promise<void> | undefined
+      let ended: Promise<unknown> | undefined
       const end = () => (ended ??= page.close().then(demo.stop))
       rig.keep({ close: end })
       await waitUntilReady(page)
