@@ -9,21 +9,21 @@ import { failures, type Input, type State, type Table, transition } from './stat
 import type { SocketEvents, SocketOptions } from './types.js'
 
 /** Drives a socket from state to state. */
-export interface Lifecycle {
-  state(): State
+export type Lifecycle = readonly [
+  state: () => State,
   /** Whether messages that are sent now would be queued forever. Before the first attempt, they are queued for it. */
-  isEnded(): boolean
+  isEnded: () => boolean,
   /** Passes an input through the table of states, after the current event. */
-  dispatch(input: Input): void
+  dispatch: (input: Input) => void,
   /** Connects, unless there is a connection. If the endpoint is fixed, throws the platform's errors. */
-  connect(): void
+  connect: () => void,
   /** The attempt or connection has ended. With `again`, another one follows even if `retry` gives up. */
-  lose(cause: SocketError, again?: boolean): void
+  lose: (cause: SocketError, again?: boolean) => void,
   /** Takes an input through the table, and enters the state that follows, if one does. */
-  step(input: Input, table?: Table): void
+  step: (input: Input, table?: Table) => void,
   /** Closes the socket permanently, because `signal` was aborted. */
-  abort(): void
-}
+  abort: () => void,
+]
 
 type Enter = {
   [Name in State['name']]: (next: Extract<State, { name: Name }>, last: State) => void
@@ -135,17 +135,17 @@ export const createLifecycle = (
       step({ type: 'lost', now, cause: error ?? cause, attempt, delay })
     })
 
-  return {
-    state: () => state,
-    isEnded: () => !isKept() && (state.name === 'closing' || (state.name === 'closed' && !!state.cause)),
+  return [
+    () => state,
+    () => !isKept() && (state.name === 'closing' || (state.name === 'closed' && !!state.cause)),
     dispatch,
-    step,
-    connect() {
+    () => {
       refused = undefined
       dispatch({ type: 'connect' })
       if (refused) throw (refused as SocketError).cause
     },
     lose,
+    step,
     abort,
-  }
+  ]
 }

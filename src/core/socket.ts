@@ -57,7 +57,7 @@ export const makeCreateSocket =
     const drop = createDrop(counts, emit)
     const queue = createQueue(options, counts, drop)
     const setTimer = createTimer()
-    const { state, isEnded, dispatch, step, connect, lose, abort } = createLifecycle(
+    const [state, isEnded, dispatch, connect, lose, step, abort] = createLifecycle(
       options,
       emit,
       defer,
