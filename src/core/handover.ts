@@ -95,11 +95,7 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
   let reason: SocketError
   let adopted: Connection | undefined
 
-  const [request, serve, settle, planAgain] = createRequests(!!prepare, defer, state, step, () => successor)
-  const reader = createReader(plain, options, state, () => successor)
-  const [listener, onLife, onVisibility, onChange, endOverlapIn, endOverlap] = reader
-
-  const successor = createSuccessor(
+  const [phase, next, why, plan, stay, take, reset, suspect] = createSuccessor(
     closeTimeout,
     retry,
     emit,
@@ -107,24 +103,33 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
     (...attempt) => serve(dial(...attempt)),
     native,
     queue.hold as (isHeld: boolean) => void,
-    onChange,
+    hasSecond => onChange(hasSecond),
     cause => {
       settle(1, cause)
       planAgain()
     },
     lose,
   )
+  const [request, serve, settle, planAgain] = createRequests(!!prepare, defer, state, step, plan)
+  const [listener, onLife, onVisibility, onChange, endOverlapIn, endOverlap] = createReader(
+    plain,
+    options,
+    state,
+    phase,
+    stay,
+    plan,
+  )
 
   /** Ends everything that needs an open connection. */
   const leave = () => {
-    successor.reset()
+    reset()
     setAge()
     endOverlap()
   }
 
   const doubt: Handover['doubt'] = (isAsked, whileOffline) => {
     if (retry && options.handover !== false && state().name === 'open')
-      successor.doubt(isAsked, wake !== 'reconnect', whileOffline)
+      suspect(isAsked, wake !== 'reconnect', whileOffline)
     return isAsked
   }
 
@@ -139,34 +144,34 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
     },
 
     succeed(cause) {
-      const next = successor.next()
-      const isClosed = successor.phase() === 'close'
-      if (!next && !isClosed) return false
-      reason = isClosed ? successor.cause() : cause
-      if (next?.isReady) {
-        const { url, protocol } = next.native as WebSocket
+      const second = next()
+      const isClosed = phase() === 'close'
+      if (!second && !isClosed) return false
+      reason = isClosed ? why() : cause
+      if (second?.isReady) {
+        const { url, protocol } = second.native as WebSocket
         step({ type: 'replace', now: Date.now(), url, protocol }, handoverTable)
       } else {
-        adopted = successor.take()
+        adopted = take()
         step({ type: 'continue', cause: reason }, handoverTable)
       }
       return true
     },
 
     replace(last) {
-      const next = successor.take() as Connection
+      const second = take() as Connection
       const first = connection() as Connection
-      const late = successor.phase() === 'dead' && native().readyState === 1 && native()
+      const late = phase() === 'dead' && native().readyState === 1 && native()
       if (late) {
         // It is still read, and closed later.
         late.onclose = null
         first.native = undefined
       }
       const close = plain.end(last, reason, 0)
-      endOverlapIn(next.handshake, late)
-      plain.start(next)
+      endOverlapIn(second.handshake, late)
+      plain.start(second)
       // Otherwise the server may have closed the first connection before it knew of the second one.
-      return successor.phase() === 'close' && close?.code === 1000 && /^(handover)?$/.test(close.reason)
+      return phase() === 'close' && close?.code === 1000 && /^(handover)?$/.test(close.reason)
     },
 
     start(context) {
@@ -176,9 +181,9 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
     },
 
     attach() {
-      successor.reset()
+      reset()
       onLife()
-      setAge(maxAge * (1 - Math.random() / 10), successor.plan)
+      setAge(maxAge * (1 - Math.random() / 10), plan)
       settle(0)
       plain.attach(listener(), () => !isHidden() && doubt(plain.heartbeat()?.probe()))
       planAgain()
@@ -186,9 +191,9 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
 
     close(code, given, onTimeout) {
       // If the first connection can no longer send, the queued messages are sent on the second.
-      if (successor.phase() === 'close' && successor.next()?.isReady) {
+      if (phase() === 'close' && next()) {
         queue.detach(connection()?.abandon()[1], undefined)
-        plain.start(successor.take() as Connection)
+        plain.start(take() as Connection)
         queue.attach(native())
       }
       leave()
