@@ -9,8 +9,6 @@ export interface Connection {
   native: WebSocket | undefined
   /** The messages that arrived before `native.onmessage` was set. */
   unread: MessageEvent[]
-  /** Whether the connection is ready: the native socket is open, and `prepare` is done. */
-  isReady: boolean
   /** The milliseconds from the constructor of the native socket to its `open` event. */
   handshake: number
   /** Called once, when the connection is ready. */
@@ -87,7 +85,6 @@ export const openConnection = (
       }
       if (signal.aborted || socket.readyState !== 1) return
       setTimer()
-      connection.isReady = true
       connection.onReady()
     }
     socket.onmessage = event => connection.unread.push(event)
@@ -109,7 +106,6 @@ export const openConnection = (
   const connection: Connection = {
     native: undefined,
     unread: [],
-    isReady: false,
     handshake: 0,
     onReady,
     onFailed,

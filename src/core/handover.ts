@@ -145,10 +145,11 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
 
     succeed(cause) {
       const second = next()
-      const isClosed = phase() === 'close'
-      if (!second && !isClosed) return false
-      reason = isClosed ? why() : cause
-      if (second?.isReady) {
+      const current = phase()
+      if (!second && current !== 'close') return false
+      reason = current === 'close' ? why() : cause
+      // In all other phases, the second connection is ready.
+      if (second && current !== 'plan' && current !== 'doubt') {
         const { url, protocol } = second.native as WebSocket
         step({ type: 'replace', now: Date.now(), url, protocol }, handoverTable)
       } else {
