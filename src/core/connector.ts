@@ -20,11 +20,7 @@ type Attempt = {
 }
 
 /** Starts an attempt. Throws what the platform throws for a fixed endpoint. */
-export type Dial = (
-  context: Attempt,
-  onReady: () => void,
-  onFailed: (cause: SocketError) => void,
-) => Connection
+export type Dial = (context: Attempt) => Connection
 
 /** Opens the connections of a socket, one after the other, and connects the open one with the queue, the heartbeat and the listeners. */
 export interface Connector extends Partial<Handover> {
@@ -43,8 +39,10 @@ export interface Connector extends Partial<Handover> {
   report(data: unknown): void
   /** Passes a message to both. */
   receive(event: MessageEvent): void
-  /** Starts an attempt, or continues with a connection. Throws what the platform throws for a fixed endpoint. */
-  start(next: Attempt | Connection): void
+  /** Starts an attempt. Throws what the platform throws for a fixed endpoint. */
+  start(context: Attempt): void
+  /** Continues with another attempt or connection. */
+  adopt(next: Connection): void
   /**
    * Sends and receives through the connection, which is open. `onLate` is called if a timer was so late that the process must have been
    * suspended. It returns whether the heartbeat has sent a ping.
@@ -102,8 +100,8 @@ export const createConnector = (
 
   const report = (data: unknown) => {
     counts.received++
-    const isText = typeof data === 'string'
-    if (!emit(isText ? 'text' : 'binary', data as any) && !isText && !isBinaryReported) {
+    if (typeof data === 'string') emit('text', data)
+    else if (!emit('binary', data as ArrayBuffer | Blob) && !isBinaryReported) {
       isBinaryReported = true
       emit('error', new SocketError('UNHANDLED_BINARY', data, undefined, UNHANDLED_BINARY))
     }
@@ -114,16 +112,18 @@ export const createConnector = (
     if (!isReply(event)) report(event.data)
   }
 
-  const onReady = () => onOpen(native() as WebSocket)
-
-  const dial: Dial = (context, ...callbacks) => {
+  const dial: Dial = context => {
     counts.attempts++
     // Twice as long as the last one, up to a minute, if the last attempt exceeded its deadline.
     deadline =
       context.isSlow || context.cause?.code === 'CONNECT_TIMEOUT'
         ? Math.max(connectTimeout, Math.min(deadline * 2, 60_000))
         : connectTimeout
-    return openConnection(endpoint, options, context, deadline, ...callbacks, prepare)
+    return openConnection(endpoint, options, context, deadline, prepare)
+  }
+
+  const adopt = (next: Connection) => {
+    connection = Object.assign(next, { onReady: () => onOpen(next.native as WebSocket), onFailed })
   }
 
   return {
@@ -136,10 +136,8 @@ export const createConnector = (
     report,
     receive,
 
-    start(next) {
-      if ('abandon' in next) connection = Object.assign(next, { onReady, onFailed })
-      else connection = dial(next, onReady, onFailed)
-    },
+    start: context => adopt(dial(context)),
+    adopt,
 
     attach(listener = receive, onLate) {
       const onTimeout = () => onFailed(new SocketError('UNRESPONSIVE'))

@@ -100,7 +100,7 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
     retry,
     emit,
     defer,
-    (...attempt) => serve(dial(...attempt)),
+    context => serve(dial(context)),
     native,
     queue.hold as (isHeld: boolean) => void,
     hasSecond => onChange(hasSecond),
@@ -170,14 +170,17 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
       }
       const close = plain.end(last, reason, 0)
       endOverlapIn(second.handshake, late)
-      plain.start(second)
+      plain.adopt(second)
       // Otherwise the server may have closed the first connection before it knew of the second one.
       return phase() === 'close' && close?.code === 1000 && /^(handover)?$/.test(close.reason)
     },
 
     start(context) {
-      plain.start(adopted ?? context)
-      if (!adopted) serve(connection() as Connection)
+      if (adopted) plain.adopt(adopted)
+      else {
+        plain.start(context)
+        serve(connection() as Connection)
+      }
       adopted = undefined
     },
 
@@ -194,7 +197,7 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
       // If the first connection can no longer send, the queued messages are sent on the second.
       if (phase() === 'close' && next()) {
         queue.detach(connection()?.abandon()[1], undefined)
-        plain.start(take() as Connection)
+        plain.adopt(take() as Connection)
         queue.attach(native())
       }
       leave()

@@ -52,7 +52,7 @@ export const createLifecycle = (
   let refused: SocketError | undefined
 
   const dispatch = (input: Input) => defer(() => step(input))
-  const close = (cause: SocketError) => dispatch({ type: 'close', cause, code: undefined, reason: undefined })
+  const close = (cause: SocketError) => dispatch({ type: 'close', cause })
   const abort = () => {
     close(new SocketError('CLOSED', signal?.reason))
     // With `keepWhenClosed`, messages are queued while the socket is closed, too.
@@ -130,8 +130,8 @@ export const createLifecycle = (
       const isLive = state.name === 'open' || state.name === 'connecting'
       const url = connector().url()
       let [delay, error] = askRetry(isLive && retry, downSince, { attempt, cause, uptime, url }, emit)
-      if (again) delay = delay || 0
-      if (delay !== false && page && !again) delay = page.adjust(delay, cause)
+      if (again) delay ||= 0
+      else if (page && delay !== false) delay = page.adjust(delay, cause)
       step({ type: 'lost', now, cause: error ?? cause, attempt, delay })
     })
 

@@ -137,7 +137,7 @@ export const createSuccessor = (
       hold(isDoubt)
       why = wish ?? why
       try {
-        next = dial({ attempt: failures, cause: why, isSlow }, onReady, fail)
+        next = Object.assign(dial({ attempt: failures, cause: why, isSlow }), { onReady, onFailed: fail })
       } catch (error) {
         fail(new SocketError('ENDPOINT_FAILED', error))
       }
