@@ -44,10 +44,16 @@ export interface Connector extends Partial<Handover> {
   /** Continues with another attempt or connection. */
   adopt(next: Connection): void
   /**
-   * Sends and receives through the connection, which is open. `onLate` is called if a timer was so late that the process must have been
+   * Reports the connection as open, and sends and receives through it. `onLate` is called if a timer was so late that the process must have been
    * suspended. It returns whether the heartbeat has sent a ping.
    */
-  attach(listener?: (event: MessageEvent) => void, onLate?: () => boolean | undefined): void
+  attach(
+    state: Extract<State, { name: 'open' }>,
+    last: State,
+    seamless?: boolean,
+    listener?: (event: MessageEvent) => void,
+    onLate?: () => boolean | undefined,
+  ): void
   /** Sends the queued messages, and starts the closing handshake. `onTimeout` is called if it is not done within `closeTimeout`. */
   close(code: number | undefined, reason: string | undefined, onTimeout: () => void): void
   /** Ends the heartbeat, because the connection is not open any more. */
@@ -139,7 +145,8 @@ export const createConnector = (
     start: context => adopt(dial(context)),
     adopt,
 
-    attach(listener = receive, onLate) {
+    attach({ attempt, url, protocol }, _, seamless = false, listener = receive, onLate) {
+      emit('open', { attempt, url, protocol, reconnected: counts.connections++ > 0, seamless })
       const onTimeout = () => onFailed(new SocketError('UNRESPONSIVE'))
       const socket = native() as WebSocket
       queue.attach(socket)

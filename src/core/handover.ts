@@ -59,8 +59,6 @@ export interface Handover {
   onVisibility(isAsked?: boolean, whileOffline?: (delay: number) => number): void
   /** The open connection has ended. Returns whether another one continues. */
   succeed(cause: SocketError): boolean
-  /** Replaces the open connection by the second one. Returns whether the first one was read until it ended because we closed it. */
-  replace(last: State): boolean
 }
 
 /** The type of the part `handover`. */
@@ -133,6 +131,23 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
     return isAsked
   }
 
+  /** Replaces the open connection by the second one. Returns whether the first one was read until it ended because we closed it. */
+  const replace = (last: State) => {
+    const second = take() as Connection
+    const first = connection() as Connection
+    const late = phase() === 'dead' && native().readyState === 1 && native()
+    if (late) {
+      // It is still read, and closed later.
+      late.onclose = null
+      first.native = undefined
+    }
+    const close = plain.end(last, reason, 0)
+    endOverlapIn(second.handshake, late)
+    plain.adopt(second)
+    // Otherwise the server may have closed the first connection before it knew of the second one.
+    return phase() === 'close' && close?.code === 1000 && /^(handover)?$/.test(close.reason)
+  }
+
   return {
     ...plain,
     doubt,
@@ -159,22 +174,6 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
       return true
     },
 
-    replace(last) {
-      const second = take() as Connection
-      const first = connection() as Connection
-      const late = phase() === 'dead' && native().readyState === 1 && native()
-      if (late) {
-        // It is still read, and closed later.
-        late.onclose = null
-        first.native = undefined
-      }
-      const close = plain.end(last, reason, 0)
-      endOverlapIn(second.handshake, late)
-      plain.adopt(second)
-      // Otherwise the server may have closed the first connection before it knew of the second one.
-      return phase() === 'close' && close?.code === 1000 && /^(handover)?$/.test(close.reason)
-    },
-
     start(context) {
       if (adopted) plain.adopt(adopted)
       else {
@@ -184,12 +183,19 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
       adopted = undefined
     },
 
-    attach() {
+    attach(current, last) {
+      const seamless = last.name === 'open' && replace(last)
       reset()
       onLife()
       setAge(maxAge * (1 - Math.random() / 10), plan)
       settle(0)
-      plain.attach(listener(), () => !isHidden() && doubt(plain.heartbeat()?.probe()))
+      plain.attach(
+        current,
+        last,
+        seamless,
+        listener(),
+        () => !isHidden() && doubt(plain.heartbeat()?.probe()),
+      )
       planAgain()
     },
 

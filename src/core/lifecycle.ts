@@ -35,7 +35,6 @@ export const createLifecycle = (
   emit: Emitter<SocketEvents<any>>['emit'],
   defer: Emitter<SocketEvents<any>>['defer'],
   queue: Queue,
-  counts: { connections: number },
   /** The deadline of an attempt or of the closing handshake, or the end of a wait. */
   setTimer: SetTimer,
   retry: Retry | false,
@@ -95,10 +94,8 @@ export const createLifecycle = (
       }
     },
 
-    open({ attempt, url, protocol }, last) {
-      const seamless = last.name === 'open' && !!connector().replace?.(last)
-      emit('open', { attempt, url, protocol, reconnected: counts.connections++ > 0, seamless })
-      connector().attach()
+    open(next, last) {
+      connector().attach(next, last)
     },
 
     waiting({ delay, cause }, last) {

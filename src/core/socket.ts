@@ -62,7 +62,6 @@ export const makeCreateSocket =
       emit,
       defer,
       queue,
-      counts,
       setTimer,
       retry,
       () => connector,
