@@ -1,10 +1,10 @@
 import { createTimer } from '../common/timers.js'
 import type { Connection } from './connection.js'
-import type { Connector } from './connector.js'
+import type { Connector, Dial } from './connector.js'
 import type { Emitter } from './emitter.js'
 import type { SocketError } from './errors.js'
 import { createRequests } from './handover-requests.js'
-import { isHidden } from './page.js'
+import { isHidden, type PageEvent } from './page.js'
 import type { Queue } from './queue.js'
 import { createReader } from './reader.js'
 import type { Retry } from './retry.js'
@@ -51,12 +51,10 @@ export interface Handover {
   /** Replaces the connection. Resolves when the new one is open. */
   request(cause?: unknown): Promise<void>
   /**
-   * The connection may be dead. `isAsked`: the heartbeat has sent a ping. Returns it. `whileOffline` lengthens a delay while the browser reports
-   * that there is no network.
+   * After `'wake'`, and after a long time without messages in a hidden page, the connection may be dead. `isAsked`: the heartbeat has sent a ping.
+   * `whileOffline` lengthens a delay while the browser reports that there is no network.
    */
-  doubt(isAsked?: boolean, whileOffline?: (delay: number) => number): boolean | undefined
-  /** The page is hidden, or visible again. */
-  onVisibility(isAsked?: boolean, whileOffline?: (delay: number) => number): void
+  onPageEvent(type: PageEvent, isAsked?: boolean, whileOffline?: (delay: number) => number): void
   /** The open connection has ended. Returns whether another one continues. */
   succeed(cause: SocketError): boolean
 }
@@ -86,19 +84,20 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
   const { maxAge = Infinity, wake } = options.handover || {}
   if (maxAge <= connectTimeout && maxAge < Infinity)
     throw new TypeError('handover.maxAge must be longer than connectTimeout')
-  const { dial, connection } = plain
+  const { connection } = plain
   const native = plain.native as () => WebSocket
   const setAge = createTimer()
   /** Why the first connection is replaced. */
   let reason: SocketError
   let adopted: Connection | undefined
 
+  const dial: Dial = context => serve(plain.dial(context))
   const [phase, next, why, plan, stay, take, reset, suspect] = createSuccessor(
     closeTimeout,
     retry,
     emit,
     defer,
-    context => serve(dial(context)),
+    dial,
     native,
     queue.hold as (isHeld: boolean) => void,
     hasSecond => onChange(hasSecond),
@@ -125,7 +124,8 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
     endOverlap()
   }
 
-  const doubt: Handover['doubt'] = (isAsked, whileOffline) => {
+  /** The connection may be dead. Returns whether the heartbeat has sent a ping. */
+  const doubt = (isAsked?: boolean, whileOffline?: (delay: number) => number) => {
     if (retry && options.handover !== false && state().name === 'open')
       suspect(isAsked, wake !== 'reconnect', whileOffline)
     return isAsked
@@ -150,12 +150,10 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
 
   return {
     ...plain,
-    doubt,
-
     request,
 
-    onVisibility(isAsked, whileOffline) {
-      if (onVisibility()) doubt(isAsked, whileOffline)
+    onPageEvent(type, isAsked, whileOffline) {
+      if (type === 'wake' || onVisibility()) doubt(isAsked, whileOffline)
     },
 
     succeed(cause) {
@@ -175,11 +173,7 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
     },
 
     start(context) {
-      if (adopted) plain.adopt(adopted)
-      else {
-        plain.start(context)
-        serve(connection() as Connection)
-      }
+      plain.adopt(adopted ?? dial(context))
       adopted = undefined
     },
 
