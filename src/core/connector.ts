@@ -33,11 +33,9 @@ export interface Connector extends Partial<Handover> {
   /** The heartbeat of the open connection, if there are both. */
   heartbeat(): Heartbeat | undefined
   dial: Dial
-  /** Passes a message to the heartbeat. Returns whether it is a reply. */
-  isReply(event: MessageEvent): boolean | undefined
   /** Passes a message to the listeners. */
   report(data: unknown): void
-  /** Passes a message to both. */
+  /** Passes a message to the heartbeat, and then to the listeners, unless it is a reply. */
   receive(event: MessageEvent): void
   /** Starts an attempt. Throws what the platform throws for a fixed endpoint. */
   start(context: Attempt): void
@@ -102,8 +100,6 @@ export const createConnector = (
   const native = () => connection?.native
   const url = () => native()?.url ?? lastUrl
 
-  const isReply = (event: MessageEvent) => heartbeat?.onMessage(event)
-
   const report = (data: unknown) => {
     counts.received++
     if (typeof data === 'string') emit('text', data)
@@ -115,7 +111,7 @@ export const createConnector = (
   }
 
   const receive = (event: MessageEvent) => {
-    if (!isReply(event)) report(event.data)
+    if (!heartbeat?.onMessage(event)) report(event.data)
   }
 
   const dial: Dial = context => {
@@ -138,7 +134,6 @@ export const createConnector = (
     url,
     heartbeat: () => heartbeat,
     dial,
-    isReply,
     report,
     receive,
 

@@ -34,14 +34,15 @@ const MAX_SKEW = 5_000
 const LONG = 60_000
 
 export const createReader = (
-  { native, isReply, report, receive }: Connector,
-  { handover, heartbeat }: SocketOptions<any>,
+  { native, heartbeat, report, receive }: Connector,
+  options: SocketOptions<any>,
   state: () => State,
   phase: () => Phase,
   stay: () => void,
   plan: (cause: unknown) => void,
 ): Reader => {
-  const { when, id } = handover || {}
+  const { when, id } = options.handover || {}
+  const { isReply } = options.heartbeat ?? {}
   const setTimer = createTimer()
   /** During an overlap: the connection on which each message id arrived first. */
   let seen: Map<unknown, WebSocket> | undefined
@@ -67,8 +68,7 @@ export const createReader = (
     onLife()
     if (phase() === 'doubt') stay()
     // A message on a connection that was replaced does not prove that the current one works.
-    const isAnswer =
-      socket === native() ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
+    const isAnswer = socket === native() ? heartbeat()?.onMessage(event) : isReply && guard(isReply, data)
     if (isAnswer) return
     if (!isDouble(socket, data)) report(data)
     // Duplicates are not skipped here, because both servers may make the same announcement. A listener may have closed the socket, and a
