@@ -54,8 +54,6 @@ export interface Connector extends Partial<Handover> {
   ): void
   /** Sends the queued messages, and starts the closing handshake. `onTimeout` is called if it is not done within `closeTimeout`. */
   close(code: number | undefined, reason: string | undefined, onTimeout: () => void): void
-  /** Ends the heartbeat, because the connection is not open any more. */
-  stopHeartbeat(): void
   /**
    * Abandons the connection, if there is one, and queues again what was certainly not sent. If the connection was open, reports how it ended.
    * Returns its close information, if it has closed.
@@ -99,6 +97,11 @@ export const createConnector = (
 
   const native = () => connection?.native
   const url = () => native()?.url ?? lastUrl
+
+  const stopHeartbeat = () => {
+    heartbeat?.stop()
+    heartbeat = undefined
+  }
 
   const report = (data: unknown) => {
     counts.received++
@@ -155,6 +158,7 @@ export const createConnector = (
 
     close(code, reason, onTimeout) {
       const socket = native()
+      stopHeartbeat()
       // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
       setTimer(socket?.readyState === 3 ? 0 : closeTimeout, onTimeout)
       queue.flush(true)
@@ -163,12 +167,8 @@ export const createConnector = (
       socket?.close(code ?? (reason === undefined ? undefined : 1000), reason)
     },
 
-    stopHeartbeat() {
-      heartbeat?.stop()
-      heartbeat = undefined
-    },
-
     end(last, cause, delay) {
+      stopHeartbeat()
       lastUrl = url()
       const [close, unsent] = connection?.abandon() ?? []
       connection = undefined

@@ -67,7 +67,6 @@ export const createLifecycle = (
     const next = transition(last, input, table)
     if (!next) return
     setTimer()
-    connector().stopHeartbeat()
     state = next
     emit('state', next)
     ;(enter[next.name] as (next: State, last: State) => void)(next, last)
