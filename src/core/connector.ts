@@ -1,4 +1,3 @@
-import type { SetTimer } from '../common/timers.js'
 import { type Connection, openConnection } from './connection.js'
 import type { Emitter } from './emitter.js'
 import { type CloseInfo, SocketError } from './errors.js'
@@ -52,8 +51,8 @@ export interface Connector extends Partial<Handover> {
     listener?: (event: MessageEvent) => void,
     onLate?: () => boolean | undefined,
   ): void
-  /** Sends the queued messages, and starts the closing handshake. `onTimeout` is called if it is not done within `closeTimeout`. */
-  close(code: number | undefined, reason: string | undefined, onTimeout: () => void): void
+  /** Sends the queued messages, and starts the closing handshake. `setDeadline` limits how long it may take. */
+  close(code: number | undefined, reason: string | undefined, setDeadline: (delay: number) => void): void
   /**
    * Abandons the connection, if there is one, and queues again what was certainly not sent. If the connection was open, reports how it ended.
    * Returns its close information, if it has closed.
@@ -74,7 +73,6 @@ export const createConnector = (
   defer: Emitter<SocketEvents<any>>['defer'],
   queue: Queue,
   counts: Counts,
-  setTimer: SetTimer,
   onOpen: (native: WebSocket) => void,
   onFailed: (cause: SocketError) => void,
   startHeartbeat?: StartHeartbeat,
@@ -156,11 +154,11 @@ export const createConnector = (
       defer(queue.flush)
     },
 
-    close(code, reason, onTimeout) {
+    close(code, reason, setDeadline) {
       const socket = native()
       stopHeartbeat()
       // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
-      setTimer(socket?.readyState === 3 ? 0 : closeTimeout, onTimeout)
+      setDeadline(socket?.readyState === 3 ? 0 : closeTimeout)
       queue.flush(true)
       // A reason needs a code. Without one Chromium would throw here, and others would lose the reason.
       // https://websockets.spec.whatwg.org/#dom-websocket-close

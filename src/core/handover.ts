@@ -193,7 +193,7 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
       planAgain()
     },
 
-    close(code, given, onTimeout) {
+    close(code, given, setDeadline) {
       // If the first connection can no longer send, the queued messages are sent on the second.
       if (phase() === 'close' && next()) {
         queue.detach(connection()?.abandon()[1], undefined)
@@ -201,7 +201,7 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
         queue.attach(native())
       }
       leave()
-      plain.close(code, given, onTimeout)
+      plain.close(code, given, setDeadline)
     },
 
     end(last, cause, delay) {

@@ -1,4 +1,4 @@
-import type { SetTimer } from '../common/timers.js'
+import { createTimer } from '../common/timers.js'
 import type { Connector } from './connector.js'
 import type { Emitter } from './emitter.js'
 import { SocketError } from './errors.js'
@@ -35,14 +35,14 @@ export const createLifecycle = (
   emit: Emitter<SocketEvents<any>>['emit'],
   defer: Emitter<SocketEvents<any>>['defer'],
   queue: Queue,
-  /** The deadline of an attempt or of the closing handshake, or the end of a wait. */
-  setTimer: SetTimer,
   retry: Retry | false,
   connector: () => Connector,
   watchPage?: WatchPage,
 ): Lifecycle => {
   // A server that accepts connections and drops them again does so within seconds. It must not count as healthy.
   const { minUptime = 5_000, wake, signal, WebSocket } = options
+  /** The deadline of the closing handshake, or the end of a wait. */
+  const setTimer = createTimer()
   let state: State = { name: 'closed' }
   let page: PageWatch | undefined
   /** Since when there has been no connection that lasted. */
@@ -103,7 +103,7 @@ export const createLifecycle = (
     },
 
     closing({ code, reason, cause }) {
-      connector().close(code, reason, () => lose(cause))
+      connector().close(code, reason, delay => setTimer(delay, () => lose(cause)))
     },
 
     closed({ cause }, last) {

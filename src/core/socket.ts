@@ -1,5 +1,4 @@
 import type { Data } from '../common/data.js'
-import { createTimer } from '../common/timers.js'
 import type { Checks } from './checks.js'
 import { type Counts, createConnector } from './connector.js'
 import { createUncheckedEmitter } from './emitter.js'
@@ -70,13 +69,11 @@ export const makeCreateSocket =
       return 'dropped' as const
     }
     const queue = createQueue(options, counts, drop)
-    const setTimer = createTimer()
     const [state, isEnded, dispatch, connect, lose, step, abort] = createLifecycle(
       options,
       emit,
       defer,
       queue,
-      setTimer,
       retry,
       () => connector,
       watchPage,
@@ -88,7 +85,6 @@ export const makeCreateSocket =
       defer,
       queue,
       counts,
-      setTimer,
       ({ url, protocol }) => dispatch({ type: 'opened', now: Date.now(), url, protocol }),
       lose,
       startHeartbeat,
