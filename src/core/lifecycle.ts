@@ -124,8 +124,12 @@ export const createLifecycle = (
       if (state.name === 'connecting') emit('error', cause)
       else if (attempt === 1) downSince = now
       const isLive = state.name === 'open' || state.name === 'connecting'
-      const url = connector().url()
-      let [delay, error] = askRetry(isLive && retry, downSince, { attempt, cause, uptime, url }, emit)
+      let [delay, error] = askRetry(
+        isLive && retry,
+        downSince,
+        { attempt, cause, uptime, url: connector().url() },
+        emit,
+      )
       if (again) delay ||= 0
       else if (page && delay !== false) delay = page.adjust(delay, cause)
       step({ type: 'lost', now, cause: error ?? cause, attempt, delay })
