@@ -32,7 +32,7 @@ const TAB_OPTIONS = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'auto
 const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config => {
   // The hub translates the frames of a session for each tab.
   if (isSession && !options.protocols()[0].startsWith('json')) {
-    throw new TypeError('Tabs can only share a session of JSON frames: leave out the option frames')
+    throw new TypeError('Tabs can only share sessions with JSON frames: omit the option frames')
   }
   const { message, isReply: _, ...heartbeat } = options.heartbeat ?? {}
   if (typeof message === 'function') throw new TypeError('heartbeat.message must not be a function')
