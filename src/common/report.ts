@@ -1,18 +1,14 @@
-// https://html.spec.whatwg.org/multipage/webappapis.html#report-the-exception
-const report = (error: unknown): void => {
-  if (typeof reportError === 'function') reportError(error)
-  else
-    queueMicrotask(() => {
-      throw error
-    })
-}
-
 /** Calls a function that belongs to the application: an error is reported, and nothing else stops. */
 export const guard = <In, Out>(job: (payload: In) => Out, payload?: In): Out | undefined => {
   try {
     return job(payload as In)
   } catch (error) {
-    report(error)
+    // https://html.spec.whatwg.org/multipage/webappapis.html#report-the-exception
+    if (typeof reportError === 'function') reportError(error)
+    else
+      queueMicrotask(() => {
+        throw error
+      })
     return undefined
   }
 }

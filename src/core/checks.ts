@@ -73,9 +73,7 @@ const checkOptions = (place: keyof typeof OPTIONS, options: object | false | und
 export const checks: Checks = {
   options(options) {
     checkOptions('createSocket', options)
-    checkOptions('queue', options.queue)
-    checkOptions('heartbeat', options.heartbeat)
-    checkOptions('handover', options.handover)
+    for (const place of ['queue', 'heartbeat', 'handover'] as const) checkOptions(place, options[place])
   },
 
   createEmitter,

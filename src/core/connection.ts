@@ -9,14 +9,12 @@ export interface Connection {
   native: WebSocket | undefined
   /** The messages that arrived before `native.onmessage` was set. */
   unread: MessageEvent[]
-  /** Whether the connection is ready: the native socket is open, and `prepare` is done. */
-  isReady: boolean
   /** The milliseconds from the constructor of the native socket to its `open` event. */
   handshake: number
-  /** Called once, when the connection is ready. */
-  onReady: () => void
+  /** Called once, when the connection is ready. The caller of `openConnection()` sets it, and `onFailed`. */
+  onReady?: () => void
   /** Called once, when the attempt has failed or the connection has ended. Not after `abandon()`. */
-  onFailed: (cause: SocketError) => void
+  onFailed?: (cause: SocketError) => void
   /**
    * Ends the attempt or the connection: stops listening and closes in the background, because with a dead peer the browser's own `close`
    * event takes a minute or never arrives. Returns how the connection ended, and how many bytes were certainly not sent. Both are known only
@@ -34,8 +32,6 @@ export const openConnection = (
   { protocols, binaryType = 'arraybuffer', prepare, WebSocket = globalThis.WebSocket }: SocketOptions<any>,
   { attempt, cause }: { readonly attempt: number; readonly cause?: SocketError | undefined },
   deadline: number,
-  onReady: () => void,
-  onFailed: (cause: SocketError) => void,
   prepareConnection?: PrepareConnection,
 ): Connection => {
   const scope = new AbortController()
@@ -49,7 +45,7 @@ export const openConnection = (
 
   const fail = (code: SocketErrorCode, error?: unknown, detail?: string) => {
     if (signal.aborted) return
-    const report = () => connection.onFailed(new SocketError(code, error, close, detail))
+    const report = () => connection.onFailed?.(new SocketError(code, error, close, detail))
     setTimer()
     // After a freeze, Chromium's `bufferedAmount` is stale until the next task. `abandon()` reads it again then.
     if (unsent) setTimer(0, report)
@@ -87,8 +83,7 @@ export const openConnection = (
       }
       if (signal.aborted || socket.readyState !== 1) return
       setTimer()
-      connection.isReady = true
-      connection.onReady()
+      connection.onReady?.()
     }
     socket.onmessage = event => connection.unread.push(event)
     socket.onclose = ({ code, reason, wasClean }) => {
@@ -109,10 +104,7 @@ export const openConnection = (
   const connection: Connection = {
     native: undefined,
     unread: [],
-    isReady: false,
     handshake: 0,
-    onReady,
-    onFailed,
     abandon() {
       const { native } = connection
       scope.abort()

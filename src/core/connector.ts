@@ -1,4 +1,3 @@
-import type { SetTimer } from '../common/timers.js'
 import { type Connection, openConnection } from './connection.js'
 import type { Emitter } from './emitter.js'
 import { type CloseInfo, SocketError } from './errors.js'
@@ -20,11 +19,7 @@ type Attempt = {
 }
 
 /** Starts an attempt. Throws what the platform throws for a fixed endpoint. */
-export type Dial = (
-  context: Attempt,
-  onReady: () => void,
-  onFailed: (cause: SocketError) => void,
-) => Connection
+export type Dial = (context: Attempt) => Connection
 
 /** Opens the connections of a socket, one after the other, and connects the open one with the queue, the heartbeat and the listeners. */
 export interface Connector extends Partial<Handover> {
@@ -37,23 +32,27 @@ export interface Connector extends Partial<Handover> {
   /** The heartbeat of the open connection, if there are both. */
   heartbeat(): Heartbeat | undefined
   dial: Dial
-  /** Passes a message to the heartbeat. Returns whether it is a reply. */
-  isReply(event: MessageEvent): boolean | undefined
   /** Passes a message to the listeners. */
   report(data: unknown): void
-  /** Passes a message to both. */
+  /** Passes a message to the heartbeat, and then to the listeners, unless it is a reply. */
   receive(event: MessageEvent): void
-  /** Starts an attempt, or continues with a connection. Throws what the platform throws for a fixed endpoint. */
-  start(next: Attempt | Connection): void
+  /** Starts an attempt. Throws what the platform throws for a fixed endpoint. */
+  start(context: Attempt): void
+  /** Continues with another attempt or connection. */
+  adopt(next: Connection): void
   /**
-   * Sends and receives through the connection, which is open. `onLate` is called if a timer was so late that the process must have been
+   * Reports the connection as open, and sends and receives through it. `onLate` is called if a timer was so late that the process must have been
    * suspended. It returns whether the heartbeat has sent a ping.
    */
-  attach(listener?: (event: MessageEvent) => void, onLate?: () => boolean | undefined): void
-  /** Sends the queued messages, and starts the closing handshake. `onTimeout` is called if it is not done within `closeTimeout`. */
-  close(code: number | undefined, reason: string | undefined, onTimeout: () => void): void
-  /** Ends the heartbeat, because the connection is not open any more. */
-  stopHeartbeat(): void
+  attach(
+    state: Extract<State, { name: 'open' }>,
+    last: State,
+    seamless?: boolean,
+    listener?: (event: MessageEvent) => void,
+    onLate?: () => boolean | undefined,
+  ): void
+  /** Sends the queued messages, and starts the closing handshake. `setDeadline` limits how long it may take. */
+  close(code: number | undefined, reason: string | undefined, setDeadline: (delay: number) => void): void
   /**
    * Abandons the connection, if there is one, and queues again what was certainly not sent. If the connection was open, reports how it ended.
    * Returns its close information, if it has closed.
@@ -74,7 +73,6 @@ export const createConnector = (
   defer: Emitter<SocketEvents<any>>['defer'],
   queue: Queue,
   counts: Counts,
-  setTimer: SetTimer,
   onOpen: (native: WebSocket) => void,
   onFailed: (cause: SocketError) => void,
   startHeartbeat?: StartHeartbeat,
@@ -98,12 +96,15 @@ export const createConnector = (
   const native = () => connection?.native
   const url = () => native()?.url ?? lastUrl
 
-  const isReply = (event: MessageEvent) => heartbeat?.onMessage(event)
+  const stopHeartbeat = () => {
+    heartbeat?.stop()
+    heartbeat = undefined
+  }
 
   const report = (data: unknown) => {
     counts.received++
-    const isText = typeof data === 'string'
-    if (!emit(isText ? 'text' : 'binary', data as any) && !isText && !isBinaryReported) {
+    if (typeof data === 'string') emit('text', data)
+    else if (!emit('binary', data as ArrayBuffer | Blob) && !isBinaryReported) {
       isBinaryReported = true
       emit('error', new SocketError('UNHANDLED_BINARY', data, undefined, UNHANDLED_BINARY))
     }
@@ -111,19 +112,21 @@ export const createConnector = (
   }
 
   const receive = (event: MessageEvent) => {
-    if (!isReply(event)) report(event.data)
+    if (!heartbeat?.onMessage(event)) report(event.data)
   }
 
-  const onReady = () => onOpen(native() as WebSocket)
-
-  const dial: Dial = (context, ...callbacks) => {
+  const dial: Dial = context => {
     counts.attempts++
     // Twice as long as the last one, up to a minute, if the last attempt exceeded its deadline.
     deadline =
       context.isSlow || context.cause?.code === 'CONNECT_TIMEOUT'
         ? Math.max(connectTimeout, Math.min(deadline * 2, 60_000))
         : connectTimeout
-    return openConnection(endpoint, options, context, deadline, ...callbacks, prepare)
+    return openConnection(endpoint, options, context, deadline, prepare)
+  }
+
+  const adopt = (next: Connection) => {
+    connection = Object.assign(next, { onReady: () => onOpen(next.native as WebSocket), onFailed })
   }
 
   return {
@@ -132,16 +135,14 @@ export const createConnector = (
     url,
     heartbeat: () => heartbeat,
     dial,
-    isReply,
     report,
     receive,
 
-    start(next) {
-      if ('abandon' in next) connection = Object.assign(next, { onReady, onFailed })
-      else connection = dial(next, onReady, onFailed)
-    },
+    start: context => adopt(dial(context)),
+    adopt,
 
-    attach(listener = receive, onLate) {
+    attach({ attempt, url, protocol }, _, seamless = false, listener = receive, onLate) {
+      emit('open', { attempt, url, protocol, reconnected: counts.connections++ > 0, seamless })
       const onTimeout = () => onFailed(new SocketError('UNRESPONSIVE'))
       const socket = native() as WebSocket
       queue.attach(socket)
@@ -153,22 +154,19 @@ export const createConnector = (
       defer(queue.flush)
     },
 
-    close(code, reason, onTimeout) {
+    close(code, reason, setDeadline) {
       const socket = native()
+      stopHeartbeat()
       // First, because `close()` of the `ws` package throws for a code of the wrong type. A native socket that has closed is about to report it.
-      setTimer(socket?.readyState === 3 ? 0 : closeTimeout, onTimeout)
+      setDeadline(socket?.readyState === 3 ? 0 : closeTimeout)
       queue.flush(true)
       // A reason needs a code. Without one Chromium would throw here, and others would lose the reason.
       // https://websockets.spec.whatwg.org/#dom-websocket-close
       socket?.close(code ?? (reason === undefined ? undefined : 1000), reason)
     },
 
-    stopHeartbeat() {
-      heartbeat?.stop()
-      heartbeat = undefined
-    },
-
     end(last, cause, delay) {
+      stopHeartbeat()
       lastUrl = url()
       const [close, unsent] = connection?.abandon() ?? []
       connection = undefined

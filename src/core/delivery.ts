@@ -1,8 +1,8 @@
 import { byteLength, type Data } from '../common/data.js'
 import { createBacklog } from './backlog.js'
 import { type ConditionalMessage, createMessage } from './conditions.js'
-import { type CreateQueue, MAX_BYTES } from './queue.js'
-import { createSendBuffer } from './send-buffer.js'
+import { isHidden } from './page.js'
+import { type CreateQueue, MAX_BYTES, type NativeSocket } from './queue.js'
 import type { DropReason, SendOptions } from './types.js'
 
 /** How often a native socket with a backlog is checked, in milliseconds. The interval doubles each time that nothing was sent. */
@@ -20,40 +20,61 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
   const { maxMessages = Infinity, maxBytes = MAX_BYTES, overflow } = queue || {}
   const dropOldest = overflow === 'drop-oldest'
   const [keys, addSent, addWaiting, advance, dropWaiting, forget, reclaim, list] = createBacklog(counts, drop)
-  const [isOpen, hasRoom, write, hasShrunk, known, left, attach] = createSendBuffer()
+  let native: NativeSocket | undefined
+  /** How many bytes were passed to the native socket, and how many of them the browser had not sent at the last reading. */
+  let written = 0
+  let buffered = 0
   /** Whether messages are held back, although the connection is open. */
   let isHeld = false
   /** The timer of the next check of the buffer. */
   let timer: ReturnType<typeof setTimeout> | undefined
 
-  const canSend = (all?: boolean) => (all || !isHeld) && hasRoom(all ? Infinity : highWaterMark)
+  /** A native socket without `bufferedAmount` counts as one with an empty buffer. */
+  const read = () => native?.bufferedAmount ?? 0
+
+  /** How many bytes were sent, if the given number was not. */
+  const left = (unsent = read()) => written - unsent
+
+  const isOpen = () => native?.readyState === 1
+
+  const canSend = (all?: boolean) => {
+    if ((isHeld && !all) || !isOpen()) return false
+    buffered = read()
+    // Timers are throttled in a hidden page: waiting for one would be worse than a full buffer.
+    return all || buffered <= highWaterMark || isHidden()
+  }
+
+  /** Passes data to the native socket. Call it only after `canSend()`. */
+  const write = (data: Data) => {
+    const before = buffered
+    ;(native as NativeSocket).send(data)
+    buffered = read()
+    written += buffered - before
+  }
 
   const send = (data: Data) => {
-    const written = write(data)
+    write(data)
     counts.sent++
     return written
   }
 
-  const drain = (all?: boolean) => {
-    while (counts.queued && canSend(all)) advance('expired', send)
-  }
-
   // The platform has no event for an empty buffer.
   const poll = (delay = POLL) => {
-    if (forget(known())) timer ??= setTimeout(checkBuffer, delay, delay)
+    // Without a closure, which would be an object for each message.
+    if (forget(left(buffered))) timer ??= setTimeout(checkBuffer, delay, delay)
   }
 
-  const flush = (all?: boolean) => {
-    drain(all)
-    if (isOpen()) poll()
+  const flush = (all?: boolean, delay?: number) => {
+    while (counts.queued && canSend(all)) advance('expired', send)
+    // A listener for `drop` may have ended the connection.
+    if (isOpen()) poll(delay)
   }
 
   const checkBuffer = (delay: number) => {
     timer = undefined
-    const hasSent = hasShrunk()
-    drain()
-    // A listener for `drop` may have ended the connection.
-    if (isOpen()) poll(hasSent ? POLL : Math.min(delay * 2, SLOWEST_POLL))
+    const before = buffered
+    buffered = read()
+    flush(false, buffered < before ? POLL : Math.min(delay * 2, SLOWEST_POLL))
   }
 
   const isOver = (messages: number, bytes: number) => messages > maxMessages || bytes > maxBytes
@@ -61,10 +82,8 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
   /** Whether there is no room for a message of this size, not counting an older message that it replaces. */
   const isFull = (size: number, older: ConditionalMessage | undefined) => {
     if (dropOldest) return isOver(1, size)
-    const { queued, queuedBytes } = counts
-    return older
-      ? isOver(0, queuedBytes + size - byteLength(older.data as Data))
-      : isOver(queued + 1, queuedBytes + size)
+    if (older) return isOver(0, counts.queuedBytes + size - byteLength(older.data as Data))
+    return isOver(counts.queued + 1, counts.queuedBytes + size)
   }
 
   /** Adds a message that cannot be sent now, or drops it. */
@@ -80,6 +99,13 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
     while (dropOldest && isOver(counts.queued, counts.queuedBytes)) advance('overflow')
     forget(left())
     return 'queued'
+  }
+
+  const attach = (socket?: NativeSocket) => {
+    isHeld = false
+    native = socket
+    // Data that `prepare` has sent comes before everything else.
+    written = buffered = read()
   }
 
   const clear = (reason: DropReason = 'closed') => {
@@ -109,13 +135,10 @@ export const delivery: CreateQueue = ({ queue, highWaterMark = HIGH_WATER_MARK }
 
     hold(value) {
       isHeld = value
-      if (!value) flush()
+      flush()
     },
 
-    attach(socket) {
-      isHeld = false
-      attach(socket)
-    },
+    attach,
 
     detach(unsent = 0, code) {
       clearTimeout(timer)

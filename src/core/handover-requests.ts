@@ -2,7 +2,6 @@ import type { Connection } from './connection.js'
 import type { Emitter } from './emitter.js'
 import { SocketError } from './errors.js'
 import type { Input, State } from './states.js'
-import type { Successor } from './successor.js'
 import type { SocketEvents } from './types.js'
 
 /** The calls of `handover()` that have not been settled, oldest first. */
@@ -23,7 +22,7 @@ export const createRequests = (
   defer: Emitter<SocketEvents<any>>['defer'],
   state: () => State,
   step: (input: Input) => void,
-  successor: () => Successor,
+  plan: (cause: unknown, isRequest: boolean) => void,
 ): Requests => {
   const waiting: [resolve: () => void, reject: (reason: SocketError) => void][] = []
   /** How many of them the current attempt serves: those that were made before it began, or all of them if the attempt cannot be out of date. */
@@ -39,7 +38,7 @@ export const createRequests = (
           if (name === 'closed' || name === 'closing') return waiter[1](new SocketError('CLOSED'))
           waiting.push(waiter)
           newest = cause
-          if (name === 'open') successor().plan(cause, true)
+          if (name === 'open') plan(cause, true)
           else step({ type: 'connect' })
         }),
       )
@@ -60,7 +59,7 @@ export const createRequests = (
 
     () => {
       served = 0
-      if (waiting.length) successor().plan(newest, true)
+      if (waiting.length) plan(newest, true)
     },
   ]
 }

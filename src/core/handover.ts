@@ -1,10 +1,10 @@
 import { createTimer } from '../common/timers.js'
 import type { Connection } from './connection.js'
-import type { Connector } from './connector.js'
+import type { Connector, Dial } from './connector.js'
 import type { Emitter } from './emitter.js'
 import type { SocketError } from './errors.js'
 import { createRequests } from './handover-requests.js'
-import { isHidden } from './page.js'
+import { isHidden, type PageEvent } from './page.js'
 import type { Queue } from './queue.js'
 import { createReader } from './reader.js'
 import type { Retry } from './retry.js'
@@ -51,16 +51,12 @@ export interface Handover {
   /** Replaces the connection. Resolves when the new one is open. */
   request(cause?: unknown): Promise<void>
   /**
-   * The connection may be dead. `isAsked`: the heartbeat has sent a ping. Returns it. `whileOffline` lengthens a delay while the browser reports
-   * that there is no network.
+   * After `'wake'`, and after a long time without messages in a hidden page, the connection may be dead. `isAsked`: the heartbeat has sent a ping.
+   * `whileOffline` lengthens a delay while the browser reports that there is no network.
    */
-  doubt(isAsked?: boolean, whileOffline?: (delay: number) => number): boolean | undefined
-  /** The page is hidden, or visible again. */
-  onVisibility(isAsked?: boolean, whileOffline?: (delay: number) => number): void
+  onPageEvent(type: PageEvent, isAsked?: boolean, whileOffline?: (delay: number) => number): void
   /** The open connection has ended. Returns whether another one continues. */
   succeed(cause: SocketError): boolean
-  /** Replaces the open connection by the second one. Returns whether the first one was read until it ended because we closed it. */
-  replace(last: State): boolean
 }
 
 /** The type of the part `handover`. */
@@ -88,111 +84,124 @@ export const handover: StartHandover = (plain, options, retry, queue, emit, defe
   const { maxAge = Infinity, wake } = options.handover || {}
   if (maxAge <= connectTimeout && maxAge < Infinity)
     throw new TypeError('handover.maxAge must be longer than connectTimeout')
-  const { dial, connection } = plain
+  const { connection } = plain
   const native = plain.native as () => WebSocket
   const setAge = createTimer()
   /** Why the first connection is replaced. */
   let reason: SocketError
   let adopted: Connection | undefined
 
-  const [request, serve, settle, planAgain] = createRequests(!!prepare, defer, state, step, () => successor)
-  const reader = createReader(plain, options, state, () => successor)
-  const [listener, onLife, onVisibility, onChange, endOverlapIn, endOverlap] = reader
-
-  const successor = createSuccessor(
+  const dial: Dial = context => serve(plain.dial(context))
+  const [phase, next, why, plan, stay, take, reset, suspect] = createSuccessor(
     closeTimeout,
     retry,
     emit,
     defer,
-    (...attempt) => serve(dial(...attempt)),
+    dial,
     native,
     queue.hold as (isHeld: boolean) => void,
-    onChange,
+    hasSecond => onChange(hasSecond),
     cause => {
       settle(1, cause)
       planAgain()
     },
     lose,
   )
+  const [request, serve, settle, planAgain] = createRequests(!!prepare, defer, state, step, plan)
+  const [listener, onLife, onVisibility, onChange, endOverlapIn, endOverlap] = createReader(
+    plain,
+    options,
+    state,
+    phase,
+    stay,
+    plan,
+  )
 
   /** Ends everything that needs an open connection. */
   const leave = () => {
-    successor.reset()
+    reset()
     setAge()
     endOverlap()
   }
 
-  const doubt: Handover['doubt'] = (isAsked, whileOffline) => {
+  /** The connection may be dead. Returns whether the heartbeat has sent a ping. */
+  const doubt = (isAsked?: boolean, whileOffline?: (delay: number) => number) => {
     if (retry && options.handover !== false && state().name === 'open')
-      successor.doubt(isAsked, wake !== 'reconnect', whileOffline)
+      suspect(isAsked, wake !== 'reconnect', whileOffline)
     return isAsked
+  }
+
+  /** Replaces the open connection by the second one. Returns whether the first one was read until it ended because we closed it. */
+  const replace = (last: State) => {
+    const second = take() as Connection
+    const first = connection() as Connection
+    const late = phase() === 'dead' && native().readyState === 1 && native()
+    if (late) {
+      // It is still read, and closed later.
+      late.onclose = null
+      first.native = undefined
+    }
+    const close = plain.end(last, reason, 0)
+    endOverlapIn(second.handshake, late)
+    plain.adopt(second)
+    // Otherwise the server may have closed the first connection before it knew of the second one.
+    return phase() === 'close' && close?.code === 1000 && /^(handover)?$/.test(close.reason)
   }
 
   return {
     ...plain,
-    doubt,
-
     request,
 
-    onVisibility(isAsked, whileOffline) {
-      if (onVisibility()) doubt(isAsked, whileOffline)
+    onPageEvent(type, isAsked, whileOffline) {
+      if (type === 'wake' || onVisibility()) doubt(isAsked, whileOffline)
     },
 
     succeed(cause) {
-      const next = successor.next()
-      const isClosed = successor.phase() === 'close'
-      if (!next && !isClosed) return false
-      reason = isClosed ? successor.cause() : cause
-      if (next?.isReady) {
-        const { url, protocol } = next.native as WebSocket
+      const second = next()
+      const current = phase()
+      if (!second && current !== 'close') return false
+      reason = current === 'close' ? why() : cause
+      // In all other phases, the second connection is ready.
+      if (second && current !== 'plan' && current !== 'doubt') {
+        const { url, protocol } = second.native as WebSocket
         step({ type: 'replace', now: Date.now(), url, protocol }, handoverTable)
       } else {
-        adopted = successor.take()
+        adopted = take()
         step({ type: 'continue', cause: reason }, handoverTable)
       }
       return true
     },
 
-    replace(last) {
-      const next = successor.take() as Connection
-      const first = connection() as Connection
-      const late = successor.phase() === 'dead' && native().readyState === 1 && native()
-      if (late) {
-        // It is still read, and closed later.
-        late.onclose = null
-        first.native = undefined
-      }
-      const close = plain.end(last, reason, 0)
-      endOverlapIn(next.handshake, late)
-      plain.start(next)
-      // Otherwise the server may have closed the first connection before it knew of the second one.
-      return successor.phase() === 'close' && close?.code === 1000 && /^(handover)?$/.test(close.reason)
-    },
-
     start(context) {
-      plain.start(adopted ?? context)
-      if (!adopted) serve(connection() as Connection)
+      plain.adopt(adopted ?? dial(context))
       adopted = undefined
     },
 
-    attach() {
-      successor.reset()
+    attach(current, last) {
+      const seamless = last.name === 'open' && replace(last)
+      reset()
       onLife()
-      setAge(maxAge * (1 - Math.random() / 10), successor.plan)
+      setAge(maxAge * (1 - Math.random() / 10), plan)
       settle(0)
-      plain.attach(listener(), () => !isHidden() && doubt(plain.heartbeat()?.probe()))
+      plain.attach(
+        current,
+        last,
+        seamless,
+        listener(),
+        () => !isHidden() && doubt(plain.heartbeat()?.probe()),
+      )
       planAgain()
     },
 
-    close(code, given, onTimeout) {
+    close(code, given, setDeadline) {
       // If the first connection can no longer send, the queued messages are sent on the second.
-      if (successor.phase() === 'close' && successor.next()?.isReady) {
+      if (phase() === 'close' && next()) {
         queue.detach(connection()?.abandon()[1], undefined)
-        plain.start(successor.take() as Connection)
+        plain.adopt(take() as Connection)
         queue.attach(native())
       }
       leave()
-      plain.close(code, given, onTimeout)
+      plain.close(code, given, setDeadline)
     },
 
     end(last, cause, delay) {

@@ -185,7 +185,7 @@ export const heartbeat: StartHeartbeat = (
       // A probe may shorten the deadline, never extend it past `interval + timeout`. If that time has passed, the process slept.
       const left = unanswered && due - Date.now()
       const promised = interval + patience - (now() - lastMessage)
-      if (!left || left < 0 || left > PROBE_TIMEOUT)
+      if (left <= 0 || left > PROBE_TIMEOUT)
         ping(promised > 0 ? Math.min(PROBE_TIMEOUT, promised) : PROBE_TIMEOUT)
       return true
     },

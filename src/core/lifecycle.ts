@@ -1,4 +1,4 @@
-import type { SetTimer } from '../common/timers.js'
+import { createTimer } from '../common/timers.js'
 import type { Connector } from './connector.js'
 import type { Emitter } from './emitter.js'
 import { SocketError } from './errors.js'
@@ -9,21 +9,21 @@ import { failures, type Input, type State, type Table, transition } from './stat
 import type { SocketEvents, SocketOptions } from './types.js'
 
 /** Drives a socket from state to state. */
-export interface Lifecycle {
-  state(): State
+export type Lifecycle = readonly [
+  state: () => State,
   /** Whether messages that are sent now would be queued forever. Before the first attempt, they are queued for it. */
-  isEnded(): boolean
+  isEnded: () => boolean,
   /** Passes an input through the table of states, after the current event. */
-  dispatch(input: Input): void
+  dispatch: (input: Input) => void,
   /** Connects, unless there is a connection. If the endpoint is fixed, throws the platform's errors. */
-  connect(): void
+  connect: () => void,
   /** The attempt or connection has ended. With `again`, another one follows even if `retry` gives up. */
-  lose(cause: SocketError, again?: boolean): void
+  lose: (cause: SocketError, again?: boolean) => void,
   /** Takes an input through the table, and enters the state that follows, if one does. */
-  step(input: Input, table?: Table): void
+  step: (input: Input, table?: Table) => void,
   /** Closes the socket permanently, because `signal` was aborted. */
-  abort(): void
-}
+  abort: () => void,
+]
 
 type Enter = {
   [Name in State['name']]: (next: Extract<State, { name: Name }>, last: State) => void
@@ -35,15 +35,14 @@ export const createLifecycle = (
   emit: Emitter<SocketEvents<any>>['emit'],
   defer: Emitter<SocketEvents<any>>['defer'],
   queue: Queue,
-  counts: { connections: number },
-  /** The deadline of an attempt or of the closing handshake, or the end of a wait. */
-  setTimer: SetTimer,
   retry: Retry | false,
   connector: () => Connector,
   watchPage?: WatchPage,
 ): Lifecycle => {
   // A server that accepts connections and drops them again does so within seconds. It must not count as healthy.
   const { minUptime = 5_000, wake, signal, WebSocket } = options
+  /** The deadline of the closing handshake, or the end of a wait. */
+  const setTimer = createTimer()
   let state: State = { name: 'closed' }
   let page: PageWatch | undefined
   /** Since when there has been no connection that lasted. */
@@ -52,7 +51,7 @@ export const createLifecycle = (
   let refused: SocketError | undefined
 
   const dispatch = (input: Input) => defer(() => step(input))
-  const close = (cause: SocketError) => dispatch({ type: 'close', cause, code: undefined, reason: undefined })
+  const close = (cause: SocketError) => dispatch({ type: 'close', cause })
   const abort = () => {
     close(new SocketError('CLOSED', signal?.reason))
     // With `keepWhenClosed`, messages are queued while the socket is closed, too.
@@ -68,7 +67,6 @@ export const createLifecycle = (
     const next = transition(last, input, table)
     if (!next) return
     setTimer()
-    connector().stopHeartbeat()
     state = next
     emit('state', next)
     ;(enter[next.name] as (next: State, last: State) => void)(next, last)
@@ -95,10 +93,8 @@ export const createLifecycle = (
       }
     },
 
-    open({ attempt, url, protocol }, last) {
-      const seamless = last.name === 'open' && !!connector().replace?.(last)
-      emit('open', { attempt, url, protocol, reconnected: counts.connections++ > 0, seamless })
-      connector().attach()
+    open(next, last) {
+      connector().attach(next, last)
     },
 
     waiting({ delay, cause }, last) {
@@ -107,7 +103,7 @@ export const createLifecycle = (
     },
 
     closing({ code, reason, cause }) {
-      connector().close(code, reason, () => lose(cause))
+      connector().close(code, reason, delay => setTimer(delay, () => lose(cause)))
     },
 
     closed({ cause }, last) {
@@ -128,24 +124,28 @@ export const createLifecycle = (
       if (state.name === 'connecting') emit('error', cause)
       else if (attempt === 1) downSince = now
       const isLive = state.name === 'open' || state.name === 'connecting'
-      const url = connector().url()
-      let [delay, error] = askRetry(isLive && retry, downSince, { attempt, cause, uptime, url }, emit)
-      if (again) delay = delay || 0
-      if (delay !== false && page && !again) delay = page.adjust(delay, cause)
+      let [delay, error] = askRetry(
+        isLive && retry,
+        downSince,
+        { attempt, cause, uptime, url: connector().url() },
+        emit,
+      )
+      if (again) delay ||= 0
+      else if (page && delay !== false) delay = page.adjust(delay, cause)
       step({ type: 'lost', now, cause: error ?? cause, attempt, delay })
     })
 
-  return {
-    state: () => state,
-    isEnded: () => !isKept() && (state.name === 'closing' || (state.name === 'closed' && !!state.cause)),
+  return [
+    () => state,
+    () => !isKept() && (state.name === 'closing' || (state.name === 'closed' && !!state.cause)),
     dispatch,
-    step,
-    connect() {
+    () => {
       refused = undefined
       dispatch({ type: 'connect' })
       if (refused) throw (refused as SocketError).cause
     },
     lose,
+    step,
     abort,
-  }
+  ]
 }

@@ -113,7 +113,7 @@ export interface PageWatch {
 /** The type of the part `pageEvents`. */
 export type WatchPage = (
   source: PageEventSource | false | undefined,
-  connector: Pick<Connector, 'url' | 'heartbeat' | 'doubt' | 'onVisibility'>,
+  connector: Pick<Connector, 'url' | 'heartbeat' | 'onPageEvent'>,
   /** Passes an input through the table of states. */
   step: (input: Input, table: Table) => void,
   defer: (job: () => void) => void,
@@ -133,13 +133,12 @@ export const pageEvents: WatchPage = (source = browserEvents, connector, step, d
   let lastWake = -Infinity
   const onEvent = (type: PageEvent) =>
     defer(() => {
-      if (type === 'hidden') return connector.onVisibility?.()
+      if (type === 'hidden') return connector.onPageEvent?.(type)
       if (type === 'sleep') return step({ type, cause: new SocketError('PAGE_HIDDEN') }, pageTable)
       const isAsked = connector.heartbeat()?.probe()
       if (type === 'offline') return step({ type, now: Date.now(), delay: whileOffline(0) }, pageTable)
       lastWake = performance.now()
-      if (type === 'wake') connector.doubt?.(isAsked, whileOffline)
-      else connector.onVisibility?.(isAsked, whileOffline)
+      connector.onPageEvent?.(type, isAsked, whileOffline)
       // Clients that wake up together spread their attempts.
       step({ type: 'wake', now: Date.now(), delay: whileOffline(Math.random() * 300) }, pageTable)
     })

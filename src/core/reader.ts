@@ -3,7 +3,7 @@ import { createTimer } from '../common/timers.js'
 import type { Connector } from './connector.js'
 import { isHidden } from './page.js'
 import type { State } from './states.js'
-import type { Successor } from './successor.js'
+import type { Phase } from './successor.js'
 import type { SocketOptions } from './types.js'
 
 /**
@@ -34,12 +34,15 @@ const MAX_SKEW = 5_000
 const LONG = 60_000
 
 export const createReader = (
-  { native, isReply, report, receive }: Connector,
-  { handover, heartbeat }: SocketOptions<any>,
+  { native, heartbeat, report, receive }: Connector,
+  options: SocketOptions<any>,
   state: () => State,
-  successor: () => Successor,
+  phase: () => Phase,
+  stay: () => void,
+  plan: (cause: unknown) => void,
 ): Reader => {
-  const { when, id } = handover || {}
+  const { when, id } = options.handover || {}
+  const { isReply } = options.heartbeat ?? {}
   const setTimer = createTimer()
   /** During an overlap: the connection on which each message id arrived first. */
   let seen: Map<unknown, WebSocket> | undefined
@@ -63,21 +66,18 @@ export const createReader = (
   const listenTo = (socket: WebSocket) => (event: MessageEvent) => {
     const { data } = event
     onLife()
-    if (successor().phase() === 'doubt') successor().stay()
+    if (phase() === 'doubt') stay()
     // A message on a connection that was replaced does not prove that the current one works.
-    const isAnswer =
-      socket === native() ? isReply(event) : heartbeat?.isReply && guard(heartbeat.isReply, data)
+    const isAnswer = socket === native() ? heartbeat()?.onMessage(event) : isReply && guard(isReply, data)
     if (isAnswer) return
     if (!isDouble(socket, data)) report(data)
     // Duplicates are not skipped here, because both servers may make the same announcement. A listener may have closed the socket, and a
     // connection that was replaced ends anyway.
-    if (when && guard(when, data) && socket === native() && state().name === 'open') successor().plan(data)
+    if (when && guard(when, data) && socket === native() && state().name === 'open') plan(data)
   }
 
   const listener = () =>
-    when || successor().phase() || seen || quietSince !== undefined
-      ? listenTo(native() as WebSocket)
-      : receive
+    when || phase() || seen || quietSince !== undefined ? listenTo(native() as WebSocket) : receive
 
   const listen = () => {
     if (state().name === 'open') (native() as WebSocket).onmessage = listener()

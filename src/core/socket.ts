@@ -1,8 +1,7 @@
 import type { Data } from '../common/data.js'
-import { createTimer } from '../common/timers.js'
 import type { Checks } from './checks.js'
 import { type Counts, createConnector } from './connector.js'
-import { createUncheckedEmitter, type Emitter } from './emitter.js'
+import { createUncheckedEmitter } from './emitter.js'
 import { SocketError } from './errors.js'
 import type { StartHandover } from './handover.js'
 import type { StartHeartbeat } from './heartbeat.js'
@@ -53,17 +52,28 @@ export const makeCreateSocket =
     const { on, once, off, emit, defer } = (checks?.createEmitter ?? createUncheckedEmitter)<
       SocketEvents<Binary>
     >(['state', 'open', 'text', 'binary', 'close', 'error', 'drop'])
-    const counts = createCounts()
-    const drop = createDrop(counts, emit)
+    const counts: Counts = {
+      attempts: 0,
+      connections: 0,
+      sent: 0,
+      received: 0,
+      reclaimed: 0,
+      dropped: 0,
+      queued: 0,
+      queuedBytes: 0,
+      latency: undefined,
+    }
+    const drop = (data: Data, reason: DropReason) => {
+      counts.dropped++
+      emit('drop', { data, reason })
+      return 'dropped' as const
+    }
     const queue = createQueue(options, counts, drop)
-    const setTimer = createTimer()
-    const { state, isEnded, dispatch, step, connect, lose, abort } = createLifecycle(
+    const [state, isEnded, dispatch, connect, lose, step, abort] = createLifecycle(
       options,
       emit,
       defer,
       queue,
-      counts,
-      setTimer,
       retry,
       () => connector,
       watchPage,
@@ -75,7 +85,6 @@ export const makeCreateSocket =
       defer,
       queue,
       counts,
-      setTimer,
       ({ url, protocol }) => dispatch({ type: 'opened', now: Date.now(), url, protocol }),
       lose,
       startHeartbeat,
@@ -155,24 +164,3 @@ export const makeCreateSocket =
     else signal?.addEventListener('abort', abort)
     return socket
   }
-
-type Emit = Emitter<SocketEvents<any>>['emit']
-
-/** Makes the function that counts and reports a message that will not be sent. */
-const createDrop = (counts: Counts, emit: Emit) => (data: Data, reason: DropReason) => {
-  counts.dropped++
-  emit('drop', { data, reason })
-  return 'dropped' as const
-}
-
-const createCounts = (): Counts => ({
-  attempts: 0,
-  connections: 0,
-  sent: 0,
-  received: 0,
-  reclaimed: 0,
-  dropped: 0,
-  queued: 0,
-  queuedBytes: 0,
-  latency: undefined,
-})

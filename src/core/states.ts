@@ -57,8 +57,8 @@ export type Input =
   | { readonly type: 'continue'; readonly cause: SocketError }
   | {
       readonly type: 'close'
-      readonly code: number | undefined
-      readonly reason: string | undefined
+      readonly code?: number | undefined
+      readonly reason?: string | undefined
       readonly cause: SocketError
     }
 

@@ -1,6 +1,5 @@
 import { guard } from '../common/report.js'
 import { createTimer } from '../common/timers.js'
-import { createAttempts } from './attempts.js'
 import type { Connection } from './connection.js'
 import type { Dial } from './connector.js'
 import type { Emitter } from './emitter.js'
@@ -16,23 +15,27 @@ import type { SocketEvents } from './types.js'
 export type Phase = 'doubt' | 'dead' | 'plan' | 'drain' | 'close' | undefined
 
 /** Prepares the second connection, and ends the first one. */
-export interface Successor {
-  phase(): Phase
+export type Successor = readonly [
+  phase: () => Phase,
   /** The second connection, or the attempt to make it. */
-  next(): Connection | undefined
+  next: () => Connection | undefined,
   /** Why there is a second connection. */
-  cause(): SocketError
+  cause: () => SocketError,
   /** Replaces the first connection, unless this is already in progress. `isRequest`: later attempts receive this cause. */
-  plan(cause?: unknown, isRequest?: boolean): void
-  /** Replaces the first connection, unless a message arrives on it. `isAsked`: the heartbeat has sent a ping, and decides instead. */
-  doubt(isAsked: boolean | undefined, isPossible: boolean, whileOffline?: (delay: number) => number): void
+  plan: (cause?: unknown, isRequest?: boolean) => void,
   /** The first connection stays, unless there is another reason to replace it. */
-  stay(): void
+  stay: () => void,
   /** Returns the second connection, which from now on belongs to the caller. */
-  take(): Connection | undefined
+  take: () => Connection | undefined,
   /** Abandons the second connection. */
-  reset(): void
-}
+  reset: () => void,
+  /** Replaces the first connection, unless a message arrives on it. `isAsked`: the heartbeat has sent a ping, and decides instead. */
+  doubt: (
+    isAsked: boolean | undefined,
+    isPossible: boolean,
+    whileOffline?: (delay: number) => number,
+  ) => void,
+]
 
 /** Clients that wake up together start their attempts spread over this many milliseconds. */
 const JITTER = 300
@@ -57,17 +60,26 @@ export const createSuccessor = (
 ): Successor => {
   const setTimer = createTimer()
   let phase: Phase
+  let next: Connection | undefined
   let why: SocketError
   /** Lengthens a delay while the browser reports that there is no network. */
   let adjust: ((delay: number) => number) | undefined
   let since = 0
+  let failures = 0
+  let isSlow = false
   /** Set if the first connection is to be replaced even if it still works. */
   let wish: SocketError | undefined
 
+  const abandon = () => {
+    next?.abandon()
+    next = undefined
+  }
+
   const reset = () => {
     phase = wish = undefined
+    failures = 0
     setTimer()
-    drop()
+    abandon()
   }
 
   const stay = () => {
@@ -91,22 +103,28 @@ export const createSuccessor = (
     hold(true)
     // The reply to the last message needs a round trip and the server's time. The handshake took a round trip, or two or three without HTTP/2.
     if (isDead) lose(why)
-    else setTimer(Math.max((next() as Connection).handshake, MIN_DRAIN), closeFirst)
+    else setTimer(Math.max((next as Connection).handshake, MIN_DRAIN), closeFirst)
   }
 
-  const fail = (cause: SocketError, attempt: number) => {
-    // The timer goes on: it limits the closing handshake of the first connection.
-    if (phase === 'close') return
-    const [delay, error] = askRetry(retry, since, { attempt, cause, uptime: 0, url: first().url }, emit)
-    if (phase === 'drain') phase = 'plan'
-    hold(false)
-    if (delay !== false) return setTimer(delay, start)
-    wish = undefined
-    stay()
-    onFailed(error ?? cause)
+  const fail = (cause: SocketError) => {
+    const attempt = ++failures
+    isSlow = cause.code === 'CONNECT_TIMEOUT'
+    abandon()
+    defer(() => {
+      // In the meantime, a listener may have closed the socket, or the first connection may have been lost.
+      if (attempt !== failures) return
+      emit('error', cause)
+      // The timer goes on: it limits the closing handshake of the first connection.
+      if (phase === 'close') return
+      const [delay, error] = askRetry(retry, since, { attempt, cause, uptime: 0, url: first().url }, emit)
+      if (phase === 'drain') phase = 'plan'
+      hold(false)
+      if (delay !== false) return setTimer(delay, start)
+      wish = undefined
+      stay()
+      onFailed(error ?? cause)
+    })
   }
-
-  const [next, dialNext, take, drop] = createAttempts(emit, defer, dial, onReady, fail)
 
   // Deferred, because the endpoint function may call methods of the socket.
   const start = (isLate?: boolean) =>
@@ -118,7 +136,11 @@ export const createSuccessor = (
       if (wait) return setTimer(wait, () => start(true))
       hold(isDoubt)
       why = wish ?? why
-      dialNext(why)
+      try {
+        next = Object.assign(dial({ attempt: failures, cause: why, isSlow }), { onReady, onFailed: fail })
+      } catch (error) {
+        fail(new SocketError('ENDPOINT_FAILED', error))
+      }
     })
 
   const begin = (name: Phase) => {
@@ -133,26 +155,28 @@ export const createSuccessor = (
     start()
   }
 
-  const plan = (cause?: unknown, isRequest?: boolean) => {
-    if (isRequest || !wish) wish = new SocketError('HANDOVER', cause)
-    move()
-  }
+  return [
+    () => phase,
+    () => next,
+    () => why,
 
-  return {
-    phase: () => phase,
-    next,
-    cause: () => why,
-    plan,
+    (cause, isRequest) => {
+      if (isRequest || !wish) wish = new SocketError('HANDOVER', cause)
+      move()
+    },
+
     stay,
 
-    take() {
+    () => {
+      const taken = next
+      next = undefined
       setTimer()
-      return take()
+      return taken
     },
 
     reset,
 
-    doubt(isAsked, isPossible, whileOffline) {
+    (isAsked, isPossible, whileOffline) => {
       adjust = whileOffline
       if (!phase) {
         why = new SocketError('HANDOVER', undefined, undefined, 'it may be dead')
@@ -161,9 +185,9 @@ export const createSuccessor = (
       if (phase !== 'plan' && phase !== 'doubt') return
       phase = 'doubt'
       hold(true)
-      if (isAsked || next()) return
+      if (isAsked || next) return
       if (isPossible) setTimer(Math.random() * JITTER, start)
       else lose(why, true)
     },
-  }
+  ]
 }
