@@ -13,7 +13,9 @@ export const isClient = (): boolean => !!globalThis.window
 
 const createStore = (
   endpoint: Endpoint,
-  { key, autoConnect, ...options }: SharedOptions & { key: string },
+  key: string,
+  autoConnect: boolean | undefined,
+  options: SharedOptions,
 ): Store<Socket> => {
   const socket = createSocket(endpoint, { ...options, autoConnect: false })
   let users = 0
@@ -42,9 +44,12 @@ const createStore = (
  * The socket for a key, which is made with the first who asks. The first who listens connects it, and a moment after the last has left it
  * is closed. A socket that is passed in belongs to the caller, and is neither connected nor closed.
  */
-export const socketStore = (endpoint: any, options: SharedOptions<any> = {}): Store<AnySocket> => {
-  const key = options.key ?? endpoint?.href ?? endpoint
+export const socketStore = (
+  endpoint: any,
+  { key: given, autoConnect, ...options }: SharedOptions<any> = {},
+): Store<AnySocket> => {
+  const key = given ?? endpoint?.href ?? endpoint
   if (key?.send) return [() => () => {}, () => key]
   if (typeof key !== 'string') throw new TypeError('useSocket() needs an address or a key')
-  return stores.get(key) ?? createStore(endpoint, { ...options, key })
+  return stores.get(key) ?? createStore(endpoint, key, autoConnect, options)
 }
