@@ -1,6 +1,6 @@
 import { watchExpiry } from '../common/expiry.js'
 import type { Data, QueueOptions, SendOptions } from '../index.js'
-import type { Entry, TabMessage } from './protocol.js'
+import type { Entry, HubMessage, TabMessage } from './protocol.js'
 
 interface Unsent extends Entry {
   size: number
@@ -25,8 +25,8 @@ export interface SendQueue {
   push(data: Data, size: number, options: SendOptions): 'queued' | 'dropped'
   /** The hub has sent the messages up to this one. Returns how many. */
   sent(id: number): number
-  /** `data`: the data of a volatile message, which is not kept here. */
-  drop(id: number, reason: string, data?: Data): void
+  /** The hub has dropped a message. */
+  drop(message: HubMessage & { type: 'dropped' }): void
   /** Drops all messages: with this reason if it is certain that they were not sent, otherwise with `'unknown'`. */
   clear(reason: string): void
   /** The tab knows that there is a connection, or that there is none. */
@@ -108,11 +108,12 @@ export const createSendQueue = (
         if (entry.key === key) cancel(entry, 'replaced')
       }
       const isFull = () => unsent.size - leaving >= maxMessages || (bytes + size > maxBytes && bytes > 0)
-      for (const entry of overflow === 'drop-oldest' ? unsent.values() : []) {
-        if (!isFull()) break
-        cancel(entry, 'overflow')
-      }
-      if (overflow !== 'drop-oldest' && (isFull() || size > maxBytes)) return reject('overflow')
+      if (overflow === 'drop-oldest') {
+        for (const entry of unsent.values()) {
+          if (!isFull()) break
+          cancel(entry, 'overflow')
+        }
+      } else if (isFull() || size > maxBytes) return reject('overflow')
       const expires = ttl === undefined ? undefined : Date.now() + ttl
       const entry: Unsent = {
         ...{ id: next++, data, size, key, expires },
@@ -133,7 +134,7 @@ export const createSendQueue = (
       }
       return count
     },
-    drop(id, reason, data) {
+    drop({ id, reason, data }) {
       const entry = unsent.get(id)
       if (entry) drop(entry, reason)
       else if (data !== undefined) onDrop(data, reason)
