@@ -1,5 +1,5 @@
 import { guard } from '../common/report.js'
-import { type Data, SocketError } from '../index.js'
+import { SocketError } from '../index.js'
 import { createCalls, type Functions } from './functions.js'
 import type { HubSettings } from './hub-socket.js'
 import { createLink, type Link } from './link.js'
@@ -17,8 +17,6 @@ export interface Client extends Membership {
   readonly sendQueue: SendQueue
   readonly link: Link
   readonly counts: { sent: number; received: number; dropped: number }
-  /** Reports that a message will not be sent. */
-  drop(data: Data, reason: any): void
   readonly call: ReturnType<typeof createCalls>['call']
   /** Sends a frame of a reliable session, if there is a connection. Undefined if this is not a reliable session. */
   readonly sendFrame: ((frame: string) => 'sent' | 'dropped') | undefined
@@ -74,11 +72,10 @@ export const createClient = (
 
   const join = () => link.post({ type: 'join', config, last, hasBeenOpen: view.hasBeenOpen })
   const link: Link = createLink(name, platform, worker, settings, join, message => receive(message), emit)
-  const drop: Client['drop'] = (data, reason) => {
+  const sendQueue = createSendQueue(queue ?? {}, link.post, (data, reason) => {
     counts.dropped++
     emit('drop', { data, reason })
-  }
-  const sendQueue = createSendQueue(queue ?? {}, link.post, drop)
+  })
   const calls = createCalls(functions, link.post)
   const session = createTabSession(config, functions, view, sendQueue, link, message => receive(message))
 
@@ -167,7 +164,6 @@ export const createClient = (
     sendQueue,
     link,
     counts,
-    drop,
     call: calls.call,
     sendFrame: config.session ? session.send : undefined,
     ...createMembership(view, sendQueue, link, calls, isAway => {

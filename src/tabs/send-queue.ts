@@ -23,6 +23,8 @@ export interface SendQueue {
   /** The messages, in the form in which the hub gets them. */
   entries(): Entry[]
   push(data: Data, size: number, options: SendOptions): 'queued' | 'dropped'
+  /** Drops a message that is not in the queue. */
+  reject(data: Data, reason: string): 'dropped'
   /** The hub has sent the messages up to this one. Returns how many. */
   sent(id: number): number
   /** The hub has dropped a message. */
@@ -84,7 +86,12 @@ export const createSendQueue = (
     entry.isPosted = post({ type: 'send', ...entryOf(entry) })
     entry.mayBeSent = isOpen
   }
+  const reject: SendQueue['reject'] = (data, reason) => {
+    onDrop(data, reason)
+    return 'dropped'
+  }
   const sendQueue: SendQueue = {
+    reject,
     get size() {
       return unsent.size
     },
@@ -95,13 +102,10 @@ export const createSendQueue = (
     entries: () => [...unsent.values()].map(entryOf),
     push(data, size, options) {
       const { ttl, key, signal } = options
-      const reject = (reason: string) => {
-        onDrop(data, reason)
-        return 'dropped' as const
-      }
-      if (signal?.aborted) return reject('aborted')
+      if (signal?.aborted) return reject(data, 'aborted')
       if (options.volatile) {
-        if (!isOpen || !post({ type: 'send', id: next++, data, volatile: true })) return reject('volatile')
+        if (!isOpen || !post({ type: 'send', id: next++, data, volatile: true }))
+          return reject(data, 'volatile')
         return 'queued'
       }
       for (const entry of key === undefined ? [] : unsent.values()) {
@@ -113,7 +117,7 @@ export const createSendQueue = (
           if (!isFull()) break
           cancel(entry, 'overflow')
         }
-      } else if (isFull() || size > maxBytes) return reject('overflow')
+      } else if (isFull() || size > maxBytes) return reject(data, 'overflow')
       const expires = ttl === undefined ? undefined : Date.now() + ttl
       const entry: Unsent = {
         ...{ id: next++, data, size, key, expires },

@@ -122,10 +122,8 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
     send(data, how = {}) {
       checker.send(data, how)
       if (client.sendFrame) return client.sendFrame(data as string)
-      if (!link.isOpen && (view.snapshot.state as { cause?: unknown }).cause) {
-        client.drop(data, 'closed')
-        return 'dropped'
-      }
+      if (!link.isOpen && (view.snapshot.state as { cause?: unknown }).cause)
+        return sendQueue.reject(data, 'closed')
       return sendQueue.push(copyData(data), byteLength(data), how)
     },
     connect,
