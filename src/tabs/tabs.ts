@@ -7,6 +7,7 @@ import { type Client, createClient } from './client.js'
 import { type PageEvents, watchPage } from './page.js'
 import { findPlatform, type Platform } from './platform.js'
 import { type Config, nameOf, postable } from './protocol.js'
+import { type CreateTabSession, createTabSession } from './tab-session.js'
 import type {
   BinaryType,
   CreateSessionSocket,
@@ -81,21 +82,21 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
   page: PageEvents,
   endpoint: Endpoint,
   options: TabsSocketOptions<Binary>,
-  isSession = false,
+  createSession?: CreateTabSession,
 ): TabsSocket<Binary> => {
   for (const name in options) {
     if (!OPTIONS.includes(name))
       throw new TypeError(`createTabsSocket has no option '${name}', only ${OPTIONS.join(', ')}`)
   }
-  const config = configOf(endpoint, options, isSession)
-  const { key = config.endpoint, user = '', signal, queue, WebSocket } = options
+  const config = configOf(endpoint, options, !!createSession)
+  const { key = config.endpoint, user = '', signal } = options
   if (typeof key !== 'string') throw new TypeError('An endpoint that is a function needs the option key')
   if (typeof user !== 'string') throw new TypeError('user must be a string')
   const checker = createChecker(config, options)
 
   const name = nameOf(key, user)
   const functions = { ...options, endpoint, isReply: options.heartbeat?.isReply }
-  const client = createClient(name, platform, options.worker, config, functions, queue, { WebSocket })
+  const client = createClient(name, platform, config, functions, options, createSession)
   const { view, sendQueue, link } = client
   const watch = watchPage(name, client, page)
   const connect = () => {
@@ -121,7 +122,7 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
     queuedMessages: sendQueue.list,
     send(data, how = {}) {
       checker.send(data, how)
-      if (client.sendFrame) return client.sendFrame(data as string)
+      if (client.session) return client.session.send(data as string)
       if (!link.isOpen && (view.snapshot.state as { cause?: unknown }).cause)
         return sendQueue.reject(data, 'closed')
       return sendQueue.push(copyData(data), byteLength(data), how)
@@ -206,7 +207,7 @@ export const shareSessionIn =
       ...options,
       ...{ key, user, worker, handover: handover === false ? false : { maxAge, wake } },
     }
-    return createTabsSocketIn(platform, page, endpoint, given, true) as Socket
+    return createTabsSocketIn(platform, page, endpoint, given, createTabSession) as Socket
   }
 
 /**
