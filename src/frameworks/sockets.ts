@@ -8,9 +8,6 @@ const LINGER = 1_000
 
 const stores = /* @__PURE__ */ new Map<string, Store<Socket>>()
 
-/** Whether there is a page to connect from: none while a server renders. */
-export const isClient = (): boolean => !!globalThis.window
-
 const createStore = (
   endpoint: Endpoint,
   key: string,
@@ -36,7 +33,8 @@ const createStore = (
     }
   }
   const store: Store<Socket> = [listen, () => socket]
-  if (isClient()) stores.set(key, store)
+  // While a server renders, there is no window, and its users must not share a socket.
+  if (globalThis.window) stores.set(key, store)
   return store
 }
 
