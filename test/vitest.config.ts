@@ -36,8 +36,8 @@ export default defineConfig(({ mode }) => {
       hookTimeout: 300_000,
       root: fileURLToPath(new URL('..', import.meta.url)),
       silent: 'passed-only',
-      // Vitest leaves one core to itself, which is half of a small machine.
-      maxWorkers: Math.max(2, availableParallelism() - 1),
+      // Many tests wait for timers, servers and browsers, so a small machine can run more files at a time than it has cores.
+      maxWorkers: Math.max(3, availableParallelism() - 1),
       reporters: [new Report()],
       projects: [
         project('node', 'node', ['test/**/*.test.ts'], {
@@ -50,7 +50,7 @@ export default defineConfig(({ mode }) => {
           'node',
           [quick ? `test/engines/{${BRIEF}}.test.ts` : 'test/engines/**/*.test.ts'],
           {
-            maxWorkers: 3,
+            maxWorkers: 4,
             sequence: { groupOrder: 1 },
           },
         ),

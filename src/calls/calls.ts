@@ -30,7 +30,8 @@ import type {
  *
  * It reads every text message of the socket and, with a codec, every binary message. The socket needs the part `delivery` of the core. If the
  * first argument is a function, it creates the socket with the option `prepare`, so that subscriptions are sent before the socket is open. If the
- * first argument is a socket, they are sent after `open`, behind the queued messages. Throws a `TypeError` for invalid options.
+ * first argument is a socket, they are sent after `open`, behind the queued messages. Throws a `TypeError` for invalid options, and without a
+ * protocol.
  */
 export const calls: {
   <All extends Contract = Contract>(
@@ -53,6 +54,7 @@ export const calls: {
     'maxBytes',
     'maxSubscriptions',
   ])
+  if (!protocol?.read) throw new TypeError('calls() needs a protocol, such as jsonRpc()')
   const { contract, codec, maxCalls = 1_000, maxBytes = 2 ** 24, maxSubscriptions = 1_000 } = options
   const { on, off, emit } = createEmitter<CallsEvents>(['error'])
   // A map, because a plain object inherits names such as `constructor`.

@@ -33,7 +33,7 @@ interface JsonOf<Outgoing> {
  *
  * Listeners are called in the order of arrival, even with an asynchronous validator: it is called for each message at once, and its result is
  * held back until the results of earlier messages are there. If a validator never settles, all later messages are delayed. Throws a
- * `TypeError` for a schema that is not a Standard Schema.
+ * `TypeError` for anything but a socket, and for a schema that is not a Standard Schema.
  */
 export const json: {
   <Outgoing = Encodable>(): JsonOf<Outgoing>
@@ -54,6 +54,7 @@ export const json: {
   ): Json<Incoming, Outgoing, InvalidText | InvalidData>
 } = (socket?: Socket<any>, schema: Schema<unknown> = ANYTHING, codec?: Codec<any>): any => {
   if (!socket) return json
+  if (!socket.on) throw new TypeError('json() needs a socket')
   const standard = schema['~standard']
   if (!standard) throw new TypeError('json() needs a Standard Schema')
   const { on, off, emit } = createEmitter<JsonEvents<any, any>>(['message', 'invalid'])

@@ -61,21 +61,18 @@ export type PendingMessage = Omit<SentMessage, 'ackId' | 'messageId' | 'type'> &
 
 /** Something prevents the outbox from storing or reading messages. Messages of this page are still sent. */
 export interface OutboxProblem {
-  /** The kind of problem. */
-  readonly reason: /** The storage cannot be opened: there is no IndexedDB, the page may not use it, or the database is corrupt. */
-    | 'unavailable'
-    /** The database was written by a newer version of this package. */
-    | 'newer'
-    /** The browser or another page has closed the database: for example, because the user deletes the data of the site. */
-    | 'closed'
-    /** The browser allows no more data. */
-    | 'quota'
-    /** The storage failed for another reason. */
-    | 'failed'
-    /** `encode` or `decode` failed, or did not settle within 30 seconds. */
-    | 'codec'
-    /** There are no Web Locks: several tabs may send the same message. Servers that recognize its id process it once. */
-    | 'unlocked'
+  /**
+   * The kind of problem:
+   *
+   * - `'unavailable'`: the storage cannot be opened. There is no IndexedDB, the page may not use it, or the database is corrupt.
+   * - `'newer'`: the database was written by a newer version of this package.
+   * - `'closed'`: the browser or another page has closed the database, for example because the user deletes the data of the site.
+   * - `'quota'`: the browser allows no more data.
+   * - `'failed'`: the storage failed for another reason.
+   * - `'codec'`: `encode` or `decode` failed, or did not settle within 30 seconds.
+   * - `'unlocked'`: there are no Web Locks, so several tabs may send the same message. Servers that recognize its id process it once.
+   */
+  readonly reason: 'unavailable' | 'newer' | 'closed' | 'quota' | 'failed' | 'codec' | 'unlocked'
   /** What happened, and what it means. */
   readonly message: string
   /** The error of the platform or of the application's function, if there is one. */

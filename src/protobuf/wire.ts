@@ -86,7 +86,7 @@ export const read = (message: Uint8Array, visitor: Visitor): void => {
       value += (byte % 128) * 2 ** bit
       if (byte < 128) return value
     }
-    return fail('a number without an end')
+    return fail('the end of a number is missing')
   }
   while (at < message.length) {
     const tag = next()
@@ -100,7 +100,7 @@ export const read = (message: Uint8Array, visitor: Visitor): void => {
       const size =
         type === LENGTH ? next() : type === FIXED64 ? 8 : type === FIXED32 ? 4 : fail('an invalid type')
       const end = at + size
-      if (end > message.length) fail('a field without an end')
+      if (end > message.length) fail('the end of a field is missing')
       if (type === LENGTH) visitor.bytes?.(tag, message.subarray(at, end))
       at = end
     }

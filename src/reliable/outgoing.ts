@@ -92,6 +92,10 @@ const frameOf = (
   return typeof data === 'function' ? data(members) : encode(members, data as EncodedData)
 }
 
+/** Whether a message of this size has to wait for acknowledgements of those that were sent. */
+const isFull = (sent: MessageList, size: number) =>
+  sent.size > 0 && (sent.size >= WINDOW || sent.bytes + size > WINDOW_BYTES)
+
 /**
  * Sends messages to the server in the order of `ackId`, and keeps each until it is acknowledged. `transmit` passes a frame to the
  * connection, and returns `false` if no connection accepts it now.
@@ -115,9 +119,8 @@ export const createOutgoing = (
   let dropped = 0
 
   // Their promises were lost with the page that sent them.
-  for (const message of [...sent.values(), ...waiting.values()]) {
+  for (const message of [...sent.values(), ...waiting.values()])
     message.report = outcome => emit('outcome', { ...describe(message), ...outcome })
-  }
 
   const finish = (message: Message, outcome: Outcome) => {
     message.unwatch?.()
@@ -139,8 +142,7 @@ export const createOutgoing = (
       const { frame, size, expires } = message
       if (expires && expires < Date.now()) drop(message, 'expired')
       else {
-        if (sent.size && (sent.size >= WINDOW || sent.bytes + size > WINDOW_BYTES)) break
-        if (!transmit(frame)) break
+        if (isFull(sent, size) || !transmit(frame)) break
         removeFrom(waiting, message)
         addTo(sent, message)
         message.unwatch?.()

@@ -50,6 +50,22 @@ export interface Session {
   retry(context: RetryContext): number | false
 }
 
+/** Resolves with the server's first frame, or with `undefined` if it is malformed. */
+const readFirst = async (
+  { receive }: PreparedConnection,
+  format: FrameFormat,
+): Promise<ServerFrame | undefined> => {
+  let first: ServerFrame | undefined
+  // A server that refuses the client sends `disconnected` first. The code of the close frame after it decides.
+  do {
+    const data = (await receive()) as ArrayBuffer
+    try {
+      first = format.decode(data) as ServerFrame
+    } catch {}
+  } while (first?.type === 'system' && first.event === 'disconnected')
+  return first
+}
+
 /** Begins a session with the first `connected`, and resumes it on each later connection, until the server has lost it. */
 export const createSession = (
   key: SessionKey | undefined,
@@ -113,18 +129,10 @@ export const createSession = (
     write,
 
     async prepare(connection) {
-      const { send, receive, signal } = connection
-      const transmit = (frame: Frame) => send(write(frame, connection))
-      let first: ServerFrame | undefined
-      // A server that refuses the client sends `disconnected` first. The code of the close frame after it decides.
-      do {
-        const data = (await receive()) as ArrayBuffer
-        // The connection may have ended meanwhile, and the session with it.
-        if (signal.aborted) return
-        try {
-          first = format.decode(data) as ServerFrame
-        } catch {}
-      } while (first?.type === 'system' && first.event === 'disconnected')
+      const transmit = (frame: Frame) => connection.send(write(frame, connection))
+      const first = await readFirst(connection, format)
+      // The connection may have ended meanwhile, and the session with it.
+      if (connection.signal.aborted) return
       if (first?.type !== 'system' || first.event !== 'connected' || typeof first.connectionId !== 'string') {
         throw new TypeError(MALFORMED)
       }

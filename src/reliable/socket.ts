@@ -14,7 +14,7 @@ import {
   type State,
 } from '../index.js'
 import { decode, encode, encodeData, isPong, MALFORMED, type ServerFrame } from './frames.js'
-import { createIncoming } from './incoming.js'
+import { createIncoming, type Incoming } from './incoming.js'
 import { describe } from './messages.js'
 import { checkSend, createOutgoing, type Frame, type Outgoing, type RequestHead } from './outgoing.js'
 import { parseSaved } from './saved.js'
@@ -127,6 +127,21 @@ const attachTo = (
     },
   })
 
+/** Processes a frame of the server. `handOver` replaces the connection: the server is about to restart. */
+const dispatch = (
+  frame: ServerFrame,
+  data: string | ArrayBuffer,
+  incoming: Incoming,
+  outgoing: Outgoing,
+  emit: Emitter<ReliableEvents<any>>['emit'],
+  handOver: ((cause: string) => unknown) | undefined,
+) => {
+  if (frame.type === 'message') incoming.receive(frame, data)
+  else if (frame.type === 'ack') outgoing.receive(frame)
+  else if (frame.type === 'system' && frame.event === 'limited') emit('error', new Error(frame.message))
+  else if (frame.type === 'system' && frame.event === 'draining') handOver?.('draining')
+}
+
 /**
  * Creates a `createReliableSocket` from a `createSocket` that was assembled from the parts that an application needs. The parts `prepare`
  * and `delivery` are required. Without the part `heartbeat`, dead connections are not detected.
@@ -168,11 +183,7 @@ export const reliableSocketOver =
     const receive = (data: string | ArrayBuffer) => {
       if (isSplit()) return
       try {
-        const frame = frames.decode(data) as ServerFrame
-        if (frame.type === 'message') incoming.receive(frame, data)
-        else if (frame.type === 'ack') outgoing.receive(frame)
-        else if (frame.type === 'system' && frame.event === 'limited') emit('error', new Error(frame.message))
-        else if (frame.type === 'system' && frame.event === 'draining') socket.handover?.('draining')
+        dispatch(frames.decode(data) as ServerFrame, data, incoming, outgoing, emit, socket.handover)
       } catch {
         // An unreadable frame counts as not received: the jump of the sequence numbers after it is reported as a gap.
         emit('error', new TypeError(MALFORMED))
@@ -223,9 +234,7 @@ export const reliableSocketOver =
 
     const keep = options.outbox && attachTo(options.outbox, outgoing, on, emit, () => state)
     const send = (head: RequestHead, name: string, how: ReliableSendOptions, data: unknown) => {
-      if (!keep || how.store === false) {
-        return outgoing.send(head, name, how, frames.pack(data))
-      }
+      if (!keep || how.store === false) return outgoing.send(head, name, how, frames.pack(data))
       checkSend(name, how)
       return keep({ data, options: how, write: data => encode(head, encodeData(data)) })
     }

@@ -21,6 +21,8 @@ interface Waiting {
 export class Acknowledgements {
   private readonly scripts: ScriptRunner
   private waiting: Waiting[] = []
+  /** The last acknowledgement of each session that Redis has not answered. */
+  private readonly unanswered = new Map<string, Promise<void>>()
   private timer: ReturnType<typeof setTimeout> | undefined
   private lastSent = Number.NEGATIVE_INFINITY
 
@@ -29,7 +31,24 @@ export class Acknowledgements {
   }
 
   add(id: string, epoch: number, sequenceId: number): Promise<void> {
-    return new Promise((resolve, reject) => this.push([{ id, epoch, sequenceId, resolve, reject }]))
+    const done = new Promise<void>((resolve, reject) =>
+      this.push([{ id, epoch, sequenceId, resolve, reject }]),
+    )
+    this.unanswered.set(id, done)
+    const forget = () => {
+      if (this.unanswered.get(id) === done) this.unanswered.delete(id)
+    }
+    done.then(forget, forget)
+    return done
+  }
+
+  /**
+   * Sends the pending acknowledgements, and waits for Redis to answer that of this session. Otherwise, a script that increases the epoch could
+   * overtake it, if Redis has forgotten the script for acknowledgements.
+   */
+  async settle(id: string): Promise<void> {
+    this.flush()
+    await this.unanswered.get(id)?.catch(() => {})
   }
 
   /** Sends the pending acknowledgements, before any other script. */

@@ -80,7 +80,7 @@ export class RedisNode implements StoreNode {
   }
 
   readonly resume: StoreNode['resume'] = async (id, token, next, userId, groups) => {
-    this.acknowledgements.flush()
+    await this.acknowledgements.settle(id)
     const lease = await this.scripts.run(
       'resume',
       id,

@@ -18,6 +18,9 @@ import type { Effect } from './store.js'
 import { shutDown, startChecking } from './upkeep.js'
 import { createUser } from './users.js'
 
+/** Those that have a reliable server. A second one would begin two sessions for each connection. */
+const served = new WeakSet<object>()
+
 /** Selects the subprotocol, and turns connections into sessions. Returns a function that stops this. */
 const acceptConnections = <Request extends RequestLike>(server: Server<Request>): (() => void) => {
   const { wss, options, sockets, report } = server
@@ -79,13 +82,16 @@ const idOf = (session: string | Session): string => (typeof session === 'string'
  * })
  * ```
  *
- * Throws a `TypeError` for invalid options.
+ * Throws a `TypeError` for invalid options, and if this `WebSocketServer` already has a reliable server that was not closed.
  */
 export const createReliableServer = <Request extends RequestLike = RequestLike>(
   wss: WebSocketServerLike<Request>,
   options: ReliableServerOptions<Request> = {},
 ): ReliableServer => {
+  if (served.has(wss))
+    throw new TypeError('This WebSocketServer already has a reliable server: use that one, or close it first')
   const server = createServer(wss, options)
+  served.add(wss)
   const stopAccepting = acceptConnections(server)
   const stopChecking = startChecking(server)
   const write = (data: unknown, dataType?: DataType, from?: { group: string }) =>
@@ -147,6 +153,7 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
       await shutDown(server, server.closing, timeout)
       server.receipts.close()
       stopAccepting()
+      served.delete(wss)
     },
   }
 }

@@ -33,7 +33,7 @@ const OPTIONS = [
 const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config => {
   // The hub translates the frames of a session for each tab.
   if (isSession && !options.protocols()[0].startsWith('json')) {
-    throw new TypeError('Tabs can only share a session of JSON frames: leave out the option frames')
+    throw new TypeError('Tabs can only share sessions with JSON frames: omit the option frames')
   }
   const { isReply: _, ...heartbeat } = options.heartbeat ?? {}
   if (typeof heartbeat.message === 'function') throw new TypeError('heartbeat.message must not be a function')

@@ -4,6 +4,12 @@ import type { Direction, FakePeer } from './types.js'
 
 export const STATES = ['CONNECTING', 'OPEN', 'CLOSING', 'CLOSED'] as const
 
+/** The data of a `message` event. */
+const payloadOf = (message: string | Uint8Array, binaryType: BinaryType): unknown => {
+  if (typeof message === 'string') return message
+  return binaryType === 'blob' ? new Blob([message as BlobPart]) : message.buffer
+}
+
 /** The server's end of a connection: the calls of the test script, each checked against the current state. */
 export const createPeer = (
   connection: FakeConnection,
@@ -77,10 +83,7 @@ export const createPeer = (
       connection.deliver(() => {
         // https://websockets.spec.whatwg.org/#feedback-from-the-protocol
         if (connection.readyState !== 1) return
-        let payload: unknown = message
-        if (typeof message !== 'string') {
-          payload = socket.binaryType === 'blob' ? new Blob([message as BlobPart]) : message.buffer
-        }
+        const payload = payloadOf(message, socket.binaryType)
         connection.fire(new MessageEvent('message', { data: payload, origin: connection.origin }))
       })
       return peer

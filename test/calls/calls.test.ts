@@ -495,6 +495,13 @@ describe('limits', () => {
     expect(() => api.subscribe('a', undefined, () => {}, { onend() {} } as object)).toThrow(/'onend'.*onEnd/)
   })
 
+  test('a protocol that is missing or has no read() throws a TypeError', () => {
+    const { socket } = setup()
+    const needed = new TypeError('calls() needs a protocol, such as jsonRpc()')
+    expect(() => (calls as any)(socket)).toThrow(needed)
+    expect(() => calls(socket, jsonRpc as any)).toThrow(needed)
+  })
+
   test('a limit or a timeout that is not a number throws a TypeError, even if it could be converted to one', () => {
     for (const value of [null, '5', '', true, [1]] as any[]) {
       expect(() => setupCalls({ timeout: value })).toThrow('timeout must be a number, at least 0')

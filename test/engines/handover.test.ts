@@ -119,7 +119,7 @@ async function start(rig: Rig, path: string, options: FlowOptions = {}) {
 inEveryEngine(rig => {
   const rows: string[] = []
 
-  const frozen = byEffort(2, 10, 200)
+  const frozen = byEffort(2, 6, 200)
   test(`each of ${frozen} dead connections is replaced after the wake-up, and messages sent in that second arrive`, {
     timeout: patience + frozen * 5_000,
   }, async () => {
@@ -182,7 +182,7 @@ inEveryEngine(rig => {
     )
   })
 
-  const silent = byEffort(4, 30, 1_000)
+  const silent = byEffort(4, 15, 1_000)
   test(`${silent} wake-ups on a healthy, silent connection lose, duplicate and reorder nothing`, {
     timeout: patience + silent * 5_000,
   }, async () => {
@@ -248,7 +248,7 @@ inEveryEngine(rig => {
     )
   })
 
-  const busy = byEffort(10, 50, 1_000)
+  const busy = byEffort(10, 30, 1_000)
   test(`${busy} wake-ups on a busy connection open no second connection that outlives the next message, and lose nothing`, {
     timeout: patience + busy * 2_000,
   }, async () => {
@@ -279,7 +279,7 @@ inEveryEngine(rig => {
     rows.push(`wake on a busy connection: ${busy}, opened and dropped at once ${made}, nothing lost`)
   })
 
-  const rotations = byEffort(5, 30, 1_000)
+  const rotations = byEffort(5, 15, 1_000)
 
   /** Checks the events of handovers, which do not depend on what the server sends. */
   function expectSeamless({ opens, closes, errors, drops }: FlowRecord, times: number) {

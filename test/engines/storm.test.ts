@@ -21,8 +21,8 @@ declare const traffic: Traffic
 
 const { STORM_SEED } = process.env
 const SOAK = effort === 'soak'
-/** The duration in milliseconds: two minutes in Chromium, and ten minutes in each engine for `soak`. */
-const length = SOAK ? 600_000 : 120_000
+/** The duration in milliseconds: one minute in Chromium, and ten minutes in each engine for `soak`. */
+const length = SOAK ? 600_000 : 60_000
 
 /** Seeds that have failed, each with the name of the bug. */
 const knownSeeds: { readonly seed: number; readonly name: string }[] = []

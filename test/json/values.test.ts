@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { json, type Schema } from '../../src/json.ts'
+import { eventually } from '../support/eventually.ts'
 import { fresh, settled, setup } from '../support/setup.ts'
 
 fresh()
@@ -143,7 +144,7 @@ describe('JSON that the server sends as binary', () => {
     native().send(bytesOf('[1]'))
     native().send(Uint8Array.of(1, 2, 3))
     vi.useRealTimers()
-    await vi.waitFor(() => expect(eventLog).toEqual([{ text: '[1]', issues }]))
+    await eventually(() => expect(eventLog).toEqual([{ text: '[1]', issues }]))
   })
 
   test('is reported if there is no listener for invalid', () => {
@@ -420,6 +421,12 @@ describe('a validator of json()', () => {
     const schema = { parse: JSON.parse } as any
     expect(() => json(socket, schema)).toThrow(new TypeError('json() needs a Standard Schema'))
   })
+})
+
+test('json() throws a TypeError for anything but a socket', () => {
+  const needed = new TypeError('json() needs a socket')
+  expect(() => json('wss://push.test' as any)).toThrow(needed)
+  expect(() => json({} as any)).toThrow(needed)
 })
 
 describe('an invalid message of json() without a listener', () => {

@@ -3,6 +3,19 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { createReliableServer, memoryStore, type ReliableServer, type Store } from '../../src/server.ts'
 import { FakeServer } from './fake.ts'
 
+test('a WebSocketServer can only have one reliable server at a time', async () => {
+  const wss = new FakeServer()
+  const first = createReliableServer(wss)
+  expect(() => createReliableServer(wss)).toThrow(
+    'This WebSocketServer already has a reliable server: use that one, or close it first',
+  )
+  expect((await wss.connect()).frames).toMatchObject([{ event: 'connected' }])
+  await first.close({ timeout: 0 })
+  const second = createReliableServer(wss)
+  expect((await wss.connect()).frames).toMatchObject([{ event: 'connected' }])
+  await second.close({ timeout: 0 })
+})
+
 describe('a server whose store cannot be opened', () => {
   const servers: ReliableServer[] = []
   afterEach(async () => {

@@ -181,6 +181,6 @@ test('a session with frames that are not JSON cannot be shared, and creating its
           ...(heartbeat !== undefined && { heartbeat }),
         }),
       ),
-    ).toThrow('Tabs can only share a session of JSON frames: leave out the option frames')
+    ).toThrow('Tabs can only share sessions with JSON frames: omit the option frames')
   }
 })
