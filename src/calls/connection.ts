@@ -15,7 +15,7 @@ export interface Subscription {
   /** Listeners with the same identity share it. */
   readonly identity: unknown
   /** The name and the first parameters, as they are sent. */
-  readonly sent: string
+  readonly sent: unknown
   readonly name: string
   /** The parameters: fixed, or a function of the last item. */
   readonly params: unknown

@@ -33,18 +33,18 @@ const request = (id: number | undefined, method: string, params: unknown) => {
 
 /** Reads one frame. Returns the frame to answer with, if there is one. */
 const read = (frame: any, incoming: Incoming): unknown => {
-  const { id, method, params, result, error } = Object(frame)
-  if (Object(frame).jsonrpc === jsonrpc && !isObject(id)) {
+  const { jsonrpc: version, id, method, params, result, error } = Object(frame)
+  if (version === jsonrpc && !isObject(id)) {
     if (method === undefined && isObject(error)) return incoming.error(id, error)
     if (method === undefined && result !== undefined) return incoming.result(id, result)
     if (typeof method === 'string' && (params === undefined || isObject(params))) {
       const isNotification = id === undefined
       if (isNotification && params?.subscription !== undefined)
         return incoming.item(params.subscription, params.result)
+      const answer = (content: object) => (isNotification ? undefined : { jsonrpc, ...content, id })
       return incoming.call(method, params).then(
-        (result = null) => (isNotification ? undefined : { jsonrpc, result, id }),
-        ({ code, cause }: CallError) =>
-          isNotification ? undefined : { jsonrpc, error: ERRORS[code] ?? cause ?? ERRORS.HANDLER_FAILED, id },
+        (result = null) => answer({ result }),
+        ({ code, cause }: CallError) => answer({ error: ERRORS[code] ?? cause ?? ERRORS.HANDLER_FAILED }),
       )
     }
   }

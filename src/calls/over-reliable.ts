@@ -27,9 +27,6 @@ export interface OverReliableOptions {
   event?: string | undefined
 }
 
-/** What a message can be recognized by: the socket copies binary data. */
-const identityOf = (data: any) => (data?.byteLength === undefined ? data : identify(data))
-
 /** The `close` event for the end of a session. */
 const SESSION_END = { code: 1006, reason: '', wasClean: false } as SocketEvents['close']
 
@@ -69,7 +66,7 @@ export const overReliable = (socket: ReliableSocketLike, options: OverReliableOp
     else if (data instanceof ArrayBuffer) emit('binary', data)
   })
   socket.on('drop', ({ data, reason }) => {
-    if (unacknowledged.delete(identityOf(data))) emit('drop', { data, reason })
+    if (unacknowledged.delete(identify(data))) emit('drop', { data, reason })
   })
   const onSkipped = () => {
     // The socket sends in order, so the oldest messages have been sent. Some messages in flight may belong to the application.
@@ -79,7 +76,7 @@ export const overReliable = (socket: ReliableSocketLike, options: OverReliableOp
   socket.on('gap', ({ unknown }) => {
     // Absent if the session continues.
     if (!unknown) return onSkipped()
-    for (const { data } of unknown) unacknowledged.delete(identityOf(data))
+    for (const { data } of unknown) unacknowledged.delete(identify(data))
     emit('close', SESSION_END)
   })
   socket.on('error', error => {
@@ -105,11 +102,11 @@ export const overReliable = (socket: ReliableSocketLike, options: OverReliableOp
     queuedMessages: () => [...unacknowledged.values()],
     send(data, how) {
       // Not stored: after a crash, nobody would wait for the reply, and its number would be that of another call.
-      unacknowledged.set(identityOf(data), data)
+      unacknowledged.set(identify(data), data)
       socket
         .send(data, { event, store: false, ...(how?.signal && { signal: how.signal }) })
         .then(({ status }) => {
-          if (status === 'delivered') unacknowledged.delete(identityOf(data))
+          if (status === 'delivered') unacknowledged.delete(identify(data))
         })
       return 'queued'
     },

@@ -51,8 +51,8 @@ export type Requests = readonly [
   onSkipped: (connection: Connection, transmit: Transmit) => void,
 ]
 
-/** Identifies a message. The socket reports unsent messages by their data, and copies binary data. */
-export const identify = (data: Data): string => (typeof data === 'string' ? data : bytesOf(data).join())
+/** Identifies a message, of any type. The socket reports unsent messages by their data, and copies binary data. */
+export const identify = (data: any): unknown => (data?.byteLength === undefined ? data : bytesOf(data).join())
 
 /** The characters of text, or the bytes of binary data. */
 export const sizeOf = (data: any): number => data.length ?? data.byteLength

@@ -58,7 +58,7 @@ export const createSubscriptions = (
    * The same subscription, stopped before the server has confirmed it. If it were made twice, a server that identifies subscriptions by their
    * names would end both.
    */
-  const findStopped = (identity: unknown, sent: string) => {
+  const findStopped = (identity: unknown, sent: unknown) => {
     for (const [subscription, itemKey] of present()?.made ?? []) {
       const { listeners, last } = subscription
       const isSame = subscription.identity === identity && subscription.sent === sent
@@ -97,8 +97,7 @@ export const createSubscriptions = (
       if (listening.signal.aborted) return
       listening.abort()
       if (--subscription.listeners || subscription.isEnded) return
-      subscription.isEnded = true
-      all.delete(identity)
+      end(subscription, undefined)
       const connection = present()
       if (connection) unmake(connection, subscription)
     }

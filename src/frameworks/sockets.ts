@@ -1,20 +1,27 @@
 import { createTimer } from '../common/timers.js'
-import { createSocket, type Endpoint, type Socket } from '../index.js'
+import { createSocket } from '../index.js'
 import type { Store } from './store.js'
 import type { AnySocket, SharedOptions } from './types.js'
 
 /** How long, in milliseconds, a socket stays open after its last user has left: time for a change of views. */
 const LINGER = 1_000
 
-const stores = /* @__PURE__ */ new Map<string, Store<Socket>>()
+const stores = /* @__PURE__ */ new Map<string, Store<AnySocket>>()
 
-/** Whether there is a page to connect from: none while a server renders. */
-export const isClient = (): boolean => !!globalThis.window
+/**
+ * The socket for a key, which is made with the first who asks. The first who listens connects it, and a moment after the last has left it
+ * is closed. A socket that is passed in belongs to the caller, and is neither connected nor closed.
+ */
+export const socketStore = (
+  endpoint: any,
+  { key: given, autoConnect, ...options }: SharedOptions<any> = {},
+): Store<AnySocket> => {
+  const key = given ?? endpoint?.href ?? endpoint
+  if (key?.send) return [() => () => {}, () => key]
+  if (typeof key !== 'string') throw new TypeError('useSocket() needs an address or a key')
+  const known = stores.get(key)
+  if (known) return known
 
-const createStore = (
-  endpoint: Endpoint,
-  { key, autoConnect, ...options }: SharedOptions & { key: string },
-): Store<Socket> => {
   const socket = createSocket(endpoint, { ...options, autoConnect: false })
   let users = 0
   const setTimer = createTimer()
@@ -33,18 +40,8 @@ const createStore = (
         })
     }
   }
-  const store: Store<Socket> = [listen, () => socket]
-  if (isClient()) stores.set(key, store)
+  const store: Store<AnySocket> = [listen, () => socket]
+  // While a server renders, there is no window, and its users must not share a socket.
+  if (globalThis.window) stores.set(key, store)
   return store
-}
-
-/**
- * The socket for a key, which is made with the first who asks. The first who listens connects it, and a moment after the last has left it
- * is closed. A socket that is passed in belongs to the caller, and is neither connected nor closed.
- */
-export const socketStore = (endpoint: any, options: SharedOptions<any> = {}): Store<AnySocket> => {
-  const key = options.key ?? endpoint?.href ?? endpoint
-  if (key?.send) return [() => () => {}, () => key]
-  if (typeof key !== 'string') throw new TypeError('useSocket() needs an address or a key')
-  return stores.get(key) ?? createStore(endpoint, { ...options, key })
 }

@@ -11,7 +11,7 @@ import {
 import type { Endpoint, OutageOptions, Socket } from '../index.js'
 import { createCollector } from './messages.js'
 import { outageStore } from './outage.js'
-import { isClient, socketStore } from './sockets.js'
+import { socketStore } from './sockets.js'
 import { stateStore } from './state.js'
 import type { Store } from './store.js'
 import type { AnySocket, Away, KeyedOptions, MessageOf, MessageSource, SharedOptions } from './types.js'
@@ -33,7 +33,8 @@ const useStore = (source: any, create: (value: any) => Store<any>): any => {
       }),
     )
   if (getCurrentInstance()) onMounted(begin)
-  else if (isClient()) begin()
+  // On a server, there is no window.
+  else if (globalThis.window) begin()
   return shown
 }
 

@@ -1,14 +1,13 @@
 import { guard } from '../common/report.js'
 import { SocketError } from '../index.js'
 import { createCalls, type Functions } from './functions.js'
-import type { HubSettings } from './hub-socket.js'
 import { createLink, type Link } from './link.js'
 import { createMembership, type Membership } from './membership.js'
 import type { Platform } from './platform.js'
 import type { Config, Envelope, HubMessage, Position } from './protocol.js'
 import { createSendQueue, type SendQueue } from './send-queue.js'
-import { createTabSession } from './tab-session.js'
-import type { Sharing, TabsWorker } from './types.js'
+import type { CreateTabSession, TabSession } from './tab-session.js'
+import type { Sharing, TabsSocketOptions } from './types.js'
 import { createView, type View } from './view.js'
 
 /** The tab's side of a shared connection, as the methods of its socket use it. */
@@ -18,8 +17,8 @@ export interface Client extends Membership {
   readonly link: Link
   readonly counts: { sent: number; received: number; dropped: number }
   readonly call: ReturnType<typeof createCalls>['call']
-  /** Sends a frame of a reliable session, if there is a connection. Undefined if this is not a reliable session. */
-  readonly sendFrame: ((frame: string) => 'sent' | 'dropped') | undefined
+  /** The reliable session that the tabs share, if there is one. */
+  readonly session: TabSession | undefined
 }
 
 /** The handlers of the hub's messages, by type. */
@@ -56,11 +55,10 @@ const positionOf = (last: Position | undefined, { epoch }: Link, { hasBeenOpen }
 export const createClient = (
   name: string,
   platform: Platform,
-  worker: TabsWorker | undefined,
   config: Config,
   functions: Functions,
-  queue: object | undefined,
-  settings: HubSettings,
+  { worker, queue, WebSocket }: TabsSocketOptions<any>,
+  createSession: CreateTabSession | undefined,
 ): Client => {
   const view = createView()
   const { emit } = view.emitter
@@ -71,19 +69,20 @@ export const createClient = (
   let connection = 0
 
   const join = () => link.post({ type: 'join', config, last, hasBeenOpen: view.hasBeenOpen })
-  const link: Link = createLink(name, platform, worker, settings, join, message => receive(message), emit)
+  const read = (message: Envelope<HubMessage>) => receive(message)
+  const link: Link = createLink(name, platform, worker, { WebSocket }, join, read, emit)
   const sendQueue = createSendQueue(queue ?? {}, link.post, (data, reason) => {
     counts.dropped++
     emit('drop', { data, reason })
   })
   const calls = createCalls(functions, link.post)
-
-  const session = createTabSession(config, functions, view, sendQueue, link, message => receive(message))
+  const session = createSession?.(functions, view, sendQueue, link, read)
+  const prepare: TabSession['prepare'] = session?.prepare ?? ((_, job) => job())
 
   /** From now on, the hub may send the messages of this tab. */
   const confirm = () => confirmTo(link, sendQueue, view.isOpen, connection)
   const onMessage = (event: 'text' | 'binary', given: any) => {
-    const data = event === 'text' ? session.read(given) : given
+    const data = session && event === 'text' ? session.read(given) : given
     if (data === undefined || !isWanted(functions, data)) return
     counts.received++
     emit(event, data)
@@ -91,7 +90,7 @@ export const createClient = (
   const loseHub = (isPlanned: boolean) => {
     link.epoch = undefined
     // A reliable session resends whatever was not acknowledged.
-    if (config.session) sendQueue.forget()
+    if (session) sendQueue.forget()
     else sendQueue.lose(isPlanned)
     const cause = lossOf(isPlanned)
     calls.lose(cause)
@@ -110,7 +109,7 @@ export const createClient = (
       link.onWelcome(holder === 'worker')
       view.setSharing({ holder: holderOf(holder, link) })
       if (conflict.length) emit('conflict', conflict)
-      session.prepare(message.snapshot, () => {
+      prepare(message.snapshot, () => {
         view.catchUp(message.snapshot)
         if (last && missed !== 0) emit('gap', { missed, replayed: kept.length })
         if (last) for (const { type, data } of kept) onMessage(type, data)
@@ -128,7 +127,7 @@ export const createClient = (
         if (isNew || !view.isOpen) confirm()
         view.onEvent(message.event, message.payload)
       }
-      if (message.event === 'open') session.prepare(message.snapshot, proceed)
+      if (message.event === 'open') prepare(message.snapshot, proceed)
       else proceed()
     },
     message(message) {
@@ -139,15 +138,15 @@ export const createClient = (
     sent({ id }) {
       counts.sent += sendQueue.sent(id)
     },
-    dropped: ({ id, reason, data }) => sendQueue.drop(id, reason, data),
+    dropped: sendQueue.drop,
     ask: calls.answer,
-    abort: ({ id }) => calls.abort(id),
+    abort: calls.abort,
     retry: ({ context }) => void functions.retry?.(context),
     reply: calls.reply,
   }
 
   const receive = (message: Envelope<HubMessage>) => {
-    if (session.isWaiting(message)) return
+    if (session?.isWaiting(message)) return
     const { type, from } = message
     if (type === 'signOut') return client.close(message.code, message.reason, true)
     if (type === 'hello') {
@@ -166,7 +165,7 @@ export const createClient = (
     link,
     counts,
     call: calls.call,
-    sendFrame: config.session ? session.send : undefined,
+    session,
     ...createMembership(view, sendQueue, link, calls, isAway => {
       last = isAway ? positionOf(last, link, view, number) : undefined
     }),

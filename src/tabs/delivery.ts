@@ -92,10 +92,11 @@ export const createDelivery = (
       if (!isNext || socket()?.send(entry.data, { volatile: true }) !== 'sent') drop(item, 'volatile')
     },
     cancel(tab, id, reason) {
-      if (handed.some(item => item.tab === tab && item.entry.id === id)) return
+      const isMeant = (item: Item) => item.tab === tab && item.entry.id === id
+      if (handed.some(isMeant)) return
       // If the message was sent, the tab has been told, and ignores this.
       post({ type: 'dropped', id, reason }, tab.id)
-      for (const item of queue) if (item.tab === tab && item.entry.id === id) queue.delete(item)
+      for (const item of queue) if (isMeant(item)) queue.delete(item)
     },
     clear() {
       queue.clear()

@@ -13,7 +13,7 @@ export const createCalls = (
   call(method: (TabMessage & { type: 'call' })['method'], ...args: unknown[]): Promise<any>
   reply(message: HubMessage & { type: 'reply' }): void
   answer(message: HubMessage & { type: 'ask' }): Promise<void>
-  abort(id: number): void
+  abort(message: HubMessage & { type: 'abort' }): void
   /** The hub has ended. */
   lose(cause: unknown): void
 } => {
@@ -55,16 +55,17 @@ export const createCalls = (
       const argument: AttemptContext = { ...context, cause: decode(context.cause), signal }
       try {
         const run = functions[what] as (argument: unknown) => unknown
-        const value = await run(what === 'prepare' ? connection : argument)
-        // A `URL` object cannot be cloned, and the result of `prepare` is ignored.
-        const result = what === 'prepare' ? undefined : what === 'endpoint' ? `${value ?? ''}` : value
-        post({ type: 'answer', id, value: result })
+        let value = await run(what === 'prepare' ? connection : argument)
+        // The result of `prepare` is ignored, and a `URL` object cannot be cloned.
+        if (what === 'prepare') value = undefined
+        else if (what === 'endpoint') value = `${value ?? ''}`
+        post({ type: 'answer', id, value })
       } catch (error) {
         post({ type: 'answer', id, error: `${error}` })
       }
     },
 
-    abort(id) {
+    abort({ id }) {
       attempts.get(id)?.abort()
       attempts.delete(id)
     },

@@ -6,6 +6,7 @@ import {
   type Retry,
   type RetryContext,
   type Socket,
+  type SocketEvents,
 } from '../index.js'
 import { type Config, encode, type HubMessage, type Snapshot } from './protocol.js'
 import type { Requests } from './requests.js'
@@ -17,17 +18,17 @@ export interface HubSettings {
   WebSocket?: (new (url: any, protocols?: any) => any) | undefined
 }
 
-/** The options of the hub's socket. `ask` calls functions of a tab. */
+/** The options of the hub's socket. */
 const socketOptions = (config: Config, requests: Requests, WebSocket: any): any => {
-  const { endpoint: _, key: __, replay: ___, session, protocols, prepare, retry, ...options } = config
+  const { endpoint: _, replay: __, session, protocols, prepare, retry, ...options } = config
   return {
     ...options,
     protocols: protocols === true ? requests.caller('protocols', !!session) : protocols,
-    ...(prepare ? { prepare: requests.prepare } : {}),
+    prepare: prepare && requests.prepare,
     retry: retry === false ? false : backoff(retry === true ? {} : (retry as object)),
     // The messages of the tabs wait in `delivery`.
     queue: { maxBytes: Infinity },
-    ...(WebSocket ? { WebSocket } : {}),
+    WebSocket,
   }
 }
 
@@ -58,14 +59,13 @@ export interface HubSocket {
   snapshot(): Snapshot
 }
 
-/** Creates the socket with the options of the first tab. `onEvent` and `onMessage` are called for all its events. */
+/** Creates the socket with the options of the first tab. `onEvent` is called for all its events. */
 export const createHubSocket = (
   config: Config,
   requests: Requests,
   { createSocket = createDefault, WebSocket }: HubSettings,
   post: (message: HubMessage) => void,
-  onEvent: (event: string, payload: any) => void,
-  onMessage: (event: 'text' | 'binary', data: any) => void,
+  onEvent: (event: keyof SocketEvents, payload: any) => void,
 ): HubSocket => {
   let greeting: string | undefined
   const greet = (frame: string) => {
@@ -81,11 +81,8 @@ export const createHubSocket = (
   const options = socketOptions(config, requests, WebSocket)
   if (config.session) Object.assign(options, sessionOptions(options, greet, onRetry))
   const socket: Socket<any> = createSocket<any>(endpoint, options)
-  for (const event of ['state', 'open', 'close', 'error', 'drop'] as const) {
+  for (const event of ['state', 'open', 'text', 'binary', 'close', 'error', 'drop'] as const) {
     socket.on(event, (payload: any) => onEvent(event, payload))
-  }
-  for (const event of ['text', 'binary'] as const) {
-    socket.on(event, (data: any) => onMessage(event, data))
   }
   return {
     socket,

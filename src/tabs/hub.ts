@@ -68,7 +68,7 @@ const createCaller = (
 
 /** Receives a message of a tab that has joined. */
 const receive = (
-  message: TabMessage,
+  message: Exclude<TabMessage, { type: 'join' }>,
   tab: Tab,
   delivery: Delivery,
   requests: Requests,
@@ -128,22 +128,14 @@ export const startHub = (
   const connect = (next: Config) => {
     config = next
     replay.setLimits(next.replay as object)
-    const isCurrent = () => socket === created.socket
-    const created = createHubSocket(
-      next,
-      requests,
-      settings,
-      post,
-      (event, payload) => {
-        if (!isCurrent() || (event === 'drop' && payload.reason !== 'too-big')) return
-        if (event === 'open') connection++
-        post({ type: 'event', event, payload: encode(payload), snapshot: snapshot(), connection })
-        delivery.flush()
-      },
-      (event, data) => {
-        if (isCurrent()) post({ type: 'message', event, data, number: replay.add(event, data) })
-      },
-    )
+    const created = createHubSocket(next, requests, settings, post, (event, payload) => {
+      if (socket !== created.socket || (event === 'drop' && payload.reason !== 'too-big')) return
+      if (event === 'text' || event === 'binary')
+        return post({ type: 'message', event, data: payload, number: replay.add(event, payload) })
+      if (event === 'open') connection++
+      post({ type: 'event', event, payload: encode(payload), snapshot: snapshot(), connection })
+      delivery.flush()
+    })
     socket = created.socket
     snapshot = created.snapshot
   }

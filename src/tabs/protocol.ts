@@ -105,9 +105,12 @@ export type Envelope<Message> = Message & { from: string; to: string }
 /** The prefix of the names of all channels and locks of a connection. */
 export const nameOf = (key: string, user: string): string => `steadysocket ${JSON.stringify([key, user])}`
 
-/** Converts a value that may not be cloneable to one that is. */
+/** Converts a value that may not be cloneable to one that is. A clone of an error would lose its class and its code. */
 const cloneable = (value: unknown): unknown => {
-  if (value instanceof SocketError) return encodeError(value)
+  if (value instanceof SocketError) {
+    const { code, cause, close, message } = value
+    return { steady: code, cause: cloneable(cause), close, detail: message.slice(code.length + 2) }
+  }
   return value instanceof Error ? new Error(`${value.name}: ${value.message}`) : postable(value)
 }
 
@@ -122,30 +125,14 @@ export const postable = (value: unknown): unknown => {
   }
 }
 
-/** Encodes an error: a clone of it would lose its class and its code. */
-const encodeError = ({ code, cause, close, message }: SocketError) => ({
-  steady: code,
-  cause: cloneable(cause),
-  close,
-  detail: message.slice(code.length + 2),
-})
-
-const decodeError = (value: any): unknown =>
-  value?.steady
-    ? new SocketError(value.steady as SocketErrorCode, decodeError(value.cause), value.close, value.detail)
-    : value
-
 /** The payload of an event with all its errors, so that it can be cloned. */
-export const encode = (payload: any): any =>
-  payload instanceof SocketError
-    ? encodeError(payload)
-    : payload?.cause
-      ? { ...payload, cause: cloneable(payload.cause) }
-      : payload
+export const encode = (payload: any): any => {
+  if (payload instanceof SocketError) return cloneable(payload)
+  return payload?.cause ? { ...payload, cause: cloneable(payload.cause) } : payload
+}
 
-export const decode = (payload: any): any =>
-  payload?.steady
-    ? decodeError(payload)
-    : payload?.cause
-      ? { ...payload, cause: decodeError(payload.cause) }
-      : payload
+export const decode = (payload: any): any => {
+  const { steady, cause, close, detail } = payload ?? {}
+  if (steady) return new SocketError(steady as SocketErrorCode, decode(cause), close, detail)
+  return cause ? { ...payload, cause: decode(cause) } : payload
+}

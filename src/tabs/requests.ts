@@ -16,7 +16,7 @@ export interface Requests {
   /** `isPatient`: whether to wait for a tab whose socket has been open before, if one may be about to join. */
   caller(what: string, isPatient?: boolean): (context: AttemptContext) => Promise<any>
   prepare(connection: PreparedConnection<any>): Promise<void>
-  receive(message: TabMessage): void
+  receive(message: TabMessage & { type: 'answer' | 'prepare' }): void
   /** The tab has ended. */
   forget(tab: Tab): void
 }
@@ -72,15 +72,12 @@ export const createRequests = (
     prepare: connection =>
       ask('prepare', { url: connection.url, protocol: connection.protocol }, connection.signal, connection),
     async receive(message) {
-      if (message.type !== 'answer' && message.type !== 'prepare') return
       const found = requests.get(message.id)
       if (!found) return
       const { tab, connection, resolve, reject } = found
       if (message.type === 'answer') {
         requests.delete(message.id)
-        if (message.error === undefined) resolve(message.value)
-        else reject(new Error(message.error))
-        return
+        return message.error === undefined ? resolve(message.value) : reject(new Error(message.error))
       }
       try {
         if (message.reply === undefined) connection?.send(message.data as string)

@@ -1,6 +1,6 @@
 import { watchExpiry } from '../common/expiry.js'
 import type { Data, QueueOptions, SendOptions } from '../index.js'
-import type { Entry, TabMessage } from './protocol.js'
+import type { Entry, HubMessage, TabMessage } from './protocol.js'
 
 interface Unsent extends Entry {
   size: number
@@ -23,10 +23,12 @@ export interface SendQueue {
   /** The messages, in the form in which the hub gets them. */
   entries(): Entry[]
   push(data: Data, size: number, options: SendOptions): 'queued' | 'dropped'
+  /** Drops a message that is not in the queue. */
+  reject(data: Data, reason: string): 'dropped'
   /** The hub has sent the messages up to this one. Returns how many. */
   sent(id: number): number
-  /** `data`: the data of a volatile message, which is not kept here. */
-  drop(id: number, reason: string, data?: Data): void
+  /** The hub has dropped a message. */
+  drop(message: HubMessage & { type: 'dropped' }): void
   /** Drops all messages: with this reason if it is certain that they were not sent, otherwise with `'unknown'`. */
   clear(reason: string): void
   /** The tab knows that there is a connection, or that there is none. */
@@ -84,7 +86,12 @@ export const createSendQueue = (
     entry.isPosted = post({ type: 'send', ...entryOf(entry) })
     entry.mayBeSent = isOpen
   }
+  const reject: SendQueue['reject'] = (data, reason) => {
+    onDrop(data, reason)
+    return 'dropped'
+  }
   const sendQueue: SendQueue = {
+    reject,
     get size() {
       return unsent.size
     },
@@ -95,24 +102,22 @@ export const createSendQueue = (
     entries: () => [...unsent.values()].map(entryOf),
     push(data, size, options) {
       const { ttl, key, signal } = options
-      const reject = (reason: string) => {
-        onDrop(data, reason)
-        return 'dropped' as const
-      }
-      if (signal?.aborted) return reject('aborted')
+      if (signal?.aborted) return reject(data, 'aborted')
       if (options.volatile) {
-        if (!isOpen || !post({ type: 'send', id: next++, data, volatile: true })) return reject('volatile')
+        if (!isOpen || !post({ type: 'send', id: next++, data, volatile: true }))
+          return reject(data, 'volatile')
         return 'queued'
       }
       for (const entry of key === undefined ? [] : unsent.values()) {
         if (entry.key === key) cancel(entry, 'replaced')
       }
       const isFull = () => unsent.size - leaving >= maxMessages || (bytes + size > maxBytes && bytes > 0)
-      for (const entry of overflow === 'drop-oldest' ? unsent.values() : []) {
-        if (!isFull()) break
-        cancel(entry, 'overflow')
-      }
-      if (overflow !== 'drop-oldest' && (isFull() || size > maxBytes)) return reject('overflow')
+      if (overflow === 'drop-oldest') {
+        for (const entry of unsent.values()) {
+          if (!isFull()) break
+          cancel(entry, 'overflow')
+        }
+      } else if (isFull() || size > maxBytes) return reject(data, 'overflow')
       const expires = ttl === undefined ? undefined : Date.now() + ttl
       const entry: Unsent = {
         ...{ id: next++, data, size, key, expires },
@@ -133,7 +138,7 @@ export const createSendQueue = (
       }
       return count
     },
-    drop(id, reason, data) {
+    drop({ id, reason, data }) {
       const entry = unsent.get(id)
       if (entry) drop(entry, reason)
       else if (data !== undefined) onDrop(data, reason)

@@ -15,6 +15,18 @@ const REQUESTS = 2 ** 20
 
 const createPrefix = () => Math.floor(Math.random() * 2 ** 33) * REQUESTS
 
+/** The frame of a text. `undefined`: the text is not a frame. */
+const parse = (text: string): any => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether this is the first frame of a session on a connection. */
+const isConnected = (frame: any): boolean => frame?.type === 'system' && frame.event === 'connected'
+
 /** `isAlone`: whether no other tab needs the session. */
 export const createSessionFrames = (isAlone: () => boolean): SessionFrames => {
   /** The numbers of unanswered requests, as this tab and as the server know them. */
@@ -44,12 +56,7 @@ export const createSessionFrames = (isAlone: () => boolean): SessionFrames => {
       return JSON.stringify(frame)
     },
     in(text) {
-      let frame: any
-      try {
-        frame = JSON.parse(text)
-      } catch {
-        return text
-      }
+      const frame = parse(text)
       if (frame?.type === 'message') {
         base ??= frame.sequenceId - 1
         frame.sequenceId -= base as number
@@ -59,7 +66,7 @@ export const createSessionFrames = (isAlone: () => boolean): SessionFrames => {
         inside.delete(frame.ackId)
         outside.delete(ackId)
         frame.ackId = ackId
-      } else if (frame?.type === 'system' && frame.event === 'connected') {
+      } else if (isConnected(frame)) {
         if (session !== frame.connectionId) base = undefined
         session = frame.connectionId
         if (base === undefined) delete frame.sequenceId
@@ -70,12 +77,5 @@ export const createSessionFrames = (isAlone: () => boolean): SessionFrames => {
   }
 }
 
-/** Whether this is the first frame of a session on a connection. */
-export const isGreeting = (text: unknown): boolean => {
-  try {
-    const { type, event } = JSON.parse(text as string)
-    return type === 'system' && event === 'connected'
-  } catch {
-    return false
-  }
-}
+/** Whether the message of the server is the first frame of a session on a connection. */
+export const isGreeting = (message: unknown): boolean => isConnected(parse(message as string))

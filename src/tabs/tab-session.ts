@@ -1,37 +1,38 @@
 import type { Functions } from './functions.js'
 import type { Link } from './link.js'
-import type { Config, Envelope, HubMessage, Snapshot } from './protocol.js'
+import type { Envelope, HubMessage, Snapshot } from './protocol.js'
 import type { SendQueue } from './send-queue.js'
 import { createSessionFrames } from './session.js'
 import type { View } from './view.js'
 
-/** A tab's side of a reliable session that tabs share. Without such a session, it does nothing. */
+/** A tab's side of a reliable session that tabs share. */
 export interface TabSession {
   /** Sends a frame, if there is a connection. */
   send(text: string): 'sent' | 'dropped'
   /** The text for this tab. `undefined`: it is for another tab. */
   read(text: string): string | undefined
   /** Calls `prepare` for a new connection, and then the given function. */
-  prepare(snapshot: Snapshot, job: () => void): Promise<void>
+  prepare(snapshot: Snapshot, job: () => void): unknown
   /** Whether the message has to wait until `prepare` is done. It is received after that. */
   isWaiting(message: Envelope<HubMessage>): boolean
 }
 
-/** Creates the side of one tab. */
-export const createTabSession = (
-  config: Config,
+/** Creates the side of one tab. It is handed in, so that pages that share no session do not load it. */
+export type CreateTabSession = (
   functions: Functions,
   view: View,
   sendQueue: SendQueue,
   link: Link,
   onMessage: (message: Envelope<HubMessage>) => void,
-): TabSession => {
-  const frames = config.session ? createSessionFrames(() => view.sharing.tabs < 2) : undefined
+) => TabSession
+
+export const createTabSession: CreateTabSession = (functions, view, sendQueue, link, onMessage) => {
+  const frames = createSessionFrames(() => view.sharing.tabs < 2)
   const waiting: Envelope<HubMessage>[] = []
   let isPreparing = false
 
   const send = (text: string) => {
-    const frame = frames?.out(text)
+    const frame = frames.out(text)
     if (frame !== undefined) sendQueue.push(frame, frame.length, {})
   }
   return {
@@ -40,9 +41,9 @@ export const createTabSession = (
       send(text)
       return 'sent'
     },
-    read: text => (frames ? frames.in(text) : text),
+    read: frames.in,
     async prepare({ state, url, protocol, greeting }, job) {
-      if (!frames || state.name !== 'open' || greeting === undefined) return job()
+      if (state.name !== 'open' || greeting === undefined) return job()
       isPreparing = true
       try {
         const receive = async () => frames.in(greeting)

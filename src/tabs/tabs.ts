@@ -7,6 +7,7 @@ import { type Client, createClient } from './client.js'
 import { type PageEvents, watchPage } from './page.js'
 import { findPlatform, type Platform } from './platform.js'
 import { type Config, nameOf, postable } from './protocol.js'
+import { type CreateTabSession, createTabSession } from './tab-session.js'
 import type {
   BinaryType,
   CreateSessionSocket,
@@ -22,11 +23,11 @@ const SHARED = [
   ...['highWaterMark', 'heartbeat', 'handover', 'replay'],
 ]
 
-/** What the hub is told, and `createSocket()` in a tab does not take. */
-const HUB_ONLY = ['endpoint', 'retry', 'replay', 'protocols', 'prepare', 'session']
-
-/** The options that stay in the tab. */
-const TAB_OPTIONS = ['key', 'user', 'worker', 'filter', 'queue', 'signal', 'autoConnect', 'WebSocket']
+/** All options, including those that stay in the tab. */
+const OPTIONS = [
+  ...SHARED,
+  ...['key', 'user', 'worker', 'filter', 'queue', 'signal', 'autoConnect', 'WebSocket'],
+]
 
 /** The options for the hub. `true` stands for a function, which the hub has to call in a tab. */
 const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config => {
@@ -34,8 +35,8 @@ const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config 
   if (isSession && !options.protocols()[0].startsWith('json')) {
     throw new TypeError('Tabs can only share sessions with JSON frames: omit the option frames')
   }
-  const { message, isReply: _, ...heartbeat } = options.heartbeat ?? {}
-  if (typeof message === 'function') throw new TypeError('heartbeat.message must not be a function')
+  const { isReply: _, ...heartbeat } = options.heartbeat ?? {}
+  if (typeof heartbeat.message === 'function') throw new TypeError('heartbeat.message must not be a function')
   // The connection can be in another tab, to which no function can be copied.
   if ((typeof options.retry === 'function' && !isSession) || options.retry?.random)
     throw new TypeError('retry must be the options of backoff() without random, or false')
@@ -47,7 +48,7 @@ const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config 
     const value = options[name]
     if (value !== undefined) config[name] = typeof value === 'function' ? true : value
   }
-  if (options.heartbeat) config.heartbeat = { ...heartbeat, message }
+  if (options.heartbeat) config.heartbeat = heartbeat
   if (isSession) config.session = true
   return config
 }
@@ -56,18 +57,17 @@ const configOf = (endpoint: Endpoint, options: any, isSession: boolean): Config 
 const createChecker = (config: Config, options: any) => {
   const { filter, retry, heartbeat, queue, WebSocket } = options
   if (filter !== undefined && typeof filter !== 'function') throw new TypeError('filter must be a function')
-  const { maxMessages = 0, maxBytes = 0, ...unknown } = (config.replay ?? {}) as TabsReplayOptions
+  // The hub gets these, but a socket in a tab does not take them.
+  const { endpoint, replay, retry: _, protocols: __, prepare: ___, session: ____, ...shared } = config
+  const { maxMessages = 0, maxBytes = 0, ...unknown } = (replay ?? {}) as TabsReplayOptions
   rejectUnknown('replay', unknown, 'maxMessages and maxBytes')
   checkNumber('replay.maxMessages', maxMessages)
   checkNumber('replay.maxBytes', maxBytes)
   if (typeof retry !== 'function') backoff(retry || {})
   const aborted = new AbortController()
   aborted.abort()
-  const shared = Object.entries(config).filter(([name]) => !HUB_ONLY.includes(name))
-  return createSocket(String(config.endpoint), {
-    ...Object.fromEntries(shared),
-    ...{ heartbeat, queue, WebSocket, signal: aborted.signal },
-  })
+  const { signal } = aborted
+  return createSocket(String(endpoint), { ...shared, heartbeat, queue, WebSocket, signal })
 }
 
 const statsOf = ({ view, counts, sendQueue }: Client) => {
@@ -82,34 +82,22 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
   page: PageEvents,
   endpoint: Endpoint,
   options: TabsSocketOptions<Binary>,
-  isSession = false,
+  createSession?: CreateTabSession,
 ): TabsSocket<Binary> => {
   for (const name in options) {
-    if (![...SHARED, ...TAB_OPTIONS].includes(name)) {
-      throw new TypeError(
-        `createTabsSocket has no option '${name}', only ${[...SHARED, ...TAB_OPTIONS].join(', ')}`,
-      )
-    }
+    if (!OPTIONS.includes(name))
+      throw new TypeError(`createTabsSocket has no option '${name}', only ${OPTIONS.join(', ')}`)
   }
-  const config = configOf(endpoint, options, isSession)
-  const { key = config.endpoint, user = '', signal, queue, WebSocket } = options
+  const config = configOf(endpoint, options, !!createSession)
+  const { key = config.endpoint, user = '', signal } = options
   if (typeof key !== 'string') throw new TypeError('An endpoint that is a function needs the option key')
   if (typeof user !== 'string') throw new TypeError('user must be a string')
   const checker = createChecker(config, options)
-  const { heartbeat, prepare, protocols } = options
 
   const name = nameOf(key, user)
-  const functions = {
-    endpoint,
-    protocols,
-    prepare,
-    filter: options.filter,
-    isReply: heartbeat?.isReply,
-    retry: options.retry,
-  }
-  const client = createClient(name, platform, options.worker, config, functions, queue, { WebSocket })
-  const { view, sendQueue, counts, link } = client
-  const { emit } = view.emitter
+  const functions = { ...options, endpoint, isReply: options.heartbeat?.isReply }
+  const client = createClient(name, platform, config, functions, options, createSession)
+  const { view, sendQueue, link } = client
   const watch = watchPage(name, client, page)
   const connect = () => {
     checker.connect()
@@ -134,12 +122,9 @@ export const createTabsSocketIn = <Binary extends BinaryType>(
     queuedMessages: sendQueue.list,
     send(data, how = {}) {
       checker.send(data, how)
-      if (client.sendFrame) return client.sendFrame(data as string)
-      if (!link.isOpen && (view.snapshot.state as { cause?: unknown }).cause) {
-        counts.dropped++
-        emit('drop', { data, reason: 'closed' })
-        return 'dropped'
-      }
+      if (client.session) return client.session.send(data as string)
+      if (!link.isOpen && (view.snapshot.state as { cause?: unknown }).cause)
+        return sendQueue.reject(data, 'closed')
       return sendQueue.push(copyData(data), byteLength(data), how)
     },
     connect,
@@ -222,7 +207,7 @@ export const shareSessionIn =
       ...options,
       ...{ key, user, worker, handover: handover === false ? false : { maxAge, wake } },
     }
-    return createTabsSocketIn(platform, page, endpoint, given, true) as Socket
+    return createTabsSocketIn(platform, page, endpoint, given, createTabSession) as Socket
   }
 
 /**

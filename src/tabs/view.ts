@@ -48,7 +48,6 @@ export const createView = (): View => {
   let sharing: Sharing = { holder: undefined, tabs: 0 }
   let hasBeenOpen = false
 
-  const isOpen = () => snapshot.state.name === 'open'
   const view: View = {
     emitter,
     get snapshot() {
@@ -58,7 +57,7 @@ export const createView = (): View => {
       return sharing
     },
     get isOpen() {
-      return isOpen()
+      return snapshot.state.name === 'open'
     },
     get hasBeenOpen() {
       return hasBeenOpen
@@ -76,11 +75,11 @@ export const createView = (): View => {
     },
     catchUp(next) {
       const { state: before } = snapshot
-      const wasOpen = isOpen()
+      const wasOpen = view.isOpen
       view.update(next)
       const { state, url, protocol } = snapshot
       if (state !== before) emit('state', state)
-      if (!isOpen() || wasOpen) return
+      if (!view.isOpen || wasOpen) return
       const { attempt } = state as State & { name: 'open' }
       emit('open', { attempt, url, protocol, reconnected: hasBeenOpen, seamless: false })
       hasBeenOpen = true
@@ -92,7 +91,7 @@ export const createView = (): View => {
       if (event === 'open') hasBeenOpen = true
     },
     end(cause, state, code, reason = '') {
-      const wasOpen = isOpen()
+      const wasOpen = view.isOpen
       snapshot = { ...snapshot, state }
       emit('state', state)
       if (!wasOpen) return
