@@ -1,7 +1,7 @@
 import type { Socket } from '../index.js'
 import { createDelivery, type Delivery } from './delivery.js'
 import { createHubSocket, type HubSettings } from './hub-socket.js'
-import type { Platform } from './platform.js'
+import type { Channel, Platform } from './platform.js'
 import {
   type Config,
   type Entry,
@@ -110,13 +110,14 @@ export const startHub = (
   settings: HubSettings = {},
 ): Hub => {
   const epoch = Math.random().toString(36).slice(2)
-  const channel = platform.open(name)
+  /** `undefined` after the end. */
+  let channel: Channel | undefined = platform.open(name)
   const tabs = new Map<string, Tab>()
   let socket: Socket<any> | undefined
   let config: Config | undefined
   let connection = 0
   let snapshot: () => Snapshot
-  const post = (message: HubMessage, to = TABS) => channel.postMessage({ ...message, from: epoch, to })
+  const post = (message: HubMessage, to = TABS) => channel?.postMessage({ ...message, from: epoch, to })
   const requests = createRequests(tabs, post, () => haveJoined(name, platform, tabs))
   const replay = createReplay()
   const delivery = createDelivery(
@@ -210,7 +211,9 @@ export const startHub = (
       disconnect()
       post({ type: 'bye', orphans: delivery.orphans() })
       for (const tab of tabs.values()) tab.unwatch()
-      channel.close()
+      // The connection may end later, and then asks a tab to abort its functions.
+      channel?.close()
+      channel = undefined
       return { sent: tab?.sent ?? -1, isTaken: tabs.size > 1 }
     },
   }

@@ -293,6 +293,16 @@ describe('functions', () => {
     expect(two.socket.url).toBe('wss://push.test/two')
   })
 
+  test('of the tab that holds the connection do not fail when its socket is closed', async () => {
+    const prepare = async () => {}
+    const [one] = await createWorld().tabs(1, { key: 'feed', prepare, endpoint: () => 'wss://push.test' })
+    one.socket.close()
+    await settle(1_000)
+    expect(one.socket.state.name).toBe('closed')
+    expect(one.server.latest.closed).toMatchObject({ code: 1005 })
+    // An error that is thrown later would be an unhandled one, with which the run fails.
+  })
+
   test('that fail cause an error event with their message in all tabs', async () => {
     const [one, two] = await createWorld().tabs(2, {
       key: 'feed',

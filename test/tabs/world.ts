@@ -53,9 +53,13 @@ export const createWorld = () => {
   const placeOf = (owner: object): Platform => ({
     isShared: true,
     open(name) {
+      let isClosed = false
       const channel: Channel = {
         onmessage: null,
         postMessage(message) {
+          // https://html.spec.whatwg.org/multipage/web-messaging.html#dom-broadcastchannel-postmessage
+          if (isClosed) throw new DOMException('the channel is closed', 'InvalidStateError')
+          // The process of its owner was killed.
           if (!channels.has(channel)) return
           for (const [other, { name: otherName, owner: otherOwner }] of channels) {
             if (other === channel || otherName !== name) continue
@@ -68,7 +72,10 @@ export const createWorld = () => {
             })
           }
         },
-        close: () => void channels.delete(channel),
+        close() {
+          isClosed = true
+          channels.delete(channel)
+        },
       }
       channels.set(channel, { name, owner })
       return channel
