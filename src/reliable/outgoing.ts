@@ -75,7 +75,7 @@ export const checkSend = (
   name: unknown,
   { onLost = 'drop', ttl = Infinity, signal: _, store: __, ...unknown }: ReliableSendOptions,
 ): void => {
-  rejectUnknown('send', unknown, 'onLost, ttl, signal and store')
+  rejectUnknown('send', unknown, 'event, noEcho, onLost, ttl, signal and store')
   const isValid = typeof name === 'string' && name && ttl >= 0 && (onLost === 'drop' || onLost === 'resend')
   if (!isValid) throw new TypeError("Use a name, a ttl from 0, and onLost 'drop' or 'resend'")
 }

@@ -45,6 +45,8 @@ export const originCheck = <Request extends RequestLike>(
   origins: Origins<Request> | undefined,
 ): ((request: Request) => boolean | PromiseLike<boolean>) => {
   if (typeof origins === 'function') return request => origins(request.headers.origin, request)
+  if (origins !== undefined && !Array.isArray(origins))
+    throw new TypeError('origins must be a list or a function')
   for (const origin of origins ?? []) {
     // The URL parser accepts `*` as a letter, but a reader expects a wildcard.
     if (parse(origin)?.origin !== origin || origin.includes('*')) {

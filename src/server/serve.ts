@@ -88,6 +88,8 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
   wss: WebSocketServerLike<Request>,
   options: ReliableServerOptions<Request> = {},
 ): ReliableServer => {
+  if (!wss?.options || typeof wss.on !== 'function')
+    throw new TypeError('createReliableServer() needs a WebSocketServer of the package ws')
   if (served.has(wss))
     throw new TypeError('This WebSocketServer already has a reliable server: use that one, or close it first')
   const server = createServer(wss, options)

@@ -16,6 +16,15 @@ test('a WebSocketServer can only have one reliable server at a time', async () =
   await second.close({ timeout: 0 })
 })
 
+test('createReliableServer() names what is wrong with its arguments', () => {
+  expect(() => createReliableServer({ port: 8080 } as any)).toThrow(
+    'createReliableServer() needs a WebSocketServer of the package ws',
+  )
+  expect(() => createReliableServer(new FakeServer(), { origins: 'https://a.example' as any })).toThrow(
+    'origins must be a list or a function',
+  )
+})
+
 describe('a server whose store cannot be opened', () => {
   const servers: ReliableServer[] = []
   afterEach(async () => {
