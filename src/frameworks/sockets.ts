@@ -18,7 +18,7 @@ export const socketStore = (
 ): Store<AnySocket> => {
   const key = given ?? endpoint?.href ?? endpoint
   if (key?.send) return [() => () => {}, () => key]
-  if (typeof key !== 'string') throw new TypeError('useSocket() needs an address, or the option key')
+  if (typeof key !== 'string') throw new TypeError('useSocket() needs an address or a key')
   const known = stores.get(key)
   if (known) return known
 

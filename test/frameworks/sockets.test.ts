@@ -129,7 +129,7 @@ test.each([
   ['a promise', Promise.resolve('wss://push.example.com/feed')],
   ['a number', 7],
 ])('useSocket() rejects %s, and says what it needs', (_, endpoint) => {
-  expect(() => socketStore(endpoint)).toThrow(new TypeError('useSocket() needs an address, or the option key'))
+  expect(() => socketStore(endpoint)).toThrow(new TypeError('useSocket() needs an address or a key'))
 })
 
 test('a socket that is passed in is neither connected nor closed', () => {

@@ -20,15 +20,15 @@ const LIMITS: Record<string, number> = {
   // The design asks for 1,500. Of these, about 2,700 B are calls(), 450 B jsonRpc(), and 350 B overReliable().
   // Checks of what the server and its handlers say, subscriptions that are made once, and binary frames over a reliable socket take 230 B. Ending
   // the calls whose replies are missing over a reliable socket takes 170 B, and suggesting the nearest option 60 B.
-  'steadysocket/calls': 4_000,
+  'steadysocket/calls': 4_060,
   // The design asks for 2,800. Of these, 230 B are the option `outbox`: ids that stay the same across sessions, and are removed for servers that do not know them.
   // The option `frames` takes 180 B: it makes the format of frames replaceable for each connection.
   // Rejecting options that sessions set, and a text that `save()` did not return, takes 150 B.
   'steadysocket/reliable': 3_770,
-  'steadysocket/reliable-protobuf': 1_450,
+  'steadysocket/reliable-protobuf': 1_480,
   // Of these, some 1,150 B are the library idb, and 700 B the frames that it shares with `reliable`.
   // About 90 B are bounds for `encode` and `decode`, messages that are aborted without a connection, and a check of the storage.
-  'steadysocket/outbox': 6_730,
+  'steadysocket/outbox': 6_820,
   // The design asks for 1,800. Of these, about 2,900 B are the hub, which a page needs because its tab may have to hold the connection, and
   // about 700 B reliable sessions, 500 B of them only in pages that use shareSession(). The hub is no chunk that pages load when they need it: a page
   // would load it when the holder has ended, and after a deployment it may be gone. Rollup cannot write such a page as one script, and a page that
