@@ -169,6 +169,19 @@ describe.runIf(hasPython('websockets'))('the guide to a login with the first mes
     ])
   })
 
+  test('sends a new token at once, and what was queued after it, if the first token after a lost connection has expired', async () => {
+    const socket = await startClient('secret', 'expired', 'secret')
+    if (socket.state.name !== 'open') await when(socket, 'open')
+    connections[0]?.native.terminate()
+    await when(socket, 'close')
+    expect(socket.send('hello')).toBe('queued')
+    expect(await when(socket, 'text')).toBe('Ann said hello')
+    expect(connections.slice(1).map(({ sent }) => sent)).toEqual([
+      [{ token: 'expired' }],
+      [{ token: 'secret' }, 'hello'],
+    ])
+  })
+
   test('gives up when the second token is refused as well', async () => {
     const socket = await startClient()
     await eventually(() => expect(socket.state.name).toBe('closed'))
