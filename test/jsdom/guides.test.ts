@@ -2,6 +2,7 @@
 import { beforeEach, expect, test, vi } from 'vitest'
 import type { PageEventSource, Socket } from '../../src/index.ts'
 import type { FakeServer } from '../../src/testing.ts'
+import { pieceWith } from '../package/pieces.ts'
 import { runPiece as run } from '../package/run-piece.ts'
 import { fakeNetwork } from '../support/network.ts'
 
@@ -48,6 +49,31 @@ test('the guide to hidden tabs sends once on each connection whether the page is
   expect(server.latest.received).toEqual(['{"rate":"full"}'])
   socket.close()
   for (const [type, listener] of added.mock.calls) document.removeEventListener(type, listener)
+})
+
+test('the guide to the status has elements for its function, and passes them to it', async () => {
+  const { createSocket } = await import('../../src/index.ts')
+  const socket = createSocket('wss://push.test', { retry: () => 5_000 })
+  const { showStatus } = await run<{ showStatus: unknown }>(
+    'demo/docs/status.md',
+    'function showStatus',
+    'showStatus',
+  )
+  document.body.innerHTML = pieceWith('demo/docs/status.md', '<button')
+  vi.stubGlobal('socket', socket)
+  vi.stubGlobal('showStatus', showStatus)
+  await run('demo/docs/status.md', 'getElementById', 'find')
+  const text = () => document.body.textContent?.replace(/\s+/g, ' ').trim()
+  const button = document.querySelector('button')
+  await vi.advanceTimersByTimeAsync(0)
+  expect([text(), button?.hidden]).toEqual(['Try now', true])
+  server.latest.drop()
+  await vi.advanceTimersByTimeAsync(2_000)
+  expect([text(), button?.hidden]).toEqual(['Offline. Next attempt in 3 s. Try now', false])
+  button?.click()
+  await vi.advanceTimersByTimeAsync(0)
+  expect([text(), button?.hidden]).toEqual(['Try now', true])
+  socket.close()
 })
 
 test('the guide to Electron reports to a window that the machine was suspended, and the events of the page', async () => {
