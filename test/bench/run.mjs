@@ -22,11 +22,12 @@ const BENCHES = {
     'messages that are lost when an open connection is replaced, and when a page wakes up with a dead one, in real browsers',
   herd: 'the load of a server that restarts, by retry policy, in virtual time',
   flood: 'the latency of a client while others flood the server',
+  crowd: 'the memory of a server with 100,000 connections; takes long',
   reliable: 'reliable sessions, compared with socket.io and plain ws; takes long, and prints its tables',
 }
 
 /** Benchmarks that run only if the command line names them. */
-const LONG = ['reliable']
+const LONG = ['crowd', 'reliable']
 
 const args = process.argv.slice(2)
 if (args.includes('--list')) {

@@ -10,6 +10,7 @@ import { when } from '../../src/stream.ts'
 import type { SteadyWebSocket } from '../../src/websocket.ts'
 import { runPiece } from '../package/run-piece.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/ports.ts'
 
 cleanUp()
@@ -64,7 +65,6 @@ beforeEach(() => {
 })
 
 /** Resolves when the expectation holds. The limit only ends a run that hangs. */
-const eventually = (expectation: () => void) => vi.waitFor(expectation, { timeout: 60_000 })
 
 /** Runs the sample of a document that has these words, and closes its socket after the test. */
 const run = async <Made extends { socket: Socket }>(...piece: Parameters<typeof runPiece>): Promise<Made> => {

@@ -16,6 +16,7 @@ import { when } from '../../src/stream.ts'
 import { piecesIn, pieceWith } from '../package/pieces.ts'
 import { runPiece } from '../package/run-piece.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/ports.ts'
 import { hasPython, startProgram, startRecipe } from './python.ts'
 
@@ -46,7 +47,6 @@ beforeEach(async () => {
 })
 
 /** Resolves when the expectation holds. */
-const eventually = (expectation: () => void) => vi.waitFor(expectation, { timeout: 60_000 })
 
 /** Resolves when a server listens on the port. */
 const listening = async () => {

@@ -1,6 +1,6 @@
 // Tests the servers of the browser tests with the client of `ws`. If these tests fail, the fault is not in this package.
 import { once } from 'node:events'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { makeCertificate } from '../support/certificate.ts'
 import { hasNginx, startNginx } from './nginx.ts'
@@ -8,7 +8,6 @@ import { hasPython, pythonServers, startPython } from './python.ts'
 import { startServer } from './ws.ts'
 
 // Python takes seconds to start on a busy machine.
-vi.setConfig({ testTimeout: 30_000 })
 
 const running: { stop(): Promise<void> }[] = []
 afterEach(async () => {

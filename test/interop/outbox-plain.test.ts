@@ -3,17 +3,17 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { createSocket } from '../../src/index.ts'
 import { createOutbox, overSocket } from '../../src/outbox.ts'
 import { MemoryStorage } from '../outbox/fakes.ts'
 import { pieceWith } from '../package/pieces.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/ports.ts'
 import { hasPython, startProgram } from './python.ts'
 
-vi.setConfig({ testTimeout: 60_000 })
 cleanUp()
 
 const startServer = async () => {
@@ -69,6 +69,6 @@ describe.runIf(hasPython('websockets'))('the plain server in Python', () => {
     const second = open(server.url, storage)
     expect(await second.orders.send('last')).toEqual({ status: 'delivered' })
     expect(server.orders()).toEqual([...Array(100).keys(), 'last'])
-    await vi.waitFor(() => expect(storage.records.size).toBe(0))
+    await eventually(() => expect(storage.records.size).toBe(0))
   })
 })

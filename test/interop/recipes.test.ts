@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { backoff, createSocket } from '../../src/index.ts'
 import { when } from '../../src/stream.ts'
@@ -14,7 +14,6 @@ import { hasNginx, startNginx } from './nginx.ts'
 import { hasPython, type PythonServer, pythonServers, startProgram } from './python.ts'
 
 // Python takes seconds to start on a busy machine.
-vi.setConfig({ testTimeout: 30_000 })
 
 const ends: (() => unknown)[] = []
 afterEach(async () => {

@@ -2,9 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 import { type RedisStoreOptions, redisStore, type StoreNode } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/ports.ts'
 import { type Client, connectRedis, hasRedis, type Redis, startRedis } from './redis.ts'
 import { type Audit, type Result, startAudit } from './redis-audit.ts'
@@ -71,9 +72,7 @@ const startPair = async (settings: Record<string, string | number> = {}) => {
   const { port } = new URL(primary.url)
   const replica = await start({ ...settings, replicaof: `127.0.0.1 ${port}` })
   const [first, second] = [await dial(primary.url), await dial(replica.url)]
-  await vi.waitFor(async () => expect(await second.info('replication')).toContain('master_link_status:up'), {
-    timeout: 30_000,
-  })
+  await eventually(async () => expect(await second.info('replication')).toContain('master_link_status:up'))
   return { primary, replica, first, second }
 }
 
@@ -94,7 +93,7 @@ describe.runIf(hasRedis())('a Redis that comes back with an older state', () => 
     } else {
       // Everything happens between two messages.
       await first.sendCommand(['CLIENT', 'PAUSE', '10000', 'WRITE'])
-      await vi.waitFor(async () => {
+      await eventually(async () => {
         const offset = (info: string) => /master_repl_offset:(\d+)/.exec(info)?.[1]
         expect(offset(await second.info('replication'))).toBe(offset(await first.info('replication')))
       })

@@ -1,10 +1,11 @@
 // The Redis store with every supported client, with Redis Cluster and Sentinel, and during failovers.
 import { Cluster, Redis } from 'ioredis'
 import { createCluster, createSentinel } from 'redis'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type AnyRedisClient, redisStore, type Store } from '../../src/server.ts'
 import { describeStore } from '../server/store-contract.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { hasRedis, startRedis } from './redis.ts'
 import { type Audit, type Result, startAudit } from './redis-audit.ts'
 import {
@@ -237,10 +238,7 @@ describe.runIf(hasRedis() && hasSentinel())('a Redis under Sentinel', () => {
       const { flow, finish } = await audit(() => connect(watched), 'failover:')
       await flow(150)
       await watched.stopPrimary()
-      await vi.waitFor(async () => expect(await watched.current()).toBe(watched.replica), {
-        timeout: 60_000,
-        interval: 100,
-      })
+      await eventually(async () => expect(await watched.current()).toBe(watched.replica))
       await flow(300)
       const result = await finish()
       note(`the primary under Sentinel dies, ${name}`, result)

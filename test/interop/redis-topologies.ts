@@ -4,8 +4,9 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, vi } from 'vitest'
+import { expect } from 'vitest'
 import { canInstall, findOrInstall, findProgram } from '../support/debian.ts'
+import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/ports.ts'
 import { missing } from '../support/run.ts'
 import { connectRedis, LIFELINE, type Redis, startRedis } from './redis.ts'
@@ -51,16 +52,14 @@ const ask = async (port: number, ...command: string[]): Promise<unknown> => {
   return answer
 }
 
-const PATIENCE = { timeout: 60_000, interval: 100 }
-
 const wholeCluster = (ports: readonly number[], known: number) =>
-  vi.waitFor(async () => {
+  eventually(async () => {
     for (const port of ports) {
       const info = String(await ask(port, 'CLUSTER', 'INFO'))
       expect(info).toContain('cluster_state:ok')
       expect(info).toContain(`cluster_known_nodes:${known}`)
     }
-  }, PATIENCE)
+  })
 
 export interface RedisCluster {
   stop(): Promise<void>
@@ -99,11 +98,9 @@ export const startCluster = async (withReplicas = false): Promise<RedisCluster> 
     for (let i = 0; i < 3; i++) {
       const id = String(await ask(ports[i] as number, 'CLUSTER', 'MYID'))
       const replica = ports[i + 3] as number
-      await vi.waitFor(() => ask(replica, 'CLUSTER', 'REPLICATE', id), PATIENCE)
-      await vi.waitFor(
-        async () =>
-          expect(String(await ask(replica, 'INFO', 'replication'))).toContain('master_link_status:up'),
-        PATIENCE,
+      await eventually(() => ask(replica, 'CLUSTER', 'REPLICATE', id))
+      await eventually(async () =>
+        expect(String(await ask(replica, 'INFO', 'replication'))).toContain('master_link_status:up'),
       )
     }
     await wholeCluster(ports, 6)
@@ -140,9 +137,8 @@ export const startSentinel = async (): Promise<Watched> => {
   const [primary, replica, port] = [await freePort(), await freePort(), await freePort()]
   const first = await topology.start(primary)
   await topology.start(replica, { replicaof: `127.0.0.1 ${primary}` })
-  await vi.waitFor(
-    async () => expect(String(await ask(replica, 'INFO', 'replication'))).toContain('master_link_status:up'),
-    PATIENCE,
+  await eventually(async () =>
+    expect(String(await ask(replica, 'INFO', 'replication'))).toContain('master_link_status:up'),
   )
   const path = topology.folder()
   const file = join(path, 'sentinel.conf')
@@ -170,9 +166,9 @@ export const startSentinel = async (): Promise<Watched> => {
     const [, found] = (await ask(port, 'SENTINEL', 'GET-MASTER-ADDR-BY-NAME', 'main')) as string[]
     return Number(found)
   }
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     expect(await current()).toBe(primary)
     expect(String(await ask(port, 'INFO', 'sentinel'))).toContain('slaves=1')
-  }, PATIENCE)
+  })
   return { stop: topology.stop, sentinel: port, primary, replica, stopPrimary: () => first.stop(), current }
 }

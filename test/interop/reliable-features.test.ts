@@ -2,11 +2,12 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { createReliableSocket } from '../../src/reliable.ts'
 import { createReliableServer, memoryStore } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { startNode } from './server-rig.ts'
 
 cleanUp()
@@ -63,7 +64,7 @@ test('close() ends the session on the server at once, after the messages that we
   const socket = await connect(url)
   for (let i = 0; i < 100; i++) socket.send(i)
   socket.close()
-  await vi.waitFor(() => expect(ends).toEqual([{ code: 1000, reason: 'ended by the client' }]))
+  await eventually(() => expect(ends).toEqual([{ code: 1000, reason: 'ended by the client' }]))
   expect(heard).toHaveLength(100)
   expect(await server.broadcast('anyone?')).toBe(0)
 })
@@ -93,7 +94,7 @@ test('drain() moves a client to another node, without a gap and without a moment
   }
   await drained
   expect(await Promise.all(sent)).toEqual(sent.map(() => ({ status: 'delivered' })))
-  await vi.waitFor(() => expect(received).toHaveLength(100))
+  await eventually(() => expect(received).toHaveLength(100))
   const numbers = Array.from({ length: 100 }, (_, i) => i)
   expect([received, heard]).toEqual([numbers, numbers])
   expect(states.filter(name => name !== 'open')).toEqual([])

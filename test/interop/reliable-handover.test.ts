@@ -1,9 +1,10 @@
 // Handovers of a session from one connection to another, with messages in flight in both directions.
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { createReliableSocket } from '../../src/reliable.ts'
 import { memoryStore } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { startProxy } from '../support/proxy.ts'
 import { byEffort } from '../support/run.ts'
 import { type Node, startNode } from './server-rig.ts'
@@ -50,7 +51,7 @@ test(`${rotations} handovers under traffic lose nothing, duplicate nothing, and 
   for (let i = 0; i < rotations; i++) await socket.handover(i)
   clearInterval(traffic)
   await Promise.all(outcomes)
-  await vi.waitFor(() => expect(down.length).toBe(sent), { timeout: 10_000 })
+  await eventually(() => expect(down.length).toBe(sent))
   const all = Array.from({ length: sent }, (_, i) => i)
   expect(up).toEqual(all)
   expect(down).toEqual(all)
@@ -100,7 +101,7 @@ test(`three nodes that are drained and restarted in turn, ${rounds} times, show 
   }, 5)
   cleanup(() => clearInterval(traffic))
   // By then the server knows that this client can move.
-  await vi.waitFor(() => expect(up.length).toBeGreaterThan(0))
+  await eventually(() => expect(up.length).toBeGreaterThan(0))
   for (let i = 0; i < 3 * rounds; i++) {
     const old = nodes.shift() as Node
     await old.server.drain({ over: 10 })
@@ -113,5 +114,5 @@ test(`three nodes that are drained and restarted in turn, ${rounds} times, show 
   expect(up).toEqual(Array.from({ length: sent }, (_, i) => i))
   expect(events).toEqual(['open'])
   expect(socket.stats.connections).toBe(3 * rounds + 1)
-  await vi.waitFor(() => expect(down).toEqual([...new Set(down)].sort((a, b) => Number(a) - Number(b))))
+  await eventually(() => expect(down).toEqual([...new Set(down)].sort((a, b) => Number(a) - Number(b))))
 })

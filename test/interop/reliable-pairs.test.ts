@@ -1,13 +1,13 @@
 // Tests each client with each server, over a network with faults. If a client is known to violate a rule, the test and the printed table say what it does
 // instead.
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { cleanUp } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { type Connection, type FaultProxy, startProxy } from '../support/proxy.ts'
 import { type ClientKind, clientKinds, type Manner, type Talker } from './reliable-clients.ts'
 import { type Server, type ServerKind, serverKinds } from './reliable-servers.ts'
 import { dial, join, type Peer } from './server-rig.ts'
 
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 })
 cleanUp()
 
 interface World {
@@ -30,7 +30,7 @@ interface Watcher {
 }
 
 /** Waits for a condition that depends on another process. */
-const until = (check: () => unknown) => vi.waitFor(check, { timeout: 20_000, interval: 5 })
+const until = (check: () => unknown) => eventually(check, 5)
 
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i + 1)
 

@@ -7,6 +7,7 @@ import { protobuf } from '../../src/reliable-protobuf.ts'
 import { memoryStore, type Session } from '../../src/server.ts'
 import { extended, published } from '../protobuf/schema.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { byEffort } from '../support/run.ts'
 import { frame, handshake, speak } from './raw-tcp.ts'
 import { dial, forEachStore, join, type Node, PROTOCOL, startNode } from './server-rig.ts'
@@ -78,7 +79,7 @@ const raw = async (url: string) => {
   socket.on('error', () => {})
   cleanup(() => socket.terminate())
   const until = async (find: (message: any) => unknown) => {
-    await vi.waitFor(() => expect(messages.some(find)).toBe(true), { timeout: 10_000, interval: 5 })
+    await eventually(() => expect(messages.some(find)).toBe(true), 5)
     return messages.find(find)
   }
   await until(({ system_message }) => system_message?.connected_message)
@@ -89,7 +90,7 @@ const raw = async (url: string) => {
     send: (message: object) => socket.send(extended.upstream.write(message)),
     ack: (id: number) => until(({ ack_message }) => ack_message && (ack_message.ack_id ?? 0) === id),
     closed: async () => {
-      await vi.waitFor(() => expect(end).toBeDefined(), { timeout: 10_000, interval: 5 })
+      await eventually(() => expect(end).toBeDefined(), 5)
       return end
     },
   }
@@ -119,7 +120,7 @@ forEachStore(stores => {
     for (const data of all) {
       expect(await socket.send(data, { event: 'echo' })).toEqual({ status: 'delivered' })
     }
-    await vi.waitFor(() => expect(messages).toHaveLength(all.length))
+    await eventually(() => expect(messages).toHaveLength(all.length))
     expect(messages.map(({ data }) => (data instanceof ArrayBuffer ? new Uint8Array(data) : data))).toEqual(
       all,
     )
@@ -144,7 +145,7 @@ forEachStore(stores => {
     const sent = server.broadcast(buffer.subarray(1))
     buffer.fill(9)
     await Promise.all([outcome, sent])
-    await vi.waitFor(() => expect(messages).toHaveLength(1))
+    await eventually(() => expect(messages).toHaveLength(1))
     expect(heard).toEqual([new Uint8Array([2, 3])])
     expect(new Uint8Array(messages[0]?.data as ArrayBuffer)).toEqual(new Uint8Array([2, 3]))
   })
@@ -161,7 +162,7 @@ forEachStore(stores => {
       await socket.publish('g', bytes, { noEcho: true })
       await socket.publish('g', { to: 'all' })
     }
-    await vi.waitFor(() => expect([ours.messages.length, json.messages.length]).toEqual([3, 3]))
+    await eventually(() => expect([ours.messages.length, json.messages.length]).toEqual([3, 3]))
     const shown = ({ messages }: typeof ours) =>
       messages.map(({ from, group, userId, dataType, data }) => [
         ...[from, group, userId, dataType],
@@ -202,7 +203,7 @@ forEachStore(stores => {
       for (const outcome of outcomes) expect(await outcome).toEqual({ status: 'delivered' })
     }
     expect(protocols).toEqual([1, 2, 3].flatMap(() => [PROTOCOL, PROTOBUF]))
-    await vi.waitFor(() => expect(messages).toHaveLength(6))
+    await eventually(() => expect(messages).toHaveLength(6))
     expect(messages.map(({ data }) => new Uint8Array(data as ArrayBuffer))).toEqual(
       [0, 1, 2, 3, 4, 5].map(round => down.slice(round)),
     )
@@ -230,7 +231,7 @@ forEachStore(stores => {
     expect(outcomes).toEqual(
       [0, 1, 2, 3, 4, 5].flatMap(i => ['delivered', 'delivered', i % 2 ? PROTOBUF : PROTOCOL]),
     )
-    await vi.waitFor(() => expect(messages).toHaveLength(12))
+    await eventually(() => expect(messages).toHaveLength(12))
     expect(messages.map(({ data }) => (data instanceof ArrayBuffer ? data.byteLength : data))).toEqual(
       [0, 1, 2, 3, 4, 5].flatMap(i => [i, i]),
     )
@@ -280,9 +281,9 @@ forEachStore(stores => {
     const ends: unknown[] = []
     const { url } = await start({ onEnd: (_, close) => void ends.push(close) })
     const { socket } = await connect(url, { heartbeat: { interval: 20, timeout: 5_000 } })
-    await vi.waitFor(() => expect(socket.stats.latency).toBeGreaterThanOrEqual(0))
+    await eventually(() => expect(socket.stats.latency).toBeGreaterThanOrEqual(0))
     socket.close()
-    await vi.waitFor(() => expect(ends).toEqual([{ code: 1000, reason: 'ended by the client' }]))
+    await eventually(() => expect(ends).toEqual([{ code: 1000, reason: 'ended by the client' }]))
   })
 })
 
@@ -461,7 +462,7 @@ describe('the subprotocol', () => {
     node.wss.on('connection', (_, request) => offers.push(request.headers['sec-websocket-protocol']))
     const { socket, messages, troubles } = await connect(node.url)
     await socket.send(bytesOf(1_000), { event: 'echo' })
-    await vi.waitFor(() => expect(messages).toHaveLength(1))
+    await eventually(() => expect(messages).toHaveLength(1))
     expect(new Uint8Array(messages[0]?.data as ArrayBuffer)).toEqual(bytesOf(1_000))
     expect(protocolOf(socket)).toBe(PROTOCOL)
     expect(offers).toEqual([`${PROTOBUF},${PROTOCOL}`])
@@ -478,7 +479,7 @@ describe('the subprotocol', () => {
     target = nodes[1]
     await nodes[0].server.drain({ over: 0 })
     await socket.send('there', { event: 'echo' })
-    await vi.waitFor(() => expect(messages).toHaveLength(1))
+    await eventually(() => expect(messages).toHaveLength(1))
     expect(nodes[1].server.stats).toMatchObject({ connections: 1, resumed: 1, received: 1 })
     expect(protocolOf(socket)).toBe(PROTOBUF)
     expect([closed.mock.calls, troubles]).toEqual([[], []])

@@ -1,8 +1,9 @@
 // The limits and the internals of the Python recipe. reliable-pairs.test.ts tests it with clients.
 import { connect } from 'node:net'
 import fc from 'fast-check'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { byEffort } from '../support/run.ts'
 import { hasPython, startRecipe } from './python.ts'
 import { rawSpeech, speakRaw } from './raw-tcp.ts'
@@ -10,7 +11,6 @@ import { comeBack, dial, join, type Peer, PROTOCOL } from './server-rig.ts'
 
 const RUNS = Number(process.env.RUNS ?? byEffort(100, 300, 20_000))
 
-vi.setConfig({ testTimeout: 120_000 })
 cleanUp()
 
 const start = async (names: Record<string, unknown> = {}) => {
@@ -52,13 +52,10 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     const visit = await comeBack(await join(url))
     const left = await join(url)
     left.socket.terminate()
-    await vi.waitFor(
-      async () => {
-        await tell(visit, Date.now(), 'sessions')
-        expect(visit.messages.at(-1).data).toBe(1)
-      },
-      { timeout: 10_000 },
-    )
+    await eventually(async () => {
+      await tell(visit, Date.now(), 'sessions')
+      expect(visit.messages.at(-1).data).toBe(1)
+    })
     expect((await (await dial(left.recovery)).closed()).code).toBe(1008)
     expect((await comeBack(visit)).id).toBe(visit.id)
   })

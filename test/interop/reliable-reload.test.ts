@@ -1,8 +1,9 @@
 // Pages that are reloaded repeatedly, with a real server.
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { createReliableSocket } from '../../src/reliable.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { startNode } from './server-rig.ts'
 
 cleanUp()
@@ -59,14 +60,14 @@ test('a page that is reloaded all the time acknowledges what it receives, and ge
     if (n % 2) page.send()
     if (n % 50 === 0) {
       // In the middle of the stream, long before an acknowledgement is due.
-      await vi.waitFor(() => expect(received.length).toBeGreaterThanOrEqual(n - 25), { interval: 1 })
+      await eventually(() => expect(received.length).toBeGreaterThanOrEqual(n - 25), 1)
       page.unload()
       page = await load()
     }
   }
   expect(gaps).toEqual([])
-  await vi.waitFor(() => expect(received).toHaveLength(total), { timeout: 60_000 })
-  await vi.waitFor(() => expect(outcomes.size).toBe(order), { timeout: 60_000 })
+  await eventually(() => expect(received).toHaveLength(total))
+  await eventually(() => expect(outcomes.size).toBe(order))
   expect(gaps).toEqual([])
   expect(received).toEqual(Array.from({ length: total }, (_, i) => i + 1))
   expect(orders).toEqual(Array.from({ length: order }, (_, i) => i + 1))

@@ -2,6 +2,7 @@ import { describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { createReliableServer, memoryStore } from '../../src/server.ts'
 import { cleanUp } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { dial, join, PROTOCOL, startNode } from './server-rig.ts'
 
 cleanUp()
@@ -195,10 +196,10 @@ describe('the application', () => {
     })
     const peer = await join(url)
     peer.socket.close(1000)
-    await vi.waitFor(() => expect(log).toHaveLength(2))
+    await eventually(() => expect(log).toHaveLength(2))
     const back = await join(peer.recovery)
     back.socket.terminate()
-    await vi.waitFor(() => expect(log).toHaveLength(4))
+    await eventually(() => expect(log).toHaveLength(4))
     expect(log).toEqual([
       ['on', peer.id, false, '/'],
       ['off', peer.id, 1000],
@@ -243,7 +244,7 @@ describe('the application', () => {
     })
     const peer = await join(url)
     peer.socket.terminate()
-    await vi.waitFor(() => expect(silence).toHaveBeenCalledWith(new Error('oops again')))
+    await eventually(() => expect(silence).toHaveBeenCalledWith(new Error('oops again')))
     await join(peer.recovery)
   })
 

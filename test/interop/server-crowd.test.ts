@@ -1,7 +1,8 @@
 // Many clients of one server: the actions of one client must not end the sessions of the others.
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createReliableSocket, type ReliableSocket } from '../../src/reliable.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { forEachStore, join, type Peer, startNode } from './server-rig.ts'
 
 cleanUp()
@@ -43,7 +44,7 @@ forEachStore(stores => {
       const { socket, heard } = await connect(url)
       expect(await socket.send(new Uint8Array(2_000))).toMatchObject({ status: 'delivered' })
       expect(await socket.send(new Uint8Array(2_001))).toMatchObject({ reason: 'refused' })
-      await vi.waitFor(() => expect(heard).toHaveLength(1))
+      await eventually(() => expect(heard).toHaveLength(1))
     })
 
     test('from the application is rejected, and no session is ended', async () => {
@@ -95,7 +96,7 @@ forEachStore(stores => {
       const outcomes = burst.map(n => socket.publish('g', n, { noEcho: true }))
       await Promise.all(outcomes)
       for (const { heard, gaps } of listeners) {
-        await vi.waitFor(() => expect(heard).toHaveLength(burst.length), { timeout: 60_000 })
+        await eventually(() => expect(heard).toHaveLength(burst.length))
         expect(heard).toEqual(burst)
         expect(gaps).toEqual([])
       }

@@ -1,10 +1,11 @@
 // Many frames over raw TCP: whatever a client sends, in packets of any size, the server and its other clients are not affected.
 import { connect } from 'node:net'
 import fc from 'fast-check'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readFrame } from '../../src/server/frames.ts'
 import { audit, speech } from '../server/speech.ts'
 import { cleanUp } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { createRandom, type Random } from '../support/random.ts'
 import { byEffort } from '../support/run.ts'
 import { frame, handshake, RELIABLE } from './raw-tcp.ts'
@@ -121,6 +122,6 @@ test(`the server survives ${FRAMES.toLocaleString('en')} frames of any kind over
   expect(neighbour.end).toBeUndefined()
   expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
   // All other sessions have ended.
-  await vi.waitFor(() => expect(server.stats.connections).toBe(1), 10_000)
-  await vi.waitFor(async () => expect(await server.members()).toHaveLength(1), 10_000)
+  await eventually(() => expect(server.stats.connections).toBe(1), 10_000)
+  await eventually(async () => expect(await server.members()).toHaveLength(1), 10_000)
 }, 3_600_000)

@@ -39,7 +39,7 @@ describe('the server over a real socket', () => {
       { numRuns: 500 },
     )
     expect(errors).toEqual([])
-  }, 120_000)
+  })
 
   test.each([
     [

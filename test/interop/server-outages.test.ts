@@ -1,7 +1,8 @@
 // Faults between a client and a node, and between a node and its store.
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { memoryStore, type Session, type Store, type StoreNode } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { startProxy } from '../support/proxy.ts'
 import { altered, comeBack, dial, forEachStore, join, startNode, talk } from './server-rig.ts'
 
@@ -27,7 +28,7 @@ forEachStore(stores => {
       const peer = await join(proxy.url())
       proxy.freeze('down')
       peer.say('paid', 1)
-      await vi.waitFor(() => expect(server.stats.received).toBe(1))
+      await eventually(() => expect(server.stats.received).toBe(1))
       proxy.reset()
       proxy.thaw()
       const back = await comeBack(peer)
@@ -54,7 +55,7 @@ forEachStore(stores => {
         if (!cut.end) cut.say(`early ${i}`, i)
         await cut.closed()
         expect(cut.frames).toEqual([])
-        await vi.waitFor(() => expect(server.stats).toMatchObject({ resumed: i, connections: 0 }))
+        await eventually(() => expect(server.stats).toMatchObject({ resumed: i, connections: 0 }))
       }
       proxy.cutAfter(Infinity, 'down')
       const back = await join(peer.recovery)
@@ -115,7 +116,7 @@ forEachStore(stores => {
       })
       const peer = await join(url)
       peer.say('x', 1)
-      await vi.waitFor(() => expect(runs).toBe(1))
+      await eventually(() => expect(runs).toBe(1))
       const back = await comeBack(peer)
       back.say('x', 1)
       await back.ack(1)
@@ -151,7 +152,7 @@ forEachStore(stores => {
       const proxy = await proxied(port)
       const peer = await join(proxy.url())
       proxy.freeze()
-      await vi.waitFor(() => expect(server.stats.connections).toBe(0), { timeout: 60_000 })
+      await eventually(() => expect(server.stats.connections).toBe(0))
       proxy.reset()
       proxy.thaw()
       expect((await join(peer.recovery)).id).toBe(peer.id)
@@ -294,7 +295,7 @@ forEachStore(stores => {
       const { search } = new URL(old.recovery)
       const next = await join(`${b.url}/${search}`)
       expect((await old.closed()).code).toBe(1000)
-      await vi.waitFor(() => expect(a.server.stats.connections).toBe(0))
+      await eventually(() => expect(a.server.stats.connections).toBe(0))
       expect(next.end).toBeUndefined()
       expect(await a.server.send(next.id, 'found')).toBe(1)
       await next.got(1)
@@ -394,7 +395,7 @@ forEachStore(stores => {
     back.send({ type: 'ping' })
     await back.get(({ type }) => type === 'pong')
     release()
-    await vi.waitFor(() => expect(done).toContainEqual([2, 1]))
+    await eventually(() => expect(done).toContainEqual([2, 1]))
     expect(await server.send(back.id, 'y')).toBe(1)
   })
 

@@ -88,7 +88,7 @@ describe('a TCP client cannot end the process', () => {
     expect(errors).toEqual([])
     // The generator also opens sessions.
     expect(server.stats.created).toBeGreaterThan(RUNS / 20)
-  }, 300_000)
+  })
 })
 
 test('an error of the WebSocketServer itself is reported to onError and does not end the process', async () => {

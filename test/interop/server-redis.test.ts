@@ -5,9 +5,10 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { buildSync } from 'esbuild'
 import { createClient } from 'redis'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RedisClient, redisStore } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/ports.ts'
 import { connectRedis, hasRedis, startRedis } from './redis.ts'
 import { comeBack, dial, join, startNode, talk, withRedis } from './server-rig.ts'
@@ -77,16 +78,13 @@ describe.runIf(hasRedis())('Redis', () => {
       const stays = await join(url)
       expect(await stores.client().zCard(`${prefix}g:g`)).toBe(151)
       for (const { socket } of left) socket.terminate()
-      await vi.waitFor(
-        async () => {
-          await server.publish('g', 'x')
-          for (const group of ['', 'g']) {
-            expect(await stores.client().zCard(`${prefix}g:${group}`)).toBe(1)
-            expect(await stores.client().zCard(`${prefix}y:${group}`)).toBe(1)
-          }
-        },
-        { timeout: 15_000, interval: 200 },
-      )
+      await eventually(async () => {
+        await server.publish('g', 'x')
+        for (const group of ['', 'g']) {
+          expect(await stores.client().zCard(`${prefix}g:${group}`)).toBe(1)
+          expect(await stores.client().zCard(`${prefix}y:${group}`)).toBe(1)
+        }
+      }, 200)
       expect(stays.end).toBeUndefined()
     })
 
@@ -108,7 +106,7 @@ describe.runIf(hasRedis())('Redis', () => {
         const [first, second] = [await ended(prefix), await ended(prefix)]
         const peer = await join(first.url)
         peer.socket.terminate()
-        await vi.waitFor(() => expect(first.ends).not.toEqual([]), { timeout: 10_000 })
+        await eventually(() => expect(first.ends).not.toEqual([]))
         expect(first.ends).toEqual([[first.port, { id: peer.id, userId: 'alice' }, expired]])
         expect(second.ends).toEqual([])
         expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
@@ -121,7 +119,7 @@ describe.runIf(hasRedis())('Redis', () => {
         peer.socket.terminate()
         await first.server.close({ timeout: 0 })
         const second = await ended(prefix)
-        await vi.waitFor(() => expect(second.ends).not.toEqual([]), { timeout: 10_000 })
+        await eventually(() => expect(second.ends).not.toEqual([]))
         expect(second.ends).toEqual([[second.port, { id: peer.id, userId: 'alice' }, expired]])
       })
     })
@@ -133,7 +131,7 @@ describe.runIf(hasRedis())('Redis', () => {
       const [first] = [await join(url), await join(url)]
       expect((await (await dial(url)).closed()).code).toBe(1013)
       first.socket.terminate()
-      await vi.waitFor(() => join(url), { timeout: 5_000, interval: 50 })
+      await eventually(() => join(url), 50)
     })
 
     describe('a publication to many sessions', () => {
@@ -200,7 +198,7 @@ describe.runIf(hasRedis())('Redis', () => {
         const dying = await open(watched(call => (call === 4 ? new Promise(() => {}) : undefined)).over)
         const claim = { session: 'author', epoch: 1, ackId: 7 }
         dying.commit([publish('{1}'), { kind: 'send', session: 'author', frame: '{2}' }], claim)
-        await vi.waitFor(async () => expect(await received('s0')).toEqual(['{1}']))
+        await eventually(async () => expect(await received('s0')).toEqual(['{1}']))
         expect(await received('s99')).toEqual([])
         const next = await open()
         const lease = await next.resume('author', 't1', 't2', 'u')
@@ -398,6 +396,6 @@ describe.runIf(hasRedis())('Redis', () => {
       expect(replies).toEqual(Array.from({ length: total }, (_, i) => i + 1))
       expect(kills).toBeGreaterThan(0)
       expect(losses).toBeGreaterThan(0)
-    }, 120_000)
+    })
   })
 })

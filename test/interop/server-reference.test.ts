@@ -1,7 +1,8 @@
 // Tests the server with an unmodified client of another vendor: the one that Azure publishes on npm.
 import { WebPubSubClient, type WebPubSubClientOptions } from '@azure/web-pubsub-client'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { startProxy } from '../support/proxy.ts'
 import { azureProtobuf } from './azure-protobuf.ts'
 import { forEachStore, startNode } from './server-rig.ts'
@@ -31,7 +32,7 @@ forEachStore(stores => {
     client.on('group-message', ({ message }) => heard.push([message.group, message.data]))
     cleanup(() => client.stop())
     await client.start()
-    await vi.waitFor(() => expect(connections).toHaveLength(1))
+    await eventually(() => expect(connections).toHaveLength(1))
     return { client, connections, heard }
   }
 
@@ -43,7 +44,7 @@ forEachStore(stores => {
       await client.sendEvent('e', 'text', 'text')
       await client.sendEvent('e', new Uint8Array([0, 255]).buffer, 'binary')
       await client.sendEvent('e', 'unheeded', 'text', { fireAndForget: true })
-      await vi.waitFor(() => expect(heard).toHaveLength(4))
+      await eventually(() => expect(heard).toHaveLength(4))
       expect(heard).toEqual([{ a: 1 }, 'text', new Uint8Array([0, 255]).buffer, 'unheeded'])
     })
 
@@ -55,7 +56,7 @@ forEachStore(stores => {
         ackId: 77,
         isDuplicated: true,
       })
-      await vi.waitFor(() => expect(heard).toEqual(['x']))
+      await eventually(() => expect(heard).toEqual(['x']))
     })
 
     test('joins, publishes to and leaves groups', async () => {
@@ -64,7 +65,7 @@ forEachStore(stores => {
       await ada.client.joinGroup('news')
       await bob.client.joinGroup('news')
       await ada.client.sendToGroup('news', 'hello', 'text', { noEcho: true })
-      await vi.waitFor(() => expect(bob.heard).toEqual([['news', 'hello']]))
+      await eventually(() => expect(bob.heard).toEqual([['news', 'hello']]))
       expect(ada.heard).toEqual([])
       await bob.client.leaveGroup('news')
       expect(await server.publish('news', 'x')).toBe(1)
@@ -91,12 +92,12 @@ forEachStore(stores => {
         proxy.reset()
         expected.push(-1)
         await server.send(id, -1)
-        await vi.waitFor(() => expect(server.stats.resumed).toBe(cut + 1), { timeout: 60_000 })
+        await eventually(() => expect(server.stats.resumed).toBe(cut + 1))
       }
-      await vi.waitFor(() => expect(heard).toEqual(expected), { timeout: 60_000 })
+      await eventually(() => expect(heard).toEqual(expected))
       expect(server.stats).toMatchObject({ created: 1, refused: 0 })
       await client.sendEvent('e', 'after', 'text')
-      await vi.waitFor(() => expect(heard.at(-1)).toBe('after'))
+      await eventually(() => expect(heard.at(-1)).toBe('after'))
       expect(connections).toEqual([id])
     })
 
@@ -104,7 +105,7 @@ forEachStore(stores => {
       const { url, server } = await start()
       const { connections } = await connect(url)
       await server.end(connections[0] as string)
-      await vi.waitFor(() => expect(connections).toHaveLength(2), { timeout: 60_000 })
+      await eventually(() => expect(connections).toHaveLength(2))
       expect(connections[1]).not.toBe(connections[0])
     })
   })
@@ -124,7 +125,7 @@ forEachStore(stores => {
       expect(await client.sendEvent('e', 'text ä', 'text')).toMatchObject({ isDuplicated: false })
       await client.sendEvent('e', bytes.buffer, 'binary')
       await client.sendEvent('e', 'unheeded', 'text', { fireAndForget: true })
-      await vi.waitFor(() => expect(heard).toHaveLength(6))
+      await eventually(() => expect(heard).toHaveLength(6))
       // Azure's protobuf frames have no JSON. As Azure's service does, the server sends it as text.
       const [text, binary] = ['{"dataType":"text"}', '{"dataType":"binary"}']
       expect(heard).toEqual(['text ä', text, bytes.buffer, binary, 'unheeded', text])
@@ -138,7 +139,7 @@ forEachStore(stores => {
         ackId: 77,
         isDuplicated: true,
       })
-      await vi.waitFor(() => expect(heard).toEqual(['x']))
+      await eventually(() => expect(heard).toEqual(['x']))
       await expect(client.joinGroup('secret')).rejects.toMatchObject({ errorDetail: { name: 'Forbidden' } })
     })
 
@@ -150,7 +151,7 @@ forEachStore(stores => {
       const bytes = new Uint8Array([0, 128, 255]).buffer
       await ada.client.sendToGroup('news', bytes, 'binary', { noEcho: true })
       await bob.client.sendToGroup('news', bytes, 'binary', { noEcho: true })
-      await vi.waitFor(() => expect([ada.heard, bob.heard]).toEqual([[['news', bytes]], [['news', bytes]]]))
+      await eventually(() => expect([ada.heard, bob.heard]).toEqual([[['news', bytes]], [['news', bytes]]]))
     })
 
     test('recovers its session after cuts and receives everything once and in order', async () => {
@@ -164,9 +165,9 @@ forEachStore(stores => {
           await server.send(id, `${cut} ${i}`)
         }
         proxy.reset()
-        await vi.waitFor(() => expect(server.stats.resumed).toBe(cut + 1), { timeout: 60_000 })
+        await eventually(() => expect(server.stats.resumed).toBe(cut + 1))
       }
-      await vi.waitFor(() => expect(heard).toEqual(expected), { timeout: 60_000 })
+      await eventually(() => expect(heard).toEqual(expected))
       expect(server.stats).toMatchObject({ created: 1, refused: 0, violations: 0 })
       expect(connections).toEqual([id])
     })

@@ -1,5 +1,6 @@
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { cleanUp } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { altered, comeBack, dial, forEachStore, join, PROTOCOL, startNode } from './server-rig.ts'
 
 cleanUp()
@@ -535,7 +536,7 @@ forEachStore(stores => {
       const peer = await join(url)
       peer.socket.terminate()
       await peer.closed()
-      await vi.waitFor(async () => expect(await server.publish('g', 'anybody?')).toBe(0))
+      await eventually(async () => expect(await server.publish('g', 'anybody?')).toBe(0))
       expect((await (await dial(peer.recovery)).closed()).code).toBe(1008)
     })
 

@@ -1,7 +1,8 @@
 // Sending to users over real connections, on several nodes, with each kind of store.
-import { expect, test, vi } from 'vitest'
+import { expect, test } from 'vitest'
 import type { ReliableServerOptions } from '../../src/server.ts'
 import { cleanUp } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { comeBack, forEachStore, join, startNode } from './server-rig.ts'
 
 cleanUp()
@@ -21,7 +22,7 @@ forEachStore(({ next }) => {
     const bob = await join(`${a.url}/bob`)
     away.socket.terminate()
     await away.closed()
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const sessions = await a.server.user('ada').sessions()
       expect(sessions.map(({ isConnected }) => isConnected)).toEqual([false, true, true])
     })
@@ -76,7 +77,7 @@ forEachStore(({ next }) => {
     const refused = await join(`${b.url}/ada`).catch(error => error)
     expect(String(refused)).toContain('1013 too many sessions of this user')
     first.socket.terminate()
-    await vi.waitFor(async () => expect((await join(`${b.url}/ada`)).id).toBeTruthy())
+    await eventually(async () => expect((await join(`${b.url}/ada`)).id).toBeTruthy())
     expect(await a.server.user('ada').sessions()).toHaveLength(2)
   })
 })

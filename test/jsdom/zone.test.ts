@@ -9,6 +9,7 @@ import { afterAll, afterEach, describe, expect, test, vi } from 'vitest'
 import { createSocket, type SocketOptions } from '../../src/index.ts'
 import { createFakeServer, type FakeServer } from '../../src/testing.ts'
 import { pieceWith, root } from '../package/pieces.ts'
+import { eventually } from '../support/eventually.ts'
 
 /** Part of the global `Zone` of zone.js. */
 interface Zone {
@@ -40,9 +41,7 @@ const createNgZone = () => {
 
 /** Waits until the server has had this many connections, and the newest is open. */
 const untilOpen = (server: FakeServer, attempts: number) =>
-  vi.waitFor(() => expect([server.attempts, server.clients.length]).toEqual([attempts, 1]), {
-    timeout: 10_000,
-  })
+  eventually(() => expect([server.attempts, server.clients.length]).toEqual([attempts, 1]))
 const heartbeat = { interval: 10_000, message: 'ping' }
 
 const closing: { close(): void }[] = []
@@ -90,12 +89,12 @@ describe('the guide’s recipe for Angular', () => {
     })
     expect(shown()).toEqual([])
     for (let n = 1; n <= 1_000; n++) server.latest.send(`${n}`)
-    await vi.waitFor(() => expect(shown()).toEqual(['998', '999', '1000']))
+    await eventually(() => expect(shown()).toEqual(['998', '999', '1000']))
     expect(changes).toBe(2)
     feed.send('hello')
     expect(server.latest.received).toEqual(['hello'])
     destroy()
-    await vi.waitFor(() => expect([name(), server.clients]).toEqual(['closed', []]))
+    await eventually(() => expect([name(), server.clients]).toEqual(['closed', []]))
   })
 
   test('leaves the application stable', async () => {
@@ -111,7 +110,7 @@ describe('the guide’s recipe for Angular', () => {
     zone.run(() => feed.send('hello'))
     server.latest.send('text')
     expect(zone.isPending()).toBe(false)
-    await vi.waitFor(() => expect(feed.messages()).toEqual(['text']))
+    await eventually(() => expect(feed.messages()).toEqual(['text']))
     destroy()
   })
 

@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { json, type Schema } from '../../src/json.ts'
+import { eventually } from '../support/eventually.ts'
 import { fresh, settled, setup } from '../support/setup.ts'
 
 fresh()
@@ -143,7 +144,7 @@ describe('JSON that the server sends as binary', () => {
     native().send(bytesOf('[1]'))
     native().send(Uint8Array.of(1, 2, 3))
     vi.useRealTimers()
-    await vi.waitFor(() => expect(eventLog).toEqual([{ text: '[1]', issues }]))
+    await eventually(() => expect(eventLog).toEqual([{ text: '[1]', issues }]))
   })
 
   test('is reported if there is no listener for invalid', () => {

@@ -4,6 +4,7 @@ import { type AddressInfo, createServer, type Socket as TcpSocket } from 'node:n
 import { expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { createSocket } from '../../src/index.ts'
+import { eventually } from '../support/eventually.ts'
 
 // https://github.com/partykit/partykit/issues/912
 test('abandoning a handshake does not crash the process, although ws emits an error if it is closed before it has opened', async () => {
@@ -22,7 +23,7 @@ test('abandoning a handshake does not crash the process, although ws emits an er
   })
   const codes: string[] = []
   socket.on('error', ({ code }) => codes.push(code))
-  await vi.waitFor(() => expect(codes.length).toBeGreaterThan(1), { timeout: 5_000 })
+  await eventually(() => expect(codes.length).toBeGreaterThan(1))
   socket.reconnect()
   socket.close()
   await new Promise(resolve => setTimeout(resolve, 50))

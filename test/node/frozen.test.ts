@@ -1,4 +1,5 @@
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
+import { eventually } from '../support/eventually.ts'
 import { BrowserlikeWebSocket } from './browserlike.ts'
 import {
   type Connect,
@@ -210,7 +211,7 @@ overEachWebSocket((connect, WebSocket, name) => {
     // The close frame arrives, but the reply cannot leave, so the connection remains in CLOSING.
     proxy.connections[0]?.freeze('up')
     server.closeAll(4000)
-    await vi.waitFor(() => expect(natives[0]?.readyState).toBe(2))
+    await eventually(() => expect(natives[0]?.readyState).toBe(2))
     expect(socket.state.name).toBe('open')
     expect(socket.send('kept')).toBe('queued')
     proxy.thaw('up')
@@ -285,7 +286,7 @@ overEachWebSocket((connect, WebSocket, name) => {
       const [oldConnection] = proxy.connections
       oldConnection?.freeze()
       for (const i of range(0, 300)) socket.send(`${i}`.padEnd(2 ** 16))
-      await vi.waitFor(() => expect(natives[0]?.bufferedAmount).toBeGreaterThan(2 ** 20))
+      await eventually(() => expect(natives[0]?.bufferedAmount).toBeGreaterThan(2 ** 20))
       const { sent } = socket.stats
       socket.reconnect()
       await until(() => events('open').length === 2)

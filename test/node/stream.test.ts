@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { afterEach, expect, test, vi } from 'vitest'
+import { afterEach, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { createSocket } from '../../src/index.ts'
 import { readable, when, writable } from '../../src/stream.ts'
@@ -11,7 +11,6 @@ import { type Connection, type FaultProxy, startProxy } from '../support/proxy.t
 import { byEffort } from '../support/run.ts'
 
 // Hashing 200 MB takes a while on a busy machine.
-vi.setConfig({ testTimeout: 120_000 })
 
 const CHUNK = 64 * 1024
 const COUNT = byEffort(800, 3_200)

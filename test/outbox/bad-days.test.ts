@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { createOutbox, indexedDbOutbox, type OutboxOptions } from '../../src/outbox.ts'
+import { eventually } from '../support/eventually.ts'
 import { attach, FakeSocket, MemoryStorage } from './fakes.ts'
 
 afterEach(() => vi.useRealTimers())
@@ -245,7 +246,7 @@ describe('one message', () => {
     const { send, socket } = attach()
     send(new Blob(['abc']))
     send(1)
-    await vi.waitFor(() => expect(socket.data).toEqual([Buffer.from('abc').toString('base64'), 1]))
+    await eventually(() => expect(socket.data).toEqual([Buffer.from('abc').toString('base64'), 1]))
   })
 
   test('that cannot be sent rejects at once, and is not stored', async () => {

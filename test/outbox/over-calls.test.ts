@@ -1,11 +1,12 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { calls, jsonRpc } from '../../src/calls.ts'
 import { createSocket } from '../../src/index.ts'
 import { createOutbox, overCalls } from '../../src/outbox.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 import { MemoryStorage } from './fakes.ts'
 
 cleanUp()
@@ -59,7 +60,7 @@ describe('a call with an outbox', () => {
     const storage = new MemoryStorage()
     const { orders } = open(url, storage)
     expect(await orders.call('order', { buy: 3 })).toEqual({ status: 'delivered', result: { done: 1 } })
-    await vi.waitFor(() => expect(storage.records.size).toBe(0))
+    await eventually(() => expect(storage.records.size).toBe(0))
   })
 
   test('that the server has carried out, and not answered, is made again by the next page with the same key', async () => {
@@ -68,7 +69,7 @@ describe('a call with an outbox', () => {
     const storage = new MemoryStorage()
     const gone = open(server.url, storage)
     const lost = gone.orders.call('order', { buy: 3 })
-    await vi.waitFor(() => expect(server.done.size).toBe(1))
+    await eventually(() => expect(server.done.size).toBe(1))
     gone.socket.close()
     expect(await lost).toEqual({ status: 'stored' })
     server.deaf = false
@@ -76,7 +77,7 @@ describe('a call with an outbox', () => {
     await next.orders.call('order', { buy: 4 })
     expect([...server.done.values()]).toEqual([{ buy: 3 }, { buy: 4 }])
     expect(server.requests.length).toBeGreaterThan(2)
-    await vi.waitFor(() => expect(storage.records.size).toBe(0))
+    await eventually(() => expect(storage.records.size).toBe(0))
   })
 
   test('that the server refuses is dropped with the error of the server', async () => {
@@ -88,7 +89,7 @@ describe('a call with an outbox', () => {
       reason: 'refused',
       error: { message: 'nothing' },
     })
-    await vi.waitFor(() => expect(storage.records.size).toBe(0))
+    await eventually(() => expect(storage.records.size).toBe(0))
   })
 
   test('whose parameters have no place for the key rejects, and is not stored', async () => {

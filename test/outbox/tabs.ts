@@ -18,6 +18,7 @@ import {
 import { memoryStore } from '../../src/server.ts'
 import { startNode } from '../interop/server-rig.ts'
 import { cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 
 // The classes stay when a test is over: a transaction may still be running.
 for (const [name, value] of Object.entries(fake)) {
@@ -187,5 +188,4 @@ export const startServer = async (gate: { wait?: Promise<unknown> | undefined } 
   return { ...(await start()), start, handled, ids }
 }
 
-export const until = (check: () => unknown) =>
-  vi.waitFor(async () => expect(await check()).toBeTruthy(), { timeout: 60_000, interval: 5 })
+export const until = (check: () => unknown) => eventually(async () => expect(await check()).toBeTruthy(), 5)

@@ -74,7 +74,7 @@ async function run(script: string) {
   return { heard, names }
 }
 
-describe.each(Object.entries(bundlers))('the bundler %s', { timeout: 60_000 }, (bundler, bundle) => {
+describe.each(Object.entries(bundlers))('the bundler %s', (bundler, bundle) => {
   let bundled: Bundled
   const size = (name: string) => Buffer.byteLength(bundled.scripts[name] as string)
 

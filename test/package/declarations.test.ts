@@ -90,7 +90,7 @@ const bundler = { module: 'esnext', moduleResolution: 'bundler' }
 // The default of many older projects, which ignores `exports`. TypeScript 7 does not support it.
 const node10 = { module: 'esnext', moduleResolution: 'node' }
 
-describe('programs that use the package compile', { timeout: 30_000 }, () => {
+describe('programs that use the package compile', () => {
   const SETTINGS: [how: string, extension: string, settings: object][] = [
     ['as modules for Node', 'mts', nodenext],
     ['as CommonJS for Node', 'cts', nodenext],
@@ -145,7 +145,7 @@ test.each([
 describe.each([
   { typescript: '@microsoft/api-extractor/node_modules/typescript', silence: { ignoreDeprecations: '6.0' } },
   { typescript: 'typescript-oldest', silence: {} },
-])('programs compile with the older compiler $typescript', { timeout: 60_000 }, ({ typescript, silence }) => {
+])('programs compile with the older compiler $typescript', ({ typescript, silence }) => {
   test('the installed compiler has the expected version', () => {
     const { version } = JSON.parse(readFileSync(`${root}node_modules/${typescript}/package.json`, 'utf8'))
     expect(version).toMatch(typescript === 'typescript-oldest' ? /^5\.0\./ : /^6\./)

@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import type { Calls } from '../../src/calls.ts'
 import { backoff, type Socket } from '../../src/index.ts'
 import type { FakeServer } from '../../src/testing.ts'
+import { eventually } from '../support/eventually.ts'
 import { fakeNetwork } from '../support/network.ts'
 import { root } from './pieces.ts'
 import { runPiece as run } from './run-piece.ts'
@@ -298,7 +299,7 @@ test('the guide to calls begins with lines that call, subscribe, and subscribe a
   vi.stubGlobal('show', shown)
   const running = run<Made>('demo/docs/calls.md', "api.call('order.place', { qty: 3 })\n", 'api, order, stop')
   const asked = () => server.latest.received.map(text => JSON.parse(text as string))
-  await vi.waitFor(() => expect(server.attempts).toBe(1))
+  await eventually(() => expect(server.attempts).toBe(1))
   await vi.advanceTimersByTimeAsync(0)
   expect(asked()).toMatchObject([{ method: 'order.place', params: { qty: 3 } }])
   server.latest.send('{"jsonrpc":"2.0","id":1,"result":{"id":7}}')

@@ -92,7 +92,7 @@ async function run({ program, args }: Runtime, file: string, ...rest: string[]) 
   const child = spawn(program, [...args, file, ...rest], {
     cwd: project.home,
     env: { ...process.env, NO_COLOR: '1' },
-    timeout: 50_000,
+    timeout: 240_000,
   })
   let out = ''
   let errorOutput = ''
@@ -107,7 +107,7 @@ async function run({ program, args }: Runtime, file: string, ...rest: string[]) 
   return JSON.parse(out)
 }
 
-describe.each(runtimes)('the runtime $name', { timeout: 60_000 }, runtime => {
+describe.each(runtimes)('the runtime $name', runtime => {
   test('finds every name of every entry', async () => {
     const found = entries.map(
       entry => `${JSON.stringify(entry)}: Object.keys(await import('${specifier(entry)}')).sort()`,

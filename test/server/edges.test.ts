@@ -1,6 +1,7 @@
 // Race conditions and unusual arguments.
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore, type Session, type Store, type StoreEvent } from '../../src/server.ts'
+import { eventually } from '../support/eventually.ts'
 import { FakeServer } from './fake.ts'
 import { ack, event, recovery, startFake } from './start.ts'
 
@@ -80,7 +81,7 @@ describe('a session that two clients resume at the same time', () => {
     first.terminate()
     await first.until(() => first.end)
     const slow = a.wss.connect(recovery(first))
-    await vi.waitFor(() => expect(answer).toBeDefined())
+    await eventually(() => expect(answer).toBeDefined())
     const quick = await b.wss.connect(recovery(first))
     answer?.()
     const lost = await slow
@@ -96,7 +97,7 @@ describe('a session that two clients resume at the same time', () => {
     const b = startFake({ store })
     const first = await b.wss.connect()
     const connecting = a.wss.connect(recovery(first))
-    await vi.waitFor(() => expect(answer).toBeDefined())
+    await eventually(() => expect(answer).toBeDefined())
     await b.server.end(first.frames[0].connectionId, 4000, 'bye')
     answer?.()
     const client = await connecting
@@ -241,7 +242,7 @@ describe('a store that went back to an older state', () => {
       const { wss, server } = startFake({ store })
       const client = await wss.connect()
       await vi.advanceTimersByTimeAsync(5_000)
-      await vi.waitFor(() => expect(answer).toBeDefined())
+      await eventually(() => expect(answer).toBeDefined())
       await server.send(client.frames[0].connectionId, 'x')
       await client.until(() => client.frames.length === 2)
       answer?.()

@@ -1,6 +1,7 @@
 // Messages with an id that stays the same across sessions, as outboxes send them.
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { memoryStore, type ReliableServerOptions, type Store } from '../../src/server.ts'
+import { eventually } from '../support/eventually.ts'
 import type { FakeSocket } from './fake.ts'
 import { ack, startFake } from './start.ts'
 
@@ -58,7 +59,7 @@ describe('a message with a messageId', () => {
     const first = await wss.connect('/ann')
     const second = await wss.connect('/ann')
     first.say(message('x', 'm1', 1))
-    await vi.waitFor(() => expect(handled).toEqual(['x']))
+    await eventually(() => expect(handled).toEqual(['x']))
     second.say(message('x', 'm1', 1))
     second.say(message('y', 'm2', 2))
     await new Promise(setImmediate)

@@ -1,6 +1,7 @@
 // The metrics of a node, for Prometheus.
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { memoryStore } from '../../src/server.ts'
+import { eventually } from '../support/eventually.ts'
 import { ack, event, recovery, startFake } from './start.ts'
 
 /** Parses the samples, by name and labels. */
@@ -80,7 +81,7 @@ describe('metrics()', () => {
     back.say('nonsense')
     await wss.connect('/no')
     await wss.connect('/?awps_connection_id=x')
-    await vi.waitFor(() => expect(read(server.metrics())).toHaveProperty('ended_total{reason="violation"}'))
+    await eventually(() => expect(read(server.metrics())).toHaveProperty('ended_total{reason="violation"}'))
     expect(read(server.metrics())).toMatchObject({
       connections: 0,
       created_total: 1,
@@ -104,7 +105,7 @@ describe('metrics()', () => {
     await left.until(() => !left.isPaused)
     left.say('{"type":"endSession"}')
     for (let i = 0; i < 2; i++) await server.send(slow.frames[0].connectionId, i)
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(read(server.metrics())).toMatchObject({
         'ended_total{reason="expired"}': 1,
         'ended_total{reason="client"}': 1,

@@ -1,6 +1,7 @@
 // The hooks that report the connections and sessions of clients to the application.
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore } from '../../src/server.ts'
+import { eventually } from '../support/eventually.ts'
 import { event, recovery, startFake } from './start.ts'
 
 const start = (log: string[], store = memoryStore(), name = '', more = {}) =>
@@ -33,7 +34,7 @@ describe('the hooks of a session', () => {
     const client = await wss.connect()
     await server.end(client.frames[0].connectionId, 4000, 'bye')
     await client.until(() => client.end)
-    await vi.waitFor(() => expect(log).toHaveLength(3))
+    await eventually(() => expect(log).toHaveLength(3))
     expect(log).toEqual(['connect ada false', 'disconnect ada 4000', 'end ada 4000 bye'])
   })
 
@@ -44,7 +45,7 @@ describe('the hooks of a session', () => {
     await client.until(() => !client.isPaused)
     client.say('nonsense')
     await client.until(() => client.end)
-    await vi.waitFor(() => expect(log).toHaveLength(3))
+    await eventually(() => expect(log).toHaveLength(3))
     expect(log).toEqual(['connect ada false', 'disconnect ada 1008', 'end ada 1008 bad frame: not JSON'])
   })
 
@@ -53,7 +54,7 @@ describe('the hooks of a session', () => {
     const { wss } = start(log, memoryStore(), '', { sessionTimeout: 20 })
     const client = await wss.connect()
     client.terminate()
-    await vi.waitFor(() => expect(log).toHaveLength(3))
+    await eventually(() => expect(log).toHaveLength(3))
     expect(log).toEqual(['connect ada false', 'disconnect ada 1006', 'end ada 1008 the session has expired'])
   })
 
@@ -65,7 +66,7 @@ describe('the hooks of a session', () => {
     })
     const client = await wss.connect()
     await server.end(client.frames[0].connectionId)
-    await vi.waitFor(() => expect(errors).toEqual([new Error('oops')]))
+    await eventually(() => expect(errors).toEqual([new Error('oops')]))
     expect((await wss.connect()).frames[0].event).toBe('connected')
   })
 })
@@ -122,7 +123,7 @@ describe('a session whose client sends endSession', () => {
     client.close(1000)
     await client.until(() => client.end)
     finish()
-    await vi.waitFor(() => expect(log).toHaveLength(5))
+    await eventually(() => expect(log).toHaveLength(5))
     expect(log).toEqual([
       'connect ada false',
       'disconnect ada 1000',

@@ -1,8 +1,9 @@
 // Tests of the contract of a store, which can be run with any store.
-import { describe, expect, test, vi } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { userGroup } from '../../src/server/store.ts'
 import type { Effect, Store, StoreEvent, StoreLimits, StoreNode } from '../../src/server.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { eventually } from '../support/eventually.ts'
 
 export const storeLimits: StoreLimits = {
   sessionTimeout: 60_000,
@@ -92,7 +93,7 @@ export const describeStore = (next: () => Store): void => {
       await begin(first)
       await first.resume('a', 't1', 't2', 'u')
       await second.resume('a', 't2', 't3', 'u')
-      await vi.waitFor(() => expect(first.news).toEqual([{ kind: 'moved', session: 'a', epoch: 3 }]))
+      await eventually(() => expect(first.news).toEqual([{ kind: 'moved', session: 'a', epoch: 3 }]))
       expect(second.news).toEqual([])
     })
 
@@ -197,7 +198,7 @@ export const describeStore = (next: () => Store): void => {
         session: 'a',
         message: { sequenceId, frame },
       })
-      await vi.waitFor(() => expect(first.news).toEqual([notice(1, '{1}'), notice(2, '{2}')]))
+      await eventually(() => expect(first.news).toEqual([notice(1, '{1}'), notice(2, '{2}')]))
       expect(second.news).toEqual([])
     })
 
@@ -227,7 +228,7 @@ export const describeStore = (next: () => Store): void => {
         code: 1013,
         reason: 'slow consumer: too much is unacknowledged',
       }
-      await vi.waitFor(() => expect(node.news).toContainEqual(end))
+      await eventually(() => expect(node.news).toContainEqual(end))
       expect(await node.resume('a', 't1', 't2', 'u')).toBeUndefined()
       expect((await node.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
     })
@@ -328,9 +329,8 @@ export const describeStore = (next: () => Store): void => {
 
   describe('the session timeout', () => {
     const gone = (node: StoreNode, group = 'g') =>
-      vi.waitFor(
-        async () => expect((await node.commit([{ kind: 'publish', group, frame: '{}' }])).count).toBe(0),
-        { timeout: 5_000 },
+      eventually(async () =>
+        expect((await node.commit([{ kind: 'publish', group, frame: '{}' }])).count).toBe(0),
       )
 
     test('starts when the connection is gone, and ends the session', async () => {
@@ -461,7 +461,7 @@ export const describeStore = (next: () => Store): void => {
     expect(await second.progress('a')).toEqual({ sequenceId: 0, acknowledged: 0 })
     for (let i = 0; i < 3; i++) await second.commit([send('a', '{}')])
     await first.acknowledge('a', 1, 2)
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect(await second.progress('a')).toEqual({ sequenceId: 3, acknowledged: 2 }),
     )
     expect(await second.progress('b')).toBeUndefined()
@@ -474,7 +474,7 @@ export const describeStore = (next: () => Store): void => {
     await begin(first, 'a', ['g'])
     expect(await second.end('a', 4000, 'a reason: with 3 words')).toBe(true)
     const end = { kind: 'ended', session: 'a', userId: 'u', code: 4000, reason: 'a reason: with 3 words' }
-    await vi.waitFor(() => expect(first.news).toEqual([end]))
+    await eventually(() => expect(first.news).toEqual([end]))
     expect(await second.end('a', 4000, 'x')).toBe(false)
     expect((await first.commit([{ kind: 'publish', group: 'g', frame: '{}' }])).count).toBe(0)
   })
@@ -551,7 +551,7 @@ export const describeStore = (next: () => Store): void => {
       const node = await open({ idTimeout: 1 })
       await begin(node)
       await node.commit([], claim('a'))
-      await vi.waitFor(async () => {
+      await eventually(async () => {
         await node.commit([], claim('a', { owner: '=u', id: `other${Math.random()}` }))
         expect(await node.reserve?.(message, 'a')).toBe('reserved')
       })

@@ -1,6 +1,7 @@
 // Sending to users, the members of groups, and deliver().
 import { describe, expect, test, vi } from 'vitest'
 import { memoryStore, type ReliableServerOptions } from '../../src/server.ts'
+import { eventually } from '../support/eventually.ts'
 import type { FakeSocket } from './fake.ts'
 import { ack, recovery, startFake } from './start.ts'
 
@@ -253,5 +254,5 @@ test('a flood of clients that come and go leaves no more sessions of a user than
     await client.until(() => client.end)
   }
   expect(await server.user('ada').sessions()).toHaveLength(5)
-  await vi.waitFor(async () => expect(await server.members()).toHaveLength(5))
+  await eventually(async () => expect(await server.members()).toHaveLength(5))
 })
