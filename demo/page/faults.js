@@ -152,9 +152,16 @@ export const createFaults = (socket, { sockets, tallies }, onAnswer = () => {}) 
     }
   })
 
+  const clearFigures = () => {
+    for (const id of figures) {
+      write(page[id], '–')
+      delete page[id].dataset.verdict
+    }
+  }
+
   /** The server refused to break anything, so there is nothing to measure. */
   const callOff = text => {
-    for (const id of figures) write(page[id], '–')
+    clearFigures()
     end(text, 'idle')
   }
 
@@ -203,7 +210,11 @@ export const createFaults = (socket, { sockets, tallies }, onAnswer = () => {}) 
   return {
     /** Shows what happened without a button of this page. During an experiment, its result says more. */
     tell(text) {
-      if (!running) write(page.happened, text)
+      if (running) return
+      clearFigures()
+      write(page.expect, 'No button of this page was pressed.')
+      write(page.happened, text)
+      page.result.dataset.phase = 'idle'
     },
     /** The server has echoed one of the numbered messages. */
     echo(number) {
