@@ -1,5 +1,8 @@
 // The guides about pages, in jsdom.
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
 import { beforeEach, expect, test, vi } from 'vitest'
+import { WebSocketServer } from 'ws'
 import type { PageEventSource, Socket } from '../../src/index.ts'
 import type { FakeServer } from '../../src/testing.ts'
 import { pieceWith } from '../package/pieces.ts'
@@ -74,6 +77,26 @@ test('the guide to the status has elements for its function, and passes them to 
   await vi.advanceTimersByTimeAsync(0)
   expect([text(), button?.hidden]).toEqual(['Try now', true])
   socket.close()
+})
+
+test('the own WebSocket of jsdom reaches a reliable server that accepts its origin, and no other, as the guide to testing says', async () => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+  const { createReliableSocket } = await import('../../src/reliable.ts')
+  const { createReliableServer } = await import('../../src/server.ts')
+  const outcomeWith = async (options: { origins?: string[] }) => {
+    const wss = new WebSocketServer({ port: 0, host: '127.0.0.1' })
+    await once(wss, 'listening')
+    const server = createReliableServer(wss, { onMessage: () => {}, ...options })
+    const socket = createReliableSocket(`ws://127.0.0.1:${(wss.address() as AddressInfo).port}/`)
+    const outcome = await socket.send('hello', { event: 'order' })
+    socket.close()
+    await server.close()
+    wss.close()
+    return outcome
+  }
+  expect(await outcomeWith({ origins: [location.origin] })).toEqual({ status: 'delivered' })
+  expect(await outcomeWith({})).toMatchObject({ status: 'dropped', reason: 'closed' })
 })
 
 test('the guide to Electron reports to a window that the machine was suspended, and the events of the page', async () => {
