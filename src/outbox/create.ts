@@ -85,6 +85,9 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
       delivery = made
       return message => accept(message, given, pageMessages, made)
     },
+    // With `encode`, the application does not want its messages to be anywhere as they are.
+    save: () => (options.encode ? undefined : saveUnstored(storage.name, pageMessages)),
+    restore: saved => restoreUnstored(saved as Saved, storage.name, pageMessages, delivery as Delivery),
     pending,
     async clear() {
       // Also drops what is sent while this waits: it would be deleted from the storage without an outcome.
@@ -96,6 +99,31 @@ export const createOutbox = (storage: OutboxStorage, options: OutboxOptions = {}
     on,
     once,
     off,
+  }
+}
+
+/** The messages that are not stored yet, in the text that `save()` of the socket returns. */
+interface Saved {
+  readonly name: string
+  readonly messages: readonly Pick<PageMessage, 'id' | 'time' | 'expires' | 'text'>[]
+}
+
+const saveUnstored = (name: string, pageMessages: PageMessages): Saved => ({
+  name,
+  messages: [...pageMessages.values()]
+    // Without a text, it is a Blob that has not been read yet.
+    .filter(({ key, text }) => key === undefined && text)
+    .map(({ id, time, expires, text }) => ({ id, time, expires, text })),
+})
+
+/** Stores the messages that an earlier page could not store. If it could after all, the server recognizes their ids. */
+const restoreUnstored = (saved: Saved, name: string, pageMessages: PageMessages, delivery: Delivery) => {
+  // Another outbox may be that of another user.
+  if (saved.name !== name) return
+  for (const given of saved.messages) {
+    const message: PageMessage = { ...given, isRestored: true, resolve() {}, unwatch() {} }
+    pageMessages.set(message.id, message)
+    delivery.add(message, message.text)
   }
 }
 

@@ -40,7 +40,7 @@ const createSettle =
     pageMessages.delete(id)
     message.unwatch()
     message.resolve(outcome)
-    socket.report(message.text, id, outcome, true)
+    socket.report(message.text, id, outcome, !message.isRestored)
     return true
   }
 
@@ -149,12 +149,14 @@ export const createDelivery = (
   const sender = createSender(
     socket,
     ({ id, text, key: first }, outcome) => {
-      // It may have been stored again since then.
-      const { key = first } = pageMessages.get(id) ?? {}
+      const { key } = pageMessages.get(id) ?? {}
 
       // Tells the other tabs first: if this page is closed in between, the message is sent again, and the server recognizes it.
       tabs.post({ kind: 'outcome', id, outcome })
-      if (key !== undefined) remove(key)
+      // It may be stored twice: by an earlier page and, because it was also in the text of `save()`, by this one.
+      for (const stored of new Set([first, key])) {
+        if (stored !== undefined) remove(stored)
+      }
       if (!settle(id, outcome)) socket.report(text, id, outcome, false)
     },
     () => pump(),

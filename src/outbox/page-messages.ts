@@ -12,6 +12,8 @@ export interface PageMessage {
   text: string
   /** Its key in the storage, while it is stored. */
   key?: number | undefined
+  /** Whether an earlier page has sent it: its promise was lost with that page. */
+  readonly isRestored?: boolean
   /** Whether it was stored in a storage that may have been deleted. */
   wasStored?: boolean
   /** Settles its promise. */

@@ -6,6 +6,8 @@ import type { SessionKey } from './session.js'
 export interface Saved extends SavedOutgoing {
   readonly session?: SessionKey
   readonly last?: number
+  /** What the outbox has saved. */
+  readonly outbox?: unknown
 }
 
 /** Reads the option `saved`. Throws a `TypeError` for a text that `save()` did not return. */

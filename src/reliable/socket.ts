@@ -232,7 +232,9 @@ export const reliableSocketOver =
       if (isSplit()) socket.reconnect()
     })
 
-    const keep = options.outbox && attachTo(options.outbox, outgoing, on, emit, () => state)
+    const { outbox } = options
+    const keep = outbox && attachTo(outbox, outgoing, on, emit, () => state)
+    if (saved.outbox) outbox?.restore?.(saved.outbox)
     const send = (head: RequestHead, name: string, how: ReliableSendOptions, data: unknown) => {
       if (!keep || how.store === false) return outgoing.send(head, name, how, frames.pack(data))
       checkSend(name, how)
@@ -270,7 +272,13 @@ export const reliableSocketOver =
         // The next page delivers nothing that this one has delivered.
         incoming.flush()
         isSaved = true
-        return JSON.stringify({ session: session.key, last: incoming.last, ...outgoing.save() })
+        const { key } = session
+        return JSON.stringify({
+          session: key,
+          last: incoming.last,
+          ...outgoing.save(),
+          outbox: outbox?.save?.(),
+        })
       },
     }
   }

@@ -225,6 +225,10 @@ export interface OutboxSocket {
 export interface Outbox {
   /** Called once, by the socket. Returns the function that accepts the messages of `send()` and `publish()`. */
   attach(socket: OutboxSocket): (message: OutboxMessage) => Promise<Outcome>
+  /** Returns the messages that are not stored yet, as a value for JSON, for the text of the socket's `save()`. Default: none. */
+  save?(): unknown
+  /** Called once, after `attach()`, with what `save()` returned on an earlier page. */
+  restore?(saved: unknown): void
 }
 
 /** A WebSocket on which each message arrives once and in order, in both directions. Its methods do not depend on `this`. */

@@ -1,5 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { cleanUp } from '../support/cleanup.ts'
+import { WebSocket } from 'ws'
+import { createOutbox, type OutboxOptions } from '../../src/outbox.ts'
+import { createReliableSocket } from '../../src/reliable.ts'
+import { cleanUp, cleanup } from '../support/cleanup.ts'
+import { MemoryStorage } from './fakes.ts'
 import { startBrowser, startServer, type Tab, until } from './tabs.ts'
 
 cleanUp()
@@ -118,5 +122,71 @@ describe('a message of a reliable socket with an outbox', () => {
     expect(await socket.send('refuse me')).toMatchObject({ status: 'dropped', reason: 'refused' })
     expect(drops).toMatchObject([{ data: 'refuse me', reason: 'refused', error: { name: 'Refused' } }])
     await until(async () => (await outbox.pending()).length === 0)
+  })
+})
+
+describe('a reload, with an outbox and the text of save()', () => {
+  /** A page whose storage takes so long that the page is gone before it is done. */
+  const openSlow = (url: string, options: OutboxOptions = {}) => {
+    const outbox = createOutbox(
+      Object.assign(new MemoryStorage(), { add: () => new Promise<never>(() => {}) }),
+      options,
+    )
+    const socket = createReliableSocket(url, { WebSocket: WebSocket as never, outbox })
+    cleanup(() => socket.close())
+    return socket
+  }
+  const openNext = (url: string, saved: string, storage = new MemoryStorage()) => {
+    const outbox = createOutbox(storage)
+    const outcomes: unknown[] = []
+    const socket = createReliableSocket(url, { WebSocket: WebSocket as never, outbox, saved })
+    socket.on('outcome', ({ status, data }) => outcomes.push([status, data]))
+    cleanup(() => socket.close())
+    return { socket, outbox, outcomes }
+  }
+
+  test('sends the messages that were not stored yet, before those of the next page', async () => {
+    const { url, handled } = await startServer()
+    const gone = openSlow(url)
+    await new Promise(resolve => gone.once('open', resolve))
+    gone.send('one', { event: 'order' })
+    gone.send('two', { event: 'order' })
+    const { socket, outbox, outcomes } = openNext(url, gone.save())
+    expect(await socket.send('three')).toEqual({ status: 'delivered' })
+    expect(handled).toEqual(['one', 'two', 'three'])
+    expect(outcomes).toEqual([
+      ['delivered', 'one'],
+      ['delivered', 'two'],
+    ])
+    await until(async () => (await outbox.pending()).length === 0)
+  })
+
+  test('processes a message once that was saved and stored', async () => {
+    const { url, handled } = await startServer()
+    const { open } = startBrowser()
+    const gone = open('ws://127.0.0.1:9', {}, { retry: () => 1e6 })
+    gone.socket.send('one')
+    const saved = gone.socket.save()
+    await until(async () => (await gone.outbox.pending()).length === 1)
+    gone.crash()
+    const { socket, outbox } = open(url, {}, { saved })
+    expect(await socket.send('two')).toEqual({ status: 'delivered' })
+    expect(handled).toEqual(['one', 'two'])
+    await until(async () => (await outbox.pending()).length === 0)
+  })
+
+  test('does not save as plain text what the application encodes', async () => {
+    const gone = openSlow('ws://127.0.0.1:9', { encode: bytes => bytes, decode: bytes => bytes })
+    gone.send('secret')
+    expect(gone.save()).not.toContain('secret')
+  })
+
+  test('ignores what the outbox of another user has saved', async () => {
+    const { url, handled } = await startServer()
+    const gone = openSlow('ws://127.0.0.1:9')
+    gone.send('of ann')
+    const { socket } = openNext(url, gone.save(), Object.assign(new MemoryStorage(), { name: 'bob' }))
+    expect(await socket.send('of bob')).toEqual({ status: 'delivered' })
+    expect(handled).toEqual(['of bob'])
   })
 })
