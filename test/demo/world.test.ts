@@ -44,7 +44,7 @@ const strokePositions = (frames: Buffer[]): number[] =>
 test('a node whose process has ended is no longer listed, even if its last report comes late, until it starts again', () => {
   vi.useFakeTimers()
   cleanups.push(() => vi.useRealTimers())
-  const world = createMemoryWorld()
+  const world: any = createMemoryWorld()
   const changed = vi.fn()
   const presence = createPresence(world, '1', changed)
   cleanups.push(presence.stop)
