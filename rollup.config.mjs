@@ -22,10 +22,11 @@ const minify = module =>
     format: { comments: /^!/ },
   })
 
-/** Says how large each written file is, as it is shipped and after brotli 11. */
+/** Says how large each written file is, as it is shipped and after brotli 11. `npm start` passes QUIET: who starts the demo need not know. */
 const sizes = {
   name: 'sizes',
   writeBundle(_, bundle) {
+    if (process.env.QUIET) return
     for (const { code, fileName } of Object.values(bundle)) {
       if (!code || fileName.endsWith('.map')) continue
       const bytes = `${Buffer.byteLength(code)} B`.padStart(9)

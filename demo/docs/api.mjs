@@ -1,6 +1,5 @@
 // Writes the API reference, demo/docs/api/, from the doc comments in src/: one page for each entry of package.json.
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import {
   byName,
@@ -79,7 +78,6 @@ const said = node => [commentOf(node), ...examplesOf(node)].filter(Boolean).join
 
 const section = (symbol, entry) => {
   const nodes = declarationsOf(symbol)
-  const source = [...new Set(nodes.map(node => relative(root, node.getSourceFile().fileName)))]
   const lines = [`## ${symbol.name}`, '']
   for (const node of nodes) {
     lines.push('```typescript', head(symbol, node), '```', '')
@@ -101,12 +99,9 @@ const section = (symbol, entry) => {
       return `[\`${other.name}\`](${home === entry ? '' : `${home}.md`}#${anchors.get(home).get(other)})`
     })
   const standards = [...new Set(nodes.flatMap(standardsOf))].map(link => `<${link}>`)
-  const foot = [
-    `Source: ${source.map(file => `[${file}](../../../${file})`).join(', ')}`,
-    ...(standards.length ? [`after ${standards.join(', ')}`] : []),
-    ...(used.length ? [`names ${used.join(', ')}`] : []),
-  ]
-  lines.push(`${foot.join('; ')}.`, '')
+  // No links to src/, which the package does not contain.
+  if (standards.length) lines.push(`Standard: ${standards.join(', ')}.`, '')
+  if (used.length) lines.push(`See also: ${used.join(', ')}.`, '')
   return lines
 }
 

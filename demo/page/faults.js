@@ -27,15 +27,15 @@ const faults = {
     '400\u00a0ms each way',
     'Latency rises above 800 ms. The connection stays open, because slow is not dead.',
   ],
-  kill: [
-    'Kill a node',
-    'SIGKILL to the node that serves you',
-    'The process ends at once. Another node takes over within two seconds with the same data, and reliable sessions continue where they stopped. The node restarts after a few seconds.',
-  ],
   busy: [
     'Overloaded',
     '1013, retry-after=4',
     'The server says how long to wait. No attempt is made before that.',
+  ],
+  kill: [
+    'Kill a node',
+    'SIGKILL to the node that serves you',
+    'The process ends at once. Another node takes over within two seconds with the same data, and reliable sessions continue where they stopped. The node restarts after a few seconds.',
   ],
 }
 
@@ -45,8 +45,11 @@ const maxExperiments = 8
 const settled = 1_500
 const figures = ['noticed', 'back', 'waited', 'returned', 'fault-lost-plain', 'fault-lost-reliable']
 
-/** `tallies()` returns how many messages the numbered streams have lost, to compare before and after a fault. */
-export const createFaults = (socket, { sockets, tallies }) => {
+/**
+ * `tallies()` returns how many messages the numbered streams have lost, to compare before and after a fault. `onAnswer()` is called with the server's
+ * answer to a button.
+ */
+export const createFaults = (socket, { sockets, tallies }, onAnswer = () => {}) => {
   let running
   let n = 0
   let arrivals = 0
@@ -149,9 +152,16 @@ export const createFaults = (socket, { sockets, tallies }) => {
     }
   })
 
+  const clearFigures = () => {
+    for (const id of figures) {
+      write(page[id], '–')
+      delete page[id].dataset.verdict
+    }
+  }
+
   /** The server refused to break anything, so there is nothing to measure. */
   const callOff = text => {
-    for (const id of figures) write(page[id], '–')
+    clearFigures()
     end(text, 'idle')
   }
 
@@ -162,6 +172,7 @@ export const createFaults = (socket, { sockets, tallies }) => {
     try {
       const answer = await fetch(path, { method: 'POST' })
       text = (await answer.text()).trim()
+      onAnswer(text)
       if (!answer.ok) tell = callOff
     } catch {
       // The fault may have ended the request, too.
@@ -197,6 +208,14 @@ export const createFaults = (socket, { sockets, tallies }) => {
   }
 
   return {
+    /** Shows what happened without a button of this page. During an experiment, its result says more. */
+    tell(text) {
+      if (running) return
+      clearFigures()
+      write(page.expect, 'No button of this page was pressed.')
+      write(page.happened, text)
+      page.result.dataset.phase = 'idle'
+    },
     /** The server has echoed one of the numbered messages. */
     echo(number) {
       const probe = echoes.get(number)

@@ -61,8 +61,8 @@ const live = createLive(bytes => {
   write(page.answer, `A picture of ${bytes.byteLength} bytes was ${fate}.`)
 })
 compareConnections(live, shared)
-const faults = createFaults(socket, streams)
-const seeNodes = showNodes()
+const faults = createFaults(socket, streams, text => nodes.answer(text))
+const nodes = showNodes(socket, faults.tell)
 createOrders()
 createCrash()
 const sockets = [socket, live, createReplacement(), ...streams.sockets]
@@ -73,7 +73,7 @@ socket.on('text', text => {
   if (message.kind === 'notification') feed.show(message)
   else if (message.kind === 'seen') feed.see(message)
   else if (message.kind === 'echo') faults.echo(message.n)
-  else if (message.kind === 'nodes') seeNodes(message)
+  else if (message.kind === 'nodes') nodes.show(message)
   else if (message.kind === 'error') write(page.answer, `The server answered: ${message.message}`)
   else if (message.kind === 'visitors') {
     // On a new connection, this message follows the history.

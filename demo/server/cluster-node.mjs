@@ -12,7 +12,8 @@ const node = await startNode(world, { name: process.argv[2], canBeKilled: true }
 // A parent process that has ended meanwhile is no error.
 const report = message => process.send(message, () => {})
 
-process.on('message', async ({ close, deploy, stop }) => {
+process.on('message', async ({ close, deploy, ended, stop }) => {
+  if (ended) return node.forget(ended)
   if (close) return report({ count: node.close(...close) })
   if (deploy) return report({ count: node.deploy(deploy) })
   await node.stop(...stop)

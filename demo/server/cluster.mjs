@@ -42,8 +42,8 @@ const startRedis = async () => {
   return `redis://127.0.0.1:${port}`
 }
 
-/** A node in a process of its own. */
-const createChild = (name, env) => {
+/** A node in a process of its own. `onEnd` is called when the process ends although nobody has stopped it. */
+const createChild = (name, env, onEnd) => {
   let running
   let timer
   let isWanted = false
@@ -57,9 +57,11 @@ const createChild = (name, env) => {
       running = started
       // Sending to a process that has ended is not an error here.
       started.on('error', () => {})
-      started.on('exit', () => {
+      started.on('exit', (code, signal) => {
         child.port = undefined
         if (!isWanted) return
+        onEnd(name)
+        console.log(`Node ${name} has ended (${signal ?? code}). It restarts in ${backAfter / 1_000} s.`)
         timer = setTimeout(() => child.start().catch(error => console.error(error.message)), backAfter)
       })
       const [answer] = await Promise.race([
@@ -69,6 +71,9 @@ const createChild = (name, env) => {
         ),
       ])
       child.port = answer.port
+    },
+    tell(words) {
+      if (child.port) running.send(words)
     },
     async ask(words) {
       if (!child.port) return undefined
@@ -92,7 +97,10 @@ const createChild = (name, env) => {
 
 const startCluster = async () => {
   const env = { ...process.env, REDIS_URL: process.env.REDIS_URL || (await startRedis()) }
-  const children = names.map(name => createChild(name, env))
+  const onEnd = name => {
+    for (const child of children) child.tell({ ended: name })
+  }
+  const children = names.map(name => createChild(name, env, onEnd))
   const start = async () => void (await Promise.all(children.map(child => child.start())))
   const stop = async retryAfter => void (await Promise.all(children.map(child => child.stop(retryAfter))))
   await start()
@@ -131,4 +139,7 @@ const startCluster = async () => {
   }
 }
 
-await runDemo(startCluster)
+await runDemo(
+  startCluster,
+  'Three nodes share their sessions in Redis. The button "Kill a node" ends one of them.',
+)

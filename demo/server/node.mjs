@@ -36,6 +36,8 @@ export const startNode = async (world, { name = String(process.pid), canBeKilled
       return all.length
     },
     deploy: streams.deploy,
+    /** The process of another node has ended. */
+    forget: push.presence.end,
     /** Stops the node. With `retryAfter`, close frames contain the time after which clients of the package reconnect. */
     async stop(retryAfter) {
       if (retryAfter !== undefined) {

@@ -6,6 +6,8 @@ const silence = 3_000
 /** `changed` is called when another node has come or gone, and when there are more or fewer visitors. */
 export const createPresence = (world, name, changed) => {
   const nodes = new Map()
+  /** When the processes of other nodes ended. Their last reports may arrive after that. */
+  const ends = new Map()
   let reported
   let visitors = 0
   let isOver = false
@@ -32,7 +34,7 @@ export const createPresence = (world, name, changed) => {
 
   const unsubscribe = world.nodes.subscribe(report => {
     // An older report of this node is ignored.
-    if (report.node === name) return
+    if (report.node === name || report.at <= ends.get(report.node)) return
     if (report.visitors === undefined) nodes.delete(report.node)
     else nodes.set(report.node, report)
     update()
@@ -57,6 +59,12 @@ export const createPresence = (world, name, changed) => {
     count(now) {
       visitors = now
       sendReport()
+    },
+    /** The process of another node has ended, and could not report this. */
+    end(node) {
+      ends.set(node, Date.now())
+      nodes.delete(node)
+      update()
     },
     stop() {
       // Connections that end after this are not reported, because another report would add this node again.

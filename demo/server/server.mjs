@@ -161,22 +161,23 @@ const closeOnSignal = () => {
   }
 }
 
-const intro = url => `The demo is at ${url}
+const intro = (url, nodes) => `The demo is at ${url}
 
 Apps to copy:
   ${url}recipes/script-tag.html
   ${url}spa/   (React, Vue, Svelte, Solid)
 
+${nodes}
 Press Ctrl+C to stop.`
 
-/** Starts the demo on the PORT and HOST of the environment, and prints its address. */
-export const runDemo = async start => {
+/** Starts the demo on the PORT and HOST of the environment, and prints its address. `nodes`: a sentence about the nodes behind it. */
+export const runDemo = async (start, nodes) => {
   const { PORT, HOST } = process.env
   const setDemo = closeOnSignal()
   try {
     const demo = await startDemo({ port: PORT ? Number(PORT) : undefined, host: HOST || undefined, start })
     setDemo(demo)
-    console.log(intro(demo.url))
+    console.log(intro(demo.url, nodes))
   } catch (error) {
     console.error(error.message)
     process.exit(1)
@@ -186,5 +187,8 @@ export const runDemo = async start => {
 const isMain = process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)
 
 if (isMain) {
-  await runDemo(() => chooseService(process.env))
+  await runDemo(
+    () => chooseService(process.env),
+    'To see a node fail, start three of them: npm run start:cluster (needs Redis)',
+  )
 }

@@ -31,7 +31,11 @@ describe.skipIf(!findProgram('redis-server'))('the demo as a cluster with its ow
     const otherFeed = await visit(demo, 'feed')
     const { here: now } = await otherFeed.receives(({ kind }) => kind === 'nodes')
     expect(now).not.toBe(here)
+    await demo.prints(`Node ${here} has ended (SIGKILL). It restarts in 4 s.`)
     await otherFeed.receives(({ kind, nodes }) => kind === 'nodes' && nodes.length === 1)
+    // The visitors of nodes that have ended do not count.
+    const counts = () => otherFeed.texts.filter(({ kind }) => kind === 'visitors').map(({ count }) => count)
+    await otherFeed.until(() => counts().at(-1) === 1)
     await otherFeed.until(
       () => otherFeed.texts.filter(({ kind }) => kind === 'nodes').at(-1).nodes.length === 3,
     )

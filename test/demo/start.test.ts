@@ -14,7 +14,7 @@ const start = async (env?: NodeJS.ProcessEnv): Promise<Demo> => {
   return demo
 }
 
-test('the demo prints its address, those of the apps, and how to stop it, and Ctrl+C ends it without an error', async () => {
+test('the demo prints its address, those of the apps, and how to stop it and to start several nodes, and Ctrl+C ends it without an error', async () => {
   const demo = await start()
   const { url, output } = demo
   expect(output.split(/\s+/).filter(word => word.startsWith('http'))).toEqual([
@@ -23,6 +23,7 @@ test('the demo prints its address, those of the apps, and how to stop it, and Ct
     `${url}spa/`,
   ])
   expect(output).toContain('Press Ctrl+C to stop.')
+  expect(output).toContain('npm run start:cluster')
   await visit(demo, 'feed')
   expect(await demo.stop()).toBe(0)
 })

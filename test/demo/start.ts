@@ -8,8 +8,10 @@ import { createWatch } from '../support/watch.ts'
 export interface Demo {
   /** The URL that the process has printed. */
   readonly url: string
-  /** The output of the process until then. */
+  /** The output of the process so far. */
   readonly output: string
+  /** Resolves when the output contains this text. */
+  prints(text: string): Promise<void>
   /** Stops the process with SIGINT, as Ctrl+C does. Resolves with the exit code. */
   stop(): Promise<number | null>
   /** Kills the process with SIGKILL. */
@@ -39,14 +41,24 @@ export const startDemo = async (script = 'server.mjs', more: NodeJS.ProcessEnv =
     return code
   }
   let output = ''
-  for await (const text of child.stdout) {
+  const { look, until } = createWatch()
+  child.stdout.on('data', (text: Buffer) => {
     output += text
-    if (output.includes('\n')) break
-  }
-  if (!output.includes('\n')) await exited
+    look()
+  })
+  const prints = async (text: string) => void (await until(() => output.includes(text)))
+  await Promise.race([prints('Ctrl+C'), exited])
   const [url] = /http:\/\/\S+\//.exec(output) ?? []
   if (!url) throw new Error(`the demo did not print its URL: ${output}${errors}`)
-  return { url, output, stop: () => end('SIGINT'), kill: () => end('SIGKILL') }
+  return {
+    url,
+    get output() {
+      return output
+    },
+    prints,
+    stop: () => end('SIGINT'),
+    kill: () => end('SIGKILL'),
+  }
 }
 
 export interface Visitor {

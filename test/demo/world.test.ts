@@ -1,8 +1,9 @@
 // The state of the demo: in memory, it survives a restart of the node; in Redis, several processes share it, and any of them may be killed.
 import { once } from 'node:events'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { createTally } from '../../demo/page/tally.js'
+import { createPresence } from '../../demo/server/presence.mjs'
 import { createMemoryWorld, createWorld } from '../../demo/server/world.mjs'
 import { createReliableSocket } from '../../src/reliable.ts'
 import { hasRedis, startRedis } from '../interop/redis.ts'
@@ -39,6 +40,28 @@ const strokePositions = (frames: Buffer[]): number[] =>
   frames
     .filter(([kind]) => kind === 2)
     .flatMap(frame => Array.from({ length: frame.length / 12 }, (_, at) => frame.readUInt16BE(at * 12 + 4)))
+
+test('a node whose process has ended is no longer listed, even if its last report comes late, until it starts again', () => {
+  vi.useFakeTimers()
+  cleanups.push(() => vi.useRealTimers())
+  const world: any = createMemoryWorld()
+  const changed = vi.fn()
+  const presence = createPresence(world, '1', changed)
+  cleanups.push(presence.stop)
+  const report = (visitors: number) => world.nodes.append({ node: '2', visitors, at: Date.now() })
+  report(3)
+  expect([presence.nodes, presence.visitors]).toEqual([['1', '2'], 3])
+  const late = { node: '2', visitors: 3, at: Date.now() }
+  vi.advanceTimersByTime(10)
+  changed.mockClear()
+  presence.end('2')
+  expect([presence.nodes, presence.visitors, changed.mock.calls.length]).toEqual([['1'], 0, 1])
+  world.nodes.append(late)
+  expect(presence.nodes).toEqual(['1'])
+  vi.advanceTimersByTime(10)
+  report(0)
+  expect(presence.nodes).toEqual(['1', '2'])
+})
 
 test('the demo in memory keeps messages, read marks and drawings across a restart of its node', async () => {
   const demo = await start()

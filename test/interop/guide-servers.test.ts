@@ -196,6 +196,19 @@ test('the guide to the status has a countdown that runs while the server is away
   expect(socket.state.name).toBe('open')
 })
 
+test('the guide to testing has a test with a reliable server and a lost connection, which passes', async () => {
+  const { running } = await runPiece<{ running: Promise<void> }>(
+    'demo/docs/testing.md',
+    'createReliableServer',
+    'running',
+    {
+      "import { expect, test } from 'vitest'":
+        "import { expect } from 'vitest'\nlet running\nconst test = (_, run) => { running = run() }",
+    },
+  )
+  await running
+})
+
 test('the guide to close codes has a server for Node and a banner that work together', async () => {
   const [listeners, own] = [process.listeners('SIGTERM'), await freePort()]
   const users = new Set(['ada'])

@@ -18,7 +18,7 @@ import { runPiece } from '../package/run-piece.ts'
 import { cleanUp, cleanup } from '../support/cleanup.ts'
 import { eventually } from '../support/eventually.ts'
 import { freePort } from '../support/ports.ts'
-import { hasPython, startProgram } from './python.ts'
+import { hasPython, startProgram, startRecipe } from './python.ts'
 
 cleanUp()
 
@@ -169,6 +169,19 @@ describe.runIf(hasPython('websockets'))('the guide to a login with the first mes
     ])
   })
 
+  test('sends a new token at once, and what was queued after it, if the first token after a lost connection has expired', async () => {
+    const socket = await startClient('secret', 'expired', 'secret')
+    if (socket.state.name !== 'open') await when(socket, 'open')
+    connections[0]?.native.terminate()
+    await when(socket, 'close')
+    expect(socket.send('hello')).toBe('queued')
+    expect(await when(socket, 'text')).toBe('Ann said hello')
+    expect(connections.slice(1).map(({ sent }) => sent)).toEqual([
+      [{ token: 'expired' }],
+      [{ token: 'secret' }, 'hello'],
+    ])
+  })
+
   test('gives up when the second token is refused as well', async () => {
     const socket = await startClient()
     await eventually(() => expect(socket.state.name).toBe('closed'))
@@ -177,33 +190,60 @@ describe.runIf(hasPython('websockets'))('the guide to a login with the first mes
   })
 })
 
-describe.runIf(hasPython('websockets'))('the Python server of the guide to calls', () => {
-  test('answers calls, publishes items, and rejects unknown methods', async () => {
-    await startServer('demo/docs/calls.md')
-    const show = vi.fn()
-    vi.stubGlobal('show', show)
-    const { api, order, stop } = await runPiece<{ api: Calls; order: unknown; stop: () => void }>(
-      'demo/docs/calls.md',
-      "api.call('order.place', { qty: 3 })\n",
-      'api, order, stop',
-    )
-    cleanup(() => api.socket.close())
-    expect(order).toEqual({ id: 1, qty: 3 })
-    expect(await api.call('order.place', { qty: 4 })).toEqual({ id: 2, qty: 4 })
-    await eventually(() => expect(show.mock.calls).toEqual([['order 2', false]]))
-    await expect(api.call('order.undo')).rejects.toMatchObject({
-      code: 'SERVER_ERROR',
-      cause: { code: -32601 },
-    })
-    await expect(api.call('order.place')).rejects.toMatchObject({ cause: { code: -32602 } })
-
-    connections[0]?.native.terminate()
-    await api.call('order.place', { qty: 5 })
-    await eventually(() => expect(show.mock.calls.slice(1)).toEqual([['order 3', true]]))
-    stop()
-    await api.call('order.place', { qty: 6 })
-    expect(show).toHaveBeenCalledTimes(2)
+const startNodeServer = async () => {
+  const { wss } = await runPiece<{ wss: WebSocketServer }>(
+    'demo/docs/calls.md',
+    'new WebSocketServer({ port: 8765',
+    'wss',
+    { 8765: `${port}` },
+  )
+  cleanup(() => {
+    for (const client of wss.clients) client.terminate()
+    wss.close()
   })
+  if (!wss.address()) await once(wss, 'listening')
+}
+
+describe.each([
+  ['Python', () => startServer('demo/docs/calls.md'), -32602],
+  ['Node', startNodeServer, -32603],
+])('the %s server of the guide to calls', (name, start, invalid) => {
+  test.skipIf(name === 'Python' && !hasPython('websockets'))(
+    'answers calls, publishes items, rejects unknown methods, and ignores answers of the page',
+    async () => {
+      await start()
+      const logged = vi.spyOn(console, 'error').mockImplementation(() => {})
+      cleanup(() => logged.mockRestore())
+      const show = vi.fn()
+      vi.stubGlobal('show', show)
+      const { api, order, stop } = await runPiece<{ api: Calls; order: unknown; stop: () => void }>(
+        'demo/docs/calls.md',
+        "api.call('order.place', { qty: 3 })\n",
+        'api, order, stop',
+      )
+      cleanup(() => api.socket.close())
+      expect(order).toEqual({ id: 1, qty: 3 })
+      expect(await api.call('order.place', { qty: 4 })).toEqual({ id: 2, qty: 4 })
+      await eventually(() => expect(show.mock.calls).toEqual([['order 2', false]]))
+      await expect(api.call('order.undo')).rejects.toMatchObject({
+        code: 'SERVER_ERROR',
+        cause: { code: -32601 },
+      })
+      await expect(api.call('order.place')).rejects.toMatchObject({ cause: { code: invalid } })
+      // The page's answer to a call of the server, which did not make one. Otherwise, the connection would be closed.
+      api.socket.send('{"jsonrpc":"2.0","id":1,"result":true}')
+      expect(await api.call('order.place', { qty: 1 })).toMatchObject({ qty: 1 })
+      expect(connections).toHaveLength(1)
+      await eventually(() => expect(show).toHaveBeenCalledTimes(2))
+
+      connections[0]?.native.terminate()
+      await api.call('order.place', { qty: 5 })
+      await eventually(() => expect(show.mock.calls.slice(2)).toEqual([['order 4', true]]))
+      stop()
+      await api.call('order.place', { qty: 6 })
+      expect(show).toHaveBeenCalledTimes(3)
+    },
+  )
 })
 
 describe.runIf(hasPython('websockets'))('the client of the guide to Python servers', () => {
@@ -288,6 +328,24 @@ describe('the guide to reliable delivery', () => {
     },
   )
 })
+
+test.runIf(hasPython('websockets'))(
+  'a page that the Python server does not know is told so, and gives up',
+  async () => {
+    const { url } = await startRecipe()
+    class Page extends WebSocket {
+      constructor(address: string, protocols?: string[]) {
+        super(address, protocols, { origin: 'http://localhost:5173' })
+      }
+    }
+    const socket = createReliableSocket(`${url}/`, { WebSocket: Page as never })
+    cleanup(socket.close)
+    await eventually(() => expect(socket.state.name).toBe('closed'))
+    expect(socket.state).toMatchObject({
+      cause: { close: { code: 1008, reason: 'this origin is not allowed' } },
+    })
+  },
+)
 
 describe('the guide for users of socket.io', () => {
   const GUIDE = 'demo/docs/migrate-socket-io.md'

@@ -32,8 +32,19 @@ describe.runIf(hasPython('websockets'))('the Python recipe', () => {
     await join(url)
     await join(url, { origin: 'https://app.example.com' })
     const stranger = await dial(url, { origin: 'https://evil.example.com' })
-    expect(stranger.end?.code).toBe(1006)
-    expect(stranger.frames).toEqual([])
+    expect(await stranger.closed()).toEqual({ code: 1008, reason: 'this origin is not allowed' })
+    expect(stranger.frames).toEqual([
+      { type: 'system', event: 'disconnected', message: 'this origin is not allowed' },
+    ])
+    const both = await dial(url, {
+      headers: { origin: ['https://app.example.com', 'https://evil.example.com'] },
+    })
+    // Refused by `websockets` itself.
+    expect(both.end?.code).toBe(1006)
+    // Neither has begun a session.
+    const peer = await join(url)
+    await tell(peer, 1, 'sessions')
+    expect(datas(peer)).toEqual([3])
   })
 
   test('the Python server ends a session that has had no connection for too long, and no other', async () => {

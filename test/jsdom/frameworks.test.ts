@@ -102,7 +102,11 @@ const start = async (code: string) => {
   const { perform, unmount } = await mount(target)
   return { perform, unmount, advance: (ms: number) => perform(() => vi.advanceTimersByTime(ms)) }
 }
-const paragraphs = () => [...target.querySelectorAll('p')].map(({ textContent }) => textContent?.trim())
+/** The paragraphs, and each line of preformatted text. */
+const paragraphs = () =>
+  [...target.querySelectorAll('p, pre')].flatMap(({ localName, textContent }) =>
+    localName === 'p' ? textContent?.trim() : (textContent?.match(/.+/g) ?? []),
+  )
 
 const [vuePiece, sveltePiece] = ['vue', 'svelte'].map(language => piecesIn(language)[0]?.code ?? '')
 const FEEDS: [Framework, string, string?][] = [

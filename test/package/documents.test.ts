@@ -105,6 +105,9 @@ const OWN: Record<string, Record<string, string>> = {
   'demo/docs/api/svelte.md': hooksOf('svelte', `import('steadysocket/svelte').Current<${SOCKET}>`),
   'demo/docs/api/solid.md': hooksOf('solid', `() => ${SOCKET}`),
   'demo/docs/drop-in.md': { socket: "import('steadysocket/websocket').SteadyWebSocket" },
+  'demo/docs/status.md': {
+    showStatus: "(socket: import('steadysocket').Socket, ...elements: HTMLElement[]) => () => void",
+  },
   'demo/docs/resubscribe.md': {
     subscribe: '(topic: string, onMessage: (text: string, gap: boolean) => void) => () => void',
   },

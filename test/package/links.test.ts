@@ -40,6 +40,14 @@ test.each([...documents, ...forMaintainers])(
   },
 )
 
+test('the API reference links only to documents that the package contains', () => {
+  const outside = documents
+    .filter(file => file.startsWith('demo/docs/api/'))
+    .flatMap(file => [...prose(file).matchAll(/\]\((?!https?:|#)([^)#\s]*)/g)].map(([, path = '']) => path))
+    .filter(path => !/^(\.\.\/)?[\w-]+\.md$/.test(path) && path !== '../../../README.md')
+  expect(outside).toEqual([])
+})
+
 test('every test that src/README.md names exists', () => {
   const named = [...prose('src/README.md').matchAll(/`(test\/[^`]+)`: \*(.+?)\*\.$/gm)]
   expect(named.length).toBe(10)

@@ -64,6 +64,81 @@ test('the recipe for tokens replaces an expired token at once, but not again and
   expect(socket.state.name).toBe('closed')
 })
 
+describe('the recipe for tokens in the URL', () => {
+  const start = async () => {
+    let token = 0
+    vi.stubGlobal('fetch', async () => new Response(`t${++token}`))
+    const piece = ['demo/docs/tokens.md', 'context.attempt === 1', 'socket'] as const
+    const { socket } = await run<{ socket: Socket }>(...piece)
+    await vi.advanceTimersByTimeAsync(0)
+    onTestFinished(() => socket.close())
+    return socket
+  }
+  /** Loses a connection that has lasted for a minute, and waits for the next one. */
+  const lose = async () => {
+    await vi.advanceTimersByTimeAsync(60_000)
+    server.latest.drop()
+    while (server.clients.length === 0) await vi.advanceTimersByTimeAsync(10)
+  }
+  const reject = async () => {
+    server.latest.close(4401)
+    await vi.advanceTimersByTimeAsync(1)
+  }
+
+  test('tries another token at once if the first one after a lost connection is rejected, whenever that happens', async () => {
+    const socket = await start()
+    for (const attempts of [3, 5]) {
+      await lose()
+      await reject()
+      expect([socket.state.name, server.attempts]).toEqual(['open', attempts])
+    }
+  })
+
+  test('tries another token at once after a failed attempt, too, and when a connection ends that had lasted', async () => {
+    const socket = await start()
+    await vi.advanceTimersByTimeAsync(60_000)
+    server.refuse()
+    server.latest.drop()
+    await vi.advanceTimersByTimeAsync(30_000)
+    server.accept()
+    while (server.clients.length === 0) await vi.advanceTimersByTimeAsync(10)
+    const { attempts } = server
+    await reject()
+    expect([socket.state.name, server.attempts]).toEqual(['open', attempts + 1])
+    // The new token was accepted, and expires later, while the connection is open.
+    await vi.advanceTimersByTimeAsync(60_000)
+    await reject()
+    expect([socket.state.name, server.attempts]).toEqual(['open', attempts + 2])
+  })
+
+  test('gives up when two tokens in a row are rejected after a lost connection, and tries again after connect()', async () => {
+    const socket = await start()
+    await lose()
+    await reject()
+    await reject()
+    expect(socket.state).toMatchObject({ name: 'closed', cause: { close: { code: 4401 } } })
+    expect(server.attempts).toBe(3)
+    socket.connect()
+    await vi.advanceTimersByTimeAsync(0)
+    await reject()
+    expect([socket.state.name, server.attempts]).toEqual(['open', 5])
+  })
+
+  test('does not send again the messages that were queued when a connection with a rejected token opened', async () => {
+    const socket = await start()
+    await vi.advanceTimersByTimeAsync(60_000)
+    server.latest.drop()
+    expect(socket.send('hello')).toBe('queued')
+    const dropped = vi.fn()
+    socket.on('drop', dropped)
+    while (server.clients.length === 0) await vi.advanceTimersByTimeAsync(10)
+    expect(server.latest.received).toEqual(['hello'])
+    await reject()
+    expect([socket.state.name, server.latest.received]).toEqual(['open', []])
+    expect(dropped).not.toHaveBeenCalled()
+  })
+})
+
 test('the recipe for tokens stops trying when the user is signed out', async () => {
   vi.stubGlobal('fetch', async () => new Response('', { status: 401 }))
   const { socket } = await run<{ socket: Socket }>('demo/docs/tokens.md', 'context.attempt === 1', 'socket')

@@ -16,32 +16,38 @@ const { setImmediate: soon } = globalThis
 /** Packages that samples may really use, because they have no side effects. */
 const REAL = /^(steadysocket(\/\w+)?|zod|rxjs(\/\w+)?|graphql-ws|@msgpack\/msgpack)$/
 
-/** A stub for anything of the application or of other packages. It can be called, constructed, awaited and iterated, and all its properties are itself. */
-const anything: any = new Proxy(
-  // An arrow function cannot be a constructor.
-  function (this: unknown) {
-    return this
-  },
-  {
-    get: (_, name) =>
-      name === 'then'
-        ? undefined
-        : name === 'name'
-          ? 'anything'
-          : name === Symbol.toPrimitive
-            ? () => ''
-            : name === Symbol.iterator
-              ? () => [][Symbol.iterator]()
-              : name === Symbol.asyncIterator
-                ? async function* () {}
-                : name === 'prototype'
-                  ? Object.prototype
-                  : anything,
-    set: () => true,
-    apply: () => anything,
-    construct: () => anything,
-  },
-)
+/**
+ * Makes a stub for anything of the application or of other packages. It can be called, constructed, awaited and iterated, and all its properties are
+ * itself. Each run of a sample gets its own: `createReliableServer()` refuses a `WebSocketServer` that already has a reliable server.
+ */
+const createStub = (): any => {
+  const anything: any = new Proxy(
+    // An arrow function cannot be a constructor.
+    function (this: unknown) {
+      return this
+    },
+    {
+      get: (_, name) =>
+        name === 'then'
+          ? undefined
+          : name === 'name'
+            ? 'anything'
+            : name === Symbol.toPrimitive
+              ? () => ''
+              : name === Symbol.iterator
+                ? () => [][Symbol.iterator]()
+                : name === Symbol.asyncIterator
+                  ? async function* () {}
+                  : name === 'prototype'
+                    ? Object.prototype
+                    : anything,
+      set: () => true,
+      apply: () => anything,
+      construct: () => anything,
+    },
+  )
+  return anything
+}
 
 // Samples with Redis need a real client, which test/interop has. A sample of the fake server begins after the handshake.
 const samples = piecesIn('js', 'ts').filter(
@@ -58,7 +64,7 @@ const whole = (code: string) =>
         ? ''
         : REAL.test(from)
           ? line
-          : `const ${names.replaceAll(' as ', ': ')} = globalThis.anything`,
+          : `const ${names.replace(/\btype \w+, /g, '').replaceAll(' as ', ': ')} = globalThis.anything`,
     )
     .replaceAll('import.meta.hot', 'globalThis.hot')
 
@@ -84,7 +90,7 @@ beforeEach(async () => {
     vi.unstubAllGlobals()
   })
   const application = {
-    ...{ anything, show: anything, banner: anything, vi, expect },
+    ...{ vi, expect },
     ...{ cursor: '', draft: '', order: '', price: '', question: '', userId: '', message: { id: '1' } },
     sessionStorage: { getItem: () => null, setItem() {}, removeItem() {} },
     test: (_: string, run: () => void) => run(),
@@ -125,7 +131,10 @@ test.each(samples)('the sample of $place runs', async ({ name, file }) => {
   vi.stubGlobal('Price', z.object({ symbol: z.string() }))
   vi.stubGlobal('url', 'wss://push.test')
   vi.stubGlobal('signal', new AbortController().signal)
+  const stubbed = ['anything', 'show', 'banner']
   for (let attempt = 0; ; attempt++) {
+    const stub = createStub()
+    for (const name of stubbed) vi.stubGlobal(name, stub)
     const path = `${folder}${name}-${attempt}.mjs`
     const begun = new Promise(resolve => vi.stubGlobal('begin', resolve))
     writeFileSync(path, `begin();${compiled.get(name)}`)
@@ -141,6 +150,6 @@ test.each(samples)('the sample of $place runs', async ({ name, file }) => {
       expect(error).toBe(undefined)
       return
     }
-    vi.stubGlobal(missing, anything)
+    stubbed.push(missing)
   }
 })

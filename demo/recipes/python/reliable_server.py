@@ -248,10 +248,14 @@ async def dismiss(socket, code, reason):
     await close(socket, code, reason)
 
 
+def headers_of(socket):
+    # websockets before 14 has them on the socket.
+    return getattr(socket, "request_headers", None) or socket.request.headers
+
+
 def recovery(socket):
     """The session that a client wants to resume, or None, and the token that it sends: in a header, or in the URL."""
-    request = getattr(socket, "request", socket)  # websockets before 14 has the path on the socket.
-    headers = getattr(socket, "request_headers", None) or request.headers
+    request, headers = getattr(socket, "request", socket), headers_of(socket)
     for name in ",".join(headers.get_all("Sec-WebSocket-Protocol")).split(","):
         kind, _, rest = name.strip().partition(".")
         if kind == "resume":
@@ -305,9 +309,18 @@ async def serve_client(socket):
             await session.farewell
 
 
+async def admit(socket):
+    # After the handshake: a browser does not tell the page why a handshake failed, so the page would try again.
+    origin = headers_of(socket).get("Origin")
+    if origin in ORIGINS:
+        return await serve_client(socket)
+    logging.warning("refused a connection: ORIGINS does not contain %s", origin)
+    await dismiss(socket, 1008, "this origin is not allowed")
+
+
 def start(host="localhost", port=8765):
     limits = {"max_size": 2 * MAX_MESSAGE, "max_queue": 16, "compression": None}
-    return serve(serve_client, host, port, subprotocols=[PROTOCOL], origins=ORIGINS, **limits)
+    return serve(admit, host, port, subprotocols=[PROTOCOL], **limits)
 
 
 async def main():
