@@ -46,8 +46,6 @@ beforeEach(async () => {
   cleanup(() => vi.unstubAllGlobals())
 })
 
-/** Resolves when the expectation holds. */
-
 /** Resolves when a server listens on the port. */
 const listening = async () => {
   for (;;) {
