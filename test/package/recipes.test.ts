@@ -299,20 +299,24 @@ test('the guide to calls begins with lines that call, subscribe, and subscribe a
   vi.stubGlobal('show', shown)
   const running = run<Made>('demo/docs/calls.md', "api.call('order.place', { qty: 3 })\n", 'api, order, stop')
   const asked = () => server.latest.received.map(text => JSON.parse(text as string))
+  const answer = (method: string, result: unknown) => {
+    const { id } = asked().findLast(frame => frame.method === method)
+    return server.latest.send(JSON.stringify({ jsonrpc: '2.0', id, result }))
+  }
   await eventually(() => expect(server.attempts).toBe(1))
   await vi.advanceTimersByTimeAsync(0)
   expect(asked()).toMatchObject([{ method: 'order.place', params: { qty: 3 } }])
-  server.latest.send('{"jsonrpc":"2.0","id":1,"result":{"id":7}}')
+  answer('order.place', { id: 7 })
   const { api, order, stop } = await running
   expect(order).toEqual({ id: 7 })
-  server.latest.send('{"jsonrpc":"2.0","id":2,"result":"n"}')
+  answer('subscribe', 'n')
   const item = (key: string, result: string) =>
     JSON.stringify({ jsonrpc: '2.0', method: 'subscription', params: { subscription: key, result } })
   server.latest.send(item('n', 'one')).drop()
   api.call('balance').catch(() => {})
   await vi.advanceTimersByTimeAsync(10_000)
   expect(asked()).toMatchObject([{ method: 'subscribe', params: ['news'] }, { method: 'balance' }])
-  server.latest.send('{"jsonrpc":"2.0","id":4,"result":"m"}').send(item('m', 'two'))
+  answer('subscribe', 'm').send(item('m', 'two'))
   expect(shown.mock.calls).toEqual([
     ['one', false],
     ['two', true],
