@@ -1,7 +1,7 @@
 // The memory of a server with many idle connections, and the time of one message to all of them.
 // Usage, after npm run build:
 //
-//   node test/bench/crowd.mjs                        100,000 connections on six nodes; writes results/crowd.md; takes about ten minutes
+//   node test/bench/crowd.mjs                        100,000 connections on six nodes; writes results/crowd.md; takes about six minutes
 //   node test/bench/crowd.mjs --connections 2000 --nodes 2 --only ws    only prints
 //
 // Each node is a process, because a process can usually open only some thousand files. The clients are plain TCP sockets, so that they need
