@@ -272,9 +272,8 @@ export const reliableSocketOver =
         // The next page delivers nothing that this one has delivered.
         incoming.flush()
         isSaved = true
-        const { key } = session
         return JSON.stringify({
-          session: key,
+          session: session.key,
           last: incoming.last,
           ...outgoing.save(),
           outbox: outbox?.save?.(),

@@ -25,6 +25,7 @@ const served = new WeakSet<object>()
 const acceptConnections = <Request extends RequestLike>(server: Server<Request>): (() => void) => {
   const { wss, options, sockets, report } = server
   const begin = createAdmission(server, options)
+  served.add(wss)
 
   const restorePings = takeOverPings(wss.options)
 
@@ -64,6 +65,7 @@ const acceptConnections = <Request extends RequestLike>(server: Server<Request>)
 
   return () => {
     wss.off('connection', onConnection)
+    served.delete(wss)
     restorePings?.()
     if (wss.options.handleProtocols === select) wss.options.handleProtocols = handleProtocols
   }
@@ -93,7 +95,6 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
   if (served.has(wss))
     throw new TypeError('This WebSocketServer already has a reliable server: use that one, or close it first')
   const server = createServer(wss, options)
-  served.add(wss)
   const stopAccepting = acceptConnections(server)
   const stopChecking = startChecking(server)
   const write = (data: unknown, dataType?: DataType, from?: { group: string }) =>
@@ -155,7 +156,6 @@ export const createReliableServer = <Request extends RequestLike = RequestLike>(
       await shutDown(server, server.closing, timeout)
       server.receipts.close()
       stopAccepting()
-      served.delete(wss)
     },
   }
 }

@@ -12,6 +12,7 @@ import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { contenders } from './contenders.mjs'
+import { frame, handshake, RELIABLE } from './raw.mjs'
 import { digits, machine, median, save, table } from './report.mjs'
 import { version } from './versions.mjs'
 
@@ -19,29 +20,23 @@ const SIZE = 1_024
 /** Handshakes of one client process that are in progress at the same time. */
 const AT_ONCE = 50
 
-/** `greeting`: what the client sends after the handshake. `greetings`: the number of frames that it receives until the server knows it. */
+/** By the name of the contender. `greeting`: what the client sends after the handshake. `greetings`: the number of frames that it receives until the server knows it. */
 const KINDS = {
-  ws: { label: `ws ${version('ws')}, without sessions`, contender: 'ws' },
+  ws: { label: `ws ${version('ws')}, without sessions` },
   'socket.io': {
     label: `socket.io ${version('socket.io')}, with connection state recovery`,
-    contender: 'socket.io',
     path: '/socket.io/?EIO=4&transport=websocket',
     greeting: '40',
     greetings: 2,
   },
   reliable: {
     label: '**steadysocket/server**, sessions in memory',
-    contender: 'reliable',
-    protocol: 'json.reliable.webpubsub.azure.v1',
+    protocol: RELIABLE,
     greetings: 1,
   },
 }
 
 const [role, json] = process.argv.slice(2)
-
-/** A text frame of a client, masked with zeros. https://datatracker.ietf.org/doc/html/rfc6455#section-5.2 */
-const frame = (opcode, payload) =>
-  Buffer.concat([Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0]), payload])
 
 /** Calls `onFrame` for each frame of a server: opcode and payload. */
 const createReader = onFrame => {
@@ -65,8 +60,8 @@ const createReader = onFrame => {
   }
 }
 
-const serve = async ({ contender }) => {
-  const server = await contenders[contender].serve({ onReceived() {} })
+const serve = async ({ name }) => {
+  const server = await contenders[name].serve({ onReceived() {} })
   const collect = async () => {
     for (let i = 0; i < 4; i++) {
       globalThis.gc()
@@ -114,28 +109,19 @@ const beMany = ({ port, count, path = '/', protocol, greeting, greetings = 0 }) 
       const end = head.indexOf('\r\n\r\n')
       if (end < 0) return
       read = createReader((opcode, payload) => {
-        if (opcode === 9) return void socket.write(frame(10, payload))
+        if (opcode === 9) return void socket.write(frame(payload, 10))
         // The ping of Engine.IO.
-        if (payload.length === 1 && payload[0] === 50) return void socket.write(frame(1, Buffer.from('3')))
+        if (payload.length === 1 && payload[0] === 50) return void socket.write(frame('3'))
         if (++frames === greetings) isReady()
         if (payload.length >= SIZE && ++heard === count) process.send({ heard })
       })
-      if (greeting) socket.write(frame(1, Buffer.from(greeting)))
+      if (greeting) socket.write(frame(greeting))
       if (!greetings) isReady()
       const rest = Buffer.from(head.slice(end + 4), 'latin1')
       head = ''
       if (rest.length) read(rest)
     })
-    const lines = [
-      `GET ${path} HTTP/1.1`,
-      `Host: 127.0.0.1:${port}`,
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
-      ...(protocol ? [`Sec-WebSocket-Protocol: ${protocol}`] : []),
-    ]
-    socket.write(`${lines.join('\r\n')}\r\n\r\n`)
+    socket.write(handshake(path, protocol))
   }
   for (let i = 0; i < AT_ONCE; i++) open()
 }
@@ -169,8 +155,8 @@ const start = (role, job) => {
 
 const sum = values => values.reduce((all, value) => all + value, 0)
 
-const measure = async (kind, connections, count) => {
-  const nodes = Array.from({ length: count }, () => start('serve', kind))
+const measure = async (name, kind, connections, count) => {
+  const nodes = Array.from({ length: count }, () => start('serve', { name }))
   const ports = await Promise.all(nodes.map(({ next }) => next('port')))
   const ask = question =>
     Promise.all(
@@ -219,7 +205,7 @@ const main = async () => {
   const results = new Map(kinds.map(([name]) => [name, []]))
   for (let round = 0; round < Number(values.rounds); round++) {
     for (const [name, kind] of kinds) {
-      const result = await measure(kind, connections, Number(values.nodes))
+      const result = await measure(name, kind, connections, Number(values.nodes))
       results.get(name).push(result)
       console.error(name, result)
     }

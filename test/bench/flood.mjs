@@ -13,23 +13,11 @@ import { connect } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { WebSocketServer } from 'ws'
+import { frame, handshake, RELIABLE } from './raw.mjs'
 import { digits, machine, median, quantile, save, spread, table } from './report.mjs'
 import { WebSocket } from './socket.mjs'
 
-const PROTOCOL = 'json.reliable.webpubsub.azure.v1'
 const FLOODERS = 3
-
-/** One frame of a client, masked with zeros. https://datatracker.ietf.org/doc/html/rfc6455#section-5.2 */
-const frame = (text, opcode = 1) => {
-  const payload = Buffer.from(text)
-  const { length } = payload
-  const head =
-    length < 126
-      ? Buffer.from([0x80 | opcode, 0x80 | length])
-      : Buffer.alloc(10, Buffer.from([0x80 | opcode, 0xff]))
-  if (length >= 126) head.writeBigUInt64BE(BigInt(length), 2)
-  return Buffer.concat([head, Buffer.alloc(4), payload])
-}
 
 const event = (data, ackId) =>
   frame(JSON.stringify({ type: 'event', event: 'e', dataType: 'text', data, ackId }))
@@ -60,18 +48,7 @@ const flood = (port, name) => {
   const start = () => {
     const socket = connect(port, '127.0.0.1')
     socket.on('error', () => {})
-    socket.write(
-      [
-        'GET / HTTP/1.1',
-        'Host: 127.0.0.1',
-        'Upgrade: websocket',
-        'Connection: Upgrade',
-        'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-        'Sec-WebSocket-Version: 13',
-        `Sec-WebSocket-Protocol: ${PROTOCOL}`,
-        '\r\n',
-      ].join('\r\n'),
-    )
+    socket.write(handshake('/', RELIABLE))
     const sendMore = () => {
       while (!socket.destroyed && socket.write(bytes));
     }
@@ -116,7 +93,7 @@ const run = async () => {
   const names = Object.keys(FLOODS).filter(name => new RegExp(values.only).test(name))
   const server = startProcess('--serve')
   const [port] = await once(server, 'message')
-  const socket = new WebSocket(`ws://127.0.0.1:${port}`, PROTOCOL)
+  const socket = new WebSocket(`ws://127.0.0.1:${port}`, RELIABLE)
   await new Promise(resolve => (socket.onopen = resolve))
   await measure(socket, 1_000)
   const results = Object.fromEntries(names.map(name => [name, []]))
